@@ -1,0 +1,98 @@
+#include "common/base/heap.h"
+
+#include "common/base/mem.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+void heap_node_init(struct heap_node *n)
+{
+    *n = (struct heap_node){.at = HEAP_NEVER, .place = 0, .turn = 0};
+}
+
+void heap_free(struct heap *h)
+{
+    free(h->v);
+    *h = (struct heap){0};
+}
+
+static bool before(const struct heap_node *a, const struct heap_node *b)
+{
+    return a->at != b->at ? a->at < b->at : a->turn < b->turn;
+}
+
+/* Places are 1-based, so that the children of place p are 2p and 2p + 1, and 0 can mean "not in the heap". */
+static void put_at(struct heap *h, struct heap_node *n, size_t place)
+{
+    h->v[place - 1] = n;
+    n->place = place;
+}
+
+static void sift_up(struct heap *h, struct heap_node *n)
+{
+    size_t place = n->place;
+    while (place > 1 && before(n, h->v[place / 2 - 1])) {
+        put_at(h, h->v[place / 2 - 1], place);
+        place /= 2;
+    }
+    put_at(h, n, place);
+}
+
+static void sift_down(struct heap *h, struct heap_node *n)
+{
+    size_t place = n->place;
+    for (;;) {
+        size_t child = place * 2;
+        if (child > h->n)
+            break;
+        if (child < h->n && before(h->v[child], h->v[child - 1]))
+            child++;
+        if (!before(h->v[child - 1], n))
+            break;
+        put_at(h, h->v[child - 1], place);
+        place = child;
+    }
+    put_at(h, n, place);
+}
+
+static void settle(struct heap *h, struct heap_node *n)
+{
+    sift_up(h, n);
+    sift_down(h, n);
+}
+
+static void take_out(struct heap *h, struct heap_node *n)
+{
+    size_t hole = n->place;
+    struct heap_node *last = h->v[--h->n];
+    heap_node_init(n);
+    if (last != n) {
+        put_at(h, last, hole);
+        settle(h, last);
+    }
+}
+
+void heap_set(struct heap *h, struct heap_node *n, int64_t at)
+{
+    assert(n->place == 0 || (n->place <= h->n && h->v[n->place - 1] == n));
+    if (at == HEAP_NEVER) {
+        if (n->place != 0)
+            take_out(h, n);
+        return;
+    }
+    if (n->place != 0 && n->at == at)
+        return;
+    n->at = at;
+    n->turn = h->turns++;
+    if (n->place == 0) {
+        h->v = mem_grow(h->v, h->n, &h->cap, sizeof *h->v);
+        put_at(h, n, ++h->n);
+    }
+    settle(h, n);
+}
+
+struct heap_node *heap_top(const struct heap *h)
+{
+    return h->n > 0 ? h->v[0] : NULL;
+}

@@ -1,0 +1,189 @@
+#include "common/resp/reply.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "<mark><n>\r\n" into text; returns its length. 24 bytes are enough for any 64-bit number. */
+static size_t header(char text[static 32], char mark, size_t n)
+{
+    return (size_t)snprintf(text, 32, "%c%zu\r\n", mark, n);
+}
+
+static void put_header(struct reply *r, char mark, size_t n)
+{
+    char text[32];
+    buf_put(r->out, text, header(text, mark, n));
+}
+
+static void end_line(struct reply *r, size_t from)
+{
+    for (size_t i = from; i < r->out->n; i++)
+        if (r->out->p[i] == '\r' || r->out->p[i] == '\n')
+            r->out->p[i] = ' ';
+    buf_put(r->out, "\r\n", 2);
+}
+
+void reply_status(struct reply *r, const char *s)
+{
+    size_t from = r->out->n;
+    buf_putc(r->out, '+');
+    buf_puts(r->out, s);
+    end_line(r, from);
+}
+
+void reply_error(struct reply *r, const char *fmt, ...)
+{
+    size_t from = r->out->n;
+    buf_putc(r->out, '-');
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(r->out, fmt, ap);
+    va_end(ap);
+    end_line(r, from);
+}
+
+void reply_int(struct reply *r, int64_t v)
+{
+    buf_printf(r->out, ":%lld\r\n", (long long)v);
+}
+
+void reply_bulk(struct reply *r, const void *p, size_t n)
+{
+    put_header(r, '$', n);
+    buf_put(r->out, p, n);
+    buf_put(r->out, "\r\n", 2);
+}
+
+void reply_bulks(struct reply *r, const char *s)
+{
+    reply_bulk(r, s, strlen(s));
+}
+
+/* Puts a header in front of what was written since `mark`, when its length is known at last. */
+static void insert_header(struct reply *r, size_t mark, char kind, size_t n)
+{
+    char text[32];
+    size_t len = header(text, kind, n);
+    size_t tail = r->out->n - mark;
+    buf_reserve(r->out, len);
+    memmove(r->out->p + mark + len, r->out->p + mark, tail);
+    memcpy(r->out->p + mark, text, len);
+    r->out->n += len;
+}
+
+void reply_bulkf(struct reply *r, const char *fmt, ...)
+{
+    size_t mark = r->out->n;
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(r->out, fmt, ap);
+    va_end(ap);
+    insert_header(r, mark, '$', r->out->n - mark);
+    buf_put(r->out, "\r\n", 2);
+}
+
+void reply_bulk_int(struct reply *r, int64_t v)
+{
+    reply_bulkf(r, "%lld", (long long)v);
+}
+
+void reply_verbatim(struct reply *r, const char *p, size_t n)
+{
+    if (r->proto < 3) {
+        reply_bulk(r, p, n);
+        return;
+    }
+    put_header(r, '=', n + 4);
+    buf_put(r->out, "txt:", 4);
+    buf_put(r->out, p, n);
+    buf_put(r->out, "\r\n", 2);
+}
+
+void reply_null(struct reply *r)
+{
+    buf_puts(r->out, r->proto < 3 ? "$-1\r\n" : "_\r\n");
+}
+
+void reply_null_array(struct reply *r)
+{
+    buf_puts(r->out, r->proto < 3 ? "*-1\r\n" : "_\r\n");
+}
+
+void reply_array(struct reply *r, size_t n)
+{
+    put_header(r, '*', n);
+}
+
+void reply_map(struct reply *r, size_t pairs)
+{
+    if (r->proto < 3)
+        put_header(r, '*', pairs * 2);
+    else
+        put_header(r, '%', pairs);
+}
+
+void reply_set(struct reply *r, size_t n)
+{
+    put_header(r, r->proto < 3 ? '*' : '~', n);
+}
+
+void reply_push(struct reply *r, size_t n)
+{
+    put_header(r, r->proto < 3 ? '*' : '>', n);
+}
+
+static void double_text(double v, char text[static 40])
+{
+    if (isnan(v)) {
+        snprintf(text, 40, "nan");
+    } else if (isinf(v)) {
+        snprintf(text, 40, v < 0 ? "-inf" : "inf");
+    } else if (v > -1e17 && v < 1e17 && v == (double)(int64_t)v) {
+        /* Whole numbers stay free of an exponent as long as all their digits count. */
+        snprintf(text, 40, "%.0f", v);
+    } else {
+        for (int digits = 15; digits <= 17; digits++) {
+            snprintf(text, 40, "%.*g", digits, v);
+            if (strtod(text, NULL) == v)
+                break;
+        }
+    }
+}
+
+void reply_double(struct reply *r, double v)
+{
+    char text[40];
+    double_text(v, text);
+    if (r->proto < 3)
+        reply_bulks(r, text);
+    else
+        buf_printf(r->out, ",%s\r\n", text);
+}
+
+void reply_bool(struct reply *r, bool v)
+{
+    if (r->proto < 3)
+        reply_int(r, v);
+    else
+        buf_puts(r->out, v ? "#t\r\n" : "#f\r\n");
+}
+
+size_t reply_begin(struct reply *r)
+{
+    return r->out->n;
+}
+
+void reply_end_array(struct reply *r, size_t mark, size_t n)
+{
+    insert_header(r, mark, '*', n);
+}
+
+void reply_end_map(struct reply *r, size_t mark, size_t pairs)
+{
+    if (r->proto < 3)
+        insert_header(r, mark, '*', pairs * 2);
+    else
+        insert_header(r, mark, '%', pairs);
+}
