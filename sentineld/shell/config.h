@@ -1,0 +1,123 @@
+/* sentineld.conf, read and checked. Values are the file's own: what was changed at run time is merged by the state. */
+#ifndef SHELL_CONFIG_H
+#define SHELL_CONFIG_H
+
+#include "common/base/addr.h"
+#include "common/base/runid.h"
+#include "common/io/conf.h"
+#include "common/io/log.h"
+
+enum config_access { CONFIG_ACCESS_ALL, CONFIG_ACCESS_READ };
+enum config_reborn { CONFIG_REBORN_FAILOVER, CONFIG_REBORN_FOLLOW };
+
+/* Which settings of a group its own block in the file gave (bit in config_group.given). */
+enum config_given {
+    CONFIG_GIVEN_QUORUM = 1 << 0,
+    CONFIG_GIVEN_DOWN_AFTER = 1 << 1,
+    CONFIG_GIVEN_FAILOVER_TIMEOUT = 1 << 2,
+    CONFIG_GIVEN_PARALLEL_SYNCS = 1 << 3,
+    CONFIG_GIVEN_REBOOT_DOWN_AFTER = 1 << 4,
+    CONFIG_GIVEN_USER = 1 << 5,
+    CONFIG_GIVEN_PASSWORD = 1 << 6,
+    CONFIG_GIVEN_NOTIFICATION_SCRIPT = 1 << 7,
+    CONFIG_GIVEN_RECONFIG_SCRIPT = 1 << 8,
+    CONFIG_GIVEN_REBORN_EMPTY = 1 << 9,
+    CONFIG_GIVEN_RENAME_COMMANDS = 1 << 10,
+};
+
+struct config_user {
+    char *name, *password; /* password "": none is asked for */
+    int access;            /* enum config_access */
+};
+
+struct config_rename {
+    char *from, *to;
+};
+
+struct config_peer {
+    struct addr address;
+    runid id;
+};
+
+struct config_group {
+    char *name;
+    struct addr master;
+    int64_t quorum;                      /* >= 1 */
+    int64_t down_after_ms;               /* >= 1 */
+    int64_t failover_timeout_ms;         /* >= 1 */
+    int64_t parallel_syncs;              /* >= 1 */
+    int64_t master_reboot_down_after_ms; /* 0: off */
+    int reborn_empty;                    /* enum config_reborn */
+    char *user, *password;               /* "" means none; never NULL */
+    char *notification_script, *client_reconfig_script;
+    struct config_rename *renames;
+    size_t rename_count;
+    uint32_t given; /* enum config_given */
+    /* Read only while the state directory holds none. */
+    int64_t config_epoch, leader_epoch;
+    struct conf_addresses known_replicas;
+    struct config_peer *known_sentinels;
+    size_t known_sentinel_count;
+    int line; /* of the group in its file, for messages */
+};
+
+/* A cluster and a hook are checked like the rest, but this version refuses a file that has any. */
+struct config_cluster {
+    char *name;
+    struct conf_addresses seeds;
+    int64_t quorum, down_after_ms, failover_timeout_ms, parallel_syncs;
+    int64_t lease_ms; /* 0: off */
+    char *user, *password;
+};
+
+struct config_hook {
+    struct conf_strings on, run;
+    int64_t timeout_ms;
+    bool veto;
+};
+
+struct sentineld_config {
+    struct conf_addresses listen; /* IP literals, at least one */
+    char *state_dir;              /* absolute */
+    struct {
+        char *host;   /* "" when found out */
+        int64_t port; /* 0: the port of the first listen address */
+    } announce;
+    struct {
+        int level;  /* enum io_log_level */
+        char *file; /* absolute; "" for standard error */
+    } log;
+    struct conf_addresses supervisors; /* empty: discovered */
+    size_t self;                       /* place of this daemon in supervisors; 0 when that is empty */
+    struct config_user *users;         /* at least "default" */
+    size_t user_count;
+    struct {
+        int64_t quorum; /* 0: none given, and no supervisors to take the majority of */
+        int64_t down_after_ms, failover_timeout_ms, parallel_syncs;
+    } defaults;
+    bool deny_scripts_reconfig, resolve_hostnames, announce_hostnames;
+    struct {
+        char *user, *password;
+    } peer_auth;
+    runid id;              /* "" when not given */
+    int64_t current_epoch; /* 0 when not given */
+    struct config_group *groups;
+    size_t group_count;
+    struct config_cluster *clusters;
+    size_t cluster_count;
+    struct config_hook *hooks;
+    size_t hook_count;
+};
+
+/* Reads and checks the file. NULL: problems->text has a line for everything that is wrong, problems->count how many.
+ * The caller frees problems->text, and the result with config_free(). Nothing is opened, created or resolved. */
+struct sentineld_config *config_load(const char *path, struct conf_problems *problems);
+/* The same from text; name stands for the file in messages. */
+struct sentineld_config *config_parse(const char *name, struct slice text, struct conf_problems *problems);
+void config_free(struct sentineld_config *c); /* NULL is allowed */
+
+/* Whether a group may have this name (SENTINEL MONITOR too): 1-255 bytes without white space, control bytes, commas and
+ * quotes, which would break the hello message and the lines of the event log. why: what is wrong. */
+bool config_group_name_ok(struct slice name, const char **why);
+
+#endif
