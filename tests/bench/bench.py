@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+"""Failover times of sentineld and of the stock redis-sentinel, measured in one run over the same servers.
+
+Milliseconds count from the kill of the master plus down-after. The exit status is 1 when a target is missed.
+"""
+import argparse
+import json
+import os
+import signal
+import statistics
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "e2e"), HERE]
+sys.dont_write_bytecode = True
+
+import fifty  # noqa: E402
+import one  # noqa: E402
+from lab import Lab, sentineld_path  # noqa: E402
+
+# Row: part, title, unit, target (None: shown only), index into a round's result.
+ROWS = (
+    ("one", "one killed: a node takes writes", "ms", 30.0, 0),
+    ("one", "one killed: first write of a client", "ms", 30.0, 1),
+    ("one", "one killed: all agree", "ms", 60.0, 2),
+    ("fifty", "%d killed at once: last promoted", "ms", 200.0, 0),
+    ("fifty", "%d killed at once: all agree", "ms", 300.0, 1),
+    ("idle", "idle: core per 100 instances", "%", None, None),
+)
+
+
+def spread(values):
+    return "median of %d, %.0f to %.0f" % (len(values), min(values), max(values))
+
+
+def table(results, masters):
+    """Print the table; returns the titles of missed targets."""
+    missed = []
+    print("%-38s %12s %12s %8s %9s  %s" % ("", "ours", "stock", "ratio", "target", ""))
+    for part, title, unit, target, index in ROWS:
+        if part not in results:
+            continue
+        if "%d" in title:
+            title = title % masters
+        value, note = {}, ""
+        for kind in ("ours", "stock"):
+            measured = results[part].get(kind)
+            if measured in (None, []):
+                continue
+            if index is None:
+                value[kind] = measured
+            else:
+                column = [r[index] for r in measured]
+                value[kind] = statistics.median(column)
+                if kind == "ours":
+                    note = spread(column)
+        cells = ["%.*f %s" % (2 if unit == "%" else 1, value[k], unit) if k in value else "-" for k in ("ours", "stock")]
+        ratio = "%.1f x" % (value["stock"] / value["ours"]) if len(value) == 2 and value["ours"] > 0 else "-"
+        verdict = ""
+        if target is not None and "ours" in value and value["ours"] > target:
+            verdict = "MISSED"
+            missed.append(title)
+        print("%-38s %12s %12s %8s %9s  %s" % (
+            title, *cells, ratio, "-" if target is None else "<= %.0f %s" % (target, unit), verdict or note))
+    return missed
+
+
+def too_early(results):
+    """Rounds in which ours switched before down-after was over, a fault rather than a success."""
+    return [r for r in results.get("one", {}).get("ours", []) + results.get("fifty", {}).get("ours", []) if r[0] < 0]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=("one", "fifty", "idle"), action="append", help="only this part")
+    parser.add_argument("--kind", choices=("ours", "stock"), help="measure only this kind")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds of one master with ours (default 20)")
+    parser.add_argument("--stock-rounds", type=int, default=5, help="rounds of one master with stock (default 5)")
+    parser.add_argument("--fifty-rounds", type=int, default=3, help="rounds of many masters (default 3)")
+    parser.add_argument("--masters", type=int, default=50, help="how many masters are killed at once (default 50)")
+    parser.add_argument("--idle-seconds", type=float, default=20, help="length of the idle measurement (default 20)")
+    parser.add_argument("--json", metavar="FILE", help="write all measured values there")
+    args = parser.parse_args()
+    parts = args.only or ["one", "fifty", "idle"]
+    kinds = [args.kind] if args.kind else ["ours", "stock"]
+    if "ours" in kinds and not os.access(sentineld_path(), os.X_OK):
+        parser.error("%s is missing: build it with make" % sentineld_path())
+
+    def interrupted(_sig, _frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
+    results = {}
+    try:
+        with Lab() as lab:
+            if "one" in parts:
+                rounds = {"ours": args.rounds, "stock": args.stock_rounds}
+                results["one"] = one.measure(lab, {k: rounds[k] for k in kinds})
+        if "fifty" in parts or "idle" in parts:
+            with Lab() as lab:
+                many = fifty.ManyMasters(lab, args.masters)
+                if "idle" in parts:
+                    results["idle"] = fifty.measure_idle(many, kinds, args.idle_seconds)
+                if "fifty" in parts:
+                    rounds = {"ours": args.fifty_rounds, "stock": min(2, args.fifty_rounds)}
+                    results["fifty"] = fifty.measure(many, {k: rounds[k] for k in kinds})
+    except KeyboardInterrupt:
+        print("bench: interrupted; all its processes were ended", file=sys.stderr)
+        return 130
+    print()
+    missed = table(results, args.masters)
+    print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default persistence."
+          % one.DOWN_AFTER_MS)
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as f:
+            json.dump(results, f, indent=1)
+    early = too_early(results)
+    if early:
+        print("FAULT: sentineld switched before down-after was over: %s" % early)
+    if missed:
+        print("missed: %s" % "; ".join(missed))
+    return 1 if missed or early else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
