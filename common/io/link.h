@@ -68,8 +68,9 @@ const char *io_link_ip(const struct io_link *l);          /* connected to; "" be
 /* The local address of the connection, which is how the other side reaches this host. false: not connected. */
 bool io_link_local_ip(const struct io_link *l, char out[IO_IP_MAX]);
 
-/* Sends a command; all commands of one turn leave in one write. false, and nothing is called: the link is not up, or is
- * in subscribe mode. fn may be NULL (the answer is ignored). */
+/* Sends a command; all commands of one turn leave in one write. false, and nothing is called: the link is not up, is in
+ * subscribe mode, has 16 MiB unsent already, or the command is one that changes what replies mean (SUBSCRIBE and its
+ * kin, MONITOR). fn may be NULL (the answer is ignored). */
 bool io_link_send(struct io_link *l, size_t argc, const struct slice *argv, io_reply_fn *fn, void *arg);
 /* The same with C strings: io_link_command(l, fn, arg, "CONFIG", "REWRITE", NULL). */
 bool io_link_command(struct io_link *l, io_reply_fn *fn, void *arg, ...) __attribute__((sentinel));

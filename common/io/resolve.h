@@ -31,6 +31,6 @@ void io_resolver_free(struct io_resolver *r);
 /* IP literals are answered in the next turn without a thread. */
 struct io_resolve *io_resolve(struct io_resolver *r, const char *host, io_resolved_fn *done, void *owner);
 /* The callback will not be called; the request must not be used any more. Not allowed after the callback began. */
-void io_resolve_cancel(struct io_resolve *q);
+void io_resolve_cancel(struct io_resolver *r, struct io_resolve *q);
 
 #endif

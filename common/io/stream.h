@@ -47,6 +47,10 @@ void io_stream_drop(struct io_stream *s, size_t n);
  * do not take bytes out of it. */
 struct buf *io_stream_out(struct io_stream *s);
 size_t io_stream_unsent(const struct io_stream *s);
+/* More than 1 MiB is unsent: the consumer leaves the rest of its input where it is. Nothing more is read, and data()
+ * comes again once the output has drained. So a client that sends requests without reading answers costs bounded
+ * memory. */
+bool io_stream_behind(const struct io_stream *s);
 
 /* Stops reading, writes what is there, then ends with IO_STREAM_CLOSED. When the other side does not read, the stream
  * ends after linger_ms (0 means 10,000). */

@@ -1,0 +1,119 @@
+#include "common/io/link_guard.h"
+
+#include <string.h>
+
+/* No line (a status, an error, a number, a length) is longer than this in any sane answer. Without the bound the reader
+ * would look through all of a line without end again at each read. */
+#define LINE_BYTES_MAX ((size_t)64 * 1024)
+
+static redisReplyObjectFunctions *original; /* hiredis' own constructors: the same for every connection */
+
+static bool refuse(struct link_guard *g, const char *why) {
+    if (g->why == NULL)
+        g->why = why;
+    return false;
+}
+
+static bool pay(struct link_guard *g, size_t bytes) {
+    size_t cost = sizeof(redisReply) + bytes;
+    if (cost > g->max || g->used > g->max - cost)
+        return refuse(g, "sent a reply larger than this link accepts");
+    g->used += cost;
+    return true;
+}
+
+/* The first object of a reply decides what the reply is. */
+static bool admit_root(struct link_guard *g, const redisReadTask *t) {
+    g->used = 0;
+    g->push = false;
+    g->confirms = false;
+    if (g->ac->replies.head != NULL)
+        return true;
+    if (t->type ==
+        REDIS_REPLY_ERROR) /* how a server turns a connection away: hiredis ends the connection with its text */
+        return true;
+    if ((g->ac->c.flags & REDIS_SUBSCRIBED) == 0)
+        return refuse(g, "sent a reply that nothing asked for");
+    if (t->type != REDIS_REPLY_ARRAY || t->elements != 3)
+        return refuse(g, "sent something else than a message on a subscribed connection");
+    g->push = true;
+    return true;
+}
+
+static bool is_channel(const struct link_guard *g, struct slice name) {
+    for (size_t i = 0; i < g->channel_count; i++) {
+        if (slice_eq(buf_slice(&g->channels[i]), name))
+            return true;
+    }
+    return false;
+}
+
+/* Part t->idx of a push: kind, channel, then the payload or the number of subscriptions. */
+static bool admit_part(struct link_guard *g, const redisReadTask *t, struct slice text) {
+    bool right;
+    if (t->idx == 0) {
+        g->confirms = slice_ieq(text, "subscribe");
+        right = t->type == REDIS_REPLY_STRING && (g->confirms || slice_ieq(text, "message"));
+    } else if (t->idx == 1) {
+        right = t->type == REDIS_REPLY_STRING && is_channel(g, text);
+    } else {
+        right = t->type == (g->confirms ? REDIS_REPLY_INTEGER : REDIS_REPLY_STRING);
+    }
+    return right || refuse(g, "sent a malformed message on a subscribed connection");
+}
+
+static bool admit(const redisReadTask *t, struct slice text, size_t bytes) {
+    struct link_guard *g = t->privdata;
+    if (t->parent == NULL && !admit_root(g, t))
+        return false;
+    if (t->parent != NULL && g->push && !admit_part(g, t, text))
+        return false;
+    return pay(g, bytes);
+}
+
+static void *make_string(const redisReadTask *t, char *s, size_t n) {
+    return admit(t, (struct slice){s, n}, n + 1) ? original->createString(t, s, n) : NULL;
+}
+
+static void *make_array(const redisReadTask *t, int n) {
+    /* t->elements is set only after this call */
+    redisReadTask told = *t;
+    told.elements = n;
+    return admit(&told, (struct slice){0}, (size_t)n * sizeof(redisReply *)) ? original->createArray(t, n) : NULL;
+}
+
+static void *make_integer(const redisReadTask *t, long long v) {
+    return admit(t, (struct slice){0}, 0) ? original->createInteger(t, v) : NULL;
+}
+
+static void *make_nil(const redisReadTask *t) {
+    return admit(t, (struct slice){0}, 0) ? original->createNil(t) : NULL;
+}
+
+static void free_object(void *reply) {
+    original->freeObject(reply);
+}
+
+static redisReplyObjectFunctions guarded = {make_string, make_array, make_integer, make_nil, free_object};
+
+void link_guard_attach(struct link_guard *g, redisAsyncContext *ac, size_t max) {
+    if (ac->c.reader->fn != &guarded)
+        original = ac->c.reader->fn;
+    ac->c.reader->fn = &guarded;
+    ac->c.reader->privdata = g;
+    g->ac = ac;
+    g->max = max;
+    g->used = 0;
+    g->why = NULL;
+}
+
+bool link_guard_check(struct link_guard *g) {
+    const redisReader *r = g->ac->c.reader;
+    size_t waiting = r->len - r->pos;
+    if (waiting > g->max)
+        return refuse(g, "sent a reply larger than this link accepts");
+    /* The reader stops at the start of the line that it cannot finish. */
+    if (waiting > LINE_BYTES_MAX && memchr(r->buf + r->pos, '\r', LINE_BYTES_MAX) == NULL)
+        return refuse(g, "sent a line without end");
+    return true;
+}
