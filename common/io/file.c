@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool read_all(int fd, const char *path, size_t max, struct buf *out, struct buf *error) {
+static bool read_all(int fd, const char *path, size_t max, struct buf *out, struct buf *error)
+{
     size_t start = out->n;
     for (;;) {
         size_t room = 64 * 1024;
@@ -33,7 +34,8 @@ static bool read_all(int fd, const char *path, size_t max, struct buf *out, stru
     return false;
 }
 
-bool io_file_read(const char *path, size_t max, struct buf *out, struct buf *error) {
+bool io_file_read(const char *path, size_t max, struct buf *out, struct buf *error)
+{
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0 || fstat(fd, &st) != 0) {
@@ -51,7 +53,8 @@ bool io_file_read(const char *path, size_t max, struct buf *out, struct buf *err
     return ok;
 }
 
-char *io_path_absolute(const char *path) {
+char *io_path_absolute(const char *path)
+{
     struct buf b = {0};
     if (*path != '/') {
         char *here = getcwd(NULL, 0);
@@ -81,7 +84,8 @@ char *io_path_absolute(const char *path) {
     return out;
 }
 
-char *io_path_folder(const char *path) {
+char *io_path_folder(const char *path)
+{
     const char *slash = strrchr(path, '/');
     if (slash == NULL)
         return mem_strdup(".");

@@ -60,14 +60,16 @@ struct io_link {
 
 static void connect_next(struct io_link *l);
 
-const char *io_link_down_name(enum io_link_down why) {
+const char *io_link_down_name(enum io_link_down why)
+{
     static const char *const names[] = {"resolve", "refused", "unreached", "timeout", "closed", "protocol"};
     return names[why];
 }
 
 /* The first reason counts: what follows is its consequence. */
 __attribute__((format(printf, 3, 4))) static void because(struct io_link *l, enum io_link_down why, const char *fmt,
-                                                          ...) {
+                                                          ...)
+{
     if (l->why_text[0] != '\0')
         return;
     char where[ADDR_TEXT_MAX];
@@ -81,7 +83,8 @@ __attribute__((format(printf, 3, 4))) static void because(struct io_link *l, enu
     va_end(ap);
 }
 
-static void answer_first(struct io_link *l, const redisReply *reply) {
+static void answer_first(struct io_link *l, const redisReply *reply)
+{
     struct pending *c = l->first;
     if (c == NULL)
         return;
@@ -94,12 +97,14 @@ static void answer_first(struct io_link *l, const redisReply *reply) {
     free(c);
 }
 
-static void drop_connection(struct io_link *l) {
+static void drop_connection(struct io_link *l)
+{
     if (l->ac != NULL)
         redisAsyncFree(l->ac); /* on_cleanup() clears l->ac; may be put off inside a callback of hiredis */
 }
 
-static void destroy(struct io_link *l) {
+static void destroy(struct io_link *l)
+{
     drop_connection(l);
     for (size_t i = 0; i < LINK_CHANNELS_MAX; i++)
         buf_free(&l->guard.channels[i]);
@@ -110,7 +115,8 @@ static void destroy(struct io_link *l) {
     free(l);
 }
 
-static void go_down(struct io_link *l) {
+static void go_down(struct io_link *l)
+{
     l->state = DOWN;
     ev_timer_stop(io_loop_ev(l->loop), &l->timer);
     io_turn_end_cancel(l->loop, &l->turn_end);
@@ -123,11 +129,13 @@ static void go_down(struct io_link *l) {
 
 /* Every loop callback is between enter() and leave(): inside, hiredis may hold the connection and the owner may free
  * the link; what that asks for is done here, when nobody looks any more. */
-static void enter(struct io_link *l) {
+static void enter(struct io_link *l)
+{
     l->depth++;
 }
 
-static void leave(struct io_link *l) {
+static void leave(struct io_link *l)
+{
     if (l->state == UP && l->ac == NULL)
         because(l, IO_LINK_CLOSED, "the connection ended");
     if (l->depth == 1 && !l->freed && l->state != DOWN && l->why_text[0] != '\0')
@@ -136,19 +144,22 @@ static void leave(struct io_link *l) {
         destroy(l);
 }
 
-static bool is_connected(const struct io_link *l) {
+static bool is_connected(const struct io_link *l)
+{
     return l->ac != NULL && (l->ac->c.flags & REDIS_CONNECTED) != 0;
 }
 
 /* --- hooks of hiredis ------------------------------------------------------------------------------------------- */
 
-static struct io_link *link_of(const redisLibevEvents *e) {
+static struct io_link *link_of(const redisLibevEvents *e)
+{
     return e->context->data;
 }
 
 /* hiredis wants to write. Once connected, that is done at the end of the turn for all commands of the turn together,
  * and the loop watches the socket only when it does not take all. */
-static void on_add_write(void *privdata) {
+static void on_add_write(void *privdata)
+{
     redisLibevEvents *e = privdata;
     struct io_link *l = link_of(e);
     if (is_connected(l) && !l->flushing)
@@ -157,7 +168,8 @@ static void on_add_write(void *privdata) {
         redisLibevAddWrite(privdata);
 }
 
-static void on_cleanup(void *privdata) {
+static void on_cleanup(void *privdata)
+{
     redisLibevEvents *e = privdata;
     struct io_link *l = link_of(e);
     io_turn_end_cancel(l->loop, &l->turn_end);
@@ -168,7 +180,8 @@ static void on_cleanup(void *privdata) {
     redisLibevCleanup(privdata);
 }
 
-static void on_connect(const redisAsyncContext *ac, int status) {
+static void on_connect(const redisAsyncContext *ac, int status)
+{
     struct io_link *l = ac->data;
     if (status == REDIS_OK)
         l->connected = true;
@@ -176,7 +189,8 @@ static void on_connect(const redisAsyncContext *ac, int status) {
         because(l, IO_LINK_UNREACHED, "%s", ac->c.errstr);
 }
 
-static void on_disconnect(const redisAsyncContext *ac, int status) {
+static void on_disconnect(const redisAsyncContext *ac, int status)
+{
     struct io_link *l = ac->data;
     if (status == REDIS_OK)
         return; /* our own doing */
@@ -190,7 +204,8 @@ static void on_disconnect(const redisAsyncContext *ac, int status) {
         because(l, IO_LINK_CLOSED, "%s", ac->errstr);
 }
 
-static void on_reply(redisAsyncContext *ac, void *reply, void *privdata) {
+static void on_reply(redisAsyncContext *ac, void *reply, void *privdata)
+{
     struct io_link *l = ac->data;
     (void)privdata;
     if (l->freed)
@@ -200,7 +215,8 @@ static void on_reply(redisAsyncContext *ac, void *reply, void *privdata) {
     answer_first(l, reply);
 }
 
-static void on_push(redisAsyncContext *ac, void *reply, void *privdata) {
+static void on_push(redisAsyncContext *ac, void *reply, void *privdata)
+{
     struct io_link *l = ac->data;
     const redisReply *r = reply;
     (void)privdata;
@@ -217,21 +233,24 @@ static void on_push(redisAsyncContext *ac, void *reply, void *privdata) {
 
 /* --- coming up -------------------------------------------------------------------------------------------------- */
 
-static void on_auth(void *owner, struct io_link *l, const redisReply *reply, void *arg) {
+static void on_auth(void *owner, struct io_link *l, const redisReply *reply, void *arg)
+{
     (void)arg;
     if (reply != NULL && reply->type == REDIS_REPLY_ERROR && l->events->auth_refused != NULL)
         l->events->auth_refused(owner, l, reply->str);
 }
 
 /* A connection to a port nobody listens on can, on the local host, meet itself. */
-static bool met_itself(int fd) {
+static bool met_itself(int fd)
+{
     struct sockaddr_storage a = {0}, b = {0};
     socklen_t an = sizeof a, bn = sizeof b;
     return getsockname(fd, (struct sockaddr *)&a, &an) == 0 && getpeername(fd, (struct sockaddr *)&b, &bn) == 0 &&
            an == bn && memcmp(&a, &b, an) == 0;
 }
 
-static void come_up(struct io_link *l) {
+static void come_up(struct io_link *l)
+{
     l->connected = false;
     if (met_itself(l->ac->c.fd)) {
         because(l, IO_LINK_REFUSED, "%s", strerror(ECONNREFUSED));
@@ -248,7 +267,8 @@ static void come_up(struct io_link *l) {
     l->events->up(l->owner, l, l->ips[l->ip_at]);
 }
 
-static void not_connected(struct io_link *l, int why) {
+static void not_connected(struct io_link *l, int why)
+{
     if (l->ip_at + 1 < l->ip_count) { /* the name's next address */
         drop_connection(l);
         l->ip_at++;
@@ -258,7 +278,8 @@ static void not_connected(struct io_link *l, int why) {
     because(l, why == ECONNREFUSED ? IO_LINK_REFUSED : IO_LINK_UNREACHED, "%s", strerror(why));
 }
 
-static void on_writable(struct ev_loop *ev, ev_io *w, int revents) {
+static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
+{
     (void)ev;
     (void)revents;
     struct io_link *l = link_of(w->data);
@@ -275,7 +296,8 @@ static void on_writable(struct ev_loop *ev, ev_io *w, int revents) {
     leave(l);
 }
 
-static void on_readable(struct ev_loop *ev, ev_io *w, int revents) {
+static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
+{
     (void)ev;
     (void)revents;
     struct io_link *l = link_of(w->data);
@@ -286,7 +308,8 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents) {
     leave(l);
 }
 
-static void on_turn_end(struct io_turn_end *t) {
+static void on_turn_end(struct io_turn_end *t)
+{
     struct io_link *l = (struct io_link *)((char *)t - offsetof(struct io_link, turn_end));
     enter(l);
     l->flushing = true;
@@ -296,7 +319,8 @@ static void on_turn_end(struct io_turn_end *t) {
     leave(l);
 }
 
-static void on_timer(struct ev_loop *ev, ev_timer *w, int revents) {
+static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
     (void)ev;
     (void)revents;
     struct io_link *l = w->data;
@@ -310,7 +334,8 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents) {
     leave(l);
 }
 
-static void attach(struct io_link *l) {
+static void attach(struct io_link *l)
+{
     struct ev_loop *ev = io_loop_ev(l->loop);
     l->ac->data = l;
     redisLibevAttach(ev, l->ac);
@@ -329,7 +354,8 @@ static void attach(struct io_link *l) {
 }
 
 /* Connects to ips[ip_at], an IP literal: hiredis would block on a name. */
-static void connect_next(struct io_link *l) {
+static void connect_next(struct io_link *l)
+{
     for (;; l->ip_at++) {
         errno = 0;
         l->ac = redisAsyncConnectBind(l->ips[l->ip_at], l->address.port, l->source_ip);
@@ -350,7 +376,8 @@ static void connect_next(struct io_link *l) {
     attach(l);
 }
 
-static void on_resolved(void *owner, const struct io_resolved *answer) {
+static void on_resolved(void *owner, const struct io_resolved *answer)
+{
     struct io_link *l = owner;
     enter(l);
     l->resolving = NULL;
@@ -364,11 +391,13 @@ static void on_resolved(void *owner, const struct io_resolved *answer) {
     leave(l);
 }
 
-static char *copy_set(const char *s) {
+static char *copy_set(const char *s)
+{
     return s != NULL && *s != '\0' ? mem_strdup(s) : NULL;
 }
 
-static void start(struct io_link *l) {
+static void start(struct io_link *l)
+{
     if (addr_is_ip(l->address.host) && strlen(l->address.host) < IO_IP_MAX) {
         memcpy(l->ips[0], l->address.host, strlen(l->address.host) + 1);
         l->ip_count = 1;
@@ -381,7 +410,8 @@ static void start(struct io_link *l) {
 }
 
 struct io_link *io_link_open(struct io_loop *loop, struct io_resolver *resolver, const struct addr *address,
-                             const struct io_link_options *options, const struct io_link_events *events, void *owner) {
+                             const struct io_link_options *options, const struct io_link_events *events, void *owner)
+{
     struct io_link *l = mem_zalloc(sizeof *l);
     struct ev_loop *ev = io_loop_ev(loop);
     l->loop = loop;
@@ -409,7 +439,8 @@ struct io_link *io_link_open(struct io_loop *loop, struct io_resolver *resolver,
     return l;
 }
 
-void io_link_free(struct io_link *l) {
+void io_link_free(struct io_link *l)
+{
     if (l == NULL || l->freed)
         return;
     l->freed = true;
@@ -425,23 +456,28 @@ void io_link_free(struct io_link *l) {
         destroy(l);
 }
 
-bool io_link_is_up(const struct io_link *l) {
+bool io_link_is_up(const struct io_link *l)
+{
     return l->state == UP && !l->dying && l->why_text[0] == '\0' && is_connected(l);
 }
 
-size_t io_link_pending(const struct io_link *l) {
+size_t io_link_pending(const struct io_link *l)
+{
     return l->pending_count;
 }
 
-const struct addr *io_link_addr(const struct io_link *l) {
+const struct addr *io_link_addr(const struct io_link *l)
+{
     return &l->address;
 }
 
-const char *io_link_ip(const struct io_link *l) {
+const char *io_link_ip(const struct io_link *l)
+{
     return l->state == OPENING ? "" : l->ips[l->ip_at];
 }
 
-bool io_link_local_ip(const struct io_link *l, char out[IO_IP_MAX]) {
+bool io_link_local_ip(const struct io_link *l, char out[IO_IP_MAX])
+{
     struct sockaddr_storage sa;
     socklen_t n = sizeof sa;
     return is_connected(l) && getsockname(l->ac->c.fd, (struct sockaddr *)&sa, &n) == 0 &&
@@ -450,7 +486,8 @@ bool io_link_local_ip(const struct io_link *l, char out[IO_IP_MAX]) {
 
 /* Commands after which a reply is no longer an answer: hiredis treats them apart, and the guard knows nothing of them.
  */
-static bool changes_replies(struct slice name) {
+static bool changes_replies(struct slice name)
+{
     static const char *const names[] = {"subscribe",  "psubscribe",   "unsubscribe", "punsubscribe",
                                         "ssubscribe", "sunsubscribe", "monitor"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -460,11 +497,13 @@ static bool changes_replies(struct slice name) {
     return false;
 }
 
-static size_t unsent(const struct io_link *l) {
+static size_t unsent(const struct io_link *l)
+{
     return l->ac->c.obuf != NULL ? sdslen(l->ac->c.obuf) : 0;
 }
 
-bool io_link_send(struct io_link *l, size_t argc, const struct slice *argv, io_reply_fn *fn, void *arg) {
+bool io_link_send(struct io_link *l, size_t argc, const struct slice *argv, io_reply_fn *fn, void *arg)
+{
     if (!io_link_is_up(l) || l->guard.channel_count > 0 || argc == 0 || argc > INT32_MAX || changes_replies(argv[0]) ||
         unsent(l) > UNSENT_MAX)
         return false;
@@ -488,7 +527,8 @@ bool io_link_send(struct io_link *l, size_t argc, const struct slice *argv, io_r
     return true;
 }
 
-bool io_link_command(struct io_link *l, io_reply_fn *fn, void *arg, ...) {
+bool io_link_command(struct io_link *l, io_reply_fn *fn, void *arg, ...)
+{
     struct slice argv[COMMAND_ARGS_MAX];
     size_t n = 0;
     va_list ap;
@@ -499,7 +539,8 @@ bool io_link_command(struct io_link *l, io_reply_fn *fn, void *arg, ...) {
     return io_link_send(l, n, argv, fn, arg);
 }
 
-bool io_link_subscribe(struct io_link *l, const char *channel) {
+bool io_link_subscribe(struct io_link *l, const char *channel)
+{
     if (!io_link_is_up(l) || l->guard.channel_count == LINK_CHANNELS_MAX)
         return false;
     const char *argv[] = {"SUBSCRIBE", channel};

@@ -8,13 +8,15 @@
 
 static redisReplyObjectFunctions *original; /* hiredis' own constructors: the same for every connection */
 
-static bool refuse(struct link_guard *g, const char *why) {
+static bool refuse(struct link_guard *g, const char *why)
+{
     if (g->why == NULL)
         g->why = why;
     return false;
 }
 
-static bool pay(struct link_guard *g, size_t bytes) {
+static bool pay(struct link_guard *g, size_t bytes)
+{
     size_t cost = sizeof(redisReply) + bytes;
     if (cost > g->max || g->used > g->max - cost)
         return refuse(g, "sent a reply larger than this link accepts");
@@ -23,7 +25,8 @@ static bool pay(struct link_guard *g, size_t bytes) {
 }
 
 /* The first object of a reply decides what the reply is. */
-static bool admit_root(struct link_guard *g, const redisReadTask *t) {
+static bool admit_root(struct link_guard *g, const redisReadTask *t)
+{
     g->used = 0;
     g->push = false;
     g->confirms = false;
@@ -40,7 +43,8 @@ static bool admit_root(struct link_guard *g, const redisReadTask *t) {
     return true;
 }
 
-static bool is_channel(const struct link_guard *g, struct slice name) {
+static bool is_channel(const struct link_guard *g, struct slice name)
+{
     for (size_t i = 0; i < g->channel_count; i++) {
         if (slice_eq(buf_slice(&g->channels[i]), name))
             return true;
@@ -49,7 +53,8 @@ static bool is_channel(const struct link_guard *g, struct slice name) {
 }
 
 /* Part t->idx of a push: kind, channel, then the payload or the number of subscriptions. */
-static bool admit_part(struct link_guard *g, const redisReadTask *t, struct slice text) {
+static bool admit_part(struct link_guard *g, const redisReadTask *t, struct slice text)
+{
     bool right;
     if (t->idx == 0) {
         g->confirms = slice_ieq(text, "subscribe");
@@ -62,7 +67,8 @@ static bool admit_part(struct link_guard *g, const redisReadTask *t, struct slic
     return right || refuse(g, "sent a malformed message on a subscribed connection");
 }
 
-static bool admit(const redisReadTask *t, struct slice text, size_t bytes) {
+static bool admit(const redisReadTask *t, struct slice text, size_t bytes)
+{
     struct link_guard *g = t->privdata;
     if (t->parent == NULL && !admit_root(g, t))
         return false;
@@ -71,32 +77,38 @@ static bool admit(const redisReadTask *t, struct slice text, size_t bytes) {
     return pay(g, bytes);
 }
 
-static void *make_string(const redisReadTask *t, char *s, size_t n) {
+static void *make_string(const redisReadTask *t, char *s, size_t n)
+{
     return admit(t, (struct slice){s, n}, n + 1) ? original->createString(t, s, n) : NULL;
 }
 
-static void *make_array(const redisReadTask *t, int n) {
+static void *make_array(const redisReadTask *t, int n)
+{
     /* t->elements is set only after this call */
     redisReadTask told = *t;
     told.elements = n;
     return admit(&told, (struct slice){0}, (size_t)n * sizeof(redisReply *)) ? original->createArray(t, n) : NULL;
 }
 
-static void *make_integer(const redisReadTask *t, long long v) {
+static void *make_integer(const redisReadTask *t, long long v)
+{
     return admit(t, (struct slice){0}, 0) ? original->createInteger(t, v) : NULL;
 }
 
-static void *make_nil(const redisReadTask *t) {
+static void *make_nil(const redisReadTask *t)
+{
     return admit(t, (struct slice){0}, 0) ? original->createNil(t) : NULL;
 }
 
-static void free_object(void *reply) {
+static void free_object(void *reply)
+{
     original->freeObject(reply);
 }
 
 static redisReplyObjectFunctions guarded = {make_string, make_array, make_integer, make_nil, free_object};
 
-void link_guard_attach(struct link_guard *g, redisAsyncContext *ac, size_t max) {
+void link_guard_attach(struct link_guard *g, redisAsyncContext *ac, size_t max)
+{
     if (ac->c.reader->fn != &guarded)
         original = ac->c.reader->fn;
     ac->c.reader->fn = &guarded;
@@ -107,7 +119,8 @@ void link_guard_attach(struct link_guard *g, redisAsyncContext *ac, size_t max) 
     g->why = NULL;
 }
 
-bool link_guard_check(struct link_guard *g) {
+bool link_guard_check(struct link_guard *g)
+{
     const redisReader *r = g->ac->c.reader;
     size_t waiting = r->len - r->pos;
     if (waiting > g->max)

@@ -30,7 +30,8 @@ struct io_listener {
     void *owner;
 };
 
-static void tune(int fd) {
+static void tune(int fd)
+{
     int on = 1, idle = 60, interval = 20, count = 3;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -39,7 +40,8 @@ static void tune(int fd) {
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
-static void peer_text(const struct sockaddr_storage *sa, socklen_t n, char *out, size_t room) {
+static void peer_text(const struct sockaddr_storage *sa, socklen_t n, char *out, size_t room)
+{
     char host[NI_MAXHOST], port[NI_MAXSERV];
     if (getnameinfo((const struct sockaddr *)sa, n, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
@@ -49,7 +51,8 @@ static void peer_text(const struct sockaddr_storage *sa, socklen_t n, char *out,
 }
 
 /* Without a free descriptor the listener stays readable: watching it further would turn the loop at full speed. */
-static void take_a_pause(struct io_listener *l, int why) {
+static void take_a_pause(struct io_listener *l, int why)
+{
     if (!l->complained)
         io_log(IO_WARNING,
                "New connections to %s have to wait: %s. Raise the limit of open files (ulimit -n), or close "
@@ -61,14 +64,16 @@ static void take_a_pause(struct io_listener *l, int why) {
     ev_timer_start(io_loop_ev(l->loop), &l->pause);
 }
 
-static void on_pause_over(struct ev_loop *ev, ev_timer *w, int revents) {
+static void on_pause_over(struct ev_loop *ev, ev_timer *w, int revents)
+{
     (void)revents;
     struct io_listener *l = w->data;
     ev_io_start(ev, &l->watcher);
 }
 
 /* false: nothing more to accept in this turn. */
-static bool accept_one(struct io_listener *l) {
+static bool accept_one(struct io_listener *l)
+{
     struct sockaddr_storage sa;
     socklen_t n = sizeof sa;
     int fd = accept4(l->watcher.fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -86,7 +91,8 @@ static bool accept_one(struct io_listener *l) {
     return true;
 }
 
-static void on_readable(struct ev_loop *ev, ev_io *w, int revents) {
+static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
+{
     (void)ev;
     (void)revents;
     struct io_listener *l = w->data;
@@ -102,24 +108,21 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents) {
     l->closed = NULL;
 }
 
-static const char *advice(int why) {
+static const char *advice(int why)
+{
     switch (why) {
-    case EADDRINUSE:
-        return "; another process listens there: stop it, or choose another port";
-    case EACCES:
-        return "; ports below 1024 need a privilege (CAP_NET_BIND_SERVICE): choose a higher port";
-    case EADDRNOTAVAIL:
-        return "; this host does not have that address: use one of its own, or 0.0.0.0 for all";
+    case EADDRINUSE: return "; another process listens there: stop it, or choose another port";
+    case EACCES: return "; ports below 1024 need a privilege (CAP_NET_BIND_SERVICE): choose a higher port";
+    case EADDRNOTAVAIL: return "; this host does not have that address: use one of its own, or 0.0.0.0 for all";
     case EMFILE:
-    case ENFILE:
-        return "; raise the limit of open files (ulimit -n)";
-    default:
-        return "";
+    case ENFILE: return "; raise the limit of open files (ulimit -n)";
+    default: return "";
     }
 }
 
 /* -1 with errno when it cannot be. */
-static int open_socket(const struct addrinfo *ai) {
+static int open_socket(const struct addrinfo *ai)
+{
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
@@ -135,7 +138,8 @@ static int open_socket(const struct addrinfo *ai) {
     return -1;
 }
 
-static int bound_port(int fd) {
+static int bound_port(int fd)
+{
     struct sockaddr_storage sa;
     socklen_t n = sizeof sa;
     if (getsockname(fd, (struct sockaddr *)&sa, &n) != 0)
@@ -146,7 +150,8 @@ static int bound_port(int fd) {
 }
 
 struct io_listener *io_listener_open(struct io_loop *loop, const struct addr *address, io_accept_fn *accepted,
-                                     void *owner, struct buf *error) {
+                                     void *owner, struct buf *error)
+{
     char text[ADDR_TEXT_MAX], port[16];
     addr_text(address, text);
     snprintf(port, sizeof port, "%d", address->port);
@@ -177,7 +182,8 @@ struct io_listener *io_listener_open(struct io_loop *loop, const struct addr *ad
     return l;
 }
 
-void io_listener_close(struct io_listener *l) {
+void io_listener_close(struct io_listener *l)
+{
     if (l == NULL)
         return;
     ev_io_stop(io_loop_ev(l->loop), &l->watcher);
@@ -188,6 +194,7 @@ void io_listener_close(struct io_listener *l) {
     free(l);
 }
 
-int io_listener_port(const struct io_listener *l) {
+int io_listener_port(const struct io_listener *l)
+{
     return l->port;
 }

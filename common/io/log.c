@@ -27,12 +27,14 @@ static struct {
 
 static const char *const level_names[] = {"debug", "verbose", "notice", "warning"};
 
-static int open_file(const char *path) {
+static int open_file(const char *path)
+{
     /* O_NONBLOCK: a named pipe without a reader gives an error instead of a program that never starts. */
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
 }
 
-static void use(int fd, char *path) {
+static void use(int fd, char *path)
+{
     if (log_state.path != NULL) {
         close(log_state.fd);
         free(log_state.path);
@@ -42,7 +44,8 @@ static void use(int fd, char *path) {
     log_state.torn = false;
 }
 
-bool io_log_open(const char *file, enum io_log_level level, struct buf *error) {
+bool io_log_open(const char *file, enum io_log_level level, struct buf *error)
+{
     log_state.level = level;
     if (file == NULL || *file == '\0') {
         use(STDERR_FILENO, NULL);
@@ -59,7 +62,8 @@ bool io_log_open(const char *file, enum io_log_level level, struct buf *error) {
     return true;
 }
 
-void io_log_reopen(void) {
+void io_log_reopen(void)
+{
     if (log_state.path == NULL)
         return;
     int fd = open_file(log_state.path);
@@ -74,19 +78,23 @@ void io_log_reopen(void) {
     use(fd, path);
 }
 
-void io_log_close(void) {
+void io_log_close(void)
+{
     use(STDERR_FILENO, NULL);
 }
 
-void io_log_set_level(enum io_log_level level) {
+void io_log_set_level(enum io_log_level level)
+{
     log_state.level = level;
 }
 
-enum io_log_level io_log_level(void) {
+enum io_log_level io_log_level(void)
+{
     return log_state.level;
 }
 
-bool io_log_level_parse(struct slice name, enum io_log_level *out) {
+bool io_log_level_parse(struct slice name, enum io_log_level *out)
+{
     for (size_t i = 0; i < sizeof level_names / sizeof *level_names; i++) {
         if (slice_ieq(name, level_names[i])) {
             *out = (enum io_log_level)i;
@@ -96,12 +104,14 @@ bool io_log_level_parse(struct slice name, enum io_log_level *out) {
     return false;
 }
 
-const char *io_log_level_name(enum io_log_level level) {
+const char *io_log_level_name(enum io_log_level level)
+{
     return level_names[level];
 }
 
 /* "1234:X 21 Nov 2026 20:56:00.123 # ". Returns its length. */
-static size_t put_head(char *line, size_t room, enum io_log_level level) {
+static size_t put_head(char *line, size_t room, enum io_log_level level)
+{
     struct timeval now;
     struct tm t;
     char date[32];
@@ -112,7 +122,8 @@ static size_t put_head(char *line, size_t room, enum io_log_level level) {
     return (size_t)n;
 }
 
-static bool put_line(const char *line, size_t n) {
+static bool put_line(const char *line, size_t n)
+{
     struct pollfd p = {.fd = log_state.fd, .events = POLLOUT};
     if (poll(&p, 1, 0) != 1 || (p.revents & POLLOUT) == 0)
         return false;
@@ -127,7 +138,8 @@ static bool put_line(const char *line, size_t n) {
     return w == (ssize_t)n;
 }
 
-static bool put_lost(void) {
+static bool put_lost(void)
+{
     char line[256];
     size_t n = put_head(line, sizeof line, IO_WARNING);
     n += (size_t)snprintf(line + n, sizeof line - n,
@@ -135,7 +147,8 @@ static bool put_lost(void) {
     return put_line(line, n);
 }
 
-void io_log(enum io_log_level level, const char *fmt, ...) {
+void io_log(enum io_log_level level, const char *fmt, ...)
+{
     if (level < log_state.level)
         return;
     int saved = errno; /* callers log an error and go on to use errno */

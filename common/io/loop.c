@@ -12,7 +12,8 @@ struct io_loop {
     struct io_turn_end *first, **last;
 };
 
-static void run_turn_end(struct ev_loop *ev, ev_prepare *w, int revents) {
+static void run_turn_end(struct ev_loop *ev, ev_prepare *w, int revents)
+{
     (void)ev;
     (void)revents;
     struct io_loop *loop = w->data;
@@ -23,7 +24,8 @@ static void run_turn_end(struct ev_loop *ev, ev_prepare *w, int revents) {
     }
 }
 
-struct io_loop *io_loop_new(void) {
+struct io_loop *io_loop_new(void)
+{
     struct ev_loop *ev = ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV);
     if (ev == NULL)
         return NULL;
@@ -39,7 +41,8 @@ struct io_loop *io_loop_new(void) {
     return loop;
 }
 
-void io_loop_free(struct io_loop *loop) {
+void io_loop_free(struct io_loop *loop)
+{
     if (loop == NULL)
         return;
     ev_ref(loop->ev);
@@ -48,23 +51,28 @@ void io_loop_free(struct io_loop *loop) {
     free(loop);
 }
 
-struct ev_loop *io_loop_ev(const struct io_loop *loop) {
+struct ev_loop *io_loop_ev(const struct io_loop *loop)
+{
     return loop->ev;
 }
 
-void io_loop_run(struct io_loop *loop) {
+void io_loop_run(struct io_loop *loop)
+{
     ev_run(loop->ev, 0);
 }
 
-void io_loop_once(struct io_loop *loop) {
+void io_loop_once(struct io_loop *loop)
+{
     ev_run(loop->ev, EVRUN_ONCE);
 }
 
-void io_loop_stop(struct io_loop *loop) {
+void io_loop_stop(struct io_loop *loop)
+{
     ev_break(loop->ev, EVBREAK_ALL);
 }
 
-void io_at_turn_end(struct io_loop *loop, struct io_turn_end *t) {
+void io_at_turn_end(struct io_loop *loop, struct io_turn_end *t)
+{
     if (t->link != NULL)
         return;
     t->next = NULL;
@@ -73,7 +81,8 @@ void io_at_turn_end(struct io_loop *loop, struct io_turn_end *t) {
     loop->last = &t->next;
 }
 
-void io_turn_end_cancel(struct io_loop *loop, struct io_turn_end *t) {
+void io_turn_end_cancel(struct io_loop *loop, struct io_turn_end *t)
+{
     if (t->link == NULL)
         return;
     *t->link = t->next;

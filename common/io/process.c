@@ -26,7 +26,8 @@ struct io_process {
     void *owner;
 };
 
-static void stop_feeding(struct io_process *p) {
+static void stop_feeding(struct io_process *p)
+{
     if (p->feeder.fd < 0)
         return;
     ev_io_stop(io_loop_ev(p->loop), &p->feeder);
@@ -35,7 +36,8 @@ static void stop_feeding(struct io_process *p) {
     buf_free(&p->input);
 }
 
-static void on_feedable(struct ev_loop *ev, ev_io *w, int revents) {
+static void on_feedable(struct ev_loop *ev, ev_io *w, int revents)
+{
     (void)ev;
     (void)revents;
     struct io_process *p = w->data;
@@ -48,7 +50,8 @@ static void on_feedable(struct ev_loop *ev, ev_io *w, int revents) {
         stop_feeding(p);
 }
 
-static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents) {
+static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
+{
     (void)ev;
     (void)revents;
     struct io_process *p = w->data;
@@ -56,7 +59,8 @@ static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents) {
     io_process_kill(p);
 }
 
-static void on_exit_seen(struct ev_loop *ev, ev_child *w, int revents) {
+static void on_exit_seen(struct ev_loop *ev, ev_child *w, int revents)
+{
     (void)ev;
     (void)revents;
     struct io_process *p = w->data;
@@ -73,7 +77,8 @@ static void on_exit_seen(struct ev_loop *ev, ev_child *w, int revents) {
 }
 
 /* Our environment with the additions; an added name replaces ours. The caller frees the array, not the strings. */
-static char **merged_environment(const char *const *added) {
+static char **merged_environment(const char *const *added)
+{
     size_t n = 0, cap = 0;
     char **v = NULL;
     for (size_t i = 0; added != NULL && added[i] != NULL; i++) {
@@ -99,7 +104,8 @@ static char **merged_environment(const char *const *added) {
 
 /* 0 or an errno. stdin_fd -1: the child inherits ours. posix_spawn of glibc 2.24 and later runs the child on the
  * parent's memory until exec, so it costs the same however large we are, and it brings back the errno of exec. */
-static int spawn(const struct io_process_spec *spec, int stdin_fd, pid_t *pid) {
+static int spawn(const struct io_process_spec *spec, int stdin_fd, pid_t *pid)
+{
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none, all;
@@ -125,7 +131,8 @@ static int spawn(const struct io_process_spec *spec, int stdin_fd, pid_t *pid) {
     return why;
 }
 
-static struct io_process *watch(struct io_loop *loop, const struct io_process_spec *spec, pid_t pid, int input_fd) {
+static struct io_process *watch(struct io_loop *loop, const struct io_process_spec *spec, pid_t pid, int input_fd)
+{
     struct ev_loop *ev = io_loop_ev(loop);
     struct io_process *p = mem_zalloc(sizeof *p);
     p->loop = loop;
@@ -149,7 +156,8 @@ static struct io_process *watch(struct io_loop *loop, const struct io_process_sp
 }
 
 struct io_process *io_process_start(struct io_loop *loop, const struct io_process_spec *spec, io_process_fn *ended,
-                                    void *owner, struct buf *error) {
+                                    void *owner, struct buf *error)
+{
     int ends[2] = {-1, -1};
     if (spec->input.p != NULL && pipe2(ends, O_CLOEXEC) != 0) {
         buf_printf(error, "%s cannot be started: no pipe for its input: %s", spec->argv[0], strerror(errno));
@@ -173,15 +181,18 @@ struct io_process *io_process_start(struct io_loop *loop, const struct io_proces
     return p;
 }
 
-pid_t io_process_pid(const struct io_process *p) {
+pid_t io_process_pid(const struct io_process *p)
+{
     return p->child.pid;
 }
 
-void io_process_kill(struct io_process *p) {
+void io_process_kill(struct io_process *p)
+{
     kill(-p->child.pid, SIGKILL);
 }
 
-void io_process_forget(struct io_process *p) {
+void io_process_forget(struct io_process *p)
+{
     if (p == NULL)
         return;
     struct ev_loop *ev = io_loop_ev(p->loop);

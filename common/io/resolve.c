@@ -48,7 +48,8 @@ struct io_resolver {
     int outstanding; /* requests of the owner's; while there are any the loop has a reason to go on */
 };
 
-static void put(struct list *l, struct io_resolve *q) {
+static void put(struct list *l, struct io_resolve *q)
+{
     q->next = NULL;
     q->prev = l->last;
     if (l->last != NULL)
@@ -58,7 +59,8 @@ static void put(struct list *l, struct io_resolve *q) {
     l->last = q;
 }
 
-static void take(struct list *l, struct io_resolve *q) {
+static void take(struct list *l, struct io_resolve *q)
+{
     if (q->prev != NULL)
         q->prev->next = q->next;
     else
@@ -69,13 +71,15 @@ static void take(struct list *l, struct io_resolve *q) {
         l->last = q->prev;
 }
 
-static void request_free(struct io_resolve *q) {
+static void request_free(struct io_resolve *q)
+{
     free(q->host);
     free(q);
 }
 
 /* With the lock held; gives it back. */
-static void leave_pool(struct pool *p) {
+static void leave_pool(struct pool *p)
+{
     bool last = --p->users == 0;
     pthread_mutex_unlock(&p->lock);
     if (!last)
@@ -85,7 +89,8 @@ static void leave_pool(struct pool *p) {
     free(p);
 }
 
-static void look_up(struct io_resolve *q) {
+static void look_up(struct io_resolve *q)
+{
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *ai = NULL;
     int why = getaddrinfo(q->host, NULL, &hints, &ai);
@@ -107,7 +112,8 @@ static void look_up(struct io_resolve *q) {
         snprintf(q->error, sizeof q->error, "the name has no address");
 }
 
-static void *serve(void *arg) {
+static void *serve(void *arg)
+{
     struct pool *p = arg;
     pthread_mutex_lock(&p->lock);
     while (!p->closed) {
@@ -137,7 +143,8 @@ static void *serve(void *arg) {
 }
 
 /* With the lock held. */
-static void start_thread(struct pool *p) {
+static void start_thread(struct pool *p)
+{
     sigset_t all, old;
     pthread_attr_t attr;
     pthread_t id;
@@ -153,7 +160,8 @@ static void start_thread(struct pool *p) {
     pthread_attr_destroy(&attr);
 }
 
-static void count_outstanding(struct io_resolver *r, int change) {
+static void count_outstanding(struct io_resolver *r, int change)
+{
     int before = r->outstanding;
     r->outstanding += change;
     if (before == 0 && r->outstanding > 0)
@@ -162,7 +170,8 @@ static void count_outstanding(struct io_resolver *r, int change) {
         ev_unref(r->pool->ev);
 }
 
-static void deliver(struct ev_loop *ev, ev_async *w, int revents) {
+static void deliver(struct ev_loop *ev, ev_async *w, int revents)
+{
     (void)ev;
     (void)revents;
     struct io_resolver *r = w->data;
@@ -187,7 +196,8 @@ static void deliver(struct ev_loop *ev, ev_async *w, int revents) {
     }
 }
 
-struct io_resolver *io_resolver_new(struct io_loop *loop, int threads, int waiting_max) {
+struct io_resolver *io_resolver_new(struct io_loop *loop, int threads, int waiting_max)
+{
     struct io_resolver *r = mem_zalloc(sizeof *r);
     struct pool *p = mem_zalloc(sizeof *p);
     r->pool = p;
@@ -205,7 +215,8 @@ struct io_resolver *io_resolver_new(struct io_loop *loop, int threads, int waiti
     return r;
 }
 
-static void free_all(struct list *l) {
+static void free_all(struct list *l)
+{
     while (l->first != NULL) {
         struct io_resolve *q = l->first;
         take(l, q);
@@ -213,7 +224,8 @@ static void free_all(struct list *l) {
     }
 }
 
-void io_resolver_free(struct io_resolver *r) {
+void io_resolver_free(struct io_resolver *r)
+{
     if (r == NULL)
         return;
     struct pool *p = r->pool;
@@ -230,14 +242,16 @@ void io_resolver_free(struct io_resolver *r) {
 }
 
 /* With the lock held. */
-static void answer_now(struct pool *p, struct io_resolve *q, const char *error) {
+static void answer_now(struct pool *p, struct io_resolve *q, const char *error)
+{
     q->state = ANSWERED;
     snprintf(q->error, sizeof q->error, "%s", error);
     put(&p->answered, q);
     ev_async_send(p->ev, &p->wake);
 }
 
-struct io_resolve *io_resolve(struct io_resolver *r, const char *host, io_resolved_fn *done, void *owner) {
+struct io_resolve *io_resolve(struct io_resolver *r, const char *host, io_resolved_fn *done, void *owner)
+{
     struct pool *p = r->pool;
     struct io_resolve *q = mem_zalloc(sizeof *q);
     q->pool = p;
@@ -267,7 +281,8 @@ struct io_resolve *io_resolve(struct io_resolver *r, const char *host, io_resolv
     return q;
 }
 
-void io_resolve_cancel(struct io_resolver *r, struct io_resolve *q) {
+void io_resolve_cancel(struct io_resolver *r, struct io_resolve *q)
+{
     struct pool *p = q->pool;
     count_outstanding(r, -1);
     pthread_mutex_lock(&p->lock);

@@ -35,7 +35,8 @@ struct io_stream {
     bool *freed;  /* set while a callback runs */
 };
 
-static void watch_input(struct io_stream *s) {
+static void watch_input(struct io_stream *s)
+{
     struct ev_loop *ev = io_loop_ev(s->loop);
     if ((s->paused || s->held) && !s->closing)
         ev_io_stop(ev, &s->reader);
@@ -43,7 +44,8 @@ static void watch_input(struct io_stream *s) {
         ev_io_start(ev, &s->reader);
 }
 
-static void end(struct io_stream *s, enum io_stream_end why, const char *text) {
+static void end(struct io_stream *s, enum io_stream_end why, const char *text)
+{
     bool freed = false;
     s->freed = &freed;
     s->events->closed(s->owner, s, why, text);
@@ -53,14 +55,16 @@ static void end(struct io_stream *s, enum io_stream_end why, const char *text) {
     }
 }
 
-static void end_errno(struct io_stream *s, const char *deed) {
+static void end_errno(struct io_stream *s, const char *deed)
+{
     char text[128];
     snprintf(text, sizeof text, "%s failed: %s", deed, strerror(errno));
     end(s, IO_STREAM_FAILED, text);
 }
 
 /* Shows the input to the owner. May free the stream. */
-static void show(struct io_stream *s) {
+static void show(struct io_stream *s)
+{
     bool freed = false;
     s->freed = &freed;
     s->events->data(s->owner, s);
@@ -88,7 +92,8 @@ static void show(struct io_stream *s) {
     }
 }
 
-static void throw_away(struct io_stream *s) {
+static void throw_away(struct io_stream *s)
+{
     char rest[4096];
     ssize_t n = read(s->reader.fd, rest, sizeof rest);
     if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
@@ -101,7 +106,8 @@ static void throw_away(struct io_stream *s) {
         end_errno(s, "reading");
 }
 
-static void on_readable(struct ev_loop *ev, ev_io *w, int revents) {
+static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
+{
     (void)ev;
     struct io_stream *s = w->data;
     if (s->closing) {
@@ -131,13 +137,15 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents) {
     }
 }
 
-static void look_again(struct io_stream *s) {
+static void look_again(struct io_stream *s)
+{
     watch_input(s);
     if (!s->paused && !s->held && s->in.n > s->in_used)
         ev_feed_event(io_loop_ev(s->loop), &s->reader, EV_CUSTOM);
 }
 
-static void all_written(struct io_stream *s) {
+static void all_written(struct io_stream *s)
+{
     buf_clear(&s->out);
     s->out_sent = 0;
     if (s->out.cap > KEEP_MAX)
@@ -151,7 +159,8 @@ static void all_written(struct io_stream *s) {
 }
 
 /* Writes what the kernel takes. May free the stream. */
-static void flush(struct io_stream *s) {
+static void flush(struct io_stream *s)
+{
     while (s->out_sent < s->out.n) {
         ssize_t n = write(s->writer.fd, s->out.p + s->out_sent, s->out.n - s->out_sent);
         if (n < 0 && errno == EINTR)
@@ -186,18 +195,21 @@ static void flush(struct io_stream *s) {
     }
 }
 
-static void on_writable(struct ev_loop *ev, ev_io *w, int revents) {
+static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
+{
     (void)ev;
     (void)revents;
     flush(w->data);
 }
 
-static void on_turn_end(struct io_turn_end *t) {
+static void on_turn_end(struct io_turn_end *t)
+{
     struct io_stream *s = (struct io_stream *)((char *)t - offsetof(struct io_stream, turn_end));
     flush(s);
 }
 
-static void on_linger_over(struct ev_loop *ev, ev_timer *w, int revents) {
+static void on_linger_over(struct ev_loop *ev, ev_timer *w, int revents)
+{
     (void)ev;
     (void)revents;
     struct io_stream *s = w->data;
@@ -206,7 +218,8 @@ static void on_linger_over(struct ev_loop *ev, ev_timer *w, int revents) {
 }
 
 struct io_stream *io_stream_new(struct io_loop *loop, int fd, const struct io_stream_limits *limits,
-                                const struct io_stream_events *events, void *owner) {
+                                const struct io_stream_events *events, void *owner)
+{
     struct io_stream *s = mem_zalloc(sizeof *s);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     s->loop = loop;
@@ -229,7 +242,8 @@ struct io_stream *io_stream_new(struct io_loop *loop, int fd, const struct io_st
     return s;
 }
 
-void io_stream_free(struct io_stream *s) {
+void io_stream_free(struct io_stream *s)
+{
     if (s == NULL)
         return;
     struct ev_loop *ev = io_loop_ev(s->loop);
@@ -245,29 +259,35 @@ void io_stream_free(struct io_stream *s) {
     free(s);
 }
 
-struct slice io_stream_in(const struct io_stream *s) {
+struct slice io_stream_in(const struct io_stream *s)
+{
     return (struct slice){s->in.p + s->in_used, s->in.n - s->in_used};
 }
 
-void io_stream_drop(struct io_stream *s, size_t n) {
+void io_stream_drop(struct io_stream *s, size_t n)
+{
     size_t left = s->in.n - s->in_used;
     s->in_used += n < left ? n : left;
 }
 
-struct buf *io_stream_out(struct io_stream *s) {
+struct buf *io_stream_out(struct io_stream *s)
+{
     io_at_turn_end(s->loop, &s->turn_end);
     return &s->out;
 }
 
-size_t io_stream_unsent(const struct io_stream *s) {
+size_t io_stream_unsent(const struct io_stream *s)
+{
     return s->out.n - s->out_sent;
 }
 
-bool io_stream_behind(const struct io_stream *s) {
+bool io_stream_behind(const struct io_stream *s)
+{
     return io_stream_unsent(s) > BEHIND;
 }
 
-void io_stream_close_written(struct io_stream *s, int64_t linger_ms) {
+void io_stream_close_written(struct io_stream *s, int64_t linger_ms)
+{
     if (s->closing)
         return;
     s->closing = true;
@@ -278,13 +298,15 @@ void io_stream_close_written(struct io_stream *s, int64_t linger_ms) {
     io_at_turn_end(s->loop, &s->turn_end);
 }
 
-void io_stream_pause(struct io_stream *s, bool paused) {
+void io_stream_pause(struct io_stream *s, bool paused)
+{
     if (s->paused == paused)
         return;
     s->paused = paused;
     look_again(s);
 }
 
-int io_stream_fd(const struct io_stream *s) {
+int io_stream_fd(const struct io_stream *s)
+{
     return s->reader.fd;
 }
