@@ -12,8 +12,8 @@ struct addr {
     int port;                     /* 1-65535; 0 with an empty host */
 };
 
-/* "host:port", "[::1]:port", and "::1:port" (the last colon counts, as Redis has it). false: no colon, empty or too long
- * host, a byte in it that no host has, or a bad port. */
+/* "host:port", "[::1]:port", and "::1:port" (the last colon counts, as Redis has it). false: no colon, empty or too
+ * long host, a byte in it that no host has, or a bad port. */
 bool addr_parse(struct slice s, struct addr *out);
 bool addr_set(struct addr *out, struct slice host, int64_t port); /* the same checks on parts */
 bool addr_eq(const struct addr *a, const struct addr *b);         /* hosts without regard to case */

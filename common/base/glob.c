@@ -5,8 +5,8 @@ static char fold(char c, bool nocase)
     return (char)(nocase && c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
 }
 
-/* [...] at p->p[0] == '[': whether c is in it. *p moves behind it. Redis's reading: '^' first negates, a backslash takes
- * the next byte as it is, a range may be written backwards, and a class without its ']' ends with the pattern. */
+/* [...] at p->p[0] == '[': whether c is in it. *p moves behind it. Redis's reading: '^' first negates, a backslash
+ * takes the next byte as it is, a range may be written backwards, and a class without its ']' ends with the pattern. */
 static bool class_has(struct slice *pattern, char c, bool nocase)
 {
     const char *p = pattern->p + 1, *end = pattern->p + pattern->n;

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Open addressing with linear probing. A deleted entry leaves no mark: what follows in its run moves up instead, so that
- * a map that lives long and changes much never gets slower. */
+/* Open addressing with linear probing. A deleted entry leaves no mark: what follows in its run moves up instead, so
+ * that a map that lives long and changes much never gets slower. */
 struct map_entry {
     uint64_t hash;
     char *key; /* our copy */

@@ -13,12 +13,12 @@ struct map {
 };
 
 void map_init(struct map *m, uint64_t seed0, uint64_t seed1);
-void map_free(struct map *m);                                     /* the values are the caller's */
-void *map_get(const struct map *m, struct slice key);             /* NULL: not there */
+void map_free(struct map *m);                         /* the values are the caller's */
+void *map_get(const struct map *m, struct slice key); /* NULL: not there */
 void *map_gets(const struct map *m, const char *key);
-void *map_put(struct map *m, struct slice key, void *value);      /* the value it replaced, or NULL; value is not NULL */
+void *map_put(struct map *m, struct slice key, void *value); /* the value it replaced, or NULL; value is not NULL */
 void *map_puts(struct map *m, const char *key, void *value);
-void *map_del(struct map *m, struct slice key);                   /* the value it had, or NULL */
+void *map_del(struct map *m, struct slice key); /* the value it had, or NULL */
 void *map_dels(struct map *m, const char *key);
 
 /* for (size_t it = 0; (v = map_next(m, &it, &key)) != NULL;)  The map must not change meanwhile. key may be NULL. */

@@ -11,12 +11,12 @@
 _Noreturn void mem_fail(size_t wanted);
 
 /* All return memory that the caller frees with free(). A size of 0 gives a valid pointer. */
-void *mem_alloc(size_t size);                       /* not cleared */
-void *mem_zalloc(size_t size);                      /* cleared */
-void *mem_realloc(void *p, size_t size);            /* p may be NULL */
+void *mem_alloc(size_t size);                        /* not cleared */
+void *mem_zalloc(size_t size);                       /* cleared */
+void *mem_realloc(void *p, size_t size);             /* p may be NULL */
 void *mem_array(void *p, size_t count, size_t size); /* realloc of count * size, overflow checked */
 char *mem_strdup(const char *s);
-char *mem_strndup(const char *s, size_t n);         /* always terminated */
+char *mem_strndup(const char *s, size_t n); /* always terminated */
 
 /* Makes room for one more element of an array that grows by doubling: v = mem_grow(v, n, &cap, sizeof *v). */
 void *mem_grow(void *v, size_t used, size_t *cap, size_t size);

@@ -9,8 +9,8 @@
 
 typedef char runid[RUNID_LEN + 1]; /* terminated; "" means unknown */
 
-bool runid_parse(struct slice s, runid out);    /* exactly 40 hex digits; stored in lower case */
+bool runid_parse(struct slice s, runid out); /* exactly 40 hex digits; stored in lower case */
 void runid_draw(struct rng *r, runid out);
-int runid_cmp(const char *a, const char *b);    /* without regard to case; unknown ("") sorts last */
+int runid_cmp(const char *a, const char *b); /* without regard to case; unknown ("") sorts last */
 
 #endif

@@ -22,8 +22,8 @@ bool text_glob(struct slice pattern, struct slice s, bool nocase);
 /* The name among names[count] that is nearest to s by edit distance, or NULL when none is near enough to be meant. */
 const char *text_nearest(const char *s, const char *const *names, size_t count);
 
-/* Copies s with control bytes, quotes and backslashes made visible (\n, \x01), cut after `max` bytes of input with "...". For
- * messages that quote bytes from outside. Appends to out. */
+/* Copies s with control bytes, quotes and backslashes made visible (\n, \x01), cut after `max` bytes of input with
+ * "...". For messages that quote bytes from outside. Appends to out. */
 struct buf;
 void text_quote(struct buf *out, struct slice s, size_t max);
 

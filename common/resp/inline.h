@@ -1,6 +1,6 @@
-/* The words of an inline command, cut as redis-cli and Redis cut them: white space between words, "..." with \n \r \t \b
- * \a \xHH (any other byte after a backslash stands for itself), '...' with \' only. A quote may open inside of a word; one
- * that closes must be followed by white space or the end of the line. */
+/* The words of an inline command, cut as redis-cli and Redis cut them: white space between words, "..." with \n \r \t
+ * \b \a \xHH (any other byte after a backslash stands for itself), '...' with \' only. A quote may open inside of a
+ * word; one that closes must be followed by white space or the end of the line. */
 #ifndef RESP_INLINE_H
 #define RESP_INLINE_H
 

@@ -122,13 +122,14 @@ static void start(struct resp_parser *p)
     p->pos = p->scanned = 0;
 }
 
-/* Looks for `end` in what was not looked at yet of the line at p->pos. RESP_READY: *len is the length of the line before it.
- * A line that is too long is refused however its bytes are split, so the length counts even when its end is there. */
+/* Looks for `end` in what was not looked at yet of the line at p->pos. RESP_READY: *len is the length of the line
+ * before it. A line that is too long is refused however its bytes are split, so the length counts even when its end is
+ * there. */
 static enum resp_status find_end(struct resp_parser *p, const char *data, size_t n, char end, const char *too_big,
                                  size_t *len)
 {
     const char *at = p->scanned < n ? memchr(data + p->scanned, end, n - p->scanned) : NULL;
-    size_t query_left = p->limits->max_query - p->pos;
+    size_t query_left = p->limits->max_query > p->pos ? p->limits->max_query - p->pos : 0;
     *len = (at != NULL ? (size_t)(at - data) : n) - p->pos;
     if (*len > query_left && query_left < p->limits->max_inline)
         return fail_size(p);
@@ -254,16 +255,11 @@ static enum resp_status step(struct resp_parser *p, const char *data, size_t n, 
         if (n > 0)
             p->state = data[0] == '*' ? IN_COUNT : IN_INLINE;
         return RESP_MORE;
-    case IN_INLINE:
-        return inline_line(p, data, n, out);
-    case IN_COUNT:
-        return count_line(p, data, n, out);
-    case IN_LENGTH:
-        return bulk_line(p, data, n);
-    case IN_BULK:
-        return bulk_body(p, data, n, out);
-    case FAILED:
-        break;
+    case IN_INLINE: return inline_line(p, data, n, out);
+    case IN_COUNT: return count_line(p, data, n, out);
+    case IN_LENGTH: return bulk_line(p, data, n);
+    case IN_BULK: return bulk_body(p, data, n, out);
+    case FAILED: break;
     }
     return RESP_ERROR;
 }

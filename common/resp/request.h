@@ -1,12 +1,12 @@
 /* Incremental parser of client requests: RESP arrays of bulk strings, and inline commands with redis-cli's quoting.
  *
  * Nothing is copied: arguments are slices of the buffer that the caller keeps (the exception is an inline command with
- * quotes or escapes, whose arguments are unescaped into memory of the parser). The parser remembers how far it got, so a
- * request that arrives in any number of pieces is looked at once. Everything is bounded.
+ * quotes or escapes, whose arguments are unescaped into memory of the parser). The parser remembers how far it got, so
+ * a request that arrives in any number of pieces is looked at once. Everything is bounded.
  *
- * Errors are worded as in Redis 7.0 and do not depend on how the bytes were split. Stricter than Redis in one thing: what
- * stands where a CRLF must be is looked at, because a client that lost count of its own bytes must not have the rest
- * executed. */
+ * Errors are worded as in Redis 7.0 and do not depend on how the bytes were split. Stricter than Redis in one thing:
+ * what stands where a CRLF must be is looked at, because a client that lost count of its own bytes must not have the
+ * rest executed. */
 #ifndef RESP_REQUEST_H
 #define RESP_REQUEST_H
 
@@ -42,8 +42,8 @@ struct resp_request {
     const char *error; /* with RESP_ERROR: e.g. "Protocol error: invalid multibulk length" (no "-ERR ") */
 };
 
-/* data[0..n) starts at the first byte of a request. The start must be the same byte at each call until READY or ERROR; the
- * buffer may have moved in between. */
+/* data[0..n) starts at the first byte of a request. The start must be the same byte at each call until READY or ERROR;
+ * the buffer may have moved in between. */
 enum resp_status resp_parse(struct resp_parser *p, const char *data, size_t n, struct resp_request *out);
 
 #endif

@@ -1,0 +1,137 @@
+# Archives, programs and test programs. An archive is a folder's objects; a program takes from the archives what it needs.
+
+WARNINGS := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wvla
+CFLAGS_ALL := -std=c11 -g -I. -fPIE -fstack-protector-strong -fno-common $(WARNINGS)
+LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+ifeq ($(SAN),1)
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_ALL += -O1 $(SANITIZE)
+LDFLAGS_ALL += $(SANITIZE)
+else
+CFLAGS_ALL += -O2 -D_FORTIFY_SOURCE=2
+endif
+CFLAGS_ALL += $(CFLAGS)
+LDFLAGS_ALL += $(LDFLAGS)
+LDLIBS_ALL := -lev -lhiredis -lconfig -lsqlite3 -ljansson -lpthread -lm
+
+# Sources of a folder and its direct subfolders.
+sources = $(sort $(wildcard $1/*.c $1/*/*.c))
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$1)
+
+BASE_SRC := $(call sources,common/base)
+RESP_SRC := $(call sources,common/resp)
+CORE_SRC := $(call sources,sentineld/core)
+IO_SRC := $(call sources,common/io)
+SHELL_SRC := $(call sources,sentineld/shell)
+NODECTL_SRC := $(filter-out nodectl/main.c,$(call sources,nodectl))
+NODED_SRC := $(filter-out noded/main.c,$(call sources,noded))
+TEST_SUPPORT_SRC := $(wildcard tests/unit/support/*.c)
+SIM_SRC := $(call sources,tests/sim)
+UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
+
+# Pure code sees C11 and nothing else: without _GNU_SOURCE a system call doesn't even have a declaration.
+PURE_SRC := $(BASE_SRC) $(RESP_SRC) $(CORE_SRC)
+
+ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a io.a shell.a nodectl.a noded.a test.a)
+PURE_ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a)
+
+PROGRAMS := $(foreach p,sentineld nodectl noded,$(if $(wildcard $p/main.c),$(BUILD)/$p))
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
+SIM := $(if $(SIM_SRC),$(BUILD)/sim)
+
+.PHONY: all programs archives test-programs
+all: programs
+programs: $(PROGRAMS)
+archives: $(ARCHIVES)
+test-programs: $(UNIT_TESTS) $(SIM)
+
+# Changes only when the compiler or its flags do; every object depends on it.
+FLAGS_FILE := $(BUILD)/flags
+FLAGS_TEXT := $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LDLIBS_ALL)
+$(shell mkdir -p $(BUILD) && printf '%s\n' '$(FLAGS_TEXT)' >$(FLAGS_FILE).new.$$$$ && \
+	if cmp -s $(FLAGS_FILE).new.$$$$ $(FLAGS_FILE); then rm -f $(FLAGS_FILE).new.$$$$; \
+	else mv -f $(FLAGS_FILE).new.$$$$ $(FLAGS_FILE); fi)
+
+$(call objects,$(filter-out $(PURE_SRC),$(BASE_SRC) $(IO_SRC) $(SHELL_SRC) $(NODECTL_SRC) $(NODED_SRC) $(SIM_SRC) \
+	$(UNIT_SRC) $(TEST_SUPPORT_SRC) sentineld/main.c nodectl/main.c noded/main.c)): FEATURES := -D_GNU_SOURCE
+
+$(BUILD)/obj/%.o: %.c $(FLAGS_FILE)
+	@mkdir -p $(@D)
+	@echo "CC    $<"
+	@$(CC) $(CFLAGS_ALL) $(FEATURES) -MMD -MP -c -o $@ $<
+
+# $(call archive,name,sources): made anew each time, so that an object whose source is gone does not stay in it. The list
+# file changes with the set of objects, which a newer object alone would not show.
+define archive
+$(BUILD)/lib/$1.a: $(call objects,$2) $(BUILD)/lib/$1.list
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@$(AR) rcs $$@ $(call objects,$2)
+$(BUILD)/lib/$1.list: FORCE
+	@mkdir -p $$(@D)
+	@printf '%s\n' '$2' >$$@.new && if cmp -s $$@.new $$@; then rm -f $$@.new; else mv -f $$@.new $$@; fi
+endef
+.PHONY: FORCE
+FORCE:
+$(eval $(call archive,base,$(BASE_SRC)))
+$(eval $(call archive,resp,$(RESP_SRC)))
+$(eval $(call archive,core,$(CORE_SRC)))
+$(eval $(call archive,io,$(IO_SRC)))
+$(eval $(call archive,shell,$(SHELL_SRC)))
+$(eval $(call archive,nodectl,$(NODECTL_SRC)))
+$(eval $(call archive,noded,$(NODED_SRC)))
+$(eval $(call archive,test,$(TEST_SUPPORT_SRC)))
+
+lib = $(addprefix $(BUILD)/lib/,$(addsuffix .a,$1))
+link = $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS_ALL)
+
+$(BUILD)/sentineld: $(BUILD)/obj/sentineld/main.o $(call lib,shell core io resp base)
+$(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core io resp base)
+$(BUILD)/noded: $(BUILD)/obj/noded/main.o $(call lib,noded io resp base)
+$(foreach p,sentineld nodectl noded,$(BUILD)/$p):
+	@echo "LINK  $@"
+	@$(link)
+
+# The simulator and the tests of pure code get the pure archives only: that they link is the proof. test.a defines
+# mem_fail() for a program that does not.
+$(SIM): $(call objects,$(SIM_SRC)) $(call lib,core resp base test)
+	@echo "LINK  $@"
+	@$(link)
+
+PURE_TESTS := $(filter $(BUILD)/tests/unit/base/% $(BUILD)/tests/unit/resp/% $(BUILD)/tests/unit/core/%,$(UNIT_TESTS))
+$(PURE_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(call lib,core resp base test)
+$(filter-out $(PURE_TESTS),$(UNIT_TESTS)): $(BUILD)/%: $(BUILD)/obj/%.o $(call lib,nodectl noded shell core io resp base test)
+# Files of a test folder that are not tests themselves are shared by all tests of that folder.
+SHARED_SRC := $(sort $(filter-out $(UNIT_SRC) $(TEST_SUPPORT_SRC),$(wildcard tests/unit/*/*.c)))
+$(call objects,$(SHARED_SRC)): FEATURES := -D_GNU_SOURCE
+$(foreach t,$(UNIT_TESTS),$(eval $t: $(call objects,$(filter $(patsubst $(BUILD)/%/,%,$(dir $t))/%,$(SHARED_SRC)))))
+$(UNIT_TESTS):
+	@mkdir -p $(@D)
+	@echo "LINK  $@"
+	@$(link) -lcmocka
+
+# Planted bugs: tests/sim/planted.txt names them, one per line. -DPLANTED_<name> turns one condition of the core around; only
+# the sources that mention the name are compiled again, everything else comes from core.a.
+PLANTED := $(shell sed -e 's/\#.*//' tests/sim/planted.txt 2>/dev/null | awk 'NF { print $$1 }')
+PLANTED_SIMS := $(foreach b,$(PLANTED),$(BUILD)/planted/$b/sim)
+define planted
+PLANTED_SRC_$1 := $$(shell grep -lw PLANTED_$1 $(CORE_SRC) /dev/null)
+$(BUILD)/planted/$1/sim: $$(patsubst %.c,$(BUILD)/planted/$1/%.o,$$(PLANTED_SRC_$1)) $(call objects,$(SIM_SRC)) \
+		$(call lib,core resp base test)
+	@test -n '$$(PLANTED_SRC_$1)' || { echo "planted.txt names $1, but no source mentions PLANTED_$1"; exit 1; }
+	@echo "LINK  $$@"
+	@$$(link)
+$(BUILD)/planted/$1/%.o: %.c $(FLAGS_FILE)
+	@mkdir -p $$(@D)
+	@echo "CC    $$< with PLANTED_$1"
+	@$(CC) $(CFLAGS_ALL) -DPLANTED_$1 -MMD -MP -c -o $$@ $$<
+-include $$(patsubst %.c,$(BUILD)/planted/$1/%.d,$$(PLANTED_SRC_$1))
+endef
+ifneq ($(SIM),)
+$(foreach b,$(PLANTED),$(eval $(call planted,$b)))
+endif
+.PHONY: planted-programs
+planted-programs: $(PLANTED_SIMS)
+
+-include $(patsubst %.c,$(BUILD)/obj/%.d,$(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(IO_SRC) $(SHELL_SRC) $(NODECTL_SRC) $(NODED_SRC) \
+	$(SIM_SRC) $(UNIT_SRC) $(SHARED_SRC) $(TEST_SUPPORT_SRC) sentineld/main.c nodectl/main.c noded/main.c)

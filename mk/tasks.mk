@@ -1,0 +1,64 @@
+# deps, fuzz, install, clean, help.
+
+.PHONY: deps fuzz install clean help
+deps:
+	@tests/tools/deps.sh
+
+# Fuzzers: clang's libFuzzer, with sources compiled for it.
+FUZZ_SECONDS ?= 30
+FUZZ_DIR := build/fuzz
+FUZZ_FLAGS := -std=c11 -g -O1 -I. -D_GNU_SOURCE $(WARNINGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ_DIR)/%,$(FUZZ_SRC))
+FUZZ_OBJ := $(patsubst %.c,$(FUZZ_DIR)/obj/%.o,$(PURE_SRC) $(TEST_SUPPORT_SRC))
+fuzz: $(FUZZERS)
+	@test -n '$(FUZZERS)' || { echo "tests/fuzz has no fuzzers"; exit 1; }
+	@tests/tools/fuzz.sh $(FUZZ_SECONDS) $(NPROC) $(FUZZERS)
+$(FUZZ_DIR)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "CC    $< for fuzzing"
+	@clang $(subst fuzzer,fuzzer-no-link,$(FUZZ_FLAGS)) -MMD -MP -c -o $@ $<
+$(FUZZ_DIR)/fuzz_%: $(FUZZ_DIR)/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
+	@echo "LINK  $@"
+	@clang $(FUZZ_FLAGS) -o $@ $^ -lhiredis -lm
+-include $(FUZZ_OBJ:.o=.d) $(patsubst %.c,$(FUZZ_DIR)/obj/%.d,$(FUZZ_SRC))
+.SECONDARY: $(patsubst %.c,$(FUZZ_DIR)/obj/%.o,$(FUZZ_SRC))
+
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/sentineld
+UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
+MANDIR := $(DESTDIR)$(PREFIX)/share/man
+COMPLETIONDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+SAMPLES := $(wildcard etc/*.conf)
+UNITS := $(wildcard etc/*.service etc/systemd/*)
+MANS := $(wildcard etc/man/*.[1-8])
+COMPLETIONS := $(wildcard etc/completion/*)
+HOOKS := $(wildcard etc/hooks/*)
+install: programs
+	install -d $(BINDIR) $(DOCDIR)/examples
+	install -m 755 $(PROGRAMS) $(BINDIR)
+	install -m 644 $(wildcard LICENSE README.md) $(DOCDIR)
+	$(if $(SAMPLES),install -m 644 $(SAMPLES) $(DOCDIR)/examples)
+	$(if $(HOOKS),install -d $(DOCDIR)/examples/hooks && install -m 755 $(HOOKS) $(DOCDIR)/examples/hooks)
+	$(if $(UNITS),install -d $(UNITDIR) && install -m 644 $(UNITS) $(UNITDIR))
+	$(foreach m,$(MANS),install -D -m 644 $m $(MANDIR)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m) &&) true
+	$(if $(COMPLETIONS),install -d $(COMPLETIONDIR) && install -m 644 $(COMPLETIONS) $(COMPLETIONDIR))
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make                      build $(PROGRAMS)'
+	@echo 'make deps                 install the Debian packages that are missing (etc/packages.txt)'
+	@echo 'make demo                 deps, build, and a failover on real servers'
+	@echo 'make check                deps, build, and all tests; parts: $(PARTS)'
+	@echo 'make SAN=1 check          the same with the address and undefined behaviour sanitizers'
+	@echo 'make lint                 format, clang-tidy, cppcheck, include rule, symbol rule, sizes'
+	@echo 'make sim SEEDS=n [SEED=x] simulate the seeds x to x+n-1 (x is drawn and printed if absent)'
+	@echo 'make soak                 many seeds, and every row of the end-to-end tests'
+	@echo 'make fuzz                 each fuzzer for FUZZ_SECONDS=30'
+	@echo 'make bench                ours against stock, with targets'
+	@echo 'make install              PREFIX=/usr/local DESTDIR='
+	@echo 'make clean                remove $(BUILD)'
+	@echo
+	@echo 'CC=clang chooses the compiler, BUILD=folder the output folder.'

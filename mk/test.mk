@@ -1,0 +1,49 @@
+# make check and its parts. Each part ends with "N passed, N failed"; check adds them up.
+
+export SENTINELD := $(abspath $(BUILD)/sentineld)
+export NODECTL := $(abspath $(BUILD)/nodectl)
+export NODED := $(abspath $(BUILD)/noded)
+
+SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
+SIM_JOBS := $(NPROC)
+PARTS := check-unit check-sim check-planted check-e2e
+
+.PHONY: check check-build $(PARTS) sim soak demo bench
+check:
+	@tests/tools/deps.sh
+	@$(MAKE) --no-print-directory check-build
+	@$(PYTHON) tests/tools/sum_parts.py $(foreach p,$(PARTS),--part '$(p:check-%=%)' '$(MAKE) --no-print-directory $p')
+
+check-build: programs test-programs planted-programs
+
+check-unit: $(UNIT_TESTS)
+	@$(PYTHON) tests/tools/run_units.py --jobs $(NPROC) $(UNIT_TESTS)
+
+check-sim: $(SIM)
+	@$(PYTHON) tests/tools/run_sim.py clean --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS) $(BUILD)/sim
+
+check-planted: $(PLANTED_SIMS)
+	@$(PYTHON) tests/tools/run_sim.py planted --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS) $(BUILD)/planted $(PLANTED)
+
+check-e2e: programs
+	@$(PYTHON) tests/e2e/run.py
+
+# make sim SEEDS=n [SEED=x]
+SEEDS ?= 5000
+sim: $(SIM)
+	@test -n '$(SIM)' || { echo "tests/sim has no sources"; exit 1; }
+	@$(SIM) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --jobs $(SIM_JOBS)
+
+# What check samples, whole.
+SOAK_SEEDS ?= 200000
+soak: programs $(SIM)
+	@$(SIM) --seeds $(SOAK_SEEDS) --jobs $(SIM_JOBS)
+	@$(PYTHON) tests/e2e/run.py --soak
+
+demo:
+	@tests/tools/deps.sh
+	@$(MAKE) --no-print-directory programs
+	@$(PYTHON) tests/demo/demo.py
+
+bench: programs
+	@$(PYTHON) tests/bench/bench.py
