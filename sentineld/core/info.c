@@ -174,7 +174,7 @@ static void read_replica(struct reading *r, struct slice value)
     int64_t port_number;
     if (info->nreplicas >= SN_INFO_REPLICAS_MAX)
         return;
-    if (value.n > 3 && memcmp(value.p, "ip=", 3) == 0) {
+    if (value.n > 0 && memchr(value.p, '=', value.n) != NULL) {
         read_named_parts(value, &ip, &port, &state, &replica);
     } else { /* Redis before 2.8: "ip,port,state" */
         ip = slice_cut(&value, ',');
