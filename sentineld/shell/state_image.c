@@ -1,0 +1,118 @@
+#include "sentineld/shell/state_image.h"
+
+#include "common/base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct state_group *state_image_group(const struct state_image *m, const char *name)
+{
+    for (size_t i = 0; i < m->ngroups; i++)
+        if (strcmp(m->groups[i].name, name) == 0)
+            return &m->groups[i];
+    return NULL;
+}
+
+struct state_group *state_image_add(struct state_image *m, const char *name)
+{
+    m->groups = mem_grow(m->groups, m->ngroups, &m->cap_groups, sizeof *m->groups);
+    struct state_group *g = &m->groups[m->ngroups++];
+    *g = (struct state_group){.name = mem_strdup(name)};
+    return g;
+}
+
+void state_group_add_replica(struct state_group *g, const struct addr *a)
+{
+    g->replicas = mem_array(g->replicas, g->nreplicas + 1, sizeof *g->replicas);
+    g->replicas[g->nreplicas++] = *a;
+}
+
+void state_group_add_peer(struct state_group *g, const struct addr *a, const char *id)
+{
+    g->peers = mem_array(g->peers, g->npeers + 1, sizeof *g->peers);
+    struct sn_record_peer *p = &g->peers[g->npeers++];
+    *p = (struct sn_record_peer){.addr = *a};
+    memcpy(p->id, id, strnlen(id, RUNID_LEN));
+}
+
+void state_group_forget_members(struct state_group *g)
+{
+    free(g->replicas);
+    free(g->peers);
+    g->replicas = NULL;
+    g->peers = NULL;
+    g->nreplicas = g->npeers = 0;
+}
+
+const char *state_options_get(const struct state_options *o, const char *group, const char *option)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (slice_ieq(slice_of(o->v[i].option), option) && strcmp(o->v[i].group, group) == 0)
+            return o->v[i].value;
+    return NULL;
+}
+
+bool state_options_has_group(const struct state_options *o, const char *group)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (strcmp(o->v[i].group, group) == 0)
+            return true;
+    return false;
+}
+
+void state_options_add(struct state_options *o, const char *group, const char *option, const char *value)
+{
+    o->v = mem_grow(o->v, o->n, &o->cap, sizeof *o->v);
+    o->v[o->n++] = (struct state_option){mem_strdup(group), mem_strdup(option), mem_strdup(value)};
+}
+
+void state_options_free(struct state_options *o)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        free(o->v[i].group);
+        free(o->v[i].option);
+        free(o->v[i].value);
+    }
+    free(o->v);
+    *o = (struct state_options){.n = 0};
+}
+
+void state_image_free(struct state_image *m)
+{
+    for (size_t i = 0; i < m->ngroups; i++) {
+        free(m->groups[i].name);
+        state_group_forget_members(&m->groups[i]);
+    }
+    free(m->groups);
+    state_options_free(&m->options);
+    state_options_free(&m->file_values);
+    *m = (struct state_image){.ngroups = 0};
+}
+
+static void copy_options(struct state_options *to, const struct state_options *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        state_options_add(to, from->v[i].group, from->v[i].option, from->v[i].value);
+}
+
+void state_image_copy(struct state_image *to, const struct state_image *from)
+{
+    *to = (struct state_image){.epoch = from->epoch, .joined = from->joined};
+    memcpy(to->id, from->id, sizeof to->id);
+    for (size_t i = 0; i < from->ngroups; i++) {
+        const struct state_group *g = &from->groups[i];
+        struct state_group *copy = state_image_add(to, g->name);
+        char *name = copy->name;
+        *copy = *g;
+        copy->name = name;
+        copy->replicas = NULL;
+        copy->peers = NULL;
+        copy->nreplicas = copy->npeers = 0;
+        for (size_t k = 0; k < g->nreplicas; k++)
+            state_group_add_replica(copy, &g->replicas[k]);
+        for (size_t k = 0; k < g->npeers; k++)
+            state_group_add_peer(copy, &g->peers[k].addr, g->peers[k].id);
+    }
+    copy_options(&to->options, &from->options);
+    copy_options(&to->file_values, &from->file_values);
+}

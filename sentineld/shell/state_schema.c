@@ -1,0 +1,281 @@
+#include "sentineld/shell/state_schema.h"
+
+#include "common/base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define APPLICATION_ID 0x534e546c /* "SNTl": tells our databases from others */
+
+/* The scratch row makes the log 1 MiB long once. Later commits overwrite it in place, and a disk flushes an overwritten block
+ * about twice as fast as one that makes the file longer. */
+static const char schema[] =
+    "BEGIN;"
+    "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, epoch INTEGER NOT NULL, joined "
+    "INTEGER NOT "
+    "NULL);"
+    "CREATE TABLE groups (place INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, monitored INTEGER NOT NULL, host TEXT "
+    "NOT NULL, "
+    "port INTEGER NOT NULL, config_epoch INTEGER NOT NULL, vote_epoch INTEGER NOT NULL, vote_leader TEXT NOT NULL);"
+    "CREATE TABLE replicas (group_name TEXT NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL, "
+    "PRIMARY KEY (group_name, host, port)) WITHOUT ROWID;"
+    "CREATE TABLE peers (group_name TEXT NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL, id TEXT NOT NULL, "
+    "PRIMARY KEY (group_name, host, port, id)) WITHOUT ROWID;"
+    "CREATE TABLE options (group_name TEXT NOT NULL, option TEXT NOT NULL, value TEXT NOT NULL, "
+    "PRIMARY KEY (group_name, option)) WITHOUT ROWID;"
+    "CREATE TABLE file_values (group_name TEXT NOT NULL, option TEXT NOT NULL, value TEXT NOT NULL, "
+    "PRIMARY KEY (group_name, option)) WITHOUT ROWID;"
+    "CREATE TABLE scratch (bytes BLOB); INSERT INTO scratch VALUES (zeroblob(1048576)); DROP TABLE scratch;"
+    "PRAGMA application_id = 0x534e546c; PRAGMA user_version = 1;"
+    "COMMIT";
+_Static_assert(APPLICATION_ID == 0x534e546c && STATE_DB_SCHEMA == 1, "the text of the schema says these two as well");
+
+static void say_damaged(const struct state_db *d, const char *what, struct buf *error)
+{
+    buf_printf(error,
+               "%s is damaged (%s). Put a good copy back; or move it and its -wal file away: then this supervisor "
+               "starts without "
+               "its memory and gives no vote until it has heard the epochs of a majority",
+               d->path, what);
+}
+
+static bool corrupt(const struct state_db *d)
+{
+    int code = sqlite3_errcode(d->db);
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+}
+
+/* Reports the failure of a statement that reads. */
+static bool read_failed(struct state_db *d, struct buf *error)
+{
+    if (corrupt(d))
+        say_damaged(d, sqlite3_errmsg(d->db), error);
+    else
+        state_db_say(d, "cannot be read", error);
+    return false;
+}
+
+static bool read_number(struct state_db *d, const char *sql, int64_t *out, struct buf *error)
+{
+    sqlite3_stmt *s = NULL;
+    bool ok = sqlite3_prepare_v2(d->db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW;
+    if (ok)
+        *out = sqlite3_column_int64(s, 0);
+    else
+        read_failed(d, error);
+    sqlite3_finalize(s);
+    return ok;
+}
+
+bool state_schema_check(struct state_db *d, struct buf *error)
+{
+    sqlite3_stmt *s = NULL;
+    bool ok = sqlite3_prepare_v2(d->db, "PRAGMA quick_check(1)", -1, &s, NULL) == SQLITE_OK &&
+              sqlite3_step(s) == SQLITE_ROW;
+    if (!ok) {
+        read_failed(d, error);
+    } else if (strcmp((const char *)sqlite3_column_text(s, 0), "ok") != 0) {
+        say_damaged(d, (const char *)sqlite3_column_text(s, 0), error);
+        ok = false;
+    }
+    sqlite3_finalize(s);
+    return ok;
+}
+
+bool state_schema_recognise(struct state_db *d, bool may_be_empty, bool *empty, struct buf *error)
+{
+    int64_t tables, application, version;
+    if (!read_number(d, "SELECT count(*) FROM sqlite_schema", &tables, error) ||
+        !read_number(d, "PRAGMA application_id", &application, error) ||
+        !read_number(d, "PRAGMA user_version", &version, error))
+        return false;
+    *empty = tables == 0 && application == 0 && may_be_empty;
+    if (*empty)
+        return true;
+    if (application != APPLICATION_ID) {
+        buf_printf(error, "%s is not a database of sentineld. Give sentineld a state_dir of its own", d->path);
+        return false;
+    }
+    if (version != STATE_DB_SCHEMA) {
+        buf_printf(
+            error,
+            "%s was written by another version of sentineld (schema %lld, this program knows %d). Use that version",
+            d->path, (long long)version, STATE_DB_SCHEMA);
+        return false;
+    }
+    return true;
+}
+
+bool state_schema_create(struct state_db *d, struct buf *error)
+{
+    if (sqlite3_exec(d->db, schema, NULL, NULL, NULL) == SQLITE_OK)
+        return true;
+    state_db_say(d, "cannot be made", error);
+    return false;
+}
+
+/* A column's text; "" for a null, which the schema forbids. */
+static const char *text_at(sqlite3_stmt *s, int column)
+{
+    const unsigned char *text = sqlite3_column_text(s, column);
+    return text == NULL ? "" : (const char *)text;
+}
+
+static bool addr_at(sqlite3_stmt *s, int column, struct addr *out)
+{
+    return addr_set(out, slice_of(text_at(s, column)), sqlite3_column_int64(s, column + 1));
+}
+
+static bool id_at(sqlite3_stmt *s, int column, runid out)
+{
+    out[0] = '\0';
+    return text_at(s, column)[0] == '\0' || runid_parse(slice_of(text_at(s, column)), out);
+}
+
+static bool epoch_at(sqlite3_stmt *s, int column, uint64_t *out)
+{
+    int64_t v = sqlite3_column_int64(s, column);
+    *out = (uint64_t)v;
+    return v >= 0;
+}
+
+/* Each of these takes one row into the image; false when the row cannot have been written by us. */
+
+static bool take_meta(sqlite3_stmt *s, struct state_image *m)
+{
+    m->joined = sqlite3_column_int(s, 2) != 0;
+    return runid_parse(slice_of(text_at(s, 0)), m->id) && epoch_at(s, 1, &m->epoch);
+}
+
+static bool take_group(sqlite3_stmt *s, struct state_image *m)
+{
+    struct state_group *g = state_image_add(m, text_at(s, 0));
+    g->monitored = sqlite3_column_int(s, 1) != 0;
+    return g->name[0] != '\0' && (addr_at(s, 2, &g->master) || !g->monitored) && epoch_at(s, 4, &g->config_epoch) &&
+           epoch_at(s, 5, &g->vote_epoch) && id_at(s, 6, g->vote_leader);
+}
+
+static bool take_replica(sqlite3_stmt *s, struct state_image *m)
+{
+    struct addr a;
+    struct state_group *g = state_image_group(m, text_at(s, 0));
+    if (!addr_at(s, 1, &a))
+        return false;
+    if (g != NULL)
+        state_group_add_replica(g, &a);
+    return true;
+}
+
+static bool take_peer(sqlite3_stmt *s, struct state_image *m)
+{
+    struct addr a;
+    runid id;
+    struct state_group *g = state_image_group(m, text_at(s, 0));
+    if (!addr_at(s, 1, &a) || !id_at(s, 3, id))
+        return false;
+    if (g != NULL)
+        state_group_add_peer(g, &a, id);
+    return true;
+}
+
+static bool take_option(sqlite3_stmt *s, struct state_image *m)
+{
+    state_options_add(&m->options, text_at(s, 0), text_at(s, 1), text_at(s, 2));
+    return true;
+}
+
+static bool take_file_value(sqlite3_stmt *s, struct state_image *m)
+{
+    state_options_add(&m->file_values, text_at(s, 0), text_at(s, 1), text_at(s, 2));
+    return true;
+}
+
+static const struct {
+    const char *table, *sql;
+    bool (*take)(sqlite3_stmt *s, struct state_image *m);
+} tables_read[] = {
+    {"meta", "SELECT id, epoch, joined FROM meta", take_meta},
+    {"groups", "SELECT name, monitored, host, port, config_epoch, vote_epoch, vote_leader FROM groups ORDER BY place",
+     take_group},
+    {"replicas", "SELECT group_name, host, port FROM replicas", take_replica},
+    {"peers", "SELECT group_name, host, port, id FROM peers", take_peer},
+    {"options", "SELECT group_name, option, value FROM options", take_option},
+    {"file_values", "SELECT group_name, option, value FROM file_values", take_file_value},
+};
+
+static bool read_table(struct state_db *d, size_t which, struct state_image *m, struct buf *error)
+{
+    sqlite3_stmt *s = NULL;
+    bool sane = true;
+    int rc = sqlite3_prepare_v2(d->db, tables_read[which].sql, -1, &s, NULL);
+    while (rc == SQLITE_OK && sane) {
+        rc = sqlite3_step(s);
+        if (rc != SQLITE_ROW)
+            break;
+        sane = tables_read[which].take(s, m);
+        rc = SQLITE_OK;
+    }
+    if (!sane) {
+        char what[64];
+        snprintf(what, sizeof what, "a row of table %s makes no sense", tables_read[which].table);
+        say_damaged(d, what, error);
+    } else if (rc != SQLITE_DONE) {
+        sane = read_failed(d, error);
+    }
+    sqlite3_finalize(s);
+    return sane;
+}
+
+bool state_schema_read(struct state_db *d, struct state_image *m, struct buf *error)
+{
+    *m = (struct state_image){.ngroups = 0};
+    for (size_t i = 0; i < sizeof tables_read / sizeof tables_read[0]; i++) {
+        if (!read_table(d, i, m, error)) {
+            state_image_free(m);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool open_whole(struct state_db *d, bool may_create, struct state_image *image, struct buf *error)
+{
+    bool empty;
+    *image = (struct state_image){.ngroups = 0};
+    if (!state_db_connect(d, may_create, error) || !state_schema_recognise(d, may_create, &empty, error) ||
+        !state_db_mode(d, error) || !(empty ? state_schema_create(d, error) : state_schema_check(d, error)) ||
+        !state_schema_read(d, image, error))
+        return false;
+    if (state_db_prepare(d, error))
+        return true;
+    state_image_free(image);
+    return false;
+}
+
+bool state_db_open(struct state_db *d, const char *dir, struct state_image *image, struct buf *error)
+{
+    struct buf path = {.n = 0};
+    buf_printf(&path, "%s/state.db", dir);
+    *d = (struct state_db){.path = mem_strdup(buf_str(&path))};
+    buf_free(&path);
+    if (open_whole(d, true, image, error))
+        return true;
+    state_db_free(d);
+    return false;
+}
+
+bool state_db_reopen(struct state_db *d, const char *id, struct buf *error)
+{
+    struct state_image image;
+    state_db_close(d);
+    if (open_whole(d, false, &image, error)) {
+        bool ours = strcmp(image.id, id) == 0;
+        state_image_free(&image);
+        if (ours)
+            return true;
+        buf_printf(error, "%s belongs to another supervisor now. End sentineld and put its own database back", d->path);
+    }
+    state_db_close(d);
+    return false;
+}
