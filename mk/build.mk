@@ -92,15 +92,19 @@ $(foreach p,sentineld nodectl noded,$(BUILD)/$p):
 	@echo "LINK  $@"
 	@$(link)
 
-# The simulator and the tests of pure code get the pure archives only: that they link is the proof. test.a defines
-# mem_fail() for a program that does not.
+# The simulator and the tests of tests/unit/<folder> get that folder's archive and what it stands on: that they link is the
+# proof. test.a defines mem_fail() for a program that does not.
 $(SIM): $(call objects,$(SIM_SRC)) $(call lib,core resp base test)
 	@echo "LINK  $@"
 	@$(link)
 
-PURE_TESTS := $(filter $(BUILD)/tests/unit/base/% $(BUILD)/tests/unit/resp/% $(BUILD)/tests/unit/core/%,$(UNIT_TESTS))
-$(PURE_TESTS): $(BUILD)/%: $(BUILD)/obj/%.o $(call lib,core resp base test)
-$(filter-out $(PURE_TESTS),$(UNIT_TESTS)): $(BUILD)/%: $(BUILD)/obj/%.o $(call lib,nodectl noded shell core io resp base test)
+TEST_LIBS_base := base test
+TEST_LIBS_resp := resp base test
+TEST_LIBS_core := core resp base test
+TEST_LIBS_io := io resp base test
+TEST_LIBS_other := nodectl noded shell core io resp base test
+test_libs = $(call lib,$(or $(TEST_LIBS_$(word 3,$(subst /, ,$1))),$(TEST_LIBS_other)))
+$(foreach t,$(UNIT_SRC),$(eval $(t:%.c=$(BUILD)/%): $(t:%.c=$(BUILD)/obj/%.o) $(call test_libs,$t)))
 # Files of a test folder that are not tests themselves are shared by all tests of that folder.
 SHARED_SRC := $(sort $(filter-out $(UNIT_SRC) $(TEST_SUPPORT_SRC),$(wildcard tests/unit/*/*.c)))
 $(call objects,$(SHARED_SRC)): FEATURES := -D_GNU_SOURCE

@@ -16,8 +16,11 @@ check:
 
 check-build: programs test-programs planted-programs
 
-check-unit: $(UNIT_TESTS)
-	@$(PYTHON) tests/tools/run_units.py --jobs $(NPROC) $(UNIT_TESTS)
+# make check-unit UNIT=base/% or UNIT=base/test_map runs some of them.
+UNIT ?= %
+UNIT_CHOSEN = $(filter $(addprefix $(BUILD)/tests/unit/,$(UNIT)),$(UNIT_TESTS))
+check-unit: $(UNIT_CHOSEN)
+	@$(PYTHON) tests/tools/run_units.py --jobs $(NPROC) $(UNIT_CHOSEN)
 
 check-sim: $(SIM)
 	@$(PYTHON) tests/tools/run_sim.py clean --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS) $(BUILD)/sim
