@@ -6,11 +6,11 @@ deps:
 
 # Fuzzers: clang's libFuzzer, with sources compiled for it.
 FUZZ_SECONDS ?= 30
-FUZZ_DIR := build/fuzz
+FUZZ_DIR := $(BUILD)/fuzz
 FUZZ_FLAGS := -std=c11 -g -O1 -I. -D_GNU_SOURCE $(WARNINGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ_DIR)/%,$(FUZZ_SRC))
-FUZZ_OBJ := $(patsubst %.c,$(FUZZ_DIR)/obj/%.o,$(PURE_SRC) $(TEST_SUPPORT_SRC))
+fuzz_objects = $(patsubst %.c,$(FUZZ_DIR)/obj/%.o,$1)
 fuzz: $(FUZZERS)
 	@test -n '$(FUZZERS)' || { echo "tests/fuzz has no fuzzers"; exit 1; }
 	@tests/tools/fuzz.sh $(FUZZ_SECONDS) $(NPROC) $(FUZZERS)
@@ -18,11 +18,14 @@ $(FUZZ_DIR)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "CC    $< for fuzzing"
 	@clang $(subst fuzzer,fuzzer-no-link,$(FUZZ_FLAGS)) -MMD -MP -c -o $@ $<
-$(FUZZ_DIR)/fuzz_%: $(FUZZ_DIR)/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
+# A fuzzer that includes the core gets it.
+FUZZ_LIB_SRC := $(BASE_SRC) $(RESP_SRC) $(TEST_SUPPORT_SRC)
+FUZZ_CORE := $(shell grep -l '"sentineld/core/' $(FUZZ_SRC) /dev/null)
+$(FUZZERS): $(FUZZ_DIR)/%: $(FUZZ_DIR)/obj/tests/fuzz/%.o $(call fuzz_objects,$(FUZZ_LIB_SRC))
 	@echo "LINK  $@"
 	@clang $(FUZZ_FLAGS) -o $@ $^ -lhiredis -lm
--include $(FUZZ_OBJ:.o=.d) $(patsubst %.c,$(FUZZ_DIR)/obj/%.d,$(FUZZ_SRC))
-.SECONDARY: $(patsubst %.c,$(FUZZ_DIR)/obj/%.o,$(FUZZ_SRC))
+$(FUZZ_CORE:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(CORE_SRC))
+-include $(patsubst %.c,$(FUZZ_DIR)/obj/%.d,$(FUZZ_LIB_SRC) $(FUZZ_SRC) $(CORE_SRC))
 
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/sentineld
