@@ -6,9 +6,9 @@
 #include "common/base/runid.h"
 #include "common/io/conf.h"
 #include "common/io/log.h"
+#include "sentineld/core/settings.h"
 
 enum config_access { CONFIG_ACCESS_ALL, CONFIG_ACCESS_READ };
-enum config_reborn { CONFIG_REBORN_FAILOVER, CONFIG_REBORN_FOLLOW };
 
 /* Which settings of a group its own block in the file gave (bit in config_group.given). */
 enum config_given {
@@ -30,10 +30,6 @@ struct config_user {
     int access;            /* enum config_access */
 };
 
-struct config_rename {
-    char *from, *to;
-};
-
 struct config_peer {
     struct addr address;
     runid id;
@@ -42,23 +38,13 @@ struct config_peer {
 struct config_group {
     char *name;
     struct addr master;
-    int64_t quorum;                      /* >= 1 */
-    int64_t down_after_ms;               /* >= 1 */
-    int64_t failover_timeout_ms;         /* >= 1 */
-    int64_t parallel_syncs;              /* >= 1 */
-    int64_t master_reboot_down_after_ms; /* 0: off */
-    int reborn_empty;                    /* enum config_reborn */
-    char *user, *password;               /* "" means none; never NULL */
-    char *notification_script, *client_reconfig_script;
-    struct config_rename *renames;
-    size_t rename_count;
+    struct sn_settings settings;
     uint32_t given; /* enum config_given */
     /* Read only while the state directory holds none. */
     int64_t config_epoch, leader_epoch;
     struct conf_addresses known_replicas;
     struct config_peer *known_sentinels;
     size_t known_sentinel_count;
-    int line; /* of the group in its file, for messages */
 };
 
 /* A cluster and a hook are checked like the rest, but this version refuses a file that has any. */
@@ -89,7 +75,7 @@ struct sentineld_config {
     } log;
     struct conf_addresses supervisors; /* empty: discovered */
     size_t self;                       /* place of this daemon in supervisors; 0 when that is empty */
-    struct config_user *users;         /* at least "default" */
+    struct config_user *users;         /* none in the file: "default", all, no password */
     size_t user_count;
     struct {
         int64_t quorum; /* 0: none given, and no supervisors to take the majority of */
@@ -115,6 +101,10 @@ struct sentineld_config *config_load(const char *path, struct conf_problems *pro
 /* The same from text; name stands for the file in messages. */
 struct sentineld_config *config_parse(const char *name, struct slice text, struct conf_problems *problems);
 void config_free(struct sentineld_config *c); /* NULL is allowed */
+
+/* What is wrong with a path in a script setting, relative ones counted from state_dir: NULL when it is an executable
+ * file, otherwise a text that stays valid until errno's next use ("does not exist"). */
+const char *config_script_fault(const char *state_dir, const char *path);
 
 /* Whether a group may have this name (SENTINEL MONITOR too): 1-255 bytes without white space, control bytes, commas and
  * quotes, which would break the hello message and the lines of the event log. why: what is wrong. */
