@@ -1,0 +1,116 @@
+/* A coordinated failover moves a healthy master without losing a write that it acknowledged: writes are paused on the old one, the
+ * replica catches up, then they change places. The server's own FAILOVER does all of that where it is there; elsewhere CLIENT PAUSE WRITE
+ * and a comparison of offsets do. What cannot be done in time is undone, and the old master goes on. */
+#include "common/base/text.h"
+#include "sentineld/core/inner.h"
+
+#define PAUSE_MAX MS(10000)
+#define MARGIN MS(500) /* no promotion so near to the pause's end (SAFETY E9) */
+#define GRACE MS(1000) /* for the server to say how its own FAILOVER ended */
+
+static struct sn_node *old_master(const struct sn_group *g) { return g->master->node; }
+
+static int64_t pause_us(const struct sn_group *g) {
+    int64_t span = MS(g->set.failover_timeout_ms);
+    EARLIER(span, PAUSE_MAX);
+    return span;
+}
+
+static struct sn_effect *tell(struct sn_group *g, enum sn_command command) {
+    struct sn_node *n = old_master(g);
+    n->pending++;
+    n->info_now = true;
+    sn_touch_node(n);
+    return sn_send(g->core, &n->cmd, command);
+}
+
+static void begin_pause(struct sn_group *g) {
+    struct sn_effect *e = tell(g, SN_CMD_PAUSE);
+    e->number = pause_us(g) / 1000;
+    e->flag = true;
+    g->fo.step = SN_SWITCH_PAUSE;
+    g->fo.pause_end_us = g->core->now_us + pause_us(g);
+    sn_touch_group(g);
+}
+
+void sn_coordinated_begin(struct sn_group *g) {
+    struct sn_node *n = old_master(g);
+    if (n->cmd.state != SN_CONN_UP || g->master->s_down) {
+        sn_failover_abort(g, "-failover-abort-master-not-reachable");
+        return;
+    }
+    if (!n->info.failover_known) {
+        begin_pause(g);
+        return;
+    }
+    struct sn_effect *e = tell(g, SN_CMD_FAILOVER);
+    e->addr = sn_shown_addr(g->core, g->fo.candidate->node);
+    e->number = pause_us(g) / 1000;
+    g->fo.step = SN_SWITCH_SERVER;
+    g->fo.pause_end_us = g->core->now_us + pause_us(g);
+    g->fo.sent = true;
+    sn_failover_state(g, SN_FO_WAIT_PROMOTION);
+}
+
+void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, struct slice text) {
+    if (command == SN_CMD_FAILOVER && g->fo.step == SN_SWITCH_SERVER && !ok) {
+        struct slice word = text;
+        bool lacks_it = slice_ieq(slice_cut(&word, ' '), "ERR") && slice_ieq(slice_cut(&word, ' '), "unknown");
+        g->fo.sent = false;
+        if (lacks_it)
+            begin_pause(g); /* the command was renamed away */
+        else
+            sn_failover_abort(g, "-failover-abort-refused");
+    } else if (command == SN_CMD_PAUSE && g->fo.step == SN_SWITCH_PAUSE) {
+        if (!ok) {
+            g->fo.step = SN_SWITCH_NONE; /* nothing was paused */
+            g->fo.coordinated = false;
+            sn_failover_abort(g, "-failover-abort-refused");
+            return;
+        }
+        g->fo.step = SN_SWITCH_DRAIN;
+        g->fo.state_us = g->core->now_us; /* only INFO from now on counts: no write came after it */
+        sn_group_info_now(g);
+        sn_touch_group(g);
+    }
+}
+
+/* The master's offset is read first, then the replica's: equal then means that nothing is missing. */
+static bool drained(const struct sn_group *g) {
+    const struct sn_node *m = old_master(g), *r = g->fo.candidate->node;
+    return m->info_us > g->fo.state_us && r->info_us > g->fo.state_us && m->info.repl_offset >= 0 &&
+           r->info.repl_offset >= m->info.repl_offset && r->info.role == SN_ROLE_REPLICA && r->info.master_link_up;
+}
+
+static int64_t watch_server(struct sn_group *g) {
+    const struct sn_core *c = g->core;
+    const struct sn_node *m = old_master(g);
+    bool gave_up = m->info_us > g->fo.state_us + MS(100) && m->info.role == SN_ROLE_MASTER && !m->info.failover_running;
+    if (gave_up || g->master->s_down || c->now_us >= g->fo.pause_end_us + GRACE) {
+        sn_failover_abort(g, "-failover-abort-slave-timeout");
+        return HEAP_NEVER;
+    }
+    return g->fo.pause_end_us + GRACE;
+}
+
+int64_t sn_coordinated_advance(struct sn_group *g) {
+    const struct sn_core *c = g->core;
+    if (g->fo.step == SN_SWITCH_SERVER) return watch_server(g);
+    bool late = c->now_us >= g->fo.pause_end_us - MARGIN;
+    if (g->fo.step == SN_SWITCH_DRAIN && !late && drained(g)) {
+        sn_promote(g);
+        return c->now_us;
+    }
+    if (late || g->master->s_down || g->fo.candidate->s_down) {
+        sn_failover_abort(g, "-failover-abort-slave-timeout");
+        return HEAP_NEVER;
+    }
+    return g->fo.pause_end_us - MARGIN;
+}
+
+void sn_coordinated_undo(struct sn_group *g) {
+    if (old_master(g)->cmd.state != SN_CONN_UP) return;
+    if (g->fo.step == SN_SWITCH_SERVER && old_master(g)->info.failover_running) tell(g, SN_CMD_FAILOVER_ABORT);
+    if (g->fo.step == SN_SWITCH_PAUSE || g->fo.step == SN_SWITCH_DRAIN) tell(g, SN_CMD_UNPAUSE);
+    g->fo.step = SN_SWITCH_NONE;
+}

@@ -1,0 +1,57 @@
+/* The supervisor's decisions: what is down, who leads, who is promoted, what is told to whom. Pure: state and event and
+ * time in, effects out. One core is one supervisor. Reference: ../shared/reference is the protocol; SAFETY the rules. */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include "sentineld/core/effect.h"
+#include "sentineld/core/event.h"
+#include "sentineld/core/params.h"
+#include "sentineld/core/settings.h"
+
+struct sn_core;
+
+/* The daemon's own settings; SENTINEL CONFIG SET changes them at run time. */
+struct sn_globals {
+    char *announce_ip;    /* never NULL; "" is found out from the links */
+    int64_t announce_port; /* 0: the listening port */
+    bool resolve_hostnames, announce_hostnames;
+    char *user, *pass;    /* towards peers; never NULL */
+    char *loglevel;       /* kept here, obeyed by the shell; never NULL */
+};
+
+struct sn_core_options {
+    runid id;
+    uint64_t seed;              /* of random backoffs and hash tables */
+    int port;                   /* where we listen */
+    uint64_t current_epoch;     /* from the state, 0 when new */
+    bool joined;                /* from the state: false for an empty state directory (SAFETY M2) */
+    struct sn_globals globals;  /* copied */
+    struct sn_params params;
+    const struct addr *declared; /* `supervisors`, oneself left out; none: peers are discovered */
+    size_t ndeclared;
+};
+
+struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us);
+void sn_core_free(struct sn_core *c);
+
+/* A group from the configuration and the state, before the first step. Returns false when the name or the master's address is
+ * taken by another. `restored` NULL for a new group. */
+struct sn_core_group {
+    const char *name;
+    struct addr master;
+    const struct sn_settings *settings; /* copied */
+    uint64_t config_epoch, vote_epoch;
+    runid vote_leader;
+    const struct addr *replicas;
+    size_t nreplicas;
+    const struct sn_record_peer *peers;
+    size_t npeers;
+};
+bool sn_core_add_group(struct sn_core *c, const struct sn_core_group *g, int64_t now_us, struct sn_effects *out);
+
+/* Decides. Effects are appended to `out` in the order in which they are to be done. */
+void sn_step(struct sn_core *c, const struct sn_event *e, struct sn_effects *out);
+/* When sn_step() wants to be called with a TICK at the latest (it may be called earlier). HEAP_NEVER: not by time. */
+int64_t sn_deadline(const struct sn_core *c);
+
+#endif

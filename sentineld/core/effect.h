@@ -1,0 +1,56 @@
+/* Everything that the core wants done, in order. The shell does them one after the other; where it cannot (a link that is gone), it
+ * drops the effect: the core learns of it by LINK_DOWN. Whatever depends on the disk comes out of the core only after PERSISTED, so the
+ * shell holds nothing back. An effect owns its memory until sn_effects_clear(). */
+#ifndef CORE_EFFECT_H
+#define CORE_EFFECT_H
+
+#include "sentineld/core/event.h"
+#include "sentineld/core/record.h"
+
+enum sn_level { SN_LOG_DEBUG, SN_LOG_VERBOSE, SN_LOG_NOTICE, SN_LOG_WARNING };
+
+enum sn_effect_kind {
+    SN_FX_CONNECT,        /* link, addr, subscribe (a subscription to SN_HELLO_CHANNEL), user, pass */
+    SN_FX_DISCONNECT,     /* link: close it; no LINK_DOWN follows */
+    SN_FX_SEND,           /* link, command; HELLO: text. REPLICAOF: addr (host "" is NO ONE). FAILOVER: addr, number (ms).
+                             PAUSE: number (ms), flag (with WRITE). ASK, BALLOT: ballots, text (own id), epoch (own current). */
+    SN_FX_PERSIST,        /* seq, records: all of it in one transaction; PERSISTED or PERSIST_FAILED must follow */
+    SN_FX_PUBLISH,        /* level, name (event), text (payload), group (tied to it) or NULL. Published unless level is DEBUG */
+    SN_FX_SCRIPT,         /* argv: a stock script; retries and limits are the shell's */
+    SN_FX_ANSWER,         /* token, answer, number, text (full error line without '-') */
+    SN_FX_ANSWER_BALLOTS, /* token, opinions in the order asked, text (own id), epoch (own current) */
+    SN_FX_EXIT,           /* number: SIMULATE-FAILURE wants a crash, now, with this status */
+};
+
+enum sn_answer { SN_ANSWER_OK, SN_ANSWER_INT, SN_ANSWER_ERROR };
+
+struct sn_effect {
+    enum sn_effect_kind kind;
+    sn_link link;
+    sn_token token;
+    enum sn_command command;
+    enum sn_level level;
+    enum sn_answer answer;
+    struct addr addr;
+    bool subscribe, flag;
+    uint64_t seq, epoch;
+    int64_t number;
+    const char *name;            /* static text */
+    char *text, *group, *user, *pass; /* owned, may be NULL */
+    char **argv;                 /* owned, NULL-terminated */
+    struct sn_ballot *ballots;   /* owned, their group too */
+    struct sn_opinion *opinions; /* owned, their group too */
+    struct sn_record *records;   /* owned */
+    size_t count;                /* of ballots, opinions, records */
+};
+
+struct sn_effects {
+    struct sn_effect *v;
+    size_t n, cap;
+};
+
+void sn_effects_clear(struct sn_effects *fx); /* frees what the effects own; keeps the array */
+void sn_effects_free(struct sn_effects *fx);
+void sn_effect_free(struct sn_effect *e);
+
+#endif

@@ -1,0 +1,182 @@
+/* Standing for election. First a replica is selected, then a ballot is held that names it; so nobody is elected who could not promote.
+ *
+ * Who stands is a matter of rank, not of luck: the supervisors of a group stand in the order of their ids, milliseconds
+ * apart; one that does not answer is left out, one that failed goes to the end. */
+#include "sentineld/core/inner.h"
+#include "sentineld/core/plant.h"
+
+#define FRESH_WAIT MS(100)   /* how long O_DOWN waits for the replicas' own word about their offsets */
+#define RANK_STEP MS(20)     /* between two ranks, on a fast network and disk */
+#define FORCED_WAIT MS(500)  /* an operator's failover waits this long for votes that nobody refuses */
+#define LOST_MAX 6
+
+/* A ballot that is not won in this time is lost, and a promotion that has not been sent by its end never is. */
+int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g) {
+    int64_t life = MS(2000);
+    EARLIER(life, MS(c->params.election_timeout_ms));
+    EARLIER(life, MS(g->set.failover_timeout_ms));
+    return life;
+}
+
+/* How many stand before me: lower failure, then lower id. Steps are as long as a vote takes: two trips and two disks. */
+static int64_t rank_delay(const struct sn_group *g) {
+    const struct sn_core *c = g->core;
+    int64_t step = RANK_STEP, rank = 0;
+    for (size_t k = 0; k < g->nseats; k++) {
+        const struct sn_seat *s = g->seats[k];
+        const struct sn_peer *p = s->peer;
+        if (p->cmd.state != SN_CONN_UP || s->s_down) continue;
+        if (p->probe.rtt_us * 2 + c->disk_us * 2 > step) step = p->probe.rtt_us * 2 + c->disk_us * 2;
+        bool i_failed = g->lost_rounds > 0;
+        if (s->failed != i_failed ? i_failed : runid_cmp(p->id, c->id) < 0) rank++;
+    }
+    if (step > MS(500)) step = MS(500);
+    return rank * step;
+}
+
+static void tell_no_good(struct sn_group *g) {
+    const struct sn_core *c = g->core;
+    if (g->no_good_us && c->now_us < g->no_good_us + MS(g->set.failover_timeout_ms)) return;
+    g->no_good_us = c->now_us;
+    sn_publish_inst(g->master, SN_LOG_WARNING, "-failover-abort-no-good-slave", NULL);
+}
+
+int64_t sn_election_consider(struct sn_group *g) {
+    struct sn_core *c = g->core;
+    if (!g->o_down || g->fo.state != SN_FO_NONE) {
+        g->stand_us = 0;
+        return HEAP_NEVER;
+    }
+    if (!g->heard) return HEAP_NEVER; /* touched when it has */
+    if (sn_vote_locked(g)) {
+        g->stand_us = 0;
+        return g->vote_lock_us;
+    }
+    if (c->now_us < g->next_attempt_us) return g->next_attempt_us;
+    int64_t since = g->master->node->probe.silent_us ? g->master->node->probe.silent_us : g->master->s_down_us;
+    if (!sn_select_fresh(g, since) && c->now_us < g->o_down_us + FRESH_WAIT) return g->o_down_us + FRESH_WAIT;
+    struct sn_inst *candidate = sn_select(g, NULL);
+    if (!candidate) {
+        g->stand_us = 0;
+        tell_no_good(g);
+        return c->now_us + MS(1000); /* and whenever a replica says something new */
+    }
+    if (!g->stand_us) g->stand_us = c->now_us + rank_delay(g);
+    if (c->now_us < g->stand_us) return g->stand_us;
+    g->stand_us = 0;
+    sn_election_start(g, candidate);
+    return HEAP_NEVER;
+}
+
+/* All ballots that start in one step share an epoch: a stock voter that granted a higher one would refuse the lower ones of the
+ * same batch (SAFETY E8). Votes are counted by master and epoch, so one number serves many masters. */
+static uint64_t raise_epoch(struct sn_core *c) {
+    if (!c->stand_epoch) {
+        c->stand_epoch = ++c->current_epoch;
+        c->dirty_meta = true;
+        sn_publish_core(c, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)c->current_epoch);
+    }
+    return c->stand_epoch;
+}
+
+void sn_election_start(struct sn_group *g, struct sn_inst *candidate) {
+    struct sn_core *c = g->core;
+    g->fo.start_us = g->fo.state_us = c->now_us;
+    g->fo.state = SN_FO_WAIT_START;
+    g->fo.epoch = raise_epoch(c);
+    g->fo.own_vote = g->fo.sent = g->fo.unopposed = false;
+    g->fo.step = SN_SWITCH_NONE;
+    g->fo.candidate = candidate;
+    g->fo.from = sn_current_master(g);
+    sn_publish_inst(g->master, SN_LOG_WARNING, "+try-failover", NULL);
+    struct addr named = sn_shown_addr(c, candidate->node);
+    sn_vote_give(g, c->id, g->fo.epoch, &named, sn_ballot_life_us(c, g));
+    sn_publish_core(c, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", c->id, (unsigned long long)g->fo.epoch);
+    struct sn_pending *w = sn_wait(c, g->vote_seq);
+    w->is_stand = true;
+    w->group = g;
+    w->fx.epoch = g->fo.epoch;
+    sn_touch_group(g);
+}
+
+void sn_election_durable(struct sn_group *g, uint64_t epoch) {
+    if (g->fo.state != SN_FO_WAIT_START || g->fo.epoch != epoch) return;
+    g->fo.own_vote = true;
+    for (size_t k = 0; k < g->nseats; k++) {
+        g->seats[k]->want_vote = true;
+        sn_want(g->seats[k]);
+    }
+    sn_touch_group(g);
+}
+
+void sn_election_disk_failed(struct sn_group *g, uint64_t epoch) {
+    if (g->fo.state == SN_FO_WAIT_START && g->fo.epoch == epoch) sn_election_lose(g, "-failover-abort-not-elected");
+}
+
+/* Nothing was sent: the grants are free again. */
+void sn_election_lose(struct sn_group *g, const char *event) {
+    struct sn_core *c = g->core;
+    bool forced = g->fo.forced;
+    int64_t took = c->now_us - g->fo.start_us;
+    for (size_t k = 0; k < g->nseats; k++) {
+        g->seats[k]->want_cancel = g->fo.epoch;
+        sn_want(g->seats[k]);
+    }
+    sn_publish_inst(g->master, SN_LOG_WARNING, event, NULL);
+    memset(&g->fo, 0, sizeof g->fo);
+    g->vote_free = true;
+    if (!forced) {
+        if (g->lost_rounds < LOST_MAX) g->lost_rounds++;
+        /* A round that refusals ended is tried again soon; one that nobody answered, after as long as it took and more. */
+        int64_t base = MS(10) << g->lost_rounds;
+        if (took >= sn_ballot_life_us(c, g)) base = took << (g->lost_rounds < 3 ? g->lost_rounds : 3);
+        EARLIER(base, MS(c->params.election_timeout_ms));
+        g->next_attempt_us = c->now_us + rng_range(&c->rng, base / 2, base);
+    }
+    sn_touch_group(g);
+}
+
+struct tally {
+    int granted, refused, opposed, open;
+};
+
+static struct tally count(const struct sn_group *g) {
+    struct tally t = {.granted = g->fo.own_vote};
+    for (size_t k = 0; k < g->nseats; k++) {
+        const struct sn_seat *s = g->seats[k];
+        bool mine = s->vote_epoch == g->fo.epoch && runid_cmp(s->vote_leader, g->core->id) == 0;
+        if (mine)
+            t.granted++;
+        else if (s->refused_epoch == g->fo.epoch)
+            t.refused++, t.opposed += s->vote_epoch >= g->fo.epoch;
+        else if (s->peer->cmd.state == SN_CONN_UP && !s->s_down)
+            t.open++;
+    }
+    return t;
+}
+
+int64_t sn_election_advance(struct sn_group *g) {
+    struct sn_core *c = g->core;
+    if (g->fo.state != SN_FO_WAIT_START) return HEAP_NEVER;
+    int64_t end = g->fo.start_us + sn_ballot_life_us(c, g);
+    bool over = c->now_us >= end;
+    struct tally t = count(g);
+    int needed = PLANTED(2, sn_votes_needed(g), 1);
+    if (g->fo.own_vote && t.granted >= needed && !over) {
+        sn_failover_elected(g);
+        return HEAP_NEVER;
+    }
+    if (g->fo.forced && g->fo.own_vote && !t.opposed) {
+        /* An operator's word counts where a majority cannot be asked; against somebody else's live ballot it does not. */
+        int64_t patience = g->fo.start_us + FORCED_WAIT;
+        if (over || (t.open && c->now_us < patience)) return over ? (sn_election_lose(g, "-failover-abort-not-elected"), HEAP_NEVER) : patience;
+        g->fo.unopposed = true;
+        sn_failover_elected(g);
+        return HEAP_NEVER;
+    }
+    if (over || sn_voters(g) - t.refused < needed) {
+        sn_election_lose(g, "-failover-abort-not-elected");
+        return HEAP_NEVER;
+    }
+    return end;
+}

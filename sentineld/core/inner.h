@@ -1,0 +1,164 @@
+/* The doors between the core's own files. Nobody outside sentineld/core includes this. */
+#ifndef CORE_INNER_H
+#define CORE_INNER_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "sentineld/core/state.h"
+
+#define MS(ms) ((int64_t)(ms) * 1000)
+#define EARLIER(deadline, t) ((deadline) = (t) < (deadline) ? (t) : (deadline))
+
+/* core.c: an object that an event has touched is evaluated before the step ends. */
+void sn_touch_node(struct sn_node *n);
+void sn_touch_peer(struct sn_peer *p);
+void sn_touch_group(struct sn_group *g);
+
+/* publish.c: effects without a room of their own, and events in stock's words. `more` (a format) follows the `%@` part. */
+struct sn_effect *sn_emit(struct sn_core *c, enum sn_effect_kind kind);
+void sn_publish_inst(struct sn_inst *i, enum sn_level l, const char *event, const char *more, ...)
+    __attribute__((format(printf, 4, 5)));
+void sn_publish_seat(struct sn_seat *s, enum sn_level l, const char *event, const char *more, ...)
+    __attribute__((format(printf, 4, 5)));
+void sn_publish_group(struct sn_group *g, enum sn_level l, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5))); /* only the formatted text, tied to the group */
+void sn_publish_core(struct sn_core *c, enum sn_level l, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5))); /* tied to no master */
+void sn_reconfig_script(struct sn_group *g, const char *role, const struct addr *from, const struct addr *to);
+
+/* conn.c */
+void sn_conn_init(struct sn_conn *conn, void *owner, int of);
+void sn_conn_open(struct sn_core *c, struct sn_conn *conn);           /* from idle */
+void sn_conn_close(struct sn_core *c, struct sn_conn *conn);          /* from any state; reconnects after the backoff */
+void sn_conn_lost(struct sn_core *c, struct sn_conn *conn, enum sn_down_why why);
+void sn_conn_came(struct sn_core *c, struct sn_conn *conn);
+struct sn_effect *sn_send(struct sn_core *c, struct sn_conn *conn, enum sn_command command);
+
+/* probe.c */
+void sn_probe_init(struct sn_probe *p, int64_t now);
+void sn_probe_sent(struct sn_probe *p, int64_t now);
+void sn_probe_answered(struct sn_probe *p, enum sn_pong pong, int64_t now); /* any valid sign of life: SN_PONG_OK */
+void sn_probe_lost(struct sn_probe *p, int64_t now);
+bool sn_probe_silent_for(const struct sn_probe *p, int64_t span_us, int64_t now);
+void sn_stall(struct sn_core *c, int64_t late_us); /* we did not run: what went unanswered meanwhile is no evidence */
+
+/* node.c */
+struct sn_node *sn_node_get(struct sn_core *c, const struct addr *a); /* found or made */
+void sn_node_release(struct sn_node *n);                              /* gone when no inst is left */
+void sn_node_evaluate(struct sn_node *n);
+void sn_node_up(struct sn_node *n, struct sn_conn *conn, const char *ip, const char *local_ip);
+void sn_node_down(struct sn_node *n, struct sn_conn *conn, enum sn_down_why why);
+void sn_node_pong(struct sn_node *n, enum sn_pong pong);
+int64_t sn_node_down_after_us(const struct sn_node *n); /* the shortest of its groups */
+
+/* facts.c */
+void sn_node_info(struct sn_node *n, struct sn_info *info);
+bool sn_follows(const struct sn_inst *i, const struct sn_node *master);
+
+/* inst.c */
+struct sn_inst *sn_inst_add(struct sn_group *g, struct sn_node *n);
+void sn_inst_remove(struct sn_inst *i);
+struct sn_inst *sn_inst_find(const struct sn_group *g, const struct addr *a);
+bool sn_is_master(const struct sn_inst *i);
+int64_t sn_inst_judge(struct sn_inst *i);  /* S_DOWN; returns when to look again */
+int64_t sn_inst_repair(struct sn_inst *i); /* wrong role or wrong master; returns when to look again */
+
+/* peer.c */
+struct sn_peer *sn_peer_new(struct sn_core *c, const char *id, const struct addr *a);
+void sn_peer_remove(struct sn_peer *p);
+struct sn_seat *sn_seat_get(struct sn_group *g, struct sn_peer *p); /* found or made */
+struct sn_seat *sn_seat_find(const struct sn_group *g, const struct sn_peer *p);
+void sn_seat_remove(struct sn_seat *s);
+void sn_peer_evaluate(struct sn_peer *p);
+void sn_peer_up(struct sn_peer *p, const char *ip, const char *local_ip);
+void sn_peer_down(struct sn_peer *p, enum sn_down_why why);
+void sn_peer_pong(struct sn_peer *p, enum sn_pong pong);
+
+/* ask.c: what supervisors ask each other, in batches */
+void sn_want(struct sn_seat *s);               /* something in want_* was set */
+void sn_ask_flush(struct sn_core *c);          /* at the end of a step */
+void sn_ask_forget(struct sn_peer *p);         /* the link is gone: nothing is under way */
+void sn_opinions(struct sn_peer *p, const struct sn_opinion *o, size_t n);
+
+/* greet.c: hello */
+void sn_greet_node(struct sn_node *n);
+void sn_greet_peer(struct sn_peer *p);
+void sn_greet_about(struct sn_group *g);       /* the configuration changed: tell everybody at once */
+void sn_greeted(struct sn_core *c, struct slice text);
+void sn_heard_epoch(struct sn_core *c, uint64_t epoch);
+int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g); /* returns when to look again */
+
+/* group.c */
+struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct addr *master, const struct sn_settings *set);
+void sn_group_free(struct sn_group *g);
+void sn_group_evaluate(struct sn_group *g);
+void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch); /* the one door by which a master changes */
+void sn_group_reset(struct sn_group *g);       /* SENTINEL RESET */
+void sn_group_info_now(struct sn_group *g);    /* fresh facts about every node */
+int64_t sn_group_tidy(struct sn_group *g);     /* forgets what RESET hid and nobody confirmed */
+
+/* odown.c */
+int64_t sn_odown_judge(struct sn_group *g);    /* returns when to look again */
+void sn_odown_began(struct sn_group *g);       /* the master is S_DOWN as of now */
+void sn_odown_ended(struct sn_group *g);
+
+/* select.c */
+struct sn_inst *sn_select(struct sn_group *g, const struct addr *wanted);
+bool sn_select_fresh(struct sn_group *g, int64_t since_us); /* every replica that might be chosen has told its offset since */
+
+/* election.c: standing */
+int64_t sn_election_consider(struct sn_group *g);
+int64_t sn_election_advance(struct sn_group *g);
+void sn_election_start(struct sn_group *g, struct sn_inst *candidate);
+void sn_election_durable(struct sn_group *g, uint64_t epoch); /* our own vote is on disk */
+void sn_election_disk_failed(struct sn_group *g, uint64_t epoch);
+void sn_election_lose(struct sn_group *g, const char *why);
+int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g);
+
+/* vote.c: voting for others */
+void sn_ballots(struct sn_core *c, const struct sn_event *e);
+bool sn_vote_locked(const struct sn_group *g); /* a ballot of somebody else may still lead to a promotion */
+void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, const struct addr *candidate, int64_t lock_us);
+
+/* failover.c */
+void sn_failover_elected(struct sn_group *g);
+int64_t sn_failover_advance(struct sn_group *g);
+void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct slice text);
+void sn_failover_abort(struct sn_group *g, const char *event);
+void sn_failover_state(struct sn_group *g, enum sn_fo_state s);
+void sn_promote(struct sn_group *g);           /* sends the promotion */
+void sn_config_durable(struct sn_group *g);    /* a configuration that we made is on disk: now it is told */
+
+/* coordinated.c */
+void sn_coordinated_begin(struct sn_group *g);
+int64_t sn_coordinated_advance(struct sn_group *g);
+void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, struct slice text);
+void sn_coordinated_undo(struct sn_group *g);  /* aborted: let the old master write again */
+
+/* reconf.c */
+int64_t sn_reconf_advance(struct sn_group *g);
+void sn_follow(struct sn_inst *i);             /* tells it to replicate from the group's master */
+
+/* persist.c */
+void sn_dirty(struct sn_group *g);             /* its epochs, vote or master */
+void sn_dirty_members(struct sn_group *g);     /* its replicas or supervisors */
+void sn_persist_flush(struct sn_core *c);      /* at the end of a step */
+void sn_persisted(struct sn_core *c, uint64_t seq);
+void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why);
+uint64_t sn_persist_next(struct sn_core *c);   /* the number of this step's PERSIST; makes sure that there is one */
+struct sn_pending *sn_wait(struct sn_core *c, uint64_t seq); /* something that happens when seq is on disk */
+void sn_forget_waiting(struct sn_core *c, const struct sn_group *g);
+int64_t sn_persist_retry(struct sn_core *c);
+void sn_pending_free(struct sn_pending *p);
+
+/* admin.c */
+void sn_admin(struct sn_core *c, const struct sn_event *e);
+struct sn_change;
+void sn_change_apply(struct sn_core *c, struct sn_change *ch);
+void sn_change_refuse(struct sn_core *c, struct sn_change *ch, const char *why);
+void sn_change_free(struct sn_change *ch);
+void sn_change_records(const struct sn_change *ch, struct sn_record **v, size_t *n, size_t *cap);
+
+#endif

@@ -1,0 +1,131 @@
+/* One node in its part in one group: is it S_DOWN there, and does it do what the configuration says? */
+#include "sentineld/core/inner.h"
+
+bool sn_is_master(const struct sn_inst *i) { return i->group->master == i; }
+
+struct sn_inst *sn_inst_find(const struct sn_group *g, const struct addr *a) {
+    for (size_t k = 0; k < g->ninsts; k++)
+        if (sn_node_is(g->insts[k]->node, a)) return g->insts[k];
+    return NULL;
+}
+
+struct sn_inst *sn_inst_add(struct sn_group *g, struct sn_node *n) {
+    struct sn_inst *i = mem_zalloc(sizeof *i);
+    i->group = g;
+    i->node = n;
+    i->next_on_node = n->insts;
+    n->insts = i;
+    i->listed = true;
+    i->up_us = g->core->now_us;
+    g->insts = mem_grow(g->insts, g->ninsts, &g->cap_insts, sizeof(struct sn_inst *));
+    g->insts[g->ninsts++] = i;
+    sn_touch_node(n);
+    sn_touch_group(g);
+    return i;
+}
+
+void sn_inst_remove(struct sn_inst *i) {
+    struct sn_group *g = i->group;
+    for (size_t k = 0; k < g->ninsts; k++)
+        if (g->insts[k] == i) {
+            memmove(&g->insts[k], &g->insts[k + 1], (g->ninsts - k - 1) * sizeof(struct sn_inst *));
+            g->ninsts--;
+            break;
+        }
+    for (struct sn_inst **p = &i->node->insts; *p; p = &(*p)->next_on_node)
+        if (*p == i) {
+            *p = i->next_on_node;
+            break;
+        }
+    sn_node_release(i->node);
+    free(i);
+}
+
+static void set_s_down(struct sn_inst *i, bool down) {
+    int64_t now = i->group->core->now_us;
+    if (i->s_down == down) return;
+    i->s_down = down;
+    if (down) {
+        i->s_down_us = now;
+        i->script_kill_sent = false;
+    } else {
+        i->up_us = now;
+    }
+    sn_publish_inst(i, SN_LOG_WARNING, down ? "+sdown" : "-sdown", NULL);
+    if (sn_is_master(i)) {
+        if (down)
+            sn_odown_began(i->group);
+        else
+            sn_odown_ended(i->group);
+    }
+    sn_touch_group(i->group);
+}
+
+/* Down when any row says so; the deadline is when the next one may. */
+int64_t sn_inst_judge(struct sn_inst *i) {
+    const struct sn_group *g = i->group;
+    const struct sn_node *n = i->node;
+    const struct sn_params *p = &g->core->params;
+    int64_t now = g->core->now_us, next = HEAP_NEVER;
+    bool master = sn_is_master(i);
+    const struct {
+        bool watched;
+        int64_t at;
+    } rows[] = {
+        {n->probe.silent_us != 0, n->probe.silent_us + MS(g->set.down_after_ms)},
+        {master && n->info_us && n->info.role == SN_ROLE_REPLICA && g->fo.state == SN_FO_NONE,
+         n->role_us + MS(g->set.down_after_ms + 2 * p->info_period_ms)},
+        {i->master_reboot && g->set.master_reboot_down_after_ms, i->reboot_us + MS(g->set.master_reboot_down_after_ms)},
+        {master && i->reborn_empty, now},
+    };
+    bool down = false;
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        if (!rows[k].watched) continue;
+        if (now >= rows[k].at)
+            down = true;
+        else
+            EARLIER(next, rows[k].at);
+    }
+    /* Before a master's time runs out its replicas are asked for their offsets, so that they are at hand when it is decided. */
+    if (master && n->probe.silent_us && !down) {
+        int64_t span = MS(g->set.down_after_ms) / 4 < MS(50) ? MS(g->set.down_after_ms) / 4 : MS(50);
+        int64_t ahead = n->probe.silent_us + MS(g->set.down_after_ms) - span;
+        if (now >= ahead && !g->suspect) {
+            i->group->suspect = true;
+            sn_group_info_now(i->group);
+        } else if (now < ahead) {
+            i->group->suspect = false;
+            EARLIER(next, ahead);
+        }
+    }
+    set_s_down(i, down);
+    return next;
+}
+
+/* The configured master must be well before anybody is told to follow it. */
+static bool master_looks_sane(const struct sn_group *g) {
+    const struct sn_inst *m = g->master;
+    return !m->s_down && !g->o_down && m->node->info_us && m->node->info.role == SN_ROLE_MASTER &&
+           g->core->now_us - m->node->info_us < 2 * MS(g->core->params.info_period_ms);
+}
+
+/* A server that does not do what the configuration says is given time first: a newer configuration may be on its way to us. */
+int64_t sn_inst_repair(struct sn_inst *i) {
+    const struct sn_group *g = i->group;
+    struct sn_node *n = i->node;
+    int64_t now = g->core->now_us;
+    if (sn_is_master(i) || g->fo.state != SN_FO_NONE || !n->info_us || n->cmd.state != SN_CONN_UP || i->s_down) return HEAP_NEVER;
+    bool poses = n->info.role == SN_ROLE_MASTER;
+    if (!poses && !i->wrong_us) return HEAP_NEVER;
+    int64_t wait = poses ? 4 * MS(g->core->params.publish_period_ms) : MS(g->set.failover_timeout_ms);
+    int64_t at = poses ? n->role_us : i->wrong_us;
+    if (at < i->up_us) at = i->up_us;
+    if (at < i->repaired_us) at = i->repaired_us;
+    at += wait;
+    if (now < at) return at;
+    if (!master_looks_sane(g)) return now + MS(1000);
+    i->repaired_us = now;
+    sn_publish_inst(i, SN_LOG_NOTICE, poses ? "+convert-to-slave" : "+fix-slave-config", NULL);
+    sn_follow(i);
+    return now + wait;
+}

@@ -1,0 +1,75 @@
+/* O_DOWN: as many supervisors as the quorum hold S_DOWN for the master at this time. */
+#include "sentineld/core/inner.h"
+
+#define OPINION_LIFE(c) (5 * MS((c)->params.ask_period_ms))
+#define STOCK_HURRY MS(2000)       /* a stock peer does not tell us when it finds the master down, */
+#define STOCK_HURRY_PERIOD MS(100) /* so it is asked often at first */
+
+/* To one of ours the question says as well that we hold S_DOWN: whoever finds out last completes the quorum for all. */
+void sn_odown_began(struct sn_group *g) {
+    for (size_t k = 0; k < g->nseats; k++) g->seats[k]->asked_us = 0;
+    g->suspect = true;
+    sn_group_info_now(g);
+}
+
+void sn_odown_ended(struct sn_group *g) {
+    g->suspect = false;
+    for (size_t k = 0; k < g->nseats; k++) {
+        struct sn_seat *s = g->seats[k];
+        s->down = false;
+        s->want_up = true;
+        sn_want(s);
+    }
+}
+
+static int64_t ask(struct sn_group *g) {
+    const struct sn_core *c = g->core;
+    int64_t next = HEAP_NEVER;
+    bool hurry = !g->o_down && c->now_us < g->master->s_down_us + STOCK_HURRY;
+    for (size_t k = 0; k < g->nseats; k++) {
+        struct sn_seat *s = g->seats[k];
+        if (s->peer->cmd.state != SN_CONN_UP) continue;
+        int64_t period = MS(c->params.ask_period_ms);
+        if (hurry && s->peer->kind != SN_PEER_OURS && !s->down) period = STOCK_HURRY_PERIOD;
+        if (!s->asked_us || c->now_us >= s->asked_us + period) {
+            s->asked_us = c->now_us;
+            s->want_ask = true;
+            sn_want(s);
+        }
+        EARLIER(next, s->asked_us + period);
+    }
+    return next;
+}
+
+int64_t sn_odown_judge(struct sn_group *g) {
+    const struct sn_core *c = g->core;
+    int64_t next = HEAP_NEVER;
+    int64_t count = 0;
+    if (g->master->s_down) {
+        next = ask(g);
+        count = 1;
+        for (size_t k = 0; k < g->nseats; k++) {
+            struct sn_seat *s = g->seats[k];
+            if (!s->down) continue;
+            if (c->now_us >= s->down_us + OPINION_LIFE(c)) {
+                s->down = false;
+                continue;
+            }
+            EARLIER(next, s->down_us + OPINION_LIFE(c));
+            count++;
+        }
+    }
+    bool down = count >= g->set.quorum;
+    if (down == g->o_down) return next;
+    g->o_down = down;
+    g->no_good_us = 0;
+    g->stand_us = 0;
+    if (down) {
+        g->o_down_us = c->now_us;
+        sn_publish_inst(g->master, SN_LOG_WARNING, "+odown", "#quorum %lld/%lld", (long long)count, (long long)g->set.quorum);
+    } else {
+        sn_publish_inst(g->master, SN_LOG_WARNING, "-odown", NULL);
+    }
+    for (size_t k = 0; k < g->ninsts; k++) sn_touch_node(g->insts[k]->node); /* INFO is due more often, or less */
+    return next;
+}

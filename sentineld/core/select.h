@@ -1,0 +1,29 @@
+/* Which replica is promoted: reference section 6. The ranking is kept with its reasons, so that it can be explained. */
+#ifndef CORE_SELECT_H
+#define CORE_SELECT_H
+
+#include "sentineld/core/state.h"
+
+enum sn_reject {
+    SN_SUITABLE,
+    SN_REJECT_S_DOWN,
+    SN_REJECT_DISCONNECTED,
+    SN_REJECT_SILENT,       /* last valid ping older than 5 s */
+    SN_REJECT_PRIORITY,     /* priority 0 */
+    SN_REJECT_INFO,         /* INFO too old, or never came */
+    SN_REJECT_LINK_DOWN,    /* cut off from the master for too long */
+    SN_REJECT_NOT_WANTED,   /* the operator named another */
+};
+
+struct sn_candidate {
+    struct sn_inst *inst;
+    enum sn_reject reject;
+    bool impaired;          /* loading, mid synchronisation, or empty while another is not: after all others */
+    bool related;           /* holds the group's line of data: offsets can be compared */
+};
+
+/* All replicas, suitable ones first in the order of preference. The caller frees the array. */
+struct sn_candidate *sn_rank(const struct sn_group *g, const struct addr *wanted, size_t *count);
+const char *sn_reject_name(enum sn_reject r);
+
+#endif
