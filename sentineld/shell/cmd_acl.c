@@ -1,0 +1,223 @@
+#include "sentineld/shell/command.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/base/sha256.h"
+#include "common/base/text.h"
+#include "sentineld/shell/client.h"
+
+#define GENPASS_BITS 256
+#define GENPASS_BITS_MAX 4096
+
+void cmd_acl_whoami(struct call *call)
+{
+    reply_bulks(call->r, call->c->user->name);
+}
+
+static size_t list_category(struct reply *r, const struct command *rows, size_t category)
+{
+    size_t n = 0;
+    for (const struct command *row = rows; row != NULL && row->name != NULL; row++) {
+        if (command_in_category(row, category)) {
+            reply_bulks(r, row->full);
+            n++;
+        }
+        n += list_category(r, row->subs, category);
+    }
+    return n;
+}
+
+/* Stock's answer to a wrong number of words where the row's arity leaves room for more. */
+static void wrong_words(struct call *call)
+{
+    reply_error(call->r, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try ACL HELP.",
+                (int)(call->argv[1].n < 128 ? call->argv[1].n : 128), call->argv[1].p);
+}
+
+void cmd_acl_cat(struct call *call)
+{
+    if (call->argc > 3) {
+        wrong_words(call);
+        return;
+    }
+    if (call->argc == 2) {
+        reply_array(call->r, command_category_count);
+        for (size_t i = 0; i < command_category_count; i++)
+            reply_bulks(call->r, command_categories[i]);
+        return;
+    }
+    for (size_t i = 0; i < command_category_count; i++) {
+        if (slice_ieq(call->argv[2], command_categories[i])) {
+            size_t mark = reply_begin(call->r);
+            size_t n = list_category(call->r, command_table, i);
+            reply_end_array(call->r, mark, n);
+            return;
+        }
+    }
+    reply_error(call->r, "ERR Unknown category '%.*s'", (int)(call->argv[2].n < 128 ? call->argv[2].n : 128), call->argv[2].p);
+}
+
+void cmd_acl_genpass(struct call *call)
+{
+    int64_t bits = GENPASS_BITS;
+    if (call->argc > 3) {
+        wrong_words(call);
+        return;
+    }
+    if (call->argc == 3 && !text_i64(call->argv[2], &bits)) {
+        reply_error(call->r, "ERR value is not an integer or out of range");
+        return;
+    }
+    if (bits <= 0 || bits > GENPASS_BITS_MAX) {
+        reply_error(call->r, "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up "
+                             "to %d", GENPASS_BITS_MAX);
+        return;
+    }
+    unsigned char random[GENPASS_BITS_MAX / 8];
+    char text[GENPASS_BITS_MAX / 4];
+    size_t digits = (size_t)(bits + 3) / 4, wanted = (digits + 1) / 2;
+    for (size_t got = 0; got < wanted;) {
+        ssize_t n = getrandom(random + got, wanted - got, 0);
+        if (n > 0)
+            got += (size_t)n;
+    }
+    for (size_t i = 0; i < digits; i++)
+        text[i] = "0123456789abcdef"[random[i / 2] >> (i % 2 * 4) & 15];
+    reply_bulk(call->r, text, digits);
+}
+
+/* ---- the users of the configuration ---- */
+
+void cmd_acl_users(struct call *call)
+{
+    const struct sentineld_config *config = call->d->config;
+    reply_array(call->r, config->user_count);
+    for (size_t i = 0; i < config->user_count; i++)
+        reply_bulks(call->r, config->users[i].name);
+}
+
+static void put_allowed(struct buf *out, const struct command *rows)
+{
+    for (const struct command *row = rows; row->name != NULL; row++) {
+        if (row->run != NULL && (row->flags & CMD_READ))
+            buf_printf(out, " +%s", row->full);
+        if (row->subs != NULL && row->run == NULL)
+            put_allowed(out, row->subs);
+    }
+}
+
+static void put_commands(struct buf *out, const struct config_user *user)
+{
+    buf_puts(out, user->access == CONFIG_ACCESS_ALL ? "+@all" : "-@all");
+    if (user->access != CONFIG_ACCESS_ALL)
+        put_allowed(out, command_table);
+}
+
+void cmd_acl_list(struct call *call)
+{
+    const struct sentineld_config *config = call->d->config;
+    struct buf rules = {0};
+    reply_array(call->r, config->user_count);
+    for (size_t i = 0; i < config->user_count; i++) {
+        const struct config_user *user = &config->users[i];
+        char hash[SHA256_HEX + 1];
+        sha256_hex(slice_of(user->password), hash);
+        buf_clear(&rules);
+        buf_printf(&rules, "user %s on %s%s ~* &* ", user->name, user->password[0] != '\0' ? "#" : "nopass",
+                   user->password[0] != '\0' ? hash : "");
+        put_commands(&rules, user);
+        reply_bulk(call->r, rules.p, rules.n);
+    }
+    buf_free(&rules);
+}
+
+void cmd_acl_getuser(struct call *call)
+{
+    struct reply *r = call->r;
+    const struct config_user *user = clients_user_named(call->c->all, call->argv[2]);
+    if (user == NULL) {
+        reply_null(r);
+        return;
+    }
+    bool nopass = user->password[0] == '\0';
+    reply_map(r, 6);
+    reply_bulks(r, "flags");
+    reply_set(r, nopass ? 2 : 1);
+    reply_bulks(r, "on");
+    if (nopass)
+        reply_bulks(r, "nopass");
+    reply_bulks(r, "passwords");
+    reply_array(r, nopass ? 0 : 1);
+    if (!nopass) {
+        char hash[SHA256_HEX + 1];
+        sha256_hex(slice_of(user->password), hash);
+        reply_bulks(r, hash);
+    }
+    struct buf commands = {0};
+    put_commands(&commands, user);
+    reply_bulks(r, "commands");
+    reply_bulk(r, commands.p, commands.n);
+    buf_free(&commands);
+    reply_bulks(r, "keys");
+    reply_bulks(r, "~*");
+    reply_bulks(r, "channels");
+    reply_bulks(r, "&*");
+    reply_bulks(r, "selectors");
+    reply_array(r, 0);
+}
+
+void cmd_acl_dryrun(struct call *call)
+{
+    struct slice name = call->argv[2], word = call->argv[3];
+    const struct config_user *user = clients_user_named(call->c->all, name);
+    if (user == NULL) {
+        reply_error(call->r, "ERR User '%.*s' not found", (int)(name.n < 128 ? name.n : 128), name.p);
+        return;
+    }
+    const struct command *row = command_find(command_table, word);
+    if (row != NULL && row->subs != NULL && call->argc > 4)
+        row = command_find(row->subs, call->argv[4]);
+    if (row == NULL)
+        reply_error(call->r, "ERR Command '%.*s' not found", (int)(word.n < 128 ? word.n : 128), word.p);
+    else if (!command_arity_ok(row, call->argc - 3))
+        reply_error(call->r, "ERR wrong number of arguments for '%s' command", row->full);
+    else if (!command_allowed(row, user->access))
+        reply_bulkf(call->r, "This user has no permissions to run the '%s' command", row->full);
+    else
+        reply_status(call->r, "OK");
+}
+
+/* ---- what the configuration file decides ---- */
+
+void cmd_acl_setuser(struct call *call)
+{
+    reply_error(call->r, "ERR Users cannot be changed at run time: set them under `users` in %s and restart",
+                call->d->config_path);
+}
+
+void cmd_acl_deluser(struct call *call)
+{
+    for (size_t i = 2; i < call->argc; i++) {
+        if (slice_is(call->argv[i], "default")) {
+            reply_error(call->r, "ERR The 'default' user cannot be removed");
+            return;
+        }
+        if (clients_user_named(call->c->all, call->argv[i]) != NULL) {
+            reply_error(call->r, "ERR Users cannot be removed at run time: take them out of `users` in %s and restart",
+                        call->d->config_path);
+            return;
+        }
+    }
+    reply_int(call->r, 0);
+}
+
+void cmd_acl_no_file(struct call *call)
+{
+    reply_error(call->r, "ERR There is no ACL file: users stand under `users` in %s", call->d->config_path);
+}
+
+void cmd_acl_help(struct call *call)
+{
+    command_help(call, "ACL", command_table_acl);
+}
