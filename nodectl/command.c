@@ -1,0 +1,260 @@
+#include "nodectl/command.h"
+
+#include "common/base/bytes.h"
+#include "common/base/text.h"
+#include "common/base/version.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DEPTH_MAX 4
+#define NAMES_MAX 64
+
+/* The way from the root to a command. */
+struct path {
+    const struct command *at[DEPTH_MAX + 1];
+    size_t n;
+};
+
+static const struct command *last(const struct path *p)
+{
+    return p->at[p->n - 1];
+}
+
+static void put_path(FILE *out, const struct path *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        fprintf(out, "%s%s", i > 0 ? " " : "", p->at[i]->name);
+}
+
+static size_t option_width(const struct command_option *o)
+{
+    return strlen(o->name) + (o->letter != NULL ? strlen(o->letter) + 2 : 0) +
+           (o->argument != NULL ? strlen(o->argument) + 1 : 0);
+}
+
+static void put_options(FILE *out, const struct command_option *options)
+{
+    size_t width = strlen("-h, --help");
+    for (const struct command_option *o = options; o != NULL && o->name != NULL; o++)
+        width = option_width(o) > width ? option_width(o) : width;
+    fputs("\nOptions:\n", out);
+    for (const struct command_option *o = options; o != NULL && o->name != NULL; o++) {
+        fprintf(out, "  %s%s%s%s%s", o->letter != NULL ? o->letter : "", o->letter != NULL ? ", " : "", o->name,
+                o->argument != NULL ? " " : "", o->argument != NULL ? o->argument : "");
+        fprintf(out, "%*s  %s\n", (int)(width - option_width(o)), "", o->help);
+    }
+    fprintf(out, "  -h, --help%*s  show this text\n", (int)(width - strlen("-h, --help")), "");
+}
+
+static void put_commands(FILE *out, const struct path *p)
+{
+    size_t width = 0;
+    const struct command *const *list = last(p)->commands;
+    for (size_t i = 0; list[i] != NULL; i++)
+        width = strlen(list[i]->name) > width ? strlen(list[i]->name) : width;
+    fputs("\nCommands:\n", out);
+    for (size_t i = 0; list[i] != NULL; i++)
+        fprintf(out, "  %-*s  %s\n", (int)width, list[i]->name, list[i]->summary);
+    fprintf(out, "\n'%s help", p->at[0]->name);
+    for (size_t i = 1; i < p->n; i++)
+        fprintf(out, " %s", p->at[i]->name);
+    fputs(" COMMAND' tells more about one of them.\n", out);
+}
+
+static void put_help(FILE *out, const struct path *p)
+{
+    const struct command *c = last(p);
+    fputs("Usage: ", out);
+    put_path(out, p);
+    if (c->commands != NULL)
+        fputs(" COMMAND", out);
+    else if (c->options != NULL)
+        fputs(" [OPTIONS]", out);
+    if (c->arguments != NULL && *c->arguments != '\0')
+        fprintf(out, " %s", c->arguments);
+    fprintf(out, "\n\n%s\n", c->summary);
+    if (c->text != NULL)
+        fprintf(out, "\n%s\n", c->text);
+    if (c->commands != NULL)
+        put_commands(out, p);
+    put_options(out, c->options);
+    if (p->n == 1)
+        fputs("  --version   show the version\n", out);
+}
+
+static const struct command *find(const struct command *c, const char *name)
+{
+    for (size_t i = 0; c->commands != NULL && c->commands[i] != NULL; i++) {
+        if (strcmp(c->commands[i]->name, name) == 0)
+            return c->commands[i];
+    }
+    return NULL;
+}
+
+static int see_help(const struct path *p)
+{
+    fprintf(stderr, "'");
+    put_path(stderr, p);
+    fprintf(stderr, " --help' shows what it takes.\n");
+    return EXIT_USAGE;
+}
+
+static int unknown_command(const struct path *p, const char *name)
+{
+    const char *names[NAMES_MAX] = {NULL};
+    size_t n = 0;
+    for (const struct command *const *c = last(p)->commands; n < NAMES_MAX && c[n] != NULL; n++)
+        names[n] = c[n]->name;
+    const char *near = text_nearest(name, names, n);
+    fprintf(stderr, "%s: there is no command '%s'", p->at[0]->name, name);
+    if (near != NULL)
+        fprintf(stderr, " (did you mean '%s'?)", near);
+    fputc('\n', stderr);
+    return see_help(p);
+}
+
+/* Goes down the tree by the names in argv; returns how many it used, or -1 when one is unknown. */
+static int walk(struct path *p, int argc, char **argv)
+{
+    int used = 0;
+    while (used < argc && last(p)->commands != NULL && argv[used][0] != '-' && p->n <= DEPTH_MAX) {
+        const struct command *next = find(last(p), argv[used]);
+        if (next == NULL) {
+            unknown_command(p, argv[used]);
+            return -1;
+        }
+        p->at[p->n++] = next;
+        used++;
+    }
+    return used;
+}
+
+static bool wants(int argc, char **argv, const char *name, const char *letter)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], name) == 0 || (letter != NULL && strcmp(argv[i], letter) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* The row of an option as written ("--to", "--to=x", "-o"); *attached is what follows "=". -1: unknown. */
+static int option_row(const struct command *c, const char *text, const char **attached)
+{
+    const char *equals = strchr(text, '=');
+    size_t n = equals != NULL && text[1] == '-' ? (size_t)(equals - text) : strlen(text);
+    *attached = text[n] == '=' ? text + n + 1 : NULL;
+    for (int i = 0; c->options != NULL && c->options[i].name != NULL; i++) {
+        const struct command_option *o = &c->options[i];
+        if ((strlen(o->name) == n && strncmp(o->name, text, n) == 0) ||
+            (o->letter != NULL && strcmp(o->letter, text) == 0))
+            return i;
+    }
+    return -1;
+}
+
+/* Fills call from argv; the arguments that are not options are moved to the front of argv. */
+static int parse(const struct path *p, struct command_call *call, int argc, char **argv)
+{
+    const struct command *c = call->command;
+    bool only_arguments = false;
+    call->argv = argv;
+    for (int i = 0; i < argc; i++) {
+        const char *attached;
+        if (only_arguments || argv[i][0] != '-' || argv[i][1] == '\0') {
+            argv[call->argc++] = argv[i];
+            continue;
+        }
+        if (strcmp(argv[i], "--") == 0) {
+            only_arguments = true;
+            continue;
+        }
+        int row = option_row(c, argv[i], &attached);
+        if (row < 0) {
+            fprintf(stderr, "%s: unknown option '%s'\n", p->at[0]->name, argv[i]);
+            return see_help(p);
+        }
+        bool takes = c->options[row].argument != NULL;
+        if (takes && attached == NULL && i + 1 < argc)
+            attached = argv[++i];
+        if (takes != (attached != NULL)) {
+            fprintf(stderr, "%s: option '%s' %s\n", p->at[0]->name, c->options[row].name,
+                    takes ? "needs an argument" : "takes no argument");
+            return see_help(p);
+        }
+        call->values[row] = takes ? attached : "";
+    }
+    return EXIT_OK;
+}
+
+static int run(const struct path *p, int argc, char **argv)
+{
+    struct command_call call = {.command = last(p)};
+    int code = parse(p, &call, argc, argv);
+    if (code != EXIT_OK)
+        return code;
+    if (call.argc < call.command->min_args || (call.command->max_args >= 0 && call.argc > call.command->max_args)) {
+        fprintf(stderr, "%s: %s; expected: ", p->at[0]->name,
+                call.argc < call.command->min_args ? "an argument is missing" : "too many arguments");
+        put_path(stderr, p);
+        fprintf(stderr, " %s\n", call.command->arguments);
+        return see_help(p);
+    }
+    return call.command->run(&call);
+}
+
+static int flushed(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "nodectl: standard output cannot be written\n");
+    return code != EXIT_OK ? code : EXIT_FAILED;
+}
+
+int command_main(const struct command *root, int argc, char **argv)
+{
+    struct path p = {.at = {root}, .n = 1};
+    bool help = argc > 1 && strcmp(argv[1], "help") == 0;
+    int first = help ? 2 : 1;
+    int used = walk(&p, argc - first, argv + first);
+    if (used < 0)
+        return EXIT_USAGE;
+    first += used;
+    if (p.n == 1 && wants(argc - first, argv + first, "--version", NULL)) {
+        printf("%s %s\n", root->name, SENTINELD_VERSION);
+        return flushed(EXIT_OK);
+    }
+    if (help || wants(argc - first, argv + first, "--help", "-h")) {
+        put_help(stdout, &p);
+        return flushed(EXIT_OK);
+    }
+    if (last(&p)->commands == NULL)
+        return flushed(run(&p, argc - first, argv + first));
+    if (first < argc) {
+        fprintf(stderr, "%s: unknown option '%s'\n", root->name, argv[first]);
+        return see_help(&p);
+    }
+    put_help(stderr, &p);
+    return EXIT_USAGE;
+}
+
+const char *command_value(const struct command_call *call, const char *option)
+{
+    for (int i = 0; call->command->options != NULL && call->command->options[i].name != NULL; i++) {
+        if (strcmp(call->command->options[i].name, option) == 0)
+            return call->values[i];
+    }
+    return NULL;
+}
+
+int command_fail(const struct command_call *call, int code, const char *fmt, ...)
+{
+    va_list ap;
+    fprintf(stderr, "nodectl %s: ", call->command->name);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return code;
+}

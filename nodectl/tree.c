@@ -1,0 +1,12 @@
+#include "nodectl/tree.h"
+
+static const struct command *const commands[] = {
+    &command_config,
+    NULL,
+};
+
+const struct command nodectl_root = {
+    .name = "nodectl",
+    .summary = "The operator's tool for fleets that sentineld supervises.",
+    .commands = commands,
+};

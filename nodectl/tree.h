@@ -1,0 +1,11 @@
+/* All commands of nodectl. A family of commands lives in a file of its own and hangs itself in tree.c. */
+#ifndef NODECTL_TREE_H
+#define NODECTL_TREE_H
+
+#include "nodectl/command.h"
+
+extern const struct command nodectl_root;
+
+extern const struct command command_config;
+
+#endif
