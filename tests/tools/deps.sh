@@ -57,7 +57,8 @@ apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing
 for service in $SERVICES; do
     case " ${missing[*]} " in *" $service "*) ;; *) continue ;; esac
     if [ -d /run/systemd/system ]; then
-        systemctl disable --now --quiet "$service.service"
+        systemctl disable --now --quiet "$service.service" ||
+            echo "deps: $service could not be switched off; see: systemctl status $service" >&2
     else
         if command -v systemctl >/dev/null; then
             systemctl disable --quiet "$service.service" 2>/dev/null || true

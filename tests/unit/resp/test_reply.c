@@ -26,10 +26,10 @@ static void check(struct reply *r, const char *expected, size_t n)
         struct reply two = {&out, 2}, three = {&out, 3}; \
         struct reply *r = &two;                          \
         calls;                                           \
-        check(r, resp2, sizeof resp2 - 1);               \
+        check(r, resp2, sizeof(resp2) - 1);              \
         r = &three;                                      \
         calls;                                           \
-        check(r, resp3, sizeof resp3 - 1);               \
+        check(r, resp3, sizeof(resp3) - 1);              \
         buf_free(&out);                                  \
     } while (0)
 #define SAME(calls, text) EXPECT(calls, text, text)

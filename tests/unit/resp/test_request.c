@@ -92,9 +92,9 @@ static size_t next_random(void *arg, size_t left)
     return 1 + rng_below(arg, rng_chance(arg, 500000) ? left : left < 4 ? left : 4);
 }
 
-#define L(text)               \
-    {                         \
-        text, sizeof text - 1 \
+#define L(text)                \
+    {                          \
+        text, sizeof(text) - 1 \
     }
 #define S(text) ((struct slice)L(text))
 
