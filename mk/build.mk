@@ -1,6 +1,8 @@
-# Archives, programs and test programs. An archive is a folder's objects; a program takes from the archives what it needs.
+# Archives, programs and test programs. An archive is a folder's objects; a program takes from the archives what it
+# needs.
 
-WARNINGS := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wvla
+WARNINGS := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wundef -Wvla
 CFLAGS_ALL := -std=c11 -g -I. -fPIE -fstack-protector-strong -fno-common $(WARNINGS)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 ifeq ($(SAN),1)
@@ -60,8 +62,8 @@ $(BUILD)/obj/%.o: %.c $(FLAGS_FILE)
 	@echo "CC    $<"
 	@$(CC) $(CFLAGS_ALL) $(FEATURES) -MMD -MP -c -o $@ $<
 
-# $(call archive,name,sources): made anew each time, so that an object whose source is gone does not stay in it. The list
-# file changes with the set of objects, which a newer object alone would not show.
+# $(call archive,name,sources): made anew each time, so that an object whose source is gone does not stay in it. The
+# list file changes with the set of objects, which a newer object alone would not show.
 define archive
 $(BUILD)/lib/$1.a: $(call objects,$2) $(BUILD)/lib/$1.list
 	@mkdir -p $$(@D)
@@ -92,8 +94,8 @@ $(foreach p,sentineld nodectl noded,$(BUILD)/$p):
 	@echo "LINK  $@"
 	@$(link)
 
-# The simulator and the tests of tests/unit/<folder> get that folder's archive and what it stands on: that they link is the
-# proof. test.a defines mem_fail() for a program that does not.
+# The simulator and the tests of tests/unit/<folder> get that folder's archive and what it stands on: that they link is
+# the proof. test.a defines mem_fail() for a program that does not.
 $(SIM): $(call objects,$(SIM_SRC)) $(call lib,core resp base test)
 	@echo "LINK  $@"
 	@$(link)
@@ -114,8 +116,8 @@ $(UNIT_TESTS):
 	@echo "LINK  $@"
 	@$(link) -lcmocka
 
-# Planted bugs: tests/sim/planted.txt names them, one per line. -DPLANTED_<name> turns one condition of the core around; only
-# the sources that mention the name are compiled again, everything else comes from core.a.
+# Planted bugs: tests/sim/planted.txt names them, one per line. -DPLANTED_<name> turns one condition of the core
+# around; only the sources that mention the name are compiled again, everything else comes from core.a.
 PLANTED := $(shell sed -e 's/\#.*//' tests/sim/planted.txt 2>/dev/null | awk 'NF { print $$1 }')
 PLANTED_SIMS := $(foreach b,$(PLANTED),$(BUILD)/planted/$b/sim)
 define planted
@@ -137,5 +139,6 @@ endif
 .PHONY: planted-programs
 planted-programs: $(PLANTED_SIMS)
 
--include $(patsubst %.c,$(BUILD)/obj/%.d,$(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(IO_SRC) $(SHELL_SRC) $(NODECTL_SRC) $(NODED_SRC) \
-	$(SIM_SRC) $(UNIT_SRC) $(SHARED_SRC) $(TEST_SUPPORT_SRC) sentineld/main.c nodectl/main.c noded/main.c)
+-include $(patsubst %.c,$(BUILD)/obj/%.d,$(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(IO_SRC) $(SHELL_SRC) \
+	$(NODECTL_SRC) $(NODED_SRC) $(SIM_SRC) $(UNIT_SRC) $(SHARED_SRC) $(TEST_SUPPORT_SRC) \
+	sentineld/main.c nodectl/main.c noded/main.c)

@@ -8,7 +8,8 @@ LINT_CHECKS := lint-format lint-layout lint-includes lint-symbols lint-cppcheck 
 .PHONY: lint lint-deps $(LINT_CHECKS) format
 lint:
 	@tests/tools/deps.sh
-	@$(PYTHON) tests/tools/sum_parts.py $(foreach c,$(LINT_CHECKS),--check '$(c:lint-%=%)' '$(MAKE) --no-print-directory -k $c')
+	@$(PYTHON) tests/tools/sum_parts.py $(foreach c,$(LINT_CHECKS),--check '$(c:lint-%=%)' \
+		'$(MAKE) --no-print-directory -k $c')
 
 lint-format:
 	@clang-format --dry-run -Werror $(C_FILES)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Sizes and names: no file past 600 lines, no line past 120 columns, no tabs or trailing blanks, no folder or file whose name says
-nothing, Python scripts start Debian's Python, header guards are there."""
+"""Sizes and names: no file past 600 lines, no line past 120 columns, no tabs or trailing blanks, no folder or file
+whose name says nothing, Python scripts start Debian's Python, header guards are there."""
 import os
 import re
 import sys

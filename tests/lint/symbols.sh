@@ -1,9 +1,10 @@
 #!/bin/bash
-# The symbol rule: symbols.sh ARCHIVE... Pure archives need nothing but each other and the libc functions named here, which
-# depend on their arguments alone, and hold no variable that can be written.
+# The symbol rule: symbols.sh ARCHIVE... Pure archives need nothing but each other and the libc functions named here,
+# which depend on their arguments alone, and hold no variable that can be written.
 set -euo pipefail
 
-ALLOWED='mem(chr|rchr|cmp|cpy|move|set) str(len|nlen|chr|rchr|cmp|ncmp|cpy|ncpy|str|spn|cspn|tod|tol|toll|toul|toull|dup|ndup)
+ALLOWED='mem(chr|rchr|cmp|cpy|move|set) str(len|nlen|chr|rchr|cmp|ncmp|cpy|ncpy|str|spn|cspn|tod)
+str(tol|toll|toul|toull|dup|ndup)
 (m|c|re)alloc free v?snprintf qsort bsearch abort abs labs
 f(abs|loor|max|min)|(l|ll)round|round|ceil|sqrt|exp|exp2|log|log2|pow|trunc|isnan|isinf
 __assert_fail __stack_chk_fail __(mem(cpy|move|set)|str(cpy|ncpy|cat)|v?snprintf)_chk
@@ -13,14 +14,16 @@ pattern="^($(printf '%s' "$ALLOWED" | tr -s ' \n' '||'))$"
 status=0
 # What one pure archive defines the next may use.
 defined=$(nm --defined-only "$@" 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u)
-foreign=$(nm -A -u "$@" | awk '{ print $NF }' | sort -u | comm -23 - <(printf '%s\n' "$defined") | grep -Ev "$pattern" || true)
+wanted=$(nm -A -u "$@" | awk '$(NF - 1) ~ /^[Uwv]$/ { print $NF }' | sort -u | comm -23 - <(printf '%s\n' "$defined"))
+foreign=$(printf '%s\n' "$wanted" | grep -Ev "$pattern" || true)
 for symbol in $foreign; do
     echo "a pure archive needs $symbol:"
     nm -A -u "$@" | awk -v s="$symbol" '$NF == s { print "    " $1 }'
     status=1
 done
 # .data.rel.ro is constant once the program is loaded.
-written=$(nm -A -f sysv --defined-only "$@" | awk -F'|' '$7 ~ /^\.(t?data|t?bss)/ && $7 !~ /^\.data\.rel\.ro/ || $7 ~ /COM/')
+written=$(nm -A -f sysv --defined-only "$@" |
+    awk -F'|' '$7 ~ /^\.(t?data|t?bss)/ && $7 !~ /^\.data\.rel\.ro/ || $7 ~ /COM/')
 if [ -n "$written" ]; then
     echo "pure archives hold variables that can be written:"
     printf '%s\n' "$written" | awk -F'|' '{ print "    " $1 }'

@@ -2,8 +2,8 @@
 """Run the simulator for make check.
 
 clean PROGRAM: the shipped core; every seed must hold.
-planted FOLDER NAME...: FOLDER/NAME/sim has one planted bug; it must end with status 1 (a violation was found), in time. A
-simulator that crashes has found nothing.
+planted FOLDER NAME...: FOLDER/NAME/sim has one planted bug; it must end with status 1 (a violation was found), in
+time. A simulator that crashes has found nothing.
 """
 import argparse
 import os

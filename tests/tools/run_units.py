@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Run cmocka test programs and count their tests.
 
-Programs that all pass are shown by cmocka's closing lines, others by all of their output. A skipped test, a program that ends
-without closing lines, and a program that runs into the time limit are failures.
+Programs that all pass are shown by cmocka's closing lines, others by all of their output. A skipped test, a program
+that ends without closing lines, and a program that runs into the time limit are failures.
 """
 import argparse
 import concurrent.futures

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Run test parts one after the other and add up their closing lines ("N passed, N failed").
 
-A part that fails without saying how many tests failed, or that ends without a closing line, counts as one failure. A check
-has no closing line: its exit status counts as one test.
+A part that fails without saying how many tests failed, or that ends without a closing line, counts as one failure. A
+check has no closing line: its exit status counts as one test.
 """
 import argparse
 import os

@@ -98,8 +98,8 @@ static size_t next_random(void *arg, size_t left)
     }
 #define S(text) ((struct slice)L(text))
 
-/* What redis-server 7.0.15 answered on a raw socket: ECHO and PING replied these arguments, or the error with "-ERR ".
- */
+/* What redis-server 7.0.15 answered on a raw socket: ECHO and PING replied these arguments, or the error after
+ * "-ERR ". */
 static const struct {
     struct slice stream;
     struct slice expected;
