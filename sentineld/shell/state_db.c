@@ -13,11 +13,12 @@ static const char *const texts[STATE_DB_STATEMENTS] = {
     [STATE_DB_SET_META] =
         "INSERT INTO meta (one, id, epoch, joined) VALUES (1, ?1, ?2, ?3) ON CONFLICT (one) DO UPDATE SET "
         "id = coalesce(nullif(?1, ''), id), epoch = ?2, joined = ?3",
-    [STATE_DB_SET_GROUP] = "INSERT INTO groups (name, monitored, host, port, config_epoch, vote_epoch, vote_leader) "
-                           "VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
-                           "?7) ON CONFLICT (name) DO UPDATE SET monitored = ?2, host = ?3, port = ?4, config_epoch = "
-                           "?5, vote_epoch = ?6, "
-                           "vote_leader = ?7",
+    /* A vote is never taken back by a record that knows of none: a group that is removed and monitored again must not vote twice. */
+    [STATE_DB_SET_GROUP] =
+        "INSERT INTO groups (name, monitored, host, port, config_epoch, vote_epoch, vote_leader) VALUES (?1, ?2, ?3, "
+        "?4, ?5, ?6, "
+        "?7) ON CONFLICT (name) DO UPDATE SET monitored = ?2, host = ?3, port = ?4, config_epoch = ?5, "
+        "vote_leader = CASE WHEN ?6 >= vote_epoch THEN ?7 ELSE vote_leader END, vote_epoch = max(vote_epoch, ?6)",
     [STATE_DB_CLEAR_REPLICAS] = "DELETE FROM replicas WHERE group_name = ?1",
     [STATE_DB_ADD_REPLICA] = "INSERT OR REPLACE INTO replicas (group_name, host, port) VALUES (?1, ?2, ?3)",
     [STATE_DB_CLEAR_PEERS] = "DELETE FROM peers WHERE group_name = ?1",

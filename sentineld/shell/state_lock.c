@@ -39,8 +39,8 @@ int state_lock(const char *dir, struct buf *error)
         /* The number only helps people: a lock on a full disk holds without it. */
         struct buf pid = {.n = 0};
         buf_printf(&pid, "%ld\n", (long)getpid());
-        if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.p, pid.n, 0) != (ssize_t)pid.n)
-            (void)ftruncate(fd, 0);
+        bool written = ftruncate(fd, 0) == 0 && pwrite(fd, pid.p, pid.n, 0) == (ssize_t)pid.n;
+        (void)written;
         buf_free(&pid);
     }
     buf_free(&path);

@@ -1,0 +1,338 @@
+/* What is said over a link and what comes back: SEND effects to commands, replies to events. */
+#include "sentineld/shell/links_inner.h"
+
+#include "common/base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A command that waits for its reply. */
+struct sent {
+    enum sn_command command;
+    struct sn_opinion *asked; /* of ASK and BALLOT: group and master of each, to be completed by the answer */
+    size_t n;
+    struct transaction *transaction;
+};
+
+/* The steps of the reconfiguration transaction, reference section 7. */
+enum { STEP_REPLICAOF, STEP_REWRITE, STEP_KILL_NORMAL, STEP_KILL_PUBSUB, STEPS };
+
+struct transaction {
+    struct addr master;     /* host "": NO ONE */
+    bool without[STEPS];    /* refused when they were queued: the server has not got them, or we may not use them */
+    int sent[STEPS], nsent; /* the steps of this try, in order */
+    int answered;           /* of them */
+    bool again;
+};
+
+static void free_sent(struct sent *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free((void *)(uintptr_t)s->asked[i].group);
+    free(s->asked);
+    free(s);
+}
+
+static struct slice error_text(const redisReply *r)
+{
+    return r->type == REDIS_REPLY_ERROR ? (struct slice){r->str, r->len} : (struct slice){NULL, 0};
+}
+
+static bool starts_with(struct slice s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return s.n >= n && memcmp(s.p, prefix, n) == 0;
+}
+
+static enum sn_pong pong_of(const redisReply *r)
+{
+    static const struct {
+        const char *prefix;
+        enum sn_pong pong;
+    } errors[] = {
+        {"LOADING", SN_PONG_LOADING}, {"MASTERDOWN", SN_PONG_MASTERDOWN}, {"BUSY", SN_PONG_BUSY},
+        {"NOAUTH", SN_PONG_AUTH},     {"WRONGPASS", SN_PONG_AUTH},        {"NOPERM", SN_PONG_AUTH},
+    };
+    if (r->type == REDIS_REPLY_STATUS && slice_is((struct slice){r->str, r->len}, "PONG"))
+        return SN_PONG_OK;
+    struct slice text = error_text(r);
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        if (starts_with(text, errors[i].prefix))
+            return errors[i].pong;
+    return SN_PONG_ERROR;
+}
+
+/* ---- replies ---- */
+
+static void ack(struct link *l, enum sn_command command, bool ok, struct slice text)
+{
+    struct sn_event e = {.kind = SN_EV_ACK, .link = l->id, .command = command, .ok = ok, .text = text};
+    daemon_step(l->all->d, &e);
+}
+
+static void got_info(struct link *l, const redisReply *r)
+{
+    if (r->type != REDIS_REPLY_STRING)
+        return; /* an error: the core asks again in time, and PING tells what is the matter */
+    struct slice text = {r->str, r->len};
+    struct sn_info info;
+    sn_info_init(&info);
+    if (sn_info_parse(&info, text)) {
+        link_keep_info(l, text);
+        struct sn_event e = {.kind = SN_EV_INFO, .link = l->id, .info = &info};
+        daemon_step(l->all->d, &e);
+    }
+    sn_info_free(&info);
+}
+
+static void got_probe(struct link *l, const redisReply *r)
+{
+    struct wire_answer answer;
+    struct sn_event e = {.kind = SN_EV_PROBED, .link = l->id};
+    e.ok = wire_ballot_answer(r, &answer);
+    e.text = slice_of(answer.id);
+    e.epoch = answer.epoch;
+    daemon_step(l->all->d, &e);
+    wire_answer_free(&answer);
+}
+
+static void got_opinions(struct link *l, struct sent *s, const redisReply *r)
+{
+    struct wire_answer answer;
+    struct sn_event e = {.kind = SN_EV_OPINIONS, .link = l->id, .opinions = s->asked};
+    bool ok = s->command == SN_CMD_ASK ? wire_ask_answer(r, &answer) : wire_ballot_answer(r, &answer);
+    if (ok && answer.n == s->n) {
+        for (size_t i = 0; i < s->n; i++) {
+            s->asked[i].down = answer.opinions[i].down;
+            s->asked[i].leader_epoch = answer.opinions[i].leader_epoch;
+            memcpy(s->asked[i].leader, answer.opinions[i].leader, sizeof s->asked[i].leader);
+        }
+        e.count = s->n;
+        e.text = slice_of(answer.id);
+        e.epoch = answer.epoch;
+    }
+    daemon_step(l->all->d, &e);
+    wire_answer_free(&answer);
+}
+
+static void on_reply(void *owner, struct io_link *io, const redisReply *r, void *arg)
+{
+    (void)io;
+    struct link *l = owner;
+    struct sent *s = arg;
+    if (r != NULL) { /* otherwise the link is down, which is told by itself */
+        switch (s->command) {
+        case SN_CMD_PING: {
+            struct sn_event e = {.kind = SN_EV_PONG, .link = l->id, .pong = pong_of(r)};
+            daemon_step(l->all->d, &e);
+            break;
+        }
+        case SN_CMD_INFO: got_info(l, r); break;
+        case SN_CMD_PROBE: got_probe(l, r); break;
+        case SN_CMD_ASK:
+        case SN_CMD_BALLOT: got_opinions(l, s, r); break;
+        default: ack(l, s->command, r->type != REDIS_REPLY_ERROR, error_text(r)); break;
+        }
+    }
+    free_sent(s);
+}
+
+/* ---- the reconfiguration transaction ---- */
+
+static bool send_transaction(struct link *l, struct transaction *t);
+
+static const char *name_of(const struct link *l, const char *command)
+{
+    const struct sn_settings *set = link_settings(l);
+    return set == NULL ? command : sn_settings_command(set, command);
+}
+
+static void on_queued(void *owner, struct io_link *io, const redisReply *r, void *arg)
+{
+    (void)owner;
+    (void)io;
+    struct transaction *t = arg;
+    if (t == NULL)
+        return; /* the answer to MULTI: when that fails, so does EXEC */
+    int step = t->sent[t->answered++];
+    if (r == NULL || r->type != REDIS_REPLY_ERROR || step == STEP_REPLICAOF)
+        return;
+    t->without[step] = true;
+    t->again = true;
+}
+
+static void on_exec(void *owner, struct io_link *io, const redisReply *r, void *arg)
+{
+    (void)io;
+    struct link *l = owner;
+    struct transaction *t = arg;
+    if (r != NULL && r->type == REDIS_REPLY_ERROR && t->again && send_transaction(l, t))
+        return;
+    if (r != NULL) {
+        bool ok = r->type == REDIS_REPLY_ARRAY && r->elements > 0 && r->element[0]->type != REDIS_REPLY_ERROR;
+        const redisReply *why = r->type == REDIS_REPLY_ARRAY && r->elements > 0 ? r->element[0] : r;
+        free(t);
+        ack(l, SN_CMD_REPLICAOF, ok, error_text(why));
+        return;
+    }
+    free(t);
+}
+
+static bool queue(struct link *l, struct wire_request *q, io_reply_fn *fn, void *arg)
+{
+    bool ok = io_link_send(l->io, q->n, wire_argv(q), fn, arg);
+    wire_request_free(q);
+    return ok;
+}
+
+static void step_words(const struct link *l, const struct transaction *t, int step, struct wire_request *q)
+{
+    switch (step) {
+    case STEP_REPLICAOF:
+        wire_word(q, name_of(l, "SLAVEOF"));
+        wire_word(q, t->master.host[0] == '\0' ? "NO" : t->master.host);
+        if (t->master.host[0] == '\0')
+            wire_word(q, "ONE");
+        else
+            wire_number(q, t->master.port);
+        break;
+    case STEP_REWRITE:
+        wire_word(q, name_of(l, "CONFIG"));
+        wire_word(q, "REWRITE");
+        break;
+    default:
+        wire_word(q, name_of(l, "CLIENT"));
+        wire_word(q, "KILL");
+        wire_word(q, "TYPE");
+        wire_word(q, step == STEP_KILL_NORMAL ? "normal" : "pubsub");
+        break;
+    }
+}
+
+/* A server without CONFIG or CLIENT KILL refuses the whole transaction; the change of role must not fail by that, so it is sent
+ * again without what was refused. false: the link takes nothing, and t is the caller's. */
+static bool send_transaction(struct link *l, struct transaction *t)
+{
+    struct wire_request q = {.n = 0};
+    t->nsent = t->answered = 0;
+    t->again = false;
+    wire_word(&q, name_of(l, "MULTI"));
+    if (!queue(l, &q, on_queued, NULL))
+        return false;
+    for (int step = 0; step < STEPS; step++) {
+        if (t->without[step])
+            continue;
+        t->sent[t->nsent++] = step;
+        step_words(l, t, step, &q);
+        queue(l, &q, on_queued, t);
+    }
+    wire_word(&q, name_of(l, "EXEC"));
+    queue(l, &q, on_exec, t);
+    return true;
+}
+
+/* ---- commands ---- */
+
+static void client_words(const struct link *l, const struct sn_effect *e, struct wire_request *q)
+{
+    wire_word(q, name_of(l, "CLIENT"));
+    if (e->command == SN_CMD_UNPAUSE) {
+        wire_word(q, "UNPAUSE");
+        return;
+    }
+    wire_word(q, "PAUSE");
+    wire_number(q, e->number);
+    if (e->flag)
+        wire_word(q, "WRITE");
+}
+
+static void failover_words(const struct link *l, const struct sn_effect *e, struct wire_request *q)
+{
+    wire_word(q, name_of(l, "FAILOVER"));
+    if (e->command == SN_CMD_FAILOVER_ABORT) {
+        wire_word(q, "ABORT");
+        return;
+    }
+    wire_word(q, "TO");
+    wire_word(q, e->addr.host);
+    wire_number(q, e->addr.port);
+    wire_word(q, "TIMEOUT");
+    wire_number(q, e->number);
+}
+
+static void words(const struct link *l, const struct sn_effect *e, struct wire_request *q)
+{
+    switch (e->command) {
+    case SN_CMD_PING: wire_word(q, name_of(l, "PING")); break;
+    case SN_CMD_INFO: wire_word(q, name_of(l, "INFO")); break;
+    case SN_CMD_HELLO:
+        wire_word(q, name_of(l, "PUBLISH"));
+        wire_word(q, SN_HELLO_CHANNEL);
+        wire_word(q, e->text);
+        break;
+    case SN_CMD_SCRIPT_KILL:
+        wire_word(q, name_of(l, "SCRIPT"));
+        wire_word(q, "KILL");
+        break;
+    case SN_CMD_FAILOVER:
+    case SN_CMD_FAILOVER_ABORT: failover_words(l, e, q); break;
+    case SN_CMD_PAUSE:
+    case SN_CMD_UNPAUSE: client_words(l, e, q); break;
+    case SN_CMD_PROBE:
+    case SN_CMD_BALLOT:
+        wire_ballot_request(q, e->text, e->epoch, e->ballots, e->count);
+        break;
+    case SN_CMD_ASK: wire_ask_request(q, e->text, e->epoch, e->ballots); break;
+    case SN_CMD_REPLICAOF: break; /* link_say() */
+    }
+}
+
+static struct sent *remember(const struct sn_effect *e)
+{
+    struct sent *s = mem_zalloc(sizeof *s);
+    s->command = e->command;
+    s->n = e->command == SN_CMD_ASK || e->command == SN_CMD_BALLOT ? e->count : 0;
+    s->asked = s->n == 0 ? NULL : mem_array(NULL, s->n, sizeof *s->asked);
+    for (size_t i = 0; i < s->n; i++) {
+        const struct sn_ballot *b = &e->ballots[i];
+        s->asked[i] = (struct sn_opinion){.group = b->group == NULL ? NULL : mem_strdup(b->group), .master = b->master};
+    }
+    return s;
+}
+
+void link_say(struct link *l, const struct sn_effect *e)
+{
+    if (e->command == SN_CMD_REPLICAOF) {
+        struct transaction *t = mem_zalloc(sizeof *t);
+        t->master = e->addr;
+        if (!send_transaction(l, t))
+            free(t);
+        return;
+    }
+    struct wire_request q = {.n = 0};
+    struct sent *s = remember(e);
+    words(l, e, &q);
+    if (!queue(l, &q, on_reply, s))
+        free_sent(s);
+}
+
+static void on_login(void *owner, struct io_link *io, const redisReply *r, void *arg)
+{
+    (void)io;
+    (void)arg;
+    struct link *l = owner;
+    if (r == NULL || r->type != REDIS_REPLY_ERROR)
+        return;
+    struct sn_event e = {.kind = SN_EV_AUTH_FAILED, .link = l->id};
+    daemon_step(l->all->d, &e);
+}
+
+void link_login(struct link *l)
+{
+    struct wire_request q = {.n = 0};
+    wire_word(&q, name_of(l, "AUTH"));
+    if (l->user[0] != '\0')
+        wire_word(&q, l->user);
+    wire_word(&q, l->pass);
+    queue(l, &q, on_login, NULL);
+}

@@ -1,0 +1,381 @@
+#include "sentineld/shell/merge.h"
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MASTER "master"
+#define RENAME "rename-command"
+
+struct merging {
+    const struct sentineld_config *file;
+    const struct state_image *stored;
+    struct merged *out;
+    const char *group; /* whose options are being listed */
+};
+
+/* ---- what the file says, as options ---- */
+
+static void add_setting(void *arg, const char *option, const char *value)
+{
+    struct merging *m = arg;
+    struct state_options *to = &m->out->image.file_values;
+    if (strcmp(option, RENAME) != 0) {
+        state_options_add(to, m->group, option, value);
+        return;
+    }
+    /* "old new": one option per renamed command. */
+    struct slice rest = slice_of(value);
+    struct slice from = slice_cut(&rest, ' ');
+    struct buf name = {.n = 0};
+    buf_printf(&name, RENAME " %.*s", (int)from.n, from.p);
+    char *to_name = slice_dup(rest);
+    state_options_add(to, m->group, buf_str(&name), to_name);
+    free(to_name);
+    buf_free(&name);
+}
+
+static void list_globals(struct merging *m)
+{
+    const struct sentineld_config *f = m->file;
+    struct state_options *to = &m->out->image.file_values;
+    char port[24];
+    snprintf(port, sizeof port, "%lld", (long long)f->announce.port);
+    state_options_add(to, "", "announce-ip", f->announce.host);
+    state_options_add(to, "", "announce-port", port);
+    state_options_add(to, "", "resolve-hostnames", f->resolve_hostnames ? "yes" : "no");
+    state_options_add(to, "", "announce-hostnames", f->announce_hostnames ? "yes" : "no");
+    state_options_add(to, "", "sentinel-user", f->peer_auth.user);
+    state_options_add(to, "", "sentinel-pass", f->peer_auth.password);
+    state_options_add(to, "", "loglevel", io_log_level_name((enum io_log_level)f->log.level));
+}
+
+static void list_file_values(struct merging *m)
+{
+    list_globals(m);
+    for (size_t i = 0; i < m->file->group_count; i++) {
+        const struct config_group *g = &m->file->groups[i];
+        char text[ADDR_TEXT_MAX];
+        m->group = g->name;
+        state_options_add(&m->out->image.file_values, g->name, MASTER, addr_text(&g->master, text));
+        sn_settings_each(&g->settings, add_setting, m);
+    }
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Whether the file says of an option what it said last time. An option it named neither time counts as unchanged. */
+static bool unchanged(const struct merging *m, const char *group, const char *option)
+{
+    return same_text(state_options_get(&m->stored->file_values, group, option),
+                     state_options_get(&m->out->image.file_values, group, option));
+}
+
+static bool entry_unchanged(const struct merging *m, const char *group)
+{
+    const struct state_options *lists[] = {&m->stored->file_values, &m->out->image.file_values};
+    for (size_t l = 0; l < 2; l++)
+        for (size_t i = 0; i < lists[l]->n; i++)
+            if (strcmp(lists[l]->v[i].group, group) == 0 && !unchanged(m, group, lists[l]->v[i].option))
+                return false;
+    return true;
+}
+
+/* ---- options changed at run time ---- */
+
+static bool is_secret(const char *option)
+{
+    return strcasecmp(option, "auth-pass") == 0 || strcasecmp(option, "sentinel-pass") == 0;
+}
+
+static bool apply_to_group(struct sn_settings *s, const struct state_option *o)
+{
+    char error[160];
+    struct slice argv[3] = {slice_of(o->option), slice_of(o->value), {NULL, 0}};
+    size_t argc = 2;
+    size_t prefix = strlen(RENAME " ");
+    if (strncasecmp(o->option, RENAME " ", prefix) == 0) {
+        argv[0] = slice_of(RENAME);
+        argv[1] = slice_of(o->option + prefix);
+        argv[2] = slice_of(o->value);
+        argc = 3;
+    }
+    return sn_settings_set(s, argv, argc, error, sizeof error) == argc;
+}
+
+static bool set_text(char **field, const char *value)
+{
+    free(*field);
+    *field = mem_strdup(value);
+    return true;
+}
+
+static bool apply_to_daemon(struct merged *out, const struct state_option *o)
+{
+    struct sn_globals *g = &out->globals;
+    struct slice value = slice_of(o->value);
+    int64_t *timer = sn_params_find(&out->params, slice_of(o->option));
+    if (timer != NULL)
+        return text_range(value, 1, INT64_MAX / 1000000, timer);
+    if (strcmp(o->option, "announce-ip") == 0)
+        return set_text(&g->announce_ip, o->value);
+    if (strcmp(o->option, "announce-port") == 0)
+        return text_range(value, 0, 65535, &g->announce_port);
+    if (strcmp(o->option, "resolve-hostnames") == 0)
+        return text_bool(value, &g->resolve_hostnames);
+    if (strcmp(o->option, "announce-hostnames") == 0)
+        return text_bool(value, &g->announce_hostnames);
+    if (strcmp(o->option, "sentinel-user") == 0)
+        return set_text(&g->user, o->value);
+    if (strcmp(o->option, "sentinel-pass") == 0)
+        return set_text(&g->pass, o->value);
+    if (strcmp(o->option, "loglevel") == 0)
+        return set_text(&g->loglevel, o->value);
+    return false;
+}
+
+/* settings NULL: the daemon's own. */
+static void apply_options(struct merging *m, const char *group, struct sn_settings *settings)
+{
+    for (size_t i = 0; i < m->stored->options.n; i++) {
+        const struct state_option *o = &m->stored->options.v[i];
+        if (strcmp(o->group, group) != 0)
+            continue;
+        const char *whose = group[0] != '\0' ? group : "sentineld";
+        if (!unchanged(m, group, o->option)) {
+            buf_printf(
+                &m->out->notes,
+                "%s: %s was changed in the configuration file since, so the value set at run time (%s) is dropped\n",
+                whose, o->option, is_secret(o->option) ? "******" : o->value);
+        } else if (!(settings != NULL ? apply_to_group(settings, o) : apply_to_daemon(m->out, o))) {
+            buf_printf(&m->out->notes,
+                       "%s: the state directory has a value for %s that this version can't use; it is dropped\n", whose,
+                       o->option);
+        } else {
+            state_options_add(&m->out->image.options, group, o->option, o->value);
+        }
+    }
+}
+
+/* ---- groups ---- */
+
+static struct merged_group *add_supervised(struct merging *m, const struct sn_settings *settings)
+{
+    struct merged *out = m->out;
+    out->groups = mem_array(out->groups, out->ngroups + 1, sizeof *out->groups);
+    struct merged_group *g = &out->groups[out->ngroups++];
+    g->row = out->image.ngroups - 1;
+    sn_settings_copy(&g->settings, settings);
+    return g;
+}
+
+static struct state_group *add_row(struct merging *m, const char *name, const struct state_group *stored)
+{
+    struct state_group *g = state_image_add(&m->out->image, name);
+    if (stored == NULL)
+        return g;
+    g->monitored = stored->monitored;
+    g->master = stored->master;
+    g->config_epoch = stored->config_epoch;
+    g->vote_epoch = stored->vote_epoch;
+    memcpy(g->vote_leader, stored->vote_leader, sizeof g->vote_leader);
+    return g;
+}
+
+static void copy_members(struct state_group *to, const struct state_group *from)
+{
+    for (size_t i = 0; i < from->nreplicas; i++)
+        if (!addr_eq(&from->replicas[i], &to->master))
+            state_group_add_replica(to, &from->replicas[i]);
+    for (size_t i = 0; i < from->npeers; i++)
+        state_group_add_peer(to, &from->peers[i].addr, from->peers[i].id);
+}
+
+static bool replica_known(const struct state_group *g, const struct addr *a)
+{
+    for (size_t i = 0; i < g->nreplicas; i++)
+        if (addr_eq(&g->replicas[i], a))
+            return true;
+    return false;
+}
+
+/* A group that the state does not know, or that comes back after it was removed: everything is the file's but the vote. */
+static void take_from_file(struct merging *m, const struct config_group *f, struct state_group *g)
+{
+    g->monitored = true;
+    g->master = f->master;
+    g->config_epoch = (uint64_t)f->config_epoch;
+    if (g->vote_epoch < (uint64_t)f->leader_epoch) {
+        g->vote_epoch = (uint64_t)f->leader_epoch;
+        g->vote_leader[0] = '\0';
+    }
+    for (size_t i = 0; i < f->known_replicas.n; i++)
+        if (!addr_eq(&f->known_replicas.v[i], &g->master) && !replica_known(g, &f->known_replicas.v[i]))
+            state_group_add_replica(g, &f->known_replicas.v[i]);
+    for (size_t i = 0; i < f->known_sentinel_count; i++)
+        if (runid_cmp(f->known_sentinels[i].id, m->out->image.id) != 0)
+            state_group_add_peer(g, &f->known_sentinels[i].address, f->known_sentinels[i].id);
+}
+
+static void merge_known_group(struct merging *m, const struct config_group *f, const struct state_group *stored,
+                              struct state_group *g)
+{
+    bool moved = state_options_has_group(&m->stored->file_values, f->name) && !unchanged(m, f->name, MASTER) &&
+                 !addr_eq(&stored->master, &f->master);
+    if (moved) {
+        char before[ADDR_TEXT_MAX], now[ADDR_TEXT_MAX];
+        g->master = f->master;
+        buf_printf(&m->out->notes, "%s: the configuration file names another master, %s; it was %s\n", f->name,
+                   addr_text(&f->master, now), addr_text(&stored->master, before));
+    }
+    copy_members(g, stored);
+    if (moved) {
+        free(g->replicas);
+        g->replicas = NULL;
+        g->nreplicas = 0;
+    }
+    apply_options(m, f->name, &add_supervised(m, &f->settings)->settings);
+}
+
+static void merge_file_group(struct merging *m, const struct config_group *f)
+{
+    const struct state_group *stored = state_image_group(m->stored, f->name);
+    struct state_group *g = add_row(m, f->name, stored);
+    if (stored != NULL && stored->monitored) {
+        merge_known_group(m, f, stored, g);
+    } else if (stored != NULL && state_options_has_group(&m->stored->file_values, f->name) &&
+               entry_unchanged(m, f->name)) {
+        buf_printf(&m->out->notes,
+                   "%s: stays removed, as it was by SENTINEL REMOVE; SENTINEL MONITOR or a change of its entry brings "
+                   "it back\n",
+                   f->name);
+    } else {
+        take_from_file(m, f, g);
+        add_supervised(m, &f->settings);
+    }
+}
+
+static void merge_state_group(struct merging *m, const struct state_group *stored)
+{
+    struct state_group *g = add_row(m, stored->name, stored);
+    if (!stored->monitored)
+        return;
+    if (state_options_has_group(&m->stored->file_values, stored->name)) {
+        g->monitored = false;
+        buf_printf(&m->out->notes, "%s: is no longer in the configuration file, so it is not supervised any more\n",
+                   g->name);
+        return;
+    }
+    copy_members(g, stored);
+    struct sn_settings defaults;
+    sn_settings_init(&defaults);
+    defaults.down_after_ms = m->out->params.default_down_after_ms;
+    defaults.failover_timeout_ms = m->out->params.default_failover_timeout_ms;
+    apply_options(m, stored->name, &add_supervised(m, &defaults)->settings);
+    sn_settings_free(&defaults);
+}
+
+static bool in_file(const struct sentineld_config *file, const char *name)
+{
+    for (size_t i = 0; i < file->group_count; i++)
+        if (strcmp(file->groups[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* ---- the daemon's own ---- */
+
+static void choose_id(struct merging *m, const char *new_id)
+{
+    const char *stored = m->stored->id, *file = m->file->id;
+    const char *id = stored[0] != '\0' ? stored : file[0] != '\0' ? file : new_id;
+    memcpy(m->out->image.id, id, RUNID_LEN + 1);
+    if (stored[0] != '\0' && file[0] != '\0' && runid_cmp(stored, file) != 0)
+        buf_printf(&m->out->notes,
+                   "id: the state directory's, %s, is used; the configuration file's counts for a new one only\n",
+                   stored);
+}
+
+static void raise_epoch(uint64_t *epoch, uint64_t to)
+{
+    if (*epoch < to)
+        *epoch = to;
+}
+
+static void merge_globals(struct merging *m)
+{
+    const struct sentineld_config *f = m->file;
+    m->out->globals = (struct sn_globals){
+        .announce_ip = mem_strdup(f->announce.host),
+        .announce_port = f->announce.port,
+        .resolve_hostnames = f->resolve_hostnames,
+        .announce_hostnames = f->announce_hostnames,
+        .user = mem_strdup(f->peer_auth.user),
+        .pass = mem_strdup(f->peer_auth.password),
+        .loglevel = mem_strdup(io_log_level_name((enum io_log_level)f->log.level)),
+    };
+    sn_params_default(&m->out->params);
+    m->out->params.default_down_after_ms = f->defaults.down_after_ms;
+    m->out->params.default_failover_timeout_ms = f->defaults.failover_timeout_ms;
+    apply_options(m, "", NULL);
+}
+
+void merge(const struct sentineld_config *file, const struct state_image *stored, const char *new_id,
+           struct merged *out)
+{
+    *out = (struct merged){.ngroups = 0};
+    struct merging m = {.file = file, .stored = stored, .out = out};
+    choose_id(&m, new_id);
+    out->image.joined = stored->joined;
+    out->image.epoch = stored->id[0] != '\0' ? stored->epoch : (uint64_t)file->current_epoch;
+    list_file_values(&m);
+    merge_globals(&m);
+    for (size_t i = 0; i < file->group_count; i++)
+        merge_file_group(&m, &file->groups[i]);
+    for (size_t i = 0; i < stored->ngroups; i++)
+        if (!in_file(file, stored->groups[i].name))
+            merge_state_group(&m, &stored->groups[i]);
+    for (size_t i = 0; i < out->image.ngroups; i++) {
+        raise_epoch(&out->image.epoch, out->image.groups[i].config_epoch);
+        raise_epoch(&out->image.epoch, out->image.groups[i].vote_epoch);
+    }
+}
+
+void merged_free(struct merged *m)
+{
+    for (size_t i = 0; i < m->ngroups; i++)
+        sn_settings_free(&m->groups[i].settings);
+    free(m->groups);
+    state_image_free(&m->image);
+    free(m->globals.announce_ip);
+    free(m->globals.user);
+    free(m->globals.pass);
+    free(m->globals.loglevel);
+    buf_free(&m->notes);
+    *m = (struct merged){.ngroups = 0};
+}
+
+struct sn_core_group merged_core_group(const struct merged *m, size_t i)
+{
+    const struct state_group *row = &m->image.groups[m->groups[i].row];
+    struct sn_core_group g = {
+        .name = row->name,
+        .master = row->master,
+        .settings = &m->groups[i].settings,
+        .config_epoch = row->config_epoch,
+        .vote_epoch = row->vote_epoch,
+        .replicas = row->replicas,
+        .nreplicas = row->nreplicas,
+        .peers = row->peers,
+        .npeers = row->npeers,
+    };
+    memcpy(g.vote_leader, row->vote_leader, sizeof g.vote_leader);
+    return g;
+}

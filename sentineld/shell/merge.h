@@ -1,0 +1,42 @@
+/* What the configuration file says and what the state directory remembers, made one. Pure: no clock, no file, no random source.
+ *
+ * A run-time change wins over the file until the file's own value changes. For that the state keeps what the file said when it
+ * was last read (file_values):
+ * - An option set at run time holds while the file's value of it is the one of last time; otherwise the file's value holds and the
+ *   change is forgotten.
+ * - The master of a group is the state's (after a failover: the new one) unless the file's `master` has changed. Then the file's
+ *   holds, at the same configuration epoch, and the replicas of the old master are forgotten.
+ * - A group removed at run time stays away until its entry in the file changes. One that has gone from the file is no longer
+ *   supervised. One monitored at run time lives in the state alone.
+ * - The last vote of a group is never forgotten, so that a group that comes back can't be voted for twice at one epoch.
+ * - id and current_epoch of the file count only while the state is new; config_epoch, leader_epoch, known_replicas and known_sentinels
+ *   of a group only while the state doesn't know the group. */
+#ifndef SHELL_MERGE_H
+#define SHELL_MERGE_H
+
+#include "sentineld/core/core.h"
+#include "sentineld/shell/config.h"
+#include "sentineld/shell/state_image.h"
+
+struct merged_group {
+    struct sn_settings settings;
+    size_t row; /* in image.groups */
+};
+
+struct merged {
+    struct state_image image; /* to be stored */
+    struct sn_globals globals;
+    struct sn_params params;
+    struct merged_group *groups; /* to be supervised: in the order of the file, then those of the state */
+    size_t ngroups;
+    struct buf notes; /* what somebody should know, a line each */
+};
+
+/* new_id: the id when neither the state nor the file has one. */
+void merge(const struct sentineld_config *file, const struct state_image *stored, const char *new_id,
+           struct merged *out);
+void merged_free(struct merged *m);
+/* A group as the core takes it; it points into m. */
+struct sn_core_group merged_core_group(const struct merged *m, size_t i);
+
+#endif
