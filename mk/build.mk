@@ -85,7 +85,9 @@ $(eval $(call archive,noded,$(NODED_SRC)))
 $(eval $(call archive,test,$(TEST_SUPPORT_SRC)))
 
 lib = $(addprefix $(BUILD)/lib/,$(addsuffix .a,$1))
-link = $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS_ALL)
+# A group: base.a wants mem_fail() of io.a, which wants most of base.a.
+link = $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
+	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_ALL)
 
 $(BUILD)/sentineld: $(BUILD)/obj/sentineld/main.o $(call lib,shell core io resp base)
 $(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core io resp base)
