@@ -129,9 +129,8 @@ def test_new_replica_is_found(lab):
 
 
 @case(limit_s=90)
-def test_loading_node_is_alive(lab):
-    """-LOADING and -MASTERDOWN count as alive; a master that is busy in a script is not down before down-after, and is
-    helped by SCRIPT KILL when it is."""
+def test_busy_master_gets_script_kill(lab):
+    """A master that is busy in a script for longer than down-after is helped by SCRIPT KILL."""
     fleet = lab.fleet(replicas=1, supervisors=1, quorum=2, down_after_ms=600)
     s = fleet.supervisors[0]
     fleet.master.ok("CONFIG", "SET", "busy-reply-threshold", "100")
