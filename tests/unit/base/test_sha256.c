@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-
 static void the_published_digests(void **state)
 {
     (void)state;
