@@ -33,6 +33,7 @@ struct slot;
 /* How a deferred answer is written. */
 enum client_answer {
     CLIENT_ANSWER_PLAIN,   /* ANSWER: +OK, integer or error */
+    CLIENT_ANSWER_CONFIG,  /* the same, to SENTINEL CONFIG SET: an OK means that the shell obeys it now */
     CLIENT_ANSWER_OPINION, /* ANSWER_BALLOTS to IS-MASTER-DOWN-BY-ADDR */
     CLIENT_ANSWER_BALLOT,  /* ANSWER_BALLOTS to SENTINEL BALLOT */
 };

@@ -7,6 +7,7 @@
 #include "common/io/log.h"
 #include "sentineld/shell/client_inner.h"
 #include "sentineld/shell/clients.h"
+#include "sentineld/shell/cmd_sentinel.h"
 #include "sentineld/shell/wire.h"
 
 /* A place in a client's queue: an answer that is due, followed by everything that was replied after it. */
@@ -108,6 +109,8 @@ void clients_answer(struct clients *all, const struct sn_effect *e)
     struct client *c = s->c;
     s->ready = true;
     c->waiting--;
+    if (s->how == CLIENT_ANSWER_CONFIG && e->answer == SN_ANSWER_OK)
+        cmd_config_applied(all->d);
     if (!s->muted) {
         write_answer(s, e);
         c->queued += s->answer.n;

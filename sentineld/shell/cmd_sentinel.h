@@ -1,0 +1,24 @@
+/* What the files of SENTINEL's subcommands share. */
+#ifndef SHELL_CMD_SENTINEL_H
+#define SHELL_CMD_SENTINEL_H
+
+#include "sentineld/shell/client.h"
+#include "sentineld/shell/command.h"
+
+/* The group that argv[2] names. NULL: the error is in the reply. */
+struct sn_group *cmd_group(struct call *call);
+
+/* Instance maps, reference section 1: stock's fields in stock's order, then our own. */
+void cmd_put_master(struct reply *r, const struct sn_group *g, int64_t now_us);
+void cmd_put_replica(struct reply *r, const struct sn_inst *i, int64_t now_us);
+void cmd_put_sentinel(struct reply *r, const struct sn_seat *s, int64_t now_us);
+
+/* Which of a group's instances an outside reader is shown. */
+bool cmd_replica_is_shown(const struct sn_inst *i);
+size_t cmd_count_replicas(const struct sn_group *g);  /* known; what num-slaves says */
+size_t cmd_count_sentinels(const struct sn_group *g); /* oneself not included */
+
+/* SENTINEL CONFIG SET was made and is on disk: what of it the shell itself obeys. */
+void cmd_config_applied(struct daemon *d);
+
+#endif

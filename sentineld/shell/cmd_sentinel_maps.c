@@ -1,0 +1,290 @@
+#include "sentineld/shell/cmd_sentinel.h"
+
+#include <string.h>
+
+/* ---- the fields of one map, counted while they are written ---- */
+
+struct map_out {
+    struct reply *r;
+    size_t mark, pairs;
+};
+
+static struct map_out map_begin(struct reply *r)
+{
+    return (struct map_out){r, reply_begin(r), 0};
+}
+
+static void map_end(struct map_out *m)
+{
+    reply_end_map(m->r, m->mark, m->pairs);
+}
+
+static void put_text(struct map_out *m, const char *field, const char *value)
+{
+    reply_bulks(m->r, field);
+    reply_bulks(m->r, value);
+    m->pairs++;
+}
+
+static void put_number(struct map_out *m, const char *field, int64_t value)
+{
+    reply_bulks(m->r, field);
+    reply_bulk_int(m->r, value);
+    m->pairs++;
+}
+
+/* Milliseconds since `then_us`; 0 when that is 0 (never). */
+static int64_t ms_since(int64_t now_us, int64_t then_us)
+{
+    return then_us == 0 || then_us > now_us ? 0 : (now_us - then_us) / 1000;
+}
+
+/* ---- flags ---- */
+
+struct words {
+    char text[256];
+};
+
+static void add_word(struct words *w, bool wanted, const char *word)
+{
+    if (!wanted)
+        return;
+    if (w->text[0] != '\0')
+        strncat(w->text, ",", sizeof w->text - strlen(w->text) - 1);
+    strncat(w->text, word, sizeof w->text - strlen(w->text) - 1);
+}
+
+/* Reachable, and for nodes also heard: a node without its subscription shows no hellos. */
+static bool conn_is_up(const struct sn_conn *c)
+{
+    return c->state == SN_CONN_UP && !c->auth_failed;
+}
+
+static bool node_is_linked(const struct sn_node *n)
+{
+    return conn_is_up(&n->cmd) && conn_is_up(&n->sub);
+}
+
+static void inst_flags(struct words *w, const struct sn_inst *i)
+{
+    const struct sn_group *g = i->group;
+    bool is_master = i == g->master;
+    const struct sn_failover *fo = &g->fo;
+    w->text[0] = '\0';
+    add_word(w, i->s_down, "s_down");
+    add_word(w, is_master && g->o_down, "o_down");
+    add_word(w, true, is_master ? "master" : "slave");
+    add_word(w, !node_is_linked(i->node), "disconnected");
+    add_word(w, is_master && fo->state != SN_FO_NONE, "failover_in_progress");
+    add_word(w, !is_master && fo->state >= SN_FO_SEND_SLAVEOF_NOONE && fo->candidate == i, "promoted");
+    add_word(w, i->reconf == SN_RECONF_SENT, "reconf_sent");
+    add_word(w, i->reconf == SN_RECONF_INPROG, "reconf_inprog");
+    add_word(w, i->reconf == SN_RECONF_DONE, "reconf_done");
+    add_word(w, is_master && fo->state != SN_FO_NONE && fo->forced, "force_failover");
+    add_word(w, i->script_kill_sent, "script_kill_sent");
+    add_word(w, i->master_reboot, "master_reboot");
+}
+
+/* ---- why something is not well: our own field ---- */
+
+static const char *conn_reason(const struct sn_conn *c)
+{
+    if (c->auth_failed)
+        return "auth";
+    if (c->state != SN_CONN_UP)
+        return sn_down_why_name(c->why);
+    return NULL;
+}
+
+/* NULL: nothing is wrong with it. */
+static const char *probe_reason(const struct sn_conn *cmd, const struct sn_probe *p, bool down)
+{
+    const char *why = conn_reason(cmd);
+    if (why != NULL)
+        return why;
+    if (!down)
+        return NULL;
+    switch (p->last) {
+    case SN_PONG_LOADING: return "loading";
+    case SN_PONG_BUSY: return "busy";
+    case SN_PONG_AUTH: return "auth";
+    case SN_PONG_ERROR: return p->answer_us != 0 ? "error" : "silent";
+    case SN_PONG_OK:
+    case SN_PONG_MASTERDOWN: break;
+    }
+    return "silent";
+}
+
+static const char *inst_reason(const struct sn_inst *i)
+{
+    const struct sn_node *n = i->node;
+    if (i->reborn_empty)
+        return "reborn-empty";
+    const char *why = probe_reason(&n->cmd, &n->probe, i->s_down);
+    bool answers = n->probe.silent_us == 0;
+    if (i->s_down && answers && i == i->group->master && n->info.role == SN_ROLE_REPLICA)
+        return "role";
+    if (i->s_down && answers && i->master_reboot)
+        return "reboot";
+    return why != NULL ? why : conn_reason(&n->sub);
+}
+
+/* ---- the parts of a map ---- */
+
+static void put_link(struct map_out *m, unsigned pending, size_t sharers)
+{
+    put_number(m, "link-pending-commands", pending);
+    put_number(m, "link-refcount", (int64_t)sharers);
+}
+
+/* Before the first answer the times count from when it was first waited for. */
+static void put_probe(struct map_out *m, const struct sn_probe *p, int64_t now_us)
+{
+    put_number(m, "last-ping-sent", ms_since(now_us, p->silent_us));
+    put_number(m, "last-ok-ping-reply", ms_since(now_us, p->valid_us != 0 ? p->valid_us : p->silent_us));
+    put_number(m, "last-ping-reply", ms_since(now_us, p->answer_us != 0 ? p->answer_us : p->silent_us));
+}
+
+static size_t sharers_of_node(const struct sn_node *n)
+{
+    size_t count = 0;
+    for (const struct sn_inst *i = n->insts; i != NULL; i = i->next_on_node)
+        count++;
+    return count;
+}
+
+static void put_inst_head(struct map_out *m, const struct sn_inst *i, const char *name, int64_t now_us)
+{
+    const struct sn_group *g = i->group;
+    const struct sn_node *n = i->node;
+    bool is_master = i == g->master;
+    struct addr shown = sn_shown_addr(g->core, n);
+    struct words flags;
+    inst_flags(&flags, i);
+    put_text(m, "name", name);
+    put_text(m, "ip", shown.host);
+    put_number(m, "port", shown.port);
+    put_text(m, "runid", n->info.run_id);
+    put_text(m, "flags", flags.text);
+    put_link(m, n->pending, sharers_of_node(n));
+    if (is_master && g->fo.state != SN_FO_NONE)
+        put_text(m, "failover-state", sn_fo_state_name(g->fo.state));
+    put_probe(m, &n->probe, now_us);
+    if (i->s_down)
+        put_number(m, "s-down-time", ms_since(now_us, i->s_down_us));
+    if (is_master && g->o_down)
+        put_number(m, "o-down-time", ms_since(now_us, g->o_down_us));
+    put_number(m, "down-after-milliseconds", g->set.down_after_ms);
+    put_number(m, "info-refresh", ms_since(now_us, n->info_us));
+    bool replica = n->info.role == SN_ROLE_UNKNOWN ? !is_master : n->info.role == SN_ROLE_REPLICA;
+    put_text(m, "role-reported", replica ? "slave" : "master");
+    put_number(m, "role-reported-time", ms_since(now_us, n->role_us != 0 ? n->role_us : g->born_us));
+}
+
+static void put_reason(struct map_out *m, const char *why)
+{
+    if (why != NULL)
+        put_text(m, "down-reason", why);
+}
+
+void cmd_put_master(struct reply *r, const struct sn_group *g, int64_t now_us)
+{
+    struct map_out m = map_begin(r);
+    put_inst_head(&m, g->master, g->name, now_us);
+    put_number(&m, "config-epoch", (int64_t)g->config_epoch);
+    put_number(&m, "num-slaves", (int64_t)cmd_count_replicas(g));
+    put_number(&m, "num-other-sentinels", (int64_t)cmd_count_sentinels(g));
+    put_number(&m, "quorum", g->set.quorum);
+    put_number(&m, "failover-timeout", g->set.failover_timeout_ms);
+    put_number(&m, "parallel-syncs", g->set.parallel_syncs);
+    if (g->set.notification_script[0] != '\0')
+        put_text(&m, "notification-script", g->set.notification_script);
+    if (g->set.client_reconfig_script[0] != '\0')
+        put_text(&m, "client-reconfig-script", g->set.client_reconfig_script);
+    put_reason(&m, inst_reason(g->master));
+    map_end(&m);
+}
+
+static void put_number_or_zero(struct map_out *m, const char *field, int64_t value)
+{
+    put_number(m, field, value < 0 ? 0 : value);
+}
+
+void cmd_put_replica(struct reply *r, const struct sn_inst *i, int64_t now_us)
+{
+    const struct sn_info *info = &i->node->info;
+    struct addr shown = sn_shown_addr(i->group->core, i->node);
+    char name[ADDR_TEXT_MAX];
+    addr_text(&shown, name);
+    struct map_out m = map_begin(r);
+    put_inst_head(&m, i, name, now_us);
+    put_number_or_zero(&m, "master-link-down-time", info->master_link_down_ms);
+    put_text(&m, "master-link-status", info->master_link_up ? "ok" : "err");
+    put_text(&m, "master-host", addr_is_set(&info->master) ? info->master.host : "?");
+    put_number(&m, "master-port", info->master.port);
+    put_number(&m, "slave-priority", i->node->info_us != 0 ? info->priority : 100);
+    put_number_or_zero(&m, "slave-repl-offset", info->repl_offset);
+    put_number(&m, "replica-announced", i->node->info_us == 0 || info->replica_announced);
+    put_reason(&m, inst_reason(i));
+    map_end(&m);
+}
+
+static size_t sharers_of_peer(const struct sn_peer *p)
+{
+    size_t count = 0;
+    for (const struct sn_seat *s = p->seats; s != NULL; s = s->next_on_peer)
+        count++;
+    return count;
+}
+
+void cmd_put_sentinel(struct reply *r, const struct sn_seat *s, int64_t now_us)
+{
+    const struct sn_peer *p = s->peer;
+    char address[ADDR_TEXT_MAX];
+    struct words flags = {""};
+    add_word(&flags, s->s_down, "s_down");
+    add_word(&flags, true, "sentinel");
+    add_word(&flags, !conn_is_up(&p->cmd), "disconnected");
+    add_word(&flags, s->down, "master_down");
+    struct map_out m = map_begin(r);
+    /* A declared supervisor that has not been heard of yet has no id: its address stands for it. */
+    put_text(&m, "name", p->id[0] != '\0' ? p->id : addr_text(&p->addr, address));
+    put_text(&m, "ip", p->addr.host);
+    put_number(&m, "port", p->addr.port);
+    put_text(&m, "runid", p->id);
+    put_text(&m, "flags", flags.text);
+    put_link(&m, p->pending, sharers_of_peer(p));
+    put_probe(&m, &p->probe, now_us);
+    if (s->s_down)
+        put_number(&m, "s-down-time", ms_since(now_us, s->s_down_us));
+    put_number(&m, "down-after-milliseconds", s->group->set.down_after_ms);
+    put_number(&m, "last-hello-message", ms_since(now_us, s->hello_us));
+    put_text(&m, "voted-leader", s->vote_leader[0] != '\0' ? s->vote_leader : "?");
+    put_number(&m, "voted-leader-epoch", (int64_t)s->vote_epoch);
+    put_reason(&m, probe_reason(&p->cmd, &p->probe, s->s_down));
+    map_end(&m);
+}
+
+/* ---- who is shown ---- */
+
+bool cmd_replica_is_shown(const struct sn_inst *i)
+{
+    bool announced = i->node->info_us == 0 || i->node->info.replica_announced;
+    return i != i->group->master && i->listed && announced;
+}
+
+size_t cmd_count_replicas(const struct sn_group *g)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < g->ninsts; k++)
+        n += g->insts[k] != g->master && g->insts[k]->listed;
+    return n;
+}
+
+size_t cmd_count_sentinels(const struct sn_group *g)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < g->nseats; k++)
+        n += g->seats[k]->listed;
+    return n;
+}
