@@ -118,21 +118,22 @@ $(UNIT_TESTS):
 	@echo "LINK  $@"
 	@$(link) -lcmocka
 
-# Planted bugs: tests/sim/planted.txt names them, one per line. -DPLANTED_<name> turns one condition of the core
-# around; only the sources that mention the name are compiled again, everything else comes from core.a.
-PLANTED := $(shell sed -e 's/\#.*//' tests/sim/planted.txt 2>/dev/null | awk 'NF { print $$1 }')
+# Planted bugs: the table in sentineld/core/plant.h numbers them. -DPLANT=n changes one condition of the core; only the
+# sources with that condition are compiled again, everything else comes from core.a.
+PLANTED := $(shell sed -n 's/^ \*   \([0-9][0-9]*\)  .*/\1/p' sentineld/core/plant.h 2>/dev/null)
 PLANTED_SIMS := $(foreach b,$(PLANTED),$(BUILD)/planted/$b/sim)
 define planted
-PLANTED_SRC_$1 := $$(shell grep -lw PLANTED_$1 $(CORE_SRC) /dev/null)
+PLANTED_SRC_$1 := $$(shell grep -l 'PLANTED.$1,' $(CORE_SRC) /dev/null)
 $(BUILD)/planted/$1/sim: $$(patsubst %.c,$(BUILD)/planted/$1/%.o,$$(PLANTED_SRC_$1)) $(call objects,$(SIM_SRC)) \
 		$(call lib,core resp base test)
-	@test -n '$$(PLANTED_SRC_$1)' || { echo "planted.txt names $1, but no source mentions PLANTED_$1"; exit 1; }
+	@test -n '$$(PLANTED_SRC_$1)' || \
+		{ echo "plant.h has bug $1, but no source of the core has PLANTED($1, ...)"; exit 1; }
 	@echo "LINK  $$@"
 	@$$(link)
 $(BUILD)/planted/$1/%.o: %.c $(FLAGS_FILE)
 	@mkdir -p $$(@D)
-	@echo "CC    $$< with PLANTED_$1"
-	@$(CC) $(CFLAGS_ALL) -DPLANTED_$1 -MMD -MP -c -o $$@ $$<
+	@echo "CC    $$< with PLANT=$1"
+	@$(CC) $(CFLAGS_ALL) -DPLANT=$1 -MMD -MP -c -o $$@ $$<
 -include $$(patsubst %.c,$(BUILD)/planted/$1/%.d,$$(PLANTED_SRC_$1))
 endef
 ifneq ($(SIM),)

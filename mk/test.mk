@@ -4,9 +4,10 @@ export SENTINELD := $(abspath $(BUILD)/sentineld)
 export NODECTL := $(abspath $(BUILD)/nodectl)
 export NODED := $(abspath $(BUILD)/noded)
 
-# Tests of what happens without memory need malloc() to answer, and a finding must say where it was.
-export ASAN_OPTIONS ?= allocator_may_return_null=1:detect_stack_use_after_return=1:strict_string_checks=1
-export UBSAN_OPTIONS ?= print_stacktrace=1
+# Tests of what happens without memory need malloc() to answer, a finding must say where it was, and its exit status
+# must not be taken for an answer of the program.
+export ASAN_OPTIONS ?= exitcode=99:allocator_may_return_null=1:detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
 SIM_JOBS := $(NPROC)

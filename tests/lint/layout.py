@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Sizes and names: no file past 600 lines, no line past 120 columns, no tabs or trailing blanks, no folder or file
-whose name says nothing, Python scripts start Debian's Python, header guards are there."""
+whose name says nothing, Python files compile and their scripts start Debian's Python, header guards are there."""
 import os
 import re
 import sys
@@ -44,6 +44,11 @@ def check(path):
             yield number, "a tab"
     if path.endswith(".py") and lines and lines[0].startswith("#!") and lines[0] != "#!/usr/bin/python3":
         yield 1, "must start with #!/usr/bin/python3"
+    if path.endswith(".py"):
+        try:
+            compile("\n".join(lines) + "\n", path, "exec", dont_inherit=True)
+        except SyntaxError as e:
+            yield e.lineno or 1, e.msg
     if path.endswith(".h"):
         guards = [re.match(r"#(ifndef|define) (\w+)$", x) for x in lines if x.startswith(("#ifndef", "#define"))][:2]
         if len(guards) < 2 or not all(guards) or guards[0].group(2) != guards[1].group(2):
