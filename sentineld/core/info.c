@@ -93,7 +93,10 @@ static void read_failover_state(struct reading *r, struct slice value)
     r->info->failover_running = !slice_is(value, "no-failover");
 }
 
-#define ROW(name, type, at, read) {name, sizeof name - 1, type, at, read}
+#define ROW(name, type, at, read)             \
+    {                                         \
+        name, sizeof name - 1, type, at, read \
+    }
 #define RUN_ID(name, field) ROW(name, FIELD_RUN_ID, offsetof(struct sn_info, field), NULL)
 #define NUMBER(name, field) ROW(name, FIELD_NUMBER, offsetof(struct sn_info, field), NULL)
 #define FLAG(name, field) ROW(name, FIELD_FLAG, offsetof(struct sn_info, field), NULL)
@@ -134,15 +137,9 @@ static void read_field(struct reading *r, const struct field *f, struct slice va
         if (slice_is(value, zeros) || !runid_parse(value, place))
             *(char *)place = '\0';
         break;
-    case FIELD_NUMBER:
-        text_i64(value, place);
-        break;
-    case FIELD_FLAG:
-        *(bool *)place = !slice_is(value, "0");
-        break;
-    case FIELD_OTHER:
-        f->read(r, value);
-        break;
+    case FIELD_NUMBER: text_i64(value, place); break;
+    case FIELD_FLAG: *(bool *)place = !slice_is(value, "0"); break;
+    case FIELD_OTHER: f->read(r, value); break;
     }
 }
 
@@ -218,10 +215,13 @@ static void read_line(struct reading *r, struct slice line)
         if (slice_is(slice_trim(line), "# Keyspace"))
             r->info->keys_known = true;
         return;
-    case 'a': case 'd': case 'l': case 'm': case 'r': case 's':
-        break;
-    default:
-        return;
+    case 'a':
+    case 'd':
+    case 'l':
+    case 'm':
+    case 'r':
+    case 's': break;
+    default: return;
     }
     struct slice value = line;
     struct slice name = slice_cut(&value, ':');

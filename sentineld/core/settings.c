@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The core counts in microseconds and takes multiples (up to ten) of these: 3,170 years is far from where that overflows. */
+/* The core counts in microseconds and takes multiples (up to ten) of these: 3,170 years is far from where that
+ * overflows. */
 #define MS_MAX INT64_C(100000000000000)
 
 enum option_type { OPTION_NUMBER, OPTION_TEXT, OPTION_SECRET, OPTION_REBORN, OPTION_RENAME };
@@ -148,7 +149,8 @@ static void set_rename(struct sn_settings *s, struct slice from, struct slice to
     }
 }
 
-/* A command's name is one word; a blank in the old one could also not be told from the blank between the two when stored. */
+/* A command's name is one word; a blank in the old one could also not be told from the blank between the two when
+ * stored. */
 static bool is_word(struct slice s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -171,10 +173,8 @@ static bool set_reborn(struct sn_settings *s, struct slice value)
 static bool set_value(struct sn_settings *s, const struct option *o, struct slice value)
 {
     switch (o->type) {
-    case OPTION_NUMBER:
-        return text_range(value, o->min, o->max, number_of(s, o));
-    case OPTION_REBORN:
-        return set_reborn(s, value);
+    case OPTION_NUMBER: return text_range(value, o->min, o->max, number_of(s, o));
+    case OPTION_REBORN: return set_reborn(s, value);
     case OPTION_TEXT:
     case OPTION_SECRET:
         if (has_nul(value))
@@ -182,8 +182,7 @@ static bool set_value(struct sn_settings *s, const struct option *o, struct slic
         free(*text_of(s, o));
         *text_of(s, o) = slice_dup(value);
         return true;
-    case OPTION_RENAME:
-        break; /* takes two values */
+    case OPTION_RENAME: break; /* takes two values */
     }
     return false;
 }
@@ -213,7 +212,8 @@ const char *sn_settings_command(const struct sn_settings *s, const char *name)
     return r != NULL ? r->to : name;
 }
 
-void sn_settings_each(const struct sn_settings *s, void (*f)(void *arg, const char *option, const char *value), void *arg)
+void sn_settings_each(const struct sn_settings *s, void (*f)(void *arg, const char *option, const char *value),
+                      void *arg)
 {
     struct sn_settings view = *s; /* for reading through the table only */
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
@@ -225,14 +225,9 @@ void sn_settings_each(const struct sn_settings *s, void (*f)(void *arg, const ch
             f(arg, o->name, number);
             break;
         case OPTION_TEXT:
-        case OPTION_SECRET:
-            f(arg, o->name, *text_of(&view, o));
-            break;
-        case OPTION_REBORN:
-            f(arg, o->name, reborn_names[s->reborn_empty]);
-            break;
-        case OPTION_RENAME:
-            break;
+        case OPTION_SECRET: f(arg, o->name, *text_of(&view, o)); break;
+        case OPTION_REBORN: f(arg, o->name, reborn_names[s->reborn_empty]); break;
+        case OPTION_RENAME: break;
         }
     }
     struct buf pair = {0};

@@ -67,18 +67,39 @@ static void refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", ",", ",,,,,,,", ",,,,,,,,",
-        STOCK ",", STOCK ",1", "," STOCK, STOCK " ", " " STOCK, STOCK "\r\n",
-        "127.0.0.1,26379," ID ",12,mymaster,127.0.0.1,6379",      /* seven */
-        "127.0.0.1,26379," ID ",12,my,master,127.0.0.1,6379,9",   /* nine */
-        ",26379," ID ",12,g,h,6379,9",                            /* no host */
-        "h,0," ID ",12,g,h,6379,9", "h,65536," ID ",12,g,h,6379,9", "h,x," ID ",12,g,h,6379,9", "h,-1," ID ",1,g,h,1,9",
-        "h,1,,12,g,h,6379,9", "h,1,abc,12,g,h,6379,9", "h,1,x" ID ",12,g,h,6379,9",
+        "",
+        ",",
+        ",,,,,,,",
+        ",,,,,,,,",
+        STOCK ",",
+        STOCK ",1",
+        "," STOCK,
+        STOCK " ",
+        " " STOCK,
+        STOCK "\r\n",
+        "127.0.0.1,26379," ID ",12,mymaster,127.0.0.1,6379",    /* seven */
+        "127.0.0.1,26379," ID ",12,my,master,127.0.0.1,6379,9", /* nine */
+        ",26379," ID ",12,g,h,6379,9",                          /* no host */
+        "h,0," ID ",12,g,h,6379,9",
+        "h,65536," ID ",12,g,h,6379,9",
+        "h,x," ID ",12,g,h,6379,9",
+        "h,-1," ID ",1,g,h,1,9",
+        "h,1,,12,g,h,6379,9",
+        "h,1,abc,12,g,h,6379,9",
+        "h,1,x" ID ",12,g,h,6379,9",
         "h,1,zf68502e3e9d28f1a387fe18cbffd86ede40da69,12,g,h,6379,9",
-        "h,1," ID ",,g,h,1,9", "h,1," ID ",-1,g,h,1,9", "h,1," ID ",1x,g,h,1,9", "h,1," ID ",18446744073709551616,g,h,1,9",
-        "h,1," ID ",1,,h,1,9",                                    /* no name */
-        "h,1," ID ",1,g,,1,9", "h,1," ID ",1,g,h,0,9", "h,1," ID ",1,g,h,,9", "h,1," ID ",1,g,h i,1,9",
-        "h,1," ID ",1,g,h,1,", "h,1," ID ",1,g,h,1,-9", "h,1," ID ",1,g,h,1,9.5",
+        "h,1," ID ",,g,h,1,9",
+        "h,1," ID ",-1,g,h,1,9",
+        "h,1," ID ",1x,g,h,1,9",
+        "h,1," ID ",18446744073709551616,g,h,1,9",
+        "h,1," ID ",1,,h,1,9", /* no name */
+        "h,1," ID ",1,g,,1,9",
+        "h,1," ID ",1,g,h,0,9",
+        "h,1," ID ",1,g,h,,9",
+        "h,1," ID ",1,g,h i,1,9",
+        "h,1," ID ",1,g,h,1,",
+        "h,1," ID ",1,g,h,1,-9",
+        "h,1," ID ",1,g,h,1,9.5",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct sn_hello h;
@@ -169,15 +190,9 @@ static void random_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stock_message),
-        cmocka_unit_test(names_and_ipv6),
-        cmocka_unit_test(ids_are_lower_case),
-        cmocka_unit_test(largest_numbers),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(cut_at_every_byte),
-        cmocka_unit_test(write_as_stock),
-        cmocka_unit_test(round_trips),
-        cmocka_unit_test(random_bytes),
+        cmocka_unit_test(stock_message),   cmocka_unit_test(names_and_ipv6), cmocka_unit_test(ids_are_lower_case),
+        cmocka_unit_test(largest_numbers), cmocka_unit_test(refused),        cmocka_unit_test(cut_at_every_byte),
+        cmocka_unit_test(write_as_stock),  cmocka_unit_test(round_trips),    cmocka_unit_test(random_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,8 +189,16 @@ static void defaults_when_not_said(void **state)
 static void not_an_info(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "\r\n", "role", "role:", "role:sentinel\r\n", "# Server\r\nredis_version:7.0.15\r\n",
-                                        " role:master\r\n", "xrole:master\r\n", "role:master \r\n", "ERR no such section"};
+    static const char *const texts[] = {"",
+                                        "\r\n",
+                                        "role",
+                                        "role:",
+                                        "role:sentinel\r\n",
+                                        "# Server\r\nredis_version:7.0.15\r\n",
+                                        " role:master\r\n",
+                                        "xrole:master\r\n",
+                                        "role:master \r\n",
+                                        "ERR no such section"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct sn_info info;
         assert_false(parse(&info, texts[i]));
@@ -212,7 +220,8 @@ static void order_does_not_matter(void **state)
 {
     (void)state;
     struct sn_info info;
-    assert_true(parse(&info, "master_port:7\r\nmaster_repl_offset:5\r\nslave_repl_offset:6\r\nmaster_host:h\r\nrole:slave\r\n"));
+    assert_true(parse(
+        &info, "master_port:7\r\nmaster_repl_offset:5\r\nslave_repl_offset:6\r\nmaster_host:h\r\nrole:slave\r\n"));
     assert_int_equal(info.repl_offset, 6);
     assert_string_equal(info.master.host, "h");
     assert_int_equal(info.master.port, 7);
@@ -231,11 +240,13 @@ static void replica_words(void **state)
     assert_int_equal(info.priority, 3);
     assert_int_equal(info.repl_offset, 12);
     sn_info_free(&info);
-    assert_true(parse(&info, "role:master\r\nreplica0:type=replica,port=7,ip=a-b.c_d,state=online,lag=4,offset=99\r\n"));
+    assert_true(
+        parse(&info, "role:master\r\nreplica0:type=replica,port=7,ip=a-b.c_d,state=online,lag=4,offset=99\r\n"));
     assert_int_equal(info.nreplicas, 1); /* valkey puts a field before the address */
     assert_string_equal(info.replicas[0].addr.host, "a-b.c_d");
     sn_info_free(&info);
-    assert_true(parse(&info, "role:master\r\nreplica0:ip=a-b.c_d,type=replica,port=7,state=online,lag=4,offset=99,x\r\n"));
+    assert_true(
+        parse(&info, "role:master\r\nreplica0:ip=a-b.c_d,type=replica,port=7,state=online,lag=4,offset=99,x\r\n"));
     assert_int_equal(info.nreplicas, 1);
     assert_int_equal(info.replicas[0].lag_s, 4);
     assert_int_equal(info.replicas[0].offset, 99);
@@ -264,9 +275,22 @@ static void bad_replica_lines_are_left_out(void **state)
 {
     (void)state;
     static const char *const lines[] = {
-        "slave0:", "slave0:,", "slave0:,,", "slave0:a", "slave0:a,0,online", "slave0:a,65536,online", "slave0:a,-1,online",
-        "slave0:a b,1,online", "slave0:ip=,port=1,state=online", "slave0:ip=a,state=online", "slave0:ip=a,port=x",
-        "slave0:port=1,state=online", "slave:a,1,online", "slavex:a,1,online", "slave0x:a,1,online", "slave0",
+        "slave0:",
+        "slave0:,",
+        "slave0:,,",
+        "slave0:a",
+        "slave0:a,0,online",
+        "slave0:a,65536,online",
+        "slave0:a,-1,online",
+        "slave0:a b,1,online",
+        "slave0:ip=,port=1,state=online",
+        "slave0:ip=a,state=online",
+        "slave0:ip=a,port=x",
+        "slave0:port=1,state=online",
+        "slave:a,1,online",
+        "slavex:a,1,online",
+        "slave0x:a,1,online",
+        "slave0",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         struct buf text = {0};
@@ -298,9 +322,10 @@ static void numbers_out_of_range(void **state)
 {
     (void)state;
     struct sn_info info;
-    assert_true(parse(&info, "role:slave\r\nslave_priority:99999999999999999999\r\nslave_repl_offset:-5\r\n"
-                             "master_host:h\r\nmaster_port:70000\r\nmaster_link_down_since_seconds:9223372036854775807\r\n"
-                             "second_repl_offset:x\r\n"));
+    assert_true(parse(&info,
+                      "role:slave\r\nslave_priority:99999999999999999999\r\nslave_repl_offset:-5\r\n"
+                      "master_host:h\r\nmaster_port:70000\r\nmaster_link_down_since_seconds:9223372036854775807\r\n"
+                      "second_repl_offset:x\r\n"));
     assert_int_equal(info.priority, 100);
     assert_int_equal(info.repl_offset, -1);
     assert_false(addr_is_set(&info.master));
@@ -337,8 +362,9 @@ static void keyspace_lines(void **state)
 {
     (void)state;
     struct sn_info info;
-    assert_true(parse(&info, "role:master\r\n# Keyspace\r\ndb0:keys=3,expires=1,avg_ttl=0\r\ndb15:keys=4\r\ndbx:keys=5\r\n"
-                             "db2:expires=7\r\ndb3:keys=-1\r\n"));
+    assert_true(parse(&info,
+                      "role:master\r\n# Keyspace\r\ndb0:keys=3,expires=1,avg_ttl=0\r\ndb15:keys=4\r\ndbx:keys=5\r\n"
+                      "db2:expires=7\r\ndb3:keys=-1\r\n"));
     assert_true(info.keys_known);
     assert_int_equal(info.keys, 7);
     sn_info_free(&info);

@@ -40,9 +40,13 @@ static void the_names_of_stock_are_all_there(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "info-period", "ping-period", "ask-period", "publish-period", "default-down-after", "default-failover-timeout",
-        "tilt-trigger", "tilt-period", "slave-reconf-timeout", "min-link-reconnect-period", "election-timeout",
-        "script-max-runtime", "script-retry-delay",
+        "info-period",          "ping-period",
+        "ask-period",           "publish-period",
+        "default-down-after",   "default-failover-timeout",
+        "tilt-trigger",         "tilt-period",
+        "slave-reconf-timeout", "min-link-reconnect-period",
+        "election-timeout",     "script-max-runtime",
+        "script-retry-delay",
     };
     struct sn_params p;
     int64_t *seen[sizeof names / sizeof names[0]];

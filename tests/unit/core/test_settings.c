@@ -81,8 +81,8 @@ static void numbers_refused(void **state)
 {
     struct sn_settings *s = *state;
     static const char *const options[] = {"quorum", "down-after-milliseconds", "failover-timeout", "parallel-syncs"};
-    static const char *const values[] = {"0", "-1", "", "x", "1x", " 1", "01", "+1", "1.5", "99999999999999999999",
-                                         "9223372036854775807"};
+    static const char *const values[] = {
+        "0", "-1", "", "x", "1x", " 1", "01", "+1", "1.5", "99999999999999999999", "9223372036854775807"};
     for (size_t o = 0; o < 4; o++) {
         for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
             char want[200];
@@ -264,10 +264,11 @@ static void listed(void **state)
     struct listing l = {.to = NULL};
     change_all(s);
     sn_settings_each(s, list_one, &l);
-    assert_string_equal(buf_str(&l.text), "quorum=5\ndown-after-milliseconds=1234\nfailover-timeout=2345\nparallel-syncs=6\n"
-                                          "master-reboot-down-after-period=3456\nnotification-script=/n\n"
-                                          "client-reconfig-script=/c\nauth-user=me\nauth-pass=se cret\nreborn-empty=follow\n"
-                                          "rename-command=config zzz\nrename-command=slaveof yyy\n");
+    assert_string_equal(buf_str(&l.text),
+                        "quorum=5\ndown-after-milliseconds=1234\nfailover-timeout=2345\nparallel-syncs=6\n"
+                        "master-reboot-down-after-period=3456\nnotification-script=/n\n"
+                        "client-reconfig-script=/c\nauth-user=me\nauth-pass=se cret\nreborn-empty=follow\n"
+                        "rename-command=config zzz\nrename-command=slaveof yyy\n");
     buf_free(&l.text);
 }
 
@@ -308,8 +309,9 @@ static void a_copy_is_independent(void **state)
 static void random_arguments(void **state)
 {
     struct sn_settings *s = *state;
-    static const char *const words[] = {"quorum", "auth-pass", "rename-command", "reborn-empty", "down-after-milliseconds",
-                                        "follow", "12", "", "x y", "notification-script"};
+    static const char *const words[] = {
+        "quorum", "auth-pass", "rename-command",     "reborn-empty", "down-after-milliseconds", "follow", "12",
+        "",       "x y",       "notification-script"};
     struct rng r;
     rng_seed(&r, 3);
     for (int i = 0; i < 20000; i++) {

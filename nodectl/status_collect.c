@@ -1,0 +1,289 @@
+#include "nodectl/status_collect.h"
+
+#include "common/base/text.h"
+#include "nodectl/reply_json.h"
+#include "sentineld/core/info.h"
+
+#include <string.h>
+
+/* The questions about one group, in this order. */
+enum { ASK_REPLICAS, ASK_SENTINELS, ASK_CKQUORUM, ASK_ADDRESS, QUESTIONS };
+static const char *const questions[QUESTIONS] = {
+    [ASK_REPLICAS] = "REPLICAS",
+    [ASK_SENTINELS] = "SENTINELS",
+    [ASK_CKQUORUM] = "CKQUORUM",
+    [ASK_ADDRESS] = "GET-MASTER-ADDR-BY-NAME",
+};
+
+static void ask(struct fleet_member *m, const char *verb, const char *group)
+{
+    const char *argv[] = {"SENTINEL", verb, group};
+    fleet_ask(m, group != NULL ? 3 : 2, argv);
+}
+
+static bool is_wanted(const struct status_query *q, const char *group)
+{
+    for (size_t i = 0; i < q->ngroups; i++)
+        if (strcmp(q->groups[i], group) == 0)
+            return true;
+    return q->ngroups == 0;
+}
+
+static bool begins(const redisReply *r, const char *with)
+{
+    return r->type == REDIS_REPLY_ERROR && strncmp(r->str, with, strlen(with)) == 0;
+}
+
+/* The answers to AUTH (when a password was given), MYID and MASTERS. Whoever does not answer as a supervisor fails. */
+static void read_greeting(struct fleet_member *m, const struct status_query *q, json_t *view)
+{
+    size_t first = q->password[0] != '\0';
+    if (m->error != NULL)
+        return;
+    const redisReply *auth = first ? m->replies[0] : NULL;
+    const redisReply *id = m->replies[first], *masters = m->replies[first + 1];
+    if (auth != NULL && auth->type == REDIS_REPLY_ERROR && id->type == REDIS_REPLY_ERROR)
+        fleet_fail(m, "it refuses the password (%s)", auth->str);
+    else if (begins(id, "NOAUTH"))
+        fleet_fail(m, "it asks for a password: give --password, or NODECTL_PASSWORD");
+    else if (id->type == REDIS_REPLY_ERROR)
+        fleet_fail(m, "it does not answer as a supervisor (%s)", id->str);
+    else if (id->type != REDIS_REPLY_STRING || masters->type != REDIS_REPLY_ARRAY)
+        fleet_fail(m, "it does not answer as a supervisor");
+    if (m->error != NULL)
+        return;
+    json_object_set_new(view, "id", json_text(id->str, (size_t)id->len));
+    json_t *groups = json_object_get(view, "groups");
+    for (size_t i = 0; i < masters->elements; i++) {
+        json_t *master = reply_object(masters->element[i]);
+        const char *name = field_text(master, "name");
+        if (name[0] != '\0' && is_wanted(q, name))
+            json_object_set_new(groups, name, json_pack("{s:O}", "master", master));
+        json_decref(master);
+    }
+}
+
+static json_t *read_address(const redisReply *r)
+{
+    struct addr a;
+    int64_t port;
+    if (r->type != REDIS_REPLY_ARRAY || r->elements != 2 || r->element[0]->type != REDIS_REPLY_STRING ||
+        r->element[1]->type != REDIS_REPLY_STRING)
+        return json_string("");
+    struct slice host = {r->element[0]->str, (size_t)r->element[0]->len};
+    struct slice port_text = {r->element[1]->str, (size_t)r->element[1]->len};
+    return text_i64(port_text, &port) && addr_set(&a, host, port) ? json_addr(&a) : json_string("");
+}
+
+static void read_details(const struct fleet_member *m, json_t *view)
+{
+    const char *name;
+    json_t *group;
+    size_t at = 0;
+    if (m->error != NULL) {
+        json_object_clear(json_object_get(view, "groups")); /* half a view would be taken for a disagreement */
+        return;
+    }
+    json_object_foreach(json_object_get(view, "groups"), name, group)
+    {
+        redisReply *const *r = &m->replies[at];
+        const redisReply *quorum = r[ASK_CKQUORUM];
+        bool is_text = quorum->type == REDIS_REPLY_STATUS || quorum->type == REDIS_REPLY_ERROR;
+        json_object_set_new(group, "replicas", reply_objects(r[ASK_REPLICAS]));
+        json_object_set_new(group, "supervisors", reply_objects(r[ASK_SENTINELS]));
+        json_object_set_new(group, "quorum_reply",
+                            is_text ? json_text(quorum->str, (size_t)quorum->len) : json_string(""));
+        json_object_set_new(group, "quorum_ok", json_boolean(quorum->type == REDIS_REPLY_STATUS));
+        json_object_set_new(group, "address", read_address(r[ASK_ADDRESS]));
+        at += QUESTIONS;
+    }
+}
+
+static json_t *new_view(const struct fleet_member *m)
+{
+    return json_pack("{s:o, s:b, s:n, s:s, s:{}}", "address", json_addr(&m->addr), "given", m->given, "error", "id", "",
+                     "groups");
+}
+
+/* Asks the members from `first` on for all they know, and adds their views. views[i] belongs to members[i]. */
+static void ask_members(struct fleet *f, size_t first, const struct status_query *q, json_t *views)
+{
+    const char *auth[] = {"AUTH", q->user[0] != '\0' ? q->user : q->password, q->password};
+    for (size_t i = first; i < f->n; i++) {
+        json_array_append_new(views, new_view(f->members[i]));
+        if (q->password[0] != '\0')
+            fleet_ask(f->members[i], q->user[0] != '\0' ? 3 : 2, auth);
+        ask(f->members[i], "MYID", NULL);
+        ask(f->members[i], "MASTERS", NULL);
+    }
+    fleet_run(f);
+    for (size_t i = first; i < f->n; i++)
+        read_greeting(f->members[i], q, json_array_get(views, i));
+    fleet_forget(f);
+    for (size_t i = first; i < f->n; i++) {
+        const char *name;
+        json_t *group;
+        json_object_foreach(json_object_get(json_array_get(views, i), "groups"), name, group)
+        {
+            for (int k = 0; k < QUESTIONS; k++)
+                ask(f->members[i], questions[k], name);
+        }
+    }
+    fleet_run(f);
+    for (size_t i = first; i < f->n; i++)
+        read_details(f->members[i], json_array_get(views, i));
+    fleet_forget(f);
+}
+
+static bool id_is_known(const json_t *views, const char *id)
+{
+    size_t i;
+    json_t *view;
+    json_array_foreach(views, i, view)
+    {
+        if (strcmp(field_text(view, "id"), id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Adds the supervisors that the asked ones know and that were not named by the operator. */
+static void add_found(struct fleet *f, const json_t *views)
+{
+    size_t i, k;
+    json_t *view, *peer, *group;
+    const char *name;
+    json_array_foreach(views, i, view)
+    {
+        json_object_foreach(json_object_get(view, "groups"), name, group)
+        {
+            json_array_foreach(json_object_get(group, "supervisors"), k, peer)
+            {
+                struct addr a;
+                bool added;
+                const char *id = field_text(peer, "runid");
+                if (field_addr(peer, "ip", "port", &a) && (id[0] == '\0' || !id_is_known(views, id)))
+                    fleet_add(f, &a, false, &added);
+            }
+        }
+    }
+}
+
+/* The master's INFO as the supervisor has it: the only place where its offset and those of its replicas are of one
+ * moment. */
+static json_t *read_info(const redisReply *r)
+{
+    const redisReply *list = r->type == REDIS_REPLY_ARRAY && r->elements >= 2 ? r->element[1] : NULL;
+    const redisReply *first = list != NULL && list->type == REDIS_REPLY_ARRAY && list->elements > 0 ? list->element[0]
+                                                                                                    : NULL;
+    if (first == NULL || first->type != REDIS_REPLY_ARRAY || first->elements < 2 ||
+        first->element[0]->type != REDIS_REPLY_INTEGER || first->element[1]->type != REDIS_REPLY_STRING)
+        return json_null();
+    struct sn_info info;
+    sn_info_init(&info);
+    json_t *told = json_null();
+    if (sn_info_parse(&info, (struct slice){first->element[1]->str, (size_t)first->element[1]->len}) &&
+        info.role == SN_ROLE_MASTER) {
+        json_t *replicas = json_array();
+        for (size_t i = 0; i < info.nreplicas; i++)
+            json_array_append_new(replicas,
+                                  json_pack("{s:o, s:I, s:I, s:b}", "address", json_addr(&info.replicas[i].addr),
+                                            "offset", (json_int_t)info.replicas[i].offset, "lag_s",
+                                            (json_int_t)info.replicas[i].lag_s, "online", info.replicas[i].online));
+        told = json_pack("{s:I, s:I, s:o}", "age_ms", (json_int_t)first->element[0]->integer, "offset",
+                         (json_int_t)info.repl_offset, "replicas", replicas);
+    }
+    sn_info_free(&info);
+    return told;
+}
+
+static void ask_info(struct fleet *f, const json_t *views)
+{
+    const char *name;
+    json_t *group;
+    for (size_t i = 0; i < f->n; i++) {
+        json_object_foreach(json_object_get(json_array_get(views, i), "groups"), name, group)
+        {
+            if (status_reporter(views, name) == i)
+                ask(f->members[i], "INFO-CACHE", name);
+        }
+    }
+    fleet_run(f);
+    for (size_t i = 0; i < f->n; i++) {
+        const struct fleet_member *m = f->members[i];
+        size_t at = 0;
+        json_object_foreach(json_object_get(json_array_get(views, i), "groups"), name, group)
+        {
+            if (status_reporter(views, name) == i && at < m->nreplies)
+                json_object_set_new(group, "info", read_info(m->replies[at++]));
+        }
+    }
+    fleet_forget(f);
+}
+
+/* A supervisor of two names answers both times with the same id: the second view tells nothing new. */
+static void drop_doubles(struct fleet *f, json_t *views)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        json_t *view = json_array_get(views, i);
+        const char *id = field_text(view, "id");
+        for (size_t k = 0; k < i && id[0] != '\0'; k++) {
+            if (strcmp(field_text(json_array_get(views, k), "id"), id) == 0) {
+                json_object_clear(json_object_get(view, "groups"));
+                json_object_set_new(view, "double", json_true());
+            }
+        }
+    }
+}
+
+static void finish(const struct fleet *f, json_t *views)
+{
+    for (size_t i = f->n; i-- > 0;) {
+        json_t *view = json_array_get(views, i);
+        if (f->members[i]->error != NULL) {
+            json_object_set_new(view, "error", json_text(f->members[i]->error, strlen(f->members[i]->error)));
+            json_object_clear(json_object_get(view, "groups"));
+        }
+        if (json_is_true(json_object_get(view, "double")))
+            json_array_remove(views, i);
+    }
+}
+
+json_t *status_collect(struct fleet *f, const struct status_query *q)
+{
+    json_t *views = json_array();
+    ask_members(f, 0, q, views);
+    drop_doubles(f, views);
+    size_t named = f->n;
+    add_found(f, views);
+    ask_members(f, named, q, views);
+    drop_doubles(f, views);
+    ask_info(f, views);
+    finish(f, views);
+    return views;
+}
+
+json_t *status_group(const json_t *views, size_t view, const char *group)
+{
+    return json_object_get(json_object_get(json_array_get(views, view), "groups"), group);
+}
+
+size_t status_reporter(const json_t *views, const char *group)
+{
+    size_t best = SIZE_MAX;
+    int64_t best_epoch = -1;
+    bool best_linked = false;
+    for (size_t i = 0; i < json_array_size(views); i++) {
+        const json_t *master = json_object_get(status_group(views, i, group), "master");
+        if (master == NULL)
+            continue;
+        int64_t epoch = field_number(master, "config-epoch", 0);
+        bool linked = !field_has(master, "flags", "disconnected") && !field_has(master, "flags", "s_down");
+        if (best == SIZE_MAX || epoch > best_epoch || (epoch == best_epoch && linked && !best_linked)) {
+            best = i;
+            best_epoch = epoch;
+            best_linked = linked;
+        }
+    }
+    return best;
+}
