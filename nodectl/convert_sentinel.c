@@ -48,25 +48,39 @@ static void check_group(struct convert *c, struct found_sentinel *f, struct foun
         f->current_epoch = g->leader_epoch;
 }
 
-static void add_default(struct found_sentinel *f, bool read_only)
+static void add_default(struct found_sentinel *f, struct slice password, bool read_only)
 {
     f->users = mem_array(f->users, f->user_count + 1, sizeof *f->users);
-    f->users[f->user_count++] = (struct found_user){slice_of("default"), f->requirepass, read_only};
+    f->users[f->user_count++] = (struct found_user){slice_of("default"), password, read_only};
 }
 
+/* Never opens what was closed: where a password is known only by its hash, the text of the hash becomes the password,
+ * which nobody knows who could not read the old file. */
 static void settle_default_user(struct convert *c, struct found_sentinel *f)
 {
-    if (f->default_user == DEFAULT_UNSAID && f->requirepass.n == 0 && f->user_count == 0)
-        return; /* as it is without users */
-    if (f->default_user == DEFAULT_UNSAID || (f->default_user == DEFAULT_HASHED && f->requirepass.n > 0)) {
-        add_default(f, false);
-    } else if (f->default_user == DEFAULT_RESTRICTED || (f->default_user != DEFAULT_IN_USERS && f->user_count == 0)) {
+    switch (f->default_user) {
+    case DEFAULT_UNSAID:
+        if (f->requirepass.n > 0 || f->user_count > 0)
+            add_default(f, f->requirepass, false);
+        break;
+    case DEFAULT_IN_USERS: break;
+    case DEFAULT_HASHED:
+        if (f->requirepass.n == 0)
+            convert_leave(c, f->default_at,
+                          "the password is known only by its hash: the text of the hash is the password "
+                          "now; write the real one into users");
+        add_default(f, f->requirepass.n > 0 ? f->requirepass : f->default_password, false);
+        break;
+    case DEFAULT_RESTRICTED:
         convert_leave(c, f->default_at, "carried over as a user who may only read: look whether that is right");
-        add_default(f, true);
-    } else if (f->default_user == DEFAULT_HASHED) {
-        convert_leave(c, f->default_at,
-                      "not carried over: the password is known only by its hash; nobody comes in "
-                      "without logging in as one of the other users");
+        add_default(f, f->default_password, true);
+        break;
+    case DEFAULT_OFF:
+        if (f->user_count > 0)
+            break; /* who is not listed may not come in */
+        convert_leave(c, f->default_at, "nobody could log in at all: carried over as a user who may only read");
+        add_default(f, f->requirepass, true);
+        break;
     }
 }
 

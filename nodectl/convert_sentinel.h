@@ -62,6 +62,7 @@ struct found_sentinel {
     size_t user_count;
     enum found_default default_user;
     const struct directive *default_at;
+    struct slice default_password; /* as his line has it; a hash keeps its '#' */
     struct found_group *groups;
     size_t group_count;
 };

@@ -102,6 +102,7 @@ static struct rules read_rules(const struct directive *d)
             r.password = (struct slice){rule.p + 1, rule.n - 1};
             r.passwords++;
         } else if (rule.n > 1 && rule.p[0] == '#') {
+            r.password = r.passwords > 0 ? r.password : rule;
             r.hashes++;
         } else if (!known) {
             r.other = true;
@@ -137,6 +138,7 @@ static void take_user(struct convert *c, struct found_sentinel *f, const struct 
     if (is_default) {
         f->default_user = simple ? DEFAULT_IN_USERS : default_of(&r);
         f->default_at = d;
+        f->default_password = r.open ? (struct slice){"", 0} : r.password;
     }
     if (simple) {
         f->users = mem_array(f->users, f->user_count + 1, sizeof *f->users);
