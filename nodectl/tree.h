@@ -7,5 +7,6 @@
 extern const struct command nodectl_root;
 
 extern const struct command command_config;
+extern const struct command command_status;
 
 #endif
