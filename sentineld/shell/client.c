@@ -32,8 +32,8 @@ static void local_address(int fd, char *out, size_t room)
     socklen_t n = sizeof sa;
     char host[NI_MAXHOST], port[NI_MAXSERV];
     if (getsockname(fd, (struct sockaddr *)&sa, &n) != 0 ||
-        getnameinfo((struct sockaddr *)&sa, n, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        getnameinfo((struct sockaddr *)&sa, n, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) !=
+            0)
         snprintf(out, room, "?:0");
     else
         snprintf(out, room, strchr(host, ':') != NULL ? "[%.60s]:%.8s" : "%.60s:%.8s", host, port);
@@ -173,8 +173,9 @@ static bool is_web_request(struct client *c, const struct resp_request *q)
 {
     if (q->argc == 0 || (!slice_ieq(q->argv[0], "post") && !slice_ieq(q->argv[0], "host:")))
         return false;
-    io_log(IO_WARNING, "Client id=%lld %s closed: it sent a web request. A web page may have been made to attack this "
-                       "supervisor through a browser; nothing was executed.",
+    io_log(IO_WARNING,
+           "Client id=%lld %s closed: it sent a web request. A web page may have been made to attack this "
+           "supervisor through a browser; nothing was executed.",
            (long long)c->id, c->addr);
     client_close(c, false);
     return true;
@@ -275,16 +276,6 @@ static void on_data(void *owner, struct io_stream *s)
         if (!run_next(c))
             return;
     }
-}
-
-void client_reset(struct client *c)
-{
-    pubsub_forget(c->all->pubsub, c);
-    clear_tracking(&c->tracking);
-    client_set_text(&c->name, (struct slice){NULL, 0});
-    c->reply_mode = CLIENT_REPLY_ON;
-    c->no_evict = false;
-    start_session(c);
 }
 
 bool client_is_subscriber(const struct client *c)

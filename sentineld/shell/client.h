@@ -17,12 +17,12 @@
 
 #define CLIENTS_MAX 10000
 #define CLIENT_ADDR_MAX 80
-#define CLIENT_OUT_MAX ((size_t)32 * 1024 * 1024)     /* bytes not yet taken by the kernel, or queued behind an answer */
-#define CLIENT_OUT_SOFT ((size_t)8 * 1024 * 1024)     /* a subscriber may stay above this for CLIENT_OUT_SOFT_US */
+#define CLIENT_OUT_MAX ((size_t)32 * 1024 * 1024) /* bytes not yet taken by the kernel, or queued behind an answer */
+#define CLIENT_OUT_SOFT ((size_t)8 * 1024 * 1024) /* a subscriber may stay above this for CLIENT_OUT_SOFT_US */
 #define CLIENT_OUT_SOFT_US ((int64_t)60 * 1000 * 1000)
-#define CLIENT_STALL_US ((int64_t)60 * 1000 * 1000)   /* to finish a request that was begun, or to authenticate */
-#define CLIENT_WAITING_MAX 64                         /* requests whose answer is due later; then its input waits */
-#define CLIENT_COMMANDS_PER_TURN 512                  /* so that one long pipeline does not hold the loop */
+#define CLIENT_STALL_US ((int64_t)60 * 1000 * 1000) /* to finish a request that was begun, or to authenticate */
+#define CLIENT_WAITING_MAX 64                       /* requests whose answer is due later; then its input waits */
+#define CLIENT_COMMANDS_PER_TURN 512                /* so that one long pipeline does not hold the loop */
 
 struct acl_log;
 struct command;
@@ -51,35 +51,35 @@ struct client_tracking {
 struct client {
     struct clients *all;
     struct client *prev, *next;
-    struct io_stream *stream;    /* NULL once it is closed */
+    struct io_stream *stream; /* NULL once it is closed */
     struct resp_parser *parser;
-    struct resp_limits limits;   /* lower until it has authenticated */
+    struct resp_limits limits; /* lower until it has authenticated */
     int64_t id;
     int fd;
     char addr[CLIENT_ADDR_MAX], laddr[CLIENT_ADDR_MAX];
-    int proto;                   /* 2 or 3 */
+    int proto; /* 2 or 3 */
     const struct config_user *user;
     bool authenticated;
-    char *name;                  /* NULL: none */
-    char *lib_name, *lib_ver;    /* likewise */
+    char *name;               /* NULL: none */
+    char *lib_name, *lib_ver; /* likewise */
     int64_t created_us, active_us;
-    int64_t begun_us;            /* a request is not whole since then; 0: none is open */
-    int64_t soft_us;             /* unsent output is above the soft limit since then; 0: it is not */
-    const struct command *last;  /* the last command, for CLIENT LIST */
+    int64_t begun_us;           /* a request is not whole since then; 0: none is open */
+    int64_t soft_us;            /* unsent output is above the soft limit since then; 0: it is not */
+    const struct command *last; /* the last command, for CLIENT LIST */
     size_t last_bytes;
     enum client_reply_mode reply_mode;
-    bool closing;                /* no further command is run */
-    bool close_drained;          /* to be closed when the last deferred answer has left */
-    bool doomed;                 /* to be freed at the end of the turn */
-    bool held;                   /* its input is not read: too many answers due, CLIENT PAUSE, or the backlog */
-    bool in_backlog;             /* has input that waits for its turn */
+    bool closing;       /* no further command is run */
+    bool close_drained; /* to be closed when the last deferred answer has left */
+    bool doomed;        /* to be freed at the end of the turn */
+    bool held;          /* its input is not read: too many answers due, CLIENT PAUSE, or the backlog */
+    bool in_backlog;    /* has input that waits for its turn */
     bool no_evict;
     struct client_tracking tracking;
     struct slot *first_slot, *last_slot;
-    size_t waiting;              /* slots without an answer */
-    size_t queued;               /* bytes in slots */
+    size_t waiting;                /* slots without an answer */
+    size_t queued;                 /* bytes in slots */
     struct map channels, patterns; /* name -> topic; their cap is 0 before the first subscription */
-    size_t subscribed_bytes;     /* of all names */
+    size_t subscribed_bytes;       /* of all names */
 };
 
 struct clients {
@@ -91,16 +91,16 @@ struct clients {
     size_t count;
     int64_t next_id;
     sn_token next_token;
-    struct map waiting;          /* token as 8 bytes -> slot */
+    struct map waiting; /* token as 8 bytes -> slot */
     struct pubsub *pubsub;
     struct acl_log *acl_log;
     uint64_t seed[2];
-    struct buf scratch;          /* the reply of the command that runs */
-    ev_timer cron;               /* once a second: limits in time, rates */
-    ev_timer backlog;            /* clients with input that waits for its turn */
-    int64_t pause_end_us;        /* CLIENT PAUSE ALL; 0: none */
+    struct buf scratch;   /* the reply of the command that runs */
+    ev_timer cron;        /* once a second: limits in time, rates */
+    ev_timer backlog;     /* clients with input that waits for its turn */
+    int64_t pause_end_us; /* CLIENT PAUSE ALL; 0: none */
     ev_timer pause;
-    struct io_turn_end sweep;    /* frees the doomed */
+    struct io_turn_end sweep; /* frees the doomed */
     int64_t total_connections, rejected_connections, total_commands, total_errors;
     int64_t net_input, net_output;
     int64_t rate_commands, rate_input, rate_output; /* of the last second */
@@ -111,9 +111,9 @@ struct clients {
 struct call {
     struct client *c;
     struct daemon *d;
-    struct reply *r;           /* what is written here is the reply, unless the call was deferred */
+    struct reply *r; /* what is written here is the reply, unless the call was deferred */
     const struct command *row;
-    const struct slice *argv;  /* all words; argv[0] is the command */
+    const struct slice *argv; /* all words; argv[0] is the command */
     size_t argc;
     bool deferred;
 };
@@ -141,8 +141,6 @@ const struct config_user *clients_user(const struct clients *all, struct slice n
 const struct config_user *clients_user_named(const struct clients *all, struct slice name);
 bool clients_need_auth(const struct clients *all); /* the default user has a password */
 void client_login(struct client *c, const struct config_user *user);
-/* Back to what a new connection is (RESET): not subscribed, RESP2, the default user. */
-void client_reset(struct client *c);
 /* false: not allowed in a name. An empty one takes the name away. */
 bool client_set_text(char **field, struct slice text);
 

@@ -5,8 +5,8 @@
 #include "sentineld/shell/client.h"
 
 struct client *client_new(struct clients *all, int fd, const char *peer);
-void client_free(struct client *c); /* at once; not while one of its callbacks or commands runs */
-void client_go_on(struct client *c); /* looks at its input again, if anything held it back */
+void client_free(struct client *c);        /* at once; not while one of its callbacks or commands runs */
+void client_go_on(struct client *c);       /* looks at its input again, if anything held it back */
 void clients_sweep(struct io_turn_end *t); /* frees the doomed */
 
 /* Where the next bytes of this client go: its socket's buffer, or the queue behind a deferred answer. NULL: it is closed. */

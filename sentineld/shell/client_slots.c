@@ -17,8 +17,8 @@ struct slot {
     sn_token token;
     enum client_answer how;
     bool ready;
-    bool muted;      /* CLIENT REPLY OFF or SKIP: the answer is thrown away */
-    int proto;       /* of the time when it was asked */
+    bool muted; /* CLIENT REPLY OFF or SKIP: the answer is thrown away */
+    int proto;  /* of the time when it was asked */
     struct buf answer;
     struct buf behind;
 };

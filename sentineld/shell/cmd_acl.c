@@ -55,7 +55,8 @@ void cmd_acl_cat(struct call *call)
             return;
         }
     }
-    reply_error(call->r, "ERR Unknown category '%.*s'", (int)(call->argv[2].n < 128 ? call->argv[2].n : 128), call->argv[2].p);
+    reply_error(call->r, "ERR Unknown category '%.*s'", (int)(call->argv[2].n < 128 ? call->argv[2].n : 128),
+                call->argv[2].p);
 }
 
 void cmd_acl_genpass(struct call *call)
@@ -70,8 +71,10 @@ void cmd_acl_genpass(struct call *call)
         return;
     }
     if (bits <= 0 || bits > GENPASS_BITS_MAX) {
-        reply_error(call->r, "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up "
-                             "to %d", GENPASS_BITS_MAX);
+        reply_error(call->r,
+                    "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up "
+                    "to %d",
+                    GENPASS_BITS_MAX);
         return;
     }
     unsigned char random[GENPASS_BITS_MAX / 8];

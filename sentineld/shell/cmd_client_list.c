@@ -28,18 +28,20 @@ static void put_flags(struct buf *out, const struct client *c)
 void client_describe(struct buf *out, const struct client *c, int64_t now_us)
 {
     size_t in = c->stream != NULL ? io_stream_in(c->stream).n : 0, unsent = client_unsent(c);
-    buf_printf(out, "id=%lld addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=", (long long)c->id, c->addr, c->laddr,
-               c->fd, c->name != NULL ? c->name : "", (long long)((now_us - c->created_us) / 1000000),
+    buf_printf(out, "id=%lld addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=", (long long)c->id, c->addr,
+               c->laddr, c->fd, c->name != NULL ? c->name : "", (long long)((now_us - c->created_us) / 1000000),
                (long long)((now_us - c->active_us) / 1000000));
     put_flags(out, c);
-    buf_printf(out, " db=0 sub=%zu psub=%zu ssub=0 multi=-1 qbuf=%zu qbuf-free=0 argv-mem=%zu multi-mem=0 rbs=0 rbp=0 obl=%zu"
-                    " oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s",
-               c->channels.used, c->patterns.used, in, c->last_bytes, unsent - c->queued, c->waiting, c->queued,
-               sizeof *c + in + unsent + c->subscribed_bytes, unsent > c->queued ? "rw" : "r",
-               c->last != NULL ? c->last->full : "NULL");
+    buf_printf(
+        out,
+        " db=0 sub=%zu psub=%zu ssub=0 multi=-1 qbuf=%zu qbuf-free=0 argv-mem=%zu multi-mem=0 rbs=0 rbp=0 obl=%zu"
+        " oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s",
+        c->channels.used, c->patterns.used, in, c->last_bytes, unsent - c->queued, c->waiting, c->queued,
+        sizeof *c + in + unsent + c->subscribed_bytes, unsent > c->queued ? "rw" : "r",
+        c->last != NULL ? c->last->full : "NULL");
     buf_printf(out, " user=%s redir=%lld resp=%d lib-name=%s lib-ver=%s", c->user != NULL ? c->user->name : "(none)",
-               (long long)(c->tracking.on ? c->tracking.redirect : -1), c->proto, c->lib_name != NULL ? c->lib_name : "",
-               c->lib_ver != NULL ? c->lib_ver : "");
+               (long long)(c->tracking.on ? c->tracking.redirect : -1), c->proto,
+               c->lib_name != NULL ? c->lib_name : "", c->lib_ver != NULL ? c->lib_ver : "");
 }
 
 void cmd_client_info(struct call *call)

@@ -64,14 +64,16 @@ static const char *contradiction(const struct client_tracking *now, const struct
     if (!t->bcast && t->nprefixes > 0)
         return "PREFIX option requires BCAST mode to be enabled";
     if (now->on && now->bcast != t->bcast)
-        return "You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a "
+        return "You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it "
+               "with a "
                "different mode.";
     if (t->bcast && (t->optin || t->optout))
         return "OPTIN and OPTOUT are not compatible with BCAST";
     if (t->optin && t->optout)
         return "You can't specify both OPTIN mode and OPTOUT mode";
     if ((t->optin && now->optout) || (t->optout && now->optin))
-        return "You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a "
+        return "You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it "
+               "with a "
                "different mode.";
     return NULL;
 }
@@ -148,8 +150,9 @@ void cmd_client_caching(struct call *call)
     struct client_tracking *t = &call->c->tracking;
     bool yes = slice_ieq(call->argv[2], "yes");
     if (!t->on) {
-        reply_error(call->r, "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT "
-                             "mode enabled");
+        reply_error(call->r,
+                    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT "
+                    "mode enabled");
     } else if (!yes && !slice_ieq(call->argv[2], "no")) {
         command_syntax_error(call);
     } else if (yes && !t->optin) {

@@ -34,8 +34,9 @@ void cmd_auth(struct call *call)
         return;
     }
     if (call->argc == 2 && !clients_need_auth(c->all)) {
-        reply_error(call->r, "ERR AUTH <password> called without any password configured for the default user. Are you sure "
-                             "your configuration is correct?");
+        reply_error(call->r,
+                    "ERR AUTH <password> called without any password configured for the default user. Are you sure "
+                    "your configuration is correct?");
         return;
     }
     struct slice name = call->argc == 3 ? call->argv[1] : slice_of("default");
@@ -76,8 +77,8 @@ static bool read_hello(struct call *call, struct hello_options *o)
             }
             i += 2;
         } else {
-            reply_error(call->r, "ERR Syntax error in HELLO option '%.*s'", (int)(call->argv[i].n < 128 ? call->argv[i].n : 128),
-                        call->argv[i].p);
+            reply_error(call->r, "ERR Syntax error in HELLO option '%.*s'",
+                        (int)(call->argv[i].n < 128 ? call->argv[i].n : 128), call->argv[i].p);
             return false;
         }
     }
@@ -129,25 +130,14 @@ void cmd_hello(struct call *call)
         }
         client_login(c, user);
     } else if (!c->authenticated) {
-        reply_error(call->r, "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
-                             "<user> <pass> option can be used to authenticate the client and select the RESP protocol "
-                             "version at the same time");
+        reply_error(call->r,
+                    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
+                    "<user> <pass> option can be used to authenticate the client and select the RESP protocol "
+                    "version at the same time");
         return;
     }
     if (o.setname)
         client_set_text(&c->name, o.name);
     c->proto = (int)proto;
     hello_reply(call);
-}
-
-void cmd_quit(struct call *call)
-{
-    reply_status(call->r, "OK");
-    client_close(call->c, true);
-}
-
-void cmd_reset(struct call *call)
-{
-    client_reset(call->c);
-    reply_status(call->r, "RESET");
 }

@@ -69,7 +69,8 @@ static const char *script_problem(const struct daemon *d, struct slice option, s
     if (!notification && !slice_ieq(option, "client-reconfig-script"))
         return NULL;
     if (d->config->deny_scripts_reconfig)
-        return "Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig configuration "
+        return "Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig "
+               "configuration "
                "directive in your Sentinel configuration";
     char *path = slice_dup(value);
     bool missing = value.n > 0 && access(path, X_OK) != 0;

@@ -115,8 +115,8 @@ static bool check_config(struct call *call)
         const struct setting *s = &settings[find_setting(call->argv[i])];
         struct slice v = call->argv[i + 1];
         if (!s->ok(v)) {
-            reply_error(call->r, "ERR Invalid value '%.*s' to SENTINEL CONFIG SET '%.*s'", (int)(v.n < 128 ? v.n : 128), v.p,
-                        (int)call->argv[i].n, call->argv[i].p);
+            reply_error(call->r, "ERR Invalid value '%.*s' to SENTINEL CONFIG SET '%.*s'", (int)(v.n < 128 ? v.n : 128),
+                        v.p, (int)call->argv[i].n, call->argv[i].p);
             return false;
         }
     }

@@ -9,9 +9,9 @@
 #define NAME_SHOWN 128 /* bytes of a name, and of all arguments, that an error repeats */
 
 const char *const command_categories[] = {
-    "keyspace", "read",   "write", "set",  "sortedset", "list",      "hash",       "string",      "bitmap",    "hyperloglog",
-    "geo",      "stream", "pubsub", "admin", "fast",    "slow",      "blocking",   "dangerous",   "connection", "transaction",
-    "scripting",
+    "keyspace", "read",   "write",       "set",       "sortedset",  "list",        "hash",
+    "string",   "bitmap", "hyperloglog", "geo",       "stream",     "pubsub",      "admin",
+    "fast",     "slow",   "blocking",    "dangerous", "connection", "transaction", "scripting",
 };
 const size_t command_category_count = sizeof command_categories / sizeof command_categories[0];
 
@@ -142,8 +142,10 @@ static void check(struct call *call, struct buf *error)
         buf_printf(error, "NOPERM this user has no permissions to run the '%s' command", row->full);
         acl_log_add(call, false, slice_of(row->full), slice_of(c->user->name));
     } else if (c->proto < 3 && client_is_subscriber(c) && !(row->flags & CMD_SUBSCRIBED)) {
-        buf_printf(error, "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
-                          "in this context", row->full);
+        buf_printf(error,
+                   "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+                   "in this context",
+                   row->full);
     }
 }
 

@@ -13,34 +13,35 @@ struct command;
 typedef void command_fn(struct call *call);
 
 enum command_flag { /* the first ones are shown by COMMAND INFO, in this order */
-    CMD_ADMIN = 1 << 0,
-    CMD_PUBSUB = 1 << 1,
-    CMD_NOSCRIPT = 1 << 2,
-    CMD_LOADING = 1 << 3,
-    CMD_STALE = 1 << 4,
-    CMD_FAST = 1 << 5,
-    CMD_NO_AUTH = 1 << 6,    /* may be used before AUTH */
-    CMD_NO_MULTI = 1 << 7,
-    CMD_ALLOW_BUSY = 1 << 8,
+                    CMD_ADMIN = 1 << 0,
+                    CMD_PUBSUB = 1 << 1,
+                    CMD_NOSCRIPT = 1 << 2,
+                    CMD_LOADING = 1 << 3,
+                    CMD_STALE = 1 << 4,
+                    CMD_FAST = 1 << 5,
+                    CMD_NO_AUTH = 1 << 6, /* may be used before AUTH */
+                    CMD_NO_MULTI = 1 << 7,
+                    CMD_ALLOW_BUSY = 1 << 8,
 #define CMD_SHOWN_FLAGS 9
-    CMD_CONNECTION = 1 << 9, /* category @connection */
-    CMD_DANGEROUS = 1 << 10, /* category @dangerous without being an administrator's command */
-    CMD_ADMIN_ACL = 1 << 11, /* categories @admin and @dangerous without the flag */
-    CMD_READ = 1 << 12,      /* users with access "read" may use it */
-    CMD_SUBSCRIBED = 1 << 13, /* a RESP2 client that is subscribed may use it */
-    CMD_UNPAUSED = 1 << 14,  /* runs while CLIENT PAUSE holds others back: supervisors must be able to agree */
+                    CMD_CONNECTION = 1 << 9,  /* category @connection */
+                    CMD_DANGEROUS = 1 << 10,  /* category @dangerous without being an administrator's command */
+                    CMD_ADMIN_ACL = 1 << 11,  /* categories @admin and @dangerous without the flag */
+                    CMD_READ = 1 << 12,       /* users with access "read" may use it */
+                    CMD_SUBSCRIBED = 1 << 13, /* a RESP2 client that is subscribed may use it */
+                    CMD_UNPAUSED =
+                        1 << 14, /* runs while CLIENT PAUSE holds others back: supervisors must be able to agree */
 };
 
 struct command {
-    const char *name;   /* lower case; of a subcommand the last part */
-    const char *full;   /* "client|list"; the same as name for a command without parent */
-    int arity;          /* words, the name(s) included; negative: at least so many */
+    const char *name; /* lower case; of a subcommand the last part */
+    const char *full; /* "client|list"; the same as name for a command without parent */
+    int arity;        /* words, the name(s) included; negative: at least so many */
     unsigned flags;
     const char *since, *group, *complexity;
     const char *tips;   /* separated by blanks; "" none */
     const char *syntax; /* what follows the name, for help; "" nothing */
     const char *summary;
-    command_fn *run;    /* NULL: needs a subcommand */
+    command_fn *run;            /* NULL: needs a subcommand */
     const struct command *subs; /* ends with a row without name; NULL: none */
 };
 
@@ -81,7 +82,7 @@ void command_syntax_error(struct call *call);
 /* ---- the functions, by file ---- */
 
 /* cmd_connection.c */
-command_fn cmd_ping, cmd_auth, cmd_hello, cmd_quit, cmd_reset;
+command_fn cmd_ping, cmd_auth, cmd_hello;
 /* cmd_server.c */
 command_fn cmd_role, cmd_shutdown;
 /* cmd_info.c */

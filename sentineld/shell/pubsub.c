@@ -9,7 +9,7 @@
 #include "sentineld/shell/client.h"
 #include "sentineld/shell/command.h"
 
-#define NAMES_MAX ((size_t)10000)               /* of one client */
+#define NAMES_MAX ((size_t)10000)                /* of one client */
 #define NAME_BYTES_MAX ((size_t)4 * 1024 * 1024) /* of all of them */
 
 struct topic {
@@ -171,7 +171,8 @@ static void subscribe(struct call *call, const char *kind, struct map *topics, s
     for (size_t i = 1; i < call->argc; i++)
         bytes += call->argv[i].n;
     if (c->channels.used + c->patterns.used + call->argc - 1 > NAMES_MAX || bytes > NAME_BYTES_MAX) {
-        reply_error(call->r, "ERR too many subscriptions of one client: at most %zu channels and patterns of %zu bytes together",
+        reply_error(call->r,
+                    "ERR too many subscriptions of one client: at most %zu channels and patterns of %zu bytes together",
                     NAMES_MAX, NAME_BYTES_MAX);
         return;
     }
