@@ -190,6 +190,8 @@ static void send_some(struct fleet_member *m)
     ssize_t n = send(m->fd, m->to_send.p, m->to_send.n, MSG_NOSIGNAL);
     if (n >= 0)
         buf_drop(&m->to_send, (size_t)n);
+    else if (errno == EPIPE || errno == ECONNRESET)
+        fleet_fail(m, "it closed the connection");
     else if (errno != EAGAIN && errno != EINTR)
         fleet_fail(m, "the connection broke: %s", strerror(errno));
 }
@@ -215,9 +217,9 @@ static void receive_some(struct fleet_member *m)
     ssize_t n = recv(m->fd, part, sizeof part, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n < 0) {
+    if (n < 0 && errno != ECONNRESET) {
         fleet_fail(m, "the connection broke: %s", strerror(errno));
-    } else if (n == 0) {
+    } else if (n <= 0) {
         fleet_fail(m, "it closed the connection");
     } else if ((m->received += (size_t)n) > RECEIVED_MAX) {
         fleet_fail(m, "its answers are too long");

@@ -64,17 +64,24 @@ static const json_t *find_map(const struct sight *s, const char *address)
     return NULL;
 }
 
-/* The map that is nearest to the truth: of whoever had a good answer last. */
+/* Lower is nearer to the truth. A supervisor that has just begun anew with this process (after a failover, say) has no link
+ * yet and counts the time from its beginning, which says nothing. */
+static int64_t doubt(const json_t *map)
+{
+    int64_t age = field_number(map, "last-ok-ping-reply", INT64_MAX / 2);
+    return field_has(map, "flags", "disconnected") ? INT64_MAX / 2 + age / 2 : age / 2;
+}
+
+/* The map of whoever has a link to it and had a good answer last. */
 static const json_t *best_map(const struct sights *s, const char *address)
 {
     const json_t *best = NULL;
-    int64_t best_age = INT64_MAX;
+    int64_t best_doubt = INT64_MAX;
     for (size_t i = 0; i < s->n; i++) {
         const json_t *map = find_map(&s->v[i], address);
-        int64_t age = map != NULL ? field_number(map, "last-ok-ping-reply", INT64_MAX) : INT64_MAX;
-        if (map != NULL && (best == NULL || age < best_age || (age == best_age && i == s->reporter))) {
+        if (map != NULL && (best == NULL || doubt(map) < best_doubt)) {
             best = map;
-            best_age = age;
+            best_doubt = doubt(map);
         }
     }
     return best;
