@@ -10,15 +10,16 @@ struct sn_change {
     sn_token token;
     char *group;
     struct addr addr;
-    struct sn_settings set;     /* MONITOR, SET: what will be */
-    struct sn_globals globals;  /* CONFIG_SET: what will be */
+    struct sn_settings set;    /* MONITOR, SET: what will be */
+    struct sn_globals globals; /* CONFIG_SET: what will be */
     struct word {
-        char *option, *value;   /* as they are stored: "rename-command <old>" is the key of a renamed command */
-    } *words;
+        char *option, *value; /* as they are stored: "rename-command <old>" is the key of a renamed command */
+    } * words;
     size_t nwords;
 };
 
-static void globals_copy(struct sn_globals *to, const struct sn_globals *from) {
+static void globals_copy(struct sn_globals *to, const struct sn_globals *from)
+{
     *to = *from;
     to->announce_ip = mem_strdup(from->announce_ip);
     to->user = mem_strdup(from->user);
@@ -26,17 +27,21 @@ static void globals_copy(struct sn_globals *to, const struct sn_globals *from) {
     to->loglevel = mem_strdup(from->loglevel);
 }
 
-static void globals_free(struct sn_globals *g) {
+static void globals_free(struct sn_globals *g)
+{
     free(g->announce_ip);
     free(g->user);
     free(g->pass);
     free(g->loglevel);
 }
 
-void sn_change_free(struct sn_change *ch) {
+void sn_change_free(struct sn_change *ch)
+{
     free(ch->group);
-    if (ch->kind == SN_EV_MONITOR || ch->kind == SN_EV_SET) sn_settings_free(&ch->set);
-    if (ch->kind == SN_EV_CONFIG_SET) globals_free(&ch->globals);
+    if (ch->kind == SN_EV_MONITOR || ch->kind == SN_EV_SET)
+        sn_settings_free(&ch->set);
+    if (ch->kind == SN_EV_CONFIG_SET)
+        globals_free(&ch->globals);
     for (size_t k = 0; k < ch->nwords; k++) {
         free(ch->words[k].option);
         free(ch->words[k].value);
@@ -45,7 +50,8 @@ void sn_change_free(struct sn_change *ch) {
     free(ch);
 }
 
-static void answer(struct sn_core *c, sn_token token, enum sn_answer a, int64_t number, const char *text) {
+static void answer(struct sn_core *c, sn_token token, enum sn_answer a, int64_t number, const char *text)
+{
     struct sn_effect *e = sn_emit(c, SN_FX_ANSWER);
     e->token = token;
     e->answer = a;
@@ -53,9 +59,13 @@ static void answer(struct sn_core *c, sn_token token, enum sn_answer a, int64_t 
     e->text = text ? mem_strdup(text) : NULL;
 }
 
-static void refuse(struct sn_core *c, sn_token token, const char *text) { answer(c, token, SN_ANSWER_ERROR, 0, text); }
+static void refuse(struct sn_core *c, sn_token token, const char *text)
+{
+    answer(c, token, SN_ANSWER_ERROR, 0, text);
+}
 
-static struct sn_change *change_new(const struct sn_event *e) {
+static struct sn_change *change_new(const struct sn_event *e)
+{
     struct sn_change *ch = mem_zalloc(sizeof *ch);
     ch->kind = e->kind;
     ch->token = e->token;
@@ -64,12 +74,16 @@ static struct sn_change *change_new(const struct sn_event *e) {
     return ch;
 }
 
-static void add_word(struct sn_change *ch, const char *option, const char *value) {
+static void add_word(struct sn_change *ch, const char *option, const char *value)
+{
     ch->words = mem_array(ch->words, ch->nwords + 1, sizeof *ch->words);
     ch->words[ch->nwords++] = (struct word){mem_strdup(option), mem_strdup(value)};
 }
 
-static void submit(struct sn_core *c, struct sn_change *ch) { sn_wait(c, sn_persist_next(c))->change = ch; }
+static void submit(struct sn_core *c, struct sn_change *ch)
+{
+    sn_wait(c, sn_persist_next(c))->change = ch;
+}
 
 /* The group as it will be when all that waits for the disk has happened. */
 struct outlook {
@@ -77,12 +91,14 @@ struct outlook {
     const struct sn_settings *set;
 };
 
-static struct outlook outlook(const struct sn_core *c, struct slice name) {
+static struct outlook outlook(const struct sn_core *c, struct slice name)
+{
     const struct sn_group *g = sn_group_find(c, name);
     struct outlook o = {g != NULL, g ? &g->set : NULL};
     for (size_t k = 0; k < c->nwaiting; k++) {
         const struct sn_change *ch = c->waiting[k].change;
-        if (!ch || ch->kind == SN_EV_CONFIG_SET || !slice_is(name, ch->group)) continue;
+        if (!ch || ch->kind == SN_EV_CONFIG_SET || !slice_is(name, ch->group))
+            continue;
         o.exists = ch->kind != SN_EV_REMOVE;
         o.set = o.exists ? &ch->set : NULL;
     }
@@ -91,7 +107,8 @@ static struct outlook outlook(const struct sn_core *c, struct slice name) {
 
 #define NO_SUCH_MASTER "ERR No such master with that name"
 
-static void monitor(struct sn_core *c, const struct sn_event *e) {
+static void monitor(struct sn_core *c, const struct sn_event *e)
+{
     if (outlook(c, e->group).exists) {
         refuse(c, e->token, "ERR Duplicate master name");
         return;
@@ -107,7 +124,8 @@ static void monitor(struct sn_core *c, const struct sn_event *e) {
     submit(c, ch);
 }
 
-static void remove_group(struct sn_core *c, const struct sn_event *e) {
+static void remove_group(struct sn_core *c, const struct sn_event *e)
+{
     if (outlook(c, e->group).exists)
         submit(c, change_new(e));
     else
@@ -115,7 +133,8 @@ static void remove_group(struct sn_core *c, const struct sn_event *e) {
 }
 
 /* All options are good, or none is applied. */
-static void set(struct sn_core *c, const struct sn_event *e) {
+static void set(struct sn_core *c, const struct sn_event *e)
+{
     struct outlook o = outlook(c, e->group);
     if (!o.exists) {
         refuse(c, e->token, NO_SUCH_MASTER);
@@ -147,35 +166,47 @@ static void set(struct sn_core *c, const struct sn_event *e) {
     submit(c, ch);
 }
 
-static void replace(char **at, struct slice value) {
+static void replace(char **at, struct slice value)
+{
     free(*at);
     *at = slice_dup(value);
 }
 
 /* The shell has checked names and values by its tables; here they are taken. */
-static void globals_set(struct sn_globals *g, struct slice key, struct slice value) {
+static void globals_set(struct sn_globals *g, struct slice key, struct slice value)
+{
     int64_t port;
     bool yes = slice_ieq(value, "yes");
-    if (slice_ieq(key, "announce-ip")) replace(&g->announce_ip, value);
-    if (slice_ieq(key, "announce-port") && text_range(value, 0, 65535, &port)) g->announce_port = port;
-    if (slice_ieq(key, "resolve-hostnames")) g->resolve_hostnames = yes;
-    if (slice_ieq(key, "announce-hostnames")) g->announce_hostnames = yes;
-    if (slice_ieq(key, "sentinel-user")) replace(&g->user, value);
-    if (slice_ieq(key, "sentinel-pass")) replace(&g->pass, value);
-    if (slice_ieq(key, "loglevel")) replace(&g->loglevel, value);
+    if (slice_ieq(key, "announce-ip"))
+        replace(&g->announce_ip, value);
+    if (slice_ieq(key, "announce-port") && text_range(value, 0, 65535, &port))
+        g->announce_port = port;
+    if (slice_ieq(key, "resolve-hostnames"))
+        g->resolve_hostnames = yes;
+    if (slice_ieq(key, "announce-hostnames"))
+        g->announce_hostnames = yes;
+    if (slice_ieq(key, "sentinel-user"))
+        replace(&g->user, value);
+    if (slice_ieq(key, "sentinel-pass"))
+        replace(&g->pass, value);
+    if (slice_ieq(key, "loglevel"))
+        replace(&g->loglevel, value);
 }
 
-static void config_set(struct sn_core *c, const struct sn_event *e) {
+static void config_set(struct sn_core *c, const struct sn_event *e)
+{
     struct sn_change *ch = change_new(e);
     const struct sn_globals *base = &c->globals;
     for (size_t k = 0; k < c->nwaiting; k++)
-        if (c->waiting[k].change && c->waiting[k].change->kind == SN_EV_CONFIG_SET) base = &c->waiting[k].change->globals;
+        if (c->waiting[k].change && c->waiting[k].change->kind == SN_EV_CONFIG_SET)
+            base = &c->waiting[k].change->globals;
     globals_copy(&ch->globals, base);
     for (size_t k = 0; k + 1 < e->count; k += 2) {
         globals_set(&ch->globals, e->argv[k], e->argv[k + 1]);
         char *option = slice_dup(e->argv[k]), *value = slice_dup(e->argv[k + 1]);
         for (char *p = option; *p; p++)
-            if (*p >= 'A' && *p <= 'Z') *p = (char)(*p - 'A' + 'a');
+            if (*p >= 'A' && *p <= 'Z')
+                *p = (char)(*p - 'A' + 'a');
         add_word(ch, option, value);
         free(option);
         free(value);
@@ -183,14 +214,15 @@ static void config_set(struct sn_core *c, const struct sn_event *e) {
     submit(c, ch);
 }
 
-static void debug(struct sn_core *c, const struct sn_event *e) {
+static void debug(struct sn_core *c, const struct sn_event *e)
+{
     struct sn_params next = c->params;
     for (size_t k = 0; k + 1 < e->count; k += 2) {
         int64_t *field = sn_params_find(&next, e->argv[k]), ms;
         char text[300];
         if (!field) {
-            snprintf(text, sizeof text, "ERR Unknown option or number of arguments for SENTINEL DEBUG '%.*s'", (int)e->argv[k].n,
-                     e->argv[k].p);
+            snprintf(text, sizeof text, "ERR Unknown option or number of arguments for SENTINEL DEBUG '%.*s'",
+                     (int)e->argv[k].n, e->argv[k].p);
             refuse(c, e->token, text);
             return;
         }
@@ -206,46 +238,55 @@ static void debug(struct sn_core *c, const struct sn_event *e) {
     for (size_t k = 0; k < c->ngroups; k++) {
         struct sn_group *g = c->groups[k];
         sn_touch_group(g);
-        for (size_t m = 0; m < g->ninsts; m++) sn_touch_node(g->insts[m]->node);
+        for (size_t m = 0; m < g->ninsts; m++)
+            sn_touch_node(g->insts[m]->node);
     }
-    for (size_t k = 0; k < c->npeers; k++) sn_touch_peer(c->peers[k]);
+    for (size_t k = 0; k < c->npeers; k++)
+        sn_touch_peer(c->peers[k]);
     answer(c, e->token, SN_ANSWER_OK, 0, NULL);
 }
 
-static void reset(struct sn_core *c, const struct sn_event *e) {
+static void reset(struct sn_core *c, const struct sn_event *e)
+{
     int64_t n = 0;
     for (size_t k = 0; k < c->ngroups; k++) {
-        if (!text_glob(e->text, slice_of(c->groups[k]->name), false)) continue;
+        if (!text_glob(e->text, slice_of(c->groups[k]->name), false))
+            continue;
         sn_group_reset(c->groups[k]);
         n++;
     }
     answer(c, e->token, SN_ANSWER_INT, n, NULL);
 }
 
-static void failover(struct sn_core *c, const struct sn_event *e) {
+static void failover(struct sn_core *c, const struct sn_event *e)
+{
     struct sn_group *g = sn_group_find(c, e->group);
     if (!g) {
         refuse(c, e->token, NO_SUCH_MASTER);
         return;
     }
-    if (g->fo.state != SN_FO_NONE) {
+    if (g->fo.state != SN_FO_NONE || g->order.since_us) {
         refuse(c, e->token, "INPROG Failover already in progress");
         return;
     }
-    struct sn_inst *candidate = sn_select(g, &e->addr);
-    bool master_well = !g->master->s_down && g->master->node->cmd.state == SN_CONN_UP;
-    if (!candidate || (e->coordinated && !master_well)) {
-        refuse(c, e->token, candidate ? "ERR The master is not reachable: a coordinated failover needs it"
-                                      : "NOGOODSLAVE No suitable replica to promote");
+    if (e->coordinated && (g->master->s_down || g->master->node->cmd.state != SN_CONN_UP)) {
+        refuse(c, e->token, "ERR The master is not reachable: a coordinated failover needs it");
         return;
     }
-    g->fo.forced = true;
-    g->fo.coordinated = e->coordinated;
-    sn_election_start(g, candidate);
+    if (!sn_select(g, &e->addr)) {
+        refuse(c, e->token, "NOGOODSLAVE No suitable replica to promote");
+        return;
+    }
+    g->order.since_us = c->now_us;
+    g->order.coordinated = e->coordinated;
+    g->order.wanted = e->addr;
+    sn_group_info_now(g);
+    sn_touch_group(g);
     answer(c, e->token, SN_ANSWER_OK, 0, NULL);
 }
 
-static void flush(struct sn_core *c, const struct sn_event *e) {
+static void flush(struct sn_core *c, const struct sn_event *e)
+{
     for (size_t k = 0; k < c->ngroups; k++) {
         sn_dirty(c->groups[k]);
         sn_dirty_members(c->groups[k]);
@@ -256,7 +297,8 @@ static void flush(struct sn_core *c, const struct sn_event *e) {
     w->fx.answer = SN_ANSWER_OK;
 }
 
-void sn_admin(struct sn_core *c, const struct sn_event *e) {
+void sn_admin(struct sn_core *c, const struct sn_event *e)
+{
     switch (e->kind) {
     case SN_EV_MONITOR: monitor(c, e); break;
     case SN_EV_REMOVE: remove_group(c, e); break;
@@ -274,7 +316,8 @@ void sn_admin(struct sn_core *c, const struct sn_event *e) {
     }
 }
 
-void sn_change_records(const struct sn_change *ch, struct sn_record **v, size_t *n, size_t *cap) {
+void sn_change_records(const struct sn_change *ch, struct sn_record **v, size_t *n, size_t *cap)
+{
     if (ch->kind == SN_EV_MONITOR || ch->kind == SN_EV_REMOVE) {
         *v = mem_grow(*v, *n, cap, sizeof **v);
         struct sn_record *r = &(*v)[(*n)++];
@@ -295,7 +338,8 @@ void sn_change_records(const struct sn_change *ch, struct sn_record **v, size_t 
     }
 }
 
-static void apply_settings(struct sn_group *g, const struct sn_change *ch) {
+static void apply_settings(struct sn_group *g, const struct sn_change *ch)
+{
     bool auth = strcmp(g->set.auth_user, ch->set.auth_user) != 0 || strcmp(g->set.auth_pass, ch->set.auth_pass) != 0;
     sn_settings_free(&g->set);
     sn_settings_copy(&g->set, &ch->set);
@@ -314,11 +358,13 @@ static void apply_settings(struct sn_group *g, const struct sn_change *ch) {
         }
         sn_touch_node(n);
     }
-    for (size_t k = 0; k < g->nseats; k++) sn_touch_peer(g->seats[k]->peer);
+    for (size_t k = 0; k < g->nseats; k++)
+        sn_touch_peer(g->seats[k]->peer);
     sn_touch_group(g);
 }
 
-static void apply_globals(struct sn_core *c, struct sn_change *ch) {
+static void apply_globals(struct sn_core *c, struct sn_change *ch)
+{
     bool auth = strcmp(c->globals.user, ch->globals.user) != 0 || strcmp(c->globals.pass, ch->globals.pass) != 0;
     globals_free(&c->globals);
     globals_copy(&c->globals, &ch->globals);
@@ -332,7 +378,8 @@ static void apply_globals(struct sn_core *c, struct sn_change *ch) {
     }
 }
 
-void sn_change_apply(struct sn_core *c, struct sn_change *ch) {
+void sn_change_apply(struct sn_core *c, struct sn_change *ch)
+{
     struct sn_group *g = sn_group_find(c, slice_of(ch->group));
     if (ch->kind == SN_EV_MONITOR && !g) {
         g = sn_group_new(c, ch->group, &ch->addr, &ch->set);
@@ -350,7 +397,8 @@ void sn_change_apply(struct sn_core *c, struct sn_change *ch) {
     sn_change_free(ch);
 }
 
-void sn_change_refuse(struct sn_core *c, struct sn_change *ch, const char *why) {
+void sn_change_refuse(struct sn_core *c, struct sn_change *ch, const char *why)
+{
     struct buf text = {0};
     buf_printf(&text, "ERR Failed to save config file: %s", why);
     refuse(c, ch->token, buf_str(&text));

@@ -3,12 +3,14 @@
  * IS-MASTER-DOWN-BY-ADDR per master, pipelined. */
 #include "sentineld/core/inner.h"
 
-#define BATCHES_MAX 4     /* requests under way to one peer */
-#define BALLOTS_MAX 1024  /* masters in one request */
+#define BATCHES_MAX 4    /* requests under way to one peer */
+#define BALLOTS_MAX 1024 /* masters in one request */
 
-void sn_want(struct sn_seat *s) {
+void sn_want(struct sn_seat *s)
+{
     struct sn_peer *p = s->peer;
-    if (s->wanting) return;
+    if (s->wanting)
+        return;
     s->wanting = true;
     s->next_wanting = NULL;
     if (p->wants)
@@ -18,36 +20,44 @@ void sn_want(struct sn_seat *s) {
     p->wants_last = s;
 }
 
-static struct sn_seat *take(struct sn_peer *p) {
+static struct sn_seat *take(struct sn_peer *p)
+{
     struct sn_seat *s = p->wants;
     p->wants = s->next_wanting;
-    if (!p->wants) p->wants_last = NULL;
+    if (!p->wants)
+        p->wants_last = NULL;
     s->wanting = false;
     return s;
 }
 
-static void drop_wants(struct sn_seat *s) {
+static void drop_wants(struct sn_seat *s)
+{
     s->want_ask = s->want_vote = s->want_up = false;
     s->want_cancel = 0;
 }
 
-void sn_ask_forget(struct sn_peer *p) {
-    while (p->wants) drop_wants(take(p));
+void sn_ask_forget(struct sn_peer *p)
+{
+    while (p->wants)
+        drop_wants(take(p));
     p->batches = 0;
     p->pending = 0;
 }
 
-static void fill(struct sn_ballot *b, const struct sn_seat *s, enum sn_ballot_verb verb, uint64_t epoch) {
+static void fill(struct sn_ballot *b, const struct sn_seat *s, enum sn_ballot_verb verb, uint64_t epoch)
+{
     const struct sn_group *g = s->group;
     b->verb = verb;
     b->down = g->master->s_down;
     b->group = mem_strdup(g->name);
     b->master = sn_shown_addr(g->core, g->master->node);
     b->epoch = epoch;
-    if (verb == SN_BALLOT_VOTE && g->fo.candidate) b->candidate = sn_shown_addr(g->core, g->fo.candidate->node);
+    if (verb == SN_BALLOT_VOTE && g->fo.candidate)
+        b->candidate = sn_shown_addr(g->core, g->fo.candidate->node);
 }
 
-static struct sn_effect *question(struct sn_peer *p, enum sn_command command, size_t room) {
+static struct sn_effect *question(struct sn_peer *p, enum sn_command command, size_t room)
+{
     struct sn_effect *e = sn_send(p->core, &p->cmd, command);
     e->text = mem_strdup(p->core->id);
     e->epoch = p->core->told_epoch;
@@ -55,9 +65,13 @@ static struct sn_effect *question(struct sn_peer *p, enum sn_command command, si
     return e;
 }
 
-static bool standing(const struct sn_group *g) { return g->fo.state == SN_FO_WAIT_START && g->fo.own_vote; }
+static bool standing(const struct sn_group *g)
+{
+    return g->fo.state == SN_FO_WAIT_START && g->fo.own_vote;
+}
 
-static void ask_stock(struct sn_peer *p) {
+static void ask_stock(struct sn_peer *p)
+{
     while (p->wants) {
         struct sn_seat *s = take(p);
         bool vote = s->want_vote && standing(s->group);
@@ -72,14 +86,17 @@ static void ask_stock(struct sn_peer *p) {
     }
 }
 
-static void ask_ours(struct sn_peer *p) {
+static void ask_ours(struct sn_peer *p)
+{
     while (p->wants && p->batches < BATCHES_MAX) {
         size_t seats = 0;
-        for (struct sn_seat *s = p->wants; s && seats < BALLOTS_MAX; s = s->next_wanting) seats++;
+        for (struct sn_seat *s = p->wants; s && seats < BALLOTS_MAX; s = s->next_wanting)
+            seats++;
         struct sn_effect *e = question(p, SN_CMD_BALLOT, seats * 2);
         while (seats--) {
             struct sn_seat *s = take(p);
-            if (s->want_cancel) fill(&e->ballots[e->count++], s, SN_BALLOT_CANCEL, s->want_cancel);
+            if (s->want_cancel)
+                fill(&e->ballots[e->count++], s, SN_BALLOT_CANCEL, s->want_cancel);
             if (s->want_vote && standing(s->group))
                 fill(&e->ballots[e->count++], s, SN_BALLOT_VOTE, s->group->fo.epoch);
             else if (s->want_ask)
@@ -99,12 +116,15 @@ static void ask_ours(struct sn_peer *p) {
     }
 }
 
-void sn_ask_flush(struct sn_core *c) {
+void sn_ask_flush(struct sn_core *c)
+{
     for (size_t k = 0; k < c->npeers; k++) {
         struct sn_peer *p = c->peers[k];
-        if (!p->wants) continue;
+        if (!p->wants)
+            continue;
         if (p->cmd.state != SN_CONN_UP)
-            while (p->wants) drop_wants(take(p)); /* asked again when the link comes up */
+            while (p->wants)
+                drop_wants(take(p)); /* asked again when the link comes up */
         else if (p->kind == SN_PEER_OURS)
             ask_ours(p);
         else
@@ -112,11 +132,13 @@ void sn_ask_flush(struct sn_core *c) {
     }
 }
 
-static void opinion(struct sn_peer *p, const struct sn_opinion *o) {
+static void opinion(struct sn_peer *p, const struct sn_opinion *o)
+{
     struct sn_core *c = p->core;
     struct sn_group *g = o->group ? sn_group_find(c, slice_of(o->group)) : NULL;
     struct sn_seat *s = g ? sn_seat_find(g, p) : NULL;
-    if (!s || !sn_node_is(g->master->node, &o->master)) return;
+    if (!s || !sn_node_is(g->master->node, &o->master))
+        return;
     s->down = o->down;
     s->down_us = c->now_us;
     if (*o->leader) {
@@ -128,8 +150,12 @@ static void opinion(struct sn_peer *p, const struct sn_opinion *o) {
     sn_touch_group(g);
 }
 
-void sn_opinions(struct sn_peer *p, const struct sn_opinion *o, size_t n) {
-    if (p->pending) p->pending--;
-    if (p->batches) p->batches--;
-    for (size_t k = 0; k < n; k++) opinion(p, &o[k]);
+void sn_opinions(struct sn_peer *p, const struct sn_opinion *o, size_t n)
+{
+    if (p->pending)
+        p->pending--;
+    if (p->batches)
+        p->batches--;
+    for (size_t k = 0; k < n; k++)
+        opinion(p, &o[k]);
 }

@@ -5,11 +5,18 @@
 #define BACKOFF_MIN MS(100)
 #define BACKOFF_MAX MS(1000)
 
-static struct slice link_key(const sn_link *l) { return (struct slice){(const char *)l, sizeof *l}; }
+static struct slice link_key(const sn_link *l)
+{
+    return (struct slice){(const char *)l, sizeof *l};
+}
 
-struct sn_conn *sn_conn_of(const struct sn_core *c, sn_link link) { return map_get(&c->links, link_key(&link)); }
+struct sn_conn *sn_conn_of(const struct sn_core *c, sn_link link)
+{
+    return map_get(&c->links, link_key(&link));
+}
 
-void sn_conn_init(struct sn_conn *conn, void *owner, int of) {
+void sn_conn_init(struct sn_conn *conn, void *owner, int of)
+{
     memset(conn, 0, sizeof *conn);
     conn->owner = owner;
     conn->of = of;
@@ -17,16 +24,19 @@ void sn_conn_init(struct sn_conn *conn, void *owner, int of) {
     conn->why = SN_WHY_OTHER;
 }
 
-static void credentials(const struct sn_conn *conn, const struct sn_core *c, const char **user, const char **pass) {
+static void credentials(const struct sn_conn *conn, const struct sn_core *c, const char **user, const char **pass)
+{
     *user = c->globals.user;
     *pass = c->globals.pass;
-    if (conn->of == SN_CONN_PEER) return;
+    if (conn->of == SN_CONN_PEER)
+        return;
     const struct sn_node *n = conn->owner;
     *user = n->insts->group->set.auth_user;
     *pass = n->insts->group->set.auth_pass;
 }
 
-void sn_conn_open(struct sn_core *c, struct sn_conn *conn) {
+void sn_conn_open(struct sn_core *c, struct sn_conn *conn)
+{
     const char *user, *pass;
     credentials(conn, c, &user, &pass);
     conn->link = ++c->last_link;
@@ -43,48 +53,58 @@ void sn_conn_open(struct sn_core *c, struct sn_conn *conn) {
     e->pass = mem_strdup(pass);
 }
 
-static void idle(struct sn_core *c, struct sn_conn *conn) {
-    if (conn->link) map_del(&c->links, link_key(&conn->link));
+static void idle(struct sn_core *c, struct sn_conn *conn)
+{
+    if (conn->link)
+        map_del(&c->links, link_key(&conn->link));
     conn->link = 0;
     conn->state = SN_CONN_IDLE;
     conn->since_us = c->now_us;
     conn->retry_us = c->now_us + conn->backoff_us;
     conn->backoff_us *= 2;
-    if (conn->backoff_us < BACKOFF_MIN) conn->backoff_us = BACKOFF_MIN;
-    if (conn->backoff_us > BACKOFF_MAX) conn->backoff_us = BACKOFF_MAX;
+    if (conn->backoff_us < BACKOFF_MIN)
+        conn->backoff_us = BACKOFF_MIN;
+    if (conn->backoff_us > BACKOFF_MAX)
+        conn->backoff_us = BACKOFF_MAX;
 }
 
-void sn_conn_close(struct sn_core *c, struct sn_conn *conn) {
-    if (conn->state == SN_CONN_IDLE) return;
+void sn_conn_close(struct sn_core *c, struct sn_conn *conn)
+{
+    if (conn->state == SN_CONN_IDLE)
+        return;
     sn_emit(c, SN_FX_DISCONNECT)->link = conn->link;
     conn->why = SN_WHY_OTHER;
     idle(c, conn);
 }
 
-void sn_conn_lost(struct sn_core *c, struct sn_conn *conn, enum sn_down_why why) {
+void sn_conn_lost(struct sn_core *c, struct sn_conn *conn, enum sn_down_why why)
+{
     conn->why = why;
     idle(c, conn);
 }
 
-void sn_conn_came(struct sn_core *c, struct sn_conn *conn) {
+void sn_conn_came(struct sn_core *c, struct sn_conn *conn)
+{
     conn->state = SN_CONN_UP;
     conn->since_us = c->now_us;
     conn->was_up = true;
     conn->backoff_us = BACKOFF_MIN;
 }
 
-struct sn_effect *sn_send(struct sn_core *c, struct sn_conn *conn, enum sn_command command) {
+struct sn_effect *sn_send(struct sn_core *c, struct sn_conn *conn, enum sn_command command)
+{
     struct sn_effect *e = sn_emit(c, SN_FX_SEND);
     e->link = conn->link;
     e->command = command;
     return e;
 }
 
-const char *sn_down_why_name(enum sn_down_why w) {
+const char *sn_down_why_name(enum sn_down_why w)
+{
     static const char *const names[] = {
-        [SN_WHY_REFUSED] = "connection refused", [SN_WHY_CLOSED] = "connection closed",
+        [SN_WHY_REFUSED] = "connection refused",   [SN_WHY_CLOSED] = "connection closed",
         [SN_WHY_TIMEOUT] = "connection timed out", [SN_WHY_RESOLVE] = "name not resolved",
-        [SN_WHY_PROTOCOL] = "protocol error", [SN_WHY_OTHER] = "not connected",
+        [SN_WHY_PROTOCOL] = "protocol error",      [SN_WHY_OTHER] = "not connected",
     };
     return names[w];
 }

@@ -8,15 +8,20 @@
 #define MARGIN MS(500) /* no promotion so near to the pause's end (SAFETY E9) */
 #define GRACE MS(1000) /* for the server to say how its own FAILOVER ended */
 
-static struct sn_node *old_master(const struct sn_group *g) { return g->master->node; }
+static struct sn_node *old_master(const struct sn_group *g)
+{
+    return g->master->node;
+}
 
-static int64_t pause_us(const struct sn_group *g) {
+static int64_t pause_us(const struct sn_group *g)
+{
     int64_t span = MS(g->set.failover_timeout_ms);
     EARLIER(span, PAUSE_MAX);
     return span;
 }
 
-static struct sn_effect *tell(struct sn_group *g, enum sn_command command) {
+static struct sn_effect *tell(struct sn_group *g, enum sn_command command)
+{
     struct sn_node *n = old_master(g);
     n->pending++;
     n->info_now = true;
@@ -24,7 +29,8 @@ static struct sn_effect *tell(struct sn_group *g, enum sn_command command) {
     return sn_send(g->core, &n->cmd, command);
 }
 
-static void begin_pause(struct sn_group *g) {
+static void begin_pause(struct sn_group *g)
+{
     struct sn_effect *e = tell(g, SN_CMD_PAUSE);
     e->number = pause_us(g) / 1000;
     e->flag = true;
@@ -33,7 +39,8 @@ static void begin_pause(struct sn_group *g) {
     sn_touch_group(g);
 }
 
-void sn_coordinated_begin(struct sn_group *g) {
+void sn_coordinated_begin(struct sn_group *g)
+{
     struct sn_node *n = old_master(g);
     if (n->cmd.state != SN_CONN_UP || g->master->s_down) {
         sn_failover_abort(g, "-failover-abort-master-not-reachable");
@@ -52,7 +59,8 @@ void sn_coordinated_begin(struct sn_group *g) {
     sn_failover_state(g, SN_FO_WAIT_PROMOTION);
 }
 
-void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, struct slice text) {
+void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, struct slice text)
+{
     if (command == SN_CMD_FAILOVER && g->fo.step == SN_SWITCH_SERVER && !ok) {
         struct slice word = text;
         bool lacks_it = slice_ieq(slice_cut(&word, ' '), "ERR") && slice_ieq(slice_cut(&word, ' '), "unknown");
@@ -76,13 +84,15 @@ void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, st
 }
 
 /* The master's offset is read first, then the replica's: equal then means that nothing is missing. */
-static bool drained(const struct sn_group *g) {
+static bool drained(const struct sn_group *g)
+{
     const struct sn_node *m = old_master(g), *r = g->fo.candidate->node;
     return m->info_us > g->fo.state_us && r->info_us > g->fo.state_us && m->info.repl_offset >= 0 &&
            r->info.repl_offset >= m->info.repl_offset && r->info.role == SN_ROLE_REPLICA && r->info.master_link_up;
 }
 
-static int64_t watch_server(struct sn_group *g) {
+static int64_t watch_server(struct sn_group *g)
+{
     const struct sn_core *c = g->core;
     const struct sn_node *m = old_master(g);
     bool gave_up = m->info_us > g->fo.state_us + MS(100) && m->info.role == SN_ROLE_MASTER && !m->info.failover_running;
@@ -93,9 +103,11 @@ static int64_t watch_server(struct sn_group *g) {
     return g->fo.pause_end_us + GRACE;
 }
 
-int64_t sn_coordinated_advance(struct sn_group *g) {
+int64_t sn_coordinated_advance(struct sn_group *g)
+{
     const struct sn_core *c = g->core;
-    if (g->fo.step == SN_SWITCH_SERVER) return watch_server(g);
+    if (g->fo.step == SN_SWITCH_SERVER)
+        return watch_server(g);
     bool late = c->now_us >= g->fo.pause_end_us - MARGIN;
     if (g->fo.step == SN_SWITCH_DRAIN && !late && drained(g)) {
         sn_promote(g);
@@ -108,9 +120,13 @@ int64_t sn_coordinated_advance(struct sn_group *g) {
     return g->fo.pause_end_us - MARGIN;
 }
 
-void sn_coordinated_undo(struct sn_group *g) {
-    if (old_master(g)->cmd.state != SN_CONN_UP) return;
-    if (g->fo.step == SN_SWITCH_SERVER && old_master(g)->info.failover_running) tell(g, SN_CMD_FAILOVER_ABORT);
-    if (g->fo.step == SN_SWITCH_PAUSE || g->fo.step == SN_SWITCH_DRAIN) tell(g, SN_CMD_UNPAUSE);
+void sn_coordinated_undo(struct sn_group *g)
+{
+    if (old_master(g)->cmd.state != SN_CONN_UP)
+        return;
+    if (g->fo.step == SN_SWITCH_SERVER && old_master(g)->info.failover_running)
+        tell(g, SN_CMD_FAILOVER_ABORT);
+    if (g->fo.step == SN_SWITCH_PAUSE || g->fo.step == SN_SWITCH_DRAIN)
+        tell(g, SN_CMD_UNPAUSE);
     g->fo.step = SN_SWITCH_NONE;
 }

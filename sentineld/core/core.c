@@ -8,29 +8,36 @@
 
 #define STALL MS(20) /* a deadline missed by more than this means that we did not run */
 
-void sn_touch_node(struct sn_node *n) {
-    if (n->touched) return;
+void sn_touch_node(struct sn_node *n)
+{
+    if (n->touched)
+        return;
     n->touched = true;
     n->next_touched = n->core->touched_nodes;
     n->core->touched_nodes = n;
 }
 
-void sn_touch_peer(struct sn_peer *p) {
-    if (p->touched) return;
+void sn_touch_peer(struct sn_peer *p)
+{
+    if (p->touched)
+        return;
     p->touched = true;
     p->next_touched = p->core->touched_peers;
     p->core->touched_peers = p;
 }
 
-void sn_touch_group(struct sn_group *g) {
-    if (g->touched) return;
+void sn_touch_group(struct sn_group *g)
+{
+    if (g->touched)
+        return;
     g->touched = true;
     g->next_touched = g->core->touched_groups;
     g->core->touched_groups = g;
 }
 
 /* First all nodes, then the peers, then the groups: a group decides when every fact of this step is in. */
-static void evaluate(struct sn_core *c) {
+static void evaluate(struct sn_core *c)
+{
     for (;;) {
         if (c->touched_nodes) {
             struct sn_node *n = c->touched_nodes;
@@ -53,7 +60,8 @@ static void evaluate(struct sn_core *c) {
     }
 }
 
-static void fire(struct sn_core *c) {
+static void fire(struct sn_core *c)
+{
     struct heap_node *top;
     while ((top = heap_top(&c->timers)) && top->at <= c->now_us) {
         struct sn_timer *t = (struct sn_timer *)top;
@@ -67,7 +75,8 @@ static void fire(struct sn_core *c) {
     }
 }
 
-static void keep_house(struct sn_core *c) {
+static void keep_house(struct sn_core *c)
+{
     int64_t next = sn_persist_retry(c);
     if (c->tilt) {
         /* By then every node has been asked again. */
@@ -82,9 +91,11 @@ static void keep_house(struct sn_core *c) {
     heap_set(&c->timers, &c->housekeeping.at, next);
 }
 
-static void on_link(struct sn_core *c, const struct sn_event *e) {
+static void on_link(struct sn_core *c, const struct sn_event *e)
+{
     struct sn_conn *conn = sn_conn_of(c, e->link);
-    if (!conn) return;
+    if (!conn)
+        return;
     bool peer = conn->of == SN_CONN_PEER;
     switch (e->kind) {
     case SN_EV_LINK_UP:
@@ -107,31 +118,37 @@ static void on_link(struct sn_core *c, const struct sn_event *e) {
             sn_node_pong(conn->owner, e->pong);
         break;
     case SN_EV_INFO:
-        if (conn->of == SN_CONN_NODE) sn_node_info(conn->owner, e->info);
+        if (conn->of == SN_CONN_NODE)
+            sn_node_info(conn->owner, e->info);
         break;
     case SN_EV_ACK:
         if (peer) {
             struct sn_peer *p = conn->owner;
-            if (p->pending) p->pending--;
+            if (p->pending)
+                p->pending--;
         } else if (conn->of == SN_CONN_NODE) {
             sn_failover_ack(conn->owner, e->command, e->ok, e->text);
         }
         break;
     case SN_EV_OPINIONS:
-        if (peer) sn_opinions(conn->owner, e->opinions, e->count);
+        if (peer)
+            sn_opinions(conn->owner, e->opinions, e->count);
         break;
     default: break;
     }
 }
 
 /* A declared peer that was never heard of says here who it is. */
-static void on_probed(struct sn_core *c, const struct sn_event *e) {
+static void on_probed(struct sn_core *c, const struct sn_event *e)
+{
     struct sn_conn *conn = sn_conn_of(c, e->link);
-    if (!conn || conn->of != SN_CONN_PEER) return;
+    if (!conn || conn->of != SN_CONN_PEER)
+        return;
     struct sn_peer *p = conn->owner;
     runid id = "";
     p->kind = e->ok ? SN_PEER_OURS : SN_PEER_STOCK;
-    if (!e->ok) return;
+    if (!e->ok)
+        return;
     runid_parse(e->text, id);
     if (!*p->id && *id && runid_cmp(id, c->id) != 0 && !map_gets(&c->by_id, id)) {
         memcpy(p->id, id, sizeof p->id);
@@ -142,20 +159,26 @@ static void on_probed(struct sn_core *c, const struct sn_event *e) {
             sn_dirty_members(s->group);
         }
     }
-    if (*p->id && runid_cmp(id, p->id) != 0) return;
+    if (*p->id && runid_cmp(id, p->id) != 0)
+        return;
     p->heard = true;
-    if (e->epoch > p->epoch) p->epoch = e->epoch;
+    if (e->epoch > p->epoch)
+        p->epoch = e->epoch;
     sn_heard_epoch(c, e->epoch);
-    for (struct sn_seat *s = p->seats; s; s = s->next_on_peer) sn_heard_enough(c, s->group);
+    for (struct sn_seat *s = p->seats; s; s = s->next_on_peer)
+        sn_heard_enough(c, s->group);
 }
 
-static void on_hello(struct sn_core *c, const struct sn_event *e) {
+static void on_hello(struct sn_core *c, const struct sn_event *e)
+{
     struct sn_conn *conn = e->link ? sn_conn_of(c, e->link) : NULL;
-    if (conn && conn->of == SN_CONN_NODE_SUB) ((struct sn_node *)conn->owner)->sub_heard_us = c->now_us;
+    if (conn && conn->of == SN_CONN_NODE_SUB)
+        ((struct sn_node *)conn->owner)->sub_heard_us = c->now_us;
     sn_greeted(c, e->text);
 }
 
-static void note(struct sn_core *c, const struct sn_event *e) {
+static void note(struct sn_core *c, const struct sn_event *e)
+{
     switch (e->kind) {
     case SN_EV_TICK: break;
     case SN_EV_HELLO: on_hello(c, e); break;
@@ -171,11 +194,14 @@ static void note(struct sn_core *c, const struct sn_event *e) {
     }
 }
 
-void sn_step(struct sn_core *c, const struct sn_event *e, struct sn_effects *out) {
+void sn_step(struct sn_core *c, const struct sn_event *e, struct sn_effects *out)
+{
     c->out = out;
     int64_t due = sn_deadline(c);
-    if (e->now_us > c->now_us) c->now_us = e->now_us;
-    if (due != HEAP_NEVER && c->now_us - due > STALL) sn_stall(c, c->now_us - due);
+    if (e->now_us > c->now_us)
+        c->now_us = e->now_us;
+    if (due != HEAP_NEVER && c->now_us - due > STALL)
+        sn_stall(c, c->now_us - due);
     note(c, e);
     fire(c);
     evaluate(c);
@@ -186,12 +212,14 @@ void sn_step(struct sn_core *c, const struct sn_event *e, struct sn_effects *out
     c->out = NULL;
 }
 
-int64_t sn_deadline(const struct sn_core *c) {
+int64_t sn_deadline(const struct sn_core *c)
+{
     const struct heap_node *top = heap_top(&c->timers);
     return top ? top->at : HEAP_NEVER;
 }
 
-struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us) {
+struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us)
+{
     struct sn_core *c = mem_zalloc(sizeof *c);
     memcpy(c->id, o->id, sizeof c->id);
     c->port = o->port;
@@ -222,7 +250,8 @@ struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us) {
 }
 
 /* A vote of a former life may still lead to a promotion: nothing is known of it but that it was given. */
-static void restore_vote(struct sn_group *g, const struct sn_core_group *from) {
+static void restore_vote(struct sn_group *g, const struct sn_core_group *from)
+{
     g->config_epoch = from->config_epoch;
     g->vote_epoch = from->vote_epoch;
     memcpy(g->vote_leader, from->vote_leader, sizeof g->vote_leader);
@@ -235,27 +264,35 @@ static void restore_vote(struct sn_group *g, const struct sn_core_group *from) {
     }
 }
 
-static void restore_members(struct sn_group *g, const struct sn_core_group *from) {
+static void restore_members(struct sn_group *g, const struct sn_core_group *from)
+{
     struct sn_core *c = g->core;
     for (size_t k = 0; k < from->nreplicas; k++) {
-        if (sn_inst_find(g, &from->replicas[k])) continue;
+        if (sn_inst_find(g, &from->replicas[k]))
+            continue;
         struct sn_inst *i = sn_inst_add(g, sn_node_get(c, &from->replicas[k]));
         sn_publish_inst(i, SN_LOG_NOTICE, "+slave", NULL);
     }
     for (size_t k = 0; k < from->npeers; k++) {
         const struct sn_record_peer *r = &from->peers[k];
-        if (runid_cmp(r->id, c->id) == 0 || c->ndeclared) continue;
+        if (runid_cmp(r->id, c->id) == 0 || c->ndeclared)
+            continue;
         struct sn_peer *p = map_gets(&c->by_id, r->id);
-        if (!p) p = sn_peer_new(c, r->id, &r->addr);
-        if (sn_seat_find(g, p)) continue;
+        if (!p)
+            p = sn_peer_new(c, r->id, &r->addr);
+        if (sn_seat_find(g, p))
+            continue;
         sn_publish_seat(sn_seat_get(g, p), SN_LOG_NOTICE, "+sentinel", NULL);
     }
 }
 
-bool sn_core_add_group(struct sn_core *c, const struct sn_core_group *from, int64_t now_us, struct sn_effects *out) {
-    if (sn_group_find(c, slice_of(from->name)) || !addr_is_set(&from->master)) return false;
+bool sn_core_add_group(struct sn_core *c, const struct sn_core_group *from, int64_t now_us, struct sn_effects *out)
+{
+    if (sn_group_find(c, slice_of(from->name)) || !addr_is_set(&from->master))
+        return false;
     c->out = out;
-    if (now_us > c->now_us) c->now_us = now_us;
+    if (now_us > c->now_us)
+        c->now_us = now_us;
     struct sn_group *g = sn_group_new(c, from->name, &from->master, from->settings);
     restore_vote(g, from);
     sn_publish_inst(g->master, SN_LOG_WARNING, "+monitor", "quorum %lld", (long long)g->set.quorum);
@@ -266,12 +303,16 @@ bool sn_core_add_group(struct sn_core *c, const struct sn_core_group *from, int6
     return true;
 }
 
-void sn_core_free(struct sn_core *c) {
+void sn_core_free(struct sn_core *c)
+{
     struct sn_effects sink = {0};
     c->out = &sink;
-    while (c->ngroups) sn_group_free(c->groups[c->ngroups - 1]);
-    while (c->npeers) sn_peer_remove(c->peers[c->npeers - 1]);
-    for (size_t k = 0; k < c->nwaiting; k++) sn_pending_free(&c->waiting[k]);
+    while (c->ngroups)
+        sn_group_free(c->groups[c->ngroups - 1]);
+    while (c->npeers)
+        sn_peer_remove(c->peers[c->npeers - 1]);
+    for (size_t k = 0; k < c->nwaiting; k++)
+        sn_pending_free(&c->waiting[k]);
     free(c->waiting);
     sn_effects_free(&sink);
     free(c->groups);

@@ -12,20 +12,20 @@ struct sn_core;
 
 /* The daemon's own settings; SENTINEL CONFIG SET changes them at run time. */
 struct sn_globals {
-    char *announce_ip;    /* never NULL; "" is found out from the links */
+    char *announce_ip;     /* never NULL; "" is found out from the links */
     int64_t announce_port; /* 0: the listening port */
     bool resolve_hostnames, announce_hostnames;
-    char *user, *pass;    /* towards peers; never NULL */
-    char *loglevel;       /* kept here, obeyed by the shell; never NULL */
+    char *user, *pass; /* towards peers; never NULL */
+    char *loglevel;    /* kept here, obeyed by the shell; never NULL */
 };
 
 struct sn_core_options {
     runid id;
-    uint64_t seed;              /* of random backoffs and hash tables */
-    int port;                   /* where we listen */
-    uint64_t current_epoch;     /* from the state, 0 when new */
-    bool joined;                /* from the state: false for an empty state directory (SAFETY M2) */
-    struct sn_globals globals;  /* copied */
+    uint64_t seed;             /* of random backoffs and hash tables */
+    int port;                  /* where we listen */
+    uint64_t current_epoch;    /* from the state, 0 when new */
+    bool joined;               /* from the state: false for an empty state directory (SAFETY M2) */
+    struct sn_globals globals; /* copied */
     struct sn_params params;
     const struct addr *declared; /* `supervisors`, oneself left out; none: peers are discovered */
     size_t ndeclared;

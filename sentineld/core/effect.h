@@ -10,14 +10,14 @@
 enum sn_level { SN_LOG_DEBUG, SN_LOG_VERBOSE, SN_LOG_NOTICE, SN_LOG_WARNING };
 
 enum sn_effect_kind {
-    SN_FX_CONNECT,        /* link, addr, subscribe (a subscription to SN_HELLO_CHANNEL), user, pass */
-    SN_FX_DISCONNECT,     /* link: close it; no LINK_DOWN follows */
-    SN_FX_SEND,           /* link, command; HELLO: text. REPLICAOF: addr (host "" is NO ONE). FAILOVER: addr, number (ms).
+    SN_FX_CONNECT,    /* link, addr, subscribe (a subscription to SN_HELLO_CHANNEL), user, pass */
+    SN_FX_DISCONNECT, /* link: close it; no LINK_DOWN follows */
+    SN_FX_SEND,       /* link, command; HELLO: text. REPLICAOF: addr (host "" is NO ONE). FAILOVER: addr, number (ms).
                              PAUSE: number (ms), flag (with WRITE). ASK, BALLOT: ballots, text (own id), epoch (own current). */
-    SN_FX_PERSIST,        /* seq, records: all of it in one transaction; PERSISTED or PERSIST_FAILED must follow */
-    SN_FX_PUBLISH,        /* level, name (event), text (payload), group (tied to it) or NULL. Published unless level is DEBUG */
-    SN_FX_SCRIPT,         /* argv: a stock script; retries and limits are the shell's */
-    SN_FX_ANSWER,         /* token, answer, number, text (full error line without '-') */
+    SN_FX_PERSIST,    /* seq, records: all of it in one transaction; PERSISTED or PERSIST_FAILED must follow */
+    SN_FX_PUBLISH, /* level, name (event), text (payload), group (tied to it) or NULL. Published unless level is DEBUG */
+    SN_FX_SCRIPT,  /* argv: a stock script; retries and limits are the shell's */
+    SN_FX_ANSWER,  /* token, answer, number, text (full error line without '-') */
     SN_FX_ANSWER_BALLOTS, /* token, opinions in the order asked, text (own id), epoch (own current) */
     SN_FX_EXIT,           /* number: SIMULATE-FAILURE wants a crash, now, with this status */
 };
@@ -35,13 +35,13 @@ struct sn_effect {
     bool subscribe, flag;
     uint64_t seq, epoch;
     int64_t number;
-    const char *name;            /* static text */
+    const char *name;                 /* static text */
     char *text, *group, *user, *pass; /* owned, may be NULL */
-    char **argv;                 /* owned, NULL-terminated */
-    struct sn_ballot *ballots;   /* owned, their group too */
-    struct sn_opinion *opinions; /* owned, their group too */
-    struct sn_record *records;   /* owned */
-    size_t count;                /* of ballots, opinions, records */
+    char **argv;                      /* owned, NULL-terminated */
+    struct sn_ballot *ballots;        /* owned, their group too */
+    struct sn_opinion *opinions;      /* owned, their group too */
+    struct sn_record *records;        /* owned */
+    size_t count;                     /* of ballots, opinions, records */
 };
 
 struct sn_effects {

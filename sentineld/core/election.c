@@ -5,13 +5,16 @@
 #include "sentineld/core/inner.h"
 #include "sentineld/core/plant.h"
 
-#define FRESH_WAIT MS(100)   /* how long O_DOWN waits for the replicas' own word about their offsets */
-#define RANK_STEP MS(20)     /* between two ranks, on a fast network and disk */
-#define FORCED_WAIT MS(500)  /* an operator's failover waits this long for votes that nobody refuses */
+#define FRESH_WAIT MS(100)  /* how long O_DOWN waits for the replicas' own word about their offsets */
+#define RANK_STEP MS(20)    /* between two ranks, on a fast network and disk */
+#define FORCED_WAIT MS(500) /* an operator's failover waits this long for votes that nobody refuses */
 #define LOST_MAX 6
+#define ALONE_MIN 1000       /* epochs that a failover without votes skips */
+#define ALONE_MAX 1000000
 
 /* A ballot that is not won in this time is lost, and a promotion that has not been sent by its end never is. */
-int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g) {
+int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g)
+{
     int64_t life = MS(2000);
     EARLIER(life, MS(c->params.election_timeout_ms));
     EARLIER(life, MS(g->set.failover_timeout_ms));
@@ -19,50 +22,84 @@ int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g) {
 }
 
 /* How many stand before me: lower failure, then lower id. Steps are as long as a vote takes: two trips and two disks. */
-static int64_t rank_delay(const struct sn_group *g) {
+static int64_t rank_delay(const struct sn_group *g)
+{
     const struct sn_core *c = g->core;
     int64_t step = RANK_STEP, rank = 0;
     for (size_t k = 0; k < g->nseats; k++) {
         const struct sn_seat *s = g->seats[k];
         const struct sn_peer *p = s->peer;
-        if (p->cmd.state != SN_CONN_UP || s->s_down) continue;
-        if (p->probe.rtt_us * 2 + c->disk_us * 2 > step) step = p->probe.rtt_us * 2 + c->disk_us * 2;
+        if (p->cmd.state != SN_CONN_UP || s->s_down)
+            continue;
+        if (p->probe.rtt_us * 2 + c->disk_us * 2 > step)
+            step = p->probe.rtt_us * 2 + c->disk_us * 2;
         bool i_failed = g->lost_rounds > 0;
-        if (s->failed != i_failed ? i_failed : runid_cmp(p->id, c->id) < 0) rank++;
+        if (s->failed != i_failed ? i_failed : runid_cmp(p->id, c->id) < 0)
+            rank++;
     }
-    if (step > MS(500)) step = MS(500);
+    if (step > MS(500))
+        step = MS(500);
     return rank * step;
 }
 
-static void tell_no_good(struct sn_group *g) {
+static void tell_no_good(struct sn_group *g)
+{
     const struct sn_core *c = g->core;
-    if (g->no_good_us && c->now_us < g->no_good_us + MS(g->set.failover_timeout_ms)) return;
+    if (g->no_good_us && c->now_us < g->no_good_us + MS(g->set.failover_timeout_ms))
+        return;
     g->no_good_us = c->now_us;
     sn_publish_inst(g->master, SN_LOG_WARNING, "-failover-abort-no-good-slave", NULL);
 }
 
-int64_t sn_election_consider(struct sn_group *g) {
+/* An operator's failover waits for nothing but the replicas' own word about their offsets. */
+static int64_t obey(struct sn_group *g)
+{
     struct sn_core *c = g->core;
+    if (!sn_select_fresh(g, g->order.since_us) && c->now_us < g->order.since_us + FRESH_WAIT)
+        return g->order.since_us + FRESH_WAIT;
+    struct sn_inst *candidate = sn_select(g, &g->order.wanted);
+    bool coordinated = g->order.coordinated;
+    memset(&g->order, 0, sizeof g->order);
+    if (!candidate) {
+        sn_publish_inst(g->master, SN_LOG_WARNING, "-failover-abort-no-good-slave", NULL);
+        return HEAP_NEVER;
+    }
+    g->fo.forced = true;
+    g->fo.coordinated = coordinated;
+    sn_election_start(g, candidate);
+    return HEAP_NEVER;
+}
+
+int64_t sn_election_consider(struct sn_group *g)
+{
+    struct sn_core *c = g->core;
+    if (g->order.since_us && g->fo.state == SN_FO_NONE)
+        return obey(g);
     if (!g->o_down || g->fo.state != SN_FO_NONE) {
         g->stand_us = 0;
         return HEAP_NEVER;
     }
-    if (!g->heard) return HEAP_NEVER; /* touched when it has */
+    if (!g->heard)
+        return HEAP_NEVER; /* touched when it has */
     if (sn_vote_locked(g)) {
         g->stand_us = 0;
         return g->vote_lock_us;
     }
-    if (c->now_us < g->next_attempt_us) return g->next_attempt_us;
+    if (c->now_us < g->next_attempt_us)
+        return g->next_attempt_us;
     int64_t since = g->master->node->probe.silent_us ? g->master->node->probe.silent_us : g->master->s_down_us;
-    if (!sn_select_fresh(g, since) && c->now_us < g->o_down_us + FRESH_WAIT) return g->o_down_us + FRESH_WAIT;
+    if (!sn_select_fresh(g, since) && c->now_us < g->o_down_us + FRESH_WAIT)
+        return g->o_down_us + FRESH_WAIT;
     struct sn_inst *candidate = sn_select(g, NULL);
     if (!candidate) {
         g->stand_us = 0;
         tell_no_good(g);
         return c->now_us + MS(1000); /* and whenever a replica says something new */
     }
-    if (!g->stand_us) g->stand_us = c->now_us + rank_delay(g);
-    if (c->now_us < g->stand_us) return g->stand_us;
+    if (!g->stand_us)
+        g->stand_us = c->now_us + rank_delay(g);
+    if (c->now_us < g->stand_us)
+        return g->stand_us;
     g->stand_us = 0;
     sn_election_start(g, candidate);
     return HEAP_NEVER;
@@ -70,7 +107,8 @@ int64_t sn_election_consider(struct sn_group *g) {
 
 /* All ballots that start in one step share an epoch: a stock voter that granted a higher one would refuse the lower ones of the
  * same batch (SAFETY E8). Votes are counted by master and epoch, so one number serves many masters. */
-static uint64_t raise_epoch(struct sn_core *c) {
+static uint64_t raise_epoch(struct sn_core *c)
+{
     if (!c->stand_epoch) {
         c->stand_epoch = ++c->current_epoch;
         c->dirty_meta = true;
@@ -79,17 +117,12 @@ static uint64_t raise_epoch(struct sn_core *c) {
     return c->stand_epoch;
 }
 
-void sn_election_start(struct sn_group *g, struct sn_inst *candidate) {
+/* Our own vote; the others are asked for theirs when it is on disk. */
+static void vote_for_oneself(struct sn_group *g)
+{
     struct sn_core *c = g->core;
-    g->fo.start_us = g->fo.state_us = c->now_us;
-    g->fo.state = SN_FO_WAIT_START;
-    g->fo.epoch = raise_epoch(c);
-    g->fo.own_vote = g->fo.sent = g->fo.unopposed = false;
-    g->fo.step = SN_SWITCH_NONE;
-    g->fo.candidate = candidate;
-    g->fo.from = sn_current_master(g);
-    sn_publish_inst(g->master, SN_LOG_WARNING, "+try-failover", NULL);
-    struct addr named = sn_shown_addr(c, candidate->node);
+    struct addr named = sn_shown_addr(c, g->fo.candidate->node);
+    g->fo.own_vote = false;
     sn_vote_give(g, c->id, g->fo.epoch, &named, sn_ballot_life_us(c, g));
     sn_publish_core(c, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", c->id, (unsigned long long)g->fo.epoch);
     struct sn_pending *w = sn_wait(c, g->vote_seq);
@@ -99,8 +132,37 @@ void sn_election_start(struct sn_group *g, struct sn_inst *candidate) {
     sn_touch_group(g);
 }
 
-void sn_election_durable(struct sn_group *g, uint64_t epoch) {
-    if (g->fo.state != SN_FO_WAIT_START || g->fo.epoch != epoch) return;
+void sn_election_start(struct sn_group *g, struct sn_inst *candidate)
+{
+    struct sn_core *c = g->core;
+    g->fo.start_us = g->fo.state_us = c->now_us;
+    g->fo.state = SN_FO_WAIT_START;
+    g->fo.epoch = raise_epoch(c);
+    g->fo.sent = g->fo.unopposed = false;
+    g->fo.step = SN_SWITCH_NONE;
+    g->fo.candidate = candidate;
+    g->fo.from = sn_current_master(g);
+    sn_publish_inst(g->master, SN_LOG_WARNING, "+try-failover", NULL);
+    vote_for_oneself(g);
+}
+
+/* Without a majority nothing keeps a supervisor that we do not reach from leading the same epoch. Ours is moved to where nobody
+ * gets by counting, drawn so that two operators on two sides of a cut network do not meet there either. */
+static void go_alone(struct sn_group *g)
+{
+    struct sn_core *c = g->core;
+    c->current_epoch += (uint64_t)rng_range(&c->rng, ALONE_MIN, ALONE_MAX);
+    c->dirty_meta = true;
+    sn_publish_core(c, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)c->current_epoch);
+    g->fo.epoch = c->current_epoch;
+    g->fo.unopposed = true;
+    vote_for_oneself(g);
+}
+
+void sn_election_durable(struct sn_group *g, uint64_t epoch)
+{
+    if (g->fo.state != SN_FO_WAIT_START || g->fo.epoch != epoch)
+        return;
     g->fo.own_vote = true;
     for (size_t k = 0; k < g->nseats; k++) {
         g->seats[k]->want_vote = true;
@@ -109,12 +171,15 @@ void sn_election_durable(struct sn_group *g, uint64_t epoch) {
     sn_touch_group(g);
 }
 
-void sn_election_disk_failed(struct sn_group *g, uint64_t epoch) {
-    if (g->fo.state == SN_FO_WAIT_START && g->fo.epoch == epoch) sn_election_lose(g, "-failover-abort-not-elected");
+void sn_election_disk_failed(struct sn_group *g, uint64_t epoch)
+{
+    if (g->fo.state == SN_FO_WAIT_START && g->fo.epoch == epoch)
+        sn_election_lose(g, "-failover-abort-not-elected");
 }
 
 /* Nothing was sent: the grants are free again. */
-void sn_election_lose(struct sn_group *g, const char *event) {
+void sn_election_lose(struct sn_group *g, const char *event)
+{
     struct sn_core *c = g->core;
     bool forced = g->fo.forced;
     int64_t took = c->now_us - g->fo.start_us;
@@ -126,10 +191,12 @@ void sn_election_lose(struct sn_group *g, const char *event) {
     memset(&g->fo, 0, sizeof g->fo);
     g->vote_free = true;
     if (!forced) {
-        if (g->lost_rounds < LOST_MAX) g->lost_rounds++;
+        if (g->lost_rounds < LOST_MAX)
+            g->lost_rounds++;
         /* A round that refusals ended is tried again soon; one that nobody answered, after as long as it took and more. */
         int64_t base = MS(10) << g->lost_rounds;
-        if (took >= sn_ballot_life_us(c, g)) base = took << (g->lost_rounds < 3 ? g->lost_rounds : 3);
+        if (took >= sn_ballot_life_us(c, g))
+            base = took << (g->lost_rounds < 3 ? g->lost_rounds : 3);
         EARLIER(base, MS(c->params.election_timeout_ms));
         g->next_attempt_us = c->now_us + rng_range(&c->rng, base / 2, base);
     }
@@ -140,7 +207,8 @@ struct tally {
     int granted, refused, opposed, open;
 };
 
-static struct tally count(const struct sn_group *g) {
+static struct tally count(const struct sn_group *g)
+{
     struct tally t = {.granted = g->fo.own_vote};
     for (size_t k = 0; k < g->nseats; k++) {
         const struct sn_seat *s = g->seats[k];
@@ -155,23 +223,36 @@ static struct tally count(const struct sn_group *g) {
     return t;
 }
 
-int64_t sn_election_advance(struct sn_group *g) {
+int64_t sn_election_advance(struct sn_group *g)
+{
     struct sn_core *c = g->core;
-    if (g->fo.state != SN_FO_WAIT_START) return HEAP_NEVER;
+    if (g->fo.state != SN_FO_WAIT_START)
+        return HEAP_NEVER;
     int64_t end = g->fo.start_us + sn_ballot_life_us(c, g);
     bool over = c->now_us >= end;
+    /* Nothing has been sent: a master that is well again, or that too few hold for down, stays. */
+    if (!g->fo.forced && !g->o_down) {
+        sn_election_lose(g, "-failover-abort-not-elected");
+        return HEAP_NEVER;
+    }
     struct tally t = count(g);
     int needed = PLANTED(2, sn_votes_needed(g), 1);
     if (g->fo.own_vote && t.granted >= needed && !over) {
+        g->fo.unopposed = false;
         sn_failover_elected(g);
         return HEAP_NEVER;
     }
-    if (g->fo.forced && g->fo.own_vote && !t.opposed) {
+    if (g->fo.forced && !g->fo.coordinated && g->fo.own_vote && !t.opposed) {
         /* An operator's word counts where a majority cannot be asked; against somebody else's live ballot it does not. */
         int64_t patience = g->fo.start_us + FORCED_WAIT;
-        if (over || (t.open && c->now_us < patience)) return over ? (sn_election_lose(g, "-failover-abort-not-elected"), HEAP_NEVER) : patience;
-        g->fo.unopposed = true;
-        sn_failover_elected(g);
+        if (!over && t.open && c->now_us < patience)
+            return patience;
+        if (!over && g->fo.unopposed)
+            sn_failover_elected(g);
+        else if (!over)
+            go_alone(g);
+        else
+            sn_election_lose(g, "-failover-abort-not-elected");
         return HEAP_NEVER;
     }
     if (over || sn_voters(g) - t.refused < needed) {

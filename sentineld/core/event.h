@@ -23,101 +23,103 @@ enum sn_down_why {
 };
 
 enum sn_pong { /* the answer to PING */
-    SN_PONG_OK,
-    SN_PONG_LOADING,
-    SN_PONG_MASTERDOWN,
-    SN_PONG_BUSY,
-    SN_PONG_AUTH,  /* NOAUTH, WRONGPASS, NOPERM */
-    SN_PONG_ERROR, /* any other answer: not valid */
+               SN_PONG_OK,
+               SN_PONG_LOADING,
+               SN_PONG_MASTERDOWN,
+               SN_PONG_BUSY,
+               SN_PONG_AUTH,  /* NOAUTH, WRONGPASS, NOPERM */
+               SN_PONG_ERROR, /* any other answer: not valid */
 };
 
 enum sn_ballot_verb {
-    SN_BALLOT_DOWN,   /* I hold S_DOWN for this master: do you? */
-    SN_BALLOT_UP,     /* I no longer do */
-    SN_BALLOT_VOTE,   /* I stand at this epoch for this replica: your vote? (implies nothing about S_DOWN: it may be planned) */
+    SN_BALLOT_DOWN, /* I hold S_DOWN for this master: do you? */
+    SN_BALLOT_UP,   /* I no longer do */
+    SN_BALLOT_VOTE, /* I stand at this epoch for this replica: your vote? (implies nothing about S_DOWN: it may be planned) */
     SN_BALLOT_CANCEL, /* I have given that up without sending a promotion: your grant is free */
 };
 
 /* One master in a question between supervisors. IS-MASTER-DOWN-BY-ADDR is one of these without name and candidate. */
 struct sn_ballot {
     enum sn_ballot_verb verb;
-    bool down;              /* with VOTE: I hold S_DOWN as well */
-    const char *group;      /* NULL in the stock form: found by the master's address */
+    bool down;         /* with VOTE: I hold S_DOWN as well */
+    const char *group; /* NULL in the stock form: found by the master's address */
     struct addr master;
-    uint64_t epoch;         /* of VOTE and CANCEL */
-    struct addr candidate;  /* of VOTE: the replica that would be promoted; host "" when not said (stock) */
+    uint64_t epoch;        /* of VOTE and CANCEL */
+    struct addr candidate; /* of VOTE: the replica that would be promoted; host "" when not said (stock) */
 };
 
 struct sn_opinion { /* the answer to one */
     const char *group;
-    struct addr master;     /* that was asked about: an answer about a former master is void */
+    struct addr master; /* that was asked about: an answer about a former master is void */
     bool down;
-    runid leader;           /* "" for "*" */
+    runid leader; /* "" for "*" */
     uint64_t leader_epoch;
-    uint64_t asked_epoch;   /* the epoch of the VOTE that this answers, 0 when no vote was asked for: filled in by the asker's side */
+    uint64_t
+        asked_epoch; /* the epoch of the VOTE that this answers, 0 when no vote was asked for: filled in by the asker's side */
 };
 
 enum sn_command { /* what a SEND effect asks a node to do and an ACK event answers */
-    SN_CMD_PING,
-    SN_CMD_INFO,
-    SN_CMD_HELLO,          /* PUBLISH __sentinel__:hello */
-    SN_CMD_REPLICAOF,      /* the transaction of reference section 7; to nobody is the promotion */
-    SN_CMD_SCRIPT_KILL,
-    SN_CMD_FAILOVER,       /* FAILOVER TO host port TIMEOUT ms */
-    SN_CMD_FAILOVER_ABORT,
-    SN_CMD_PAUSE,          /* CLIENT PAUSE ms [WRITE] */
-    SN_CMD_UNPAUSE,
-    SN_CMD_PROBE,          /* to a peer: SENTINEL BALLOT without ballots: is it one of ours? */
-    SN_CMD_ASK,            /* to a stock peer: IS-MASTER-DOWN-BY-ADDR, one ballot */
-    SN_CMD_BALLOT,         /* to one of ours: any number of ballots */
+                  SN_CMD_PING,
+                  SN_CMD_INFO,
+                  SN_CMD_HELLO,     /* PUBLISH __sentinel__:hello */
+                  SN_CMD_REPLICAOF, /* the transaction of reference section 7; to nobody is the promotion */
+                  SN_CMD_SCRIPT_KILL,
+                  SN_CMD_FAILOVER, /* FAILOVER TO host port TIMEOUT ms */
+                  SN_CMD_FAILOVER_ABORT,
+                  SN_CMD_PAUSE, /* CLIENT PAUSE ms [WRITE] */
+                  SN_CMD_UNPAUSE,
+                  SN_CMD_PROBE,  /* to a peer: SENTINEL BALLOT without ballots: is it one of ours? */
+                  SN_CMD_ASK,    /* to a stock peer: IS-MASTER-DOWN-BY-ADDR, one ballot */
+                  SN_CMD_BALLOT, /* to one of ours: any number of ballots */
 };
 
 enum sn_event_kind {
-    SN_EV_TICK,           /* nothing but the time: the deadline has come */
-    SN_EV_LINK_UP,        /* link, ip, local_ip */
-    SN_EV_LINK_DOWN,      /* link, why */
-    SN_EV_AUTH_FAILED,    /* link: AUTH was refused; the link stays */
-    SN_EV_PONG,           /* link, pong */
-    SN_EV_INFO,           /* link, info */
-    SN_EV_HELLO,          /* text; link of the subscription, or 0 when a peer published it to us */
-    SN_EV_ACK,            /* link, command, ok, text: answer to a command of the kinds REPLICAOF ... UNPAUSE, HELLO */
-    SN_EV_PROBED,         /* link, ok (one of ours), text (its id), epoch (its current epoch) */
-    SN_EV_OPINIONS,       /* link, opinions: answer to ASK or BALLOT; none when the answer was an error */
-    SN_EV_BALLOTS,        /* token, text (asker's id, "" for "*"), epoch (asker's current), stock, ballots: answered by ANSWER_BALLOTS */
+    SN_EV_TICK,        /* nothing but the time: the deadline has come */
+    SN_EV_LINK_UP,     /* link, ip, local_ip */
+    SN_EV_LINK_DOWN,   /* link, why */
+    SN_EV_AUTH_FAILED, /* link: AUTH was refused; the link stays */
+    SN_EV_PONG,        /* link, pong */
+    SN_EV_INFO,        /* link, info */
+    SN_EV_HELLO,       /* text; link of the subscription, or 0 when a peer published it to us */
+    SN_EV_ACK,         /* link, command, ok, text: answer to a command of the kinds REPLICAOF ... UNPAUSE, HELLO */
+    SN_EV_PROBED,      /* link, ok (one of ours), text (its id), epoch (its current epoch) */
+    SN_EV_OPINIONS,    /* link, opinions: answer to ASK or BALLOT; none when the answer was an error */
+    SN_EV_BALLOTS, /* token, text (asker's id, "" for "*"), epoch (asker's current), stock, ballots: answered by ANSWER_BALLOTS */
     SN_EV_PERSISTED,      /* seq: all up to it are on disk */
     SN_EV_PERSIST_FAILED, /* seq, text: none after the last PERSISTED up to seq is */
     /* What operators ask for. Each is answered by exactly one ANSWER effect, at once or when it is durable. */
-    SN_EV_MONITOR,        /* token, group, addr, number (quorum) */
-    SN_EV_REMOVE,         /* token, group */
-    SN_EV_SET,            /* token, group, argv: option value ... */
-    SN_EV_CONFIG_SET,     /* token, argv: key value ... (SENTINEL CONFIG SET) */
-    SN_EV_DEBUG,          /* token, argv: name ms ... */
-    SN_EV_RESET,          /* token, text: glob; answered with the number of groups */
-    SN_EV_FAILOVER,       /* token, group, coordinated, addr (wanted replica, host "" for the best) */
-    SN_EV_FLUSH,          /* token: answered when everything known now is on disk */
-    SN_EV_SIMULATE,       /* token, number: bits of enum sn_crash */
+    SN_EV_MONITOR,    /* token, group, addr, number (quorum) */
+    SN_EV_REMOVE,     /* token, group */
+    SN_EV_SET,        /* token, group, argv: option value ... */
+    SN_EV_CONFIG_SET, /* token, argv: key value ... (SENTINEL CONFIG SET) */
+    SN_EV_DEBUG,      /* token, argv: name ms ... */
+    SN_EV_RESET,      /* token, text: glob; answered with the number of groups */
+    SN_EV_FAILOVER,   /* token, group, coordinated, addr (wanted replica, host "" for the best) */
+    SN_EV_FLUSH,      /* token: answered when everything known now is on disk */
+    SN_EV_SIMULATE,   /* token, number: bits of enum sn_crash */
 };
 
 enum sn_crash { SN_CRASH_AFTER_ELECTION = 1, SN_CRASH_AFTER_PROMOTION = 2 };
 
 struct sn_event {
     enum sn_event_kind kind;
-    int64_t now_us;           /* monotonic, suspended time counted; never goes back between steps (an earlier one is taken as equal) */
+    int64_t
+        now_us; /* monotonic, suspended time counted; never goes back between steps (an earlier one is taken as equal) */
     sn_link link;
     sn_token token;
     uint64_t seq;
-    const char *ip;           /* LINK_UP: the address that the name stood for */
-    const char *local_ip;     /* LINK_UP: our own end */
+    const char *ip;       /* LINK_UP: the address that the name stood for */
+    const char *local_ip; /* LINK_UP: our own end */
     enum sn_down_why why;
     enum sn_pong pong;
-    struct sn_info *info;     /* INFO: the core takes its contents and leaves it empty */
+    struct sn_info *info; /* INFO: the core takes its contents and leaves it empty */
     struct slice text;
     enum sn_command command;
     bool ok, stock, coordinated;
     uint64_t epoch;
     const struct sn_opinion *opinions;
     const struct sn_ballot *ballots;
-    size_t count;             /* of opinions, ballots, argv */
+    size_t count; /* of opinions, ballots, argv */
     struct slice group;
     struct addr addr;
     int64_t number;

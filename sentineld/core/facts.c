@@ -3,43 +3,53 @@
 
 /* The data set that the master had while it was well. A restart draws a new replication id; replicas of the old one are
  * to be compared by the old one until the group has a master that is well again. */
-static void note_lineage(struct sn_inst *i) {
+static void note_lineage(struct sn_inst *i)
+{
     struct sn_node *n = i->node;
     if (sn_is_master(i) && n->info.role == SN_ROLE_MASTER && !i->s_down && !i->reborn_empty && *n->info.replid)
         memcpy(i->group->lineage, n->info.replid, sizeof i->group->lineage);
 }
 
-static void note_role_change(struct sn_inst *i, enum sn_role before) {
-    static const char *const names[] = {[SN_ROLE_UNKNOWN] = "unknown", [SN_ROLE_MASTER] = "master", [SN_ROLE_REPLICA] = "slave"};
+static void note_role_change(struct sn_inst *i, enum sn_role before)
+{
+    static const char *const names[] = {
+        [SN_ROLE_UNKNOWN] = "unknown", [SN_ROLE_MASTER] = "master", [SN_ROLE_REPLICA] = "slave"};
     struct sn_node *n = i->node;
     enum sn_role wanted = sn_is_master(i) ? SN_ROLE_MASTER : SN_ROLE_REPLICA;
-    if (before == n->info.role || (before == SN_ROLE_UNKNOWN && n->info.role == wanted)) return;
-    sn_publish_inst(i, SN_LOG_VERBOSE, n->info.role == wanted ? "+role-change" : "-role-change", "new reported role is %s",
-                    names[n->info.role]);
+    if (before == n->info.role || (before == SN_ROLE_UNKNOWN && n->info.role == wanted))
+        return;
+    sn_publish_inst(i, SN_LOG_VERBOSE, n->info.role == wanted ? "+role-change" : "-role-change",
+                    "new reported role is %s", names[n->info.role]);
 }
 
 /* SAFETY section 4. Replicas count with the facts from before: they were linked when the master went silent. */
-static bool others_hold_keys(const struct sn_group *g) {
+static bool others_hold_keys(const struct sn_group *g)
+{
     for (size_t k = 0; k < g->ninsts; k++) {
         const struct sn_inst *i = g->insts[k];
-        if (i != g->master && !i->s_down && i->node->info.keys > 0 && i->node->keys_before) return true;
+        if (i != g->master && !i->s_down && i->node->info.keys > 0 && i->node->keys_before)
+            return true;
     }
     return false;
 }
 
-static void note_restart(struct sn_inst *i, const runid before) {
+static void note_restart(struct sn_inst *i, const runid before)
+{
     struct sn_node *n = i->node;
-    if (!*before || runid_cmp(before, n->info.run_id) == 0) return;
+    if (!*before || runid_cmp(before, n->info.run_id) == 0)
+        return;
     sn_publish_inst(i, SN_LOG_NOTICE, "+reboot", NULL);
     i->restarted = true;
-    if (!i->group->set.master_reboot_down_after_ms) return;
+    if (!i->group->set.master_reboot_down_after_ms)
+        return;
     i->master_reboot = true;
     i->reboot_us = n->core->now_us;
 }
 
 /* Once a master is found reborn empty it stays so, whatever clients have written to it since, until it is replaced or
  * nobody holds the older data any more. */
-static void judge_reborn(struct sn_inst *i) {
+static void judge_reborn(struct sn_inst *i)
+{
     const struct sn_info *info = &i->node->info;
     if (!sn_is_master(i) || i->group->set.reborn_empty != SN_REBORN_FAILOVER) {
         i->restarted = i->reborn_empty = false;
@@ -47,33 +57,40 @@ static void judge_reborn(struct sn_inst *i) {
         i->reborn_empty = others_hold_keys(i->group);
     } else if (i->restarted && !info->loading) {
         i->restarted = false;
-        i->reborn_empty =
-            info->role == SN_ROLE_MASTER && info->keys_known && info->keys == 0 && others_hold_keys(i->group);
+        i->reborn_empty = info->role == SN_ROLE_MASTER && info->keys_known && info->keys == 0 &&
+                          others_hold_keys(i->group);
     }
 }
 
-static void note_replicas(struct sn_inst *i) {
+static void note_replicas(struct sn_inst *i)
+{
     struct sn_node *n = i->node;
     struct sn_group *g = i->group;
-    if (!sn_is_master(i) || n->info.role != SN_ROLE_MASTER) return;
+    if (!sn_is_master(i) || n->info.role != SN_ROLE_MASTER)
+        return;
     for (size_t k = 0; k < n->info.nreplicas; k++) {
         const struct addr *a = &n->info.replicas[k].addr;
-        if (!addr_is_ip(a->host) && !n->core->globals.resolve_hostnames) continue;
+        if (!addr_is_ip(a->host) && !n->core->globals.resolve_hostnames)
+            continue;
         struct sn_inst *r = sn_inst_find(g, a);
-        if (r && !r->listed) r->listed = true;
-        if (r) continue;
+        if (r && !r->listed)
+            r->listed = true;
+        if (r)
+            continue;
         r = sn_inst_add(g, sn_node_get(n->core, a));
         sn_dirty_members(g);
         sn_publish_inst(r, SN_LOG_NOTICE, "+slave", NULL);
     }
 }
 
-bool sn_follows(const struct sn_inst *i, const struct sn_node *master) {
+bool sn_follows(const struct sn_inst *i, const struct sn_node *master)
+{
     const struct sn_info *info = &i->node->info;
     return info->role == SN_ROLE_REPLICA && addr_is_set(&info->master) && sn_node_is(master, &info->master);
 }
 
-static void note_master(struct sn_inst *i) {
+static void note_master(struct sn_inst *i)
+{
     bool wrong = i->node->info.role == SN_ROLE_REPLICA && !sn_is_master(i) && !sn_follows(i, i->group->master->node);
     if (!wrong)
         i->wrong_us = 0;
@@ -83,24 +100,30 @@ static void note_master(struct sn_inst *i) {
 
 /* Whether a replica holds data that its master's death must not cost: asked when the master comes back empty. A replica that
  * follows a living, empty master says nothing. */
-static void note_keys(struct sn_inst *i) {
+static void note_keys(struct sn_inst *i)
+{
     struct sn_node *n = i->node;
-    if (sn_is_master(i) || n->info.role != SN_ROLE_REPLICA || !n->info.keys_known) return;
-    if (n->info.master_link_up) n->keys_before = n->info.keys > 0;
+    if (sn_is_master(i) || n->info.role != SN_ROLE_REPLICA || !n->info.keys_known)
+        return;
+    if (n->info.master_link_up)
+        n->keys_before = n->info.keys > 0;
 }
 
-void sn_node_info(struct sn_node *n, struct sn_info *info) {
+void sn_node_info(struct sn_node *n, struct sn_info *info)
+{
     struct sn_core *c = n->core;
     runid run_before;
     memcpy(run_before, n->info.run_id, sizeof run_before);
     enum sn_role role_before = n->info.role;
-    if (n->pending) n->pending--;
+    if (n->pending)
+        n->pending--;
     n->info_sent_us = 0;
     n->info_us = c->now_us;
     sn_info_free(&n->info);
     n->info = *info;
     sn_info_init(info);
-    if (n->info.role != role_before) n->role_us = c->now_us;
+    if (n->info.role != role_before)
+        n->role_us = c->now_us;
     for (struct sn_inst *i = n->insts, *next; i; i = next) {
         next = i->next_on_node;
         note_role_change(i, role_before);

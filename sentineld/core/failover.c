@@ -2,7 +2,8 @@
  * for a tick. */
 #include "sentineld/core/inner.h"
 
-const char *sn_fo_state_name(enum sn_fo_state s) {
+const char *sn_fo_state_name(enum sn_fo_state s)
+{
     static const char *const names[] = {
         [SN_FO_NONE] = "none",
         [SN_FO_WAIT_START] = "wait_start",
@@ -16,7 +17,8 @@ const char *sn_fo_state_name(enum sn_fo_state s) {
 }
 
 /* The one door of failover states, each with its event. */
-void sn_failover_state(struct sn_group *g, enum sn_fo_state s) {
+void sn_failover_state(struct sn_group *g, enum sn_fo_state s)
+{
     g->fo.state = s;
     g->fo.state_us = g->core->now_us;
     switch (s) {
@@ -33,11 +35,13 @@ void sn_failover_state(struct sn_group *g, enum sn_fo_state s) {
     sn_touch_group(g);
 }
 
-static bool can_promote(const struct sn_inst *i) {
+static bool can_promote(const struct sn_inst *i)
+{
     return i && i->node->cmd.state == SN_CONN_UP && !i->node->cmd.auth_failed && !i->s_down;
 }
 
-void sn_failover_elected(struct sn_group *g) {
+void sn_failover_elected(struct sn_group *g)
+{
     struct sn_core *c = g->core;
     sn_publish_inst(g->master, SN_LOG_WARNING, "+elected-leader", NULL);
     if (c->crash & SN_CRASH_AFTER_ELECTION) {
@@ -59,9 +63,11 @@ void sn_failover_elected(struct sn_group *g) {
         sn_promote(g);
 }
 
-static void send_replicaof(struct sn_node *n, const struct addr *to) {
+static void send_replicaof(struct sn_node *n, const struct addr *to)
+{
     struct sn_effect *e = sn_send(n->core, &n->cmd, SN_CMD_REPLICAOF);
-    if (to) e->addr = *to;
+    if (to)
+        e->addr = *to;
     n->pending++;
     /* Its INFO follows on the same link, so it shows the new role. */
     n->info_sent_us = 0;
@@ -69,23 +75,28 @@ static void send_replicaof(struct sn_node *n, const struct addr *to) {
     sn_touch_node(n);
 }
 
-void sn_promote(struct sn_group *g) {
+void sn_promote(struct sn_group *g)
+{
     g->fo.sent = true;
     g->fo.step = SN_SWITCH_NONE;
     send_replicaof(g->fo.candidate->node, NULL);
     sn_failover_state(g, SN_FO_WAIT_PROMOTION);
 }
 
-void sn_follow(struct sn_inst *i) {
+void sn_follow(struct sn_inst *i)
+{
     struct addr to = sn_shown_addr(i->group->core, i->group->master->node);
     send_replicaof(i->node, &to);
 }
 
 /* A promotion may have been sent: the next attempt comes late, as in stock, unless a configuration says that all is well. */
-void sn_failover_abort(struct sn_group *g, const char *event) {
+void sn_failover_abort(struct sn_group *g, const char *event)
+{
     sn_publish_inst(g->master, SN_LOG_WARNING, event, NULL);
-    if (g->fo.coordinated) sn_coordinated_undo(g);
-    if (!g->fo.forced) g->next_attempt_us = g->fo.start_us + 2 * MS(g->set.failover_timeout_ms);
+    if (g->fo.coordinated)
+        sn_coordinated_undo(g);
+    if (!g->fo.forced)
+        g->next_attempt_us = g->fo.start_us + 2 * MS(g->set.failover_timeout_ms);
     for (size_t k = 0; k < g->nseats && !g->fo.sent; k++) {
         g->seats[k]->want_cancel = g->fo.epoch;
         sn_want(g->seats[k]);
@@ -95,7 +106,8 @@ void sn_failover_abort(struct sn_group *g, const char *event) {
     sn_touch_group(g);
 }
 
-static void promoted(struct sn_group *g) {
+static void promoted(struct sn_group *g)
+{
     struct sn_core *c = g->core;
     struct sn_inst *new_master = g->fo.candidate;
     struct addr from = g->fo.from, to = sn_shown_addr(c, new_master->node);
@@ -116,7 +128,8 @@ static void promoted(struct sn_group *g) {
     w->group = g;
 }
 
-void sn_config_durable(struct sn_group *g) {
+void sn_config_durable(struct sn_group *g)
+{
     struct addr to = sn_current_master(g);
     if (g->announce)
         sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, g->announce_from.host,
@@ -125,15 +138,19 @@ void sn_config_durable(struct sn_group *g) {
     sn_greet_about(g);
 }
 
-int64_t sn_failover_advance(struct sn_group *g) {
+int64_t sn_failover_advance(struct sn_group *g)
+{
     struct sn_core *c = g->core;
-    if (g->fo.state != SN_FO_SEND_SLAVEOF_NOONE && g->fo.state != SN_FO_WAIT_PROMOTION) return HEAP_NEVER;
+    if (g->fo.state != SN_FO_SEND_SLAVEOF_NOONE && g->fo.state != SN_FO_WAIT_PROMOTION)
+        return HEAP_NEVER;
     const struct sn_inst *i = g->fo.candidate;
-    if (i->node->info.role == SN_ROLE_MASTER && i->node->info_us >= g->fo.state_us && i->node->info_us > g->fo.start_us) {
+    if (i->node->info.role == SN_ROLE_MASTER && i->node->info_us >= g->fo.state_us &&
+        i->node->info_us > g->fo.start_us) {
         promoted(g);
         return c->now_us;
     }
-    if (g->fo.step != SN_SWITCH_NONE) return sn_coordinated_advance(g);
+    if (g->fo.step != SN_SWITCH_NONE)
+        return sn_coordinated_advance(g);
     int64_t end = g->fo.state_us + MS(g->set.failover_timeout_ms);
     if (c->now_us >= end || i->s_down) {
         sn_failover_abort(g, "-failover-abort-slave-timeout");
@@ -142,10 +159,13 @@ int64_t sn_failover_advance(struct sn_group *g) {
     return end;
 }
 
-void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct slice text) {
-    if (n->pending) n->pending--;
+void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct slice text)
+{
+    if (n->pending)
+        n->pending--;
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
-        if (i->group->fo.step != SN_SWITCH_NONE && sn_is_master(i)) sn_coordinated_ack(i->group, command, ok, text);
+        if (i->group->fo.step != SN_SWITCH_NONE && sn_is_master(i))
+            sn_coordinated_ack(i->group, command, ok, text);
         sn_touch_group(i->group);
     }
     if (command == SN_CMD_REPLICAOF) {

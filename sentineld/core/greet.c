@@ -4,25 +4,30 @@
 
 #include <stdio.h>
 
-static const char *own_ip(const struct sn_core *c, const char *local_ip) {
+static const char *own_ip(const struct sn_core *c, const char *local_ip)
+{
     return *c->globals.announce_ip ? c->globals.announce_ip : local_ip;
 }
 
 /* Only what is on disk is told: a configuration that is not yet durable waits for sn_greet_about(). */
-static bool hello(const struct sn_group *g, const char *local_ip, struct buf *out) {
+static bool hello(const struct sn_group *g, const char *local_ip, struct buf *out)
+{
     const struct sn_core *c = g->core;
     const char *ip = own_ip(c, local_ip);
-    if (!*ip || g->config_seq > c->persisted) return false;
+    if (!*ip || g->config_seq > c->persisted)
+        return false;
     struct sn_hello h = {.current_epoch = c->told_epoch, .group = slice_of(g->name), .config_epoch = g->config_epoch};
     int64_t port = c->globals.announce_port ? c->globals.announce_port : c->port;
-    if (!addr_set(&h.from, slice_of(ip), port)) return false;
+    if (!addr_set(&h.from, slice_of(ip), port))
+        return false;
     memcpy(h.id, c->id, sizeof h.id);
     h.master = sn_shown_addr(c, g->master->node);
     sn_hello_write(out, &h);
     return true;
 }
 
-static void greet(struct sn_conn *conn, unsigned *pending, const struct sn_group *g, const char *local_ip) {
+static void greet(struct sn_conn *conn, unsigned *pending, const struct sn_group *g, const char *local_ip)
+{
     struct buf text = {0};
     if (hello(g, local_ip, &text)) {
         struct sn_effect *e = sn_send(g->core, conn, SN_CMD_HELLO);
@@ -32,36 +37,47 @@ static void greet(struct sn_conn *conn, unsigned *pending, const struct sn_group
     buf_free(&text);
 }
 
-void sn_greet_node(struct sn_node *n) {
+void sn_greet_node(struct sn_node *n)
+{
     n->hello_us = n->core->now_us;
-    for (struct sn_inst *i = n->insts; i; i = i->next_on_node) greet(&n->cmd, &n->pending, i->group, n->local_ip);
+    for (struct sn_inst *i = n->insts; i; i = i->next_on_node)
+        greet(&n->cmd, &n->pending, i->group, n->local_ip);
 }
 
 /* The address by which this supervisor is told to peers is the one that its nodes see. */
-static const char *seen_ip(const struct sn_group *g) {
+static const char *seen_ip(const struct sn_group *g)
+{
     for (size_t k = 0; k < g->ninsts; k++)
-        if (*g->insts[k]->node->local_ip) return g->insts[k]->node->local_ip;
+        if (*g->insts[k]->node->local_ip)
+            return g->insts[k]->node->local_ip;
     return "";
 }
 
-void sn_greet_peer(struct sn_peer *p) {
+void sn_greet_peer(struct sn_peer *p)
+{
     p->hello_sent_us = p->core->now_us;
-    for (struct sn_seat *s = p->seats; s; s = s->next_on_peer) greet(&p->cmd, &p->pending, s->group, seen_ip(s->group));
+    for (struct sn_seat *s = p->seats; s; s = s->next_on_peer)
+        greet(&p->cmd, &p->pending, s->group, seen_ip(s->group));
 }
 
-void sn_greet_about(struct sn_group *g) {
+void sn_greet_about(struct sn_group *g)
+{
     for (size_t k = 0; k < g->nseats; k++) {
         struct sn_peer *p = g->seats[k]->peer;
-        if (p->cmd.state == SN_CONN_UP) greet(&p->cmd, &p->pending, g, seen_ip(g));
+        if (p->cmd.state == SN_CONN_UP)
+            greet(&p->cmd, &p->pending, g, seen_ip(g));
     }
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_node *n = g->insts[k]->node;
-        if (n->cmd.state == SN_CONN_UP) greet(&n->cmd, &n->pending, g, n->local_ip);
+        if (n->cmd.state == SN_CONN_UP)
+            greet(&n->cmd, &n->pending, g, n->local_ip);
     }
 }
 
-void sn_heard_epoch(struct sn_core *c, uint64_t epoch) {
-    if (epoch <= c->current_epoch) return;
+void sn_heard_epoch(struct sn_core *c, uint64_t epoch)
+{
+    if (epoch <= c->current_epoch)
+        return;
     c->current_epoch = epoch;
     c->dirty_meta = true;
     sn_publish_core(c, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)epoch);
@@ -70,13 +86,17 @@ void sn_heard_epoch(struct sn_core *c, uint64_t epoch) {
 /* SAFETY M2: with an empty state directory we may have voted in a life that is forgotten. We vote again when we have heard
  * the epochs of as many as elect a leader, and only above them. Whoever is there says hello within publish-period; after twice that
  * the majority of those who did is enough, though the quorum may ask for more. */
-int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g) {
-    if (g->heard) return HEAP_NEVER;
+int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g)
+{
+    if (g->heard)
+        return HEAP_NEVER;
     int heard = 1;
     int64_t patience = g->born_us + 2 * MS(c->params.publish_period_ms);
     bool waited = c->now_us >= patience;
-    for (size_t k = 0; k < g->nseats; k++) heard += g->seats[k]->peer->heard;
-    if (!c->joined && heard < (waited ? sn_voters(g) / 2 + 1 : sn_votes_needed(g))) return waited ? HEAP_NEVER : patience;
+    for (size_t k = 0; k < g->nseats; k++)
+        heard += g->seats[k]->peer->heard;
+    if (!c->joined && heard < (waited ? sn_voters(g) / 2 + 1 : sn_votes_needed(g)))
+        return waited ? HEAP_NEVER : patience;
     g->heard = true;
     if (g->vote_epoch < c->current_epoch) {
         g->vote_epoch = c->current_epoch;
@@ -85,31 +105,40 @@ int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g) {
     sn_dirty(g);
     sn_touch_group(g);
     for (size_t k = 0; k < c->ngroups && !c->joined; k++)
-        if (!c->groups[k]->heard) return HEAP_NEVER;
-    if (!c->joined) c->dirty_meta = true;
+        if (!c->groups[k]->heard)
+            return HEAP_NEVER;
+    if (!c->joined)
+        c->dirty_meta = true;
     c->joined = true;
     return HEAP_NEVER;
 }
 
-static bool is_declared(const struct sn_core *c, const struct addr *a) {
+static bool is_declared(const struct sn_core *c, const struct addr *a)
+{
     for (size_t k = 0; k < c->ndeclared; k++)
-        if (addr_eq(&c->declared[k], a)) return true;
+        if (addr_eq(&c->declared[k], a))
+            return true;
     return c->ndeclared == 0;
 }
 
 /* A supervisor without an id sits at a declared address until it is heard from there. */
-static struct sn_peer *nameless_at(const struct sn_core *c, const struct addr *a) {
+static struct sn_peer *nameless_at(const struct sn_core *c, const struct addr *a)
+{
     for (size_t k = 0; k < c->npeers; k++)
-        if (!*c->peers[k]->id && addr_eq(&c->peers[k]->addr, a)) return c->peers[k];
+        if (!*c->peers[k]->id && addr_eq(&c->peers[k]->addr, a))
+            return c->peers[k];
     return NULL;
 }
 
-static void evict(struct sn_core *c, struct sn_group *g, const struct sn_hello *h) {
+static void evict(struct sn_core *c, struct sn_group *g, const struct sn_hello *h)
+{
     for (size_t k = 0; k < c->npeers; k++) {
         struct sn_peer *p = c->peers[k];
-        if (!*p->id || !addr_eq(&p->addr, &h->from) || runid_cmp(p->id, h->id) == 0) continue;
+        if (!*p->id || !addr_eq(&p->addr, &h->from) || runid_cmp(p->id, h->id) == 0)
+            continue;
         struct sn_seat *s = sn_seat_find(g, p);
-        if (s) sn_publish_seat(s, SN_LOG_NOTICE, "+sentinel-invalid-addr", NULL);
+        if (s)
+            sn_publish_seat(s, SN_LOG_NOTICE, "+sentinel-invalid-addr", NULL);
         sn_conn_close(c, &p->cmd);
         sn_ask_forget(p);
         memset(&p->addr, 0, sizeof p->addr); /* it keeps its seat among the voters until RESET */
@@ -117,16 +146,19 @@ static void evict(struct sn_core *c, struct sn_group *g, const struct sn_hello *
     }
 }
 
-static struct sn_peer *sender(struct sn_core *c, struct sn_group *g, const struct sn_hello *h) {
+static struct sn_peer *sender(struct sn_core *c, struct sn_group *g, const struct sn_hello *h)
+{
     struct sn_peer *p = map_gets(&c->by_id, h->id);
-    if (p && addr_eq(&p->addr, &h->from)) return p;
+    if (p && addr_eq(&p->addr, &h->from))
+        return p;
     evict(c, g, h);
     if (!p && (p = nameless_at(c, &h->from))) {
         memcpy(p->id, h->id, sizeof p->id);
         map_puts(&c->by_id, p->id, p);
         return p;
     }
-    if (!p) return sn_peer_new(c, h->id, &h->from);
+    if (!p)
+        return sn_peer_new(c, h->id, &h->from);
     p->addr = h->from;
     sn_conn_close(c, &p->cmd);
     sn_ask_forget(p);
@@ -134,14 +166,16 @@ static struct sn_peer *sender(struct sn_core *c, struct sn_group *g, const struc
     sn_touch_peer(p);
     for (struct sn_seat *s = p->seats; s; s = s->next_on_peer) {
         sn_dirty_members(s->group);
-        sn_publish_inst(s->group->master, SN_LOG_NOTICE, "+sentinel-address-switch", "ip %s port %d for %s", h->from.host,
-                        h->from.port, h->id);
+        sn_publish_inst(s->group->master, SN_LOG_NOTICE, "+sentinel-address-switch", "ip %s port %d for %s",
+                        h->from.host, h->from.port, h->id);
     }
     return p;
 }
 
-static void adopt(struct sn_group *g, struct sn_seat *s, const struct sn_hello *h) {
-    if (PLANTED(3, h->config_epoch <= g->config_epoch, h->config_epoch == g->config_epoch)) return;
+static void adopt(struct sn_group *g, struct sn_seat *s, const struct sn_hello *h)
+{
+    if (PLANTED(3, h->config_epoch <= g->config_epoch, h->config_epoch == g->config_epoch))
+        return;
     if (sn_node_is(g->master->node, &h->master)) {
         g->config_epoch = h->config_epoch;
         g->config_seq = sn_persist_next(g->core);
@@ -150,20 +184,25 @@ static void adopt(struct sn_group *g, struct sn_seat *s, const struct sn_hello *
     }
     struct addr from = sn_shown_addr(g->core, g->master->node);
     sn_publish_seat(s, SN_LOG_WARNING, "+config-update-from", NULL);
-    sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, from.host, from.port, h->master.host,
-                     h->master.port);
+    sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, from.host, from.port,
+                     h->master.host, h->master.port);
     struct sn_inst *to = sn_inst_find(g, &h->master);
-    if (!to) to = sn_inst_add(g, sn_node_get(g->core, &h->master));
+    if (!to)
+        to = sn_inst_add(g, sn_node_get(g->core, &h->master));
     sn_group_switch(g, to, h->config_epoch);
     sn_reconfig_script(g, "observer", &from, &h->master);
 }
 
-void sn_greeted(struct sn_core *c, struct slice text) {
+void sn_greeted(struct sn_core *c, struct slice text)
+{
     struct sn_hello h;
-    if (!sn_hello_parse(text, &h) || runid_cmp(h.id, c->id) == 0) return;
+    if (!sn_hello_parse(text, &h) || runid_cmp(h.id, c->id) == 0)
+        return;
     struct sn_group *g = sn_group_find(c, h.group);
-    if (!g || !is_declared(c, &h.from)) return;
-    if (!c->globals.resolve_hostnames && (!addr_is_ip(h.from.host) || !addr_is_ip(h.master.host))) return;
+    if (!g || !is_declared(c, &h.from))
+        return;
+    if (!c->globals.resolve_hostnames && (!addr_is_ip(h.from.host) || !addr_is_ip(h.master.host)))
+        return;
     struct sn_peer *p = sender(c, g, &h);
     struct sn_seat *s = sn_seat_find(g, p);
     if (!s || (!s->hello_us && p->declared)) {
@@ -176,7 +215,8 @@ void sn_greeted(struct sn_core *c, struct slice text) {
     s->listed = true;
     s->hello_us = p->hello_us = c->now_us;
     p->heard = true;
-    if (h.current_epoch > p->epoch) p->epoch = h.current_epoch;
+    if (h.current_epoch > p->epoch)
+        p->epoch = h.current_epoch;
     sn_heard_epoch(c, h.current_epoch);
     sn_heard_enough(c, g);
     adopt(g, s, &h);

@@ -6,24 +6,36 @@
 
 #define UNCONFIRMED MS(10000) /* how long after RESET something that nobody confirms is kept */
 
-struct sn_group *sn_group_find(const struct sn_core *c, struct slice name) { return map_get(&c->by_name, name); }
+struct sn_group *sn_group_find(const struct sn_core *c, struct slice name)
+{
+    return map_get(&c->by_name, name);
+}
 
-struct sn_group *sn_group_of_master(const struct sn_core *c, const struct addr *master) {
+struct sn_group *sn_group_of_master(const struct sn_core *c, const struct addr *master)
+{
     struct sn_node *n = sn_node_find(c, master->host, master->port);
     for (struct sn_inst *i = n ? n->insts : NULL; i; i = i->next_on_node)
-        if (sn_is_master(i)) return i->group;
+        if (sn_is_master(i))
+            return i->group;
     return NULL;
 }
 
-struct addr sn_shown_addr(const struct sn_core *c, const struct sn_node *n) {
+struct addr sn_shown_addr(const struct sn_core *c, const struct sn_node *n)
+{
     struct addr a = n->addr;
-    if (!c->globals.announce_hostnames && *n->ip) snprintf(a.host, sizeof a.host, "%s", n->ip);
+    if (!c->globals.announce_hostnames && *n->ip)
+        snprintf(a.host, sizeof a.host, "%s", n->ip);
     return a;
 }
 
-struct addr sn_current_master(const struct sn_group *g) { return sn_shown_addr(g->core, g->master->node); }
+struct addr sn_current_master(const struct sn_group *g)
+{
+    return sn_shown_addr(g->core, g->master->node);
+}
 
-struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct addr *master, const struct sn_settings *set) {
+struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct addr *master,
+                              const struct sn_settings *set)
+{
     struct sn_group *g = mem_zalloc(sizeof *g);
     g->core = c;
     g->name = mem_strdup(name);
@@ -37,19 +49,23 @@ struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct 
     struct sn_node *n = sn_node_get(c, master);
     g->master = sn_inst_add(g, n);
     for (size_t k = 0; k < c->npeers; k++)
-        if (c->peers[k]->declared) sn_seat_get(g, c->peers[k]);
+        if (c->peers[k]->declared)
+            sn_seat_get(g, c->peers[k]);
     return g;
 }
 
-void sn_group_free(struct sn_group *g) {
+void sn_group_free(struct sn_group *g)
+{
     struct sn_core *c = g->core;
     sn_forget_waiting(c, g);
     while (g->nseats) {
         struct sn_peer *p = g->seats[g->nseats - 1]->peer;
         sn_seat_remove(g->seats[g->nseats - 1]);
-        if (!p->seats && !p->declared) sn_peer_remove(p);
+        if (!p->seats && !p->declared)
+            sn_peer_remove(p);
     }
-    while (g->ninsts) sn_inst_remove(g->insts[g->ninsts - 1]);
+    while (g->ninsts)
+        sn_inst_remove(g->insts[g->ninsts - 1]);
     for (struct sn_group **t = &c->touched_groups; *t; t = &(*t)->next_touched)
         if (*t == g) {
             *t = g->next_touched;
@@ -70,14 +86,19 @@ void sn_group_free(struct sn_group *g) {
     free(g);
 }
 
-int sn_voters(const struct sn_group *g) { return (int)g->nseats + PLANTED(4, 1, g->nseats ? 0 : 1); }
+int sn_voters(const struct sn_group *g)
+{
+    return (int)g->nseats + PLANTED(4, 1, g->nseats ? 0 : 1);
+}
 
-int sn_votes_needed(const struct sn_group *g) {
+int sn_votes_needed(const struct sn_group *g)
+{
     int majority = sn_voters(g) / 2 + 1;
     return g->set.quorum > majority ? (int)g->set.quorum : majority;
 }
 
-int sn_usable_voters(const struct sn_group *g) {
+int sn_usable_voters(const struct sn_group *g)
+{
     int usable = 1;
     for (size_t k = 0; k < g->nseats; k++) {
         const struct sn_peer *p = g->seats[k]->peer;
@@ -86,14 +107,16 @@ int sn_usable_voters(const struct sn_group *g) {
     return usable;
 }
 
-void sn_group_info_now(struct sn_group *g) {
+void sn_group_info_now(struct sn_group *g)
+{
     for (size_t k = 0; k < g->ninsts; k++) {
         g->insts[k]->node->info_now = true;
         sn_touch_node(g->insts[k]->node);
     }
 }
 
-void sn_group_evaluate(struct sn_group *g) {
+void sn_group_evaluate(struct sn_group *g)
+{
     int64_t next = sn_heard_enough(g->core, g);
     EARLIER(next, sn_odown_judge(g));
     EARLIER(next, sn_election_consider(g));
@@ -104,7 +127,8 @@ void sn_group_evaluate(struct sn_group *g) {
     heap_set(&g->core->timers, &g->timer.at, next);
 }
 
-void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch) {
+void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
+{
     struct sn_core *c = g->core;
     struct sn_inst *old = g->master;
     if (old != to) {
@@ -128,8 +152,13 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch) {
             struct sn_inst *i = g->insts[k];
             i->reconf = SN_RECONF_NONE;
             i->wrong_us = 0;
-            if (i != to && i->listed) sn_publish_inst(i, SN_LOG_NOTICE, "+slave", NULL);
-            if (i != to && i->node->info.role == SN_ROLE_REPLICA && !sn_follows(i, to->node)) i->wrong_us = c->now_us;
+            if (i != to && i->listed)
+                sn_publish_inst(i, SN_LOG_NOTICE, "+slave", NULL);
+            /* A role that is wrong from now on was right until now. */
+            if (i == to || i == old)
+                i->node->role_us = c->now_us;
+            if (i != to && i->node->info.role == SN_ROLE_REPLICA && !sn_follows(i, to->node))
+                i->wrong_us = c->now_us;
         }
         sn_dirty_members(g);
         sn_group_info_now(g);
@@ -140,7 +169,8 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch) {
     g->vote_free = true;
     if (g->fo.state != SN_FO_NONE && g->fo.epoch != epoch) {
         /* Somebody with a newer configuration was faster. */
-        if (g->fo.coordinated) sn_coordinated_undo(g);
+        if (g->fo.coordinated)
+            sn_coordinated_undo(g);
         memset(&g->fo, 0, sizeof g->fo);
     }
     sn_dirty(g);
@@ -148,17 +178,21 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch) {
 }
 
 /* Everything known is kept, as candidates and voters, but shown only when confirmed. */
-void sn_group_reset(struct sn_group *g) {
+void sn_group_reset(struct sn_group *g)
+{
     int64_t now = g->core->now_us;
     sn_publish_inst(g->master, SN_LOG_WARNING, "+reset-master", NULL);
-    if (g->fo.state != SN_FO_NONE && g->fo.coordinated) sn_coordinated_undo(g);
+    if (g->fo.state != SN_FO_NONE && g->fo.coordinated)
+        sn_coordinated_undo(g);
     memset(&g->fo, 0, sizeof g->fo);
+    memset(&g->order, 0, sizeof g->order);
     g->stand_us = g->next_attempt_us = 0;
     g->lost_rounds = 0;
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_inst *i = g->insts[k];
         i->reconf = SN_RECONF_NONE;
-        if (sn_is_master(i)) continue;
+        if (sn_is_master(i))
+            continue;
         i->listed = false;
         i->unlisted_us = now;
     }
@@ -171,17 +205,21 @@ void sn_group_reset(struct sn_group *g) {
     sn_touch_group(g);
 }
 
-static bool master_tells(const struct sn_group *g, int64_t since) {
+static bool master_tells(const struct sn_group *g, int64_t since)
+{
     const struct sn_node *n = g->master->node;
     return !g->master->s_down && n->info.role == SN_ROLE_MASTER && n->info_us > since;
 }
 
-int64_t sn_group_tidy(struct sn_group *g) {
+int64_t sn_group_tidy(struct sn_group *g)
+{
     int64_t now = g->core->now_us, next = HEAP_NEVER;
-    if (g->fo.state != SN_FO_NONE) return next;
+    if (g->fo.state != SN_FO_NONE)
+        return next;
     for (size_t k = g->ninsts; k-- > 0;) {
         struct sn_inst *i = g->insts[k];
-        if (i->listed || sn_is_master(i)) continue;
+        if (i->listed || sn_is_master(i))
+            continue;
         if (now < i->unlisted_us + UNCONFIRMED) {
             EARLIER(next, i->unlisted_us + UNCONFIRMED);
         } else if (master_tells(g, i->unlisted_us)) {
@@ -194,13 +232,15 @@ int64_t sn_group_tidy(struct sn_group *g) {
     for (size_t k = g->nseats; k-- > 0;) {
         struct sn_seat *s = g->seats[k];
         struct sn_peer *p = s->peer;
-        if (s->listed || p->declared) continue;
+        if (s->listed || p->declared)
+            continue;
         if (now < s->unlisted_us + UNCONFIRMED) {
             EARLIER(next, s->unlisted_us + UNCONFIRMED);
             continue;
         }
         sn_seat_remove(s);
-        if (!p->seats) sn_peer_remove(p);
+        if (!p->seats)
+            sn_peer_remove(p);
         sn_dirty_members(g);
     }
     return next;

@@ -11,7 +11,7 @@ struct sn_hello {
     struct addr from;
     runid id;
     uint64_t current_epoch;
-    struct slice group;      /* points into the text */
+    struct slice group; /* points into the text */
     struct addr master;
     uint64_t config_epoch;
 };

@@ -12,25 +12,25 @@ enum sn_role { SN_ROLE_UNKNOWN, SN_ROLE_MASTER, SN_ROLE_REPLICA };
 struct sn_info {
     runid run_id;
     enum sn_role role;
-    struct addr master;            /* of a replica: master_host and master_port; host "" when none or "?" */
-    bool master_link_up;           /* of a replica */
-    int64_t master_link_down_ms;   /* -1: not said */
-    int64_t priority;              /* slave_priority (or replica_priority); 100 when not said */
-    int64_t repl_offset;           /* of a replica slave_repl_offset, of a master master_repl_offset; -1 when not said */
-    bool replica_announced;        /* true when not said */
-    runid replid, replid2;         /* master_replid, master_replid2 ("" when not said or all zeros) */
-    int64_t second_offset;         /* second_repl_offset; -1 */
-    bool loading, async_loading;   /* reading its data set from disk or from its master */
-    bool syncing;                  /* master_sync_in_progress */
-    bool keys_known;               /* the keyspace section was there */
-    int64_t keys;                  /* over all databases */
-    bool failover_running;         /* master_failover_state is there and not "no-failover" */
-    bool failover_known;           /* master_failover_state is there: the server has FAILOVER */
+    struct addr master;          /* of a replica: master_host and master_port; host "" when none or "?" */
+    bool master_link_up;         /* of a replica */
+    int64_t master_link_down_ms; /* -1: not said */
+    int64_t priority;            /* slave_priority (or replica_priority); 100 when not said */
+    int64_t repl_offset;         /* of a replica slave_repl_offset, of a master master_repl_offset; -1 when not said */
+    bool replica_announced;      /* true when not said */
+    runid replid, replid2;       /* master_replid, master_replid2 ("" when not said or all zeros) */
+    int64_t second_offset;       /* second_repl_offset; -1 */
+    bool loading, async_loading; /* reading its data set from disk or from its master */
+    bool syncing;                /* master_sync_in_progress */
+    bool keys_known;             /* the keyspace section was there */
+    int64_t keys;                /* over all databases */
+    bool failover_running;       /* master_failover_state is there and not "no-failover" */
+    bool failover_known;         /* master_failover_state is there: the server has FAILOVER */
     struct sn_info_replica {
         struct addr addr;
-        int64_t offset, lag_s;     /* -1 when not said */
+        int64_t offset, lag_s; /* -1 when not said */
         bool online;
-    } *replicas;                   /* of a master; owned */
+    } * replicas; /* of a master; owned */
     size_t nreplicas;
 };
 

@@ -8,7 +8,7 @@
 #include "common/base/mem.h"
 #include "sentineld/core/state.h"
 
-#define MS(ms) ((int64_t)(ms) * 1000)
+#define MS(ms) ((int64_t)(ms)*1000)
 #define EARLIER(deadline, t) ((deadline) = (t) < (deadline) ? (t) : (deadline))
 
 /* core.c: an object that an event has touched is evaluated before the step ends. */
@@ -30,8 +30,8 @@ void sn_reconfig_script(struct sn_group *g, const char *role, const struct addr 
 
 /* conn.c */
 void sn_conn_init(struct sn_conn *conn, void *owner, int of);
-void sn_conn_open(struct sn_core *c, struct sn_conn *conn);           /* from idle */
-void sn_conn_close(struct sn_core *c, struct sn_conn *conn);          /* from any state; reconnects after the backoff */
+void sn_conn_open(struct sn_core *c, struct sn_conn *conn);  /* from idle */
+void sn_conn_close(struct sn_core *c, struct sn_conn *conn); /* from any state; reconnects after the backoff */
 void sn_conn_lost(struct sn_core *c, struct sn_conn *conn, enum sn_down_why why);
 void sn_conn_came(struct sn_core *c, struct sn_conn *conn);
 struct sn_effect *sn_send(struct sn_core *c, struct sn_conn *conn, enum sn_command command);
@@ -77,36 +77,39 @@ void sn_peer_down(struct sn_peer *p, enum sn_down_why why);
 void sn_peer_pong(struct sn_peer *p, enum sn_pong pong);
 
 /* ask.c: what supervisors ask each other, in batches */
-void sn_want(struct sn_seat *s);               /* something in want_* was set */
-void sn_ask_flush(struct sn_core *c);          /* at the end of a step */
-void sn_ask_forget(struct sn_peer *p);         /* the link is gone: nothing is under way */
+void sn_want(struct sn_seat *s);       /* something in want_* was set */
+void sn_ask_flush(struct sn_core *c);  /* at the end of a step */
+void sn_ask_forget(struct sn_peer *p); /* the link is gone: nothing is under way */
 void sn_opinions(struct sn_peer *p, const struct sn_opinion *o, size_t n);
 
 /* greet.c: hello */
 void sn_greet_node(struct sn_node *n);
 void sn_greet_peer(struct sn_peer *p);
-void sn_greet_about(struct sn_group *g);       /* the configuration changed: tell everybody at once */
+void sn_greet_about(struct sn_group *g); /* the configuration changed: tell everybody at once */
 void sn_greeted(struct sn_core *c, struct slice text);
 void sn_heard_epoch(struct sn_core *c, uint64_t epoch);
 int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g); /* returns when to look again */
 
 /* group.c */
-struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct addr *master, const struct sn_settings *set);
+struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct addr *master,
+                              const struct sn_settings *set);
 void sn_group_free(struct sn_group *g);
 void sn_group_evaluate(struct sn_group *g);
-void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch); /* the one door by which a master changes */
-void sn_group_reset(struct sn_group *g);       /* SENTINEL RESET */
-void sn_group_info_now(struct sn_group *g);    /* fresh facts about every node */
-int64_t sn_group_tidy(struct sn_group *g);     /* forgets what RESET hid and nobody confirmed */
+void sn_group_switch(struct sn_group *g, struct sn_inst *to,
+                     uint64_t epoch);       /* the one door by which a master changes */
+void sn_group_reset(struct sn_group *g);    /* SENTINEL RESET */
+void sn_group_info_now(struct sn_group *g); /* fresh facts about every node */
+int64_t sn_group_tidy(struct sn_group *g);  /* forgets what RESET hid and nobody confirmed */
 
 /* odown.c */
-int64_t sn_odown_judge(struct sn_group *g);    /* returns when to look again */
-void sn_odown_began(struct sn_group *g);       /* the master is S_DOWN as of now */
+int64_t sn_odown_judge(struct sn_group *g); /* returns when to look again */
+void sn_odown_began(struct sn_group *g);    /* the master is S_DOWN as of now */
 void sn_odown_ended(struct sn_group *g);
 
 /* select.c */
 struct sn_inst *sn_select(struct sn_group *g, const struct addr *wanted);
-bool sn_select_fresh(struct sn_group *g, int64_t since_us); /* every replica that might be chosen has told its offset since */
+bool sn_select_fresh(struct sn_group *g,
+                     int64_t since_us); /* every replica that might be chosen has told its offset since */
 
 /* election.c: standing */
 int64_t sn_election_consider(struct sn_group *g);
@@ -120,7 +123,8 @@ int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g);
 /* vote.c: voting for others */
 void sn_ballots(struct sn_core *c, const struct sn_event *e);
 bool sn_vote_locked(const struct sn_group *g); /* a ballot of somebody else may still lead to a promotion */
-void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, const struct addr *candidate, int64_t lock_us);
+void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, const struct addr *candidate,
+                  int64_t lock_us);
 
 /* failover.c */
 void sn_failover_elected(struct sn_group *g);
@@ -128,26 +132,26 @@ int64_t sn_failover_advance(struct sn_group *g);
 void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct slice text);
 void sn_failover_abort(struct sn_group *g, const char *event);
 void sn_failover_state(struct sn_group *g, enum sn_fo_state s);
-void sn_promote(struct sn_group *g);           /* sends the promotion */
-void sn_config_durable(struct sn_group *g);    /* a configuration that we made is on disk: now it is told */
+void sn_promote(struct sn_group *g);        /* sends the promotion */
+void sn_config_durable(struct sn_group *g); /* a configuration that we made is on disk: now it is told */
 
 /* coordinated.c */
 void sn_coordinated_begin(struct sn_group *g);
 int64_t sn_coordinated_advance(struct sn_group *g);
 void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, struct slice text);
-void sn_coordinated_undo(struct sn_group *g);  /* aborted: let the old master write again */
+void sn_coordinated_undo(struct sn_group *g); /* aborted: let the old master write again */
 
 /* reconf.c */
 int64_t sn_reconf_advance(struct sn_group *g);
-void sn_follow(struct sn_inst *i);             /* tells it to replicate from the group's master */
+void sn_follow(struct sn_inst *i); /* tells it to replicate from the group's master */
 
 /* persist.c */
-void sn_dirty(struct sn_group *g);             /* its epochs, vote or master */
-void sn_dirty_members(struct sn_group *g);     /* its replicas or supervisors */
-void sn_persist_flush(struct sn_core *c);      /* at the end of a step */
+void sn_dirty(struct sn_group *g);         /* its epochs, vote or master */
+void sn_dirty_members(struct sn_group *g); /* its replicas or supervisors */
+void sn_persist_flush(struct sn_core *c);  /* at the end of a step */
 void sn_persisted(struct sn_core *c, uint64_t seq);
 void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why);
-uint64_t sn_persist_next(struct sn_core *c);   /* the number of this step's PERSIST; makes sure that there is one */
+uint64_t sn_persist_next(struct sn_core *c); /* the number of this step's PERSIST; makes sure that there is one */
 struct sn_pending *sn_wait(struct sn_core *c, uint64_t seq); /* something that happens when seq is on disk */
 void sn_forget_waiting(struct sn_core *c, const struct sn_group *g);
 int64_t sn_persist_retry(struct sn_core *c);

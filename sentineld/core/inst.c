@@ -1,15 +1,21 @@
 /* One node in its part in one group: is it S_DOWN there, and does it do what the configuration says? */
 #include "sentineld/core/inner.h"
 
-bool sn_is_master(const struct sn_inst *i) { return i->group->master == i; }
+bool sn_is_master(const struct sn_inst *i)
+{
+    return i->group->master == i;
+}
 
-struct sn_inst *sn_inst_find(const struct sn_group *g, const struct addr *a) {
+struct sn_inst *sn_inst_find(const struct sn_group *g, const struct addr *a)
+{
     for (size_t k = 0; k < g->ninsts; k++)
-        if (sn_node_is(g->insts[k]->node, a)) return g->insts[k];
+        if (sn_node_is(g->insts[k]->node, a))
+            return g->insts[k];
     return NULL;
 }
 
-struct sn_inst *sn_inst_add(struct sn_group *g, struct sn_node *n) {
+struct sn_inst *sn_inst_add(struct sn_group *g, struct sn_node *n)
+{
     struct sn_inst *i = mem_zalloc(sizeof *i);
     i->group = g;
     i->node = n;
@@ -24,7 +30,8 @@ struct sn_inst *sn_inst_add(struct sn_group *g, struct sn_node *n) {
     return i;
 }
 
-void sn_inst_remove(struct sn_inst *i) {
+void sn_inst_remove(struct sn_inst *i)
+{
     struct sn_group *g = i->group;
     for (size_t k = 0; k < g->ninsts; k++)
         if (g->insts[k] == i) {
@@ -41,9 +48,11 @@ void sn_inst_remove(struct sn_inst *i) {
     free(i);
 }
 
-static void set_s_down(struct sn_inst *i, bool down) {
+static void set_s_down(struct sn_inst *i, bool down)
+{
     int64_t now = i->group->core->now_us;
-    if (i->s_down == down) return;
+    if (i->s_down == down)
+        return;
     i->s_down = down;
     if (down) {
         i->s_down_us = now;
@@ -62,7 +71,8 @@ static void set_s_down(struct sn_inst *i, bool down) {
 }
 
 /* Down when any row says so; the deadline is when the next one may. */
-int64_t sn_inst_judge(struct sn_inst *i) {
+int64_t sn_inst_judge(struct sn_inst *i)
+{
     const struct sn_group *g = i->group;
     const struct sn_node *n = i->node;
     const struct sn_params *p = &g->core->params;
@@ -80,7 +90,8 @@ int64_t sn_inst_judge(struct sn_inst *i) {
     };
     bool down = false;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
-        if (!rows[k].watched) continue;
+        if (!rows[k].watched)
+            continue;
         if (now >= rows[k].at)
             down = true;
         else
@@ -103,27 +114,35 @@ int64_t sn_inst_judge(struct sn_inst *i) {
 }
 
 /* The configured master must be well before anybody is told to follow it. */
-static bool master_looks_sane(const struct sn_group *g) {
+static bool master_looks_sane(const struct sn_group *g)
+{
     const struct sn_inst *m = g->master;
     return !m->s_down && !g->o_down && m->node->info_us && m->node->info.role == SN_ROLE_MASTER &&
            g->core->now_us - m->node->info_us < 2 * MS(g->core->params.info_period_ms);
 }
 
 /* A server that does not do what the configuration says is given time first: a newer configuration may be on its way to us. */
-int64_t sn_inst_repair(struct sn_inst *i) {
+int64_t sn_inst_repair(struct sn_inst *i)
+{
     const struct sn_group *g = i->group;
     struct sn_node *n = i->node;
     int64_t now = g->core->now_us;
-    if (sn_is_master(i) || g->fo.state != SN_FO_NONE || !n->info_us || n->cmd.state != SN_CONN_UP || i->s_down) return HEAP_NEVER;
+    if (sn_is_master(i) || g->fo.state != SN_FO_NONE || !n->info_us || n->cmd.state != SN_CONN_UP || i->s_down)
+        return HEAP_NEVER;
     bool poses = n->info.role == SN_ROLE_MASTER;
-    if (!poses && !i->wrong_us) return HEAP_NEVER;
+    if (!poses && !i->wrong_us)
+        return HEAP_NEVER;
     int64_t wait = poses ? 4 * MS(g->core->params.publish_period_ms) : MS(g->set.failover_timeout_ms);
     int64_t at = poses ? n->role_us : i->wrong_us;
-    if (at < i->up_us) at = i->up_us;
-    if (at < i->repaired_us) at = i->repaired_us;
+    if (at < i->up_us)
+        at = i->up_us;
+    if (at < i->repaired_us)
+        at = i->repaired_us;
     at += wait;
-    if (now < at) return at;
-    if (!master_looks_sane(g)) return now + MS(1000);
+    if (now < at)
+        return at;
+    if (!master_looks_sane(g))
+        return now + MS(1000);
     i->repaired_us = now;
     sn_publish_inst(i, SN_LOG_NOTICE, poses ? "+convert-to-slave" : "+fix-slave-config", NULL);
     sn_follow(i);

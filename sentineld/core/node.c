@@ -8,38 +8,49 @@
 #define INFO_EAGER MS(20)     /* while a coordinated switch waits for equal offsets */
 #define INFO_WATCHFUL MS(100) /* while this node's own change of role is awaited */
 
-bool sn_node_is(const struct sn_node *n, const struct addr *a) {
-    if (n->addr.port != a->port) return false;
+bool sn_node_is(const struct sn_node *n, const struct addr *a)
+{
+    if (n->addr.port != a->port)
+        return false;
     return addr_eq(&n->addr, a) || (*n->ip && strcmp(n->ip, a->host) == 0);
 }
 
-struct sn_node *sn_node_find(const struct sn_core *c, const char *host, int port) {
+struct sn_node *sn_node_find(const struct sn_core *c, const char *host, int port)
+{
     struct addr a;
     char text[ADDR_TEXT_MAX];
-    if (!addr_set(&a, slice_of(host), port)) return NULL;
+    if (!addr_set(&a, slice_of(host), port))
+        return NULL;
     return map_gets(&c->nodes, addr_text(&a, text));
 }
 
 /* A host name's address is an alias, so that what INFO and peers say by address finds the node. */
-static void alias(struct sn_node *n, bool there) {
+static void alias(struct sn_node *n, bool there)
+{
     struct addr a;
     char text[ADDR_TEXT_MAX];
-    if (!*n->ip || !addr_set(&a, slice_of(n->ip), n->addr.port) || addr_eq(&a, &n->addr)) return;
+    if (!*n->ip || !addr_set(&a, slice_of(n->ip), n->addr.port) || addr_eq(&a, &n->addr))
+        return;
     addr_text(&a, text);
     struct sn_node *now = map_gets(&n->core->nodes, text);
-    if (there && !now) map_puts(&n->core->nodes, text, n);
-    if (!there && now == n) map_dels(&n->core->nodes, text);
+    if (there && !now)
+        map_puts(&n->core->nodes, text, n);
+    if (!there && now == n)
+        map_dels(&n->core->nodes, text);
 }
 
-struct sn_node *sn_node_get(struct sn_core *c, const struct addr *a) {
+struct sn_node *sn_node_get(struct sn_core *c, const struct addr *a)
+{
     char text[ADDR_TEXT_MAX];
     addr_text(a, text);
     struct sn_node *n = map_gets(&c->nodes, text);
-    if (n) return n;
+    if (n)
+        return n;
     n = mem_zalloc(sizeof *n);
     n->core = c;
     n->addr = *a;
-    if (addr_is_ip(a->host)) snprintf(n->ip, sizeof n->ip, "%.*s", SN_IP_MAX - 1, a->host);
+    if (addr_is_ip(a->host))
+        snprintf(n->ip, sizeof n->ip, "%.*s", SN_IP_MAX - 1, a->host);
     sn_conn_init(&n->cmd, n, SN_CONN_NODE);
     sn_conn_init(&n->sub, n, SN_CONN_NODE_SUB);
     sn_probe_init(&n->probe, c->now_us);
@@ -52,8 +63,10 @@ struct sn_node *sn_node_get(struct sn_core *c, const struct addr *a) {
     return n;
 }
 
-void sn_node_release(struct sn_node *n) {
-    if (n->insts) return;
+void sn_node_release(struct sn_node *n)
+{
+    if (n->insts)
+        return;
     struct sn_core *c = n->core;
     char text[ADDR_TEXT_MAX];
     sn_conn_close(c, &n->cmd);
@@ -70,45 +83,58 @@ void sn_node_release(struct sn_node *n) {
     free(n);
 }
 
-int64_t sn_node_down_after_us(const struct sn_node *n) {
+int64_t sn_node_down_after_us(const struct sn_node *n)
+{
     int64_t least = INT64_MAX;
-    for (const struct sn_inst *i = n->insts; i; i = i->next_on_node) EARLIER(least, MS(i->group->set.down_after_ms));
+    for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
+        EARLIER(least, MS(i->group->set.down_after_ms));
     return least;
 }
 
 /* At least four probes within down-after, and never slower than ping-period. */
-static int64_t ping_period(const struct sn_node *n) {
+static int64_t ping_period(const struct sn_node *n)
+{
     int64_t period = sn_node_down_after_us(n) / 4;
     EARLIER(period, MS(n->core->params.ping_period_ms));
     return period > MS(1) ? period : MS(1);
 }
 
-static int64_t inst_info_period(const struct sn_inst *i) {
+static int64_t inst_info_period(const struct sn_inst *i)
+{
     const struct sn_group *g = i->group;
     const struct sn_params *p = &g->core->params;
-    if (g->fo.step != SN_SWITCH_NONE && (i == g->fo.candidate || sn_is_master(i))) return INFO_EAGER;
-    if (g->fo.state == SN_FO_WAIT_PROMOTION && i == g->fo.candidate) return INFO_WATCHFUL;
-    if (i->reconf == SN_RECONF_SENT || i->reconf == SN_RECONF_INPROG) return INFO_WATCHFUL;
+    if (g->fo.step != SN_SWITCH_NONE && (i == g->fo.candidate || sn_is_master(i)))
+        return INFO_EAGER;
+    if (g->fo.state == SN_FO_WAIT_PROMOTION && i == g->fo.candidate)
+        return INFO_WATCHFUL;
+    if (i->reconf == SN_RECONF_SENT || i->reconf == SN_RECONF_INPROG)
+        return INFO_WATCHFUL;
     bool uneasy = g->master->s_down || g->fo.state != SN_FO_NONE;
-    if (!sn_is_master(i) && (uneasy || (i->node->info_us && !i->node->info.master_link_up))) return MS(1000);
+    if (!sn_is_master(i) && (uneasy || (i->node->info_us && !i->node->info.master_link_up)))
+        return MS(1000);
     return MS(p->info_period_ms);
 }
 
-static int64_t info_period(const struct sn_node *n) {
+static int64_t info_period(const struct sn_node *n)
+{
     int64_t period = INT64_MAX;
-    for (const struct sn_inst *i = n->insts; i; i = i->next_on_node) EARLIER(period, inst_info_period(i));
+    for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
+        EARLIER(period, inst_info_period(i));
     EARLIER(period, MS(n->core->params.info_period_ms));
     return period;
 }
 
-static int64_t keep_links(struct sn_node *n) {
+static int64_t keep_links(struct sn_node *n)
+{
     struct sn_core *c = n->core;
     int64_t next = HEAP_NEVER;
     if (n->cmd.state == SN_CONN_IDLE) {
-        if (c->now_us < n->cmd.retry_us) return n->cmd.retry_us;
+        if (c->now_us < n->cmd.retry_us)
+            return n->cmd.retry_us;
         sn_conn_open(c, &n->cmd);
     }
-    if (n->cmd.state != SN_CONN_UP) return next;
+    if (n->cmd.state != SN_CONN_UP)
+        return next;
     if (n->sub.state == SN_CONN_IDLE) {
         if (c->now_us >= n->sub.retry_us)
             sn_conn_open(c, &n->sub);
@@ -119,8 +145,10 @@ static int64_t keep_links(struct sn_node *n) {
      * silence a fresh connection is tried, so that the other half can show that the node is well. */
     int64_t half = sn_node_down_after_us(n) / 2, pause = MS(c->params.min_link_reconnect_period_ms);
     int64_t mend = n->probe.silent_us + half;
-    if (n->probe.silent_us && mend < n->cmd.since_us + half) mend = n->cmd.since_us + half;
-    if (n->probe.silent_us && n->probe.broken_us && mend < n->probe.broken_us + pause) mend = n->probe.broken_us + pause;
+    if (n->probe.silent_us && mend < n->cmd.since_us + half)
+        mend = n->cmd.since_us + half;
+    if (n->probe.silent_us && n->probe.broken_us && mend < n->probe.broken_us + pause)
+        mend = n->probe.broken_us + pause;
     if (n->probe.silent_us && c->now_us >= mend) {
         n->probe.broken_us = c->now_us;
         n->cmd.backoff_us = 0;
@@ -133,17 +161,22 @@ static int64_t keep_links(struct sn_node *n) {
         EARLIER(next, mend);
     }
     if (n->sub.state == SN_CONN_UP) {
-        int64_t quiet = (n->sub_heard_us > n->sub.since_us ? n->sub_heard_us : n->sub.since_us) + 3 * MS(c->params.publish_period_ms);
-        if (c->now_us >= quiet) sn_conn_close(c, &n->sub);
+        int64_t quiet = (n->sub_heard_us > n->sub.since_us ? n->sub_heard_us : n->sub.since_us) +
+                        3 * MS(c->params.publish_period_ms);
+        if (c->now_us >= quiet)
+            sn_conn_close(c, &n->sub);
         EARLIER(next, n->sub.state == SN_CONN_UP ? quiet : n->sub.retry_us);
     }
     return next;
 }
 
-static int64_t send_periodic(struct sn_node *n) {
+static int64_t send_periodic(struct sn_node *n)
+{
     struct sn_core *c = n->core;
-    if (n->cmd.state != SN_CONN_UP) return HEAP_NEVER;
-    if (n->pending >= PENDING_MAX) return c->now_us + ping_period(n);
+    if (n->cmd.state != SN_CONN_UP)
+        return HEAP_NEVER;
+    if (n->pending >= PENDING_MAX)
+        return c->now_us + ping_period(n);
     int64_t ping = n->probe.sent_us + ping_period(n);
     if (c->now_us >= ping) {
         sn_send(c, &n->cmd, SN_CMD_PING);
@@ -169,7 +202,8 @@ static int64_t send_periodic(struct sn_node *n) {
     return ping;
 }
 
-void sn_node_evaluate(struct sn_node *n) {
+void sn_node_evaluate(struct sn_node *n)
+{
     int64_t next = keep_links(n);
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         EARLIER(next, sn_inst_judge(i));
@@ -179,11 +213,14 @@ void sn_node_evaluate(struct sn_node *n) {
     heap_set(&n->core->timers, &n->timer.at, next);
 }
 
-static void touch_groups(struct sn_node *n) {
-    for (struct sn_inst *i = n->insts; i; i = i->next_on_node) sn_touch_group(i->group);
+static void touch_groups(struct sn_node *n)
+{
+    for (struct sn_inst *i = n->insts; i; i = i->next_on_node)
+        sn_touch_group(i->group);
 }
 
-void sn_node_up(struct sn_node *n, struct sn_conn *conn, const char *ip, const char *local_ip) {
+void sn_node_up(struct sn_node *n, struct sn_conn *conn, const char *ip, const char *local_ip)
+{
     sn_conn_came(n->core, conn);
     sn_touch_node(n);
     if (conn == &n->sub) {
@@ -195,7 +232,8 @@ void sn_node_up(struct sn_node *n, struct sn_conn *conn, const char *ip, const c
         snprintf(n->ip, sizeof n->ip, "%s", ip);
         alias(n, true);
     }
-    if (local_ip) snprintf(n->local_ip, sizeof n->local_ip, "%s", local_ip);
+    if (local_ip)
+        snprintf(n->local_ip, sizeof n->local_ip, "%s", local_ip);
     n->pending = 0;
     n->info_sent_us = 0;
     n->info_now = true; /* before anything else: a restarted master may be empty */
@@ -204,33 +242,40 @@ void sn_node_up(struct sn_node *n, struct sn_conn *conn, const char *ip, const c
     touch_groups(n);
 }
 
-void sn_node_down(struct sn_node *n, struct sn_conn *conn, enum sn_down_why why) {
+void sn_node_down(struct sn_node *n, struct sn_conn *conn, enum sn_down_why why)
+{
     sn_conn_lost(n->core, conn, why);
     sn_touch_node(n);
-    if (conn == &n->sub) return;
+    if (conn == &n->sub)
+        return;
     n->pending = 0;
     n->info_sent_us = 0;
     sn_probe_lost(&n->probe, n->core->now_us);
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         sn_touch_group(i->group);
         /* What its replicas hold, and up to where, is final now: it decides about a master that is reborn empty. */
-        if (sn_is_master(i)) sn_group_info_now(i->group);
+        if (sn_is_master(i))
+            sn_group_info_now(i->group);
     }
 }
 
-void sn_node_pong(struct sn_node *n, enum sn_pong pong) {
-    if (n->pending) n->pending--;
+void sn_node_pong(struct sn_node *n, enum sn_pong pong)
+{
+    if (n->pending)
+        n->pending--;
     sn_probe_answered(&n->probe, pong, n->core->now_us);
     n->cmd.auth_failed = pong == SN_PONG_AUTH;
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
-        if (pong == SN_PONG_OK) i->master_reboot = false;
+        if (pong == SN_PONG_OK)
+            i->master_reboot = false;
         /* A script that runs without end holds the node: stock asks once to have it killed. */
         if (pong == SN_PONG_BUSY && i->s_down && !i->script_kill_sent && n->cmd.state == SN_CONN_UP) {
             sn_send(n->core, &n->cmd, SN_CMD_SCRIPT_KILL);
             n->pending++;
             i->script_kill_sent = true;
         }
-        if (pong == SN_PONG_OK) i->script_kill_sent = false;
+        if (pong == SN_PONG_OK)
+            i->script_kill_sent = false;
     }
     sn_touch_node(n);
 }

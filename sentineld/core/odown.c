@@ -6,13 +6,16 @@
 #define STOCK_HURRY_PERIOD MS(100) /* so it is asked often at first */
 
 /* To one of ours the question says as well that we hold S_DOWN: whoever finds out last completes the quorum for all. */
-void sn_odown_began(struct sn_group *g) {
-    for (size_t k = 0; k < g->nseats; k++) g->seats[k]->asked_us = 0;
+void sn_odown_began(struct sn_group *g)
+{
+    for (size_t k = 0; k < g->nseats; k++)
+        g->seats[k]->asked_us = 0;
     g->suspect = true;
     sn_group_info_now(g);
 }
 
-void sn_odown_ended(struct sn_group *g) {
+void sn_odown_ended(struct sn_group *g)
+{
     g->suspect = false;
     for (size_t k = 0; k < g->nseats; k++) {
         struct sn_seat *s = g->seats[k];
@@ -22,15 +25,18 @@ void sn_odown_ended(struct sn_group *g) {
     }
 }
 
-static int64_t ask(struct sn_group *g) {
+static int64_t ask(struct sn_group *g)
+{
     const struct sn_core *c = g->core;
     int64_t next = HEAP_NEVER;
     bool hurry = !g->o_down && c->now_us < g->master->s_down_us + STOCK_HURRY;
     for (size_t k = 0; k < g->nseats; k++) {
         struct sn_seat *s = g->seats[k];
-        if (s->peer->cmd.state != SN_CONN_UP) continue;
+        if (s->peer->cmd.state != SN_CONN_UP)
+            continue;
         int64_t period = MS(c->params.ask_period_ms);
-        if (hurry && s->peer->kind != SN_PEER_OURS && !s->down) period = STOCK_HURRY_PERIOD;
+        if (hurry && s->peer->kind != SN_PEER_OURS && !s->down)
+            period = STOCK_HURRY_PERIOD;
         if (!s->asked_us || c->now_us >= s->asked_us + period) {
             s->asked_us = c->now_us;
             s->want_ask = true;
@@ -41,7 +47,8 @@ static int64_t ask(struct sn_group *g) {
     return next;
 }
 
-int64_t sn_odown_judge(struct sn_group *g) {
+int64_t sn_odown_judge(struct sn_group *g)
+{
     const struct sn_core *c = g->core;
     int64_t next = HEAP_NEVER;
     int64_t count = 0;
@@ -50,7 +57,8 @@ int64_t sn_odown_judge(struct sn_group *g) {
         count = 1;
         for (size_t k = 0; k < g->nseats; k++) {
             struct sn_seat *s = g->seats[k];
-            if (!s->down) continue;
+            if (!s->down)
+                continue;
             if (c->now_us >= s->down_us + OPINION_LIFE(c)) {
                 s->down = false;
                 continue;
@@ -60,16 +68,19 @@ int64_t sn_odown_judge(struct sn_group *g) {
         }
     }
     bool down = count >= g->set.quorum;
-    if (down == g->o_down) return next;
+    if (down == g->o_down)
+        return next;
     g->o_down = down;
     g->no_good_us = 0;
     g->stand_us = 0;
     if (down) {
         g->o_down_us = c->now_us;
-        sn_publish_inst(g->master, SN_LOG_WARNING, "+odown", "#quorum %lld/%lld", (long long)count, (long long)g->set.quorum);
+        sn_publish_inst(g->master, SN_LOG_WARNING, "+odown", "#quorum %lld/%lld", (long long)count,
+                        (long long)g->set.quorum);
     } else {
         sn_publish_inst(g->master, SN_LOG_WARNING, "-odown", NULL);
     }
-    for (size_t k = 0; k < g->ninsts; k++) sn_touch_node(g->insts[k]->node); /* INFO is due more often, or less */
+    for (size_t k = 0; k < g->ninsts; k++)
+        sn_touch_node(g->insts[k]->node); /* INFO is due more often, or less */
     return next;
 }

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-struct sn_peer *sn_peer_new(struct sn_core *c, const char *id, const struct addr *a) {
+struct sn_peer *sn_peer_new(struct sn_core *c, const char *id, const struct addr *a)
+{
     struct sn_peer *p = mem_zalloc(sizeof *p);
     p->core = c;
     snprintf(p->id, sizeof p->id, "%s", id);
@@ -14,17 +15,21 @@ struct sn_peer *sn_peer_new(struct sn_core *c, const char *id, const struct addr
     p->timer.of = SN_TIMER_PEER;
     c->peers = mem_grow(c->peers, c->npeers, &c->cap_peers, sizeof(struct sn_peer *));
     c->peers[c->npeers++] = p;
-    if (*p->id) map_puts(&c->by_id, p->id, p);
+    if (*p->id)
+        map_puts(&c->by_id, p->id, p);
     sn_touch_peer(p);
     return p;
 }
 
-void sn_peer_remove(struct sn_peer *p) {
+void sn_peer_remove(struct sn_peer *p)
+{
     struct sn_core *c = p->core;
-    while (p->seats) sn_seat_remove(p->seats);
+    while (p->seats)
+        sn_seat_remove(p->seats);
     sn_conn_close(c, &p->cmd);
     heap_set(&c->timers, &p->timer.at, HEAP_NEVER);
-    if (*p->id) map_dels(&c->by_id, p->id);
+    if (*p->id)
+        map_dels(&c->by_id, p->id);
     for (size_t k = 0; k < c->npeers; k++)
         if (c->peers[k] == p) {
             memmove(&c->peers[k], &c->peers[k + 1], (c->npeers - k - 1) * sizeof(struct sn_peer *));
@@ -39,15 +44,19 @@ void sn_peer_remove(struct sn_peer *p) {
     free(p);
 }
 
-struct sn_seat *sn_seat_find(const struct sn_group *g, const struct sn_peer *p) {
+struct sn_seat *sn_seat_find(const struct sn_group *g, const struct sn_peer *p)
+{
     for (size_t k = 0; k < g->nseats; k++)
-        if (g->seats[k]->peer == p) return g->seats[k];
+        if (g->seats[k]->peer == p)
+            return g->seats[k];
     return NULL;
 }
 
-struct sn_seat *sn_seat_get(struct sn_group *g, struct sn_peer *p) {
+struct sn_seat *sn_seat_get(struct sn_group *g, struct sn_peer *p)
+{
     struct sn_seat *s = sn_seat_find(g, p);
-    if (s) return s;
+    if (s)
+        return s;
     s = mem_zalloc(sizeof *s);
     s->group = g;
     s->peer = p;
@@ -61,7 +70,8 @@ struct sn_seat *sn_seat_get(struct sn_group *g, struct sn_peer *p) {
     return s;
 }
 
-void sn_seat_remove(struct sn_seat *s) {
+void sn_seat_remove(struct sn_seat *s)
+{
     struct sn_group *g = s->group;
     struct sn_peer *p = s->peer;
     for (size_t k = 0; k < g->nseats; k++)
@@ -85,27 +95,34 @@ void sn_seat_remove(struct sn_seat *s) {
         }
         p->wants_last = last;
     }
-    if (s->s_down) p->ndown--;
+    if (s->s_down)
+        p->ndown--;
     sn_touch_group(g);
     free(s);
 }
 
 /* The shortest down-after of the groups we share; the built-in default while we share none. */
-static int64_t down_after(const struct sn_peer *p) {
+static int64_t down_after(const struct sn_peer *p)
+{
     int64_t least = p->seats ? INT64_MAX : MS(p->core->params.default_down_after_ms);
-    for (const struct sn_seat *s = p->seats; s; s = s->next_on_peer) EARLIER(least, MS(s->group->set.down_after_ms));
+    for (const struct sn_seat *s = p->seats; s; s = s->next_on_peer)
+        EARLIER(least, MS(s->group->set.down_after_ms));
     return least;
 }
 
-static int64_t judge_seats(struct sn_peer *p) {
+static int64_t judge_seats(struct sn_peer *p)
+{
     int64_t now = p->core->now_us, next = HEAP_NEVER;
     for (struct sn_seat *s = p->seats; s; s = s->next_on_peer) {
         int64_t at = p->probe.silent_us ? p->probe.silent_us + MS(s->group->set.down_after_ms) : HEAP_NEVER;
         bool down = now >= at;
-        if (!down) EARLIER(next, at);
-        if (down == s->s_down || !*p->id) continue;
+        if (!down)
+            EARLIER(next, at);
+        if (down == s->s_down || !*p->id)
+            continue;
         s->s_down = down;
-        if (down) s->s_down_us = now;
+        if (down)
+            s->s_down_us = now;
         p->ndown += down ? 1 : -1;
         sn_publish_seat(s, SN_LOG_WARNING, down ? "+sdown" : "-sdown", NULL);
         sn_touch_group(s->group);
@@ -113,20 +130,25 @@ static int64_t judge_seats(struct sn_peer *p) {
     return next;
 }
 
-static int64_t keep_link(struct sn_peer *p, int64_t span) {
+static int64_t keep_link(struct sn_peer *p, int64_t span)
+{
     struct sn_core *c = p->core;
-    if (!addr_is_set(&p->addr)) return HEAP_NEVER; /* another supervisor lives there now */
+    if (!addr_is_set(&p->addr))
+        return HEAP_NEVER; /* another supervisor lives there now */
     if (p->cmd.state == SN_CONN_IDLE) {
-        if (c->now_us < p->cmd.retry_us) return p->cmd.retry_us;
+        if (c->now_us < p->cmd.retry_us)
+            return p->cmd.retry_us;
         sn_conn_open(c, &p->cmd);
     }
-    if (p->cmd.state != SN_CONN_UP || !p->probe.silent_us) return HEAP_NEVER;
+    if (p->cmd.state != SN_CONN_UP || !p->probe.silent_us)
+        return HEAP_NEVER;
     /* As with nodes: a link that is dead without a word is opened anew when half of down-after has passed. */
     int64_t at = p->probe.silent_us > p->cmd.since_us ? p->probe.silent_us : p->cmd.since_us;
     at += span / 2;
     if (p->probe.broken_us && at < p->probe.broken_us + MS(c->params.min_link_reconnect_period_ms))
         at = p->probe.broken_us + MS(c->params.min_link_reconnect_period_ms);
-    if (c->now_us < at) return at;
+    if (c->now_us < at)
+        return at;
     p->probe.broken_us = c->now_us;
     sn_conn_close(c, &p->cmd);
     sn_ask_forget(p);
@@ -134,7 +156,8 @@ static int64_t keep_link(struct sn_peer *p, int64_t span) {
     return HEAP_NEVER;
 }
 
-void sn_peer_evaluate(struct sn_peer *p) {
+void sn_peer_evaluate(struct sn_peer *p)
+{
     struct sn_core *c = p->core;
     int64_t span = down_after(p);
     int64_t next = keep_link(p, span);
@@ -163,11 +186,13 @@ void sn_peer_evaluate(struct sn_peer *p) {
     heap_set(&c->timers, &p->timer.at, next);
 }
 
-void sn_peer_up(struct sn_peer *p, const char *ip, const char *local_ip) {
+void sn_peer_up(struct sn_peer *p, const char *ip, const char *local_ip)
+{
     struct sn_core *c = p->core;
     (void)local_ip;
     sn_conn_came(c, &p->cmd);
-    if (ip) snprintf(p->ip, sizeof p->ip, "%s", ip);
+    if (ip)
+        snprintf(p->ip, sizeof p->ip, "%s", ip);
     p->pending = 0;
     p->batches = 0;
     p->probe.sent_us = 0;
@@ -182,20 +207,24 @@ void sn_peer_up(struct sn_peer *p, const char *ip, const char *local_ip) {
             s->want_vote = true;
             sn_want(s);
         }
-        if (s->group->master->s_down) sn_touch_group(s->group);
+        if (s->group->master->s_down)
+            sn_touch_group(s->group);
     }
     sn_touch_peer(p);
 }
 
-void sn_peer_down(struct sn_peer *p, enum sn_down_why why) {
+void sn_peer_down(struct sn_peer *p, enum sn_down_why why)
+{
     sn_conn_lost(p->core, &p->cmd, why);
     sn_ask_forget(p);
     sn_probe_lost(&p->probe, p->core->now_us);
     sn_touch_peer(p);
 }
 
-void sn_peer_pong(struct sn_peer *p, enum sn_pong pong) {
-    if (p->pending) p->pending--;
+void sn_peer_pong(struct sn_peer *p, enum sn_pong pong)
+{
+    if (p->pending)
+        p->pending--;
     sn_probe_answered(&p->probe, pong, p->core->now_us);
     p->cmd.auth_failed = pong == SN_PONG_AUTH;
     sn_touch_peer(p);

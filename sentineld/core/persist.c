@@ -4,37 +4,52 @@
 
 #define RETRY MS(1000)
 
-void sn_dirty(struct sn_group *g) { g->dirty = g->core->any_dirty = true; }
+void sn_dirty(struct sn_group *g)
+{
+    g->dirty = g->core->any_dirty = true;
+}
 
-void sn_dirty_members(struct sn_group *g) { g->dirty_members = g->core->any_dirty = true; }
+void sn_dirty_members(struct sn_group *g)
+{
+    g->dirty_members = g->core->any_dirty = true;
+}
 
-uint64_t sn_persist_next(struct sn_core *c) {
+uint64_t sn_persist_next(struct sn_core *c)
+{
     c->flush = true;
     return c->issued + 1;
 }
 
-struct sn_pending *sn_wait(struct sn_core *c, uint64_t seq) {
+struct sn_pending *sn_wait(struct sn_core *c, uint64_t seq)
+{
     c->waiting = mem_grow(c->waiting, c->nwaiting, &c->cap_waiting, sizeof *c->waiting);
     struct sn_pending *w = &c->waiting[c->nwaiting++];
     memset(w, 0, sizeof *w);
     w->seq = seq;
-    if (seq > c->issued) c->flush = true;
+    if (seq > c->issued)
+        c->flush = true;
     return w;
 }
 
-void sn_pending_free(struct sn_pending *w) {
+void sn_pending_free(struct sn_pending *w)
+{
     sn_effect_free(&w->fx);
-    if (w->change) sn_change_free(w->change);
+    if (w->change)
+        sn_change_free(w->change);
 }
 
-void sn_forget_waiting(struct sn_core *c, const struct sn_group *g) {
+void sn_forget_waiting(struct sn_core *c, const struct sn_group *g)
+{
     for (size_t k = 0; k < c->nwaiting; k++)
-        if (c->waiting[k].group == g) c->waiting[k].group = NULL;
+        if (c->waiting[k].group == g)
+            c->waiting[k].group = NULL;
     for (size_t k = 0; k < c->nrunning; k++)
-        if (c->running[k].group == g) c->running[k].group = NULL;
+        if (c->running[k].group == g)
+            c->running[k].group = NULL;
 }
 
-static struct sn_record *add(struct sn_record **v, size_t *n, size_t *cap, enum sn_record_kind kind, const char *group) {
+static struct sn_record *add(struct sn_record **v, size_t *n, size_t *cap, enum sn_record_kind kind, const char *group)
+{
     *v = mem_grow(*v, *n, cap, sizeof **v);
     struct sn_record *r = &(*v)[(*n)++];
     memset(r, 0, sizeof *r);
@@ -43,7 +58,8 @@ static struct sn_record *add(struct sn_record **v, size_t *n, size_t *cap, enum 
     return r;
 }
 
-static void group_records(const struct sn_group *g, struct sn_record **v, size_t *n, size_t *cap) {
+static void group_records(const struct sn_group *g, struct sn_record **v, size_t *n, size_t *cap)
+{
     if (g->dirty) {
         struct sn_record *r = add(v, n, cap, SN_REC_GROUP, g->name);
         r->monitored = true;
@@ -52,23 +68,29 @@ static void group_records(const struct sn_group *g, struct sn_record **v, size_t
         r->vote_epoch = g->vote_epoch;
         memcpy(r->vote_leader, g->vote_leader, sizeof r->vote_leader);
     }
-    if (!g->dirty_members) return;
+    if (!g->dirty_members)
+        return;
     struct sn_record *r = add(v, n, cap, SN_REC_MEMBERS, g->name);
     r->replicas = mem_zalloc((g->ninsts + 1) * sizeof *r->replicas);
     r->peers = mem_zalloc((g->nseats + 1) * sizeof *r->peers);
     for (size_t k = 0; k < g->ninsts; k++)
-        if (!sn_is_master(g->insts[k])) r->replicas[r->nreplicas++] = g->insts[k]->node->addr;
+        if (!sn_is_master(g->insts[k]))
+            r->replicas[r->nreplicas++] = g->insts[k]->node->addr;
     for (size_t k = 0; k < g->nseats; k++) {
         const struct sn_peer *p = g->seats[k]->peer;
-        if (!*p->id || !addr_is_set(&p->addr)) continue;
+        if (!*p->id || !addr_is_set(&p->addr))
+            continue;
         r->peers[r->npeers].addr = p->addr;
         memcpy(r->peers[r->npeers++].id, p->id, sizeof p->id);
     }
 }
 
-void sn_persist_flush(struct sn_core *c) {
-    if (!c->dirty_meta && !c->any_dirty && !c->flush) return;
-    if (c->broken && !c->flush && c->now_us < c->broken_retry_us) return;
+void sn_persist_flush(struct sn_core *c)
+{
+    if (!c->dirty_meta && !c->any_dirty && !c->flush)
+        return;
+    if (c->broken && !c->flush && c->now_us < c->broken_retry_us)
+        return;
     struct sn_record *v = NULL;
     size_t n = 0, cap = 0;
     uint64_t seq = ++c->issued;
@@ -77,12 +99,14 @@ void sn_persist_flush(struct sn_core *c) {
     v[0].joined = c->joined;
     for (size_t k = 0; k < c->ngroups; k++) {
         struct sn_group *g = c->groups[k];
-        if (!g->dirty && !g->dirty_members) continue;
+        if (!g->dirty && !g->dirty_members)
+            continue;
         group_records(g, &v, &n, &cap);
         g->dirty = g->dirty_members = false;
     }
     for (size_t k = 0; k < c->nwaiting; k++)
-        if (c->waiting[k].change && c->waiting[k].seq == seq) sn_change_records(c->waiting[k].change, &v, &n, &cap);
+        if (c->waiting[k].change && c->waiting[k].seq == seq)
+            sn_change_records(c->waiting[k].change, &v, &n, &cap);
     c->dirty_meta = c->any_dirty = c->flush = false;
     c->issued_us = c->now_us;
     c->issued_epoch = c->current_epoch;
@@ -93,15 +117,18 @@ void sn_persist_flush(struct sn_core *c) {
     e->count = n;
 }
 
-static void run(struct sn_core *c, struct sn_pending *w, const char *why) {
+static void run(struct sn_core *c, struct sn_pending *w, const char *why)
+{
     (void)why;
     if (w->change) {
         sn_change_apply(c, w->change);
         w->change = NULL;
     } else if (w->is_stand) {
-        if (w->group) sn_election_durable(w->group, w->fx.epoch);
+        if (w->group)
+            sn_election_durable(w->group, w->fx.epoch);
     } else if (w->is_config) {
-        if (w->group) sn_config_durable(w->group);
+        if (w->group)
+            sn_config_durable(w->group);
     } else {
         w->fx.epoch = c->told_epoch;
         *sn_emit(c, w->fx.kind) = w->fx;
@@ -110,7 +137,9 @@ static void run(struct sn_core *c, struct sn_pending *w, const char *why) {
 }
 
 /* Takes what waits for `seq` or less out of the list, in order, and does `f` to it. */
-static void settle(struct sn_core *c, uint64_t seq, void (*f)(struct sn_core *, struct sn_pending *, const char *), const char *why) {
+static void settle(struct sn_core *c, uint64_t seq, void (*f)(struct sn_core *, struct sn_pending *, const char *),
+                   const char *why)
+{
     size_t kept = 0;
     c->running = mem_zalloc((c->nwaiting + 1) * sizeof *c->running);
     c->nrunning = 0;
@@ -130,8 +159,10 @@ static void settle(struct sn_core *c, uint64_t seq, void (*f)(struct sn_core *, 
     c->nrunning = 0;
 }
 
-void sn_persisted(struct sn_core *c, uint64_t seq) {
-    if (seq <= c->persisted) return;
+void sn_persisted(struct sn_core *c, uint64_t seq)
+{
+    if (seq <= c->persisted)
+        return;
     c->persisted = seq;
     if (seq == c->issued) {
         c->told_epoch = c->issued_epoch;
@@ -146,7 +177,8 @@ void sn_persisted(struct sn_core *c, uint64_t seq) {
 }
 
 /* A vote that is not on disk is not given; what is only to be told later keeps waiting for the retry. */
-static void refuse(struct sn_core *c, struct sn_pending *w, const char *why) {
+static void refuse(struct sn_core *c, struct sn_pending *w, const char *why)
+{
     if (w->is_config || w->fx.kind == SN_FX_PUBLISH) {
         struct sn_pending again = *w;
         again.seq = c->issued + 1;
@@ -157,7 +189,8 @@ static void refuse(struct sn_core *c, struct sn_pending *w, const char *why) {
         sn_change_refuse(c, w->change, why);
         w->change = NULL;
     } else if (w->is_stand) {
-        if (w->group) sn_election_disk_failed(w->group, w->fx.epoch);
+        if (w->group)
+            sn_election_disk_failed(w->group, w->fx.epoch);
     } else if (w->fx.kind == SN_FX_ANSWER_BALLOTS) {
         for (size_t k = 0; k < w->fx.count; k++) {
             w->fx.opinions[k].leader[0] = '\0';
@@ -176,10 +209,12 @@ static void refuse(struct sn_core *c, struct sn_pending *w, const char *why) {
     }
 }
 
-void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why) {
+void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why)
+{
     char *text = slice_dup(why);
     if (!c->broken)
-        sn_publish_core(c, SN_LOG_WARNING, "-state-not-saved", "%s: no vote is given until the state directory takes writes", text);
+        sn_publish_core(c, SN_LOG_WARNING, "-state-not-saved",
+                        "%s: no vote is given until the state directory takes writes", text);
     c->broken = true;
     c->broken_retry_us = c->now_us + RETRY;
     /* What was in that transaction is written again with the next one. */
@@ -188,16 +223,21 @@ void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why) {
         struct sn_group *g = c->groups[k];
         sn_dirty(g);
         sn_dirty_members(g);
-        if (g->vote_seq > c->persisted && g->vote_seq <= seq) g->vote_seq = c->issued + 1;
-        if (g->config_seq > c->persisted && g->config_seq <= seq) g->config_seq = c->issued + 1;
+        if (g->vote_seq > c->persisted && g->vote_seq <= seq)
+            g->vote_seq = c->issued + 1;
+        if (g->config_seq > c->persisted && g->config_seq <= seq)
+            g->config_seq = c->issued + 1;
     }
     settle(c, seq, refuse, text);
     free(text);
 }
 
-int64_t sn_persist_retry(struct sn_core *c) {
-    if (!c->broken) return HEAP_NEVER;
-    if (c->now_us < c->broken_retry_us) return c->broken_retry_us;
+int64_t sn_persist_retry(struct sn_core *c)
+{
+    if (!c->broken)
+        return HEAP_NEVER;
+    if (c->now_us < c->broken_retry_us)
+        return c->broken_retry_us;
     c->dirty_meta = true; /* something to write, so that its success shows that the disk is well */
     return c->now_us + RETRY;
 }

@@ -3,7 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-struct sn_effect *sn_emit(struct sn_core *c, enum sn_effect_kind kind) {
+struct sn_effect *sn_emit(struct sn_core *c, enum sn_effect_kind kind)
+{
     struct sn_effects *out = c->out;
     out->v = mem_grow(out->v, out->n, &out->cap, sizeof *out->v);
     struct sn_effect *e = &out->v[out->n++];
@@ -13,8 +14,10 @@ struct sn_effect *sn_emit(struct sn_core *c, enum sn_effect_kind kind) {
 }
 
 /* Stock gives events of the warning level to the notification script when they are tied to a master. */
-static void notification_script(struct sn_group *g, const char *event, const char *text) {
-    if (!*g->set.notification_script) return;
+static void notification_script(struct sn_group *g, const char *event, const char *text)
+{
+    if (!*g->set.notification_script)
+        return;
     struct sn_effect *e = sn_emit(g->core, SN_FX_SCRIPT);
     e->group = mem_strdup(g->name);
     e->argv = mem_zalloc(4 * sizeof *e->argv);
@@ -23,31 +26,40 @@ static void notification_script(struct sn_group *g, const char *event, const cha
     e->argv[2] = mem_strdup(text);
 }
 
-static void publish(struct sn_core *c, struct sn_group *g, enum sn_level l, const char *event, struct buf *text) {
+static void publish(struct sn_core *c, struct sn_group *g, enum sn_level l, const char *event, struct buf *text)
+{
     struct sn_effect *e = sn_emit(c, SN_FX_PUBLISH);
     e->level = l;
     e->name = event;
     e->text = mem_strdup(buf_str(text));
     e->group = g ? mem_strdup(g->name) : NULL;
-    if (g && l == SN_LOG_WARNING) notification_script(g, event, buf_str(text));
+    if (g && l == SN_LOG_WARNING)
+        notification_script(g, event, buf_str(text));
     buf_free(text);
 }
 
-static void put_addr(struct buf *b, const struct addr *a) { buf_printf(b, "%s %d", a->host, a->port); }
+static void put_addr(struct buf *b, const struct addr *a)
+{
+    buf_printf(b, "%s %d", a->host, a->port);
+}
 
-static void put_master(struct buf *b, const struct sn_group *g) {
+static void put_master(struct buf *b, const struct sn_group *g)
+{
     struct addr a = sn_shown_addr(g->core, g->master->node);
     buf_printf(b, "%s ", g->name);
     put_addr(b, &a);
 }
 
-static void put_more(struct buf *b, const char *more, va_list ap) {
-    if (!more) return;
+static void put_more(struct buf *b, const char *more, va_list ap)
+{
+    if (!more)
+        return;
     buf_putc(b, ' ');
     buf_vprintf(b, more, ap);
 }
 
-void sn_publish_inst(struct sn_inst *i, enum sn_level l, const char *event, const char *more, ...) {
+void sn_publish_inst(struct sn_inst *i, enum sn_level l, const char *event, const char *more, ...)
+{
     struct buf b = {0};
     if (sn_is_master(i)) {
         buf_puts(&b, "master ");
@@ -67,7 +79,8 @@ void sn_publish_inst(struct sn_inst *i, enum sn_level l, const char *event, cons
     publish(i->group->core, i->group, l, event, &b);
 }
 
-void sn_publish_seat(struct sn_seat *s, enum sn_level l, const char *event, const char *more, ...) {
+void sn_publish_seat(struct sn_seat *s, enum sn_level l, const char *event, const char *more, ...)
+{
     struct buf b = {0};
     buf_printf(&b, "sentinel %s ", s->peer->id);
     put_addr(&b, &s->peer->addr);
@@ -80,7 +93,8 @@ void sn_publish_seat(struct sn_seat *s, enum sn_level l, const char *event, cons
     publish(s->group->core, s->group, l, event, &b);
 }
 
-void sn_publish_group(struct sn_group *g, enum sn_level l, const char *event, const char *fmt, ...) {
+void sn_publish_group(struct sn_group *g, enum sn_level l, const char *event, const char *fmt, ...)
+{
     struct buf b = {0};
     va_list ap;
     va_start(ap, fmt);
@@ -89,7 +103,8 @@ void sn_publish_group(struct sn_group *g, enum sn_level l, const char *event, co
     publish(g->core, g, l, event, &b);
 }
 
-void sn_publish_core(struct sn_core *c, enum sn_level l, const char *event, const char *fmt, ...) {
+void sn_publish_core(struct sn_core *c, enum sn_level l, const char *event, const char *fmt, ...)
+{
     struct buf b = {0};
     va_list ap;
     va_start(ap, fmt);
@@ -98,15 +113,18 @@ void sn_publish_core(struct sn_core *c, enum sn_level l, const char *event, cons
     publish(c, NULL, l, event, &b);
 }
 
-void sn_reconfig_script(struct sn_group *g, const char *role, const struct addr *from, const struct addr *to) {
-    if (!*g->set.client_reconfig_script) return;
+void sn_reconfig_script(struct sn_group *g, const char *role, const struct addr *from, const struct addr *to)
+{
+    if (!*g->set.client_reconfig_script)
+        return;
     char from_port[12], to_port[12];
     snprintf(from_port, sizeof from_port, "%d", from->port);
     snprintf(to_port, sizeof to_port, "%d", to->port);
-    const char *const words[] = {g->set.client_reconfig_script, g->name, role, "start", from->host, from_port, to->host,
-                                 to_port};
+    const char *const words[] = {
+        g->set.client_reconfig_script, g->name, role, "start", from->host, from_port, to->host, to_port};
     struct sn_effect *e = sn_emit(g->core, SN_FX_SCRIPT);
     e->group = mem_strdup(g->name);
     e->argv = mem_zalloc((sizeof words / sizeof *words + 1) * sizeof *e->argv);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) e->argv[i] = mem_strdup(words[i]);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        e->argv[i] = mem_strdup(words[i]);
 }

@@ -2,30 +2,39 @@
  * this. An old master that is reachable is told at once: while it poses as a master, clients may write to it. */
 #include "sentineld/core/inner.h"
 
-static void set(struct sn_inst *i, enum sn_reconf r, const char *event) {
+static void set(struct sn_inst *i, enum sn_reconf r, const char *event)
+{
     i->reconf = r;
     i->reconf_us = i->group->core->now_us;
-    if (event) sn_publish_inst(i, SN_LOG_NOTICE, event, NULL);
+    if (event)
+        sn_publish_inst(i, SN_LOG_NOTICE, event, NULL);
     sn_touch_node(i->node);
 }
 
-static void note_progress(struct sn_inst *i) {
+static void note_progress(struct sn_inst *i)
+{
     const struct sn_group *g = i->group;
     const struct sn_node *n = i->node;
     const struct sn_params *p = &g->core->params;
     bool told = i->reconf == SN_RECONF_SENT || i->reconf == SN_RECONF_INPROG;
     bool follows = sn_follows(i, g->master->node) && n->info_us > (told ? i->reconf_us : g->fo.state_us);
-    if (i->reconf == SN_RECONF_SENT && follows) set(i, SN_RECONF_INPROG, "+slave-reconf-inprog");
+    if (i->reconf == SN_RECONF_SENT && follows)
+        set(i, SN_RECONF_INPROG, "+slave-reconf-inprog");
     if (follows && n->info.master_link_up && i->reconf != SN_RECONF_DONE)
         set(i, SN_RECONF_DONE, i->reconf == SN_RECONF_INPROG ? "+slave-reconf-done" : NULL);
     if (i->reconf == SN_RECONF_SENT && g->core->now_us >= i->reconf_us + MS(p->slave_reconf_timeout_ms))
         set(i, SN_RECONF_DONE, "-slave-reconf-sent-timeout");
 }
 
-static bool poses(const struct sn_inst *i) { return i->node->info_us && i->node->info.role == SN_ROLE_MASTER; }
+static bool poses(const struct sn_inst *i)
+{
+    return i->node->info_us && i->node->info.role == SN_ROLE_MASTER;
+}
 
-static void end(struct sn_group *g, bool timeout) {
-    if (timeout) sn_publish_inst(g->master, SN_LOG_WARNING, "+failover-end-for-timeout", NULL);
+static void end(struct sn_group *g, bool timeout)
+{
+    if (timeout)
+        sn_publish_inst(g->master, SN_LOG_WARNING, "+failover-end-for-timeout", NULL);
     sn_publish_inst(g->master, SN_LOG_WARNING, "+failover-end", NULL);
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_inst *i = g->insts[k];
@@ -41,9 +50,11 @@ static void end(struct sn_group *g, bool timeout) {
     sn_touch_group(g);
 }
 
-int64_t sn_reconf_advance(struct sn_group *g) {
+int64_t sn_reconf_advance(struct sn_group *g)
+{
     const struct sn_core *c = g->core;
-    if (g->fo.state != SN_FO_RECONF_SLAVES) return HEAP_NEVER;
+    if (g->fo.state != SN_FO_RECONF_SLAVES)
+        return HEAP_NEVER;
     if (g->o_down) { /* the new master died: that is more urgent */
         end(g, true);
         return c->now_us;
@@ -52,13 +63,15 @@ int64_t sn_reconf_advance(struct sn_group *g) {
     size_t left = 0;
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_inst *i = g->insts[k];
-        if (sn_is_master(i)) continue;
+        if (sn_is_master(i))
+            continue;
         note_progress(i);
         busy += i->reconf == SN_RECONF_SENT || i->reconf == SN_RECONF_INPROG;
     }
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_inst *i = g->insts[k];
-        if (sn_is_master(i) || i->s_down) continue;
+        if (sn_is_master(i) || i->s_down)
+            continue;
         bool linked = i->node->cmd.state == SN_CONN_UP;
         if (linked && i->reconf == SN_RECONF_NONE && poses(i)) {
             sn_follow(i);
@@ -68,11 +81,13 @@ int64_t sn_reconf_advance(struct sn_group *g) {
             set(i, SN_RECONF_SENT, "+slave-reconf-sent");
             busy++;
         }
-        if (i->reconf == SN_RECONF_SENT) EARLIER(next, i->reconf_us + MS(c->params.slave_reconf_timeout_ms));
+        if (i->reconf == SN_RECONF_SENT)
+            EARLIER(next, i->reconf_us + MS(c->params.slave_reconf_timeout_ms));
         left += i->reconf != SN_RECONF_DONE;
     }
     bool timeout = c->now_us >= g->fo.state_us + MS(g->set.failover_timeout_ms);
-    if (left && !timeout) return next;
+    if (left && !timeout)
+        return next;
     end(g, left > 0);
     return HEAP_NEVER;
 }

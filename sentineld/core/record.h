@@ -9,7 +9,7 @@ enum sn_record_kind {
     SN_REC_META,    /* epoch, joined */
     SN_REC_GROUP,   /* group; monitored, master, config_epoch, vote_epoch, vote_leader */
     SN_REC_MEMBERS, /* group; replicas, peers: all of them, replacing */
-    SN_REC_OPTION,  /* group ("" for the daemon's own), option, value: a run-time change. rename-command is keyed by "rename-command <old>" */
+    SN_REC_OPTION, /* group ("" for the daemon's own), option, value: a run-time change. rename-command is keyed by "rename-command <old>" */
 };
 
 struct sn_record_peer {
@@ -19,18 +19,18 @@ struct sn_record_peer {
 
 struct sn_record {
     enum sn_record_kind kind;
-    char *group;            /* owned, as all below */
-    uint64_t epoch;         /* the current epoch */
-    bool joined;            /* SAFETY M2: has heard the epochs of a majority once */
-    bool monitored;         /* false: removed at run time */
+    char *group;    /* owned, as all below */
+    uint64_t epoch; /* the current epoch */
+    bool joined;    /* SAFETY M2: has heard the epochs of a majority once */
+    bool monitored; /* false: removed at run time */
     struct addr master;
     uint64_t config_epoch, vote_epoch;
-    runid vote_leader;      /* "" before the first vote */
+    runid vote_leader; /* "" before the first vote */
     struct addr *replicas;
     size_t nreplicas;
     struct sn_record_peer *peers;
     size_t npeers;
-    char *option, *value;   /* value NULL: back to the file's */
+    char *option, *value; /* value NULL: back to the file's */
 };
 
 void sn_record_free(struct sn_record *r); /* what it owns, not r itself */

@@ -6,7 +6,8 @@
 
 #define FRESH MS(5000)
 
-const char *sn_reject_name(enum sn_reject r) {
+const char *sn_reject_name(enum sn_reject r)
+{
     static const char *const names[] = {
         [SN_SUITABLE] = "suitable",
         [SN_REJECT_S_DOWN] = "down",
@@ -20,71 +21,105 @@ const char *sn_reject_name(enum sn_reject r) {
     return names[r];
 }
 
-static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted) {
+/* Since when replicas have had nobody to replicate from. A master that restarted as a replica is S_DOWN much later than that. */
+static int64_t unwell_since(const struct sn_group *g)
+{
+    const struct sn_inst *m = g->master;
+    int64_t since = m->s_down ? m->s_down_us : g->core->now_us;
+    if (m->node->probe.silent_us)
+        EARLIER(since, m->node->probe.silent_us);
+    if (m->node->info_us && m->node->info.role == SN_ROLE_REPLICA)
+        EARLIER(since, m->node->role_us);
+    return since;
+}
+
+static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted)
+{
     const struct sn_group *g = i->group;
     const struct sn_node *n = i->node;
     int64_t now = g->core->now_us;
-    if (wanted && addr_is_set(wanted) && !sn_node_is(n, wanted)) return SN_REJECT_NOT_WANTED;
-    if (i->s_down) return SN_REJECT_S_DOWN;
-    if (n->cmd.state != SN_CONN_UP || n->cmd.auth_failed) return SN_REJECT_DISCONNECTED;
-    if (!n->probe.valid_us || now - n->probe.valid_us > FRESH) return SN_REJECT_SILENT;
+    if (wanted && addr_is_set(wanted) && !sn_node_is(n, wanted))
+        return SN_REJECT_NOT_WANTED;
+    if (i->s_down)
+        return SN_REJECT_S_DOWN;
+    if (n->cmd.state != SN_CONN_UP || n->cmd.auth_failed)
+        return SN_REJECT_DISCONNECTED;
+    if (!n->probe.valid_us || now - n->probe.valid_us > FRESH)
+        return SN_REJECT_SILENT;
     int64_t info_life = g->master->s_down ? FRESH : 3 * MS(g->core->params.info_period_ms);
-    if (!n->info_us || now - n->info_us > info_life) return SN_REJECT_INFO;
-    if (n->info.priority == 0) return SN_REJECT_PRIORITY;
-    int64_t without = 10 * g->set.down_after_ms;
-    if (g->master->s_down) without += (now - g->master->s_down_us) / 1000;
+    if (!n->info_us || now - n->info_us > info_life)
+        return SN_REJECT_INFO;
+    if (n->info.priority == 0)
+        return SN_REJECT_PRIORITY;
+    int64_t without = 10 * g->set.down_after_ms + (now - unwell_since(g)) / 1000;
     if (n->info.role == SN_ROLE_REPLICA && !n->info.master_link_up && n->info.master_link_down_ms > without)
         return SN_REJECT_LINK_DOWN;
     return SN_SUITABLE;
 }
 
-static bool holds(const struct sn_info *info, const char *line) {
+static bool holds(const struct sn_info *info, const char *line)
+{
     return *line && (runid_cmp(info->replid, line) == 0 || runid_cmp(info->replid2, line) == 0);
 }
 
 /* Offsets are places in one line of data. The line is the one that the master had; when no candidate has it (the
  * master was never seen well), the one that most of them share. */
-static void relate(const struct sn_group *g, struct sn_candidate *v, size_t n) {
+static void relate(const struct sn_group *g, struct sn_candidate *v, size_t n)
+{
     const char *line = g->lineage;
     size_t best = 0;
     for (size_t a = 0; a < n; a++)
-        if (!v[a].reject && holds(&v[a].inst->node->info, g->lineage)) best = n + 1;
+        if (!v[a].reject && holds(&v[a].inst->node->info, g->lineage))
+            best = n + 1;
     for (size_t a = 0; a < n && best <= n; a++) {
-        if (v[a].reject) continue;
+        if (v[a].reject)
+            continue;
         const char *mine = v[a].inst->node->info.replid;
         size_t share = 0;
-        for (size_t b = 0; b < n; b++) share += !v[b].reject && holds(&v[b].inst->node->info, mine);
+        for (size_t b = 0; b < n; b++)
+            share += !v[b].reject && holds(&v[b].inst->node->info, mine);
         if (share > best || (share == best && best && runid_cmp(mine, line) < 0)) {
             best = share;
             line = mine;
         }
     }
     bool keys = false;
-    for (size_t a = 0; a < n; a++) keys |= !v[a].reject && v[a].inst->node->info.keys > 0;
+    for (size_t a = 0; a < n; a++)
+        keys |= !v[a].reject && v[a].inst->node->info.keys > 0;
     for (size_t a = 0; a < n; a++) {
         const struct sn_info *info = &v[a].inst->node->info;
         v[a].related = holds(info, line);
-        v[a].impaired = info->loading || info->async_loading || info->syncing || (keys && info->keys_known && info->keys == 0);
+        bool cut_off = !g->master->s_down && info->role == SN_ROLE_REPLICA && !info->master_link_up;
+        bool empty = keys && info->keys_known && info->keys == 0;
+        v[a].impaired = info->loading || info->async_loading || info->syncing || cut_off || empty;
     }
 }
 
-static int order(const void *pa, const void *pb) {
+static int order(const void *pa, const void *pb)
+{
     const struct sn_candidate *a = pa, *b = pb;
     const struct sn_info *ia = &a->inst->node->info, *ib = &b->inst->node->info;
-    if (!a->reject != !b->reject) return a->reject ? 1 : -1;
-    if (a->impaired != b->impaired) return a->impaired ? 1 : -1;
-    if (ia->priority != ib->priority) return ia->priority < ib->priority ? -1 : 1;
-    if (a->related != b->related) return a->related ? -1 : 1;
+    if (!a->reject != !b->reject)
+        return a->reject ? 1 : -1;
+    if (a->impaired != b->impaired)
+        return a->impaired ? 1 : -1;
+    if (ia->priority != ib->priority)
+        return ia->priority < ib->priority ? -1 : 1;
+    if (a->related != b->related)
+        return a->related ? -1 : 1;
     bool more = PLANTED(5, ia->repl_offset > ib->repl_offset, ia->repl_offset < ib->repl_offset);
-    if (a->related && ia->repl_offset != ib->repl_offset) return more ? -1 : 1;
+    if (a->related && ia->repl_offset != ib->repl_offset)
+        return more ? -1 : 1;
     return runid_cmp(ia->run_id, ib->run_id);
 }
 
-struct sn_candidate *sn_rank(const struct sn_group *g, const struct addr *wanted, size_t *count) {
+struct sn_candidate *sn_rank(const struct sn_group *g, const struct addr *wanted, size_t *count)
+{
     struct sn_candidate *v = mem_zalloc((g->ninsts ? g->ninsts : 1) * sizeof *v);
     size_t n = 0;
     for (size_t k = 0; k < g->ninsts; k++) {
-        if (sn_is_master(g->insts[k])) continue;
+        if (sn_is_master(g->insts[k]))
+            continue;
         v[n].inst = g->insts[k];
         v[n++].reject = examine(g->insts[k], wanted);
     }
@@ -94,7 +129,8 @@ struct sn_candidate *sn_rank(const struct sn_group *g, const struct addr *wanted
     return v;
 }
 
-struct sn_inst *sn_select(struct sn_group *g, const struct addr *wanted) {
+struct sn_inst *sn_select(struct sn_group *g, const struct addr *wanted)
+{
     size_t n;
     struct sn_candidate *v = sn_rank(g, wanted, &n);
     struct sn_inst *best = n && !v[0].reject ? v[0].inst : NULL;
@@ -102,12 +138,14 @@ struct sn_inst *sn_select(struct sn_group *g, const struct addr *wanted) {
     return best;
 }
 
-bool sn_select_fresh(struct sn_group *g, int64_t since_us) {
+bool sn_select_fresh(struct sn_group *g, int64_t since_us)
+{
     size_t n;
     bool fresh = true;
     struct sn_candidate *v = sn_rank(g, NULL, &n);
     for (size_t k = 0; k < n; k++)
-        if (!v[k].reject && v[k].inst->node->info_us < since_us) fresh = false;
+        if (!v[k].reject && v[k].inst->node->info_us < since_us)
+            fresh = false;
     free(v);
     return fresh;
 }

@@ -8,18 +8,18 @@ enum sn_reject {
     SN_SUITABLE,
     SN_REJECT_S_DOWN,
     SN_REJECT_DISCONNECTED,
-    SN_REJECT_SILENT,       /* last valid ping older than 5 s */
-    SN_REJECT_PRIORITY,     /* priority 0 */
-    SN_REJECT_INFO,         /* INFO too old, or never came */
-    SN_REJECT_LINK_DOWN,    /* cut off from the master for too long */
-    SN_REJECT_NOT_WANTED,   /* the operator named another */
+    SN_REJECT_SILENT,     /* last valid ping older than 5 s */
+    SN_REJECT_PRIORITY,   /* priority 0 */
+    SN_REJECT_INFO,       /* INFO too old, or never came */
+    SN_REJECT_LINK_DOWN,  /* cut off from the master for too long */
+    SN_REJECT_NOT_WANTED, /* the operator named another */
 };
 
 struct sn_candidate {
     struct sn_inst *inst;
     enum sn_reject reject;
-    bool impaired;          /* loading, mid synchronisation, or empty while another is not: after all others */
-    bool related;           /* holds the group's line of data: offsets can be compared */
+    bool impaired; /* loading, synchronising, empty while another is not, or cut off from a living master: last */
+    bool related;  /* holds the group's line of data: offsets can be compared */
 };
 
 /* All replicas, suitable ones first in the order of preference. The caller frees the array. */

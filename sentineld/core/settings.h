@@ -17,9 +17,9 @@ struct sn_settings {
     int64_t parallel_syncs;              /* >= 1 */
     int64_t master_reboot_down_after_ms; /* >= 0; 0 is off */
     enum sn_reborn reborn_empty;
-    char *notification_script;           /* never NULL; "" is none */
-    char *client_reconfig_script;        /* likewise */
-    char *auth_user, *auth_pass;         /* likewise */
+    char *notification_script;    /* never NULL; "" is none */
+    char *client_reconfig_script; /* likewise */
+    char *auth_user, *auth_pass;  /* likewise */
     struct sn_rename *renames;
     size_t nrenames;
 };
@@ -38,6 +38,7 @@ const char *sn_settings_command(const struct sn_settings *s, const char *name);
 
 /* The options in the words of SENTINEL SET, for storing and comparing: calls back once per option with its value as text; rename-command
  * once per renamed command with value "old new". */
-void sn_settings_each(const struct sn_settings *s, void (*f)(void *arg, const char *option, const char *value), void *arg);
+void sn_settings_each(const struct sn_settings *s, void (*f)(void *arg, const char *option, const char *value),
+                      void *arg);
 
 #endif

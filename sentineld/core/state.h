@@ -24,27 +24,27 @@ struct sn_timer {
 };
 
 struct sn_conn {
-    sn_link link;             /* 0 when idle */
+    sn_link link; /* 0 when idle */
     enum sn_conn_state state;
-    enum sn_down_why why;     /* of the last LINK_DOWN */
-    int64_t since_us;         /* when the state began */
-    int64_t retry_us;         /* idle: when to connect again */
+    enum sn_down_why why; /* of the last LINK_DOWN */
+    int64_t since_us;     /* when the state began */
+    int64_t retry_us;     /* idle: when to connect again */
     int64_t backoff_us;
     bool auth_failed;
-    bool was_up;              /* since the last CONNECT */
-    void *owner;              /* sn_node or sn_peer */
+    bool was_up; /* since the last CONNECT */
+    void *owner; /* sn_node or sn_peer */
     enum { SN_CONN_NODE, SN_CONN_NODE_SUB, SN_CONN_PEER } of;
 };
 
 /* How long a process has been silent, and its probes: the same for nodes and peers. */
 struct sn_probe {
-    int64_t silent_us;     /* since when no valid answer is to be had; 0: not silent. The base of S_DOWN (see probe.c) */
-    int64_t sent_us;       /* last PING sent, 0 never */
-    int64_t pending_us;    /* the first PING without an answer was sent then; 0: none is open */
-    int64_t valid_us;      /* last valid answer (PONG, LOADING, MASTERDOWN); 0 never */
-    int64_t answer_us;     /* last answer of any kind */
-    int64_t rtt_us;        /* of the last PING */
-    int64_t broken_us;     /* when a silent link was last broken by us */
+    int64_t silent_us;  /* since when no valid answer is to be had; 0: not silent. The base of S_DOWN (see probe.c) */
+    int64_t sent_us;    /* last PING sent, 0 never */
+    int64_t pending_us; /* the first PING without an answer was sent then; 0: none is open */
+    int64_t valid_us;   /* last valid answer (PONG, LOADING, MASTERDOWN); 0 never */
+    int64_t answer_us;  /* last answer of any kind */
+    int64_t rtt_us;     /* of the last PING */
+    int64_t broken_us;  /* when a silent link was last broken by us */
     enum sn_pong last;
 };
 
@@ -55,20 +55,20 @@ struct sn_node {
     char local_ip[SN_IP_MAX]; /* our own end of the link */
     struct sn_conn cmd, sub;
     struct sn_probe probe;
-    struct sn_inst *insts;    /* by next_on_node */
+    struct sn_inst *insts; /* by next_on_node */
     struct sn_timer timer;
     bool touched;
     struct sn_node *next_touched;
     struct sn_info info;
-    int64_t info_us;          /* when it came; 0 never */
-    int64_t info_sent_us;     /* 0: none is open */
-    int64_t info_asked_us;    /* last sent, answered or not */
-    bool info_now;            /* wanted at once */
-    int64_t hello_us;         /* last published there */
-    int64_t sub_heard_us;     /* last message on the subscription */
-    int64_t role_us;          /* since when it reports this role */
-    bool keys_before;         /* of a replica whose master went silent: it was linked then, and held keys */
-    unsigned pending;         /* commands without an answer */
+    int64_t info_us;       /* when it came; 0 never */
+    int64_t info_sent_us;  /* 0: none is open */
+    int64_t info_asked_us; /* last sent, answered or not */
+    bool info_now;         /* wanted at once */
+    int64_t hello_us;      /* last published there */
+    int64_t sub_heard_us;  /* last message on the subscription */
+    int64_t role_us;       /* since when it reports this role */
+    bool keys_before;      /* of a replica whose master went silent: it was linked then, and held keys */
+    unsigned pending;      /* commands without an answer */
 };
 
 enum sn_reconf { SN_RECONF_NONE, SN_RECONF_SENT, SN_RECONF_INPROG, SN_RECONF_DONE };
@@ -78,24 +78,24 @@ struct sn_inst {
     struct sn_node *node;
     struct sn_inst *next_on_node;
     bool s_down;
-    int64_t s_down_us;        /* since */
-    int64_t up_us;            /* when S_DOWN last ended, or creation */
-    bool listed;              /* false after RESET until INFO confirms it */
+    int64_t s_down_us; /* since */
+    int64_t up_us;     /* when S_DOWN last ended, or creation */
+    bool listed;       /* false after RESET until INFO confirms it */
     int64_t unlisted_us;
     enum sn_reconf reconf;
-    int64_t reconf_us;        /* since when */
+    int64_t reconf_us; /* since when */
     bool script_kill_sent;
-    bool master_reboot;       /* restarted, and has not answered PONG since */
+    bool master_reboot; /* restarted, and has not answered PONG since */
     int64_t reboot_us;
-    bool restarted;           /* has a new run id, and is not yet judged by SAFETY section 4 */
-    bool reborn_empty;        /* SAFETY section 4: down at once */
-    int64_t repaired_us;      /* when it was last told whom to follow, outside of a failover */
-    int64_t wrong_us;         /* since when it reports another master than the group's; 0: it does not */
+    bool restarted;      /* has a new run id, and is not yet judged by SAFETY section 4 */
+    bool reborn_empty;   /* SAFETY section 4: down at once */
+    int64_t repaired_us; /* when it was last told whom to follow, outside of a failover */
+    int64_t wrong_us;    /* since when it reports another master than the group's; 0: it does not */
 };
 
 struct sn_peer {
     struct sn_core *core;
-    runid id;                 /* "" for a declared peer not yet heard of */
+    runid id; /* "" for a declared peer not yet heard of */
     struct addr addr;
     char ip[SN_IP_MAX];
     bool declared;
@@ -105,14 +105,14 @@ struct sn_peer {
     bool touched;
     struct sn_peer *next_touched;
     enum { SN_PEER_UNKNOWN, SN_PEER_STOCK, SN_PEER_OURS } kind;
-    uint64_t epoch;           /* highest current epoch heard from it */
-    bool heard;               /* any epoch was heard from it since we started */
-    int64_t hello_us;         /* last hello heard */
+    uint64_t epoch;   /* highest current epoch heard from it */
+    bool heard;       /* any epoch was heard from it since we started */
+    int64_t hello_us; /* last hello heard */
     int64_t hello_sent_us;
-    struct sn_seat *seats;    /* by next_on_peer */
-    unsigned ndown;           /* seats that are S_DOWN */
-    unsigned batches;         /* BALLOT requests without an answer */
-    struct sn_seat *wants;    /* seats with something to ask, by next_wanting; asked at the end of the step */
+    struct sn_seat *seats; /* by next_on_peer */
+    unsigned ndown;        /* seats that are S_DOWN */
+    unsigned batches;      /* BALLOT requests without an answer */
+    struct sn_seat *wants; /* seats with something to ask, by next_wanting; asked at the end of the step */
     struct sn_seat *wants_last;
     unsigned pending;
 };
@@ -121,54 +121,54 @@ struct sn_seat {
     struct sn_group *group;
     struct sn_peer *peer;
     struct sn_seat *next_on_peer;
-    bool listed;              /* false after RESET until a hello confirms it */
+    bool listed; /* false after RESET until a hello confirms it */
     int64_t unlisted_us;
-    bool s_down;              /* the supervisor itself does not answer */
+    bool s_down; /* the supervisor itself does not answer */
     int64_t s_down_us;
-    bool down;                /* its opinion of the group's master */
-    int64_t down_us;          /* when it said so (opinions expire), 0 never */
-    runid vote_leader;        /* its last vote for this group's master */
+    bool down;         /* its opinion of the group's master */
+    int64_t down_us;   /* when it said so (opinions expire), 0 never */
+    runid vote_leader; /* its last vote for this group's master */
     uint64_t vote_epoch;
-    bool failed;              /* its last ballot was cancelled or ran out: last in rank */
+    bool failed; /* its last ballot was cancelled or ran out: last in rank */
     int64_t hello_us;
-    uint64_t refused_epoch;   /* the last of our ballots that it did not grant */
-    int64_t asked_us;         /* last asked about the master, 0 since it is up: never */
+    uint64_t refused_epoch; /* the last of our ballots that it did not grant */
+    int64_t asked_us;       /* last asked about the master, 0 since it is up: never */
     bool want_ask, want_vote, want_up;
-    uint64_t want_cancel;     /* epoch, 0 none */
-    bool wanting;             /* is in the peer's list */
+    uint64_t want_cancel; /* epoch, 0 none */
+    bool wanting;         /* is in the peer's list */
     struct sn_seat *next_wanting;
 };
 
 enum sn_fo_state {
     SN_FO_NONE,
-    SN_FO_WAIT_START,              /* standing: votes are asked for */
-    SN_FO_SELECT_SLAVE,            /* elected; passed through within one step */
-    SN_FO_SEND_SLAVEOF_NOONE,      /* promotion not yet sent (also: coordinated, waiting for the offsets) */
+    SN_FO_WAIT_START,         /* standing: votes are asked for */
+    SN_FO_SELECT_SLAVE,       /* elected; passed through within one step */
+    SN_FO_SEND_SLAVEOF_NOONE, /* promotion not yet sent (also: coordinated, waiting for the offsets) */
     SN_FO_WAIT_PROMOTION,
-    SN_FO_RECONF_SLAVES,           /* the group's master is the new one already; the others follow */
+    SN_FO_RECONF_SLAVES, /* the group's master is the new one already; the others follow */
     SN_FO_UPDATE_CONFIG,
 };
 
 enum sn_switch_step { /* of a coordinated failover, inside SEND_SLAVEOF_NOONE */
-    SN_SWITCH_NONE,
-    SN_SWITCH_SERVER,   /* the server's own FAILOVER runs */
-    SN_SWITCH_PAUSE,    /* CLIENT PAUSE sent, not answered */
-    SN_SWITCH_DRAIN,    /* paused; waiting for equal offsets */
+                      SN_SWITCH_NONE,
+                      SN_SWITCH_SERVER, /* the server's own FAILOVER runs */
+                      SN_SWITCH_PAUSE,  /* CLIENT PAUSE sent, not answered */
+                      SN_SWITCH_DRAIN,  /* paused; waiting for equal offsets */
 };
 
 struct sn_failover {
     enum sn_fo_state state;
-    int64_t start_us, state_us;    /* of the attempt, of the state */
-    uint64_t epoch;                /* of the ballot */
-    bool own_vote;                 /* our own vote is on disk */
-    bool forced;                   /* by SENTINEL FAILOVER */
-    bool unopposed;                /* forced, and nobody to ask answered: went ahead without votes */
+    int64_t start_us, state_us; /* of the attempt, of the state */
+    uint64_t epoch;             /* of the ballot */
+    bool own_vote;              /* our own vote is on disk */
+    bool forced;                /* by SENTINEL FAILOVER */
+    bool unopposed;             /* forced, and nobody to ask answered: went ahead without votes */
     bool coordinated;
     enum sn_switch_step step;
     int64_t pause_end_us;
-    bool sent;                     /* the promotion left */
+    bool sent; /* the promotion left */
     struct sn_inst *candidate;
-    struct addr from;              /* the master that was replaced */
+    struct addr from; /* the master that was replaced */
 };
 
 struct sn_group {
@@ -176,7 +176,7 @@ struct sn_group {
     char *name;
     struct sn_settings set;
     struct sn_inst *master;
-    struct sn_inst **insts;        /* all, the master too */
+    struct sn_inst **insts; /* all, the master too */
     size_t ninsts, cap_insts;
     struct sn_seat **seats;
     size_t nseats, cap_seats;
@@ -184,36 +184,41 @@ struct sn_group {
     bool touched;
     struct sn_group *next_touched;
     uint64_t config_epoch;
-    uint64_t config_seq;           /* master and config epoch are durable, so may be told, when this is persisted */
-    runid lineage;                 /* replication id of the data that the master had while it was well */
-    uint64_t vote_epoch;           /* our last vote: epoch, for whom, when, naming what */
+    uint64_t config_seq; /* master and config epoch are durable, so may be told, when this is persisted */
+    runid lineage;       /* replication id of the data that the master had while it was well */
+    uint64_t vote_epoch; /* our last vote: epoch, for whom, when, naming what */
     runid vote_leader;
     int64_t vote_us;
     struct addr vote_candidate;
-    int64_t vote_lock_us;          /* until then we neither stand nor (for ours) vote for another, unless it is freed */
-    bool vote_free;                /* it was cancelled, or led to a configuration */
-    uint64_t vote_seq;             /* the vote is durable when this is persisted */
+    int64_t vote_lock_us; /* until then we neither stand nor (for ours) vote for another, unless it is freed */
+    bool vote_free;       /* it was cancelled, or led to a configuration */
+    uint64_t vote_seq;    /* the vote is durable when this is persisted */
     bool o_down;
     int64_t o_down_us;
     struct sn_failover fo;
-    int64_t stand_us;              /* when to stand, 0 not decided; see election.c */
-    int64_t next_attempt_us;       /* not before */
-    unsigned lost_rounds;          /* in a row */
-    int64_t no_good_us;            /* when -failover-abort-no-good-slave was last published, 0 not in this O_DOWN */
-    bool heard;                    /* SAFETY M2: has heard enough epochs to vote */
-    bool suspect;                  /* the replicas were asked for INFO ahead of S_DOWN */
-    bool announce;                 /* +switch-master of our own failover is due when the configuration is durable */
+    struct {
+        int64_t since_us; /* 0: none. Waits until the replicas have told their offsets anew */
+        bool coordinated;
+        struct addr wanted;  /* host "" for the best */
+    } order;                 /* SENTINEL FAILOVER */
+    int64_t stand_us;        /* when to stand, 0 not decided; see election.c */
+    int64_t next_attempt_us; /* not before */
+    unsigned lost_rounds;    /* in a row */
+    int64_t no_good_us;      /* when -failover-abort-no-good-slave was last published, 0 not in this O_DOWN */
+    bool heard;              /* SAFETY M2: has heard enough epochs to vote */
+    bool suspect;            /* the replicas were asked for INFO ahead of S_DOWN */
+    bool announce;           /* +switch-master of our own failover is due when the configuration is durable */
     struct addr announce_from;
-    bool dirty, dirty_members;     /* to be persisted at the end of the step */
+    bool dirty, dirty_members; /* to be persisted at the end of the step */
     int64_t born_us;
 };
 
-struct sn_pending {                /* an effect or an operator's change that waits for the disk */
+struct sn_pending { /* an effect or an operator's change that waits for the disk */
     uint64_t seq;
     struct sn_effect fx;
-    struct sn_change *change;      /* see admin.c */
-    bool is_stand;                 /* the vote requests of `group` may go out (fx.epoch: of which ballot) */
-    bool is_config;                /* the new configuration of `group` may be told */
+    struct sn_change *change; /* see admin.c */
+    bool is_stand;            /* the vote requests of `group` may go out (fx.epoch: of which ballot) */
+    bool is_config;           /* the new configuration of `group` may be told */
     struct sn_group *group;
 };
 
@@ -224,43 +229,43 @@ struct sn_core {
     struct sn_params params;
     struct rng rng;
     uint64_t current_epoch;
-    uint64_t told_epoch;           /* the highest that is known to be on disk: what peers are told */
-    uint64_t stand_epoch;          /* ballots that start in one step share an epoch; 0: none in this step */
+    uint64_t told_epoch;  /* the highest that is known to be on disk: what peers are told */
+    uint64_t stand_epoch; /* ballots that start in one step share an epoch; 0: none in this step */
     bool joined;
     int64_t now_us;
-    struct sn_effects *out;        /* of the step that runs */
-    struct sn_group **groups;      /* in the order in which they came */
+    struct sn_effects *out;   /* of the step that runs */
+    struct sn_group **groups; /* in the order in which they came */
     size_t ngroups, cap_groups;
-    struct map by_name;            /* group name -> group */
-    struct map nodes;              /* "host:port" and, when different, "ip:port" -> node */
+    struct map by_name; /* group name -> group */
+    struct map nodes;   /* "host:port" and, when different, "ip:port" -> node */
     struct sn_peer **peers;
     size_t npeers, cap_peers;
-    struct map by_id;              /* supervisor id -> peer */
+    struct map by_id; /* supervisor id -> peer */
     struct addr *declared;
     size_t ndeclared;
-    struct map links;              /* link as 8 bytes -> sn_conn */
+    struct map links; /* link as 8 bytes -> sn_conn */
     uint64_t last_link;
     struct heap timers;
     struct sn_group *touched_groups;
     struct sn_node *touched_nodes;
     struct sn_peer *touched_peers;
     /* the disk */
-    uint64_t issued, persisted;    /* sequence numbers of PERSIST */
-    bool dirty_meta, flush;        /* flush: persist at the end of this step even if nothing changed */
-    bool broken;                   /* the last PERSIST failed */
+    uint64_t issued, persisted; /* sequence numbers of PERSIST */
+    bool dirty_meta, flush;     /* flush: persist at the end of this step even if nothing changed */
+    bool broken;                /* the last PERSIST failed */
     int64_t broken_retry_us;
-    uint64_t issued_epoch;         /* the current epoch in the last one issued */
-    bool any_dirty;                /* some group is */
-    int64_t issued_us, disk_us;    /* when the last was issued; how long it took (smoothed) */
+    uint64_t issued_epoch;      /* the current epoch in the last one issued */
+    bool any_dirty;             /* some group is */
+    int64_t issued_us, disk_us; /* when the last was issued; how long it took (smoothed) */
     struct sn_pending *waiting;
     size_t nwaiting, cap_waiting;
-    struct sn_pending *running;    /* what is due just now */
+    struct sn_pending *running; /* what is due just now */
     size_t nrunning;
     /* stalls (TILT) */
     bool tilt;
-    int64_t tilt_us;               /* since */
+    int64_t tilt_us; /* since */
     uint64_t tilts;
-    unsigned crash;                /* bits of enum sn_crash */
+    unsigned crash;               /* bits of enum sn_crash */
     struct sn_timer housekeeping; /* persist retry, end of tilt */
 };
 
@@ -273,11 +278,12 @@ struct sn_conn *sn_conn_of(const struct sn_core *c, sn_link link);
 bool sn_node_is(const struct sn_node *n, const struct addr *a); /* by name or by resolved address */
 
 /* What an outside reader is shown. */
-struct addr sn_shown_addr(const struct sn_core *c, const struct sn_node *n); /* host name only with announce_hostnames */
-struct addr sn_current_master(const struct sn_group *g);                     /* as GET-MASTER-ADDR-BY-NAME answers */
-int sn_usable_voters(const struct sn_group *g);                             /* linked, not S_DOWN; oneself included */
-int sn_voters(const struct sn_group *g);                                    /* all known, oneself included */
-int sn_votes_needed(const struct sn_group *g);                              /* max(majority of voters, quorum) */
+struct addr sn_shown_addr(const struct sn_core *c,
+                          const struct sn_node *n);      /* host name only with announce_hostnames */
+struct addr sn_current_master(const struct sn_group *g); /* as GET-MASTER-ADDR-BY-NAME answers */
+int sn_usable_voters(const struct sn_group *g);          /* linked, not S_DOWN; oneself included */
+int sn_voters(const struct sn_group *g);                 /* all known, oneself included */
+int sn_votes_needed(const struct sn_group *g);           /* max(majority of voters, quorum) */
 const char *sn_fo_state_name(enum sn_fo_state s);
 const char *sn_down_why_name(enum sn_down_why w);
 

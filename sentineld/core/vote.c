@@ -2,9 +2,13 @@
 #include "sentineld/core/inner.h"
 
 /* A vote that may still become a promotion: as long as its ballot lives, and as long again for what is under way. */
-bool sn_vote_locked(const struct sn_group *g) { return !g->vote_free && g->core->now_us < g->vote_lock_us; }
+bool sn_vote_locked(const struct sn_group *g)
+{
+    return !g->vote_free && g->core->now_us < g->vote_lock_us;
+}
 
-void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, const struct addr *candidate, int64_t lock_us) {
+void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, const struct addr *candidate, int64_t lock_us)
+{
     struct sn_core *c = g->core;
     memcpy(g->vote_leader, leader, sizeof g->vote_leader);
     g->vote_epoch = epoch;
@@ -21,59 +25,77 @@ void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, const 
 }
 
 /* SAFETY E3: who does not reach the named replica does not vote for its promotion. */
-static bool reaches(const struct sn_group *g, const struct addr *candidate) {
-    if (!addr_is_set(candidate)) return true; /* a stock peer names none */
+static bool reaches(const struct sn_group *g, const struct addr *candidate)
+{
+    if (!addr_is_set(candidate))
+        return true; /* a stock peer names none */
     const struct sn_inst *i = sn_inst_find(g, candidate);
     return i && i->node->cmd.state == SN_CONN_UP && !i->s_down;
 }
 
 /* Between ours a grant also waits until an earlier one to another has run out or was cancelled, so that there are never two
  * leaders with a promotion to send. Stock knows no cancelling: it gets stock's rule. */
-static bool may_grant(const struct sn_group *g, const char *from, const struct sn_ballot *b, bool stock) {
+static bool may_grant(const struct sn_group *g, const char *from, const struct sn_ballot *b, bool stock)
+{
     const struct sn_core *c = g->core;
-    if (!g->heard || c->broken) return false;
-    if (b->epoch <= g->vote_epoch || b->epoch <= g->config_epoch) return false;
-    if (stock) return c->current_epoch <= b->epoch;
+    if (!g->heard || c->broken)
+        return false;
+    if (b->epoch <= g->vote_epoch || b->epoch <= g->config_epoch)
+        return false;
+    if (stock)
+        return c->current_epoch <= b->epoch;
     bool promoting = g->fo.state > SN_FO_WAIT_START && g->fo.state < SN_FO_RECONF_SLAVES;
     bool other = runid_cmp(g->vote_leader, from) != 0;
     return !promoting && !(other && sn_vote_locked(g)) && reaches(g, &b->candidate);
 }
 
-static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b, bool stock) {
+static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b, bool stock)
+{
     struct sn_core *c = g->core;
     sn_heard_epoch(c, b->epoch);
-    if (!may_grant(g, from, b, stock)) return;
+    if (!may_grant(g, from, b, stock))
+        return;
     /* Our own ballot, if we have one open, is over: somebody else stands above it. */
-    if (g->fo.state == SN_FO_WAIT_START) sn_election_lose(g, "-failover-abort-not-elected");
+    if (g->fo.state == SN_FO_WAIT_START)
+        sn_election_lose(g, "-failover-abort-not-elected");
     int64_t life = stock ? MS(c->params.election_timeout_ms) : 2 * sn_ballot_life_us(c, g);
     sn_vote_give(g, from, b->epoch, &b->candidate, life);
     sn_publish_core(c, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", from, (unsigned long long)b->epoch);
 }
 
-static void cancelled(struct sn_group *g, struct sn_seat *s, const char *from, uint64_t epoch) {
-    if (s) s->failed = true;
-    if (g->vote_epoch == epoch && runid_cmp(g->vote_leader, from) == 0) g->vote_free = true;
+static void cancelled(struct sn_group *g, struct sn_seat *s, const char *from, uint64_t epoch)
+{
+    if (s)
+        s->failed = true;
+    if (g->vote_epoch == epoch && runid_cmp(g->vote_leader, from) == 0)
+        g->vote_free = true;
     sn_touch_group(g);
 }
 
-static void note_opinion(struct sn_group *g, struct sn_seat *s, const struct sn_ballot *b) {
+static void note_opinion(struct sn_group *g, struct sn_seat *s, const struct sn_ballot *b)
+{
     bool says = b->verb == SN_BALLOT_DOWN || b->verb == SN_BALLOT_UP || b->down;
-    if (!s || !says || !sn_node_is(g->master->node, &b->master)) return;
+    if (!s || !says || !sn_node_is(g->master->node, &b->master))
+        return;
     s->down = b->verb != SN_BALLOT_UP;
     s->down_us = g->core->now_us;
     sn_touch_group(g);
 }
 
-static struct sn_group *group_of(const struct sn_core *c, const struct sn_ballot *b) {
+static struct sn_group *group_of(const struct sn_core *c, const struct sn_ballot *b)
+{
     return b->group ? sn_group_find(c, slice_of(b->group)) : sn_group_of_master(c, &b->master);
 }
 
 /* Returns what must be on disk before the answer leaves. */
-static uint64_t answer_one(struct sn_core *c, const char *from, const struct sn_ballot *b, bool stock, struct sn_opinion *o) {
+static uint64_t answer_one(struct sn_core *c, const char *from, const struct sn_ballot *b, bool stock,
+                           struct sn_opinion *o)
+{
     struct sn_group *g = group_of(c, b);
     o->group = b->group ? mem_strdup(b->group) : NULL;
     o->master = b->master;
-    if (!g) return 0;
+    if (!g)
+        return 0;
     struct sn_peer *p = *from ? map_gets(&c->by_id, from) : NULL;
     struct sn_seat *s = p ? sn_seat_find(g, p) : NULL;
     if (b->verb == SN_BALLOT_CANCEL)
@@ -83,31 +105,40 @@ static uint64_t answer_one(struct sn_core *c, const char *from, const struct sn_
     /* A question about a master that is not ours any more finds nothing down; the hello will tell whose view is newer. */
     bool same = sn_node_is(g->master->node, &b->master);
     o->down = same && g->master->s_down && !c->tilt;
-    if (b->verb != SN_BALLOT_VOTE || !same || !*from) return 0;
+    if (b->verb != SN_BALLOT_VOTE || !same || !*from)
+        return 0;
     vote(g, from, b, stock);
     memcpy(o->leader, g->vote_leader, sizeof o->leader);
     o->leader_epoch = g->vote_epoch;
     return g->vote_seq;
 }
 
-void sn_ballots(struct sn_core *c, const struct sn_event *e) {
+void sn_ballots(struct sn_core *c, const struct sn_event *e)
+{
     runid from = "";
     runid_parse(e->text, from);
-    if (*from && runid_cmp(from, c->id) == 0) from[0] = '\0'; /* an echo of ourselves does not vote */
+    if (*from && runid_cmp(from, c->id) == 0)
+        from[0] = '\0'; /* an echo of ourselves does not vote */
     struct sn_peer *p = *from ? map_gets(&c->by_id, from) : NULL;
     if (p && !e->stock) {
         p->heard = true;
-        if (e->epoch > p->epoch) p->epoch = e->epoch;
+        if (e->epoch > p->epoch)
+            p->epoch = e->epoch;
         sn_heard_epoch(c, e->epoch);
     }
     struct sn_opinion *v = mem_zalloc((e->count ? e->count : 1) * sizeof *v);
     uint64_t seq = 0;
     for (size_t k = 0; k < e->count; k++) {
         uint64_t needs = answer_one(c, from, &e->ballots[k], e->stock, &v[k]);
-        if (needs > seq) seq = needs;
+        if (needs > seq)
+            seq = needs;
     }
-    struct sn_effect fx = {.kind = SN_FX_ANSWER_BALLOTS, .token = e->token, .opinions = v, .count = e->count,
-                           .text = mem_strdup(c->id), .epoch = c->told_epoch};
+    struct sn_effect fx = {.kind = SN_FX_ANSWER_BALLOTS,
+                           .token = e->token,
+                           .opinions = v,
+                           .count = e->count,
+                           .text = mem_strdup(c->id),
+                           .epoch = c->told_epoch};
     if (seq > c->persisted)
         sn_wait(c, seq)->fx = fx;
     else
