@@ -247,6 +247,8 @@ bool state_start(struct state *s, struct io_loop *loop, const struct state_image
             return false;
         s->unsaved = mem_alloc(sizeof *s->unsaved);
         state_image_copy(s->unsaved, image);
+    } else {
+        state_db_checkpoint(&s->db); /* here nobody waits for a vote yet */
     }
     s->loop = loop;
     s->done = done;

@@ -75,6 +75,12 @@ bool state_db_connect(struct state_db *d, bool create, struct buf *error)
         return false;
     }
     sqlite3_extended_result_codes(d->db, 1);
+    if (sqlite3_db_readonly(d->db, "main") == 1) {
+        buf_printf(error,
+                   "%s is read-only. The state directory must belong to the user that runs sentineld and be writable",
+                   d->path);
+        return false;
+    }
     int keep = 1; /* the log's file stays when we close, so that a restart goes on overwriting it */
     sqlite3_file_control(d->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
     /* The directory is ours for as long as we run (state_lock.h), so the log's index needs no shared memory file. */
@@ -89,12 +95,6 @@ bool state_db_connect(struct state_db *d, bool create, struct buf *error)
 
 bool state_db_mode(struct state_db *d, struct buf *error)
 {
-    if (sqlite3_db_readonly(d->db, "main") == 1) {
-        buf_printf(error,
-                   "%s is read-only. The state directory must belong to the user that runs sentineld and be writable",
-                   d->path);
-        return false;
-    }
     if (sqlite3_exec(d->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", NULL, NULL, NULL) != SQLITE_OK) {
         state_db_say(d, "cannot be used", error);
         return false;

@@ -265,6 +265,18 @@ bool state_db_open(struct state_db *d, const char *dir, struct state_image *imag
     return false;
 }
 
+/* After a flush that failed, the system may take the log's pages for written although they are not: a commit that is appended
+ * to them could be lost with them. So all that the log holds goes into the database file first, and the log starts over. */
+static bool start_log_over(struct state_db *d, struct buf *error)
+{
+    int left = 0, moved = 0;
+    if (sqlite3_wal_checkpoint_v2(d->db, "main", SQLITE_CHECKPOINT_RESTART, &left, &moved) == SQLITE_OK &&
+        left == moved)
+        return true;
+    state_db_say(d, "cannot be written", error);
+    return false;
+}
+
 bool state_db_reopen(struct state_db *d, const char *id, struct buf *error)
 {
     struct state_image image;
@@ -272,9 +284,11 @@ bool state_db_reopen(struct state_db *d, const char *id, struct buf *error)
     if (open_whole(d, false, &image, error)) {
         bool ours = strcmp(image.id, id) == 0;
         state_image_free(&image);
-        if (ours)
+        if (ours && start_log_over(d, error))
             return true;
-        buf_printf(error, "%s belongs to another supervisor now. End sentineld and put its own database back", d->path);
+        if (!ours)
+            buf_printf(error, "%s belongs to another supervisor now. End sentineld and put its own database back",
+                       d->path);
     }
     state_db_close(d);
     return false;
