@@ -1,10 +1,9 @@
 """Stock redis-sentinel and sentineld in one quorum."""
-import os
 import subprocess
 
 from cases import case
 from lab import wait_until
-from lab.supervisors import ROOT, Sentineld
+from lab.supervisors import Sentineld, nodectl_path
 
 MIXES = {"2+1": ["stock", "stock", "ours"], "1+2": ["stock", "ours", "ours"]}
 
@@ -92,7 +91,7 @@ def test_late_one_of_either_kind_learns(lab, late_kind):
 def test_kinds_see_each_other_alike(lab):
     """What stock shows of our peer and what ours shows of the stock one: same fields, healthy, addresses and ids right;
     CKQUORUM agrees."""
-    fleet = lab.fleet(kinds=["stock", "ours"])
+    fleet = lab.fleet(kinds=["stock", "ours"], replicas=1, replica_options=[{"replica_priority": "0"}])
     stock, ours = fleet.supervisors
     seen, own = stock.sentinels()[0], ours.sentinels()[0]
     assert (seen["runid"], seen["port"]) == (ours.my_id(), str(ours.port))
@@ -145,7 +144,7 @@ def test_rolling_replacement_with_new_identities(lab):
 
 def converted(lab, stock, name):
     """A sentineld with the identity, port and knowledge of a stock sentinel, by `nodectl config convert`."""
-    done = subprocess.run([os.path.join(ROOT, "build", "nodectl"), "config", "convert", stock.conf_path],
+    done = subprocess.run([nodectl_path(), "config", "convert", stock.conf_path],
                           capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 0, done
     made = Sentineld(lab.path(name), name, stock.port)

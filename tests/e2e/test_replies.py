@@ -184,9 +184,8 @@ def test_replies_of_later_versions(lab):
     s = watched(lab)
     with s.connect() as client:
         for request, text in (
-                ("SENTINEL CONFIG SET announce-port", "Missing argument 'announce-port' value"),
-                ("SENTINEL CONFIG SET announce-port 1 announce-port 2", "Duplicate argument 'announce-port'"),
-                ("SENTINEL CONFIG SET announce-ip", "Missing argument 'announce-ip' value")):
+                ("SENTINEL CONFIG SET announce-ip 127.0.0.9 announce-port", "Missing argument 'announce-port' value"),
+                ("SENTINEL CONFIG SET announce-port 1 announce-port 2", "Duplicate argument 'announce-port'")):
             reply = client.call(*request.split())
             assert isinstance(reply, RespError) and text in str(reply), "%s: %r" % (request, reply)
         for request in ("SENTINEL MONITOR bad,name 127.0.0.1 6379 1", "SENTINEL MONITOR new 127.0.0.1 0 1",

@@ -9,6 +9,8 @@ BULK = b"x" * (1 << 20)
 def fill_beyond_a_paused_replica(fleet, behind, megabytes=24):
     """Make `behind` lag: while it is stopped the master writes more than the sockets can hold, so that the rest stays
     in the master's memory and dies with it. Returns when the other replicas have everything."""
+    fleet.master.ok("SET", "first", "1")  # a replica without any key would lose for that reason
+    wait_until(lambda: behind.ok("GET", "first") == "1", 10, "%s has a key" % behind.name)
     behind.pause()
     with fleet.master.connect(timeout_s=20) as client:
         for i in range(megabytes):
@@ -27,6 +29,7 @@ def test_right_replica_is_promoted(lab, rule):
         for o, priority in zip(options, (100, 10, 50)):
             o["replica_priority"] = str(priority)
     fleet = lab.fleet(replicas=3, down_after_ms=2000, master_options=dict(QUIET, **slow), replica_options=options)
+    wait_until(lambda: all(r.offset() >= fleet.master.offset() > 0 for r in fleet.replicas), 10, "the streams flow")
     by_run_id = sorted(fleet.replicas, key=lambda r: r.run_id())
     if rule == "priority":
         wanted, behind = fleet.replicas[1], fleet.replicas[1]

@@ -59,7 +59,9 @@ def test_restarted_master_with_its_data_stays(lab):
         log.wait("+reboot", "master mymaster")
     fleet.wait_well()
     assert fleet.agreed_port() == fleet.master.port and fleet.supervisors[0].config_epoch() == 0
-    assert fleet.replicas[0].ok("GET", "precious") == "1"
+    for replica in fleet.replicas:
+        replica.wait_follows(fleet.master.port)
+        wait_until(lambda r=replica: r.ok("GET", "precious") == "1", 10, "%s has the data" % replica.name)
 
 
 @case()
@@ -110,7 +112,7 @@ def test_replica_that_was_made_a_master_is_demoted(lab):
 def test_master_turned_replica_is_down(lab):
     """The master says that it is a replica: S_DOWN after a while, then another one is promoted."""
     fleet = lab.fleet(replicas=2, down_after_ms=600, timers={
-        "info-period": 200, "ping-period": 100, "ask-period": 100, "publish-period": 500})
+        "info-period": 200, "ping-period": 250, "ask-period": 100, "publish-period": 500})
     fleet.master.ok("REPLICAOF", "127.0.0.1", fleet.replicas[0].port)
     new = fleet.wait_switched(fleet.master.port, 45)
     fleet.wait_all_follow(new, 40)

@@ -12,9 +12,10 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..")
 
 # Timers that make both kinds quick in tests; SENTINEL DEBUG sets them. Benchmarks leave the defaults alone.
 # Stock demotes a node that says it is a master after four publish periods, and its leader looks at the promoted node
-# once a second: with much less than 500 ms the others would undo a promotion before the leader has seen it.
+# once a second: with much less than 500 ms the others would undo a promotion before the leader has seen it. And it
+# promotes only a replica whose INFO is younger than five ping periods, of which it also sends one a second only.
 QUICK_TIMERS = {
-    "info-period": 150, "ping-period": 100, "ask-period": 100, "publish-period": 500,
+    "info-period": 150, "ping-period": 250, "ask-period": 100, "publish-period": 500,
     "min-link-reconnect-period": 200,
 }
 
@@ -22,6 +23,11 @@ QUICK_TIMERS = {
 def sentineld_path():
     """The program under test; SENTINELD names another build of it."""
     return os.environ.get("SENTINELD") or os.path.join(ROOT, "build", "sentineld")
+
+
+def nodectl_path():
+    """The operator's tool; NODECTL names another build of it."""
+    return os.environ.get("NODECTL") or os.path.join(ROOT, "build", "nodectl")
 
 
 @dataclasses.dataclass
