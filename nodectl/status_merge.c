@@ -260,32 +260,49 @@ static json_t *merge_supervisors(const json_t *views, json_t *problems, json_t *
     return list;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* All groups that anybody watches, by name. The order of the supervisors' answers says nothing. */
+static json_t *merge_groups(const json_t *views, json_t *problems, json_t *notes)
+{
+    json_t *groups = json_array(), *names = json_object();
+    size_t i, n = 0;
+    const json_t *view;
+    json_array_foreach(views, i, view)
+    {
+        json_object_update_missing(names, json_object_get(view, "groups"));
+    }
+    const char **sorted = mem_zalloc(json_object_size(names) * sizeof *sorted);
+    for (void *at = json_object_iter(names); at != NULL; at = json_object_iter_next(names, at))
+        sorted[n++] = json_object_iter_key(at);
+    qsort(sorted, n, sizeof *sorted, by_name);
+    for (i = 0; i < n; i++)
+        json_array_append_new(groups, merge_group(views, sorted[i], problems, notes));
+    free(sorted);
+    json_decref(names);
+    return groups;
+}
+
 json_t *status_merge(const json_t *views, const char *const *wanted, size_t nwanted)
 {
-    json_t *problems = json_array(), *notes = json_array(), *groups = json_array(), *names = json_object();
+    json_t *problems = json_array(), *notes = json_array();
     json_t *supervisors = merge_supervisors(views, problems, notes);
+    json_t *groups = merge_groups(views, problems, notes);
     size_t i;
-    const json_t *view, *ignored;
-    const char *name;
+    const json_t *view;
     bool reached = false;
     json_array_foreach(views, i, view)
     {
         reached |= field_text(view, "error")[0] == '\0';
-        json_object_foreach(json_object_get(view, "groups"), name, ignored)
-        {
-            (void)ignored;
-            if (json_object_get(names, name) != NULL)
-                continue;
-            json_object_set_new(names, name, json_true());
-            json_array_append_new(groups, merge_group(views, name, problems, notes));
-        }
     }
     for (i = 0; i < nwanted && reached; i++)
-        if (json_object_get(names, wanted[i]) == NULL)
+        if (status_reporter(views, wanted[i]) == SIZE_MAX)
             add_line(problems, "%s: no supervisor that answers watches a group of this name", wanted[i]);
     if (nwanted == 0 && reached && json_array_size(groups) == 0)
         add_line(notes, "these supervisors watch no group");
-    json_decref(names);
     return json_pack("{s:b, s:o, s:o, s:o, s:o}", "ok", json_array_size(problems) == 0, "supervisors", supervisors,
                      "groups", groups, "problems", problems, "notes", notes);
 }

@@ -64,8 +64,8 @@ static const json_t *find_map(const struct sight *s, const char *address)
     return NULL;
 }
 
-/* Lower is nearer to the truth. A supervisor that has just begun anew with this process (after a failover, say) has no link
- * yet and counts the time from its beginning, which says nothing. */
+/* Lower is nearer to the truth. A supervisor that has just begun anew with this process (after a failover, say) has no
+ * link yet and counts the time from its beginning, which says nothing. */
 static int64_t doubt(const json_t *map)
 {
     int64_t age = field_number(map, "last-ok-ping-reply", INT64_MAX / 2);

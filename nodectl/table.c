@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/base/mem.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ struct table *table_new(const char *const *titles)
     t->titles = titles;
     while (titles[t->columns] != NULL)
         t->columns++;
+    assert(t->columns > 0);
     return t;
 }
 
@@ -103,10 +105,12 @@ void table_print(const struct table *t, FILE *out, const char *indent, bool colo
     size_t *widths = mem_zalloc(t->columns * sizeof *widths);
     for (size_t c = 0; c < t->columns; c++)
         widths[c] = width_of(t->titles[c]);
-    for (size_t i = 0; i < t->n; i++) {
-        size_t w = width_of(t->cells[i].text);
-        if (w > widths[i % t->columns])
-            widths[i % t->columns] = w;
+    for (size_t i = 0; i + t->columns <= t->n; i += t->columns) {
+        for (size_t c = 0; c < t->columns; c++) {
+            size_t w = width_of(t->cells[i + c].text);
+            if (w > widths[c])
+                widths[c] = w;
+        }
     }
     print_row(t, widths, SIZE_MAX, out, indent, colour);
     for (size_t i = 0; i + t->columns <= t->n; i += t->columns)
