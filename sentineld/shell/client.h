@@ -1,7 +1,8 @@
-/* One connection and the set of all, as the commands see them. Owned by clients.c; clients.h is what the rest of the daemon sees.
+/* One connection and the set of all, as the commands see them. Owned by clients.c; clients.h is what the rest of the
+ * daemon sees.
  *
- * Replies leave in the order of the requests. A command whose answer comes later takes a place in the client's queue; what later
- * commands reply, and messages of subscriptions, queue up behind it until the answer is there. */
+ * Replies leave in the order of the requests. A command whose answer comes later takes a place in the client's queue;
+ * what later commands reply, and messages of subscriptions, queue up behind it until the answer is there. */
 #ifndef SHELL_CLIENT_H
 #define SHELL_CLIENT_H
 
@@ -15,7 +16,7 @@
 #include "sentineld/shell/config.h"
 #include "sentineld/shell/daemon.h"
 
-#define CLIENTS_MAX 10000
+#define CLIENTS_MAX ((size_t)10000) /* fewer when the limit of open files is low, see clients_open() */
 #define CLIENT_ADDR_MAX 80
 #define CLIENT_OUT_MAX ((size_t)32 * 1024 * 1024) /* bytes not yet taken by the kernel, or queued behind an answer */
 #define CLIENT_OUT_SOFT ((size_t)8 * 1024 * 1024) /* a subscriber may stay above this for CLIENT_OUT_SOFT_US */
@@ -40,7 +41,8 @@ enum client_answer {
 
 enum client_reply_mode { CLIENT_REPLY_ON, CLIENT_REPLY_OFF, CLIENT_REPLY_SKIP, CLIENT_REPLY_SKIP_NEXT };
 
-/* CLIENT TRACKING: there are no keys here, so nothing is ever invalidated; what a client asked for is remembered and shown. */
+/* CLIENT TRACKING: there are no keys here, so nothing is ever invalidated; what a client asked for is remembered and
+ * shown. */
 struct client_tracking {
     bool on, bcast, optin, optout, noloop, caching;
     int64_t redirect; /* client id; 0: to itself */
@@ -88,7 +90,7 @@ struct clients {
     struct io_listener **listeners;
     size_t nlisteners;
     struct client *first, *last; /* in order of arrival */
-    size_t count;
+    size_t count, max;
     int64_t next_id;
     sn_token next_token;
     struct map waiting; /* token as 8 bytes -> slot */
@@ -118,15 +120,15 @@ struct call {
     bool deferred;
 };
 
-/* The answer comes later: returns the token for the event. Must be called before the event is given to the core, and nothing
- * may be written to call->r. */
+/* The answer comes later: returns the token for the event. Must be called before the event is given to the core, and
+ * nothing may be written to call->r. */
 sn_token client_defer(struct call *call, enum client_answer how);
 
 /* Bytes that are no reply: messages of subscriptions. Keeps the order with what is queued. */
 void client_push(struct client *c, const void *p, size_t n);
 
-/* Ends the connection: after what was replied has left (when `after_output`) or at once. The struct stays valid until the end
- * of the turn. */
+/* Ends the connection: after what was replied has left (when `after_output`) or at once. The struct stays valid until
+ * the end of the turn. */
 void client_close(struct client *c, bool after_output);
 
 struct client *client_by_id(const struct clients *all, int64_t id);

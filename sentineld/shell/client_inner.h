@@ -9,7 +9,8 @@ void client_free(struct client *c);        /* at once; not while one of its call
 void client_go_on(struct client *c);       /* looks at its input again, if anything held it back */
 void clients_sweep(struct io_turn_end *t); /* frees the doomed */
 
-/* Where the next bytes of this client go: its socket's buffer, or the queue behind a deferred answer. NULL: it is closed. */
+/* Where the next bytes of this client go: its socket's buffer, or the queue behind a deferred answer. NULL: it is
+ * closed. */
 struct buf *client_tail(struct client *c);
 /* Closes a client whose queue is beyond the limit. */
 void client_check_queue(struct client *c);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,15 +21,15 @@
 static void on_accept(void *owner, int fd, const char *peer)
 {
     struct clients *all = owner;
-    if (all->count >= CLIENTS_MAX) {
+    if (all->count >= all->max) {
         static const char refusal[] = "-ERR max number of clients reached\r\n";
         /* Best effort: the socket is new, so its buffer takes the line, and whoever reads it knows why. */
         ssize_t n = send(fd, refusal, sizeof refusal - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
         (void)n;
         close(fd);
         if (all->rejected_connections++ % 1000 == 0)
-            io_log(IO_WARNING, "Connection from %s refused: %d clients are connected, which is the limit. Close some.",
-                   peer, CLIENTS_MAX);
+            io_log(IO_WARNING, "Connection from %s refused: %zu clients are connected, which is the limit. Close some.",
+                   peer, all->max);
         return;
     }
     all->total_connections++;
@@ -134,11 +135,21 @@ static bool listen_all(struct clients *all, struct buf *error)
     return true;
 }
 
+/* Clients never take more than half of the descriptors: links, the state and scripts need theirs. */
+static size_t clients_allowed(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur / 2 >= CLIENTS_MAX)
+        return CLIENTS_MAX;
+    return files.rlim_cur / 2 > 0 ? (size_t)files.rlim_cur / 2 : 1;
+}
+
 struct clients *clients_open(struct daemon *d, char *text, size_t text_size)
 {
     struct clients *all = mem_zalloc(sizeof *all);
     all->d = d;
     all->loop = d->loop;
+    all->max = clients_allowed();
     if (getrandom(all->seed, sizeof all->seed, 0) != (ssize_t)sizeof all->seed)
         all->seed[0] = (uint64_t)io_now_us(); /* only spreads hash tables; never fails on the kernels we run on */
     map_init(&all->waiting, all->seed[0], all->seed[1]);

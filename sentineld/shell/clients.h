@@ -1,6 +1,6 @@
-/* Whoever connects to us: clients, operators, monitoring, and other supervisors asking for our vote. Reads requests, runs
- * commands (command.h), and keeps the order of replies: a command whose answer comes later (ANSWER effects) reserves its place, later ones
- * go on, and what they reply leaves after it. */
+/* Whoever connects to us: clients, operators, monitoring, and other supervisors asking for our vote. Reads requests,
+ * runs commands (command.h), and keeps the order of replies: a command whose answer comes later (ANSWER effects)
+ * reserves its place, later ones go on, and what they reply leaves after it. */
 #ifndef SHELL_CLIENTS_H
 #define SHELL_CLIENTS_H
 
@@ -12,14 +12,14 @@ struct clients;
 
 /* Listens on every address of the configuration. NULL: *error says which address and why (static or in `text`). */
 struct clients *clients_open(struct daemon *d, char *text, size_t text_size);
-void clients_close(struct clients *c); /* writes what is buffered, as far as the sockets take it at once */
+void clients_close(struct clients *all); /* writes what is buffered, as far as the sockets take it at once */
 
 /* ANSWER and ANSWER_BALLOTS. A client that has gone meanwhile is no error. */
-void clients_answer(struct clients *c, const struct sn_effect *e);
+void clients_answer(struct clients *all, const struct sn_effect *e);
 
 /* To every subscriber of the channel or of a pattern that matches it. Returns how many got it. */
-size_t clients_publish(struct clients *c, const char *channel, struct slice payload);
+size_t clients_publish(struct clients *all, const char *channel, struct slice payload);
 
-size_t clients_count(const struct clients *c);
+size_t clients_count(const struct clients *all);
 
 #endif

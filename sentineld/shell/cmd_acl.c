@@ -77,7 +77,7 @@ void cmd_acl_genpass(struct call *call)
                     GENPASS_BITS_MAX);
         return;
     }
-    unsigned char random[GENPASS_BITS_MAX / 8];
+    unsigned char random[GENPASS_BITS_MAX / 8] = {0};
     char text[GENPASS_BITS_MAX / 4];
     size_t digits = (size_t)(bits + 3) / 4, wanted = (digits + 1) / 2;
     for (size_t got = 0; got < wanted;) {

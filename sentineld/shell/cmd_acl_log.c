@@ -49,7 +49,8 @@ void acl_log_free(struct acl_log *log)
     free(log);
 }
 
-/* Takes the entry that this one repeats out of its place, or the oldest when there is no room, and makes the first place free. */
+/* Takes the entry that this one repeats out of its place, or the oldest when there is no room, and makes the first
+ * place free. */
 static int64_t make_room(struct acl_log *log, const struct entry *e)
 {
     size_t i = 0;
@@ -96,7 +97,8 @@ static void put_entry(struct reply *r, const struct entry *e, int64_t now_us)
     reply_bulks(r, "username");
     reply_bulks(r, e->user);
     reply_bulks(r, "age-seconds");
-    reply_double(r, (double)((now_us - e->at_us) / 1000) / 1000.);
+    int64_t age_ms = (now_us - e->at_us) / 1000;
+    reply_double(r, (double)age_ms / 1000.);
     reply_bulks(r, "client-info");
     reply_bulks(r, e->client);
 }

@@ -57,7 +57,8 @@ void cmd_client_info(struct call *call)
 
 enum client_type { TYPE_ANY, TYPE_NORMAL, TYPE_PUBSUB, TYPE_NONE };
 
-/* false: the error is in the reply. Masters and replicas of data never connect to a supervisor: their types hold nobody. */
+/* false: the error is in the reply. Masters and replicas of data never connect to a supervisor: their types hold
+ * nobody. */
 static bool read_type(struct call *call, struct slice s, enum client_type *out)
 {
     if (slice_ieq(s, "normal"))

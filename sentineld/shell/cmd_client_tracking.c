@@ -6,8 +6,8 @@
 #include "common/base/text.h"
 #include "sentineld/shell/client.h"
 
-/* A supervisor has no keys, so nothing is ever invalidated. Client libraries switch tracking on for every connection they make;
- * they get the answers that they know. */
+/* A supervisor has no keys, so nothing is ever invalidated. Client libraries switch tracking on for every connection
+ * they make; they get the answers that they know. */
 
 #define PREFIXES_MAX 1024
 

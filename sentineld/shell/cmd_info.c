@@ -37,9 +37,9 @@ static void put_clients(struct buf *b, const struct call *call)
         held += c->held;
     }
     buf_printf(b,
-               "connected_clients:%zu\r\ncluster_connections:0\r\nmaxclients:%d\r\nblocked_clients:%zu\r\n"
+               "connected_clients:%zu\r\ncluster_connections:0\r\nmaxclients:%zu\r\nblocked_clients:%zu\r\n"
                "tracking_clients:%zu\r\n",
-               all->count, CLIENTS_MAX, held, tracking);
+               all->count, all->max, held, tracking);
 }
 
 static void put_stats(struct buf *b, const struct call *call)

@@ -6,8 +6,8 @@
 
 #include "common/base/text.h"
 
-/* What stock checks before it acts is checked here; the rest, and everything that depends on changes that are still on their way
- * to the disk, is checked by the core, which answers with the token. */
+/* What stock checks before it acts is checked here; the rest, and everything that depends on changes that are still on
+ * their way to the disk, is checked by the core, which answers with the token. */
 
 static void submit(struct call *call, struct sn_event *e)
 {

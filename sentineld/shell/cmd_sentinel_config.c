@@ -151,7 +151,7 @@ static void put_timer(struct reply *r, const char *name, int64_t ms)
 {
     char upper[64];
     size_t n = 0;
-    for (; name[n] != '\0' && n < sizeof upper - 1; n++)
+    for (; n < sizeof upper - 1 && name[n] != '\0'; n++)
         upper[n] = (char)(name[n] >= 'a' && name[n] <= 'z' ? name[n] - 'a' + 'A' : name[n]);
     reply_bulk(r, upper, n);
     reply_bulk_int(r, ms);

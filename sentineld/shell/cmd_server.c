@@ -12,8 +12,8 @@ void cmd_role(struct call *call)
         reply_bulks(call->r, core->groups[i]->name);
 }
 
-/* There is no data set to save: NOSAVE, SAVE, NOW and FORCE are understood and make no difference, and an ending cannot be
- * aborted because it begins at once. */
+/* There is no data set to save: NOSAVE, SAVE, NOW and FORCE are understood and make no difference, and an ending cannot
+ * be aborted because it begins at once. */
 void cmd_shutdown(struct call *call)
 {
     bool save = false, nosave = false, abort = false, other = false;

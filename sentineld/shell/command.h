@@ -1,5 +1,5 @@
-/* Commands: one row each, with everything that is known of it. What is looked up, checked, listed, documented and counted comes
- * from the same rows. */
+/* Commands: one row each, with everything that is known of it. What is looked up, checked, listed, documented and
+ * counted comes from the same rows. */
 #ifndef SHELL_COMMAND_H
 #define SHELL_COMMAND_H
 
@@ -59,7 +59,8 @@ const struct command *command_by_full_name(struct slice name);
 size_t command_count(const struct command *rows);
 bool command_arity_ok(const struct command *row, size_t argc);
 
-/* The row that argv asks for (a subcommand's when it has any); NULL: *error, in Redis's words without '-', was appended to `error`. */
+/* The row that argv asks for (a subcommand's when it has any); NULL: *error, in Redis's words without '-', was appended
+ * to `error`. */
 const struct command *command_resolve(const struct slice *argv, size_t argc, struct buf *error);
 
 /* The ACL categories of a row, by index in command_categories. */

@@ -2,8 +2,8 @@
 
 #include <stddef.h>
 
-/* All commands but those of SENTINEL. since: the version of Redis that brought it, for what Redis has; own commands say the
- * version of Redis that they are compatible with. */
+/* All commands but those of SENTINEL. since: the version of Redis that brought it, for what Redis has; own commands say
+ * the version of Redis that they are compatible with. */
 
 #define SESSION (CMD_NOSCRIPT | CMD_LOADING | CMD_STALE)
 #define ADMIN_SESSION (CMD_ADMIN | SESSION)

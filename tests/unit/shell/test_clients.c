@@ -19,7 +19,8 @@
 #include "sentineld/shell/config.h"
 #include "sentineld/shell/daemon.h"
 
-/* Connections over real sockets and the real loop; the core is there to be looked at, and its answers are given by the test. */
+/* Connections over real sockets and the real loop; the core is there to be looked at, and its answers are given by the
+ * test. */
 
 #define PATIENCE_US ((int64_t)10 * 1000 * 1000)
 #define ID "0123456789abcdef0123456789abcdef01234567"
@@ -569,6 +570,83 @@ static void a_busy_port_is_told(void **state)
     assert_non_null(strstr(error, "another process listens there"));
 }
 
+/* ---- limits ---- */
+
+static void one_client_too_many_is_told_so(void **state)
+{
+    (void)state;
+    int one = join(), two = join();
+    wait_for_clients(2);
+    d.clients->max = 2;
+    int three = join();
+    hears(three, "-ERR max number of clients reached\r\n");
+    hears_the_end(three);
+    close(one);
+    wait_for_clients(1);
+    int four = join();
+    says(four, "PING\r\n");
+    hears(four, "+PONG\r\n");
+    assert_int_equal(d.clients->rejected_connections, 1);
+    close(two);
+    close(four);
+}
+
+/* The clock is not waited for: the client's own marks are set back, and the next look at them closes it. */
+static void a_request_that_never_ends_is_given_up(void **state)
+{
+    (void)state;
+    int slow = join(), idle = join();
+    says(slow, "*1\r\n$4\r\nPI");
+    wait_for_clients(2);
+    struct client *c = d.clients->first;
+    int64_t end_us = io_now_us() + PATIENCE_US;
+    while (c->begun_us == 0 && io_now_us() < end_us)
+        turn();
+    assert_true(c->begun_us != 0);
+    c->begun_us -= CLIENT_STALL_US + 1;
+    d.clients->last->created_us -= 10 * CLIENT_STALL_US; /* idle and logged in: stays */
+    d.clients->last->active_us -= 10 * CLIENT_STALL_US;
+    hears_the_end(slow);
+    wait_for_clients(1);
+    says(idle, "PING\r\n");
+    hears(idle, "+PONG\r\n");
+    close(idle);
+}
+
+static void a_login_that_never_comes_is_given_up(void **state)
+{
+    (void)state;
+    int fd = join();
+    wait_for_clients(1);
+    d.clients->first->created_us -= CLIENT_STALL_US + 1;
+    d.clients->first->active_us -= CLIENT_STALL_US + 1;
+    hears_the_end(fd);
+}
+
+static void a_subscriber_that_stays_behind_is_closed(void **state)
+{
+    (void)state;
+    int deaf = join();
+    says(deaf, "SUBSCRIBE c\r\n");
+    hears(deaf, "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
+    struct client *c = d.clients->first;
+    size_t size = (size_t)1024 * 1024;
+    char *text = mem_zalloc(size);
+    while (client_unsent(c) <= CLIENT_OUT_SOFT) {
+        clients_publish(d.clients, "c", (struct slice){text, size});
+        turn();
+    }
+    free(text);
+    int64_t end_us = io_now_us() + PATIENCE_US;
+    while (c->soft_us == 0 && io_now_us() < end_us)
+        turn();
+    assert_true(c->soft_us != 0);
+    assert_int_equal(clients_count(d.clients), 1);
+    c->soft_us -= CLIENT_OUT_SOFT_US + 1;
+    wait_for_clients(0);
+    close(deaf);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -593,6 +671,10 @@ int main(void)
         T(a_pause_holds_clients_and_not_supervisors),
         T(shutdown_stops_the_daemon),
         T(a_busy_port_is_told),
+        T(one_client_too_many_is_told_so),
+        T(a_request_that_never_ends_is_given_up),
+        TU(a_login_that_never_comes_is_given_up),
+        T(a_subscriber_that_stays_behind_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
