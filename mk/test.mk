@@ -11,7 +11,7 @@ export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
 SIM_JOBS := $(NPROC)
-PARTS := check-unit check-sim check-planted check-e2e
+PARTS := check-unit check-scenarios check-sim check-planted check-e2e
 
 .PHONY: check check-build $(PARTS) sim soak demo bench
 check:
@@ -27,11 +27,15 @@ UNIT_CHOSEN = $(filter $(addprefix $(BUILD)/tests/unit/,$(UNIT)),$(UNIT_TESTS))
 check-unit: $(UNIT_CHOSEN)
 	@$(PYTHON) tests/tools/run_units.py --jobs $(NPROC) $(UNIT_CHOSEN)
 
+# Named situations, told as transcripts.
+check-scenarios: $(SIM)
+	@$(SIM) --scenarios $(sort $(wildcard tests/sim/scenarios/*))
+
 check-sim: $(SIM)
-	@$(PYTHON) tests/tools/run_sim.py clean --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS) $(BUILD)/sim
+	@$(SIM) --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS)
 
 check-planted: $(PLANTED_SIMS)
-	@$(PYTHON) tests/tools/run_sim.py planted --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS) $(BUILD)/planted $(PLANTED)
+	@$(PYTHON) tests/tools/run_planted.py --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS) $(BUILD)/planted $(PLANTED)
 
 check-e2e: programs
 	@$(PYTHON) tests/e2e/run.py
