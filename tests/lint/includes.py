@@ -23,8 +23,8 @@ ROOMS = {
     "noded/store": ("common/base", "common/resp"),
     "noded/cluster": ("common/base", "common/resp"),
     "noded": ("common", "noded"),
-    # The tool reads and writes the supervisor's configuration file, so it shares the table of its keys; and it reads the
-    # INFO of nodes.
+    # The tool reads and writes the supervisor's configuration file, so it shares the table of its keys; and it
+    # reads the INFO of nodes.
     "nodectl": ("common", "nodectl", "sentineld/shell/config", "sentineld/core/settings", "sentineld/core/params",
                 "sentineld/core/info"),
     "tests/sim": ("common/base", "common/resp", "sentineld/core"),

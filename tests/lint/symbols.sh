@@ -14,7 +14,8 @@ pattern="^($(printf '%s' "$ALLOWED" | tr -s ' \n' '||'))$"
 status=0
 # What one pure archive defines the next may use.
 defined=$(nm --defined-only "$@" 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u)
-wanted=$(nm -A -u "$@" | awk 'NF > 1 && $(NF - 1) ~ /^[Uwv]$/ { print $NF }' | sort -u | comm -23 - <(printf '%s\n' "$defined"))
+wanted=$(nm -A -u "$@" | awk 'NF > 1 && $(NF - 1) ~ /^[Uwv]$/ { print $NF }' | sort -u |
+    comm -23 - <(printf '%s\n' "$defined"))
 foreign=$(printf '%s\n' "$wanted" | grep -Ev "$pattern" || true)
 for symbol in $foreign; do
     echo "a pure archive needs $symbol:"
