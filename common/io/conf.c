@@ -9,6 +9,28 @@
 
 #define FILE_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
+/* libconfig loses a few bytes of a text that it cannot parse. Its loss must not hide ours from the leak checker, nor
+ * change the exit status of a program that was built with it. */
+#if defined(__SANITIZE_ADDRESS__)
+#define LEAK_CHECKER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LEAK_CHECKER 1
+#endif
+#endif
+#ifdef LEAK_CHECKER
+const char *__lsan_default_suppressions(void); /* NOLINT: the checker's own name */
+const char *__lsan_default_suppressions(void)  /* NOLINT */
+{
+    return "leak:libconfig.so";
+}
+const char *__lsan_default_options(void); /* NOLINT */
+const char *__lsan_default_options(void)  /* NOLINT */
+{
+    return "print_suppressions=0";
+}
+#endif
+
 struct conf_file {
     config_t config;
     struct conf_source source;

@@ -97,7 +97,10 @@ static void *make_integer(const redisReadTask *t, long long v)
 
 static void *make_nil(const redisReadTask *t)
 {
-    return admit(t, (struct slice){0}, 0) ? original->createNil(t) : NULL;
+    /* t->type is what the nil stands in for: a string or an array */
+    redisReadTask told = *t;
+    told.type = REDIS_REPLY_NIL;
+    return admit(&told, (struct slice){0}, 0) ? original->createNil(t) : NULL;
 }
 
 static void free_object(void *reply)

@@ -169,8 +169,9 @@ struct io_listener *io_listener_open(struct io_loop *loop, const struct addr *ad
     }
     struct io_listener *l = mem_zalloc(sizeof *l);
     l->loop = loop;
-    memcpy(l->text, text, sizeof text);
-    l->port = bound_port(fd);
+    struct addr bound = *address;
+    l->port = bound.port = bound_port(fd);
+    addr_text(&bound, l->text);
     l->accepted = accepted;
     l->owner = owner;
     ev_io_init(&l->watcher, on_readable, fd, EV_READ);

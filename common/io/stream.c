@@ -292,6 +292,7 @@ void io_stream_close_written(struct io_stream *s, int64_t linger_ms)
         return;
     s->closing = true;
     s->in_used = s->in.n;
+    ev_now_update(io_loop_ev(s->loop)); /* from now, however long this turn has taken */
     ev_timer_set(&s->linger, (double)(linger_ms > 0 ? linger_ms : LINGER_DEFAULT_MS) / 1000., 0.);
     ev_timer_start(io_loop_ev(s->loop), &s->linger);
     watch_input(s);
