@@ -28,6 +28,7 @@ struct scripts {
     struct daemon *d;
     struct job *first; /* in the order in which they came */
     size_t waiting, running;
+    bool told_full; /* said once per time that the queue is full */
     ev_timer timer;
 };
 
@@ -48,6 +49,8 @@ static void remove_job(struct scripts *s, struct job *j)
         at = &(*at)->next;
     *at = j->next;
     s->waiting--;
+    if (s->waiting < QUEUE_MAX / 2)
+        s->told_full = false;
     free_job(j);
 }
 
@@ -144,7 +147,7 @@ static void start(struct scripts *s, struct job *j)
         s->running++;
         publish(s, SN_LOG_DEBUG, "+script-child", "%ld", (long)io_process_pid(j->process));
     } else {
-        io_log(IO_WARNING, "Script %s cannot be started: %s", j->argv[0], buf_str(&error));
+        io_log(IO_WARNING, "Script not run: %s", buf_str(&error));
         /* A file that cannot be run stays so; a system without room for a process may have some later. */
         if (access(j->argv[0], X_OK) != 0 || !schedule_again(j)) {
             publish(s, SN_LOG_WARNING, "-script-error", "%s 0 %d", j->argv[0], GIVE_UP_CODE);
@@ -186,8 +189,12 @@ static void drop_oldest_waiting(struct scripts *s)
 {
     for (struct job *j = s->first; j != NULL; j = j->next) {
         if (j->process == NULL) {
-            io_log(IO_WARNING, "%d scripts wait already; the oldest, %s, is dropped. Look why scripts take so long",
-                   QUEUE_MAX, j->argv[0]);
+            if (!s->told_full)
+                io_log(IO_WARNING,
+                       "%d scripts wait already: the oldest is dropped for each that is added, first %s. Look why "
+                       "scripts take so long",
+                       QUEUE_MAX, j->argv[0]);
+            s->told_full = true;
             remove_job(s, j);
             return;
         }
