@@ -107,6 +107,9 @@ def main():
     except KeyboardInterrupt:
         print("bench: interrupted; all its processes were ended", file=sys.stderr)
         return 130
+    except (AssertionError, OSError) as e:
+        print("bench: a round could not be finished: %s" % e, file=sys.stderr)
+        return 1
     print()
     missed = table(results, args.masters)
     print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default persistence."

@@ -1,4 +1,5 @@
 """Fifty masters killed at once: the last one promoted, all supervisors agree. And the processor time when idle."""
+import os
 import sys
 import time
 
@@ -40,16 +41,20 @@ class ManyMasters:
                 wait_until(lambda s=s, name=name: s.knows(name, 1, 2), 120, "%s sees all of %s well" % (s.name, name), 0.2)
 
     def round(self, supervisors):
-        """Kill all masters. Returns milliseconds after kill + down-after: (last promoted, all agree)."""
+        """Kill all masters. Returns milliseconds after kill + down-after: (last promoted, all agree), and how many
+        milliseconds lay between the first and the last kill. The supervisors are ended before the servers are made
+        ready for the next round: starting fifty servers keeps two cores so busy that a healthy one may look down."""
         self.wait_well(supervisors)
         watch = FleetWatch(supervisors, {name: r.port for name, r in self.replicas.items()})
-        killed = {name: self.kill(master) for name, master in self.masters.items()}
+        killed = self.kill_all()
         spread = max(killed.values()) - min(killed.values())
         down_after = DOWN_AFTER_MS / 1000
         try:
             written, told = watch.run(min(killed.values()) + down_after - 0.3, 120)
         finally:
             watch.close()
+        for s in supervisors:
+            s.terminate()
         for master in self.masters.values():
             master.reap()
         promoted = max(at - killed[name] for name, at in written.items()) - down_after
@@ -63,12 +68,22 @@ class ManyMasters:
         self.settle()
         return promoted * 1000, agreed * 1000, spread * 1000
 
-    @staticmethod
-    def kill(server):
-        """SIGKILL without waiting for the end, so that all get it within a few milliseconds."""
-        at = time.monotonic()
-        server.proc.kill()
-        return at
+    def kill_all(self):
+        """SIGKILL without waiting for the ends; {group: time of its kill}. Where it is allowed (root), in a scheduling
+        class that the dying processes cannot interrupt, so that all are hit within a millisecond or two."""
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        except PermissionError:
+            pass
+        killed = {}
+        for name, master in self.masters.items():
+            killed[name] = time.monotonic()
+            master.proc.kill()
+        try:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        except PermissionError:
+            pass
+        return killed
 
 
 def measure(bench, rounds, progress=sys.stderr):
@@ -83,8 +98,6 @@ def measure(bench, rounds, progress=sys.stderr):
             results[kind].append((promoted, agreed))
             print("%d masters, %-5s round %d: last promoted %7.1f ms, all agree %7.1f ms (killed within %.1f ms)" % (
                 len(bench.masters), kind, number + 1, promoted, agreed, spread), file=progress, flush=True)
-            for s in supervisors:
-                s.terminate()
     return results
 
 
