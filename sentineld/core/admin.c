@@ -1,9 +1,11 @@
-/* What operators change at run time. A change is written first and made when it is on disk, so there is nothing to undo when the disk
- * fails: the operator gets the error, and everything is as it was. */
+/* What operators change at run time. A change is written first and made when it is on disk, so there is nothing to undo
+ * when the disk fails: the operator gets the error, and everything is as it was. */
 #include "common/base/text.h"
 #include "sentineld/core/inner.h"
 
 #include <stdio.h>
+
+#define DEBUG_MAX_MS (INT64_C(1) << 40)
 
 struct sn_change {
     enum sn_event_kind kind; /* MONITOR, REMOVE, SET, CONFIG_SET */
@@ -72,6 +74,16 @@ static struct sn_change *change_new(const struct sn_event *e)
     ch->group = slice_dup(e->group);
     ch->addr = e->addr;
     return ch;
+}
+
+bool sn_removal_pending(const struct sn_core *c, const struct sn_group *g)
+{
+    for (size_t k = 0; k < c->nwaiting; k++) {
+        const struct sn_change *ch = c->waiting[k].change;
+        if (ch && ch->kind == SN_EV_REMOVE && strcmp(ch->group, g->name) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void add_word(struct sn_change *ch, const char *option, const char *value)
@@ -226,7 +238,7 @@ static void debug(struct sn_core *c, const struct sn_event *e)
             refuse(c, e->token, text);
             return;
         }
-        if (!text_range(e->argv[k + 1], 1, INT64_MAX / 4000, &ms)) {
+        if (!text_range(e->argv[k + 1], 1, DEBUG_MAX_MS, &ms)) {
             snprintf(text, sizeof text, "ERR Invalid argument '%.*s' for SENTINEL DEBUG '%.*s'", (int)e->argv[k + 1].n,
                      e->argv[k + 1].p, (int)e->argv[k].n, e->argv[k].p);
             refuse(c, e->token, text);
@@ -263,6 +275,11 @@ static void failover(struct sn_core *c, const struct sn_event *e)
     struct sn_group *g = sn_group_find(c, e->group);
     if (!g) {
         refuse(c, e->token, NO_SUCH_MASTER);
+        return;
+    }
+    if (!g->heard) { /* SAFETY M2 */
+        refuse(c, e->token,
+               "ERR This supervisor has no state and has not heard enough others yet: try again in a few seconds");
         return;
     }
     if (g->fo.state != SN_FO_NONE || g->order.since_us) {
@@ -338,13 +355,24 @@ void sn_change_records(const struct sn_change *ch, struct sn_record **v, size_t 
     }
 }
 
+/* Word by word, on what the settings are now: a change before this one may have failed. */
+static void apply_word(struct sn_settings *set, const struct word *w)
+{
+    struct slice rest = slice_of(w->option), argv[3] = {slice_cut(&rest, ' ')};
+    size_t argc = 1;
+    char error[256];
+    if (rest.n)
+        argv[argc++] = rest;
+    argv[argc++] = slice_of(w->value);
+    sn_settings_set(set, argv, argc, error, sizeof error); /* was accepted before */
+}
+
 static void apply_settings(struct sn_group *g, const struct sn_change *ch)
 {
     bool auth = strcmp(g->set.auth_user, ch->set.auth_user) != 0 || strcmp(g->set.auth_pass, ch->set.auth_pass) != 0;
-    sn_settings_free(&g->set);
-    sn_settings_copy(&g->set, &ch->set);
     for (size_t k = 0; k < ch->nwords; k++) {
         const char *option = ch->words[k].option;
+        apply_word(&g->set, &ch->words[k]);
         bool secret = slice_ieq(slice_of(option), "auth-pass");
         sn_publish_inst(g->master, SN_LOG_WARNING, "+set", "%s %s", option, secret ? "******" : ch->words[k].value);
     }
@@ -366,8 +394,8 @@ static void apply_settings(struct sn_group *g, const struct sn_change *ch)
 static void apply_globals(struct sn_core *c, struct sn_change *ch)
 {
     bool auth = strcmp(c->globals.user, ch->globals.user) != 0 || strcmp(c->globals.pass, ch->globals.pass) != 0;
-    globals_free(&c->globals);
-    globals_copy(&c->globals, &ch->globals);
+    for (size_t k = 0; k < ch->nwords; k++)
+        globals_set(&c->globals, slice_of(ch->words[k].option), slice_of(ch->words[k].value));
     for (size_t k = 0; k < c->npeers && auth; k++) {
         struct sn_peer *p = c->peers[k];
         sn_conn_close(c, &p->cmd);

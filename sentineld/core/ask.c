@@ -1,6 +1,6 @@
-/* What supervisors ask each other. To one of ours everything that a step has to ask goes in one BALLOT request, and while
- * a few are under way the rest gathers for the next: a hundred masters that die together cost a few requests. A stock peer gets one
- * IS-MASTER-DOWN-BY-ADDR per master, pipelined. */
+/* What supervisors ask each other. To one of ours everything that a step has to ask goes in one BALLOT request, and
+ * while a few are under way the rest gathers for the next: a hundred masters that die together cost a few requests. A
+ * stock peer gets one IS-MASTER-DOWN-BY-ADDR per master, pipelined. */
 #include "sentineld/core/inner.h"
 
 #define BATCHES_MAX 4    /* requests under way to one peer */
@@ -139,7 +139,7 @@ static void opinion(struct sn_peer *p, const struct sn_opinion *o)
     struct sn_seat *s = g ? sn_seat_find(g, p) : NULL;
     if (!s || !sn_node_is(g->master->node, &o->master))
         return;
-    s->down = o->down;
+    s->down = o->down && !c->tilt; /* in tilt it may be from before the stall */
     s->down_us = c->now_us;
     if (*o->leader) {
         memcpy(s->vote_leader, o->leader, sizeof s->vote_leader);

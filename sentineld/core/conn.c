@@ -1,5 +1,5 @@
-/* Connections: opening, losing, trying again. The first retry comes 100 ms after a loss, then the wait doubles up to 1 s: a node
- * that is back is seen soon, one that is gone costs little. */
+/* Connections: opening, losing, trying again. The first retry comes 100 ms after a loss, then the wait doubles up to 1
+ * s: a node that is back is seen soon, one that is gone costs little. */
 #include "sentineld/core/inner.h"
 
 #define BACKOFF_MIN MS(100)
@@ -43,7 +43,6 @@ void sn_conn_open(struct sn_core *c, struct sn_conn *conn)
     conn->state = SN_CONN_CONNECTING;
     conn->since_us = c->now_us;
     conn->auth_failed = false;
-    conn->was_up = false;
     map_put(&c->links, link_key(&conn->link), conn);
     struct sn_effect *e = sn_emit(c, SN_FX_CONNECT);
     e->link = conn->link;
@@ -87,7 +86,6 @@ void sn_conn_came(struct sn_core *c, struct sn_conn *conn)
 {
     conn->state = SN_CONN_UP;
     conn->since_us = c->now_us;
-    conn->was_up = true;
     conn->backoff_us = BACKOFF_MIN;
 }
 

@@ -1,11 +1,11 @@
-/* A coordinated failover moves a healthy master without losing a write that it acknowledged: writes are paused on the old one, the
- * replica catches up, then they change places. The server's own FAILOVER does all of that where it is there; elsewhere CLIENT PAUSE WRITE
- * and a comparison of offsets do. What cannot be done in time is undone, and the old master goes on. */
+/* A coordinated failover moves a healthy master without losing a write that it acknowledged: writes are paused on the
+ * old one, the replica catches up, then they change places. The server's own FAILOVER does all of that where it is
+ * there; elsewhere CLIENT PAUSE WRITE and a comparison of offsets do. What cannot be done in time is undone, and the
+ * old master goes on. */
 #include "common/base/text.h"
 #include "sentineld/core/inner.h"
 
 #define PAUSE_MAX MS(10000)
-#define MARGIN MS(500) /* no promotion so near to the pause's end (SAFETY E9) */
 #define GRACE MS(1000) /* for the server to say how its own FAILOVER ended */
 
 static struct sn_node *old_master(const struct sn_group *g)
@@ -13,11 +13,22 @@ static struct sn_node *old_master(const struct sn_group *g)
     return g->master->node;
 }
 
+/* No promotion so near to the pause's end (SAFETY E9). */
+static int64_t margin_us(const struct sn_group *g)
+{
+    int64_t margin = sn_ballot_life_us(g->core, g) / 2;
+    EARLIER(margin, MS(500));
+    return margin;
+}
+
+/* As long as the voters hold their grants for us, less the margin: by then it has happened, or it never does (SAFETY
+ * E7). */
 static int64_t pause_us(const struct sn_group *g)
 {
-    int64_t span = MS(g->set.failover_timeout_ms);
+    const struct sn_core *c = g->core;
+    int64_t span = g->fo.start_us + 2 * sn_ballot_life_us(c, g) - c->now_us;
     EARLIER(span, PAUSE_MAX);
-    return span;
+    return span > MS(1) ? span : MS(1);
 }
 
 static struct sn_effect *tell(struct sn_group *g, enum sn_command command)
@@ -65,10 +76,12 @@ void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, st
         struct slice word = text;
         bool lacks_it = slice_ieq(slice_cut(&word, ' '), "ERR") && slice_ieq(slice_cut(&word, ' '), "unknown");
         g->fo.sent = false;
-        if (lacks_it)
+        if (lacks_it) {
+            g->fo.state = SN_FO_SEND_SLAVEOF_NOONE;
             begin_pause(g); /* the command was renamed away */
-        else
+        } else {
             sn_failover_abort(g, "-failover-abort-refused");
+        }
     } else if (command == SN_CMD_PAUSE && g->fo.step == SN_SWITCH_PAUSE) {
         if (!ok) {
             g->fo.step = SN_SWITCH_NONE; /* nothing was paused */
@@ -87,8 +100,10 @@ void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, st
 static bool drained(const struct sn_group *g)
 {
     const struct sn_node *m = old_master(g), *r = g->fo.candidate->node;
-    return m->info_us > g->fo.state_us && r->info_us > g->fo.state_us && m->info.repl_offset >= 0 &&
-           r->info.repl_offset >= m->info.repl_offset && r->info.role == SN_ROLE_REPLICA && r->info.master_link_up;
+    bool same_data = *m->info.replid && runid_cmp(m->info.replid, r->info.replid) == 0;
+    return same_data && sn_follows(g->fo.candidate, m) && m->info_us > g->fo.state_us && r->info_us > g->fo.state_us &&
+           m->info.repl_offset >= 0 && r->info.repl_offset >= m->info.repl_offset && r->info.role == SN_ROLE_REPLICA &&
+           r->info.master_link_up;
 }
 
 static int64_t watch_server(struct sn_group *g)
@@ -108,7 +123,7 @@ int64_t sn_coordinated_advance(struct sn_group *g)
     const struct sn_core *c = g->core;
     if (g->fo.step == SN_SWITCH_SERVER)
         return watch_server(g);
-    bool late = c->now_us >= g->fo.pause_end_us - MARGIN;
+    bool late = c->now_us >= g->fo.pause_end_us - margin_us(g);
     if (g->fo.step == SN_SWITCH_DRAIN && !late && drained(g)) {
         sn_promote(g);
         return c->now_us;
@@ -117,7 +132,7 @@ int64_t sn_coordinated_advance(struct sn_group *g)
         sn_failover_abort(g, "-failover-abort-slave-timeout");
         return HEAP_NEVER;
     }
-    return g->fo.pause_end_us - MARGIN;
+    return g->fo.pause_end_us - margin_us(g);
 }
 
 void sn_coordinated_undo(struct sn_group *g)

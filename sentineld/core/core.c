@@ -1,10 +1,11 @@
-/* One step: note the event, look again at everything that it touched until nothing changes, ask the peers what came up, write what must
- * be durable. */
+/* One step: note the event, look again at everything that it touched until nothing changes, ask the peers what came up,
+ * write what must be durable. */
 #include "sentineld/core/core.h"
 
 #include <stdio.h>
 
 #include "sentineld/core/inner.h"
+#include "sentineld/core/plant.h"
 
 #define STALL MS(20) /* a deadline missed by more than this means that we did not run */
 
@@ -84,6 +85,9 @@ static void keep_house(struct sn_core *c)
         if (c->now_us >= end) {
             c->tilt = false;
             sn_publish_core(c, SN_LOG_WARNING, "-tilt", "#tilt mode exited");
+            for (size_t k = 0; k < c->ngroups; k++)
+                sn_touch_group(c->groups[k]);
+            evaluate(c);
         } else {
             EARLIER(next, end);
         }
@@ -100,7 +104,7 @@ static void on_link(struct sn_core *c, const struct sn_event *e)
     switch (e->kind) {
     case SN_EV_LINK_UP:
         if (peer)
-            sn_peer_up(conn->owner, e->ip, e->local_ip);
+            sn_peer_up(conn->owner, e->ip);
         else
             sn_node_up(conn->owner, conn, e->ip, e->local_ip);
         break;
@@ -150,21 +154,23 @@ static void on_probed(struct sn_core *c, const struct sn_event *e)
     if (!e->ok)
         return;
     runid_parse(e->text, id);
-    if (!*p->id && *id && runid_cmp(id, c->id) != 0 && !map_gets(&c->by_id, id)) {
-        memcpy(p->id, id, sizeof p->id);
-        map_puts(&c->by_id, p->id, p);
+    if (!*id || runid_cmp(id, c->id) == 0)
+        return;
+    if (runid_cmp(id, p->id) != 0) {
+        if (!p->declared || map_gets(&c->by_id, id)) {
+            p->kind = SN_PEER_UNKNOWN; /* somebody else sits there: its hello will tell */
+            return;
+        }
+        sn_peer_rename(p, id);
         for (struct sn_seat *s = p->seats; s; s = s->next_on_peer) {
             s->hello_us = c->now_us;
             sn_publish_seat(s, SN_LOG_NOTICE, "+sentinel", NULL);
-            sn_dirty_members(s->group);
         }
     }
-    if (*p->id && runid_cmp(id, p->id) != 0)
-        return;
     p->heard = true;
     if (e->epoch > p->epoch)
         p->epoch = e->epoch;
-    sn_heard_epoch(c, e->epoch);
+    sn_heard_epoch(c, NULL, e->epoch);
     for (struct sn_seat *s = p->seats; s; s = s->next_on_peer)
         sn_heard_enough(c, s->group);
 }
@@ -235,8 +241,9 @@ struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us)
     map_init(&c->nodes, k0, k1);
     map_init(&c->by_id, k0, k1);
     map_init(&c->links, k0, k1);
-    c->current_epoch = c->told_epoch = c->issued_epoch = o->current_epoch;
+    c->current_epoch = c->told_epoch = o->current_epoch;
     c->joined = o->joined;
+    c->id_drawn = o->id_drawn;
     c->now_us = now_us;
     heap_node_init(&c->housekeeping.at);
     c->housekeeping.of = SN_TIMER_CORE;
@@ -252,13 +259,17 @@ struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us)
 /* A vote of a former life may still lead to a promotion: nothing is known of it but that it was given. */
 static void restore_vote(struct sn_group *g, const struct sn_core_group *from)
 {
+    struct sn_core *c = g->core;
     g->config_epoch = from->config_epoch;
-    g->vote_epoch = from->vote_epoch;
+    g->vote_epoch = PLANTED(1, from->vote_epoch, 0);
+    if (g->config_epoch > c->current_epoch)
+        c->current_epoch = g->config_epoch;
+    if (g->vote_epoch > c->current_epoch)
+        c->current_epoch = g->vote_epoch;
     memcpy(g->vote_leader, from->vote_leader, sizeof g->vote_leader);
-    g->heard = g->core->joined;
+    g->heard = c->joined;
     if (g->vote_epoch > g->config_epoch && *g->vote_leader) {
-        g->vote_us = g->core->now_us;
-        g->vote_lock_us = g->core->now_us + 2 * sn_ballot_life_us(g->core, g);
+        g->vote_lock_us = c->now_us + 2 * sn_ballot_life_us(c, g);
     } else {
         g->vote_free = true;
     }
@@ -282,7 +293,9 @@ static void restore_members(struct sn_group *g, const struct sn_core_group *from
             p = sn_peer_new(c, r->id, &r->addr);
         if (sn_seat_find(g, p))
             continue;
-        sn_publish_seat(sn_seat_get(g, p), SN_LOG_NOTICE, "+sentinel", NULL);
+        struct sn_seat *s = sn_seat_get(g, p);
+        s->hello_us = c->now_us;
+        sn_publish_seat(s, SN_LOG_NOTICE, "+sentinel", NULL);
     }
 }
 

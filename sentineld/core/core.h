@@ -1,5 +1,6 @@
 /* The supervisor's decisions: what is down, who leads, who is promoted, what is told to whom. Pure: state and event and
- * time in, effects out. One core is one supervisor. Reference: ../shared/reference is the protocol; SAFETY the rules. */
+ * time in, effects out. One core is one supervisor. Reference: ../shared/reference is the protocol; SAFETY the rules.
+ */
 #ifndef CORE_CORE_H
 #define CORE_CORE_H
 
@@ -21,10 +22,11 @@ struct sn_globals {
 
 struct sn_core_options {
     runid id;
-    uint64_t seed;             /* of random backoffs and hash tables */
-    int port;                  /* where we listen */
-    uint64_t current_epoch;    /* from the state, 0 when new */
-    bool joined;               /* from the state: false for an empty state directory (SAFETY M2) */
+    uint64_t seed;          /* of random backoffs and hash tables */
+    int port;               /* where we listen */
+    uint64_t current_epoch; /* from the state, 0 when new */
+    bool id_drawn;          /* the id is in no configuration: a forgotten life had another, so this one never voted */
+    bool joined;            /* from the state: false for an empty state directory (SAFETY M2) */
     struct sn_globals globals; /* copied */
     struct sn_params params;
     const struct addr *declared; /* `supervisors`, oneself left out; none: peers are discovered */
@@ -34,8 +36,8 @@ struct sn_core_options {
 struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us);
 void sn_core_free(struct sn_core *c);
 
-/* A group from the configuration and the state, before the first step. Returns false when the name or the master's address is
- * taken by another. `restored` NULL for a new group. */
+/* A group from the configuration and the state, before the first step. Returns false when the name is taken or the
+ * master has no address. */
 struct sn_core_group {
     const char *name;
     struct addr master;

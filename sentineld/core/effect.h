@@ -1,6 +1,6 @@
-/* Everything that the core wants done, in order. The shell does them one after the other; where it cannot (a link that is gone), it
- * drops the effect: the core learns of it by LINK_DOWN. Whatever depends on the disk comes out of the core only after PERSISTED, so the
- * shell holds nothing back. An effect owns its memory until sn_effects_clear(). */
+/* Everything that the core wants done, in order. The shell does them one after the other; where it cannot (a link that
+ * is gone), it drops the effect: the core learns of it by LINK_DOWN. Whatever depends on the disk comes out of the core
+ * only after PERSISTED, so the shell holds nothing back. An effect owns its memory until sn_effects_clear(). */
 #ifndef CORE_EFFECT_H
 #define CORE_EFFECT_H
 
@@ -13,9 +13,11 @@ enum sn_effect_kind {
     SN_FX_CONNECT,    /* link, addr, subscribe (a subscription to SN_HELLO_CHANNEL), user, pass */
     SN_FX_DISCONNECT, /* link: close it; no LINK_DOWN follows */
     SN_FX_SEND,       /* link, command; HELLO: text. REPLICAOF: addr (host "" is NO ONE). FAILOVER: addr, number (ms).
-                             PAUSE: number (ms), flag (with WRITE). ASK, BALLOT: ballots, text (own id), epoch (own current). */
+                             PAUSE: number (ms), flag (with WRITE). ASK, BALLOT: ballots, text (own id), epoch (own current).
+                       */
     SN_FX_PERSIST,    /* seq, records: all of it in one transaction; PERSISTED or PERSIST_FAILED must follow */
-    SN_FX_PUBLISH, /* level, name (event), text (payload), group (tied to it) or NULL. Published unless level is DEBUG */
+    SN_FX_PUBLISH, /* level, name (event), text (payload), group (tied to it) or NULL. Published unless level is DEBUG
+                    */
     SN_FX_SCRIPT,  /* argv: a stock script; retries and limits are the shell's */
     SN_FX_ANSWER,  /* token, answer, number, text (full error line without '-') */
     SN_FX_ANSWER_BALLOTS, /* token, opinions in the order asked, text (own id), epoch (own current) */

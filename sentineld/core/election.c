@@ -1,4 +1,5 @@
-/* Standing for election. First a replica is selected, then a ballot is held that names it; so nobody is elected who could not promote.
+/* Standing for election. First a replica is selected, then a ballot is held that names it; so nobody is elected who
+ * could not promote.
  *
  * Who stands is a matter of rank, not of luck: the supervisors of a group stand in the order of their ids, milliseconds
  * apart; one that does not answer is left out, one that failed goes to the end. */
@@ -8,8 +9,8 @@
 #define FRESH_WAIT MS(100)  /* how long O_DOWN waits for the replicas' own word about their offsets */
 #define RANK_STEP MS(20)    /* between two ranks, on a fast network and disk */
 #define FORCED_WAIT MS(500) /* an operator's failover waits this long for votes that nobody refuses */
-#define LOST_MAX 6
-#define ALONE_MIN 1000       /* epochs that a failover without votes skips */
+#define LOST_MAX 10
+#define ALONE_MIN 1000 /* epochs that a failover without votes skips */
 #define ALONE_MAX 1000000
 
 /* A ballot that is not won in this time is lost, and a promotion that has not been sent by its end never is. */
@@ -21,7 +22,8 @@ int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g)
     return life;
 }
 
-/* How many stand before me: lower failure, then lower id. Steps are as long as a vote takes: two trips and two disks. */
+/* How many stand before me: lower failure, then lower id. Steps are as long as a vote takes: two trips and two disks.
+ */
 static int64_t rank_delay(const struct sn_group *g)
 {
     const struct sn_core *c = g->core;
@@ -79,8 +81,8 @@ int64_t sn_election_consider(struct sn_group *g)
         g->stand_us = 0;
         return HEAP_NEVER;
     }
-    if (!g->heard)
-        return HEAP_NEVER; /* touched when it has */
+    if (!g->heard || c->broken || c->tilt)
+        return HEAP_NEVER; /* touched when that ends */
     if (sn_vote_locked(g)) {
         g->stand_us = 0;
         return g->vote_lock_us;
@@ -105,14 +107,15 @@ int64_t sn_election_consider(struct sn_group *g)
     return HEAP_NEVER;
 }
 
-/* All ballots that start in one step share an epoch: a stock voter that granted a higher one would refuse the lower ones of the
- * same batch (SAFETY E8). Votes are counted by master and epoch, so one number serves many masters. */
-static uint64_t raise_epoch(struct sn_core *c)
+/* All ballots that start in one step share an epoch: a stock voter that granted a higher one would refuse the lower
+ * ones of the same batch (SAFETY E8). Votes are counted by master and epoch, so one number serves many masters. */
+static uint64_t raise_epoch(struct sn_group *g)
 {
+    struct sn_core *c = g->core;
     if (!c->stand_epoch) {
         c->stand_epoch = ++c->current_epoch;
         c->dirty_meta = true;
-        sn_publish_core(c, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)c->current_epoch);
+        sn_publish_group(g, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)c->current_epoch);
     }
     return c->stand_epoch;
 }
@@ -121,10 +124,9 @@ static uint64_t raise_epoch(struct sn_core *c)
 static void vote_for_oneself(struct sn_group *g)
 {
     struct sn_core *c = g->core;
-    struct addr named = sn_shown_addr(c, g->fo.candidate->node);
     g->fo.own_vote = false;
-    sn_vote_give(g, c->id, g->fo.epoch, &named, sn_ballot_life_us(c, g));
-    sn_publish_core(c, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", c->id, (unsigned long long)g->fo.epoch);
+    sn_vote_give(g, c->id, g->fo.epoch, sn_ballot_life_us(c, g));
+    sn_publish_group(g, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", c->id, (unsigned long long)g->fo.epoch);
     struct sn_pending *w = sn_wait(c, g->vote_seq);
     w->is_stand = true;
     w->group = g;
@@ -137,7 +139,7 @@ void sn_election_start(struct sn_group *g, struct sn_inst *candidate)
     struct sn_core *c = g->core;
     g->fo.start_us = g->fo.state_us = c->now_us;
     g->fo.state = SN_FO_WAIT_START;
-    g->fo.epoch = raise_epoch(c);
+    g->fo.epoch = raise_epoch(g);
     g->fo.sent = g->fo.unopposed = false;
     g->fo.step = SN_SWITCH_NONE;
     g->fo.candidate = candidate;
@@ -146,14 +148,14 @@ void sn_election_start(struct sn_group *g, struct sn_inst *candidate)
     vote_for_oneself(g);
 }
 
-/* Without a majority nothing keeps a supervisor that we do not reach from leading the same epoch. Ours is moved to where nobody
- * gets by counting, drawn so that two operators on two sides of a cut network do not meet there either. */
+/* Without a majority nothing keeps a supervisor that we do not reach from leading the same epoch. Ours is moved to
+ * where nobody gets by counting, drawn so that two operators on two sides of a cut network do not meet there either. */
 static void go_alone(struct sn_group *g)
 {
     struct sn_core *c = g->core;
     c->current_epoch += (uint64_t)rng_range(&c->rng, ALONE_MIN, ALONE_MAX);
     c->dirty_meta = true;
-    sn_publish_core(c, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)c->current_epoch);
+    sn_publish_group(g, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)c->current_epoch);
     g->fo.epoch = c->current_epoch;
     g->fo.unopposed = true;
     vote_for_oneself(g);
@@ -183,17 +185,13 @@ void sn_election_lose(struct sn_group *g, const char *event)
     struct sn_core *c = g->core;
     bool forced = g->fo.forced;
     int64_t took = c->now_us - g->fo.start_us;
-    for (size_t k = 0; k < g->nseats; k++) {
-        g->seats[k]->want_cancel = g->fo.epoch;
-        sn_want(g->seats[k]);
-    }
     sn_publish_inst(g->master, SN_LOG_WARNING, event, NULL);
-    memset(&g->fo, 0, sizeof g->fo);
-    g->vote_free = true;
+    sn_failover_drop(g);
     if (!forced) {
         if (g->lost_rounds < LOST_MAX)
             g->lost_rounds++;
-        /* A round that refusals ended is tried again soon; one that nobody answered, after as long as it took and more. */
+        /* A round that refusals ended is tried again soon; one that nobody answered, after as long as it took and more.
+         */
         int64_t base = MS(10) << g->lost_rounds;
         if (took >= sn_ballot_life_us(c, g))
             base = took << (g->lost_rounds < 3 ? g->lost_rounds : 3);
@@ -242,9 +240,15 @@ int64_t sn_election_advance(struct sn_group *g)
         sn_failover_elected(g);
         return HEAP_NEVER;
     }
-    if (g->fo.forced && !g->fo.coordinated && g->fo.own_vote && !t.opposed) {
-        /* An operator's word counts where a majority cannot be asked; against somebody else's live ballot it does not. */
-        int64_t patience = g->fo.start_us + FORCED_WAIT;
+    bool alone = g->fo.forced && !g->fo.coordinated;
+    if (alone && !g->fo.own_vote && !over)
+        return end;
+    if (alone && g->fo.own_vote && !t.opposed) {
+        /* An operator's word counts where a majority cannot be asked; against somebody else's live ballot it does not.
+         */
+        int64_t patience = sn_ballot_life_us(c, g) / 2;
+        EARLIER(patience, FORCED_WAIT);
+        patience += g->fo.start_us;
         if (!over && t.open && c->now_us < patience)
             return patience;
         if (!over && g->fo.unopposed)

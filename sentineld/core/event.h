@@ -1,13 +1,13 @@
-/* Everything that can happen to the core. An event is data: the shell (or the simulator) fills one in and calls sn_step(). Nothing in
- * it is kept by the core after the call; whatever it needs, it copies. */
+/* Everything that can happen to the core. An event is data: the shell (or the simulator) fills one in and calls
+ * sn_step(). Nothing in it is kept by the core after the call; whatever it needs, it copies. */
 #ifndef CORE_EVENT_H
 #define CORE_EVENT_H
 
 #include "sentineld/core/hello.h"
 #include "sentineld/core/info.h"
 
-/* Names one connection, from the CONNECT effect until the core says DISCONNECT or is told LINK_DOWN. Never used again, so a late event of
- * a connection that is gone finds nobody. */
+/* Names one connection, from the CONNECT effect until the core says DISCONNECT or is told LINK_DOWN. Never used again,
+ * so a late event of a connection that is gone finds nobody. */
 typedef uint64_t sn_link;
 
 /* Names whoever waits for an ANSWER effect: a client's request. Chosen by the shell; the core gives it back. */
@@ -22,19 +22,21 @@ enum sn_down_why {
     SN_WHY_OTHER,
 };
 
-enum sn_pong { /* the answer to PING */
-               SN_PONG_OK,
-               SN_PONG_LOADING,
-               SN_PONG_MASTERDOWN,
-               SN_PONG_BUSY,
-               SN_PONG_AUTH,  /* NOAUTH, WRONGPASS, NOPERM */
-               SN_PONG_ERROR, /* any other answer: not valid */
+/* the answer to PING */
+enum sn_pong {
+    SN_PONG_OK,
+    SN_PONG_LOADING,
+    SN_PONG_MASTERDOWN,
+    SN_PONG_BUSY,
+    SN_PONG_AUTH,  /* NOAUTH, WRONGPASS, NOPERM */
+    SN_PONG_ERROR, /* any other answer: not valid */
 };
 
 enum sn_ballot_verb {
-    SN_BALLOT_DOWN, /* I hold S_DOWN for this master: do you? */
-    SN_BALLOT_UP,   /* I no longer do */
-    SN_BALLOT_VOTE, /* I stand at this epoch for this replica: your vote? (implies nothing about S_DOWN: it may be planned) */
+    SN_BALLOT_DOWN,   /* I hold S_DOWN for this master: do you? */
+    SN_BALLOT_UP,     /* I no longer do */
+    SN_BALLOT_VOTE,   /* I stand at this epoch for this replica: your vote? (implies nothing about S_DOWN: it may be
+                         planned) */
     SN_BALLOT_CANCEL, /* I have given that up without sending a promotion: your grant is free */
 };
 
@@ -48,29 +50,31 @@ struct sn_ballot {
     struct addr candidate; /* of VOTE: the replica that would be promoted; host "" when not said (stock) */
 };
 
-struct sn_opinion { /* the answer to one */
+/* the answer to one */
+struct sn_opinion {
     const char *group;
     struct addr master; /* that was asked about: an answer about a former master is void */
     bool down;
     runid leader; /* "" for "*" */
     uint64_t leader_epoch;
-    uint64_t
-        asked_epoch; /* the epoch of the VOTE that this answers, 0 when no vote was asked for: filled in by the asker's side */
+    uint64_t asked_epoch; /* the epoch of the VOTE that this answers, 0 when no vote was asked for: filled in by the
+                             asker's side */
 };
 
-enum sn_command { /* what a SEND effect asks a node to do and an ACK event answers */
-                  SN_CMD_PING,
-                  SN_CMD_INFO,
-                  SN_CMD_HELLO,     /* PUBLISH __sentinel__:hello */
-                  SN_CMD_REPLICAOF, /* the transaction of reference section 7; to nobody is the promotion */
-                  SN_CMD_SCRIPT_KILL,
-                  SN_CMD_FAILOVER, /* FAILOVER TO host port TIMEOUT ms */
-                  SN_CMD_FAILOVER_ABORT,
-                  SN_CMD_PAUSE, /* CLIENT PAUSE ms [WRITE] */
-                  SN_CMD_UNPAUSE,
-                  SN_CMD_PROBE,  /* to a peer: SENTINEL BALLOT without ballots: is it one of ours? */
-                  SN_CMD_ASK,    /* to a stock peer: IS-MASTER-DOWN-BY-ADDR, one ballot */
-                  SN_CMD_BALLOT, /* to one of ours: any number of ballots */
+/* what a SEND effect asks a node to do and an ACK event answers */
+enum sn_command {
+    SN_CMD_PING,
+    SN_CMD_INFO,
+    SN_CMD_HELLO,     /* PUBLISH __sentinel__:hello */
+    SN_CMD_REPLICAOF, /* the transaction of reference section 7; to nobody is the promotion */
+    SN_CMD_SCRIPT_KILL,
+    SN_CMD_FAILOVER, /* FAILOVER TO host port TIMEOUT ms */
+    SN_CMD_FAILOVER_ABORT,
+    SN_CMD_PAUSE, /* CLIENT PAUSE ms [WRITE] */
+    SN_CMD_UNPAUSE,
+    SN_CMD_PROBE,  /* to a peer: SENTINEL BALLOT without ballots: is it one of ours? */
+    SN_CMD_ASK,    /* to a stock peer: IS-MASTER-DOWN-BY-ADDR, one ballot */
+    SN_CMD_BALLOT, /* to one of ours: any number of ballots */
 };
 
 enum sn_event_kind {
@@ -81,10 +85,12 @@ enum sn_event_kind {
     SN_EV_PONG,        /* link, pong */
     SN_EV_INFO,        /* link, info */
     SN_EV_HELLO,       /* text; link of the subscription, or 0 when a peer published it to us */
-    SN_EV_ACK,         /* link, command, ok, text: answer to a command of the kinds REPLICAOF ... UNPAUSE, HELLO */
-    SN_EV_PROBED,      /* link, ok (one of ours), text (its id), epoch (its current epoch) */
-    SN_EV_OPINIONS,    /* link, opinions: answer to ASK or BALLOT; none when the answer was an error */
-    SN_EV_BALLOTS, /* token, text (asker's id, "" for "*"), epoch (asker's current), stock, ballots: answered by ANSWER_BALLOTS */
+    SN_EV_ACK,    /* link, command, ok, text: answer to a command of the kinds REPLICAOF ... UNPAUSE, HELLO; not ok: to
+                     INFO too */
+    SN_EV_PROBED, /* link, ok (one of ours), text (its id), epoch (its current epoch) */
+    SN_EV_OPINIONS,       /* link, opinions: answer to ASK or BALLOT; none when the answer was an error */
+    SN_EV_BALLOTS,        /* token, text (asker's id, "" for "*"), epoch (asker's current), stock, ballots: answered by
+                             ANSWER_BALLOTS */
     SN_EV_PERSISTED,      /* seq: all up to it are on disk */
     SN_EV_PERSIST_FAILED, /* seq, text: none after the last PERSISTED up to seq is */
     /* What operators ask for. Each is answered by exactly one ANSWER effect, at once or when it is durable. */
@@ -103,8 +109,8 @@ enum sn_crash { SN_CRASH_AFTER_ELECTION = 1, SN_CRASH_AFTER_PROMOTION = 2 };
 
 struct sn_event {
     enum sn_event_kind kind;
-    int64_t
-        now_us; /* monotonic, suspended time counted; never goes back between steps (an earlier one is taken as equal) */
+    int64_t now_us; /* monotonic, suspended time counted; never goes back between steps (an earlier one is taken as
+                       equal) */
     sn_link link;
     sn_token token;
     uint64_t seq;

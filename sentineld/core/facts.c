@@ -1,6 +1,8 @@
 /* What INFO tells: roles, offsets, new replicas, restarts. */
 #include "sentineld/core/inner.h"
 
+#define LINK_SECOND 1000 /* servers tell how long a link has been down in whole seconds */
+
 /* The data set that the master had while it was well. A restart draws a new replication id; replicas of the old one are
  * to be compared by the old one until the group has a master that is well again. */
 static void note_lineage(struct sn_inst *i)
@@ -22,12 +24,23 @@ static void note_role_change(struct sn_inst *i, enum sn_role before)
                     "new reported role is %s", names[n->info.role]);
 }
 
+/* A replica that has synchronised with its restarted master has that one's replication id and holds nothing else any
+ * more. */
+static bool has_older_data(const struct sn_info *replica, const struct sn_info *master)
+{
+    if (*replica->replid && *master->replid)
+        return runid_cmp(replica->replid, master->replid) != 0;
+    return !replica->master_link_up;
+}
+
 /* SAFETY section 4. Replicas count with the facts from before: they were linked when the master went silent. */
 static bool others_hold_keys(const struct sn_group *g)
 {
     for (size_t k = 0; k < g->ninsts; k++) {
         const struct sn_inst *i = g->insts[k];
-        if (i != g->master && !i->s_down && i->node->info.keys > 0 && i->node->keys_before)
+        const struct sn_info *info = &i->node->info;
+        if (i != g->master && !i->s_down && info->keys > 0 && i->node->keys_before &&
+            has_older_data(info, &g->master->node->info))
             return true;
     }
     return false;
@@ -40,7 +53,7 @@ static void note_restart(struct sn_inst *i, const runid before)
         return;
     sn_publish_inst(i, SN_LOG_NOTICE, "+reboot", NULL);
     i->restarted = true;
-    if (!i->group->set.master_reboot_down_after_ms)
+    if (!sn_is_master(i) || !i->group->set.master_reboot_down_after_ms)
         return;
     i->master_reboot = true;
     i->reboot_us = n->core->now_us;
@@ -98,15 +111,24 @@ static void note_master(struct sn_inst *i)
         i->wrong_us = i->node->core->now_us;
 }
 
-/* Whether a replica holds data that its master's death must not cost: asked when the master comes back empty. A replica that
- * follows a living, empty master says nothing. */
+/* Whether a replica holds data that its master's death must not cost: asked when the master comes back empty. A replica
+ * that follows a living, empty master says nothing. */
 static void note_keys(struct sn_inst *i)
 {
     struct sn_node *n = i->node;
+    const struct sn_group *g = i->group;
     if (sn_is_master(i) || n->info.role != SN_ROLE_REPLICA || !n->info.keys_known)
         return;
-    if (n->info.master_link_up)
+    if (n->info.master_link_up) {
         n->keys_before = n->info.keys > 0;
+        return;
+    }
+    /* Its last word while linked may be as old as info-period; one from just after its master went silent is better. */
+    const struct sn_probe *master = &g->master->node->probe;
+    int64_t silent_ms = master->silent_us ? (n->core->now_us - master->silent_us) / 1000 : -1;
+    bool of_that_master = *g->lineage && runid_cmp(n->info.replid, g->lineage) == 0;
+    if (n->info.keys > 0 && of_that_master && silent_ms >= 0 && n->info.master_link_down_ms <= silent_ms + LINK_SECOND)
+        n->keys_before = true;
 }
 
 void sn_node_info(struct sn_node *n, struct sn_info *info)

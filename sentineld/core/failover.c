@@ -1,5 +1,5 @@
-/* From the election to the new configuration. Every state is left by a fact (a vote, an answer, an INFO) or by its deadline; none waits
- * for a tick. */
+/* From the election to the new configuration. Every state is left by a fact (a vote, an answer, an INFO) or by its
+ * deadline; none waits for a tick. */
 #include "sentineld/core/inner.h"
 
 const char *sn_fo_state_name(enum sn_fo_state s)
@@ -11,7 +11,6 @@ const char *sn_fo_state_name(enum sn_fo_state s)
         [SN_FO_SEND_SLAVEOF_NOONE] = "send_slaveof_noone",
         [SN_FO_WAIT_PROMOTION] = "wait_promotion",
         [SN_FO_RECONF_SLAVES] = "reconf_slaves",
-        [SN_FO_UPDATE_CONFIG] = "update_config",
     };
     return names[s];
 }
@@ -89,21 +88,36 @@ void sn_follow(struct sn_inst *i)
     send_replicaof(i->node, &to);
 }
 
-/* A promotion may have been sent: the next attempt comes late, as in stock, unless a configuration says that all is well. */
-void sn_failover_abort(struct sn_group *g, const char *event)
+void sn_failover_drop(struct sn_group *g)
 {
-    sn_publish_inst(g->master, SN_LOG_WARNING, event, NULL);
-    if (g->fo.coordinated)
-        sn_coordinated_undo(g);
-    if (!g->fo.forced)
-        g->next_attempt_us = g->fo.start_us + 2 * MS(g->set.failover_timeout_ms);
-    for (size_t k = 0; k < g->nseats && !g->fo.sent; k++) {
-        g->seats[k]->want_cancel = g->fo.epoch;
-        sn_want(g->seats[k]);
-    }
+    if (g->fo.state == SN_FO_NONE)
+        return;
+    sn_coordinated_undo(g);
+    if (g->fo.state < SN_FO_RECONF_SLAVES && !g->fo.sent)
+        for (size_t k = 0; k < g->nseats; k++) { /* nothing was sent: the grants are free again */
+            g->seats[k]->want_cancel = g->fo.epoch;
+            sn_want(g->seats[k]);
+        }
     g->vote_free = true;
     memset(&g->fo, 0, sizeof g->fo);
     sn_touch_group(g);
+}
+
+/* Where a promotion may have been sent, the next attempt comes late, as in stock, unless a configuration says that all
+ * is well. */
+void sn_failover_abort(struct sn_group *g, const char *event)
+{
+    sn_publish_inst(g->master, SN_LOG_WARNING, event, NULL);
+    if (g->fo.sent || !g->fo.forced)
+        g->next_attempt_us = g->fo.start_us + 2 * MS(g->set.failover_timeout_ms);
+    sn_failover_drop(g);
+}
+
+void sn_publish_slaves(struct sn_group *g)
+{
+    for (size_t k = 0; k < g->ninsts; k++)
+        if (!sn_is_master(g->insts[k]) && g->insts[k]->listed)
+            sn_publish_inst(g->insts[k], SN_LOG_NOTICE, "+slave", NULL);
 }
 
 static void promoted(struct sn_group *g)
@@ -112,6 +126,10 @@ static void promoted(struct sn_group *g)
     struct sn_inst *new_master = g->fo.candidate;
     struct addr from = g->fo.from, to = sn_shown_addr(c, new_master->node);
     uint64_t epoch = g->fo.epoch;
+    if (epoch <= g->config_epoch) { /* somebody's configuration is newer than our ballot */
+        sn_failover_abort(g, "-failover-abort-not-elected");
+        return;
+    }
     sn_publish_inst(new_master, SN_LOG_WARNING, "+promoted-slave", NULL);
     if (c->crash & SN_CRASH_AFTER_PROMOTION) {
         sn_emit(c, SN_FX_EXIT)->number = 99;
@@ -134,8 +152,11 @@ void sn_config_durable(struct sn_group *g)
     if (g->announce)
         sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, g->announce_from.host,
                          g->announce_from.port, to.host, to.port);
+    if (g->announce)
+        sn_publish_slaves(g);
     g->announce = false;
     sn_greet_about(g);
+    sn_touch_group(g); /* now the others may follow */
 }
 
 int64_t sn_failover_advance(struct sn_group *g)
@@ -151,6 +172,15 @@ int64_t sn_failover_advance(struct sn_group *g)
     }
     if (g->fo.step != SN_SWITCH_NONE)
         return sn_coordinated_advance(g);
+    /* The link broke after the promotion had left, and the node still is a replica: it never arrived. */
+    if (i->node->cmd.since_us > g->fo.state_us && i->node->cmd.state == SN_CONN_UP &&
+        i->node->info_us > i->node->cmd.since_us) {
+        if (c->now_us < g->fo.start_us + sn_ballot_life_us(c, g))
+            sn_promote(g);
+        else
+            sn_failover_abort(g, "-failover-abort-slave-timeout");
+        return c->now_us;
+    }
     int64_t end = g->fo.state_us + MS(g->set.failover_timeout_ms);
     if (c->now_us >= end || i->s_down) {
         sn_failover_abort(g, "-failover-abort-slave-timeout");
@@ -163,7 +193,18 @@ void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct
 {
     if (n->pending)
         n->pending--;
+    if (command == SN_CMD_INFO) { /* refused (a script runs, say): asked again when it is due */
+        n->info_sent_us = 0;
+        sn_touch_node(n);
+        return;
+    }
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
+        struct sn_group *g = i->group;
+        if (command == SN_CMD_REPLICAOF && !ok && i == g->fo.candidate && g->fo.state == SN_FO_WAIT_PROMOTION) {
+            i->refused_us = n->core->now_us; /* nothing was promoted: another one may be */
+            g->fo.sent = false;
+            sn_election_lose(g, "-failover-abort-slave-timeout");
+        }
         if (i->group->fo.step != SN_SWITCH_NONE && sn_is_master(i))
             sn_coordinated_ack(i->group, command, ok, text);
         sn_touch_group(i->group);

@@ -74,29 +74,41 @@ void sn_greet_about(struct sn_group *g)
     }
 }
 
-void sn_heard_epoch(struct sn_core *c, uint64_t epoch)
+void sn_heard_epoch(struct sn_core *c, struct sn_group *g, uint64_t epoch)
 {
-    if (epoch <= c->current_epoch)
+    if (epoch <= c->current_epoch || epoch > SN_EPOCH_MAX)
         return;
     c->current_epoch = epoch;
     c->dirty_meta = true;
-    sn_publish_core(c, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)epoch);
+    if (g)
+        sn_publish_group(g, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)epoch);
+    else
+        sn_publish_core(c, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)epoch);
 }
 
-/* SAFETY M2: with an empty state directory we may have voted in a life that is forgotten. We vote again when we have heard
- * the epochs of as many as elect a leader, and only above them. Whoever is there says hello within publish-period; after twice that
- * the majority of those who did is enough, though the quorum may ask for more. */
-int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g)
+/* SAFETY M2: with an empty state directory we may have voted in a life that is forgotten. We vote when we have heard
+ * the epochs of so many others that every majority of that life has one among them, and only above them. An id that
+ * this life drew has never voted: it waits for whoever says hello, twice publish-period, and no longer. */
+static bool heard_enough(const struct sn_group *g)
 {
-    if (g->heard)
-        return HEAP_NEVER;
-    int heard = 1;
-    int64_t patience = g->born_us + 2 * MS(c->params.publish_period_ms);
-    bool waited = c->now_us >= patience;
+    const struct sn_core *c = g->core;
+    int heard = 0, voters = sn_voters(g);
     for (size_t k = 0; k < g->nseats; k++)
         heard += g->seats[k]->peer->heard;
-    if (!c->joined && heard < (waited ? sn_voters(g) / 2 + 1 : sn_votes_needed(g)))
-        return waited ? HEAP_NEVER : patience;
+    if (c->joined || (g->set.quorum == 1 && voters == 1))
+        return true;
+    if (voters > 1 && voters >= g->set.quorum && heard >= voters - voters / 2)
+        return true;
+    return c->id_drawn && c->now_us >= g->born_us + 2 * MS(c->params.publish_period_ms);
+}
+
+int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g)
+{
+    int64_t patience = g->born_us + 2 * MS(c->params.publish_period_ms);
+    if (g->heard)
+        return HEAP_NEVER;
+    if (!heard_enough(g))
+        return c->now_us < patience ? patience : HEAP_NEVER;
     g->heard = true;
     if (g->vote_epoch < c->current_epoch) {
         g->vote_epoch = c->current_epoch;
@@ -113,19 +125,15 @@ int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g)
     return HEAP_NEVER;
 }
 
-static bool is_declared(const struct sn_core *c, const struct addr *a)
+static bool sits_at(const struct sn_peer *p, const struct addr *a)
 {
-    for (size_t k = 0; k < c->ndeclared; k++)
-        if (addr_eq(&c->declared[k], a))
-            return true;
-    return c->ndeclared == 0;
+    return p->addr.port == a->port && (addr_eq(&p->addr, a) || (*p->ip && strcmp(p->ip, a->host) == 0));
 }
 
-/* A supervisor without an id sits at a declared address until it is heard from there. */
-static struct sn_peer *nameless_at(const struct sn_core *c, const struct addr *a)
+static struct sn_peer *declared_at(const struct sn_core *c, const struct addr *a)
 {
     for (size_t k = 0; k < c->npeers; k++)
-        if (!*c->peers[k]->id && addr_eq(&c->peers[k]->addr, a))
+        if (c->peers[k]->declared && sits_at(c->peers[k], a))
             return c->peers[k];
     return NULL;
 }
@@ -134,41 +142,63 @@ static void evict(struct sn_core *c, struct sn_group *g, const struct sn_hello *
 {
     for (size_t k = 0; k < c->npeers; k++) {
         struct sn_peer *p = c->peers[k];
-        if (!*p->id || !addr_eq(&p->addr, &h->from) || runid_cmp(p->id, h->id) == 0)
+        if (p->declared || !addr_eq(&p->addr, &h->from) || runid_cmp(p->id, h->id) == 0)
             continue;
         struct sn_seat *s = sn_seat_find(g, p);
         if (s)
             sn_publish_seat(s, SN_LOG_NOTICE, "+sentinel-invalid-addr", NULL);
         sn_conn_close(c, &p->cmd);
         sn_ask_forget(p);
+        sn_probe_lost(&p->probe, c->now_us);
         memset(&p->addr, 0, sizeof p->addr); /* it keeps its seat among the voters until RESET */
         sn_touch_peer(p);
     }
 }
 
-static struct sn_peer *sender(struct sn_core *c, struct sn_group *g, const struct sn_hello *h)
+static void move(struct sn_peer *p, const struct sn_group *g, const struct sn_hello *h)
 {
-    struct sn_peer *p = map_gets(&c->by_id, h->id);
-    if (p && addr_eq(&p->addr, &h->from))
-        return p;
-    evict(c, g, h);
-    if (!p && (p = nameless_at(c, &h->from))) {
-        memcpy(p->id, h->id, sizeof p->id);
-        map_puts(&c->by_id, p->id, p);
-        return p;
-    }
-    if (!p)
-        return sn_peer_new(c, h->id, &h->from);
+    struct sn_core *c = p->core;
     p->addr = h->from;
     sn_conn_close(c, &p->cmd);
     sn_ask_forget(p);
+    sn_probe_lost(&p->probe, c->now_us);
     p->cmd.retry_us = c->now_us;
     sn_touch_peer(p);
     for (struct sn_seat *s = p->seats; s; s = s->next_on_peer) {
         sn_dirty_members(s->group);
-        sn_publish_inst(s->group->master, SN_LOG_NOTICE, "+sentinel-address-switch", "ip %s port %d for %s",
+        sn_publish_inst(s->group->master, SN_LOG_NOTICE,
+                        s->group == g ? "+sentinel-address-switch" : "+sentinel-address-update", "ip %s port %d for %s",
                         h->from.host, h->from.port, h->id);
     }
+}
+
+/* A supervisor may be seen by several addresses, by the route that its hello took: one that answers under its id stays.
+ */
+static bool answers_there(const struct sn_peer *p)
+{
+    return p->kind == SN_PEER_OURS && p->cmd.state == SN_CONN_UP &&
+           !sn_probe_silent_for(&p->probe, MS(1000), p->core->now_us);
+}
+
+static struct sn_peer *sender(struct sn_core *c, struct sn_group *g, const struct sn_hello *h)
+{
+    struct sn_peer *p = map_gets(&c->by_id, h->id), *declared = declared_at(c, &h->from);
+    if (declared) {
+        if (p == declared)
+            return p;
+        if (p) /* the same supervisor, declared under one address and met under another before */
+            sn_peer_remove(p);
+        sn_peer_rename(declared, h->id);
+        return declared;
+    }
+    if (c->ndeclared)
+        return NULL;
+    if (p && (addr_eq(&p->addr, &h->from) || answers_there(p)))
+        return p;
+    evict(c, g, h);
+    if (!p)
+        return sn_peer_new(c, h->id, &h->from);
+    move(p, g, h);
     return p;
 }
 
@@ -177,12 +207,16 @@ static void adopt(struct sn_group *g, struct sn_seat *s, const struct sn_hello *
     if (PLANTED(3, h->config_epoch <= g->config_epoch, h->config_epoch == g->config_epoch))
         return;
     if (sn_node_is(g->master->node, &h->master)) {
+        /* It was replaced and came back without our seeing it: an attempt of ours against it is void. */
+        if (g->fo.state != SN_FO_RECONF_SLAVES)
+            sn_failover_drop(g);
         g->config_epoch = h->config_epoch;
         g->config_seq = sn_persist_next(g->core);
         sn_dirty(g);
         return;
     }
     struct addr from = sn_shown_addr(g->core, g->master->node);
+    sn_heard_epoch(g->core, g, h->config_epoch);
     sn_publish_seat(s, SN_LOG_WARNING, "+config-update-from", NULL);
     sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, from.host, from.port,
                      h->master.host, h->master.port);
@@ -190,6 +224,7 @@ static void adopt(struct sn_group *g, struct sn_seat *s, const struct sn_hello *
     if (!to)
         to = sn_inst_add(g, sn_node_get(g->core, &h->master));
     sn_group_switch(g, to, h->config_epoch);
+    sn_publish_slaves(g);
     sn_reconfig_script(g, "observer", &from, &h->master);
 }
 
@@ -199,13 +234,15 @@ void sn_greeted(struct sn_core *c, struct slice text)
     if (!sn_hello_parse(text, &h) || runid_cmp(h.id, c->id) == 0)
         return;
     struct sn_group *g = sn_group_find(c, h.group);
-    if (!g || !is_declared(c, &h.from))
+    if (!g || h.current_epoch > SN_EPOCH_MAX || h.config_epoch > SN_EPOCH_MAX)
         return;
     if (!c->globals.resolve_hostnames && (!addr_is_ip(h.from.host) || !addr_is_ip(h.master.host)))
         return;
     struct sn_peer *p = sender(c, g, &h);
+    if (!p)
+        return; /* not on the list of `supervisors` */
     struct sn_seat *s = sn_seat_find(g, p);
-    if (!s || (!s->hello_us && p->declared)) {
+    if (!s || !s->hello_us) {
         s = sn_seat_get(g, p);
         sn_publish_seat(s, SN_LOG_NOTICE, "+sentinel", NULL);
         sn_dirty_members(g);
@@ -217,7 +254,7 @@ void sn_greeted(struct sn_core *c, struct slice text)
     p->heard = true;
     if (h.current_epoch > p->epoch)
         p->epoch = h.current_epoch;
-    sn_heard_epoch(c, h.current_epoch);
+    sn_heard_epoch(c, g, h.current_epoch);
     sn_heard_enough(c, g);
     adopt(g, s, &h);
 }

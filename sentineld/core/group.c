@@ -131,6 +131,11 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
 {
     struct sn_core *c = g->core;
     struct sn_inst *old = g->master;
+    /* Somebody with a newer configuration was faster; an order that was meant for the old master is void. */
+    if (g->fo.state != SN_FO_RECONF_SLAVES || g->fo.epoch != epoch)
+        sn_failover_drop(g);
+    memset(&g->order, 0, sizeof g->order);
+    g->announce = false;
     if (old != to) {
         g->master = to;
         to->listed = true;
@@ -152,8 +157,6 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
             struct sn_inst *i = g->insts[k];
             i->reconf = SN_RECONF_NONE;
             i->wrong_us = 0;
-            if (i != to && i->listed)
-                sn_publish_inst(i, SN_LOG_NOTICE, "+slave", NULL);
             /* A role that is wrong from now on was right until now. */
             if (i == to || i == old)
                 i->node->role_us = c->now_us;
@@ -167,12 +170,6 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
     g->config_seq = sn_persist_next(c);
     g->stand_us = 0;
     g->vote_free = true;
-    if (g->fo.state != SN_FO_NONE && g->fo.epoch != epoch) {
-        /* Somebody with a newer configuration was faster. */
-        if (g->fo.coordinated)
-            sn_coordinated_undo(g);
-        memset(&g->fo, 0, sizeof g->fo);
-    }
     sn_dirty(g);
     sn_touch_group(g);
 }
@@ -182,9 +179,7 @@ void sn_group_reset(struct sn_group *g)
 {
     int64_t now = g->core->now_us;
     sn_publish_inst(g->master, SN_LOG_WARNING, "+reset-master", NULL);
-    if (g->fo.state != SN_FO_NONE && g->fo.coordinated)
-        sn_coordinated_undo(g);
-    memset(&g->fo, 0, sizeof g->fo);
+    sn_failover_drop(g);
     memset(&g->order, 0, sizeof g->order);
     g->stand_us = g->next_attempt_us = 0;
     g->lost_rounds = 0;

@@ -36,9 +36,9 @@ struct sn_info {
 
 void sn_info_init(struct sn_info *info);
 void sn_info_free(struct sn_info *info);
-/* Reads the text of INFO (any length, any bytes; unknown lines are skipped). `info` must be initialised and empty. Accepts
- * replica lines of old servers (ip,port without names) and of new ones, hostnames too. Returns false when the text names
- * no role: then it is not an INFO that can be decided by. */
+/* Reads the text of INFO (any length, any bytes; unknown lines are skipped). `info` must be initialised and empty.
+ * Accepts replica lines of old servers (ip,port without names) and of new ones, hostnames too. Returns false when the
+ * text names no role: then it is not an INFO that can be decided by. */
 bool sn_info_parse(struct sn_info *info, struct slice text);
 
 #endif

@@ -16,7 +16,8 @@ void sn_touch_node(struct sn_node *n);
 void sn_touch_peer(struct sn_peer *p);
 void sn_touch_group(struct sn_group *g);
 
-/* publish.c: effects without a room of their own, and events in stock's words. `more` (a format) follows the `%@` part. */
+/* publish.c: effects without a room of their own, and events in stock's words. `more` (a format) follows the `%@` part.
+ */
 struct sn_effect *sn_emit(struct sn_core *c, enum sn_effect_kind kind);
 void sn_publish_inst(struct sn_inst *i, enum sn_level l, const char *event, const char *more, ...)
     __attribute__((format(printf, 4, 5)));
@@ -61,6 +62,7 @@ bool sn_follows(const struct sn_inst *i, const struct sn_node *master);
 struct sn_inst *sn_inst_add(struct sn_group *g, struct sn_node *n);
 void sn_inst_remove(struct sn_inst *i);
 struct sn_inst *sn_inst_find(const struct sn_group *g, const struct addr *a);
+bool sn_same_process(const struct sn_inst *a, const struct sn_inst *b); /* known by two addresses */
 bool sn_is_master(const struct sn_inst *i);
 int64_t sn_inst_judge(struct sn_inst *i);  /* S_DOWN; returns when to look again */
 int64_t sn_inst_repair(struct sn_inst *i); /* wrong role or wrong master; returns when to look again */
@@ -72,7 +74,8 @@ struct sn_seat *sn_seat_get(struct sn_group *g, struct sn_peer *p); /* found or 
 struct sn_seat *sn_seat_find(const struct sn_group *g, const struct sn_peer *p);
 void sn_seat_remove(struct sn_seat *s);
 void sn_peer_evaluate(struct sn_peer *p);
-void sn_peer_up(struct sn_peer *p, const char *ip, const char *local_ip);
+void sn_peer_up(struct sn_peer *p, const char *ip);
+void sn_peer_rename(struct sn_peer *p, const char *id); /* another process sits at its address now */
 void sn_peer_down(struct sn_peer *p, enum sn_down_why why);
 void sn_peer_pong(struct sn_peer *p, enum sn_pong pong);
 
@@ -87,8 +90,8 @@ void sn_greet_node(struct sn_node *n);
 void sn_greet_peer(struct sn_peer *p);
 void sn_greet_about(struct sn_group *g); /* the configuration changed: tell everybody at once */
 void sn_greeted(struct sn_core *c, struct slice text);
-void sn_heard_epoch(struct sn_core *c, uint64_t epoch);
-int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g); /* returns when to look again */
+void sn_heard_epoch(struct sn_core *c, struct sn_group *g, uint64_t epoch); /* g: in whose name it came, or NULL */
+int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g);             /* returns when to look again */
 
 /* group.c */
 struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct addr *master,
@@ -123,15 +126,16 @@ int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g);
 /* vote.c: voting for others */
 void sn_ballots(struct sn_core *c, const struct sn_event *e);
 bool sn_vote_locked(const struct sn_group *g); /* a ballot of somebody else may still lead to a promotion */
-void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, const struct addr *candidate,
-                  int64_t lock_us);
+void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_t lock_us);
 
 /* failover.c */
 void sn_failover_elected(struct sn_group *g);
 int64_t sn_failover_advance(struct sn_group *g);
 void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct slice text);
+void sn_failover_drop(struct sn_group *g); /* the one door by which an attempt ends before its promotion is confirmed */
 void sn_failover_abort(struct sn_group *g, const char *event);
 void sn_failover_state(struct sn_group *g, enum sn_fo_state s);
+void sn_publish_slaves(struct sn_group *g); /* the replicas of a new master */
 void sn_promote(struct sn_group *g);        /* sends the promotion */
 void sn_config_durable(struct sn_group *g); /* a configuration that we made is on disk: now it is told */
 
@@ -160,6 +164,7 @@ void sn_pending_free(struct sn_pending *p);
 /* admin.c */
 void sn_admin(struct sn_core *c, const struct sn_event *e);
 struct sn_change;
+bool sn_removal_pending(const struct sn_core *c, const struct sn_group *g);
 void sn_change_apply(struct sn_core *c, struct sn_change *ch);
 void sn_change_refuse(struct sn_core *c, struct sn_change *ch, const char *why);
 void sn_change_free(struct sn_change *ch);

@@ -1,6 +1,14 @@
 /* One node in its part in one group: is it S_DOWN there, and does it do what the configuration says? */
 #include "sentineld/core/inner.h"
 
+/* Behind a host name or a translated address one process may be known twice. It must never be told to follow itself. */
+bool sn_same_process(const struct sn_inst *a, const struct sn_inst *b)
+{
+    const struct sn_info *ia = &a->node->info, *ib = &b->node->info;
+    struct addr aa = sn_shown_addr(a->group->core, a->node), ab = sn_shown_addr(b->group->core, b->node);
+    return addr_eq(&aa, &ab) || (*ia->run_id && runid_cmp(ia->run_id, ib->run_id) == 0);
+}
+
 bool sn_is_master(const struct sn_inst *i)
 {
     return i->group->master == i;
@@ -97,7 +105,8 @@ int64_t sn_inst_judge(struct sn_inst *i)
         else
             EARLIER(next, rows[k].at);
     }
-    /* Before a master's time runs out its replicas are asked for their offsets, so that they are at hand when it is decided. */
+    /* Before a master's time runs out its replicas are asked for their offsets, so that they are at hand when it is
+     * decided. */
     if (master && n->probe.silent_us && !down) {
         int64_t span = MS(g->set.down_after_ms) / 4 < MS(50) ? MS(g->set.down_after_ms) / 4 : MS(50);
         int64_t ahead = n->probe.silent_us + MS(g->set.down_after_ms) - span;
@@ -121,13 +130,15 @@ static bool master_looks_sane(const struct sn_group *g)
            g->core->now_us - m->node->info_us < 2 * MS(g->core->params.info_period_ms);
 }
 
-/* A server that does not do what the configuration says is given time first: a newer configuration may be on its way to us. */
+/* A server that does not do what the configuration says is given time first: a newer configuration may be on its way to
+ * us. */
 int64_t sn_inst_repair(struct sn_inst *i)
 {
     const struct sn_group *g = i->group;
     struct sn_node *n = i->node;
     int64_t now = g->core->now_us;
-    if (sn_is_master(i) || g->fo.state != SN_FO_NONE || !n->info_us || n->cmd.state != SN_CONN_UP || i->s_down)
+    if (sn_is_master(i) || g->fo.state != SN_FO_NONE || !n->info_us || n->cmd.state != SN_CONN_UP || i->s_down ||
+        sn_same_process(i, g->master))
         return HEAP_NEVER;
     bool poses = n->info.role == SN_ROLE_MASTER;
     if (!poses && !i->wrong_us)

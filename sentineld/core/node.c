@@ -141,8 +141,8 @@ static int64_t keep_links(struct sn_node *n)
         else
             EARLIER(next, n->sub.retry_us);
     }
-    /* A link may be dead without a word (the peer's host is gone, a middlebox forgot it): when half of down-after passed in
-     * silence a fresh connection is tried, so that the other half can show that the node is well. */
+    /* A link may be dead without a word (the peer's host is gone, a middlebox forgot it): when half of down-after
+     * passed in silence a fresh connection is tried, so that the other half can show that the node is well. */
     int64_t half = sn_node_down_after_us(n) / 2, pause = MS(c->params.min_link_reconnect_period_ms);
     int64_t mend = n->probe.silent_us + half;
     if (n->probe.silent_us && mend < n->cmd.since_us + half)
@@ -160,7 +160,7 @@ static int64_t keep_links(struct sn_node *n)
     } else if (n->probe.silent_us) {
         EARLIER(next, mend);
     }
-    if (n->sub.state == SN_CONN_UP) {
+    if (n->sub.state == SN_CONN_UP && !c->broken) { /* our own hello comes back on it, unless there is none to send */
         int64_t quiet = (n->sub_heard_us > n->sub.since_us ? n->sub_heard_us : n->sub.since_us) +
                         3 * MS(c->params.publish_period_ms);
         if (c->now_us >= quiet)
@@ -184,7 +184,9 @@ static int64_t send_periodic(struct sn_node *n)
         sn_probe_sent(&n->probe, c->now_us);
         ping = c->now_us + ping_period(n);
     }
-    int64_t info = n->info_sent_us ? HEAP_NEVER : n->info_now ? c->now_us : n->info_asked_us + info_period(n);
+    int64_t info = n->info_sent_us ? n->info_sent_us + MS(1000) + info_period(n)
+                   : n->info_now   ? c->now_us
+                                   : n->info_asked_us + info_period(n);
     if (c->now_us >= info) {
         sn_send(c, &n->cmd, SN_CMD_INFO);
         n->pending++;
@@ -236,7 +238,7 @@ void sn_node_up(struct sn_node *n, struct sn_conn *conn, const char *ip, const c
         snprintf(n->local_ip, sizeof n->local_ip, "%s", local_ip);
     n->pending = 0;
     n->info_sent_us = 0;
-    n->info_now = true; /* before anything else: a restarted master may be empty */
+    n->info_now = true; /* a restarted master may be empty */
     n->probe.sent_us = 0;
     n->hello_us = 0;
     touch_groups(n);

@@ -17,9 +17,10 @@ void sn_odown_began(struct sn_group *g)
 void sn_odown_ended(struct sn_group *g)
 {
     g->suspect = false;
+    g->lost_rounds = 0;
     for (size_t k = 0; k < g->nseats; k++) {
         struct sn_seat *s = g->seats[k];
-        s->down = false;
+        s->down = s->failed = false;
         s->want_up = true;
         sn_want(s);
     }

@@ -1,5 +1,6 @@
-/* The timers of the core, one row each: the name of SENTINEL DEBUG, the field, the default in milliseconds. Rows marked `kept` have
- * no meaning here (they belong to loops that stock has and this core does not); they are stored and shown. */
+/* The timers of the core, one row each: the name of SENTINEL DEBUG, the field, the default in milliseconds. Rows marked
+ * `kept` have no meaning here (they belong to loops that stock has and this core does not); they are stored and shown.
+ */
 #ifndef CORE_PARAMS_H
 #define CORE_PARAMS_H
 

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#define PENDING_MAX 10000 /* commands that may wait for an answer: hellos of thousands of groups among them */
+
 struct sn_peer *sn_peer_new(struct sn_core *c, const char *id, const struct addr *a)
 {
     struct sn_peer *p = mem_zalloc(sizeof *p);
@@ -42,6 +44,20 @@ void sn_peer_remove(struct sn_peer *p)
             break;
         }
     free(p);
+}
+
+void sn_peer_rename(struct sn_peer *p, const char *id)
+{
+    struct sn_core *c = p->core;
+    if (*p->id)
+        map_dels(&c->by_id, p->id);
+    snprintf(p->id, sizeof p->id, "%s", id);
+    map_puts(&c->by_id, p->id, p);
+    for (struct sn_seat *s = p->seats; s; s = s->next_on_peer) {
+        s->vote_leader[0] = '\0';
+        s->vote_epoch = 0;
+        sn_dirty_members(s->group);
+    }
 }
 
 struct sn_seat *sn_seat_find(const struct sn_group *g, const struct sn_peer *p)
@@ -161,8 +177,8 @@ void sn_peer_evaluate(struct sn_peer *p)
     struct sn_core *c = p->core;
     int64_t span = down_after(p);
     int64_t next = keep_link(p, span);
-    if (p->cmd.state == SN_CONN_UP) {
-        int64_t period = span / 4;
+    if (p->cmd.state == SN_CONN_UP && p->pending < PENDING_MAX) {
+        int64_t period = span / 4 > MS(1) ? span / 4 : MS(1);
         EARLIER(period, MS(c->params.ping_period_ms));
         int64_t ping = p->probe.sent_us + period, hello = p->hello_sent_us + MS(c->params.publish_period_ms);
         if (c->now_us >= ping) {
@@ -178,7 +194,8 @@ void sn_peer_evaluate(struct sn_peer *p)
         EARLIER(next, ping);
         EARLIER(next, hello);
     }
-    /* The seats are looked at only when there may be something to see: a thousand of them per answered PING would be dear. */
+    /* The seats are looked at only when there may be something to see: a thousand of them per answered PING would be
+     * dear. */
     if (p->ndown || sn_probe_silent_for(&p->probe, span, c->now_us))
         EARLIER(next, judge_seats(p));
     else if (p->probe.silent_us)
@@ -186,10 +203,9 @@ void sn_peer_evaluate(struct sn_peer *p)
     heap_set(&c->timers, &p->timer.at, next);
 }
 
-void sn_peer_up(struct sn_peer *p, const char *ip, const char *local_ip)
+void sn_peer_up(struct sn_peer *p, const char *ip)
 {
     struct sn_core *c = p->core;
-    (void)local_ip;
     sn_conn_came(c, &p->cmd);
     if (ip)
         snprintf(p->ip, sizeof p->ip, "%s", ip);

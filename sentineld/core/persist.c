@@ -1,5 +1,5 @@
-/* What goes to disk, and what waits for it. A step that changed something durable ends with one PERSIST; votes, vote requests,
- * configurations and operators' changes that depend on it come out of the core when PERSISTED does. */
+/* What goes to disk, and what waits for it. A step that changed something durable ends with one PERSIST; votes, vote
+ * requests, configurations and operators' changes that depend on it come out of the core when PERSISTED does. */
 #include "sentineld/core/inner.h"
 
 #define RETRY MS(1000)
@@ -60,7 +60,7 @@ static struct sn_record *add(struct sn_record **v, size_t *n, size_t *cap, enum 
 
 static void group_records(const struct sn_group *g, struct sn_record **v, size_t *n, size_t *cap)
 {
-    if (g->dirty) {
+    if (g->dirty && !sn_removal_pending(g->core, g)) {
         struct sn_record *r = add(v, n, cap, SN_REC_GROUP, g->name);
         r->monitored = true;
         r->master = g->master->node->addr;
@@ -109,7 +109,7 @@ void sn_persist_flush(struct sn_core *c)
             sn_change_records(c->waiting[k].change, &v, &n, &cap);
     c->dirty_meta = c->any_dirty = c->flush = false;
     c->issued_us = c->now_us;
-    c->issued_epoch = c->current_epoch;
+    c->epoch_at[seq % SN_ISSUED_MAX] = c->current_epoch;
     c->broken_retry_us = c->now_us + RETRY;
     struct sn_effect *e = sn_emit(c, SN_FX_PERSIST);
     e->seq = seq;
@@ -164,14 +164,17 @@ void sn_persisted(struct sn_core *c, uint64_t seq)
     if (seq <= c->persisted)
         return;
     c->persisted = seq;
+    if (c->issued - seq < SN_ISSUED_MAX && c->epoch_at[seq % SN_ISSUED_MAX] > c->told_epoch)
+        c->told_epoch = c->epoch_at[seq % SN_ISSUED_MAX];
     if (seq == c->issued) {
-        c->told_epoch = c->issued_epoch;
         int64_t took = c->now_us - c->issued_us;
         c->disk_us = c->disk_us ? (c->disk_us * 3 + took) / 4 : took;
     }
     if (c->broken) {
         c->broken = false;
         sn_publish_core(c, SN_LOG_WARNING, "+state-saved", "the state directory takes writes again: voting resumes");
+        for (size_t k = 0; k < c->ngroups; k++)
+            sn_touch_group(c->groups[k]);
     }
     settle(c, seq, run, NULL);
 }
@@ -179,7 +182,7 @@ void sn_persisted(struct sn_core *c, uint64_t seq)
 /* A vote that is not on disk is not given; what is only to be told later keeps waiting for the retry. */
 static void refuse(struct sn_core *c, struct sn_pending *w, const char *why)
 {
-    if (w->is_config || w->fx.kind == SN_FX_PUBLISH) {
+    if (w->is_config) {
         struct sn_pending again = *w;
         again.seq = c->issued + 1;
         memset(w, 0, sizeof *w);

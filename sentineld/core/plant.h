@@ -1,5 +1,6 @@
-/* Planted bugs. The simulator must find each of them, so that a simulator that has gone blind is noticed. Built with -DPLANT=n, condition
- * n is the changed one; without it every condition is the normal one and nothing of this is in the program.
+/* Planted bugs. The simulator must find each of them, so that a simulator that has gone blind is noticed. Built with
+ * -DPLANT=n, condition n is the changed one; without it every condition is the normal one and nothing of this is in the
+ * program.
  *
  *   1  the vote given before a crash is forgotten: votes twice in one epoch (S2)
  *   2  promotes without a majority (S3)

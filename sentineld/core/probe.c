@@ -1,9 +1,10 @@
 /* Silence. One variable decides: silent_us, since when no valid answer is to be had.
  *
- * It is set when a PING leaves and none is open, and when a link breaks while none is open; only a valid answer clears it.
- * So it never lies before the moment at which the process was last known to be well: a process that is killed is silent from the
- * moment its connection breaks (every supervisor sees that at the same time), one that hangs from the first PING that it does
- * not answer. down-after is a floor: neither a refused connection nor a reconnect moves the base, in either direction. */
+ * It is set when a PING leaves and none is open, and when a link breaks while none is open; only a valid answer clears
+ * it. So it never lies before the moment at which the process was last known to be well: a process that is killed is
+ * silent from the moment its connection breaks (every supervisor sees that at the same time), one that hangs from the
+ * first PING that it does not answer. down-after is a floor: neither a refused connection nor a reconnect moves the
+ * base, in either direction. */
 #include "sentineld/core/inner.h"
 
 void sn_probe_init(struct sn_probe *p, int64_t now)

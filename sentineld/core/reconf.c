@@ -1,5 +1,6 @@
-/* After the promotion: the other replicas follow, parallel-syncs at a time. The configuration is published already; nobody waits for
- * this. An old master that is reachable is told at once: while it poses as a master, clients may write to it. */
+/* After the promotion: the other replicas follow, parallel-syncs at a time. The configuration is published already;
+ * nobody waits for this. An old master that is reachable is told at once: while it poses as a master, clients may write
+ * to it. */
 #include "sentineld/core/inner.h"
 
 static void set(struct sn_inst *i, enum sn_reconf r, const char *event)
@@ -39,7 +40,8 @@ static void end(struct sn_group *g, bool timeout)
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_inst *i = g->insts[k];
         /* Best effort for those that had no turn. */
-        if (timeout && !sn_is_master(i) && i->reconf == SN_RECONF_NONE && i->node->cmd.state == SN_CONN_UP) {
+        if (timeout && !sn_same_process(i, g->master) && i->reconf == SN_RECONF_NONE &&
+            i->node->cmd.state == SN_CONN_UP) {
             sn_follow(i);
             sn_publish_inst(i, SN_LOG_NOTICE, "+slave-reconf-sent-be", NULL);
         }
@@ -53,9 +55,9 @@ static void end(struct sn_group *g, bool timeout)
 int64_t sn_reconf_advance(struct sn_group *g)
 {
     const struct sn_core *c = g->core;
-    if (g->fo.state != SN_FO_RECONF_SLAVES)
-        return HEAP_NEVER;
-    if (g->o_down) { /* the new master died: that is more urgent */
+    if (g->fo.state != SN_FO_RECONF_SLAVES || (g->announce && !c->broken))
+        return HEAP_NEVER; /* first the configuration is on disk and told */
+    if (g->o_down) {       /* the new master died: that is more urgent */
         end(g, true);
         return c->now_us;
     }
@@ -63,14 +65,14 @@ int64_t sn_reconf_advance(struct sn_group *g)
     size_t left = 0;
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_inst *i = g->insts[k];
-        if (sn_is_master(i))
+        if (sn_same_process(i, g->master))
             continue;
         note_progress(i);
         busy += i->reconf == SN_RECONF_SENT || i->reconf == SN_RECONF_INPROG;
     }
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_inst *i = g->insts[k];
-        if (sn_is_master(i) || i->s_down)
+        if (sn_same_process(i, g->master) || i->s_down)
             continue;
         bool linked = i->node->cmd.state == SN_CONN_UP;
         if (linked && i->reconf == SN_RECONF_NONE && poses(i)) {

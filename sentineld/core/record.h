@@ -1,4 +1,5 @@
-/* What must survive the process. A record replaces the one of the same kind and key; the state directory is a table per kind. */
+/* What must survive the process. A record replaces the one of the same kind and key; the state directory is a table per
+ * kind. */
 #ifndef CORE_RECORD_H
 #define CORE_RECORD_H
 
@@ -9,7 +10,8 @@ enum sn_record_kind {
     SN_REC_META,    /* epoch, joined */
     SN_REC_GROUP,   /* group; monitored, master, config_epoch, vote_epoch, vote_leader */
     SN_REC_MEMBERS, /* group; replicas, peers: all of them, replacing */
-    SN_REC_OPTION, /* group ("" for the daemon's own), option, value: a run-time change. rename-command is keyed by "rename-command <old>" */
+    SN_REC_OPTION,  /* group ("" for the daemon's own), option, value: a run-time change. rename-command is keyed by
+                       "rename-command <old>" */
 };
 
 struct sn_record_peer {

@@ -21,7 +21,8 @@ const char *sn_reject_name(enum sn_reject r)
     return names[r];
 }
 
-/* Since when replicas have had nobody to replicate from. A master that restarted as a replica is S_DOWN much later than that. */
+/* Since when replicas have had nobody to replicate from. A master that restarted as a replica is S_DOWN much later than
+ * that. */
 static int64_t unwell_since(const struct sn_group *g)
 {
     const struct sn_inst *m = g->master;
@@ -62,36 +63,56 @@ static bool holds(const struct sn_info *info, const char *line)
     return *line && (runid_cmp(info->replid, line) == 0 || runid_cmp(info->replid2, line) == 0);
 }
 
-/* Offsets are places in one line of data. The line is the one that the master had; when no candidate has it (the
- * master was never seen well), the one that most of them share. */
-static void relate(const struct sn_group *g, struct sn_candidate *v, size_t n)
+/* How far a replica holds the line: one that was promoted aside went on with data of its own from second_offset on. */
+static int64_t offset_in(const struct sn_info *info, const char *line)
 {
-    const char *line = g->lineage;
+    if (!*line || runid_cmp(info->replid, line) == 0 || info->second_offset < 0)
+        return info->repl_offset;
+    return info->second_offset - 1 < info->repl_offset ? info->second_offset - 1 : info->repl_offset;
+}
+
+/* Offsets are places in one line of data. The line is the one that the master had; when no candidate has it (the
+ * master was never seen well), the one that most of them share. Servers too old to tell one are all of one line. */
+static const char *line_of(const struct sn_group *g, const struct sn_candidate *v, size_t n)
+{
+    const char *line = "";
     size_t best = 0;
     for (size_t a = 0; a < n; a++)
         if (!v[a].reject && holds(&v[a].inst->node->info, g->lineage))
-            best = n + 1;
-    for (size_t a = 0; a < n && best <= n; a++) {
-        if (v[a].reject)
-            continue;
+            return g->lineage;
+    for (size_t a = 0; a < n; a++) {
         const char *mine = v[a].inst->node->info.replid;
         size_t share = 0;
-        for (size_t b = 0; b < n; b++)
+        for (size_t b = 0; b < n && !v[a].reject; b++)
             share += !v[b].reject && holds(&v[b].inst->node->info, mine);
         if (share > best || (share == best && best && runid_cmp(mine, line) < 0)) {
             best = share;
             line = mine;
         }
     }
+    return line;
+}
+
+static bool is_impaired(const struct sn_inst *i, bool others_have_keys)
+{
+    const struct sn_group *g = i->group;
+    const struct sn_info *info = &i->node->info;
+    bool cut_off = !g->master->s_down && info->role == SN_ROLE_REPLICA && !info->master_link_up;
+    bool empty = others_have_keys && info->keys_known && info->keys == 0;
+    bool refused = i->refused_us && g->core->now_us < i->refused_us + MS(g->set.failover_timeout_ms);
+    return info->loading || info->async_loading || info->syncing || cut_off || empty || refused;
+}
+
+static void relate(const struct sn_group *g, struct sn_candidate *v, size_t n)
+{
+    const char *line = line_of(g, v, n);
     bool keys = false;
     for (size_t a = 0; a < n; a++)
         keys |= !v[a].reject && v[a].inst->node->info.keys > 0;
     for (size_t a = 0; a < n; a++) {
-        const struct sn_info *info = &v[a].inst->node->info;
-        v[a].related = holds(info, line);
-        bool cut_off = !g->master->s_down && info->role == SN_ROLE_REPLICA && !info->master_link_up;
-        bool empty = keys && info->keys_known && info->keys == 0;
-        v[a].impaired = info->loading || info->async_loading || info->syncing || cut_off || empty;
+        v[a].related = !*line || holds(&v[a].inst->node->info, line);
+        v[a].offset = offset_in(&v[a].inst->node->info, line);
+        v[a].impaired = is_impaired(v[a].inst, keys);
     }
 }
 
@@ -107,8 +128,8 @@ static int order(const void *pa, const void *pb)
         return ia->priority < ib->priority ? -1 : 1;
     if (a->related != b->related)
         return a->related ? -1 : 1;
-    bool more = PLANTED(5, ia->repl_offset > ib->repl_offset, ia->repl_offset < ib->repl_offset);
-    if (a->related && ia->repl_offset != ib->repl_offset)
+    bool more = PLANTED(5, a->offset > b->offset, a->offset < b->offset);
+    if (a->related && a->offset != b->offset)
         return more ? -1 : 1;
     return runid_cmp(ia->run_id, ib->run_id);
 }

@@ -18,8 +18,10 @@ enum sn_reject {
 struct sn_candidate {
     struct sn_inst *inst;
     enum sn_reject reject;
-    bool impaired; /* loading, synchronising, empty while another is not, or cut off from a living master: last */
-    bool related;  /* holds the group's line of data: offsets can be compared */
+    bool impaired; /* loading, synchronising, empty while another is not, or cut off from a living master, or it refused
+                      lately: last */
+    int64_t offset; /* in the group's line of data */
+    bool related;   /* holds the group's line of data: offsets can be compared */
 };
 
 /* All replicas, suitable ones first in the order of preference. The caller frees the array. */

@@ -29,15 +29,15 @@ void sn_settings_free(struct sn_settings *s);
 void sn_settings_copy(struct sn_settings *to, const struct sn_settings *from); /* `to` is uninitialised or freed */
 
 /* Takes one option of SENTINEL SET, in its words (reference section 1), from argv[0..argc): the name and its values.
- * Returns how many arguments it took, or 0: then *error says why, in Redis's words, without "-ERR " (static or in `text`). Does not look at the file
- * system: whether a script exists is the shell's question, asked before. */
+ * Returns how many arguments it took, or 0: then *error says why, in Redis's words, without "-ERR " (static or in
+ * `text`). Does not look at the file system: whether a script exists is the shell's question, asked before. */
 size_t sn_settings_set(struct sn_settings *s, const struct slice *argv, size_t argc, char *text, size_t text_size);
 
 /* The command as this group's nodes know it. Returns `name` itself when it was not renamed. */
 const char *sn_settings_command(const struct sn_settings *s, const char *name);
 
-/* The options in the words of SENTINEL SET, for storing and comparing: calls back once per option with its value as text; rename-command
- * once per renamed command with value "old new". */
+/* The options in the words of SENTINEL SET, for storing and comparing: calls back once per option with its value as
+ * text; rename-command once per renamed command with value "old new". */
 void sn_settings_each(const struct sn_settings *s, void (*f)(void *arg, const char *option, const char *value),
                       void *arg);
 

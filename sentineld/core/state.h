@@ -1,5 +1,5 @@
-/* The core's state, for the core's own files and for readers: the shell's SENTINEL MASTERS and INFO, the simulator's checkers. Only the
- * core writes it.
+/* The core's state, for the core's own files and for readers: the shell's SENTINEL MASTERS and INFO, the simulator's
+ * checkers. Only the core writes it.
  *
  *   core --< group --< inst >-- node      an inst is one server process (node) in its part in one group
  *               \--< seat >-- peer        a seat is one other supervisor (peer) in its part in one group
@@ -14,6 +14,11 @@
 #include "sentineld/core/core.h"
 
 #define SN_IP_MAX 46
+
+#define SN_ISSUED_MAX 64
+
+/* No honest supervisor comes near. A higher epoch from outside is ignored: it would leave no room above it. */
+#define SN_EPOCH_MAX (UINT64_C(1) << 62)
 
 enum sn_conn_state { SN_CONN_IDLE, SN_CONN_CONNECTING, SN_CONN_UP };
 
@@ -31,7 +36,6 @@ struct sn_conn {
     int64_t retry_us;     /* idle: when to connect again */
     int64_t backoff_us;
     bool auth_failed;
-    bool was_up; /* since the last CONNECT */
     void *owner; /* sn_node or sn_peer */
     enum { SN_CONN_NODE, SN_CONN_NODE_SUB, SN_CONN_PEER } of;
 };
@@ -89,6 +93,7 @@ struct sn_inst {
     int64_t reboot_us;
     bool restarted;      /* has a new run id, and is not yet judged by SAFETY section 4 */
     bool reborn_empty;   /* SAFETY section 4: down at once */
+    int64_t refused_us;  /* when it last refused a promotion, 0 never */
     int64_t repaired_us; /* when it was last told whom to follow, outside of a failover */
     int64_t wrong_us;    /* since when it reports another master than the group's; 0: it does not */
 };
@@ -146,14 +151,14 @@ enum sn_fo_state {
     SN_FO_SEND_SLAVEOF_NOONE, /* promotion not yet sent (also: coordinated, waiting for the offsets) */
     SN_FO_WAIT_PROMOTION,
     SN_FO_RECONF_SLAVES, /* the group's master is the new one already; the others follow */
-    SN_FO_UPDATE_CONFIG,
 };
 
-enum sn_switch_step { /* of a coordinated failover, inside SEND_SLAVEOF_NOONE */
-                      SN_SWITCH_NONE,
-                      SN_SWITCH_SERVER, /* the server's own FAILOVER runs */
-                      SN_SWITCH_PAUSE,  /* CLIENT PAUSE sent, not answered */
-                      SN_SWITCH_DRAIN,  /* paused; waiting for equal offsets */
+/* of a coordinated failover, inside SEND_SLAVEOF_NOONE */
+enum sn_switch_step {
+    SN_SWITCH_NONE,
+    SN_SWITCH_SERVER, /* the server's own FAILOVER runs */
+    SN_SWITCH_PAUSE,  /* CLIENT PAUSE sent, not answered */
+    SN_SWITCH_DRAIN,  /* paused; waiting for equal offsets */
 };
 
 struct sn_failover {
@@ -186,10 +191,8 @@ struct sn_group {
     uint64_t config_epoch;
     uint64_t config_seq; /* master and config epoch are durable, so may be told, when this is persisted */
     runid lineage;       /* replication id of the data that the master had while it was well */
-    uint64_t vote_epoch; /* our last vote: epoch, for whom, when, naming what */
+    uint64_t vote_epoch; /* our last vote: epoch, for whom */
     runid vote_leader;
-    int64_t vote_us;
-    struct addr vote_candidate;
     int64_t vote_lock_us; /* until then we neither stand nor (for ours) vote for another, unless it is freed */
     bool vote_free;       /* it was cancelled, or led to a configuration */
     uint64_t vote_seq;    /* the vote is durable when this is persisted */
@@ -213,7 +216,8 @@ struct sn_group {
     int64_t born_us;
 };
 
-struct sn_pending { /* an effect or an operator's change that waits for the disk */
+/* an effect or an operator's change that waits for the disk */
+struct sn_pending {
     uint64_t seq;
     struct sn_effect fx;
     struct sn_change *change; /* see admin.c */
@@ -231,7 +235,7 @@ struct sn_core {
     uint64_t current_epoch;
     uint64_t told_epoch;  /* the highest that is known to be on disk: what peers are told */
     uint64_t stand_epoch; /* ballots that start in one step share an epoch; 0: none in this step */
-    bool joined;
+    bool joined, id_drawn;
     int64_t now_us;
     struct sn_effects *out;   /* of the step that runs */
     struct sn_group **groups; /* in the order in which they came */
@@ -254,9 +258,9 @@ struct sn_core {
     bool dirty_meta, flush;     /* flush: persist at the end of this step even if nothing changed */
     bool broken;                /* the last PERSIST failed */
     int64_t broken_retry_us;
-    uint64_t issued_epoch;      /* the current epoch in the last one issued */
-    bool any_dirty;             /* some group is */
-    int64_t issued_us, disk_us; /* when the last was issued; how long it took (smoothed) */
+    uint64_t epoch_at[SN_ISSUED_MAX]; /* the current epoch in each of the last ones issued, by number */
+    bool any_dirty;                   /* some group is */
+    int64_t issued_us, disk_us;       /* when the last was issued; how long it took (smoothed) */
     struct sn_pending *waiting;
     size_t nwaiting, cap_waiting;
     struct sn_pending *running; /* what is due just now */

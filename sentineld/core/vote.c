@@ -7,18 +7,13 @@ bool sn_vote_locked(const struct sn_group *g)
     return !g->vote_free && g->core->now_us < g->vote_lock_us;
 }
 
-void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, const struct addr *candidate, int64_t lock_us)
+void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_t lock_us)
 {
     struct sn_core *c = g->core;
     memcpy(g->vote_leader, leader, sizeof g->vote_leader);
     g->vote_epoch = epoch;
-    g->vote_us = c->now_us;
     g->vote_lock_us = c->now_us + lock_us;
     g->vote_free = false;
-    if (candidate)
-        g->vote_candidate = *candidate;
-    else
-        memset(&g->vote_candidate, 0, sizeof g->vote_candidate);
     g->vote_seq = sn_persist_next(c);
     sn_dirty(g);
     sn_touch_group(g);
@@ -33,14 +28,30 @@ static bool reaches(const struct sn_group *g, const struct addr *candidate)
     return i && i->node->cmd.state == SN_CONN_UP && !i->s_down;
 }
 
-/* Between ours a grant also waits until an earlier one to another has run out or was cancelled, so that there are never two
- * leaders with a promotion to send. Stock knows no cancelling: it gets stock's rule. */
+/* A peer knows a replica that we do not (RESET, or we have missed the moment at which the master listed it). */
+static void learn(struct sn_group *g, const struct addr *candidate)
+{
+    const struct sn_core *c = g->core;
+    if (!addr_is_set(candidate) || sn_inst_find(g, candidate))
+        return;
+    if (!addr_is_ip(candidate->host) && !c->globals.resolve_hostnames)
+        return;
+    struct sn_inst *i = sn_inst_add(g, sn_node_get(g->core, candidate));
+    sn_dirty_members(g);
+    sn_publish_inst(i, SN_LOG_NOTICE, "+slave", NULL);
+}
+
+/* Between ours a grant also waits until an earlier one to another has run out or was cancelled, so that there are never
+ * two leaders with a promotion to send. Stock knows no cancelling: it gets stock's rule. */
 static bool may_grant(const struct sn_group *g, const char *from, const struct sn_ballot *b, bool stock)
 {
     const struct sn_core *c = g->core;
     if (!g->heard || c->broken)
         return false;
-    if (b->epoch <= g->vote_epoch || b->epoch <= g->config_epoch)
+    const struct sn_peer *p = map_gets(&c->by_id, from);
+    if (c->ndeclared && !(p && p->declared))
+        return false;
+    if (b->epoch <= g->vote_epoch || b->epoch <= g->config_epoch || b->epoch > SN_EPOCH_MAX)
         return false;
     if (stock)
         return c->current_epoch <= b->epoch;
@@ -52,15 +63,17 @@ static bool may_grant(const struct sn_group *g, const char *from, const struct s
 static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b, bool stock)
 {
     struct sn_core *c = g->core;
-    sn_heard_epoch(c, b->epoch);
+    sn_heard_epoch(c, g, b->epoch);
+    if (!stock)
+        learn(g, &b->candidate);
     if (!may_grant(g, from, b, stock))
         return;
     /* Our own ballot, if we have one open, is over: somebody else stands above it. */
     if (g->fo.state == SN_FO_WAIT_START)
         sn_election_lose(g, "-failover-abort-not-elected");
     int64_t life = stock ? MS(c->params.election_timeout_ms) : 2 * sn_ballot_life_us(c, g);
-    sn_vote_give(g, from, b->epoch, &b->candidate, life);
-    sn_publish_core(c, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", from, (unsigned long long)b->epoch);
+    sn_vote_give(g, from, b->epoch, life);
+    sn_publish_group(g, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", from, (unsigned long long)b->epoch);
 }
 
 static void cancelled(struct sn_group *g, struct sn_seat *s, const char *from, uint64_t epoch)
@@ -77,7 +90,7 @@ static void note_opinion(struct sn_group *g, struct sn_seat *s, const struct sn_
     bool says = b->verb == SN_BALLOT_DOWN || b->verb == SN_BALLOT_UP || b->down;
     if (!s || !says || !sn_node_is(g->master->node, &b->master))
         return;
-    s->down = b->verb != SN_BALLOT_UP;
+    s->down = b->verb != SN_BALLOT_UP && !g->core->tilt;
     s->down_us = g->core->now_us;
     sn_touch_group(g);
 }
@@ -102,7 +115,8 @@ static uint64_t answer_one(struct sn_core *c, const char *from, const struct sn_
         cancelled(g, s, from, b->epoch);
     else
         note_opinion(g, s, b);
-    /* A question about a master that is not ours any more finds nothing down; the hello will tell whose view is newer. */
+    /* A question about a master that is not ours any more finds nothing down; the hello will tell whose view is newer.
+     */
     bool same = sn_node_is(g->master->node, &b->master);
     o->down = same && g->master->s_down && !c->tilt;
     if (b->verb != SN_BALLOT_VOTE || !same || !*from)
@@ -124,7 +138,7 @@ void sn_ballots(struct sn_core *c, const struct sn_event *e)
         p->heard = true;
         if (e->epoch > p->epoch)
             p->epoch = e->epoch;
-        sn_heard_epoch(c, e->epoch);
+        sn_heard_epoch(c, NULL, e->epoch);
     }
     struct sn_opinion *v = mem_zalloc((e->count ? e->count : 1) * sizeof *v);
     uint64_t seq = 0;

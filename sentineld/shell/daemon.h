@@ -1,8 +1,9 @@
-/* The daemon: the loop and everything that hangs on it. One thread runs the core and the clients; the writer of the state and
- * the name resolver have threads of their own.
+/* The daemon: the loop and everything that hangs on it. One thread runs the core and the clients; the writer of the
+ * state and the name resolver have threads of their own.
  *
  * The way of the data: a socket, timer or disk gives an event -> daemon_step() -> sn_step() -> effects, done in order:
- * links.c (CONNECT, DISCONNECT, SEND), state.c (PERSIST), publish: pubsub.c and the log, scripts.c (SCRIPT), clients.c (ANSWER). */
+ * links.c (CONNECT, DISCONNECT, SEND), state.c (PERSIST), publish: pubsub.c and the log, scripts.c (SCRIPT), clients.c
+ * (ANSWER). */
 #ifndef SHELL_DAEMON_H
 #define SHELL_DAEMON_H
 
@@ -32,8 +33,8 @@ struct daemon {
     struct pump *pump; /* daemon.c: events that wait, and the timer */
 };
 
-/* Builds everything from the configuration, in the order in which things need each other; the working directory is the state
- * directory already. false: the reason is appended to error, and daemon_close() frees what was built. */
+/* Builds everything from the configuration, in the order in which things need each other; the working directory is the
+ * state directory already. false: the reason is appended to error, and daemon_close() frees what was built. */
 bool daemon_open(struct daemon *d, struct sentineld_config *config, struct buf *error);
 void daemon_close(struct daemon *d);
 
@@ -41,11 +42,12 @@ void daemon_close(struct daemon *d);
 void daemon_begin(struct daemon *d, struct sn_effects *first);
 void daemon_end(struct daemon *d);
 
-/* Gives the event the time, steps the core, does the effects, arms the one timer. An event that arises while effects are
- * being done waits in a queue until they are. May be called from any callback of the loop. */
+/* Gives the event the time, steps the core, does the effects, arms the one timer. An event that arises while effects
+ * are being done waits in a queue until they are. May be called from any callback of the loop. */
 void daemon_step(struct daemon *d, struct sn_event *e);
 
-/* An event for everybody: to the log at its level, and to the channel of its name unless the level is debug. text may be NULL. */
+/* An event for everybody: to the log at its level, and to the channel of its name unless the level is debug. text may
+ * be NULL. */
 void daemon_publish(struct daemon *d, enum sn_level level, const char *name, const char *text);
 
 /* Ends the loop in good order: answers written, state flushed. */

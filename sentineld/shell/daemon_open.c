@@ -75,6 +75,7 @@ static bool make_core(struct daemon *d, const struct merged *m, struct buf *erro
         .port = d->port,
         .current_epoch = m->image.epoch,
         .joined = m->image.joined,
+        .id_drawn = d->config->id[0] == '\0' && d->config->supervisors.n == 0,
         .globals = m->globals,
         .params = m->params,
     };

@@ -1,5 +1,5 @@
-/* Links to nodes and peers: does CONNECT, DISCONNECT and SEND effects over hiredis (common/io/link.h), and turns what comes back into
- * events of the core. Keeps the last INFO text of each node for SENTINEL INFO-CACHE. */
+/* Links to nodes and peers: does CONNECT, DISCONNECT and SEND effects over hiredis (common/io/link.h), and turns what
+ * comes back into events of the core. Keeps the last INFO text of each node for SENTINEL INFO-CACHE. */
 #ifndef SHELL_LINKS_H
 #define SHELL_LINKS_H
 

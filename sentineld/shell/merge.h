@@ -1,16 +1,17 @@
-/* What the configuration file says and what the state directory remembers, made one. Pure: no clock, no file, no random source.
+/* What the configuration file says and what the state directory remembers, made one. Pure: no clock, no file, no random
+ * source.
  *
- * A run-time change wins over the file until the file's own value changes. For that the state keeps what the file said when it
- * was last read (file_values):
- * - An option set at run time holds while the file's value of it is the one of last time; otherwise the file's value holds and the
- *   change is forgotten.
- * - The master of a group is the state's (after a failover: the new one) unless the file's `master` has changed. Then the file's
- *   holds, at the same configuration epoch, and the replicas of the old master are forgotten.
- * - A group removed at run time stays away until its entry in the file changes. One that has gone from the file is no longer
- *   supervised. One monitored at run time lives in the state alone.
+ * A run-time change wins over the file until the file's own value changes. For that the state keeps what the file said
+ * when it was last read (file_values):
+ * - An option set at run time holds while the file's value of it is the one of last time; otherwise the file's value
+ * holds and the change is forgotten.
+ * - The master of a group is the state's (after a failover: the new one) unless the file's `master` has changed. Then
+ * the file's holds, at the same configuration epoch, and the replicas of the old master are forgotten.
+ * - A group removed at run time stays away until its entry in the file changes. One that has gone from the file is no
+ * longer supervised. One monitored at run time lives in the state alone.
  * - The last vote of a group is never forgotten, so that a group that comes back can't be voted for twice at one epoch.
- * - id and current_epoch of the file count only while the state is new; config_epoch, leader_epoch, known_replicas and known_sentinels
- *   of a group only while the state doesn't know the group. */
+ * - id and current_epoch of the file count only while the state is new; config_epoch, leader_epoch, known_replicas and
+ * known_sentinels of a group only while the state doesn't know the group. */
 #ifndef SHELL_MERGE_H
 #define SHELL_MERGE_H
 

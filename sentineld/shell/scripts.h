@@ -1,6 +1,6 @@
-/* Stock scripts: notification-script and client-reconfig-script. A queue of 256, 16 at a time, SIGKILL after script-max-runtime,
- * 10 tries with a doubling delay from script-retry-delay; exit 0 is done, 1 or a signal is tried again, 2 and above is given up
- * (reference sections 3, 4, 7). */
+/* Stock scripts: notification-script and client-reconfig-script. A queue of 256, 16 at a time, SIGKILL after
+ * script-max-runtime, 10 tries with a doubling delay from script-retry-delay; exit 0 is done, 1 or a signal is tried
+ * again, 2 and above is given up (reference sections 3, 4, 7). */
 #ifndef SHELL_SCRIPTS_H
 #define SHELL_SCRIPTS_H
 

@@ -43,19 +43,20 @@ bool state_db_reopen(struct state_db *d, const char *id, struct buf *error);
 void state_db_close(struct state_db *d); /* may be opened again */
 void state_db_free(struct state_db *d);
 
-/* One transaction. false: nothing of it is stored, the transaction is over, and error has the reason; when state_db_usable() is
- * false then, reopen it first. */
+/* One transaction. false: nothing of it is stored, the transaction is over, and error has the reason; when
+ * state_db_usable() is false then, reopen it first. */
 bool state_db_begin(struct state_db *d, struct buf *error);
 bool state_db_apply(struct state_db *d, const struct sn_record *r, struct buf *error);
 bool state_db_replace(struct state_db *d, const struct state_image *image, struct buf *error); /* all that is stored */
 bool state_db_commit(struct state_db *d, struct buf *error);
 bool state_db_usable(const struct state_db *d);
 
-/* Moves the log into the database file and starts the log over, so that the next commits overwrite it in place, which flushes
- * faster than growing it. */
+/* Moves the log into the database file and starts the log over, so that the next commits overwrite it in place, which
+ * flushes faster than growing it. */
 void state_db_checkpoint(struct state_db *d);
 
-/* Prepares a statement's run: state_db_run() binds from a format: 't' const char *, 'n' int64_t, 'd' int; false with the reason. */
+/* Prepares a statement's run: state_db_run() binds from a format: 't' const char *, 'n' int64_t, 'd' int; false with
+ * the reason. */
 bool state_db_run(struct state_db *d, enum state_db_statement which, struct buf *error, const char *format, ...);
 /* "state.db cannot be written: the disk is full (database or disk is full, SQLite error 13)" */
 void state_db_say(const struct state_db *d, const char *what, struct buf *error);

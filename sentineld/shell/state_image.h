@@ -1,4 +1,5 @@
-/* What a state directory holds, as data in memory: read at start, merged with the configuration file (merge.h), stored again. */
+/* What a state directory holds, as data in memory: read at start, merged with the configuration file (merge.h), stored
+ * again. */
 #ifndef SHELL_STATE_IMAGE_H
 #define SHELL_STATE_IMAGE_H
 

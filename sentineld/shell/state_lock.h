@@ -4,8 +4,8 @@
 
 #include "common/base/bytes.h"
 
-/* Locks dir/lock and writes our process id into it. Returns the descriptor that holds the lock until it is closed, or -1 with
- * the reason appended to error. */
+/* Locks dir/lock and writes our process id into it. Returns the descriptor that holds the lock until it is closed, or
+ * -1 with the reason appended to error. */
 int state_lock(const char *dir, struct buf *error);
 
 #endif

@@ -1,9 +1,10 @@
-/* The questions between supervisors as they stand on the wire, both directions in one place: who asks builds the request and reads the
- * reply (links), who is asked reads the request and builds the reply (clients).
+/* The questions between supervisors as they stand on the wire, both directions in one place: who asks builds the
+ * request and reads the reply (links), who is asked reads the request and builds the reply (clients).
  *
  * Ours, any number of masters in one round trip:
  *   SENTINEL BALLOT <asker id> <asker's current epoch>
- *       (DOWN|UP|VOTE|CANCEL <down 0|1> <group> <master host> <master port> <epoch> <candidate host or ""> <candidate port>)...
+ *       (DOWN|UP|VOTE|CANCEL <down 0|1> <group> <master host> <master port> <epoch> <candidate host or ""> <candidate
+ * port>)...
  *   -> [id, current epoch, [[down 0|1, leader id or "*", leader epoch], ...]]   the opinions in the order asked
  * Stock (reference section 5), one master:
  *   SENTINEL IS-MASTER-DOWN-BY-ADDR <host> <port> <epoch> <id that wants the vote, or "*">
@@ -16,7 +17,8 @@
 #include "common/resp/reply.h"
 #include "sentineld/core/event.h"
 
-#define WIRE_BALLOTS_MAX 8192 /* in one request; more is an error, so that one request cannot hold the loop for long */
+#define WIRE_BALLOTS_MAX 8192 /* in one request; more is an error, so that one request cannot hold the loop for long \
+                               */
 
 /* ---- the asker's side ---- */
 
@@ -37,8 +39,8 @@ void wire_request_free(struct wire_request *q);
 
 void wire_ballot_request(struct wire_request *q, const char *id, uint64_t epoch, const struct sn_ballot *ballots,
                          size_t n);
-/* The verb VOTE asks for the vote at the ballot's epoch in the name of id; every other verb asks for the opinion only and carries
- * our current epoch. */
+/* The verb VOTE asks for the vote at the ballot's epoch in the name of id; every other verb asks for the opinion only
+ * and carries our current epoch. */
 void wire_ask_request(struct wire_request *q, const char *id, uint64_t epoch, const struct sn_ballot *ballot);
 
 /* The answer of a supervisor. opinions have no group and no master: their order says which is meant. */
@@ -49,7 +51,8 @@ struct wire_answer {
     size_t n;
 };
 
-/* false: an error reply or a reply of another shape (out is then empty). wire_answer_free() in both cases is allowed. */
+/* false: an error reply or a reply of another shape (out is then empty). wire_answer_free() in both cases is allowed.
+ */
 bool wire_ballot_answer(const redisReply *reply, struct wire_answer *out);
 bool wire_ask_answer(const redisReply *reply, struct wire_answer *out);
 void wire_answer_free(struct wire_answer *a);
@@ -64,10 +67,11 @@ struct wire_ballots {
     char *names; /* the memory of the ballots' groups */
 };
 
-/* argv[0] is the asker's id: what follows SENTINEL BALLOT. No ballots at all is a valid request (the question whether we are
- * one of ours). Returns NULL, or what is wrong in words of an error reply without "-ERR "; out is then empty. */
+/* argv[0] is the asker's id: what follows SENTINEL BALLOT. No ballots at all is a valid request (the question whether
+ * we are one of ours). Returns NULL, or what is wrong in words of an error reply without "-ERR "; out is then empty. */
 const char *wire_ballot_decode(const struct slice *argv, size_t argc, struct wire_ballots *out);
-/* argv[0] is the host: exactly the four words that follow SENTINEL IS-MASTER-DOWN-BY-ADDR. An id makes the verb VOTE, "*" DOWN. */
+/* argv[0] is the host: exactly the four words that follow SENTINEL IS-MASTER-DOWN-BY-ADDR. An id makes the verb VOTE,
+ * "*" DOWN. */
 const char *wire_ask_decode(const struct slice *argv, size_t argc, struct wire_ballots *out);
 void wire_ballots_free(struct wire_ballots *b);
 
