@@ -19,8 +19,8 @@
 
 enum { EXIT_OK = 0, EXIT_START = 1, EXIT_CONFIG = 2 };
 
-/* Descriptors: a thousand for ourselves, scripts and the state; what the clients may take; and for each group room for a master
- * and a handful of replicas with two links each. */
+/* Descriptors: a thousand for ourselves, scripts and the state; what the clients may take; and for each group room for
+ * a master and a handful of replicas with two links each. */
 #define FILES_OWN 1024
 #define FILES_CLIENTS 10000
 #define FILES_GROUP 24

@@ -14,10 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The timer runs behind everything else of its turn: an answer that has arrived is taken before its absence is judged. */
+/* The timer runs behind everything else of its turn: an answer that has arrived is taken before its absence is judged.
+ */
 #define PRIORITY_TIMER (-2)
-/* A timer this late means that the process did not run. What arrived meanwhile may not have been among the events of this turn, so
- * the sockets are asked once more before the core is. */
+/* A timer this late means that the process did not run. What arrived meanwhile may not have been among the events of
+ * this turn, so the sockets are asked once more before the core is. */
 #define LATE_US 5000
 
 struct pump {

@@ -72,12 +72,12 @@ static void ack(struct link *l, enum sn_command command, bool ok, struct slice t
 
 static void got_info(struct link *l, const redisReply *r)
 {
-    if (r->type != REDIS_REPLY_STRING)
-        return; /* an error: the core asks again in time, and PING tells what is the matter */
     struct slice text = {r->str, r->len};
     struct sn_info info;
     sn_info_init(&info);
-    if (sn_info_parse(&info, text)) {
+    if (r->type != REDIS_REPLY_STRING || !sn_info_parse(&info, text)) {
+        ack(l, SN_CMD_INFO, false, error_text(r)); /* the core asks again in time, and PING tells what is the matter */
+    } else {
         link_keep_info(l, text);
         struct sn_event e = {.kind = SN_EV_INFO, .link = l->id, .info = &info};
         daemon_step(l->all->d, &e);
@@ -209,8 +209,8 @@ static void step_words(const struct link *l, const struct transaction *t, int st
     }
 }
 
-/* A server without CONFIG or CLIENT KILL refuses the whole transaction; the change of role must not fail by that, so it is sent
- * again without what was refused. false: the link takes nothing, and t is the caller's. */
+/* A server without CONFIG or CLIENT KILL refuses the whole transaction; the change of role must not fail by that, so it
+ * is sent again without what was refused. false: the link takes nothing, and t is the caller's. */
 static bool send_transaction(struct link *l, struct transaction *t)
 {
     struct wire_request q = {.n = 0};
@@ -279,9 +279,7 @@ static void words(const struct link *l, const struct sn_effect *e, struct wire_r
     case SN_CMD_PAUSE:
     case SN_CMD_UNPAUSE: client_words(l, e, q); break;
     case SN_CMD_PROBE:
-    case SN_CMD_BALLOT:
-        wire_ballot_request(q, e->text, e->epoch, e->ballots, e->count);
-        break;
+    case SN_CMD_BALLOT: wire_ballot_request(q, e->text, e->epoch, e->ballots, e->count); break;
     case SN_CMD_ASK: wire_ask_request(q, e->text, e->epoch, e->ballots); break;
     case SN_CMD_REPLICAOF: break; /* link_say() */
     }

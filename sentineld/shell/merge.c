@@ -206,7 +206,8 @@ static bool replica_known(const struct state_group *g, const struct addr *a)
     return false;
 }
 
-/* A group that the state does not know, or that comes back after it was removed: everything is the file's but the vote. */
+/* A group that the state does not know, or that comes back after it was removed: everything is the file's but the vote.
+ */
 static void take_from_file(struct merging *m, const struct config_group *f, struct state_group *g)
 {
     g->monitored = true;

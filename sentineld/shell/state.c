@@ -184,8 +184,8 @@ static void *write_all(void *arg)
 
 /* ---- the loop's side ---- */
 
-/* After a failure everything that is queued fails too: the core counts on "all up to seq", and a later record may build on one that
- * is not there. What the core queues from then on it has decided with that knowledge. */
+/* After a failure everything that is queued fails too: the core counts on "all up to seq", and a later record may build
+ * on one that is not there. What the core queues from then on it has decided with that knowledge. */
 static void report_failure(struct state *s)
 {
     pthread_mutex_lock(&s->mutex);
@@ -275,7 +275,8 @@ void state_persist(struct state *s, uint64_t seq, struct sn_record *records, siz
 
 void state_flush(struct state *s)
 {
-    /* Telling the core of one commit may give it something more to store; a disk that fails does not get better by asking. */
+    /* Telling the core of one commit may give it something more to store; a disk that fails does not get better by
+     * asking. */
     for (int round = 0; round < 8; round++) {
         pthread_mutex_lock(&s->mutex);
         while ((s->first != NULL || s->busy) && !s->failed)

@@ -13,7 +13,8 @@ static const char *const texts[STATE_DB_STATEMENTS] = {
     [STATE_DB_SET_META] =
         "INSERT INTO meta (one, id, epoch, joined) VALUES (1, ?1, ?2, ?3) ON CONFLICT (one) DO UPDATE SET "
         "id = coalesce(nullif(?1, ''), id), epoch = ?2, joined = ?3",
-    /* A vote is never taken back by a record that knows of none: a group that is removed and monitored again must not vote twice. */
+    /* A vote is never taken back by a record that knows of none: a group that is removed and monitored again must not
+       vote twice. */
     [STATE_DB_SET_GROUP] =
         "INSERT INTO groups (name, monitored, host, port, config_epoch, vote_epoch, vote_leader) VALUES (?1, ?2, ?3, "
         "?4, ?5, ?6, "
@@ -163,7 +164,8 @@ bool state_db_run(struct state_db *d, enum state_db_statement which, struct buf 
     return ok;
 }
 
-/* Ends a transaction that failed. A full disk leaves the connection good; after any other fault it is not trusted again. */
+/* Ends a transaction that failed. A full disk leaves the connection good; after any other fault it is not trusted
+ * again. */
 static bool fail(struct state_db *d)
 {
     bool full = (sqlite3_extended_errcode(d->db) & 0xff) == SQLITE_FULL;

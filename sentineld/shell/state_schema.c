@@ -8,8 +8,8 @@
 
 #define APPLICATION_ID 0x534e546c /* "SNTl": tells our databases from others */
 
-/* The scratch row makes the log 1 MiB long once. Later commits overwrite it in place, and a disk flushes an overwritten block
- * about twice as fast as one that makes the file longer. */
+/* The scratch row makes the log 1 MiB long once. Later commits overwrite it in place, and a disk flushes an overwritten
+ * block about twice as fast as one that makes the file longer. */
 static const char schema[] =
     "BEGIN;"
     "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, epoch INTEGER NOT NULL, joined "
@@ -265,8 +265,9 @@ bool state_db_open(struct state_db *d, const char *dir, struct state_image *imag
     return false;
 }
 
-/* After a flush that failed, the system may take the log's pages for written although they are not: a commit that is appended
- * to them could be lost with them. So all that the log holds goes into the database file first, and the log starts over. */
+/* After a flush that failed, the system may take the log's pages for written although they are not: a commit that is
+ * appended to them could be lost with them. So all that the log holds goes into the database file first, and the log
+ * starts over. */
 static bool start_log_over(struct state_db *d, struct buf *error)
 {
     int left = 0, moved = 0;

@@ -3,10 +3,8 @@
 
 #include "common/base/mem.h"
 #include "common/io/clock.h"
-#include "common/io/listener.h"
-#include "common/io/stream.h"
-#include "common/resp/request.h"
 #include "sentineld/shell/daemon.h"
+#include "tests/unit/shell/answering_server.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,77 +18,6 @@
 #define SECONDS_AT_MOST 120
 #define ID "0123456789abcdef0123456789abcdef01234567"
 #define PEER "fedcba9876543210fedcba9876543210fedcba98"
-
-/* ---- the server ---- */
-
-struct answer {
-    const char *request; /* how the request begins, words separated by blanks */
-    const char *reply;
-};
-
-static struct {
-    struct io_loop *loop;
-    struct io_listener *listener;
-    struct io_stream *streams[8];
-    struct resp_parser *parsers[8];
-    size_t n;
-    const struct answer *answers; /* the first that fits, else +OK */
-    struct buf requests;          /* "WORD word word\n" */
-} server;
-
-static const char *answer_to(const char *request)
-{
-    for (const struct answer *a = server.answers; a != NULL && a->request != NULL; a++)
-        if (strncmp(request, a->request, strlen(a->request)) == 0)
-            return a->reply;
-    return strncmp(request, "SUBSCRIBE ", 10) == 0 ? "*3\r\n$9\r\nsubscribe\r\n$18\r\n__sentinel__:hello\r\n:1\r\n"
-                                                   : "+OK\r\n";
-}
-
-static void on_data(void *owner, struct io_stream *s)
-{
-    size_t *at = owner;
-    struct resp_request q;
-    struct slice in;
-    while ((in = io_stream_in(s)).n > 0 && resp_parse(server.parsers[*at], in.p, in.n, &q) == RESP_READY) {
-        size_t start = server.requests.n;
-        for (size_t i = 0; i < q.argc; i++) {
-            buf_puts(&server.requests, i == 0 ? "" : " ");
-            buf_put(&server.requests, q.argv[i].p, q.argv[i].n);
-        }
-        buf_str(&server.requests);
-        buf_puts(io_stream_out(s), answer_to(server.requests.p + start));
-        buf_putc(&server.requests, '\n');
-        io_stream_drop(s, q.consumed);
-    }
-}
-
-static void on_closed(void *owner, struct io_stream *s, enum io_stream_end why, const char *text)
-{
-    (void)s;
-    (void)why;
-    (void)text;
-    server.streams[*(size_t *)owner] = NULL;
-}
-
-static const struct io_stream_events stream_events = {.data = on_data, .closed = on_closed};
-
-static void on_accept(void *owner, int fd, const char *peer)
-{
-    static size_t places[8];
-    (void)owner;
-    (void)peer;
-    assert_true(server.n < 8);
-    size_t at = server.n++;
-    places[at] = at;
-    server.parsers[at] = resp_parser_new(&resp_limits_control);
-    server.streams[at] = io_stream_new(server.loop, fd, NULL, &stream_events, &places[at]);
-}
-
-static bool asked(const char *text)
-{
-    return strstr(buf_str(&server.requests), text) != NULL;
-}
 
 /* ---- the daemon ---- */
 
@@ -164,19 +91,10 @@ static struct sn_effect *connect_of(enum which which)
 
 static void start(const struct answer *answers, const struct sn_settings *set)
 {
-    struct buf error = {.n = 0};
-    struct addr any;
-    assert_true(addr_set(&any, slice_of("127.0.0.1"), 1));
-    any.port = 0;
-    memset(&server, 0, sizeof server);
-    memset(&got, 0, sizeof got);
-    server.loop = io_loop_new();
-    server.answers = answers;
-    server.listener = io_listener_open(server.loop, &any, on_accept, NULL, &error);
-    if (server.listener == NULL)
-        fail_msg("%s", buf_str(&error));
-    d = (struct daemon){.loop = server.loop};
     struct sn_settings defaults;
+    memset(&got, 0, sizeof got);
+    server_start(answers);
+    d = (struct daemon){.loop = server.loop};
     sn_settings_init(&defaults);
     make_core(set == NULL ? &defaults : set);
     sn_settings_free(&defaults);
@@ -199,14 +117,7 @@ static void stop(void)
     links_free(d.links);
     sn_effects_free(&connects);
     sn_core_free(d.core);
-    for (size_t i = 0; i < server.n; i++) {
-        io_stream_free(server.streams[i]);
-        resp_parser_free(server.parsers[i]);
-    }
-    if (server.listener != NULL)
-        io_listener_close(server.listener);
-    io_loop_free(server.loop);
-    buf_free(&server.requests);
+    server_stop();
 }
 
 static void say(struct sn_effect e)
