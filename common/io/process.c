@@ -12,8 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 struct io_process {
     struct io_loop *loop;
     ev_child child;

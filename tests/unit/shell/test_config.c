@@ -379,8 +379,10 @@ static void test_sample(void **state)
     (void)state;
     problems = (struct conf_problems){.count = 0};
     struct sentineld_config *c = config_load("etc/sentineld.conf", &problems);
-    if (c == NULL)
+    if (c == NULL) {
         fail_msg("%s", buf_str(&problems.text));
+        return;
+    }
     assert_int_equal(c->group_count, 1);
     assert_string_equal(c->groups[0].name, "mymaster");
     config_free(c);
