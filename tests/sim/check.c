@@ -1,6 +1,6 @@
-/* The safety rules of DESIGN section 5, checked after every step from what goes over the wire and what lies on the disks. The checkers
- * keep books of their own; of the core they read only which failover an effect belongs to, and what it holds for the
- * configuration. */
+/* The safety rules of DESIGN section 5, checked after every step from what goes over the wire and what lies on the
+ * disks. The checkers keep books of their own; of the core they read only which failover an effect belongs to, and what
+ * it holds for the configuration. */
 #include "tests/sim/world.h"
 
 #include <stdlib.h>

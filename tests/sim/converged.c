@@ -1,4 +1,5 @@
-/* Rule S7: after the faults end all supervisors agree, every server that lives follows, and nobody is held for down who is not. */
+/* Rule S7: after the faults end all supervisors agree, every server that lives follows, and nobody is held for down who
+ * is not. */
 #include "tests/sim/world.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* A supervisor's disk: whole transactions, one after the other, and nothing that was confirmed is ever lost. A crash keeps any prefix of
- * what was on its way. */
+/* A supervisor's disk: whole transactions, one after the other, and nothing that was confirmed is ever lost. A crash
+ * keeps any prefix of what was on its way. */
 #include "tests/sim/world.h"
 
 #include <stdlib.h>

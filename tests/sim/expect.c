@@ -3,11 +3,16 @@
 
 #include <string.h>
 
+/* EVENT, or EVENT:TYPE: about a master, slave or sentinel. */
 static size_t times_seen(const struct stage *s, const char *event, int super)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s->nseen; i++)
-        n += strcmp(s->seen[i].event, event) == 0 && (super < 0 || s->seen[i].super == super);
+    size_t n = 0, length = strcspn(event, ":");
+    const char *type = event[length] == ':' ? event + length + 1 : "";
+    for (size_t i = 0; i < s->nseen; i++) {
+        const struct seen *seen = &s->seen[i];
+        n += strlen(seen->event) == length && strncmp(seen->event, event, length) == 0 &&
+             strncmp(seen->type, type, strlen(type)) == 0 && (super < 0 || seen->super == super);
+    }
     return n;
 }
 

@@ -1,4 +1,5 @@
-/* Faults: drawn one after the other from the kinds that the plan allows, each with an end of its own; and the healing of all. */
+/* Faults: drawn one after the other from the kinds that the plan allows, each with an end of its own; and the healing
+ * of all. */
 #include "tests/sim/world.h"
 
 #include <stdlib.h>
@@ -357,8 +358,9 @@ static void rogue(struct world *w)
         repl_follow(w, n, other->index);
 }
 
-/* RESET forgets supervisors that do not say hello within seconds: that is what it is for, and it makes the majority smaller. So
- * a careful operator resets only while all supervisors are there, and they stay there for as long as that takes. */
+/* RESET forgets supervisors that do not say hello within seconds: that is what it is for, and it makes the majority
+ * smaller. So a careful operator resets only while all supervisors are there, and they stay there for as long as that
+ * takes. */
 static bool all_there(const struct world *w)
 {
     for (int i = 0; i < ACTIVE_MAX; i++)
@@ -441,8 +443,8 @@ void fault_begin(struct world *w)
     happen(w, &w->faults->next, w->now_us + MS(100), next_fault);
 }
 
-/* A configured master that restarted as a replica while no other server may take its place (each has been without a master for too
- * long, as reference section 6 has it) is for an operator to put right. */
+/* A configured master that restarted as a replica while no other server may take its place (each has been without a
+ * master for too long, as reference section 6 has it) is for an operator to put right. */
 static void repair_by_hand(struct world *w, int group)
 {
     const struct group *g = &w->groups[group];

@@ -1,6 +1,6 @@
-/* sim --seeds N [--seed X] [--jobs J]: runs the seeds X to X+N-1 and stops at the first that breaks a rule, with a transcript.
- * With --survey it goes on, a line for each seed that breaks one. --verbose, for one seed, prints everything as it happens.
- * sim --scenarios FILE...: plays named situations. */
+/* sim --seeds N [--seed X] [--jobs J]: runs the seeds X to X+N-1 and stops at the first that breaks a rule, with a
+ * transcript. With --survey it goes on, a line for each seed that breaks one. --verbose, for one seed, prints
+ * everything as it happens. sim --scenarios FILE...: plays named situations. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

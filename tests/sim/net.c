@@ -1,5 +1,6 @@
-/* The network as TCP shows it: bytes of one connection arrive in order or not at all; what is lost is sent again, later; across
- * connections nothing is in order, so the last bytes of an old one may come after the first of its successor. */
+/* The network as TCP shows it: bytes of one connection arrive in order or not at all; what is lost is sent again,
+ * later; across connections nothing is in order, so the last bytes of an old one may come after the first of its
+ * successor. */
 #include "tests/sim/world.h"
 
 #include <stdlib.h>

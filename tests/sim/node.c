@@ -278,8 +278,8 @@ static bool obey(struct world *w, struct node *n, struct packet *p)
     }
 }
 
-/* A paused server lets clients wait who send something that writes or spreads to replicas (PUBLISH does), and reads nothing
- * more from them until the pause is over. */
+/* A paused server lets clients wait who send something that writes or spreads to replicas (PUBLISH does), and reads
+ * nothing more from them until the pause is over. */
 static bool stuck(struct world *w, const struct node *n, struct packet *p)
 {
     struct link *l = p->link;

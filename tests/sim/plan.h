@@ -1,5 +1,5 @@
-/* What is drawn for one seed before its world begins: how many supervisors, groups and servers, their settings, and which faults may
- * happen. A scenario writes a plan by hand instead. */
+/* What is drawn for one seed before its world begins: how many supervisors, groups and servers, their settings, and
+ * which faults may happen. A scenario writes a plan by hand instead. */
 #ifndef SIM_PLAN_H
 #define SIM_PLAN_H
 

@@ -1,4 +1,5 @@
-/* Replication between modelled servers: the stream, partial and full synchronisation, promotion, and the server's own FAILOVER. */
+/* Replication between modelled servers: the stream, partial and full synchronisation, promotion, and the server's own
+ * FAILOVER. */
 #include "tests/sim/world.h"
 
 #include <stdlib.h>

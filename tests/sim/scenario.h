@@ -1,9 +1,11 @@
-/* Named situations, played from the text files of tests/sim/scenarios: the world is set up by hand, disturbed at given moments, and
- * what is published and what results is asserted. A file is a transcript; # begins a comment, and the first is its title.
+/* Named situations, played from the text files of tests/sim/scenarios: the world is set up by hand, disturbed at given
+ * moments, and what is published and what results is asserted. A file is a transcript; # begins a comment, and the
+ * first is its title.
  *
  *   supervisors N [declared]                 s1 ... sN; of those that can, s1 stands first
  *   group NAME [quorum N] [down-after MS] [failover-timeout MS] [parallel-syncs N] [reborn-follow] [keys N]
- *   node NAME [priority N] [runid C] [volatile] [no-failover] [forgets-role]   of the group before it; its first is the master.
+ *   node NAME [priority N] [runid C] [volatile] [no-failover] [forgets-role]
+ *                                            of the group before it; the first is its master.
  *                                            runid C: its run id is that digit 40 times; volatile: restarts empty
  *   delay US, sync-delay MS                  of the network; of diskless synchronisation
  *   settle                                   ends the set-up: runs until all know each other
@@ -20,7 +22,7 @@
  *
  *   mark                                     events count from here on (and from settle)
  *   wait MS EVENT [by S]                     until it is published, at most that long
- *   never EVENT [by S], times N EVENT        since the mark
+ *   never EVENT [by S], times N EVENT        since the mark; EVENT:TYPE: about a master, slave or sentinel only
  *   agree MS                                 until all supervisors and servers agree (rule S7), at most that long
  *   master X                                 every supervisor that runs takes X for its group's master
  *   role X master|replica, follows X Y, holds X all|none

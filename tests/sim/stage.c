@@ -81,7 +81,10 @@ static void published(struct world *w, struct super *super, const struct sn_effe
 {
     struct stage *s = w->watcher;
     s->seen = mem_grow(s->seen, s->nseen, &s->cap_seen, sizeof *s->seen);
-    s->seen[s->nseen++] = (struct seen){e->name, super->index};
+    struct seen *seen = &s->seen[s->nseen++];
+    *seen = (struct seen){.event = e->name, .super = super->index};
+    if (e->text != NULL)
+        snprintf(seen->type, sizeof seen->type, "%.*s", (int)strcspn(e->text, " "), e->text);
 }
 
 static void settle(struct stage *s)

@@ -8,6 +8,7 @@
 
 struct seen {
     const char *event;
+    char type[12]; /* the first word of what was said about it: master, slave, sentinel */
     int super;
 };
 
@@ -28,7 +29,8 @@ struct stage {
     char complaint[300]; /* what did not hold, "" while all does */
 };
 
-/* Each plays the line in s->words and returns whether it is one of its words. What does not hold is said in s->complaint. */
+/* Each plays the line in s->words and returns whether it is one of its words. What does not hold is said in
+ * s->complaint. */
 bool stage_set_up(struct stage *s);
 bool stage_act(struct stage *s);
 bool stage_expect(struct stage *s);

@@ -1,5 +1,5 @@
-/* A supervisor: the shipped core, and around it what the daemon does: it carries out effects one after the other and calls the core when
- * its deadline comes. */
+/* A supervisor: the shipped core, and around it what the daemon does: it carries out effects one after the other and
+ * calls the core when its deadline comes. */
 #include "tests/sim/world.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* The simulated world: supervisors (the shipped core), servers, their network, disks and clocks, on one heap of happenings in
- * virtual microseconds. Everything follows from the plan and its seed; nothing here reads a clock or a random source. */
+/* The simulated world: supervisors (the shipped core), servers, their network, disks and clocks, on one heap of
+ * happenings in virtual microseconds. Everything follows from the plan and its seed; nothing here reads a clock or a
+ * random source. */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
