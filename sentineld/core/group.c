@@ -215,6 +215,11 @@ int64_t sn_group_tidy(struct sn_group *g)
         struct sn_inst *i = g->insts[k];
         if (i->listed || sn_is_master(i))
             continue;
+        /* Its own word is as good as its master's, which may be older. */
+        if (i->node->info_us > i->unlisted_us && sn_follows(i, g->master->node) && i->node->info.master_link_up) {
+            i->listed = true;
+            continue;
+        }
         if (now < i->unlisted_us + UNCONFIRMED) {
             EARLIER(next, i->unlisted_us + UNCONFIRMED);
         } else if (master_tells(g, i->unlisted_us)) {
