@@ -65,6 +65,7 @@ void links_free(struct links *ls)
         free_info(t);
     map_free(&ls->by_id);
     map_free(&ls->infos);
+    wire_request_free(&ls->request);
     free(ls);
 }
 

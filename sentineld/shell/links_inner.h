@@ -10,9 +10,10 @@
 
 struct links {
     struct daemon *d;
-    struct map by_id;   /* sn_link as 8 bytes -> link */
-    struct map infos;   /* "host:port" -> info_text */
-    size_t infos_sweep; /* when there are so many, those of nodes that are gone are dropped */
+    struct map by_id;            /* sn_link as 8 bytes -> link */
+    struct map infos;            /* "host:port" -> info_text */
+    struct wire_request request; /* being put together; its memory is used again and again */
+    size_t infos_sweep;          /* when there are so many, those of nodes that are gone are dropped */
 };
 
 struct link {

@@ -11,7 +11,20 @@ struct sent {
     enum sn_command command;
     struct sn_opinion *asked; /* of ASK and BALLOT: group and master of each, to be completed by the answer */
     size_t n;
-    struct transaction *transaction;
+};
+
+/* For commands of which nothing more is to be remembered: most of them, hundreds a second. */
+static const struct sent plain[] = {
+    [SN_CMD_PING] = {.command = SN_CMD_PING},
+    [SN_CMD_INFO] = {.command = SN_CMD_INFO},
+    [SN_CMD_HELLO] = {.command = SN_CMD_HELLO},
+    [SN_CMD_REPLICAOF] = {.command = SN_CMD_REPLICAOF},
+    [SN_CMD_SCRIPT_KILL] = {.command = SN_CMD_SCRIPT_KILL},
+    [SN_CMD_FAILOVER] = {.command = SN_CMD_FAILOVER},
+    [SN_CMD_FAILOVER_ABORT] = {.command = SN_CMD_FAILOVER_ABORT},
+    [SN_CMD_PAUSE] = {.command = SN_CMD_PAUSE},
+    [SN_CMD_UNPAUSE] = {.command = SN_CMD_UNPAUSE},
+    [SN_CMD_PROBE] = {.command = SN_CMD_PROBE},
 };
 
 /* The steps of the reconfiguration transaction, reference section 7. */
@@ -27,6 +40,8 @@ struct transaction {
 
 static void free_sent(struct sent *s)
 {
+    if (s->asked == NULL)
+        return; /* a plain one */
     for (size_t i = 0; i < s->n; i++)
         free((void *)(uintptr_t)s->asked[i].group);
     free(s->asked);
@@ -178,10 +193,12 @@ static void on_exec(void *owner, struct io_link *io, const redisReply *r, void *
     free(t);
 }
 
-static bool queue(struct link *l, struct wire_request *q, io_reply_fn *fn, void *arg)
+/* Sends what was put together in the request of all links. */
+static bool queue(struct link *l, io_reply_fn *fn, void *arg)
 {
+    struct wire_request *q = &l->all->request;
     bool ok = io_link_send(l->io, q->n, wire_argv(q), fn, arg);
-    wire_request_free(q);
+    wire_request_clear(q);
     return ok;
 }
 
@@ -213,21 +230,21 @@ static void step_words(const struct link *l, const struct transaction *t, int st
  * is sent again without what was refused. false: the link takes nothing, and t is the caller's. */
 static bool send_transaction(struct link *l, struct transaction *t)
 {
-    struct wire_request q = {.n = 0};
+    struct wire_request *q = &l->all->request;
     t->nsent = t->answered = 0;
     t->again = false;
-    wire_word(&q, name_of(l, "MULTI"));
-    if (!queue(l, &q, on_queued, NULL))
+    wire_word(q, name_of(l, "MULTI"));
+    if (!queue(l, on_queued, NULL))
         return false;
     for (int step = 0; step < STEPS; step++) {
         if (t->without[step])
             continue;
         t->sent[t->nsent++] = step;
-        step_words(l, t, step, &q);
-        queue(l, &q, on_queued, t);
+        step_words(l, t, step, q);
+        queue(l, on_queued, t);
     }
-    wire_word(&q, name_of(l, "EXEC"));
-    queue(l, &q, on_exec, t);
+    wire_word(q, name_of(l, "EXEC"));
+    queue(l, on_exec, t);
     return true;
 }
 
@@ -287,10 +304,12 @@ static void words(const struct link *l, const struct sn_effect *e, struct wire_r
 
 static struct sent *remember(const struct sn_effect *e)
 {
+    if (e->command != SN_CMD_ASK && e->command != SN_CMD_BALLOT)
+        return (struct sent *)(uintptr_t)&plain[e->command]; /* only read, and never freed */
     struct sent *s = mem_zalloc(sizeof *s);
     s->command = e->command;
-    s->n = e->command == SN_CMD_ASK || e->command == SN_CMD_BALLOT ? e->count : 0;
-    s->asked = s->n == 0 ? NULL : mem_array(NULL, s->n, sizeof *s->asked);
+    s->n = e->count;
+    s->asked = mem_array(NULL, s->n, sizeof *s->asked);
     for (size_t i = 0; i < s->n; i++) {
         const struct sn_ballot *b = &e->ballots[i];
         s->asked[i] = (struct sn_opinion){.group = b->group == NULL ? NULL : mem_strdup(b->group), .master = b->master};
@@ -307,10 +326,10 @@ void link_say(struct link *l, const struct sn_effect *e)
             free(t);
         return;
     }
-    struct wire_request q = {.n = 0};
+    struct wire_request *q = &l->all->request;
     struct sent *s = remember(e);
-    words(l, e, &q);
-    if (!queue(l, &q, on_reply, s))
+    words(l, e, q);
+    if (!queue(l, on_reply, s))
         free_sent(s);
 }
 
@@ -327,10 +346,10 @@ static void on_login(void *owner, struct io_link *io, const redisReply *r, void 
 
 void link_login(struct link *l)
 {
-    struct wire_request q = {.n = 0};
-    wire_word(&q, name_of(l, "AUTH"));
+    struct wire_request *q = &l->all->request;
+    wire_word(q, name_of(l, "AUTH"));
     if (l->user[0] != '\0')
-        wire_word(&q, l->user);
-    wire_word(&q, l->pass);
-    queue(l, &q, on_login, NULL);
+        wire_word(q, l->user);
+    wire_word(q, l->pass);
+    queue(l, on_login, NULL);
 }

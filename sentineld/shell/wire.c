@@ -43,13 +43,22 @@ void wire_unsigned(struct wire_request *q, uint64_t number)
 
 const struct slice *wire_argv(struct wire_request *q)
 {
-    q->argv = mem_array(q->argv, q->n, sizeof *q->argv);
+    if (q->argv_cap < q->cap) {
+        q->argv = mem_array(q->argv, q->cap, sizeof *q->argv);
+        q->argv_cap = q->cap;
+    }
     size_t start = 0;
     for (size_t i = 0; i < q->n; i++) {
         q->argv[i] = (struct slice){q->text.p == NULL ? "" : q->text.p + start, q->ends[i] - start};
         start = q->ends[i];
     }
     return q->argv;
+}
+
+void wire_request_clear(struct wire_request *q)
+{
+    buf_clear(&q->text);
+    q->n = 0;
 }
 
 void wire_request_free(struct wire_request *q)

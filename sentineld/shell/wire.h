@@ -17,8 +17,9 @@
 #include "common/resp/reply.h"
 #include "sentineld/core/event.h"
 
-#define WIRE_BALLOTS_MAX 8192 /* in one request; more is an error, so that one request cannot hold the loop for long \
-                               */
+#define WIRE_BALLOTS_MAX                                                                        \
+    8192 /* in one request; more is an error, so that one request cannot hold the loop for long \
+          */
 
 /* ---- the asker's side ---- */
 
@@ -28,6 +29,7 @@ struct wire_request {
     size_t *ends; /* of each word in text */
     size_t n, cap;
     struct slice *argv;
+    size_t argv_cap;
 };
 
 void wire_word(struct wire_request *q, const char *word);
@@ -35,6 +37,7 @@ void wire_number(struct wire_request *q, int64_t number);
 void wire_unsigned(struct wire_request *q, uint64_t number);
 /* The words, q->n of them; valid until the next call with q. */
 const struct slice *wire_argv(struct wire_request *q);
+void wire_request_clear(struct wire_request *q); /* for the next one; keeps the memory */
 void wire_request_free(struct wire_request *q);
 
 void wire_ballot_request(struct wire_request *q, const char *id, uint64_t epoch, const struct sn_ballot *ballots,

@@ -200,6 +200,27 @@ static void info_is_read_and_kept(void **state)
     stop();
 }
 
+/* An error, or a text that cannot be decided by, is told too: the core must not wait for it. */
+static void a_refused_info_is_told(void **state)
+{
+    (void)state;
+    struct answer answers[] = {{"INFO", "-NOPERM no\r\n"}, {NULL, NULL}};
+    start(answers, NULL);
+    sn_link link = up(NODE);
+    say((struct sn_effect){.link = link, .command = SN_CMD_INFO});
+    wait_for(SN_EV_ACK);
+    assert_int_equal(got.last.command, SN_CMD_INFO);
+    assert_false(got.last.ok);
+    answers[0].reply = "$7\r\nnothing\r\n";
+    say((struct sn_effect){.link = link, .command = SN_CMD_INFO});
+    wait_for(SN_EV_ACK);
+    assert_false(got.last.ok);
+    int64_t when_us;
+    const struct sn_node *node = sn_node_find(d.core, "127.0.0.1", io_listener_port(server.listener));
+    assert_int_equal(links_info(d.links, node, &when_us).n, 0);
+    stop();
+}
+
 static const struct answer transaction_answers[] = {
     {"MULTI", "+OK\r\n"},
     {"SLAVEOF", "+QUEUED\r\n"},
@@ -502,6 +523,7 @@ int main(void)
         cmocka_unit_test(a_link_comes_up_with_both_addresses_and_a_name),
         cmocka_unit_test(every_answer_to_ping_has_its_meaning),
         cmocka_unit_test(info_is_read_and_kept),
+        cmocka_unit_test(a_refused_info_is_told),
         cmocka_unit_test(promotion_is_the_stock_transaction),
         cmocka_unit_test(a_command_that_the_server_lacks_does_not_stop_a_promotion),
         cmocka_unit_test(a_refused_promotion_is_told),
