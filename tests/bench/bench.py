@@ -54,7 +54,8 @@ def table(results, masters):
                 value[kind] = statistics.median(column)
                 if kind == "ours":
                     note = spread(column)
-        cells = ["%.*f %s" % (2 if unit == "%" else 1, value[k], unit) if k in value else "-" for k in ("ours", "stock")]
+        cells = ["%.*f %s" % (2 if unit == "%" else 1, value[k], unit) if k in value else "-"
+                 for k in ("ours", "stock")]
         ratio = "%.1f x" % (value["stock"] / value["ours"]) if len(value) == 2 and value["ours"] > 0 else "-"
         verdict = ""
         if target is not None and "ours" in value and value["ours"] > target:
@@ -112,7 +113,7 @@ def main():
         return 1
     print()
     missed = table(results, args.masters)
-    print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default persistence."
+    print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default settings."
           % one.DOWN_AFTER_MS)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as f:

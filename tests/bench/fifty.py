@@ -38,7 +38,8 @@ class ManyMasters:
     def wait_well(self, supervisors):
         for s in supervisors:
             for name in self.masters:
-                wait_until(lambda s=s, name=name: s.knows(name, 1, 2), 120, "%s sees all of %s well" % (s.name, name), 0.2)
+                wait_until(lambda s=s, name=name: s.knows(name, 1, 2), 120,
+                           "%s sees all of %s well" % (s.name, name), 0.2)
 
     def round(self, supervisors):
         """Kill all masters. Returns milliseconds after kill + down-after: (last promoted, all agree), and how many

@@ -146,8 +146,8 @@ class FleetWatch:
 
     A promotion closes the connections of ordinary clients (CLIENT KILL TYPE normal is part of it), so an idle
     connection to each replica tells the moment at which it is worth trying to write. A supervisor's +switch-master and
-    +failover-state-reconf-slaves tell when it is worth asking it for the address. What counts is the OK of the write and the answer
-    that gives the new address; every SWEEP_S all that is still open is tried too.
+    +failover-state-reconf-slaves tell when it is worth asking it for the address. What counts is the OK of the write
+    and the answer that gives the new address; every SWEEP_S all that is still open is tried too.
     """
     SWEEP_S = 0.02
     EVENTS = ("+switch-master", "+failover-state-reconf-slaves")
@@ -236,7 +236,7 @@ class FleetWatch:
                     self._ask(port, names)
             now = time.monotonic()
             if now > give_up:
-                raise AssertionError("not all switched within %.0f s: %d of %d masters take writes, %d of %d answers" % (
+                raise AssertionError("not all switched in %.0f s: %d of %d masters take writes, %d of %d answers" % (
                     timeout_s, len(self.written), len(self.groups), len(self.told), wanted))
             if now >= sweep_at:
                 hung_up = {name for name, _ in self.idle.values()}

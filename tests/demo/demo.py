@@ -25,7 +25,9 @@ COLORS = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "
 
 
 def paint(text, color):
-    return "\033[%sm%s\033[0m" % (COLORS[color], text) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return "\033[%sm%s\033[0m" % (COLORS[color], text)
 
 
 def say(text="", color=None):
@@ -114,7 +116,7 @@ def phases(logs, killed, old, writer):
 
 
 def rows_down(rows, killed):
-    """The moment after which an accepted write must have gone to the new master: S_DOWN, or the kill if it is unknown."""
+    """The moment after which an accepted write has gone to the new master: S_DOWN, or the kill if that is unknown."""
     return next((at for at, text, _ in rows if text.startswith("S_DOWN")), killed)
 
 
@@ -158,7 +160,8 @@ def demo(lab, kind):
     old.start()
     old.wait_ready()
     old.wait_follows(new.port)
-    say("  ... and is a replica of the new master, %.1f s later. Everything is well.\n" % (time.monotonic() - began), "green")
+    took = time.monotonic() - began
+    say("  ... and is a replica of the new master, %.1f s later. Everything is well.\n" % took, "green")
     assert old.role() == "slave" and fleet.agreed_port() == new.port
 
 

@@ -70,9 +70,9 @@ def test_failover_with_passwords_everywhere(lab):
     fleet.wait_all_follow(new)
     assert client.discover_master("mymaster") == new.addr
     assert client.master_for("mymaster", password="nodepass").set("after", "1")
-    done = subprocess.run(["redis-cli", "-p", str(fleet.supervisors[0].port), "--no-auth-warning", "-a", PASSWORD,
-                           "sentinel", "get-master-addr-by-name", "mymaster"], capture_output=True, text=True, timeout=10,
-                          check=True)
+    command = ["redis-cli", "-p", str(fleet.supervisors[0].port), "--no-auth-warning", "-a", PASSWORD,
+               "sentinel", "get-master-addr-by-name", "mymaster"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     assert done.stdout.split() == ["127.0.0.1", str(new.port)] and done.stderr == "", done
     fleet.master.start()
     fleet.master.wait_ready().wait_follows(new.port)

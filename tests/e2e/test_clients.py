@@ -43,8 +43,9 @@ def test_redis_cli_in_a_pipe(lab):
     """Commands on standard input, as scripts use it."""
     fleet = lab.fleet(replicas=0, supervisors=1, quorum=1)
     s = fleet.supervisors[0]
-    done = subprocess.run(["redis-cli", "-p", str(s.port)], input="ping\nsentinel myid\nsentinel master nobody\nping x\n",
-                          capture_output=True, text=True, timeout=20, check=False)
+    typed = "ping\nsentinel myid\nsentinel master nobody\nping x\n"
+    done = subprocess.run(["redis-cli", "-p", str(s.port)], input=typed, capture_output=True, text=True, timeout=20,
+                          check=False)
     assert done.stdout.split("\n")[:2] == ["PONG", s.my_id()], done
     assert "ERR No such master with that name" in done.stdout and done.stdout.endswith("x\n"), done
 

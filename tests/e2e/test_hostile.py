@@ -11,8 +11,9 @@ from lab.processes import Child
 
 HOSTILE_NODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lab", "hostile_node.py")
 WORDS = [b"PING", b"SENTINEL", b"MASTER", b"mymaster", b"SET", b"HELLO", b"SUBSCRIBE", b"AUTH", b"CLIENT", b"INFO",
-         b"*", b"3", b"-1", b"99999999999999999999", b"", b"\x00", b"\xff\xfe", b"%s%n", b"A" * 300, b"IS-MASTER-DOWN-BY-ADDR",
-         b"127.0.0.1", b"MONITOR", b"CONFIG", b"GET", b"DEBUG", b"PUBLISH", b"__sentinel__:hello", b"RESET", b"[", b"\\"]
+         b"*", b"3", b"-1", b"99999999999999999999", b"", b"\x00", b"\xff\xfe", b"%s%n", b"A" * 300,
+         b"IS-MASTER-DOWN-BY-ADDR", b"127.0.0.1", b"MONITOR", b"CONFIG", b"GET", b"DEBUG", b"PUBLISH",
+         b"__sentinel__:hello", b"RESET", b"[", b"\\"]
 
 
 def one_watched(lab):
@@ -125,7 +126,7 @@ def test_random_input(lab, round_number):
 
 @case()
 def test_every_command_with_odd_arguments(lab):
-    """Every command that is offered, with none to many odd arguments: an answer or an error, never a lost connection."""
+    """Every command that is offered, with none to many odd arguments: an answer or an error, never a close."""
     s = one_watched(lab)
     pid = s.pid
     names = [n.split("|") for n in s.ok("COMMAND", "LIST")]

@@ -9,8 +9,8 @@ MIXES = {"2+1": ["stock", "stock", "ours"], "1+2": ["stock", "ours", "ours"]}
 
 
 def only_this_one_leads(fleet, leader):
-    """Let only one supervisor find the master down in time: it is alone with a short down-after and a quorum of 1, so it
-    reaches O_DOWN and stands; the others only vote. A majority of votes is needed all the same."""
+    """Let only one supervisor find the master down in time: it is alone with a short down-after and a quorum of 1, so
+    it reaches O_DOWN and stands; the others only vote. A majority of votes is needed all the same."""
     for s in fleet.supervisors:
         s.ok("SENTINEL", "SET", fleet.name, "quorum", "1",
              "down-after-milliseconds", str(fleet.down_after_ms if s is leader else 600000))
@@ -102,7 +102,7 @@ def test_kinds_see_each_other_alike(lab):
         assert list(two)[:len(one)] == list(one)
     fleet.master.pause()
     for s in fleet.supervisors:
-        wait_until(lambda s=s: "o_down" in s.flags(), 15, "%s reaches O_DOWN with the answer of the other kind" % s.name)
+        wait_until(lambda s=s: "o_down" in s.flags(), 15, "%s reaches O_DOWN by the other kind's answer" % s.name)
     fleet.master.resume()
 
 

@@ -55,8 +55,8 @@ def test_not_on_the_list_refuses_to_start(lab):
 
 @case(kinds=("ours",))
 def test_stalled_supervisors_see_nothing_down(lab):
-    """Stopped for several times down-after, with everybody else alive: the silence was their own. Nothing is S_DOWN when
-    they go on, and a master that dies then is replaced as usual."""
+    """Stopped for several times down-after, with everybody else alive: the silence was their own. Nothing is S_DOWN
+    when they go on, and a master that dies then is replaced as usual."""
     fleet = lab.fleet(down_after_ms=700)
     logs = [lab.events(s) for s in fleet.supervisors]
     for _ in range(3):
@@ -129,3 +129,28 @@ def test_names_that_do_not_resolve_stall_nothing(lab):
     assert worst < 0.25, "PING took %.0f ms" % (worst * 1000)
     for i in range(8):
         wait_until(lambda i=i: "s_down" in s.flags("lost%d" % i), 10, "lost%d is S_DOWN" % i)
+
+
+@case()
+def test_supervisor_that_moved_to_another_port(lab):
+    """The same identity at a new address: the others follow it there and count it once."""
+    fleet = lab.fleet(replicas=1)
+    moved, other = fleet.supervisors[2], fleet.supervisors[0]
+    log = lab.events(other)
+    identity, old_port = moved.my_id(), moved.port
+    moved.terminate()
+    with open(moved.conf_path, encoding="utf-8") as f:
+        text = f.read()
+    moved.port = lab.ports.take()
+    with open(moved.conf_path, "w", encoding="utf-8") as f:
+        f.write(text.replace("port %d\n" % old_port, "port %d\n" % moved.port)
+                .replace("127.0.0.1:%d" % old_port, "127.0.0.1:%d" % moved.port))
+    moved.boot()
+    assert moved.my_id() == identity
+    wait_until(lambda: str(moved.port) in [p["port"] for p in other.sentinels()], 15, "the new address is known")
+    told = log.wait("+sentinel-address-switch").payload
+    assert told == "master mymaster 127.0.0.1 %d ip 127.0.0.1 port %d for %s" % (
+        fleet.master.port, moved.port, identity)
+    fleet.wait_well()
+    fleet.master.kill9()
+    fleet.wait_switched(fleet.master.port)

@@ -61,9 +61,11 @@ ROWS = (
     ("SENTINEL SET mymaster nosuch 1", b"-ERR Unknown option or number of arguments for SENTINEL SET 'nosuch'\r\n"),
     ("SENTINEL SET mymaster nosuch", b"-ERR wrong number of arguments for 'sentinel|set' command\r\n"),
     ("SENTINEL SET mymaster notification-script /no/such",
-     b'-ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig configuration directive in your Sentinel configuration\r\n'),
+     b'-ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig '
+     b'configuration directive in your Sentinel configuration\r\n'),
     ("SENTINEL SET mymaster client-reconfig-script /no/such",
-     b'-ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig configuration directive in your Sentinel configuration\r\n'),
+     b'-ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig '
+     b'configuration directive in your Sentinel configuration\r\n'),
     ("SENTINEL SET mymaster rename-command a",
      b"-ERR Unknown option or number of arguments for SENTINEL SET 'rename-command'\r\n"),
     ("SENTINEL SET mymaster rename-command", b"-ERR wrong number of arguments for 'sentinel|set' command\r\n"),
@@ -116,7 +118,8 @@ ROWS = (
     ("INFO nosuch", b'$0\r\n\r\n'),
     ("AUTH", b"-ERR wrong number of arguments for 'auth' command\r\n"),
     ("AUTH x",
-     b'-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?\r\n'),
+     b'-ERR AUTH <password> called without any password configured for the default user. Are you sure your '
+     b'configuration is correct?\r\n'),
     ("AUTH a b", b'-WRONGPASS invalid username-password pair or user is disabled.\r\n'),
     ("AUTH a b c", b'-ERR syntax error\r\n'),
     ("HELLO x", b'-ERR Protocol version is not an integer or out of range\r\n'),

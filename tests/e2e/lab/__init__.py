@@ -8,5 +8,5 @@ from .wait import NotInTime, stays_true, wait_until
 from .writer import UniqueWriter
 
 __all__ = ["Closed", "Event", "EventLog", "Fleet", "Group", "KINDS", "Lab", "NotInTime", "RedisServer", "Resp",
-           "RespError", "Sentineld", "StockSentinel", "UniqueWriter", "encode", "info_fields", "pairs", "sentineld_path",
-           "stays_true", "wait_until"]
+           "RespError", "Sentineld", "StockSentinel", "UniqueWriter", "encode", "info_fields", "pairs",
+           "sentineld_path", "stays_true", "wait_until"]
