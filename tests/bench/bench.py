@@ -90,7 +90,8 @@ def main():
     def interrupted(_sig, _frame):
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupted)
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, interrupted)
     results = {}
     try:
         with Lab() as lab:

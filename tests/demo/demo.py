@@ -175,7 +175,8 @@ def main():
     def interrupted(_sig, _frame):
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupted)
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, interrupted)
     with Lab(args.kind) as lab:
         try:
             demo(lab, args.kind)

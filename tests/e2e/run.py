@@ -222,7 +222,8 @@ def main():
     def interrupted(_sig, _frame):
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupted)
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, interrupted)
     root = tempfile.mkdtemp(prefix="sentineld-e2e-")
     started = time.monotonic()
     failed = ["(nothing ran)"]
