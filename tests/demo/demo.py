@@ -130,6 +130,10 @@ def demo(lab, kind):
     for s in fleet.supervisors:
         say("  %s 127.0.0.1:%d   quorum %d of %d, down-after %d ms" % (
             s.name, s.port, fleet.group.quorum, len(fleet.supervisors), DOWN_AFTER_MS))
+    # A master streams to a new replica from its first acknowledgement on, up to a second after the link is up.
+    with old.connect() as client:
+        client.ok("SET", "demo:0", "0")
+        assert client.ok("WAIT", len(fleet.replicas), 5000) == len(fleet.replicas), "the replicas take writes"
     logs = {s.name: lab.events(s) for s in fleet.supervisors}
     writer = ClientWriter(fleet.supervisors)
     lab.on_close(writer.stop)
