@@ -30,7 +30,7 @@ static int64_t unwell_since(const struct sn_group *g)
     if (m->node->probe.silent_us)
         EARLIER(since, m->node->probe.silent_us);
     if (m->node->info_us && m->node->info.role == SN_ROLE_REPLICA)
-        EARLIER(since, m->node->role_us);
+        EARLIER(since, m->node->role_us - MS(g->core->params.info_period_ms)); /* it was a replica before it said so */
     return since;
 }
 
