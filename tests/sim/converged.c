@@ -59,7 +59,7 @@ struct node *true_master(struct world *w, int group)
 }
 
 /* SENTINEL RESET forgets a replica that the master does not know: nobody leads that one back. */
-static bool forgotten(struct world *w, const struct node *n)
+bool node_forgotten(struct world *w, const struct node *n)
 {
     for (int i = 0; i < w->plan.supers && w->plan.fault[FAULT_RESET]; i++) {
         const struct sn_group *g = w->supers[i].core != NULL
@@ -82,7 +82,7 @@ static const char *servers_follow(struct world *w, int group, const struct node 
         return MISSING("%s is the master of %s by configuration, a replica in truth", name, set->name);
     for (int i = set->first; i < set->first + set->count; i++) {
         const struct node *n = &w->nodes[i];
-        if (!n->up || n == m || forgotten(w, n))
+        if (!n->up || n == m || node_forgotten(w, n))
             continue;
         if (n->master < 0)
             return MISSING("%s is a second master of %s", end_name(w, end_of_node(i)), set->name);

@@ -108,6 +108,8 @@ static void start(struct world *w, struct disk *d)
     int64_t takes = draw_skewed(&w->rng, 100, 3000);
     if (d->slow_us > 0)
         takes += (int64_t)rng_below(&w->rng, (uint64_t)d->slow_us);
+    if (d->crash_next) /* long enough for more to queue behind it, of which the crash keeps a part */
+        takes += (int64_t)rng_below(&w->rng, (uint64_t)MS(500));
     happen(w, &d->done, w->now_us + takes, committed);
     if (d->crash_next)
         happen(w, &d->crash, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)takes), crash);

@@ -118,11 +118,23 @@ void net_server_lost(struct world *w, struct link *l)
         }
 }
 
+static void arrive(struct world *w, struct happening *h);
+
+/* The client's kernel tries for a while to reach a machine that does not answer. */
+static void wait_in_vain(struct world *w, struct link *l)
+{
+    struct packet *patience = net_packet(w, l, BACK, PACKET_TIMEOUT);
+    patience->why = SN_WHY_TIMEOUT;
+    happen(w, &patience->h, w->now_us + rng_range(&w->rng, SECONDS(1), SECONDS(2)), arrive);
+}
+
 static void server_accept(struct world *w, struct link *l)
 {
     bool super = end_is_super(l->server);
     const struct super *s = super ? &w->supers[l->server] : NULL;
     struct node *n = super ? NULL : &w->nodes[l->server - MAX_SUPERS];
+    if (host_is_down(w, l->server) || w->cut[l->server][l->client] != 0)
+        wait_in_vain(w, l);
     if (host_is_down(w, l->server))
         return;
     if (super ? s->core == NULL : !n->up) {
@@ -359,13 +371,13 @@ void net_connect(struct world *w, struct super *s, const struct sn_effect *e)
     if (s->links[e->link] != NULL)
         violated(w, "shell", "s%d uses the connection %llu again", s->index + 1, (unsigned long long)e->link);
     s->links[e->link] = l;
-    struct packet *patience = net_packet(w, l, BACK, PACKET_TIMEOUT);
-    patience->why = SN_WHY_TIMEOUT;
-    happen(w, &patience->h, w->now_us + rng_range(&w->rng, SECONDS(1), SECONDS(2)), arrive);
-    if (l->server >= 0 && net_open(w, l->client, l->server) && !host_is_down(w, l->server))
+    if (l->server >= 0 && net_open(w, l->client, l->server) && !host_is_down(w, l->server)) {
         net_send(w, net_packet(w, l, THERE, PACKET_SYN));
-    else if (l->server < 0)
-        l->server = l->client; /* nobody has this address: the request is never answered */
+    } else {
+        wait_in_vain(w, l);
+        if (l->server < 0)
+            l->server = l->client; /* nobody has this address: the request is never answered */
+    }
 }
 
 static struct link *link_of(struct super *s, sn_link id)

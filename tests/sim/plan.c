@@ -4,6 +4,9 @@
 
 #include "tests/sim/world.h"
 
+#define PINGS_PER_S 80 /* of all supervisors together, in most worlds */
+#define PINGS_PER_S_BUSY 400
+
 static int pick(struct rng *r, const int *weights, int n)
 {
     int sum = 0;
@@ -58,6 +61,26 @@ static void draw_group(struct plan *p, struct plan_group *g, struct rng *r)
         g->nodes[0].priority = 100;
 }
 
+/* A large world with short down-after times is nothing but PINGs: it costs much and shows little more. */
+static void calm_down(struct plan *p, int64_t limit)
+{
+    for (;;) {
+        int64_t pings_per_s = 0, least = 5000;
+        for (int i = 0; i < p->groups; i++) {
+            pings_per_s += p->supers * (p->group[i].replicas + 1) * 4000 / p->group[i].down_after_ms;
+            if (p->group[i].down_after_ms < least)
+                least = p->group[i].down_after_ms;
+        }
+        pings_per_s += p->supers * (p->supers - 1) * 4000 / least;
+        if (pings_per_s <= limit || least == 5000)
+            return;
+        for (int i = 0; i < p->groups; i++) {
+            int64_t longer = p->group[i].down_after_ms * 5 / 4;
+            p->group[i].down_after_ms = longer < 5000 ? longer : 5000;
+        }
+    }
+}
+
 static void draw_faults(struct plan *p, struct rng *r)
 {
     uint32_t likely = (uint32_t)rng_range(r, 15, 60);
@@ -88,12 +111,13 @@ void plan_draw(struct plan *p, uint64_t seed)
     p->sync_ms = draw_skewed(r, 20, 3000);
     p->info_period_ms = percent(r, 50) ? 0 : draw_skewed(r, 1000, 10000);
     p->relays_hello = percent(r, 50);
-    int64_t least = 5000;
-    for (int i = 0; i < p->groups; i++) {
+    for (int i = 0; i < p->groups; i++)
         draw_group(p, &p->group[i], r);
+    calm_down(p, percent(r, 10) ? PINGS_PER_S_BUSY : PINGS_PER_S);
+    int64_t least = 5000;
+    for (int i = 0; i < p->groups; i++)
         if (p->group[i].down_after_ms < least)
             least = p->group[i].down_after_ms;
-    }
     p->delay_us = draw_skewed(r, 50, MS(least) / 30);
     p->calm_switch = percent(r, 25);
     p->reborn_alone = !p->calm_switch && percent(r, 15);

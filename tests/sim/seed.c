@@ -76,11 +76,11 @@ static bool switch_in_calm(struct world *w)
     return w->violation == NULL;
 }
 
-static bool may_be_promoted(const struct world *w, const struct node *m)
+static bool may_be_promoted(struct world *w, const struct node *m)
 {
     const struct group *g = &w->groups[m->group];
     for (int i = g->first; i < g->first + g->count; i++)
-        if (i != m->index && w->nodes[i].up && w->nodes[i].priority > 0)
+        if (i != m->index && w->nodes[i].up && w->nodes[i].priority > 0 && !node_forgotten(w, &w->nodes[i]))
             return true;
     return false;
 }

@@ -233,6 +233,8 @@ static void count_published(struct world *w, const struct sn_effect *e)
         {"+elected-leader", COUNT_ELECTED},
         {"-failover-abort-not-elected", COUNT_NOT_ELECTED},
         {"-failover-abort-no-good-slave", COUNT_NO_GOOD},
+        {"-failover-abort-refused", COUNT_COORD_STOPPED},
+        {"-failover-abort-master-not-reachable", COUNT_COORD_STOPPED},
         {"+convert-to-slave", COUNT_CONVERTED},
         {"+fix-slave-config", COUNT_FIXED},
         {"+tilt", COUNT_TILT},

@@ -364,6 +364,7 @@ void check_coordinated(struct world *w, int group, const struct node *promoted, 
 /* converged.c: rule S7. NULL when all agree, otherwise what is missing (in static memory). */
 const char *not_converged(struct world *w);
 bool all_acquainted(struct world *w);
+bool node_forgotten(struct world *w, const struct node *n); /* by SENTINEL RESET, everywhere */
 struct node *true_master(struct world *w, int group); /* whom most supervisors hold for it */
 
 /* fault.c */
