@@ -1,7 +1,9 @@
 #include "sentineld/shell/cmd_sentinel.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/base/mem.h"
 #include "common/base/text.h"
 #include "sentineld/shell/scripts.h"
 
@@ -149,11 +151,11 @@ void cmd_config_applied(struct daemon *d)
 
 static void put_timer(struct reply *r, const char *name, int64_t ms)
 {
-    char upper[64];
-    size_t n = 0;
-    for (; n < sizeof upper - 1 && name[n] != '\0'; n++)
-        upper[n] = (char)(name[n] >= 'a' && name[n] <= 'z' ? name[n] - 'a' + 'A' : name[n]);
-    reply_bulk(r, upper, n);
+    char *upper = mem_strdup(name);
+    for (char *p = upper; *p != '\0'; p++)
+        *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
+    reply_bulks(r, upper);
+    free(upper);
     reply_bulk_int(r, ms);
 }
 

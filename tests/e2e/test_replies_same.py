@@ -458,8 +458,9 @@ def test_same_with_a_password(lab):
         s.start()
         s.wait_ready()
     for line in ("PING", "NOSUCH", "SENTINEL", "SENTINEL NOSUCH", "SENTINEL MASTER", "SENTINEL MASTERS",
-                 "CLIENT NOSUCH", "AUTH x", "AUTH default x", "AUTH nobody sekret", "AUTH", "AUTH a b c", "HELLO", "HELLO 3",
-                 "HELLO 9", "HELLO 3 SETNAME x", "HELLO 3 AUTH default x", "HELLO 3 AUTH default sekret ;; PING",
+                 "CLIENT NOSUCH", "AUTH x", "AUTH default x", "AUTH nobody sekret", "AUTH", "AUTH a b c", "HELLO",
+                 "HELLO 3", "HELLO 9", "HELLO 3 SETNAME x", "HELLO 3 AUTH default x",
+                 "HELLO 3 AUTH default sekret ;; PING",
                  "SUBSCRIBE a", "PUBLISH __sentinel__:hello x", "COMMAND COUNT", "INFO", "QUIT",
                  "AUTH sekret ;; PING ;; AUTH x ;; ACL WHOAMI ;; ACL LIST ;; ACL GETUSER default",
                  "AUTH default sekret ;; HELLO ;; SENTINEL MYID x"):
