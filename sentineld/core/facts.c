@@ -25,9 +25,11 @@ static void note_role_change(struct sn_inst *i, enum sn_role before)
 }
 
 /* A replica that has synchronised with its restarted master has that one's replication id and holds nothing else any
- * more. */
+ * more. One that was made a master since has a data set of its own. */
 static bool has_older_data(const struct sn_info *replica, const struct sn_info *master)
 {
+    if (replica->role != SN_ROLE_REPLICA)
+        return false;
     if (*replica->replid && *master->replid)
         return runid_cmp(replica->replid, master->replid) != 0;
     return !replica->master_link_up;
@@ -87,7 +89,7 @@ static void note_replicas(struct sn_inst *i)
             continue;
         struct sn_inst *r = sn_inst_find(g, a);
         if (r && !r->listed)
-            r->listed = true;
+            sn_inst_confirm(r);
         if (r)
             continue;
         r = sn_inst_add(g, sn_node_get(n->core, a));
