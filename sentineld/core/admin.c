@@ -122,7 +122,7 @@ static struct outlook outlook(const struct sn_core *c, struct slice name)
 static void monitor(struct sn_core *c, const struct sn_event *e)
 {
     if (outlook(c, e->group).exists) {
-        refuse(c, e->token, "ERR Duplicate master name");
+        refuse(c, e->token, "ERR Duplicate master name.");
         return;
     }
     struct sn_change *ch = change_new(e);

@@ -242,7 +242,7 @@ void sn_greeted(struct sn_core *c, struct slice text)
     if (!p)
         return; /* not on the list of `supervisors` */
     struct sn_seat *s = sn_seat_find(g, p);
-    if (!s || !s->hello_us) {
+    if (!s || !s->hello_us || !s->listed) {
         s = sn_seat_get(g, p);
         sn_publish_seat(s, SN_LOG_NOTICE, "+sentinel", NULL);
         sn_dirty_members(g);

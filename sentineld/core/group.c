@@ -217,7 +217,7 @@ int64_t sn_group_tidy(struct sn_group *g)
             continue;
         /* Its own word is as good as its master's, which may be older. */
         if (i->node->info_us > i->unlisted_us && sn_follows(i, g->master->node) && i->node->info.master_link_up) {
-            i->listed = true;
+            sn_inst_confirm(i);
             continue;
         }
         if (now < i->unlisted_us + UNCONFIRMED) {

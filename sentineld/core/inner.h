@@ -60,6 +60,7 @@ bool sn_follows(const struct sn_inst *i, const struct sn_node *master);
 
 /* inst.c */
 struct sn_inst *sn_inst_add(struct sn_group *g, struct sn_node *n);
+void sn_inst_confirm(struct sn_inst *i); /* hidden by RESET, and seen again */
 void sn_inst_remove(struct sn_inst *i);
 struct sn_inst *sn_inst_find(const struct sn_group *g, const struct addr *a);
 bool sn_same_process(const struct sn_inst *a, const struct sn_inst *b); /* known by two addresses */

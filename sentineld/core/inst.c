@@ -22,6 +22,12 @@ struct sn_inst *sn_inst_find(const struct sn_group *g, const struct addr *a)
     return NULL;
 }
 
+void sn_inst_confirm(struct sn_inst *i)
+{
+    i->listed = true;
+    sn_publish_inst(i, SN_LOG_NOTICE, "+slave", NULL);
+}
+
 struct sn_inst *sn_inst_add(struct sn_group *g, struct sn_node *n)
 {
     struct sn_inst *i = mem_zalloc(sizeof *i);
