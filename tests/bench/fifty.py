@@ -4,6 +4,7 @@ import sys
 import time
 
 from lab import Group, wait_until
+from lab.servers import wait_streams
 from one import DOWN_AFTER_MS, FAILOVER_TIMEOUT_MS
 from probes import FleetWatch
 
@@ -30,6 +31,8 @@ class ManyMasters:
 
     def start(self, kind):
         self.generation += 1
+        for name, master in self.masters.items():
+            wait_streams(master, [self.replicas[name]])
         groups = [Group(name=name, port=master.port, quorum=2, down_after_ms=DOWN_AFTER_MS,
                         failover_timeout_ms=FAILOVER_TIMEOUT_MS) for name, master in self.masters.items()]
         return [self.lab.supervisor("many-%s%d-%d" % (kind, self.generation, i), groups, kind=kind, timers={})

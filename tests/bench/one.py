@@ -4,6 +4,7 @@ import sys
 import time
 
 from lab import Group, wait_until
+from lab.servers import wait_streams
 from probes import SwitchWatch
 
 DOWN_AFTER_MS = 1000
@@ -31,6 +32,7 @@ class OneMaster:
     def start(self, kind):
         """Three new supervisors of that kind, with their default timers, that have found each other."""
         self.generation += 1
+        wait_streams(self.master, [s for s in self.servers if s is not self.master])
         group = Group(port=self.master.port, quorum=2, down_after_ms=DOWN_AFTER_MS,
                       failover_timeout_ms=FAILOVER_TIMEOUT_MS)
         return [self.lab.supervisor("%s%d-%d" % (kind, self.generation, i), [group], kind=kind, timers={})

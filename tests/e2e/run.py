@@ -165,6 +165,8 @@ def report(running, status, verbose):
             print(detail, end="")
     else:
         print("FAIL %s (%.1f s)" % (name, seconds))
+        if status != 1:
+            print("     its process ended %s" % ("by signal %d" % -status if status < 0 else "with status %d" % status))
         print("\n".join("     " + line for line in detail.splitlines()), flush=True)
 
 

@@ -3,6 +3,7 @@ import subprocess
 
 from cases import case
 from lab import wait_until
+from lab.servers import wait_streams
 from lab.supervisors import Sentineld, nodectl_path
 
 MIXES = {"2+1": ["stock", "stock", "ours"], "1+2": ["stock", "ours", "ours"]}
@@ -114,15 +115,6 @@ def after_each_step(fleet):
     assert_converged(fleet, new)
 
 
-def wait_streams(fleet):
-    """Hellos pass through the replication stream too: wait until every replica has delivered those sent so far, so that
-    nobody hears an old supervisor after it has gone."""
-    master = fleet.server(fleet.agreed_port())
-    offset = master.offset()
-    for replica in fleet.others(master):
-        wait_until(lambda r=replica: r.offset() >= offset, 15, "%s has the stream up to %d" % (replica.name, offset))
-
-
 @case(kinds=("ours",), limit_s=240)
 def test_rolling_replacement_with_new_identities(lab):
     """Three stock are replaced by three of ours, one by one, each with a new id and port; the others are told to forget
@@ -131,7 +123,8 @@ def test_rolling_replacement_with_new_identities(lab):
     for n in range(3):
         fleet.supervisors[n].terminate()
         fleet.group.port = fleet.agreed_port()
-        wait_streams(fleet)
+        master = fleet.server(fleet.agreed_port())
+        wait_streams(master, fleet.others(master))
         fleet.supervisors[n] = lab.supervisor("ours%d" % n, [fleet.group], kind="ours")
         for s in fleet.supervisors:
             if s is not fleet.supervisors[n]:

@@ -81,3 +81,13 @@ class RedisServer(Child):
     def wait_follows(self, port, timeout_s=20):
         wait_until(lambda: self.follows(port), timeout_s, "%s is a connected replica of port %d" % (self.name, port))
         return self
+
+
+def wait_streams(master, replicas, timeout_s=20):
+    """Wait until every replica has delivered what its master has sent so far. Hellos pass through the replication
+    stream too, and a replica that has just synchronized gets it a second late: a supervisor that starts meanwhile would
+    hear of one that is gone already."""
+    offset = master.offset()
+    for replica in replicas:
+        wait_until(lambda r=replica: r.offset() >= offset, timeout_s,
+                   "%s has the stream of %s up to %d" % (replica.name, master.name, offset))
