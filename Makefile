@@ -30,5 +30,6 @@ endif
 
 include mk/build.mk
 include mk/test.mk
+include mk/bench.mk
 include mk/lint.mk
 include mk/tasks.mk

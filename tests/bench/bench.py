@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True
 
 import fifty  # noqa: E402
 import one  # noqa: E402
+import thousand  # noqa: E402
 from lab import Lab, sentineld_path  # noqa: E402
 
 # Row: part, title, unit, target (None: shown only), index into a round's result.
@@ -73,16 +74,21 @@ def too_early(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("one", "fifty", "idle"), action="append", help="only this part")
+    parser.add_argument("--only", choices=("one", "fifty", "idle", "thousand"), action="append", help="only this part")
     parser.add_argument("--kind", choices=("ours", "stock"), help="measure only this kind")
     parser.add_argument("--rounds", type=int, default=20, help="rounds of one master with ours (default 20)")
     parser.add_argument("--stock-rounds", type=int, default=5, help="rounds of one master with stock (default 5)")
     parser.add_argument("--fifty-rounds", type=int, default=3, help="rounds of many masters (default 3)")
     parser.add_argument("--masters", type=int, default=50, help="how many masters are killed at once (default 50)")
     parser.add_argument("--idle-seconds", type=float, default=20, help="length of the idle measurement (default 20)")
+    parser.add_argument("--groups", type=int, default=1000, help="groups of modelled servers (default 1000)")
+    parser.add_argument("--kill", type=int, default=100, help="how many of their masters are killed (default 100)")
+    parser.add_argument("--idle-groups", type=int, default=100, help="groups of the idle comparison (default 100)")
+    parser.add_argument("--settle", type=float, default=12, help="seconds before memory is measured (default 12)")
+    parser.add_argument("--stock-bound", type=float, default=90, help="seconds given to stock (default 90)")
     parser.add_argument("--json", metavar="FILE", help="write all measured values there")
     args = parser.parse_args()
-    parts = args.only or ["one", "fifty", "idle"]
+    parts = args.only or ["one", "fifty", "idle", "thousand"]
     kinds = [args.kind] if args.kind else ["ours", "stock"]
     if "ours" in kinds and not os.access(sentineld_path(), os.X_OK):
         parser.error("%s is missing: build it with make" % sentineld_path())
@@ -106,6 +112,9 @@ def main():
                 if "fifty" in parts:
                     rounds = {"ours": args.fifty_rounds, "stock": min(2, args.fifty_rounds)}
                     results["fifty"] = fifty.measure(many, {k: rounds[k] for k in kinds})
+        if "thousand" in parts:
+            with Lab() as lab:
+                results["thousand"] = thousand.measure(lab, kinds, args)
     except KeyboardInterrupt:
         print("bench: interrupted; all its processes were ended", file=sys.stderr)
         return 130
@@ -114,6 +123,8 @@ def main():
         return 1
     print()
     missed = table(results, args.masters)
+    if "thousand" in results:
+        missed += thousand.report(results["thousand"], args)
     print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default settings."
           % one.DOWN_AFTER_MS)
     if args.json:
