@@ -121,7 +121,7 @@ int64_t sn_election_advance(struct sn_group *g);
 void sn_election_start(struct sn_group *g, struct sn_inst *candidate);
 void sn_election_durable(struct sn_group *g, uint64_t epoch); /* our own vote is on disk */
 void sn_election_disk_failed(struct sn_group *g, uint64_t epoch);
-void sn_election_lose(struct sn_group *g, const char *why);
+void sn_election_lose(struct sn_group *g, const char *event);
 int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g);
 
 /* vote.c: voting for others */
@@ -150,6 +150,33 @@ void sn_coordinated_undo(struct sn_group *g); /* aborted: let the old master wri
 int64_t sn_reconf_advance(struct sn_group *g);
 void sn_follow(struct sn_inst *i); /* tells it to replicate from the group's master */
 
+/* account.c: notes about decisions, with what they were made from (note.h). Nothing is decided there. */
+enum sn_waiting {
+    SN_WAITING_NOTHING,
+    SN_WAITING_QUORUM,  /* too few supervisors hold the master for down */
+    SN_WAITING_HEARD,   /* we have not heard enough epochs to vote */
+    SN_WAITING_DISK,    /* the state cannot be written */
+    SN_WAITING_TILT,    /* we did not run for a while: what we saw is no evidence */
+    SN_WAITING_VOTE,    /* our vote belongs to somebody else's ballot */
+    SN_WAITING_ATTEMPT, /* the last attempt failed: the next one comes later */
+    SN_WAITING_OFFSETS, /* the replicas are asked for their offsets */
+    SN_WAITING_REPLICA, /* no replica is suitable */
+    SN_WAITING_RANK,    /* others stand first */
+};
+void sn_account_sdown(struct sn_inst *i);
+void sn_account_odown(struct sn_group *g);
+void sn_account_waiting(struct sn_group *g, enum sn_waiting why, int64_t until_us); /* 0: not by time */
+void sn_account_stand(struct sn_group *g);
+void sn_account_vote(struct sn_group *g, const char *from, const struct sn_ballot *b, const char *refused);
+void sn_account_ballot(struct sn_group *g, enum sn_note_kind kind, const char *why); /* WON, LOST */
+void sn_account_promoted(struct sn_group *g);
+void sn_account_switched(struct sn_group *g);
+void sn_account_converged(struct sn_group *g, bool timeout);
+void sn_account_aborted(struct sn_group *g, const char *why);
+void sn_account_no_replica(struct sn_group *g, const struct addr *wanted); /* an operator's failover that cannot be */
+void sn_account_config(struct sn_group *g, const char *from, uint64_t epoch, const struct addr *before,
+                       const struct addr *now);
+
 /* persist.c */
 void sn_dirty(struct sn_group *g);         /* its epochs, vote or master */
 void sn_dirty_members(struct sn_group *g); /* its replicas or supervisors */
@@ -160,7 +187,7 @@ uint64_t sn_persist_next(struct sn_core *c); /* the number of this step's PERSIS
 struct sn_pending *sn_wait(struct sn_core *c, uint64_t seq); /* something that happens when seq is on disk */
 void sn_forget_waiting(struct sn_core *c, const struct sn_group *g);
 int64_t sn_persist_retry(struct sn_core *c);
-void sn_pending_free(struct sn_pending *p);
+void sn_pending_free(struct sn_pending *w);
 
 /* admin.c */
 void sn_admin(struct sn_core *c, const struct sn_event *e);
