@@ -70,6 +70,7 @@ void sn_coordinated_begin(struct sn_group *g)
     g->fo.step = SN_SWITCH_SERVER;
     g->fo.pause_end_us = g->core->now_us + pause_us(g);
     g->fo.sent = true;
+    g->fo.at.sent_us = g->core->now_us;
     sn_failover_state(g, SN_FO_WAIT_PROMOTION);
 }
 

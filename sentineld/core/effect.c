@@ -36,6 +36,7 @@ void sn_effect_free(struct sn_effect *e)
     free_ballots(e->ballots, e->count);
     free_opinions(e->opinions, e->count);
     free_records(e->records, e->count);
+    sn_note_free(e->note);
     /* Cleared, so that an effect freed twice by two owners that both clean up is harmless. */
     *e = (struct sn_effect){.kind = e->kind};
 }

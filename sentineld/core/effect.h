@@ -5,6 +5,7 @@
 #define CORE_EFFECT_H
 
 #include "sentineld/core/event.h"
+#include "sentineld/core/note.h"
 #include "sentineld/core/record.h"
 
 enum sn_level { SN_LOG_DEBUG, SN_LOG_VERBOSE, SN_LOG_NOTICE, SN_LOG_WARNING };
@@ -21,6 +22,7 @@ enum sn_effect_kind {
     SN_FX_SCRIPT,  /* argv: a stock script; retries and limits are the shell's */
     SN_FX_ANSWER,  /* token, answer, number, text (full error line without '-') */
     SN_FX_ANSWER_BALLOTS, /* token, opinions in the order asked, text (own id), epoch (own current) */
+    SN_FX_NOTE,           /* note, group: a decision with its inputs, for the history; nothing depends on it */
     SN_FX_EXIT,           /* number: SIMULATE-FAILURE wants a crash, now, with this status */
 };
 
@@ -43,6 +45,7 @@ struct sn_effect {
     struct sn_ballot *ballots;        /* owned, their group too */
     struct sn_opinion *opinions;      /* owned, their group too */
     struct sn_record *records;        /* owned */
+    struct sn_note *note;             /* owned */
     size_t count;                     /* of ballots, opinions, records */
 };
 

@@ -60,10 +60,12 @@ static int64_t obey(struct sn_group *g)
     if (!sn_select_fresh(g, g->order.since_us) && c->now_us < g->order.since_us + FRESH_WAIT)
         return g->order.since_us + FRESH_WAIT;
     struct sn_inst *candidate = sn_select(g, &g->order.wanted);
+    struct addr wanted = g->order.wanted;
     bool coordinated = g->order.coordinated;
     memset(&g->order, 0, sizeof g->order);
     if (!candidate) {
         sn_publish_inst(g->master, SN_LOG_WARNING, "-failover-abort-no-good-slave", NULL);
+        sn_account_no_replica(g, &wanted);
         return HEAP_NEVER;
     }
     g->fo.forced = true;
@@ -81,27 +83,37 @@ int64_t sn_election_consider(struct sn_group *g)
         g->stand_us = 0;
         return HEAP_NEVER;
     }
-    if (!g->heard || c->broken || c->tilt)
+    if (!g->heard || c->broken || c->tilt) {
+        sn_account_waiting(g, c->broken ? SN_WAITING_DISK : c->tilt ? SN_WAITING_TILT : SN_WAITING_HEARD, 0);
         return HEAP_NEVER; /* touched when that ends */
+    }
     if (sn_vote_locked(g)) {
         g->stand_us = 0;
+        sn_account_waiting(g, SN_WAITING_VOTE, g->vote_lock_us);
         return g->vote_lock_us;
     }
-    if (c->now_us < g->next_attempt_us)
+    if (c->now_us < g->next_attempt_us) {
+        sn_account_waiting(g, SN_WAITING_ATTEMPT, g->next_attempt_us);
         return g->next_attempt_us;
+    }
     int64_t since = g->master->node->probe.silent_us ? g->master->node->probe.silent_us : g->master->s_down_us;
-    if (!sn_select_fresh(g, since) && c->now_us < g->o_down_us + FRESH_WAIT)
+    if (!sn_select_fresh(g, since) && c->now_us < g->o_down_us + FRESH_WAIT) {
+        sn_account_waiting(g, SN_WAITING_OFFSETS, g->o_down_us + FRESH_WAIT);
         return g->o_down_us + FRESH_WAIT;
+    }
     struct sn_inst *candidate = sn_select(g, NULL);
     if (!candidate) {
         g->stand_us = 0;
         tell_no_good(g);
+        sn_account_waiting(g, SN_WAITING_REPLICA, 0);
         return c->now_us + MS(1000); /* and whenever a replica says something new */
     }
     if (!g->stand_us)
         g->stand_us = c->now_us + rank_delay(g);
-    if (c->now_us < g->stand_us)
+    if (c->now_us < g->stand_us) {
+        sn_account_waiting(g, SN_WAITING_RANK, g->stand_us);
         return g->stand_us;
+    }
     g->stand_us = 0;
     sn_election_start(g, candidate);
     return HEAP_NEVER;
@@ -144,7 +156,12 @@ void sn_election_start(struct sn_group *g, struct sn_inst *candidate)
     g->fo.step = SN_SWITCH_NONE;
     g->fo.candidate = candidate;
     g->fo.from = sn_current_master(g);
+    const struct sn_inst *m = g->master;
+    g->fo.at = (struct sn_phases){.silent_us = m->s_down ? m->s_down_base_us : 0,
+                                  .s_down_us = m->s_down ? m->s_down_us : 0,
+                                  .o_down_us = g->o_down ? g->o_down_us : 0};
     sn_publish_inst(g->master, SN_LOG_WARNING, "+try-failover", NULL);
+    sn_account_stand(g);
     vote_for_oneself(g);
 }
 
@@ -156,8 +173,11 @@ static void go_alone(struct sn_group *g)
     c->current_epoch += (uint64_t)rng_range(&c->rng, ALONE_MIN, ALONE_MAX);
     c->dirty_meta = true;
     sn_publish_group(g, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)c->current_epoch);
+    sn_account_ballot(g, SN_NOTE_LOST,
+                      "nobody to ask answers: the operator's word goes alone, with an epoch far above");
     g->fo.epoch = c->current_epoch;
     g->fo.unopposed = true;
+    sn_account_stand(g);
     vote_for_oneself(g);
 }
 
@@ -179,28 +199,6 @@ void sn_election_disk_failed(struct sn_group *g, uint64_t epoch)
         sn_election_lose(g, "-failover-abort-not-elected");
 }
 
-/* Nothing was sent: the grants are free again. */
-void sn_election_lose(struct sn_group *g, const char *event)
-{
-    struct sn_core *c = g->core;
-    bool forced = g->fo.forced;
-    int64_t took = c->now_us - g->fo.start_us;
-    sn_publish_inst(g->master, SN_LOG_WARNING, event, NULL);
-    sn_failover_drop(g);
-    if (!forced) {
-        if (g->lost_rounds < LOST_MAX)
-            g->lost_rounds++;
-        /* A round that refusals ended is tried again soon; one that nobody answered, after as long as it took and more.
-         */
-        int64_t base = MS(10) << g->lost_rounds;
-        if (took >= sn_ballot_life_us(c, g))
-            base = took << (g->lost_rounds < 3 ? g->lost_rounds : 3);
-        EARLIER(base, MS(c->params.election_timeout_ms));
-        g->next_attempt_us = c->now_us + rng_range(&c->rng, base / 2, base);
-    }
-    sn_touch_group(g);
-}
-
 struct tally {
     int granted, refused, opposed, open;
 };
@@ -219,6 +217,48 @@ static struct tally count(const struct sn_group *g)
             t.open++;
     }
     return t;
+}
+
+static const char *why_lost(const struct sn_group *g)
+{
+    const struct sn_core *c = g->core;
+    if (!g->fo.forced && !g->o_down)
+        return "the master is no longer objectively down";
+    if (!g->fo.own_vote)
+        return c->now_us >= g->fo.start_us + sn_ballot_life_us(c, g) ? "our own vote was not on disk in time"
+               : c->broken ? "our own vote cannot be written to the state directory"
+                           : "another supervisor stands with a higher epoch";
+    if (sn_voters(g) - count(g).refused < sn_votes_needed(g))
+        return "too many supervisors refused their vote";
+    if (c->now_us >= g->fo.start_us + sn_ballot_life_us(c, g))
+        return "too few votes came in time";
+    return c->broken ? "the state directory cannot be written" : "another supervisor stands with a higher epoch";
+}
+
+/* Nothing was sent: the grants are free again. */
+void sn_election_lose(struct sn_group *g, const char *event)
+{
+    struct sn_core *c = g->core;
+    bool forced = g->fo.forced;
+    int64_t took = c->now_us - g->fo.start_us;
+    if (g->fo.state == SN_FO_WAIT_START)
+        sn_account_ballot(g, SN_NOTE_LOST, why_lost(g));
+    else
+        sn_account_aborted(g, event + strlen("-failover-abort-"));
+    sn_publish_inst(g->master, SN_LOG_WARNING, event, NULL);
+    sn_failover_drop(g);
+    if (!forced) {
+        if (g->lost_rounds < LOST_MAX)
+            g->lost_rounds++;
+        /* A round that refusals ended is tried again soon; one that nobody answered, after as long as it took and more.
+         */
+        int64_t base = MS(10) << g->lost_rounds;
+        if (took >= sn_ballot_life_us(c, g))
+            base = took << (g->lost_rounds < 3 ? g->lost_rounds : 3);
+        EARLIER(base, MS(c->params.election_timeout_ms));
+        g->next_attempt_us = c->now_us + rng_range(&c->rng, base / 2, base);
+    }
+    sn_touch_group(g);
 }
 
 int64_t sn_election_advance(struct sn_group *g)

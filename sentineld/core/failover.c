@@ -43,6 +43,8 @@ void sn_failover_elected(struct sn_group *g)
 {
     struct sn_core *c = g->core;
     sn_publish_inst(g->master, SN_LOG_WARNING, "+elected-leader", NULL);
+    g->fo.at.elected_us = c->now_us;
+    sn_account_ballot(g, SN_NOTE_WON, "");
     if (c->crash & SN_CRASH_AFTER_ELECTION) {
         sn_emit(c, SN_FX_EXIT)->number = 99;
         return;
@@ -77,6 +79,7 @@ static void send_replicaof(struct sn_node *n, const struct addr *to)
 void sn_promote(struct sn_group *g)
 {
     g->fo.sent = true;
+    g->fo.at.sent_us = g->core->now_us;
     g->fo.step = SN_SWITCH_NONE;
     send_replicaof(g->fo.candidate->node, NULL);
     sn_failover_state(g, SN_FO_WAIT_PROMOTION);
@@ -108,6 +111,7 @@ void sn_failover_drop(struct sn_group *g)
 void sn_failover_abort(struct sn_group *g, const char *event)
 {
     sn_publish_inst(g->master, SN_LOG_WARNING, event, NULL);
+    sn_account_aborted(g, event + strlen("-failover-abort-"));
     if (g->fo.sent || !g->fo.forced)
         g->next_attempt_us = g->fo.start_us + 2 * MS(g->set.failover_timeout_ms);
     sn_failover_drop(g);
@@ -131,6 +135,8 @@ static void promoted(struct sn_group *g)
         return;
     }
     sn_publish_inst(new_master, SN_LOG_WARNING, "+promoted-slave", NULL);
+    g->fo.at.promoted_us = c->now_us;
+    sn_account_promoted(g);
     if (c->crash & SN_CRASH_AFTER_PROMOTION) {
         sn_emit(c, SN_FX_EXIT)->number = 99;
         return;
@@ -152,6 +158,8 @@ void sn_config_durable(struct sn_group *g)
     if (g->announce)
         sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, g->announce_from.host,
                          g->announce_from.port, to.host, to.port);
+    if (g->announce)
+        sn_account_switched(g);
     if (g->announce)
         sn_publish_slaves(g);
     g->announce = false;

@@ -220,6 +220,7 @@ static void adopt(struct sn_group *g, struct sn_seat *s, const struct sn_hello *
     sn_publish_seat(s, SN_LOG_WARNING, "+config-update-from", NULL);
     sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, from.host, from.port,
                      h->master.host, h->master.port);
+    sn_account_config(g, h->id, h->config_epoch, &from, &h->master);
     struct sn_inst *to = sn_inst_find(g, &h->master);
     if (!to)
         to = sn_inst_add(g, sn_node_get(g->core, &h->master));

@@ -75,6 +75,8 @@ static void set_s_down(struct sn_inst *i, bool down)
         i->up_us = now;
     }
     sn_publish_inst(i, SN_LOG_WARNING, down ? "+sdown" : "-sdown", NULL);
+    if (down)
+        sn_account_sdown(i);
     if (sn_is_master(i)) {
         if (down)
             sn_odown_began(i->group);
@@ -94,18 +96,24 @@ int64_t sn_inst_judge(struct sn_inst *i)
     bool master = sn_is_master(i);
     const struct {
         bool watched;
-        int64_t at;
+        int64_t since, at;
     } rows[] = {
-        {n->probe.silent_us != 0, n->probe.silent_us + MS(g->set.down_after_ms)},
-        {master && n->info_us && n->info.role == SN_ROLE_REPLICA && g->fo.state == SN_FO_NONE,
-         n->role_us + MS(g->set.down_after_ms + 2 * p->info_period_ms)},
-        {i->master_reboot && g->set.master_reboot_down_after_ms, i->reboot_us + MS(g->set.master_reboot_down_after_ms)},
-        {master && i->reborn_empty, now},
+        [SN_SDOWN_SILENT] = {n->probe.silent_us != 0, n->probe.silent_us,
+                             n->probe.silent_us + MS(g->set.down_after_ms)},
+        [SN_SDOWN_ROLE] = {master && n->info_us && n->info.role == SN_ROLE_REPLICA && g->fo.state == SN_FO_NONE,
+                           n->role_us, n->role_us + MS(g->set.down_after_ms + 2 * p->info_period_ms)},
+        [SN_SDOWN_REBOOT] = {i->master_reboot && g->set.master_reboot_down_after_ms, i->reboot_us,
+                             i->reboot_us + MS(g->set.master_reboot_down_after_ms)},
+        [SN_SDOWN_REBORN_EMPTY] = {master && i->reborn_empty, now, now},
     };
     bool down = false;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         if (!rows[k].watched)
             continue;
+        if (now >= rows[k].at && !down && !i->s_down) {
+            i->s_down_why = (enum sn_sdown)k;
+            i->s_down_base_us = rows[k].since;
+        }
         if (now >= rows[k].at)
             down = true;
         else

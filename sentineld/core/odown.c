@@ -1,6 +1,7 @@
 /* O_DOWN: as many supervisors as the quorum hold S_DOWN for the master at this time. */
 #include "sentineld/core/inner.h"
 
+#define ALONE_TOLD MS(1000) /* S_DOWN for so long without the quorum is worth a note */
 #define OPINION_LIFE(c) (5 * MS((c)->params.ask_period_ms))
 #define STOCK_HURRY MS(2000)       /* a stock peer does not tell us when it finds the master down, */
 #define STOCK_HURRY_PERIOD MS(100) /* so it is asked often at first */
@@ -18,6 +19,7 @@ void sn_odown_ended(struct sn_group *g)
 {
     g->suspect = false;
     g->lost_rounds = 0;
+    g->waiting_told = SN_WAITING_NOTHING;
     for (size_t k = 0; k < g->nseats; k++) {
         struct sn_seat *s = g->seats[k];
         s->down = s->failed = false;
@@ -69,6 +71,8 @@ int64_t sn_odown_judge(struct sn_group *g)
         }
     }
     bool down = count >= g->set.quorum;
+    if (g->master->s_down && !down && c->now_us >= g->master->s_down_us + ALONE_TOLD)
+        sn_account_waiting(g, SN_WAITING_QUORUM, 0);
     if (down == g->o_down)
         return next;
     g->o_down = down;
@@ -78,6 +82,7 @@ int64_t sn_odown_judge(struct sn_group *g)
         g->o_down_us = c->now_us;
         sn_publish_inst(g->master, SN_LOG_WARNING, "+odown", "#quorum %lld/%lld", (long long)count,
                         (long long)g->set.quorum);
+        sn_account_odown(g);
     } else {
         sn_publish_inst(g->master, SN_LOG_WARNING, "-odown", NULL);
     }

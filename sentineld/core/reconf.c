@@ -37,6 +37,7 @@ static void end(struct sn_group *g, bool timeout)
     if (timeout)
         sn_publish_inst(g->master, SN_LOG_WARNING, "+failover-end-for-timeout", NULL);
     sn_publish_inst(g->master, SN_LOG_WARNING, "+failover-end", NULL);
+    sn_account_converged(g, timeout);
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_inst *i = g->insts[k];
         /* Best effort for those that had no turn. */

@@ -75,6 +75,9 @@ struct sn_node {
     unsigned pending;      /* commands without an answer */
 };
 
+/* Why a server is held for down; the facts of `sn_inst_judge`, in its order. */
+enum sn_sdown { SN_SDOWN_SILENT, SN_SDOWN_ROLE, SN_SDOWN_REBOOT, SN_SDOWN_REBORN_EMPTY };
+
 enum sn_reconf { SN_RECONF_NONE, SN_RECONF_SENT, SN_RECONF_INPROG, SN_RECONF_DONE };
 
 struct sn_inst {
@@ -83,8 +86,10 @@ struct sn_inst {
     struct sn_inst *next_on_node;
     bool s_down;
     int64_t s_down_us; /* since */
-    int64_t up_us;     /* when S_DOWN last ended, or creation */
-    bool listed;       /* false after RESET until INFO confirms it */
+    enum sn_sdown s_down_why;
+    int64_t s_down_base_us; /* since when that fact held when it was judged */
+    int64_t up_us;          /* when S_DOWN last ended, or creation */
+    bool listed;            /* false after RESET until INFO confirms it */
     int64_t unlisted_us;
     enum sn_reconf reconf;
     int64_t reconf_us; /* since when */
@@ -153,6 +158,11 @@ enum sn_fo_state {
     SN_FO_RECONF_SLAVES, /* the group's master is the new one already; the others follow */
 };
 
+/* When the phases of an attempt ended, for the account of it; 0: not reached, or not part of it (a planned one). */
+struct sn_phases {
+    int64_t silent_us, s_down_us, o_down_us, elected_us, sent_us, promoted_us;
+};
+
 /* of a coordinated failover, inside SEND_SLAVEOF_NOONE */
 enum sn_switch_step {
     SN_SWITCH_NONE,
@@ -174,6 +184,7 @@ struct sn_failover {
     bool sent; /* the promotion left */
     struct sn_inst *candidate;
     struct addr from; /* the master that was replaced */
+    struct sn_phases at;
 };
 
 struct sn_group {
@@ -214,6 +225,9 @@ struct sn_group {
     struct addr announce_from;
     bool dirty, dirty_members; /* to be persisted at the end of the step */
     int64_t born_us;
+    uint64_t waiting_told; /* account.c: what keeps us from standing, as told last; 0: nothing */
+    runid vote_told_to;    /* and the last request for our vote that was told of */
+    uint64_t vote_told_epoch;
 };
 
 /* an effect or an operator's change that waits for the disk */

@@ -43,21 +43,29 @@ static void learn(struct sn_group *g, const struct addr *candidate)
 
 /* Between ours a grant also waits until an earlier one to another has run out or was cancelled, so that there are never
  * two leaders with a promotion to send. Stock knows no cancelling: it gets stock's rule. */
-static bool may_grant(const struct sn_group *g, const char *from, const struct sn_ballot *b, bool stock)
+static const char *why_not(const struct sn_group *g, const char *from, const struct sn_ballot *b, bool stock)
 {
     const struct sn_core *c = g->core;
-    if (!g->heard || c->broken)
-        return false;
+    if (!g->heard)
+        return "this supervisor has not heard enough epochs since it began";
+    if (c->broken)
+        return "the state directory cannot be written";
     const struct sn_peer *p = map_gets(&c->by_id, from);
     if (c->ndeclared && !(p && p->declared))
-        return false;
-    if (b->epoch <= g->vote_epoch || b->epoch <= g->config_epoch || b->epoch > SN_EPOCH_MAX)
-        return false;
+        return "the asker is not on the list of supervisors";
+    if (b->epoch <= g->vote_epoch)
+        return "our vote of this epoch, or of a higher one, is given";
+    if (b->epoch <= g->config_epoch)
+        return "the configuration is as new as the ballot";
+    if (b->epoch > SN_EPOCH_MAX)
+        return "the epoch is out of bounds";
     if (stock)
-        return c->current_epoch <= b->epoch;
-    bool promoting = g->fo.state > SN_FO_WAIT_START && g->fo.state < SN_FO_RECONF_SLAVES;
-    bool other = runid_cmp(g->vote_leader, from) != 0;
-    return !promoting && !(other && sn_vote_locked(g)) && reaches(g, &b->candidate);
+        return c->current_epoch <= b->epoch ? NULL : "the epoch is older than the current one";
+    if (g->fo.state > SN_FO_WAIT_START && g->fo.state < SN_FO_RECONF_SLAVES)
+        return "this supervisor was elected and promotes";
+    if (runid_cmp(g->vote_leader, from) != 0 && sn_vote_locked(g))
+        return "an earlier ballot that has our vote may still lead to a promotion";
+    return reaches(g, &b->candidate) ? NULL : "the named replica cannot be reached from here";
 }
 
 static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b, bool stock)
@@ -66,7 +74,9 @@ static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b
     sn_heard_epoch(c, g, b->epoch);
     if (!stock)
         learn(g, &b->candidate);
-    if (!may_grant(g, from, b, stock))
+    const char *refused = why_not(g, from, b, stock);
+    sn_account_vote(g, from, b, refused);
+    if (refused)
         return;
     /* Our own ballot, if we have one open, is over: somebody else stands above it. */
     if (g->fo.state == SN_FO_WAIT_START)

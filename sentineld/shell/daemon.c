@@ -108,6 +108,7 @@ static void do_effect(struct daemon *d, struct sn_effect *e)
     case SN_FX_SCRIPT: scripts_queue(d->scripts, e->argv); break;
     case SN_FX_ANSWER:
     case SN_FX_ANSWER_BALLOTS: clients_answer(d->clients, e); break;
+    case SN_FX_NOTE: break; /* see history.h */
     case SN_FX_EXIT:
         /* SENTINEL SIMULATE-FAILURE wants to see a crash: nothing is flushed or closed but the log. */
         io_log(IO_WARNING, "SENTINEL SIMULATE-FAILURE: exiting now with status %lld", (long long)e->number);

@@ -281,6 +281,7 @@ static bool carry_out_one(struct world *w, struct super *s, struct sn_effect *e)
     case SN_FX_SCRIPT: break;
     case SN_FX_ANSWER: answered(w, s, e); break;
     case SN_FX_ANSWER_BALLOTS: super_answers(w, s, e); break;
+    case SN_FX_NOTE: break;
     case SN_FX_EXIT: return false;
     }
     return true;

@@ -244,6 +244,7 @@ void record_effect(struct world *w, const struct super *s, const struct sn_effec
         put_opinions(w, &b, e->opinions, e->count);
         break;
     case SN_FX_SCRIPT: buf_puts(&b, "script"); break;
+    case SN_FX_NOTE: buf_printf(&b, "notes %s", sn_note_kind_name(e->note->kind)); break;
     case SN_FX_EXIT: buf_puts(&b, "exit"); break;
     }
     record_line(w, end_name(w, s->index), "%s", buf_str(&b));
