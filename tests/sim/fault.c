@@ -102,6 +102,7 @@ static void end_fault(struct world *w, struct fault *f)
         else if (f->kind == FAULT_SIMULATE)
             simulate_failure(w, &w->supers[f->who], 0);
         w->supers[f->who].disk.crash_next = false;
+        happen_not(w, &w->supers[f->who].disk.crash);
         break;
     case FAULT_SUPER_STOP: super_continue(w, &w->supers[f->who]); break;
     case FAULT_DISK_FULL: w->supers[f->who].disk.full = false; break;
@@ -443,21 +444,26 @@ void fault_begin(struct world *w)
     happen(w, &w->faults->next, w->now_us + MS(100), next_fault);
 }
 
-/* A configured master that restarted as a replica while no other server may take its place (each has been without a
- * master for too long, as reference section 6 has it) is for an operator to put right. */
-static void repair_by_hand(struct world *w, int group)
+static bool may_be_chosen(struct world *w, const struct node *n)
 {
-    const struct group *g = &w->groups[group];
-    struct node *m = true_master(w, group);
-    int64_t too_long = 10 * MS(g->set.down_after_ms) - SECONDS(2);
-    for (int i = g->first; i < g->first + g->count; i++) {
-        const struct node *n = &w->nodes[i];
-        bool in_step = n->master < 0 || n->repl == REPL_UP || w->now_us - n->repl_down_us < too_long;
-        if (n != m && n->priority > 0 && n->up && in_step)
-            return;
+    int64_t too_long = 10 * MS(w->groups[n->group].set.down_after_ms) - SECONDS(2);
+    bool in_step = n->master < 0 || n->repl == REPL_UP || w->now_us - n->repl_down_us < too_long;
+    return n->up && n->priority > 0 && in_step && !node_forgotten(w, n);
+}
+
+/* A configured master that restarted as a replica while no other server may take its place (each has been without a
+ * master for too long, as reference section 6 has it, or was forgotten by RESET) is for an operator to put right. */
+void fault_repair(struct world *w)
+{
+    for (int k = 0; k < w->plan.groups; k++) {
+        const struct group *g = &w->groups[k];
+        struct node *m = true_master(w, k);
+        bool replaceable = false;
+        for (int i = g->first; i < g->first + g->count; i++)
+            replaceable = replaceable || (i != m->index && may_be_chosen(w, &w->nodes[i]));
+        if (m->master >= 0 && !replaceable)
+            repl_promote(w, m);
     }
-    if (m->master >= 0)
-        repl_promote(w, m);
 }
 
 void fault_heal(struct world *w)
@@ -476,6 +482,5 @@ void fault_heal(struct world *w)
         node_continue(w, &w->nodes[i]);
         node_start(w, &w->nodes[i]);
     }
-    for (int i = 0; i < w->plan.groups; i++)
-        repair_by_hand(w, i);
+    fault_repair(w);
 }

@@ -149,6 +149,9 @@ static void live(struct world *w)
     if (!run_for(w, w->plan.faults_us))
         return;
     fault_heal(w);
+    if (!run_for(w, SECONDS(12))) /* by then RESET has forgotten what it forgets */
+        return;
+    fault_repair(w);
     if (!agree(w, "all faults ended"))
         return;
     if (w->plan.calm_switch && !switch_in_calm(w))

@@ -372,6 +372,7 @@ void fault_init(struct world *w);
 void fault_free(struct world *w);
 void fault_begin(struct world *w);
 void fault_heal(struct world *w);
+void fault_repair(struct world *w);
 bool fault_none_since(const struct world *w, int64_t us);
 void fault_kill_master(struct world *w, int group);
 
