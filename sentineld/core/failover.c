@@ -183,7 +183,8 @@ int64_t sn_failover_advance(struct sn_group *g)
     /* The link broke after the promotion had left, and the node still is a replica: it never arrived. */
     if (i->node->cmd.since_us > g->fo.state_us && i->node->cmd.state == SN_CONN_UP &&
         i->node->info_us > i->node->cmd.since_us) {
-        bool wanted = g->fo.forced || g->o_down; /* the master may be well again */
+        /* The master may be well again, and we may have voted for somebody who stands above our ballot. */
+        bool wanted = (g->fo.forced || g->o_down) && g->vote_epoch == g->fo.epoch;
         if (wanted && c->now_us < g->fo.start_us + sn_ballot_life_us(c, g))
             sn_promote(g);
         else

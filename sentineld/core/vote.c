@@ -78,9 +78,12 @@ static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b
     sn_account_vote(g, from, b, refused);
     if (refused)
         return;
-    /* Our own ballot, if we have one open, is over: somebody else stands above it. */
+    /* Our own ballot, if we have one open, is over: somebody else stands above it. So is one that we won, as long as
+     * nothing was sent. */
     if (g->fo.state == SN_FO_WAIT_START)
         sn_election_lose(g, "-failover-abort-not-elected");
+    else if (g->fo.state == SN_FO_SEND_SLAVEOF_NOONE && !g->fo.sent)
+        sn_failover_abort(g, "-failover-abort-not-elected");
     int64_t life = stock ? MS(c->params.election_timeout_ms) : 2 * sn_ballot_life_us(c, g);
     sn_vote_give(g, from, b->epoch, life);
     sn_publish_group(g, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", from, (unsigned long long)b->epoch);
