@@ -138,7 +138,6 @@ static void vote_for_oneself(struct sn_group *g)
     struct sn_core *c = g->core;
     g->fo.own_vote = false;
     sn_vote_give(g, c->id, g->fo.epoch, sn_ballot_life_us(c, g));
-    sn_publish_group(g, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", c->id, (unsigned long long)g->fo.epoch);
     struct sn_pending *w = sn_wait(c, g->vote_seq);
     w->is_stand = true;
     w->group = g;
@@ -186,6 +185,7 @@ void sn_election_durable(struct sn_group *g, uint64_t epoch)
     if (g->fo.state != SN_FO_WAIT_START || g->fo.epoch != epoch)
         return;
     g->fo.own_vote = true;
+    sn_vote_told(g, g->core->id, epoch);
     for (size_t k = 0; k < g->nseats; k++) {
         g->seats[k]->want_vote = true;
         sn_want(g->seats[k]);

@@ -172,12 +172,14 @@ static void move(struct sn_peer *p, const struct sn_group *g, const struct sn_he
     }
 }
 
-/* A supervisor may be seen by several addresses, by the route that its hello took: one that answers under its id stays.
- */
+/* A supervisor may be seen by several addresses, by the route that its hello took: one that answers under its id stays
+ * as long as it is announced. */
 static bool answers_there(const struct sn_peer *p)
 {
-    return p->kind == SN_PEER_OURS && p->cmd.state == SN_CONN_UP &&
-           !sn_probe_silent_for(&p->probe, MS(1000), p->core->now_us);
+    const struct sn_core *c = p->core;
+    bool announced = c->now_us < p->addr_us + 3 * MS(c->params.publish_period_ms);
+    return announced && p->kind == SN_PEER_OURS && p->cmd.state == SN_CONN_UP &&
+           !sn_probe_silent_for(&p->probe, MS(1000), c->now_us);
 }
 
 static struct sn_peer *sender(struct sn_core *c, struct sn_group *g, const struct sn_hello *h)
@@ -193,12 +195,16 @@ static struct sn_peer *sender(struct sn_core *c, struct sn_group *g, const struc
     }
     if (c->ndeclared)
         return NULL;
-    if (p && (addr_eq(&p->addr, &h->from) || answers_there(p)))
+    if (p && addr_eq(&p->addr, &h->from))
+        p->addr_us = c->now_us;
+    if (p && (p->addr_us == c->now_us || answers_there(p)))
         return p;
     evict(c, g, h);
-    if (!p)
-        return sn_peer_new(c, h->id, &h->from);
-    move(p, g, h);
+    if (p)
+        move(p, g, h);
+    else
+        p = sn_peer_new(c, h->id, &h->from);
+    p->addr_us = c->now_us;
     return p;
 }
 

@@ -127,6 +127,7 @@ int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g);
 /* vote.c: voting for others */
 void sn_ballots(struct sn_core *c, const struct sn_event *e);
 bool sn_vote_locked(const struct sn_group *g); /* a ballot of somebody else may still lead to a promotion */
+void sn_vote_told(struct sn_group *g, const char *leader, uint64_t epoch); /* it is on disk: published */
 void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_t lock_us);
 
 /* failover.c */

@@ -126,6 +126,9 @@ static void run(struct sn_core *c, struct sn_pending *w, const char *why)
     } else if (w->is_stand) {
         if (w->group)
             sn_election_durable(w->group, w->fx.epoch);
+    } else if (w->is_vote) {
+        if (w->group)
+            sn_vote_told(w->group, w->fx.text, w->fx.epoch);
     } else if (w->is_config) {
         if (w->group)
             sn_config_durable(w->group);

@@ -118,6 +118,7 @@ struct sn_peer {
     uint64_t epoch;   /* highest current epoch heard from it */
     bool heard;       /* any epoch was heard from it since we started */
     int64_t hello_us; /* last hello heard */
+    int64_t addr_us;  /* last one that named the address we know */
     int64_t hello_sent_us;
     struct sn_seat *seats; /* by next_on_peer */
     unsigned ndown;        /* seats that are S_DOWN */
@@ -236,6 +237,7 @@ struct sn_pending {
     struct sn_effect fx;
     struct sn_change *change; /* see admin.c */
     bool is_stand;            /* the vote requests of `group` may go out (fx.epoch: of which ballot) */
+    bool is_vote;             /* our vote for fx.text at fx.epoch may be told */
     bool is_config;           /* the new configuration of `group` may be told */
     struct sn_group *group;
 };

@@ -86,7 +86,16 @@ static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b
         sn_failover_abort(g, "-failover-abort-not-elected");
     int64_t life = stock ? MS(c->params.election_timeout_ms) : 2 * sn_ballot_life_us(c, g);
     sn_vote_give(g, from, b->epoch, life);
-    sn_publish_group(g, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", from, (unsigned long long)b->epoch);
+    struct sn_pending *w = sn_wait(c, g->vote_seq);
+    w->is_vote = true;
+    w->group = g;
+    w->fx.text = mem_strdup(from);
+    w->fx.epoch = b->epoch;
+}
+
+void sn_vote_told(struct sn_group *g, const char *leader, uint64_t epoch)
+{
+    sn_publish_group(g, SN_LOG_WARNING, "+vote-for-leader", "%s %llu", leader, (unsigned long long)epoch);
 }
 
 static void cancelled(struct sn_group *g, struct sn_seat *s, const char *from, uint64_t epoch)
