@@ -37,6 +37,7 @@ enum client_answer {
     CLIENT_ANSWER_CONFIG,  /* the same, to SENTINEL CONFIG SET: an OK means that the shell obeys it now */
     CLIENT_ANSWER_OPINION, /* ANSWER_BALLOTS to IS-MASTER-DOWN-BY-ADDR */
     CLIENT_ANSWER_BALLOT,  /* ANSWER_BALLOTS to SENTINEL BALLOT */
+    CLIENT_ANSWER_HISTORY, /* clients_answer_by() */
 };
 
 enum client_reply_mode { CLIENT_REPLY_ON, CLIENT_REPLY_OFF, CLIENT_REPLY_SKIP, CLIENT_REPLY_SKIP_NEXT };

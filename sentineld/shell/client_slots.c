@@ -101,6 +101,23 @@ static void write_answer(struct slot *s, const struct sn_effect *e)
     }
 }
 
+void clients_answer_by(struct clients *all, uint64_t token, void (*write)(struct reply *r, void *arg), void *arg)
+{
+    struct slot *s = map_del(&all->waiting, token_key(&token));
+    if (s == NULL)
+        return; /* whoever asked has gone */
+    struct client *c = s->c;
+    s->ready = true;
+    c->waiting--;
+    if (!s->muted) {
+        struct reply r = {&s->answer, s->proto};
+        write(&r, arg);
+        c->queued += s->answer.n;
+        all->net_output += (int64_t)s->answer.n;
+    }
+    let_out(c);
+}
+
 void clients_answer(struct clients *all, const struct sn_effect *e)
 {
     struct slot *s = map_del(&all->waiting, token_key(&e->token));

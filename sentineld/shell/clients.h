@@ -17,6 +17,10 @@ void clients_close(struct clients *all); /* writes what is buffered, as far as t
 /* ANSWER and ANSWER_BALLOTS. A client that has gone meanwhile is no error. */
 void clients_answer(struct clients *all, const struct sn_effect *e);
 
+/* The same for an answer that `write` makes, in the protocol of who asked. It is not called when nobody waits. */
+struct reply;
+void clients_answer_by(struct clients *all, uint64_t token, void (*write)(struct reply *r, void *arg), void *arg);
+
 /* To every subscriber of the channel or of a pattern that matches it. Returns how many got it. */
 size_t clients_publish(struct clients *all, const char *channel, struct slice payload);
 

@@ -21,4 +21,9 @@ size_t cmd_count_sentinels(const struct sn_group *g); /* oneself not included */
 /* SENTINEL CONFIG SET was made and is on disk: what of it the shell itself obeys. */
 void cmd_config_applied(struct daemon *d);
 
+struct history_query;
+struct history_rows;
+/* cmd_sentinel_history.c: the answer to a question of SENTINEL EVENTS or HISTORY; owner is the daemon. */
+void cmd_history_answered(void *owner, uint64_t token, const struct history_query *q, const struct history_rows *rows);
+
 #endif

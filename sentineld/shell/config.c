@@ -42,6 +42,14 @@ static const struct conf_key defaults_keys[] = {
     {.name = NULL},
 };
 
+static const struct conf_key history_keys[] = {
+    CONF_ROW_INT("max_age_days", AT(history.max_age_days) - AT(history), 1, 36500,
+                 "days after which events and decisions are forgotten"),
+    CONF_ROW_INT("max_mb", AT(history.max_mb) - AT(history), 4, 1048576,
+                 "mebibytes that history.db may take; the oldest entries go first"),
+    {.name = NULL},
+};
+
 static const struct conf_key peer_auth_keys[] = {
     CONF_ROW_STRING("user", AT(peer_auth.user) - AT(peer_auth), 0, CONFIG_NAME_MAX,
                     "the user to log in with at peers; empty: default"),
@@ -70,6 +78,7 @@ static const struct conf_key top_keys[] = {
     CONF_ROW_BOOL("announce_hostnames", AT(announce_hostnames), "clients are told names rather than addresses"),
     CONF_ROW_LIST("supervisors", CONF_ADDRESSES, AT(supervisors), 0,
                   "all supervisors, this one included; empty: discovered"),
+    CONF_ROW_GROUP("history", AT(history), history_keys, "how much of what happened is kept"),
     CONF_ROW_EACH("users", CONF_LIST, read_user, "who may log in"),
     CONF_ROW_GROUP("peer_auth", AT(peer_auth), peer_auth_keys, "how to log in at peers"),
     CONF_ROW_GROUP("defaults", AT(defaults), defaults_keys, "settings for groups and clusters that leave them out"),
@@ -123,6 +132,8 @@ static struct sentineld_config *with_defaults(void)
     c->defaults.down_after_ms = 30000;
     c->defaults.failover_timeout_ms = 60000;
     c->defaults.parallel_syncs = 1;
+    c->history.max_age_days = 30;
+    c->history.max_mb = 64;
     c->deny_scripts_reconfig = true;
     c->peer_auth.user = mem_strdup("");
     c->peer_auth.password = mem_strdup("");

@@ -81,6 +81,9 @@ struct sentineld_config {
         int64_t quorum; /* 0: none given, and no supervisors to take the majority of */
         int64_t down_after_ms, failover_timeout_ms, parallel_syncs;
     } defaults;
+    struct {
+        int64_t max_age_days, max_mb;
+    } history;
     bool deny_scripts_reconfig, resolve_hostnames, announce_hostnames;
     struct {
         char *user, *password;

@@ -5,6 +5,7 @@
 #include "common/io/log.h"
 #include "sentineld/shell/clients.h"
 #include "sentineld/shell/daemon_queue.h"
+#include "sentineld/shell/history.h"
 #include "sentineld/shell/links.h"
 #include "sentineld/shell/scripts.h"
 #include "sentineld/shell/state.h"
@@ -78,7 +79,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- effects ---- */
 
-void daemon_publish(struct daemon *d, enum sn_level level, const char *name, const char *text)
+static void publish(struct daemon *d, enum sn_level level, const char *name, const char *text, const char *group)
 {
     static const enum io_log_level levels[] = {
         [SN_LOG_DEBUG] = IO_DEBUG,
@@ -89,8 +90,17 @@ void daemon_publish(struct daemon *d, enum sn_level level, const char *name, con
     if (text == NULL)
         text = "";
     io_log(levels[level], "%s%s%s", name, text[0] == '\0' ? "" : " ", text);
-    if (level != SN_LOG_DEBUG && d->clients != NULL)
+    if (level == SN_LOG_DEBUG)
+        return;
+    if (d->history != NULL)
+        history_event(d->history, io_wall_ms(), name, text, group);
+    if (d->clients != NULL)
         clients_publish(d->clients, name, slice_of(text));
+}
+
+void daemon_publish(struct daemon *d, enum sn_level level, const char *name, const char *text)
+{
+    publish(d, level, name, text, NULL);
 }
 
 static void do_effect(struct daemon *d, struct sn_effect *e)
@@ -104,11 +114,14 @@ static void do_effect(struct daemon *d, struct sn_effect *e)
         e->records = NULL; /* the state's now */
         e->count = 0;
         break;
-    case SN_FX_PUBLISH: daemon_publish(d, e->level, e->name, e->text); break;
+    case SN_FX_PUBLISH: publish(d, e->level, e->name, e->text, e->group); break;
     case SN_FX_SCRIPT: scripts_queue(d->scripts, e->argv); break;
     case SN_FX_ANSWER:
     case SN_FX_ANSWER_BALLOTS: clients_answer(d->clients, e); break;
-    case SN_FX_NOTE: break; /* see history.h */
+    case SN_FX_NOTE:
+        history_note(d->history, io_wall_ms(), e->group, e->note);
+        e->note = NULL; /* the history's now */
+        break;
     case SN_FX_EXIT:
         /* SENTINEL SIMULATE-FAILURE wants to see a crash: nothing is flushed or closed but the log. */
         io_log(IO_WARNING, "SENTINEL SIMULATE-FAILURE: exiting now with status %lld", (long long)e->number);

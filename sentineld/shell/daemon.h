@@ -21,6 +21,7 @@ struct daemon {
     struct sn_core *core;
     struct links *links;     /* links.h: to nodes and peers */
     struct state *state;     /* state.h: SQLite and its writer */
+    struct history *history; /* history.h: what happened and why */
     struct scripts *scripts; /* scripts.h: stock scripts */
     struct clients *clients; /* clients.h: whoever connects to us; with their subscriptions */
     int port;                /* the first one we listen on */

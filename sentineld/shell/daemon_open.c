@@ -5,7 +5,9 @@
 #include "common/io/clock.h"
 #include "common/io/log.h"
 #include "sentineld/shell/clients.h"
+#include "sentineld/shell/cmd_sentinel.h"
 #include "sentineld/shell/config.h"
+#include "sentineld/shell/history.h"
 #include "sentineld/shell/links.h"
 #include "sentineld/shell/merge.h"
 #include "sentineld/shell/scripts.h"
@@ -24,6 +26,11 @@ static void on_persisted(void *owner, uint64_t seq, const char *why)
     struct sn_event e = {
         .kind = why == NULL ? SN_EV_PERSISTED : SN_EV_PERSIST_FAILED, .seq = seq, .text = slice_of(why)};
     daemon_step(owner, &e);
+}
+
+static void on_history_told(void *owner, const char *event, const char *text)
+{
+    daemon_publish(owner, SN_LOG_WARNING, event, text);
 }
 
 static bool draw(void *out, size_t n, struct buf *error)
@@ -119,6 +126,12 @@ static bool begin(struct daemon *d, const struct merged *m, struct buf *error)
         io_log(IO_WARNING, "%s. Nothing can be stored, so no vote is given until that is mended", buf_str(error));
         buf_clear(error);
     }
+    d->history = history_open(".", &(struct history_options){.loop = d->loop,
+                                                             .max_age_days = d->config->history.max_age_days,
+                                                             .max_mb = d->config->history.max_mb,
+                                                             .told = on_history_told,
+                                                             .done = cmd_history_answered,
+                                                             .owner = d});
     log_lines(IO_NOTICE, &m->notes);
     struct sn_effects first = {.n = 0};
     add_groups(d, m, &first);
@@ -165,6 +178,7 @@ void daemon_close(struct daemon *d)
     scripts_free(d->scripts);
     links_free(d->links);
     state_close(d->state);
+    history_close(d->history);
     if (d->core != NULL)
         sn_core_free(d->core);
     io_resolver_free(d->resolver);

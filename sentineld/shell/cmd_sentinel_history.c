@@ -1,0 +1,139 @@
+/* SENTINEL EVENTS and SENTINEL HISTORY: questions to the history's thread; the answer comes later. */
+#include "sentineld/shell/client.h"
+#include "sentineld/shell/cmd_sentinel.h"
+#include "sentineld/shell/history.h"
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "sentineld/core/note.h"
+#include "sentineld/shell/clients.h"
+
+#include <stdlib.h>
+
+#define COUNT_DEFAULT 1000
+
+static bool read_number(struct call *call, size_t at, int64_t min, int64_t max, int64_t *out)
+{
+    if (at < call->argc && text_range(call->argv[at], min, max, out))
+        return true;
+    reply_error(call->r, "ERR %.*s needs a number from %lld to %lld", (int)call->argv[at - 1].n, call->argv[at - 1].p,
+                (long long)min, (long long)max);
+    return false;
+}
+
+static void set_text(char **to, struct slice s)
+{
+    free(*to);
+    *to = slice_dup(s);
+}
+
+/* Options in any order. false: the reason was replied. */
+static bool read_options(struct call *call, size_t at, struct history_query *q)
+{
+    bool notes = q->what == HISTORY_NOTES;
+    for (; at < call->argc; at += 2) {
+        struct slice word = call->argv[at];
+        enum sn_note_kind kind;
+        if (slice_ieq(word, "count")) {
+            if (!read_number(call, at + 1, 1, HISTORY_COUNT_MAX, &q->count))
+                return false;
+        } else if (slice_ieq(word, "since") || (notes && slice_ieq(word, "before"))) {
+            q->forward = slice_ieq(word, "since");
+            if (!read_number(call, at + 1, q->forward ? 0 : 1, INT64_MAX, &q->from))
+                return false;
+        } else if (slice_ieq(word, "group") && at + 1 < call->argc) {
+            set_text(&q->group, call->argv[at + 1]);
+        } else if (notes && slice_ieq(word, "kind") && at + 1 < call->argc) {
+            if (!sn_note_kind_parse(call->argv[at + 1], &kind)) {
+                reply_error(call->r, "ERR There is no such kind of note. Kinds are sdown, odown, waiting, stand, vote, "
+                                     "won, lost, promoted, switched, converged, aborted, config");
+                return false;
+            }
+            free(q->kind);
+            q->kind = mem_strdup(sn_note_kind_name(kind));
+        } else {
+            command_syntax_error(call);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void ask(struct call *call, struct history_query *q)
+{
+    if (call->d->history == NULL) {
+        history_query_free(q);
+        reply_error(call->r, "ERR This supervisor keeps no history");
+        return;
+    }
+    if (!history_has_room(call->d->history)) {
+        history_query_free(q);
+        reply_error(call->r, "ERR Too many questions wait for the history; ask again later");
+        return;
+    }
+    history_ask(call->d->history, client_defer(call, CLIENT_ANSWER_HISTORY), q);
+}
+
+void cmd_sentinel_events(struct call *call)
+{
+    struct history_query q = {.what = HISTORY_EVENTS, .count = COUNT_DEFAULT};
+    if (slice_ieq(call->argv[2], "last") && call->argc == 3) {
+        q.what = HISTORY_LAST;
+        ask(call, &q);
+    } else if (!slice_ieq(call->argv[2], "since")) {
+        command_syntax_error(call);
+    } else if (read_options(call, 2, &q)) {
+        ask(call, &q);
+    } else {
+        history_query_free(&q);
+    }
+}
+
+void cmd_sentinel_history(struct call *call)
+{
+    struct history_query q = {.what = HISTORY_NOTES, .count = 100};
+    if (read_options(call, 2, &q))
+        ask(call, &q);
+    else
+        history_query_free(&q);
+}
+
+struct told {
+    const struct history_query *q;
+    const struct history_rows *rows;
+};
+
+static void write_reply(struct reply *r, void *arg)
+{
+    const struct told *t = arg;
+    const struct history_rows *rows = t->rows;
+    if (rows->error != NULL) {
+        reply_error(r, "ERR The history cannot be read: %s", rows->error);
+        return;
+    }
+    if (t->q->what == HISTORY_LAST) {
+        reply_int(r, rows->n > 0 ? rows->v[0].number : 0);
+        return;
+    }
+    bool notes = t->q->what == HISTORY_NOTES;
+    reply_array(r, rows->n);
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct history_row *row = &rows->v[i];
+        reply_array(r, notes ? 6 : 5);
+        reply_int(r, row->number);
+        reply_int(r, row->wall_ms);
+        reply_bulks(r, row->name);
+        reply_bulks(r, notes ? row->group : row->text);
+        if (notes)
+            reply_int(r, row->epoch);
+        reply_bulks(r, notes ? row->text : row->group);
+    }
+}
+
+void cmd_history_answered(void *owner, uint64_t token, const struct history_query *q, const struct history_rows *rows)
+{
+    struct daemon *d = owner;
+    struct told t = {q, rows};
+    if (d->clients != NULL)
+        clients_answer_by(d->clients, token, write_reply, &t);
+}

@@ -1,0 +1,46 @@
+/* What happened and why: every published event and every note of the core (core/note.h), numbered, in
+ * state_dir/history.db.
+ *
+ * A database and a thread of its own: a vote never waits behind it. Whatever goes wrong with it disturbs nothing else:
+ * entries wait in a bounded queue, the oldest are dropped when it is full, the loss is counted and stored as an entry
+ * when the disk takes writes again. The thread opens the database, writes in batches, numbers the entries, keeps the
+ * file within age and size, and answers questions; questions and entries keep their order, so an answer holds
+ * everything that was published before it was asked for. */
+#ifndef SHELL_HISTORY_H
+#define SHELL_HISTORY_H
+
+#include "common/io/loop.h"
+#include "sentineld/core/effect.h"
+#include "sentineld/shell/history_db.h"
+
+struct history;
+
+/* Something about the history itself that operators should know, once when it begins and once when it ends: an event
+ * for everybody. From the loop. */
+typedef void history_told_fn(void *owner, const char *event, const char *text);
+/* The answer to a question; rows->error is NULL when it could be answered. From the loop. */
+typedef void history_done_fn(void *owner, uint64_t token, const struct history_query *q,
+                             const struct history_rows *rows);
+
+struct history_options {
+    struct io_loop *loop;
+    int64_t max_age_days, max_mb;
+    size_t queue_max; /* entries that wait for the disk; 0: 50,000 */
+    history_told_fn *told;
+    history_done_fn *done;
+    void *owner;
+};
+
+/* dir must stay valid. Never fails: a database that cannot be opened is told of, and tried again every second. */
+struct history *history_open(const char *dir, const struct history_options *o);
+/* Writes what waits, once, and ends the thread. done() and told() are not called any more. NULL is allowed. */
+void history_close(struct history *h);
+
+/* Both return at once. name and text may be anything; group may be NULL. */
+void history_event(struct history *h, int64_t wall_ms, const char *name, const char *text, const char *group);
+void history_note(struct history *h, int64_t wall_ms, const char *group, struct sn_note *note); /* takes the note */
+
+bool history_has_room(struct history *h); /* false: too many questions wait already */
+void history_ask(struct history *h, uint64_t token, struct history_query *q); /* takes what the query owns */
+
+#endif
