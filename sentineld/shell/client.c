@@ -39,7 +39,7 @@ static void local_address(int fd, char *out, size_t room)
         snprintf(out, room, strchr(host, ':') != NULL ? "[%.60s]:%.8s" : "%.60s:%.8s", host, port);
 }
 
-void client_login(struct client *c, const struct config_user *user)
+void client_login(struct client *c, const struct user *user)
 {
     c->user = user;
     c->authenticated = true;
@@ -49,7 +49,7 @@ void client_login(struct client *c, const struct config_user *user)
 static void start_session(struct client *c)
 {
     c->proto = 2;
-    c->user = clients_user_named(c->all, slice_of("default"));
+    c->user = users_default(c->all->d->users);
     c->authenticated = !clients_need_auth(c->all);
     c->limits = c->authenticated ? resp_limits_control : limits_before_auth;
 }
@@ -164,7 +164,7 @@ static void hold(struct client *c, bool held)
 
 void client_go_on(struct client *c)
 {
-    if (!c->in_backlog && c->waiting < CLIENT_WAITING_MAX && !c->closing)
+    if (!c->in_backlog && !c->fenced && c->waiting < CLIENT_WAITING_MAX && !c->closing)
         hold(c, false);
 }
 
@@ -262,7 +262,7 @@ static void on_data(void *owner, struct io_stream *s)
     struct client *c = owner;
     struct clients *all = c->all;
     for (int done = 0; !c->closing && !io_stream_behind(s); done++) {
-        if (c->waiting >= CLIENT_WAITING_MAX) {
+        if (c->waiting >= CLIENT_WAITING_MAX || c->fenced) {
             hold(c, true);
             return;
         }

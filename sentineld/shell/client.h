@@ -15,6 +15,7 @@
 #include "common/resp/request.h"
 #include "sentineld/shell/config.h"
 #include "sentineld/shell/daemon.h"
+#include "sentineld/shell/users.h"
 
 #define CLIENTS_MAX ((size_t)10000) /* fewer when the limit of open files is low, see clients_open() */
 #define CLIENT_ADDR_MAX 80
@@ -35,6 +36,7 @@ struct slot;
 enum client_answer {
     CLIENT_ANSWER_PLAIN,   /* ANSWER: +OK, integer or error */
     CLIENT_ANSWER_CONFIG,  /* the same, to SENTINEL CONFIG SET: an OK means that the shell obeys it now */
+    CLIENT_ANSWER_USERS,   /* to ACL DELUSER: OK means the number of users that were removed */
     CLIENT_ANSWER_OPINION, /* ANSWER_BALLOTS to IS-MASTER-DOWN-BY-ADDR */
     CLIENT_ANSWER_BALLOT,  /* ANSWER_BALLOTS to SENTINEL BALLOT */
     CLIENT_ANSWER_HISTORY, /* clients_answer_by() */
@@ -61,7 +63,7 @@ struct client {
     int fd;
     char addr[CLIENT_ADDR_MAX], laddr[CLIENT_ADDR_MAX];
     int proto; /* 2 or 3 */
-    const struct config_user *user;
+    const struct user *user; /* NULL: it was removed, and the connection ends */
     bool authenticated;
     char *name;               /* NULL: none */
     char *lib_name, *lib_ver; /* likewise */
@@ -76,6 +78,7 @@ struct client {
     bool doomed;        /* to be freed at the end of the turn */
     bool held;          /* its input is not read: too many answers due, CLIENT PAUSE, or the backlog */
     bool in_backlog;    /* has input that waits for its turn */
+    bool fenced;        /* a change of users is on its way to the disk: what it sends next must see it made */
     bool no_evict;
     struct client_tracking tracking;
     struct slot *first_slot, *last_slot;
@@ -139,11 +142,8 @@ void client_describe(struct buf *out, const struct client *c, int64_t now_us);
 size_t client_unsent(const struct client *c); /* bytes, queued ones included */
 /* Holds back all requests of ordinary clients for so long; 0 ends it. */
 void clients_pause(struct clients *all, int64_t ms);
-/* NULL when name and password fit no user; the same time whichever was wrong. */
-const struct config_user *clients_user(const struct clients *all, struct slice name, struct slice password);
-const struct config_user *clients_user_named(const struct clients *all, struct slice name);
-bool clients_need_auth(const struct clients *all); /* the default user has a password */
-void client_login(struct client *c, const struct config_user *user);
+bool clients_need_auth(const struct clients *all); /* the default user has a password, or is off */
+void client_login(struct client *c, const struct user *user);
 /* false: not allowed in a name. An empty one takes the name away. */
 bool client_set_text(char **field, struct slice text);
 

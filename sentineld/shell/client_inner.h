@@ -16,4 +16,8 @@ struct buf *client_tail(struct client *c);
 void client_check_queue(struct client *c);
 void client_slots_free(struct client *c);
 
+/* cmd_acl_users.c: a users_fn; the owner is the set of clients. Closes connections of a user that is gone, and
+ * subscribers to channels that are no longer allowed. */
+void clients_user_changed(void *owner, const struct user *u, bool gone);
+
 #endif

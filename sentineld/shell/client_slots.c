@@ -120,16 +120,22 @@ void clients_answer_by(struct clients *all, uint64_t token, void (*write)(struct
 
 void clients_answer(struct clients *all, const struct sn_effect *e)
 {
+    bool done = e->answer == SN_ANSWER_OK;
+    size_t removed = users_settle(all->d->users, e->token, done, clients_user_changed, all);
     struct slot *s = map_del(&all->waiting, token_key(&e->token));
     if (s == NULL)
         return; /* whoever asked has gone */
     struct client *c = s->c;
+    c->fenced = false;
     s->ready = true;
     c->waiting--;
-    if (s->how == CLIENT_ANSWER_CONFIG && e->answer == SN_ANSWER_OK)
+    if (s->how == CLIENT_ANSWER_CONFIG && done)
         cmd_config_applied(all->d);
     if (!s->muted) {
-        write_answer(s, e);
+        if (s->how == CLIENT_ANSWER_USERS && done)
+            reply_int(&(struct reply){&s->answer, s->proto}, (int64_t)removed);
+        else
+            write_answer(s, e);
         c->queued += s->answer.n;
         all->net_output += (int64_t)s->answer.n;
     }

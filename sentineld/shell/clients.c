@@ -210,35 +210,8 @@ struct client *client_by_id(const struct clients *all, int64_t id)
     return NULL;
 }
 
-/* Takes as long for a wrong first byte as for a wrong last one. */
-static bool same_secret(struct slice given, const char *secret)
-{
-    size_t n = strlen(secret);
-    unsigned char differs = given.n != n;
-    for (size_t i = 0; i < given.n; i++)
-        differs |= (unsigned char)(given.p[i] ^ (n > 0 ? secret[i % n] : 0));
-    return differs == 0;
-}
-
-const struct config_user *clients_user_named(const struct clients *all, struct slice name)
-{
-    const struct sentineld_config *config = all->d->config;
-    for (size_t i = 0; i < config->user_count; i++)
-        if (slice_is(name, config->users[i].name))
-            return &config->users[i];
-    return NULL;
-}
-
-const struct config_user *clients_user(const struct clients *all, struct slice name, struct slice password)
-{
-    const struct config_user *user = clients_user_named(all, name);
-    const char *secret = user != NULL ? user->password : "a password that nobody has";
-    bool fits = same_secret(password, secret) || (user != NULL && secret[0] == '\0');
-    return user != NULL && fits ? user : NULL;
-}
-
 bool clients_need_auth(const struct clients *all)
 {
-    const struct config_user *user = clients_user_named(all, slice_of("default"));
-    return user == NULL || user->password[0] != '\0';
+    const struct user *user = users_default(all->d->users);
+    return !user->on || !user->nopass;
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "common/base/sha256.h"
 #include "common/base/text.h"
 #include "sentineld/shell/client.h"
 
@@ -90,90 +89,30 @@ void cmd_acl_genpass(struct call *call)
     reply_bulk(call->r, text, digits);
 }
 
-/* ---- the users of the configuration ---- */
-
-void cmd_acl_users(struct call *call)
+/* The rights of a user, tried on a request that is not run. */
+static void try_request(struct call *call, const struct user *user, const struct command *row)
 {
-    const struct sentineld_config *config = call->d->config;
-    reply_array(call->r, config->user_count);
-    for (size_t i = 0; i < config->user_count; i++)
-        reply_bulks(call->r, config->users[i].name);
-}
-
-static void put_allowed(struct buf *out, const struct command *rows)
-{
-    for (const struct command *row = rows; row->name != NULL; row++) {
-        if (row->run != NULL && (row->flags & CMD_READ))
-            buf_printf(out, " +%s", row->full);
-        if (row->subs != NULL && row->run == NULL)
-            put_allowed(out, row->subs);
-    }
-}
-
-static void put_commands(struct buf *out, const struct config_user *user)
-{
-    buf_puts(out, user->access == CONFIG_ACCESS_ALL ? "+@all" : "-@all");
-    if (user->access != CONFIG_ACCESS_ALL)
-        put_allowed(out, command_table);
-}
-
-void cmd_acl_list(struct call *call)
-{
-    const struct sentineld_config *config = call->d->config;
-    struct buf rules = {0};
-    reply_array(call->r, config->user_count);
-    for (size_t i = 0; i < config->user_count; i++) {
-        const struct config_user *user = &config->users[i];
-        char hash[SHA256_HEX + 1];
-        sha256_hex(slice_of(user->password), hash);
-        buf_clear(&rules);
-        buf_printf(&rules, "user %s on %s%s ~* &* ", user->name, user->password[0] != '\0' ? "#" : "nopass",
-                   user->password[0] != '\0' ? hash : "");
-        put_commands(&rules, user);
-        reply_bulk(call->r, rules.p, rules.n);
-    }
-    buf_free(&rules);
-}
-
-void cmd_acl_getuser(struct call *call)
-{
-    struct reply *r = call->r;
-    const struct config_user *user = clients_user_named(call->c->all, call->argv[2]);
-    if (user == NULL) {
-        reply_null(r);
+    size_t first, n;
+    bool pattern = command_channels(row, call->argc - 3, &first, &n);
+    if (!user_may_run(user, row)) {
+        reply_bulkf(call->r, "This user has no permissions to run the '%s' command", row->full);
         return;
     }
-    bool nopass = user->password[0] == '\0';
-    reply_map(r, 6);
-    reply_bulks(r, "flags");
-    reply_set(r, nopass ? 2 : 1);
-    reply_bulks(r, "on");
-    if (nopass)
-        reply_bulks(r, "nopass");
-    reply_bulks(r, "passwords");
-    reply_array(r, nopass ? 0 : 1);
-    if (!nopass) {
-        char hash[SHA256_HEX + 1];
-        sha256_hex(slice_of(user->password), hash);
-        reply_bulks(r, hash);
+    for (size_t i = 0; i < n; i++) {
+        struct slice channel = call->argv[3 + first + i];
+        if (!user_may_hear(user, channel, pattern)) {
+            reply_bulkf(call->r, "This user has no permissions to access the '%.*s' channel",
+                        (int)(channel.n < 128 ? channel.n : 128), channel.p);
+            return;
+        }
     }
-    struct buf commands = {0};
-    put_commands(&commands, user);
-    reply_bulks(r, "commands");
-    reply_bulk(r, commands.p, commands.n);
-    buf_free(&commands);
-    reply_bulks(r, "keys");
-    reply_bulks(r, "~*");
-    reply_bulks(r, "channels");
-    reply_bulks(r, "&*");
-    reply_bulks(r, "selectors");
-    reply_array(r, 0);
+    reply_status(call->r, "OK");
 }
 
 void cmd_acl_dryrun(struct call *call)
 {
     struct slice name = call->argv[2], word = call->argv[3];
-    const struct config_user *user = clients_user_named(call->c->all, name);
+    const struct user *user = users_find(call->d->users, name);
     if (user == NULL) {
         reply_error(call->r, "ERR User '%.*s' not found", (int)(name.n < 128 ? name.n : 128), name.p);
         return;
@@ -185,39 +124,17 @@ void cmd_acl_dryrun(struct call *call)
         reply_error(call->r, "ERR Command '%.*s' not found", (int)(word.n < 128 ? word.n : 128), word.p);
     else if (!command_arity_ok(row, call->argc - 3))
         reply_error(call->r, "ERR wrong number of arguments for '%s' command", row->full);
-    else if (!command_allowed(row, user->access))
-        reply_bulkf(call->r, "This user has no permissions to run the '%s' command", row->full);
     else
-        reply_status(call->r, "OK");
-}
-
-/* ---- what the configuration file decides ---- */
-
-void cmd_acl_setuser(struct call *call)
-{
-    reply_error(call->r, "ERR Users cannot be changed at run time: set them under `users` in %s and restart",
-                call->d->config_path);
-}
-
-void cmd_acl_deluser(struct call *call)
-{
-    for (size_t i = 2; i < call->argc; i++) {
-        if (slice_is(call->argv[i], "default")) {
-            reply_error(call->r, "ERR The 'default' user cannot be removed");
-            return;
-        }
-        if (clients_user_named(call->c->all, call->argv[i]) != NULL) {
-            reply_error(call->r, "ERR Users cannot be removed at run time: take them out of `users` in %s and restart",
-                        call->d->config_path);
-            return;
-        }
-    }
-    reply_int(call->r, 0);
+        try_request(call, user, row);
 }
 
 void cmd_acl_no_file(struct call *call)
 {
-    reply_error(call->r, "ERR There is no ACL file: users stand under `users` in %s", call->d->config_path);
+    reply_error(
+        call->r,
+        "ERR There is no ACL file: users stand under `users` in %s, and what ACL SETUSER changes is kept in the "
+        "state directory",
+        call->d->config_path);
 }
 
 void cmd_acl_help(struct call *call)

@@ -14,7 +14,7 @@
 
 struct entry {
     int64_t count, at_us;
-    bool is_login;
+    enum acl_denied why;
     char *object, *user, *client;
 };
 
@@ -54,7 +54,7 @@ void acl_log_free(struct acl_log *log)
 static int64_t make_room(struct acl_log *log, const struct entry *e)
 {
     size_t i = 0;
-    while (i < log->n && (log->v[i].is_login != e->is_login || strcmp(log->v[i].object, e->object) != 0 ||
+    while (i < log->n && (log->v[i].why != e->why || strcmp(log->v[i].object, e->object) != 0 ||
                           strcmp(log->v[i].user, e->user) != 0 || e->at_us - log->v[i].at_us > SAME_US))
         i++;
     bool same = i < log->n;
@@ -69,12 +69,12 @@ static int64_t make_room(struct acl_log *log, const struct entry *e)
     return count;
 }
 
-void acl_log_add(struct call *call, bool is_login, struct slice object, struct slice user)
+void acl_log_add(struct call *call, enum acl_denied why, struct slice object, struct slice user)
 {
     struct acl_log *log = call->c->all->acl_log;
     struct buf line = {0};
     client_describe(&line, call->c, io_now_us());
-    struct entry e = {.at_us = io_now_us(), .is_login = is_login};
+    struct entry e = {.at_us = io_now_us(), .why = why};
     e.object = mem_strndup(object.p != NULL ? object.p : "", object.n < OBJECT_MAX ? object.n : OBJECT_MAX);
     e.user = mem_strndup(user.p != NULL ? user.p : "", user.n < OBJECT_MAX ? user.n : OBJECT_MAX);
     e.client = mem_strndup(line.p, line.n);
@@ -83,13 +83,16 @@ void acl_log_add(struct call *call, bool is_login, struct slice object, struct s
     log->v[0] = e;
 }
 
+static const char *const reasons[] = {
+    [ACL_DENIED_LOGIN] = "auth", [ACL_DENIED_COMMAND] = "command", [ACL_DENIED_CHANNEL] = "channel"};
+
 static void put_entry(struct reply *r, const struct entry *e, int64_t now_us)
 {
     reply_map(r, 7);
     reply_bulks(r, "count");
     reply_int(r, e->count);
     reply_bulks(r, "reason");
-    reply_bulks(r, e->is_login ? "auth" : "command");
+    reply_bulks(r, reasons[e->why]);
     reply_bulks(r, "context");
     reply_bulks(r, "toplevel");
     reply_bulks(r, "object");

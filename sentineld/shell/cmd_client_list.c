@@ -128,7 +128,7 @@ struct kill_filter {
     int64_t id; /* 0: any */
     struct slice addr, laddr;
     enum client_type type;
-    const struct config_user *user;
+    const struct user *user;
     bool skip_me;
 };
 
@@ -146,7 +146,7 @@ static bool read_filter(struct call *call, struct slice option, struct slice val
     } else if (slice_ieq(option, "laddr")) {
         f->laddr = value;
     } else if (slice_ieq(option, "user")) {
-        f->user = clients_user_named(call->c->all, value);
+        f->user = users_find(call->d->users, value);
         if (f->user == NULL) {
             reply_error(call->r, "ERR No such user '%.*s'", (int)(value.n < 128 ? value.n : 128), value.p);
             return false;

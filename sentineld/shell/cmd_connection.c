@@ -33,16 +33,16 @@ void cmd_auth(struct call *call)
         command_syntax_error(call);
         return;
     }
-    if (call->argc == 2 && !clients_need_auth(c->all)) {
+    if (call->argc == 2 && users_default(c->all->d->users)->nopass) {
         reply_error(call->r,
                     "ERR AUTH <password> called without any password configured for the default user. Are you sure "
                     "your configuration is correct?");
         return;
     }
     struct slice name = call->argc == 3 ? call->argv[1] : slice_of("default");
-    const struct config_user *user = clients_user(c->all, name, call->argv[call->argc - 1]);
+    const struct user *user = users_login(c->all->d->users, name, call->argv[call->argc - 1]);
     if (user == NULL) {
-        acl_log_add(call, true, slice_of("AUTH"), name);
+        acl_log_add(call, ACL_DENIED_LOGIN, slice_of("AUTH"), name);
         reply_error(call->r, "%s", wrongpass);
         return;
     }
@@ -122,9 +122,9 @@ void cmd_hello(struct call *call)
     if (!read_hello(call, &o))
         return;
     if (o.auth) {
-        const struct config_user *user = clients_user(c->all, o.user, o.password);
+        const struct user *user = users_login(c->all->d->users, o.user, o.password);
         if (user == NULL) {
-            acl_log_add(call, true, slice_of("HELLO"), o.user);
+            acl_log_add(call, ACL_DENIED_LOGIN, slice_of("HELLO"), o.user);
             reply_error(call->r, "%s", wrongpass);
             return;
         }

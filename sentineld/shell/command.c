@@ -131,17 +131,54 @@ bool command_runs_paused(const struct slice *argv, size_t argc)
     return row != NULL && (row->flags & CMD_UNPAUSED);
 }
 
+bool command_channels(const struct command *row, size_t argc, size_t *first, size_t *n)
+{
+    bool pattern = row->run == cmd_psubscribe;
+    bool all = pattern || row->run == cmd_subscribe;
+    *first = 1;
+    *n = all ? argc - 1 : row->run == cmd_publish ? 1 : 0;
+    return pattern;
+}
+
+/* A channel of the request that this user may not use; NULL: there is none. */
+static const struct slice *denied_channel(const struct call *call, const struct user *user)
+{
+    size_t first, n;
+    bool pattern = command_channels(call->row, call->argc, &first, &n);
+    for (size_t i = 0; i < n; i++)
+        if (!user_may_hear(user, call->argv[first + i], pattern))
+            return &call->argv[first + i];
+    return NULL;
+}
+
+/* What stands against running it by what the user may do. */
+static void check_user(struct call *call, struct buf *error)
+{
+    const struct user *user = call->c->user;
+    const struct command *row = call->row;
+    const struct slice *channel;
+    if (!user_may_run(user, row)) {
+        buf_printf(error, "NOPERM this user has no permissions to run the '%s' command", row->full);
+        acl_log_add(call, ACL_DENIED_COMMAND, slice_of(row->full), slice_of(user->name));
+    } else if ((channel = denied_channel(call, user)) != NULL) {
+        buf_puts(error, "NOPERM this user has no permissions to access one of the channels used as arguments");
+        acl_log_add(call, ACL_DENIED_CHANNEL, *channel, slice_of(user->name));
+    }
+}
+
 /* What stands against running it; empty: nothing. */
 static void check(struct call *call, struct buf *error)
 {
     const struct client *c = call->c;
     const struct command *row = call->row;
-    if (!c->authenticated && !(row->flags & CMD_NO_AUTH)) {
+    bool open = row->flags & CMD_NO_AUTH;
+    if (!c->authenticated && !open)
         buf_puts(error, "NOAUTH Authentication required.");
-    } else if (c->authenticated && !(row->flags & CMD_NO_AUTH) && !command_allowed(row, c->user->access)) {
-        buf_printf(error, "NOPERM this user has no permissions to run the '%s' command", row->full);
-        acl_log_add(call, false, slice_of(row->full), slice_of(c->user->name));
-    } else if (c->proto < 3 && client_is_subscriber(c) && !(row->flags & CMD_SUBSCRIBED)) {
+    else if (!open)
+        check_user(call, error);
+    if (error->n > 0)
+        return;
+    if (c->proto < 3 && client_is_subscriber(c) && !(row->flags & CMD_SUBSCRIBED)) {
         buf_printf(error,
                    "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
                    "in this context",

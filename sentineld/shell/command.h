@@ -72,7 +72,9 @@ bool command_in_category(const struct command *row, size_t category);
 void command_run(struct call *call);
 /* Runs also while CLIENT PAUSE holds others back. */
 bool command_runs_paused(const struct slice *argv, size_t argc);
-bool command_allowed(const struct command *row, int access);
+bool command_allowed(const struct command *row, int access); /* to a user of the file with this access */
+/* The channels that a request names, argv + *first and *n of them; none: *n is 0. Returns whether they are patterns. */
+bool command_channels(const struct command *row, size_t argc, size_t *first, size_t *n);
 
 /* Replies with the lines of HELP, made from the rows. */
 void command_help(struct call *call, const char *title, const struct command *rows);
@@ -98,8 +100,9 @@ command_fn cmd_client_list, cmd_client_info, cmd_client_kill;
 /* cmd_client_tracking.c */
 command_fn cmd_client_tracking, cmd_client_trackinginfo, cmd_client_getredir, cmd_client_caching;
 /* cmd_acl.c */
-command_fn cmd_acl_whoami, cmd_acl_cat, cmd_acl_genpass, cmd_acl_users, cmd_acl_list, cmd_acl_getuser, cmd_acl_dryrun;
-command_fn cmd_acl_deluser, cmd_acl_setuser, cmd_acl_no_file, cmd_acl_help;
+command_fn cmd_acl_whoami, cmd_acl_cat, cmd_acl_genpass, cmd_acl_dryrun, cmd_acl_no_file, cmd_acl_help;
+/* cmd_acl_users.c */
+command_fn cmd_acl_users, cmd_acl_list, cmd_acl_getuser, cmd_acl_deluser, cmd_acl_setuser;
 /* cmd_acl_log.c */
 command_fn cmd_acl_log;
 /* cmd_command.c */

@@ -10,8 +10,10 @@
 #include "sentineld/shell/history.h"
 #include "sentineld/shell/links.h"
 #include "sentineld/shell/merge.h"
+#include "sentineld/shell/notify.h"
 #include "sentineld/shell/scripts.h"
 #include "sentineld/shell/state.h"
+#include "sentineld/shell/users.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -115,6 +117,7 @@ static bool begin(struct daemon *d, const struct merged *m, struct buf *error)
         return false;
     d->links = links_new(d);
     d->scripts = scripts_new(d);
+    d->users = users_new(d->config, &m->image.options);
     d->clients = clients_open(d, text, sizeof text);
     if (d->clients == NULL) {
         buf_puts(error, text);
@@ -174,6 +177,8 @@ void daemon_close(struct daemon *d)
     if (d->clients != NULL)
         clients_close(d->clients);
     d->clients = NULL;
+    users_free(d->users);
+    notify_close(d->notify);
     daemon_end(d);
     scripts_free(d->scripts);
     links_free(d->links);

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "sentineld/shell/users.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,21 @@ static void add_setting(void *arg, const char *option, const char *value)
     buf_free(&name);
 }
 
+/* Users are options of the daemon too. What the state keeps of a password is its hash. */
+static void list_users(struct merging *m)
+{
+    struct buf name = {.n = 0}, rules = {.n = 0};
+    for (size_t i = 0; i < m->file->user_count; i++) {
+        buf_clear(&name);
+        buf_clear(&rules);
+        users_option_name(&name, m->file->users[i].name);
+        users_file_rules(&rules, &m->file->users[i]);
+        state_options_add(&m->out->image.file_values, "", buf_str(&name), buf_str(&rules));
+    }
+    buf_free(&name);
+    buf_free(&rules);
+}
+
 static void list_globals(struct merging *m)
 {
     const struct sentineld_config *f = m->file;
@@ -52,6 +68,7 @@ static void list_globals(struct merging *m)
     state_options_add(to, "", "sentinel-user", f->peer_auth.user);
     state_options_add(to, "", "sentinel-pass", f->peer_auth.password);
     state_options_add(to, "", "loglevel", io_log_level_name((enum io_log_level)f->log.level));
+    list_users(m);
 }
 
 static void list_file_values(struct merging *m)
@@ -90,9 +107,14 @@ static bool entry_unchanged(const struct merging *m, const char *group)
 
 /* ---- options changed at run time ---- */
 
+static bool is_user(const char *option)
+{
+    return strncmp(option, USERS_OPTION, strlen(USERS_OPTION)) == 0;
+}
+
 static bool is_secret(const char *option)
 {
-    return strcasecmp(option, "auth-pass") == 0 || strcasecmp(option, "sentinel-pass") == 0;
+    return strcasecmp(option, "auth-pass") == 0 || strcasecmp(option, "sentinel-pass") == 0 || is_user(option);
 }
 
 static bool apply_to_group(struct sn_settings *s, const struct state_option *o)
@@ -122,6 +144,8 @@ static bool apply_to_daemon(struct merged *out, const struct state_option *o)
     struct sn_globals *g = &out->globals;
     struct slice value = slice_of(o->value);
     int64_t *timer = sn_params_find(&out->params, slice_of(o->option));
+    if (is_user(o->option))
+        return true; /* read by users.c */
     if (timer != NULL)
         return text_range(value, 1, INT64_MAX / 1000000, timer);
     if (strcmp(o->option, "announce-ip") == 0)
@@ -141,12 +165,19 @@ static bool apply_to_daemon(struct merged *out, const struct state_option *o)
     return false;
 }
 
+/* A user was removed at run time, and the file does not name him any more either. */
+static bool removal_is_over(const struct merging *m, const struct state_option *o)
+{
+    return is_user(o->option) && strcmp(o->value, USERS_REMOVED) == 0 &&
+           state_options_get(&m->out->image.file_values, "", o->option) == NULL;
+}
+
 /* settings NULL: the daemon's own. */
 static void apply_options(struct merging *m, const char *group, struct sn_settings *settings)
 {
     for (size_t i = 0; i < m->stored->options.n; i++) {
         const struct state_option *o = &m->stored->options.v[i];
-        if (strcmp(o->group, group) != 0)
+        if (strcmp(o->group, group) != 0 || removal_is_over(m, o))
             continue;
         const char *whose = group[0] != '\0' ? group : "sentineld";
         if (!unchanged(m, group, o->option)) {

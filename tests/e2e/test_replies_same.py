@@ -353,8 +353,11 @@ DIFFERENT = (
     ("SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 1 -1 *", rb"-ERR value is not an integer or out of range\r\n",
      "an epoch below 0 would be read as the highest of all"),
     ("SENTINEL DEBUG", rb".*DEFAULT-FAILOVER-TIMEOUT\r\n\$5\r\n60000\r\n.*", "our default is 60 s"),
-    ("ACL SETUSER bob", rb"-ERR Users cannot be changed at run time: .*\r\n", "users come from the configuration file"),
-    ("ACL LOAD", rb"-ERR There is no ACL file: .*\r\n", "likewise"),
+    ("ACL SETUSER bob (+ping)", rb"-ERR Error in ACL SETUSER modifier '\(\+ping\)': Selectors are not served .*\r\n",
+     "there are no keys that a selector could be about"),
+    ("ACL SETUSER bob +ping|x", rb"-ERR Error in ACL SETUSER modifier '\+ping\|x': Unknown command .*\r\n",
+     "first arguments are no subcommands"),
+    ("ACL LOAD", rb"-ERR There is no ACL file: .*\r\n", "users come from the configuration file"),
     ("ACL SAVE", rb"-ERR There is no ACL file: .*\r\n", "likewise"),
 )
 

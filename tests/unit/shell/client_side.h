@@ -75,6 +75,7 @@ static inline void open_daemon(const char *users)
     d.core = sn_core_new(&o, io_now_us());
     d.config_path = "/test.conf";
     d.executable = "/test";
+    d.users = users_new(d.config, &(struct state_options){.n = 0});
     d.clients = clients_open(&d, error, sizeof error);
     if (d.clients == NULL)
         fail_msg("%s", error);
@@ -100,6 +101,7 @@ static inline int teardown(void **state)
 {
     (void)state;
     clients_close(d.clients);
+    users_free(d.users);
     sn_core_free(d.core);
     config_free(d.config);
     io_loop_free(d.loop);
