@@ -1,4 +1,4 @@
-"""Users: ACL SETUSER and DELUSER beside stock's, rights on commands and channels, what survives, who is disconnected."""
+"""Users: ACL SETUSER and DELUSER as stock has them, rights on commands and channels, what survives, who is cut off."""
 import os
 import re
 
@@ -215,9 +215,10 @@ def test_run_time_users_survive(lab):
     """kill -9 right after the +OK: users that were made, changed and removed are as they were; no password is in the
     state, only its hash."""
     users = 'users = ( { name = "default"; password = ""; access = "all"; },' \
-            ' { name = "viewer"; password = "p2"; access = "read"; }, { name = "Guest"; password = "p3"; access = "all"; });'
+            ' { name = "viewer"; password = "p2"; access = "read"; },' \
+            ' { name = "Guest"; password = "p3"; access = "all"; } );'
     s = lone(lab, extra=[users])
-    s.ok("ACL", "SETUSER", "Ann \u00e9".replace(" ", "_"), "on", ">very-secret", "+@all", "-shutdown", "&+*", "~*")
+    s.ok("ACL", "SETUSER", "Ann_\u00e9", "on", ">very-secret", "+@all", "-shutdown", "&+*", "~*")
     s.ok("ACL", "SETUSER", "viewer", "+sentinel|failover")
     assert s.ok("ACL", "DELUSER", "Guest") == 1
     before = s.ok("ACL", "LIST")
