@@ -14,7 +14,7 @@ CFLAGS_ALL += -O2 -D_FORTIFY_SOURCE=2
 endif
 CFLAGS_ALL += $(CFLAGS)
 LDFLAGS_ALL += $(LDFLAGS)
-LDLIBS_ALL := -lev -lhiredis -lconfig -lsqlite3 -ljansson -lpthread -lm
+LDLIBS_ALL := -lev -lhiredis -lconfig -lsqlite3 -ljansson -lsystemd -lpthread -lm
 
 # Sources of a folder and its direct subfolders.
 sources = $(sort $(wildcard $1/*.c $1/*/*.c))

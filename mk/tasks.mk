@@ -44,7 +44,9 @@ install: programs
 	install -m 644 $(wildcard LICENSE README.md) $(DOCDIR)
 	$(if $(SAMPLES),install -m 644 $(SAMPLES) $(DOCDIR)/examples)
 	$(if $(HOOKS),install -d $(DOCDIR)/examples/hooks && install -m 755 $(HOOKS) $(DOCDIR)/examples/hooks)
-	$(if $(UNITS),install -d $(UNITDIR) && install -m 644 $(UNITS) $(UNITDIR))
+	$(if $(UNITS),install -d $(UNITDIR) && install -m 644 $(UNITS) $(UNITDIR) && sed -i \
+		-e 's|^ExecStart=/usr/bin/env |ExecStart=$(PREFIX)/bin/|' -e '/^# `make install` writes/d' \
+		-e 's|file:/usr/local/|file:$(PREFIX)/|' $(addprefix $(UNITDIR)/,$(notdir $(UNITS))))
 	$(foreach m,$(MANS),install -D -m 644 $m $(MANDIR)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m) &&) true
 	$(if $(COMPLETIONS),install -d $(COMPLETIONDIR) && install -m 644 $(COMPLETIONS) $(COMPLETIONDIR))
 

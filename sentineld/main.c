@@ -4,6 +4,7 @@
 #include "common/io/log.h"
 #include "sentineld/shell/config.h"
 #include "sentineld/shell/daemon.h"
+#include "sentineld/shell/notify.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -207,6 +208,7 @@ static int run(struct sentineld_config *config, const char *path, const char *ex
            d.core->id, d.port, (long)getpid(), config->state_dir);
     struct signals signals;
     watch_signals(&d, &signals);
+    d.notify = notify_open(&d);
     io_loop_run(d.loop);
     unwatch_signals(&d, &signals);
     int status = d.exit_status;

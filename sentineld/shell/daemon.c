@@ -7,6 +7,7 @@
 #include "sentineld/shell/daemon_queue.h"
 #include "sentineld/shell/history.h"
 #include "sentineld/shell/links.h"
+#include "sentineld/shell/notify.h"
 #include "sentineld/shell/scripts.h"
 #include "sentineld/shell/state.h"
 
@@ -92,6 +93,8 @@ static void publish(struct daemon *d, enum sn_level level, const char *name, con
     io_log(levels[level], "%s%s%s", name, text[0] == '\0' ? "" : " ", text);
     if (level == SN_LOG_DEBUG)
         return;
+    if (level == SN_LOG_WARNING)
+        notify_changed(d->notify);
     if (d->history != NULL)
         history_event(d->history, io_wall_ms(), name, text, group);
     if (d->clients != NULL)
@@ -216,6 +219,7 @@ void daemon_stop(struct daemon *d, int exit_status)
     if (d->stopping)
         return;
     d->stopping = true;
+    notify_stopping(d->notify);
     d->exit_status = exit_status;
     io_loop_stop(d->loop);
 }
