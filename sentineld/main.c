@@ -228,6 +228,7 @@ int main(int argc, char **argv)
     umask(077); /* the state holds passwords */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its size limit is an error to report, like a full disk */
     struct conf_problems problems = {.count = 0};
     struct sentineld_config *config = config_load(a.config, &problems);
     if (config == NULL) {

@@ -123,7 +123,7 @@ static void on_auth_refused(void *owner, struct io_link *io, const char *text)
     struct link *l = owner;
     char where[ADDR_TEXT_MAX];
     const struct sn_conn *conn = sn_conn_of(l->all->d->core, l->id);
-    io_log(IO_WARNING, "%s refuses our user and password: %s. Check %s", addr_text(io_link_addr(io), where), text,
+    io_log(IO_WARNING, "%s refuses our user and password (%s). Check %s", addr_text(io_link_addr(io), where), text,
            conn != NULL && conn->of == SN_CONN_PEER ? "peer_auth" : "user and password of its group");
     struct sn_event e = {.kind = SN_EV_AUTH_FAILED, .link = l->id};
     daemon_step(l->all->d, &e);

@@ -18,7 +18,7 @@
 
 #define IDLE_MS 300     /* the log is started over when nothing came for so long */
 #define IDLE_PAGES 64   /* and it has so many pages */
-#define BUSY_PAGES 8192 /* 32 MiB: started over even while there is work */
+#define BUSY_PAGES 1024 /* 4 MiB: started over even while there is work */
 
 struct item {
     struct item *next;
@@ -96,7 +96,7 @@ static bool write_unsaved(struct state *s, struct buf *why)
     return s->unsaved == NULL || state_db_replace(&s->db, s->unsaved, why);
 }
 
-static bool write_items(struct state *s, const struct item *items, struct buf *why)
+static bool write_once(struct state *s, const struct item *items, struct buf *why)
 {
     if (!state_db_usable(&s->db) && !state_db_reopen(&s->db, s->id, why))
         return false;
@@ -114,6 +114,17 @@ static bool write_items(struct state *s, const struct item *items, struct buf *w
         s->unsaved = NULL;
     }
     return true;
+}
+
+/* On a full disk there is still room in the log once it has been moved into the database. */
+static bool write_items(struct state *s, const struct item *items, struct buf *why)
+{
+    if (write_once(s, items, why))
+        return true;
+    if (!state_db_usable(&s->db) || !state_db_checkpoint(&s->db))
+        return false;
+    buf_clear(why);
+    return write_once(s, items, why);
 }
 
 /* Waits for work; keeps the log short when there is none. Called and left with the mutex held. */

@@ -281,14 +281,16 @@ bool state_db_replace(struct state_db *d, const struct state_image *image, struc
     return replace(d, image, error) || fail(d);
 }
 
-void state_db_checkpoint(struct state_db *d)
+bool state_db_checkpoint(struct state_db *d)
 {
-    if (d->db == NULL)
-        return;
     int left = 0, moved = 0;
-    if (sqlite3_wal_checkpoint_v2(d->db, "main", SQLITE_CHECKPOINT_PASSIVE, &left, &moved) != SQLITE_OK)
-        return; /* nothing is lost: the log only goes on growing, and the commit that cannot be made will say why */
+    if (d->db == NULL ||
+        sqlite3_wal_checkpoint_v2(d->db, "main", SQLITE_CHECKPOINT_PASSIVE, &left, &moved) != SQLITE_OK ||
+        left != moved)
+        return false; /* nothing is lost: the log only goes on growing, and the commit that cannot be made will say why
+                       */
     d->wal_pages = 0;
     /* The first commit into a log that starts over flushes twice. It is made here, where nobody waits for it. */
     sqlite3_exec(d->db, "UPDATE meta SET one = one", NULL, NULL, NULL);
+    return true;
 }

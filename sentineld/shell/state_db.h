@@ -52,8 +52,8 @@ bool state_db_commit(struct state_db *d, struct buf *error);
 bool state_db_usable(const struct state_db *d);
 
 /* Moves the log into the database file and starts the log over, so that the next commits overwrite it in place, which
- * flushes faster than growing it. */
-void state_db_checkpoint(struct state_db *d);
+ * flushes faster than growing it, and needs no room on a disk that is full. false: not all of it could be moved. */
+bool state_db_checkpoint(struct state_db *d);
 
 /* Prepares a statement's run: state_db_run() binds from a format: 't' const char *, 'n' int64_t, 'd' int; false with
  * the reason. */
