@@ -240,6 +240,7 @@ void sn_account_stand(struct sn_group *g)
     sn_note_text(n, "by", g->core->id);
     put_node(n, "candidate", g->fo.candidate->node);
     sn_note_bool(n, "forced", g->fo.forced);
+    put_addr(n, "wanted", &g->fo.wanted);
     sn_note_bool(n, "coordinated", g->fo.coordinated);
     sn_note_bool(n, "alone", g->fo.unopposed);
     sn_note_int(n, "lost_rounds", g->lost_rounds);
@@ -251,7 +252,7 @@ void sn_account_stand(struct sn_group *g)
     put_evidence(n, g->master);
     sn_note_end(n);
     put_supervisors(n, g);
-    put_ranking(n, g, NULL);
+    put_ranking(n, g, &g->fo.wanted);
 }
 
 void sn_account_vote(struct sn_group *g, const char *from, const struct sn_ballot *b, const char *refused)

@@ -70,6 +70,7 @@ static int64_t obey(struct sn_group *g)
     }
     g->fo.forced = true;
     g->fo.coordinated = coordinated;
+    g->fo.wanted = wanted;
     sn_election_start(g, candidate);
     return HEAP_NEVER;
 }

@@ -184,7 +184,8 @@ struct sn_failover {
     int64_t pause_end_us;
     bool sent; /* the promotion left */
     struct sn_inst *candidate;
-    struct addr from; /* the master that was replaced */
+    struct addr from;   /* the master that was replaced */
+    struct addr wanted; /* forced: the replica that the operator named; host "" for the best */
     struct sn_phases at;
 };
 

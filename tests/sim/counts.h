@@ -8,6 +8,7 @@
     X(COUNT_ELECTED, "elections won", true)                                    \
     X(COUNT_NOT_ELECTED, "elections lost", true)                               \
     X(COUNT_NO_GOOD, "failovers without a suitable replica", true)             \
+    X(COUNT_REPLAYED, "records decided again", true)                           \
     X(COUNT_PROMOTIONS, "promotions sent", true)                               \
     X(COUNT_MANUAL, "manual failovers accepted", true)                         \
     X(COUNT_UNOPPOSED, "manual failovers without votes", true)                 \

@@ -124,6 +124,7 @@ static void die(struct world *w, struct super *s, bool host)
     sn_core_free(s->core);
     s->core = NULL;
     s->life++;
+    replays_forget(s);
     s->stopped = false;
     s->host_down = host;
     super_forget_questions(s);
@@ -281,7 +282,7 @@ static bool carry_out_one(struct world *w, struct super *s, struct sn_effect *e)
     case SN_FX_SCRIPT: break;
     case SN_FX_ANSWER: answered(w, s, e); break;
     case SN_FX_ANSWER_BALLOTS: super_answers(w, s, e); break;
-    case SN_FX_NOTE: break;
+    case SN_FX_NOTE: replays_noted(w, s, e); break;
     case SN_FX_EXIT: return false;
     }
     return true;

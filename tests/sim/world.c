@@ -147,6 +147,7 @@ void world_free(struct world *w)
         if (s->core != NULL)
             sn_core_free(s->core);
         disk_free(&s->disk);
+        replays_forget(s);
         free(s->links);
     }
     free_links(w);

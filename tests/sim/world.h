@@ -122,6 +122,10 @@ struct disk {
     int64_t slow_us; /* extra time per commit */
 };
 
+struct ballot_notes { /* of the last ballot of a supervisor for a group; NULL: not there */
+    struct sn_note *stand, *outcome, *promoted;
+};
+
 struct super {
     struct happening tick; /* first */
     struct disk disk;
@@ -140,6 +144,7 @@ struct super {
     struct asked *asked;
     sn_token last_token;
     int64_t last_step_us;
+    struct ballot_notes ballots[MAX_GROUPS];
     unsigned steps_at_once; /* steps without time moving: a core that spins is caught by it */
 };
 
@@ -319,6 +324,10 @@ void super_forget_questions(struct super *s);
 void disk_persist(struct world *w, struct super *s, struct sn_effect *e);
 void disk_crash(struct world *w, struct super *s);
 void disk_free(struct disk *d);
+
+/* replays.c */
+void replays_noted(struct world *w, struct super *s, struct sn_effect *e); /* takes the note or leaves it */
+void replays_forget(struct super *s);
 
 /* node.c */
 void node_init(struct world *w, int i);
