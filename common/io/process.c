@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define DRAIN_LAST 64 /* pieces that are read when it has ended: what it left in the pipe */
+
 struct io_process {
     struct io_loop *loop;
     ev_child child;
@@ -19,6 +21,10 @@ struct io_process {
     ev_io feeder; /* writes input; fd -1 when there is none */
     struct buf input;
     size_t written;
+    ev_io drain; /* reads its output; fd -1 when it is inherited */
+    struct buf output;
+    size_t output_max;
+    bool ends_group;
     bool timed_out;
     io_process_fn *ended;
     void *owner;
@@ -48,6 +54,38 @@ static void on_feedable(struct ev_loop *ev, ev_io *w, int revents)
         stop_feeding(p);
 }
 
+static void stop_draining(struct io_process *p)
+{
+    if (p->drain.fd < 0)
+        return;
+    ev_io_stop(io_loop_ev(p->loop), &p->drain);
+    close(p->drain.fd);
+    p->drain.fd = -1;
+}
+
+/* Reads one piece. false: nothing is there now, or ever. */
+static bool drain_once(struct io_process *p)
+{
+    char piece[4096];
+    ssize_t n = read(p->drain.fd, piece, sizeof piece);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    if (n <= 0) {
+        stop_draining(p);
+        return false;
+    }
+    size_t room = p->output_max - p->output.n;
+    buf_put(&p->output, piece, (size_t)n < room ? (size_t)n : room); /* the rest is taken and thrown away */
+    return true;
+}
+
+static void on_drainable(struct ev_loop *ev, ev_io *w, int revents)
+{
+    (void)ev;
+    (void)revents;
+    drain_once(w->data);
+}
+
 static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
 {
     (void)ev;
@@ -70,6 +108,11 @@ static void on_exit_seen(struct ev_loop *ev, ev_child *w, int revents)
     };
     io_process_fn *ended = p->ended;
     ev_child_stop(io_loop_ev(p->loop), &p->child);
+    if (p->ends_group)
+        io_process_kill(p); /* its number is not given anew while a process of its group is there */
+    for (int i = 0; i < DRAIN_LAST && p->drain.fd >= 0 && drain_once(p); i++)
+        ;
+    end.output = buf_slice(&p->output);
     ended(p->owner, p, &end);
     io_process_forget(p);
 }
@@ -100,9 +143,9 @@ static char **merged_environment(const char *const *added)
     return v;
 }
 
-/* 0 or an errno. stdin_fd -1: the child inherits ours. posix_spawn of glibc 2.24 and later runs the child on the
+/* 0 or an errno. stdin_fd, output_fd -1: the child inherits ours. posix_spawn of glibc 2.24 and later runs the child on the
  * parent's memory until exec, so it costs the same however large we are, and it brings back the errno of exec. */
-static int spawn(const struct io_process_spec *spec, int stdin_fd, pid_t *pid)
+static int spawn(const struct io_process_spec *spec, int stdin_fd, int output_fd, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
@@ -119,6 +162,8 @@ static int spawn(const struct io_process_spec *spec, int stdin_fd, pid_t *pid)
     int why = 0;
     if (stdin_fd >= 0)
         why = posix_spawn_file_actions_adddup2(&actions, stdin_fd, STDIN_FILENO);
+    for (int to = STDOUT_FILENO; to <= STDERR_FILENO && output_fd >= 0 && why == 0; to++)
+        why = posix_spawn_file_actions_adddup2(&actions, output_fd, to);
     if (why == 0)
         why = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     if (why == 0)
@@ -129,7 +174,8 @@ static int spawn(const struct io_process_spec *spec, int stdin_fd, pid_t *pid)
     return why;
 }
 
-static struct io_process *watch(struct io_loop *loop, const struct io_process_spec *spec, pid_t pid, int input_fd)
+static struct io_process *watch(struct io_loop *loop, const struct io_process_spec *spec, pid_t pid, int input_fd,
+                                int output_fd)
 {
     struct ev_loop *ev = io_loop_ev(loop);
     struct io_process *p = mem_zalloc(sizeof *p);
@@ -150,30 +196,50 @@ static struct io_process *watch(struct io_loop *loop, const struct io_process_sp
         buf_put(&p->input, spec->input.p, spec->input.n);
         ev_io_start(ev, &p->feeder);
     }
+    p->output_max = spec->output_max;
+    p->ends_group = spec->ends_group;
+    ev_io_init(&p->drain, on_drainable, output_fd, EV_READ);
+    p->drain.data = p;
+    if (output_fd >= 0)
+        ev_io_start(ev, &p->drain);
     return p;
+}
+
+/* A pipe of which our end does not block. keep: which of the two is ours. */
+static bool open_pipe(int ends[2], int keep)
+{
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    fcntl(ends[keep], F_SETFL, O_NONBLOCK);
+    return true;
+}
+
+static void close_pipe(int ends[2])
+{
+    for (int i = 0; i < 2; i++)
+        if (ends[i] >= 0)
+            close(ends[i]);
 }
 
 struct io_process *io_process_start(struct io_loop *loop, const struct io_process_spec *spec, io_process_fn *ended,
                                     void *owner, struct buf *error)
 {
-    int ends[2] = {-1, -1};
-    if (spec->input.p != NULL && pipe2(ends, O_CLOEXEC) != 0) {
-        buf_printf(error, "%s cannot be started: no pipe for its input: %s", spec->argv[0], strerror(errno));
+    int in[2] = {-1, -1}, out[2] = {-1, -1};
+    if ((spec->input.p != NULL && !open_pipe(in, 1)) || (spec->output_max > 0 && !open_pipe(out, 0))) {
+        buf_printf(error, "%s cannot be started: no pipe for its input and output: %s", spec->argv[0], strerror(errno));
+        close_pipe(in);
         return NULL;
     }
-    if (ends[1] >= 0)
-        fcntl(ends[1], F_SETFL, O_NONBLOCK);
     pid_t pid;
-    int why = spawn(spec, ends[0], &pid);
-    if (ends[0] >= 0)
-        close(ends[0]);
+    int why = spawn(spec, in[0], out[1], &pid);
     if (why != 0) {
-        if (ends[1] >= 0)
-            close(ends[1]);
         buf_printf(error, "%s cannot be started: %s", spec->argv[0], strerror(why));
+        close_pipe(in);
+        close_pipe(out);
         return NULL;
     }
-    struct io_process *p = watch(loop, spec, pid, ends[1]);
+    close_pipe((int[2]){in[0], out[1]});
+    struct io_process *p = watch(loop, spec, pid, in[1], out[0]);
     p->ended = ended;
     p->owner = owner;
     return p;
@@ -195,6 +261,8 @@ void io_process_forget(struct io_process *p)
         return;
     struct ev_loop *ev = io_loop_ev(p->loop);
     stop_feeding(p);
+    stop_draining(p);
+    buf_free(&p->output);
     ev_child_stop(ev, &p->child);
     ev_timer_stop(ev, &p->deadline);
     free(p);

@@ -14,12 +14,15 @@ struct io_process_spec {
     const char *const *env;  /* NULL-terminated "NAME=value" on top of our own environment; may be NULL */
     struct slice input;      /* written to its standard input, then closed; p == NULL: it inherits ours */
     int64_t deadline_ms;     /* from now; then its process group gets SIGKILL. 0: none */
+    size_t output_max; /* of its standard output and error so many bytes are kept for ended(); 0: it inherits ours */
+    bool ends_group;   /* what it leaves running in its process group is killed when it ends */
 };
 
 struct io_process_exit {
-    int code;       /* exit code, -1 when a signal ended it */
-    int signal;     /* 0 when it exited */
-    bool timed_out; /* the deadline passed and it was killed for that */
+    int code;            /* exit code, -1 when a signal ended it */
+    int signal;          /* 0 when it exited */
+    bool timed_out;      /* the deadline passed and it was killed for that */
+    struct slice output; /* until ended() returns */
 };
 
 typedef void io_process_fn(void *owner, struct io_process *p, const struct io_process_exit *end);

@@ -75,6 +75,58 @@ static void test_cannot_start(void **state)
     }
 }
 
+static void keep_output(void *owner, struct io_process *p, const struct io_process_exit *end)
+{
+    struct buf *kept = owner;
+    (void)p;
+    buf_printf(kept, "%.*s|", (int)end->output.n, end->output.p != NULL ? end->output.p : "");
+}
+
+static void test_output_is_kept(void **state)
+{
+    (void)state;
+    const char *const scripts[] = {"echo one; echo two >&2", "head -c 300000 /dev/zero | tr '\\0' x; exit 3", "exit 0"};
+    struct buf kept = {0}, error = {0};
+    for (int i = 0; i < 3; i++) {
+        const char *argv[] = {"/bin/sh", "-c", scripts[i], NULL};
+        struct io_process_spec spec = {.argv = argv, .output_max = 10};
+        size_t before = kept.n;
+        assert_non_null(io_process_start(loop, &spec, keep_output, &kept, &error));
+        while (kept.n == before)
+            io_loop_once(loop);
+    }
+    assert_string_equal(buf_str(&kept), "one\ntwo\n|xxxxxxxxxx||");
+    buf_free(&kept);
+}
+
+/* What it leaves behind in its process group ends with it, and does not keep its output open. */
+static void test_rest_of_the_group_is_ended(void **state)
+{
+    (void)state;
+    struct buf kept = {0}, error = {0};
+    const char *argv[] = {"/bin/sh", "-c", "sleep 1000 & echo $!", NULL};
+    struct io_process_spec spec = {.argv = argv, .output_max = 100, .ends_group = true};
+    assert_non_null(io_process_start(loop, &spec, keep_output, &kept, &error));
+    while (kept.n == 0)
+        io_loop_once(loop);
+    pid_t left = (pid_t)strtol(buf_str(&kept), NULL, 10);
+    assert_true(left > 1);
+    for (int i = 0; i < 500 && kill(left, 0) == 0; i++) {
+        char path[64], line[256] = "";
+        snprintf(path, sizeof path, "/proc/%d/stat", (int)left);
+        FILE *f = fopen(path, "r");
+        if (f != NULL && fgets(line, sizeof line, f) == NULL)
+            line[0] = '\0';
+        if (f != NULL)
+            fclose(f);
+        if (strstr(line, ") Z ") != NULL)
+            break; /* dead, and whoever reaps orphans here has not come by yet */
+        usleep(10000);
+        assert_true(i < 499);
+    }
+    buf_free(&kept);
+}
+
 /* The deadline ends the script's own children too. */
 static void test_deadline(void **state)
 {
@@ -177,6 +229,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_exit_codes, harness_start, harness_end),
         cmocka_unit_test_setup_teardown(test_cannot_start, harness_start, harness_end),
+        cmocka_unit_test_setup_teardown(test_output_is_kept, harness_start, harness_end),
+        cmocka_unit_test_setup_teardown(test_rest_of_the_group_is_ended, harness_start, harness_end),
         cmocka_unit_test_setup_teardown(test_deadline, harness_start, harness_end),
         cmocka_unit_test_setup_teardown(test_kill_and_forget, harness_start, harness_end),
         cmocka_unit_test_setup_teardown(test_environment, harness_start, harness_end),
