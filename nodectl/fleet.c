@@ -278,3 +278,47 @@ void fleet_run(struct fleet *f)
     }
     free(p);
 }
+
+/* A message that is whole already. */
+static struct fleet_member *next_message(struct fleet *f, redisReply **message)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        struct fleet_member *m = f->members[i];
+        void *reply = NULL;
+        if (m->error != NULL || m->reader == NULL)
+            continue;
+        if (redisReaderGetReply(m->reader, &reply) != REDIS_OK) {
+            fleet_fail(m, "it does not speak the Redis protocol (%s)", m->reader->errstr);
+        } else if (reply != NULL) {
+            *message = reply;
+            m->received = 0;
+            return m;
+        }
+    }
+    return NULL;
+}
+
+struct fleet_member *fleet_listen(struct fleet *f, int timeout_ms, redisReply **message)
+{
+    int64_t deadline = now_ms() + timeout_ms;
+    struct pollfd *p = mem_zalloc(f->n * sizeof *p);
+    struct fleet_member *from;
+    while ((from = next_message(f, message)) == NULL) {
+        size_t open = 0;
+        for (size_t i = 0; i < f->n; i++) {
+            struct fleet_member *m = f->members[i];
+            p[i] = (struct pollfd){.fd = m->error == NULL ? m->fd : -1, .events = POLLIN};
+            open += p[i].fd >= 0;
+        }
+        int64_t left = deadline - now_ms();
+        if (open == 0 || left <= 0)
+            break;
+        if (poll(p, f->n, (int)left) <= 0)
+            continue;
+        for (size_t i = 0; i < f->n; i++)
+            if (p[i].fd >= 0 && p[i].revents != 0)
+                receive_some(f->members[i]);
+    }
+    free(p);
+    return from;
+}

@@ -44,6 +44,10 @@ void fleet_ask(struct fleet_member *m, int argc, const char *const *argv);
 /* Connects whoever was asked and is not connected yet, and waits for the answers to all questions. Afterwards every
  * member has all of its answers or an error. */
 void fleet_run(struct fleet *f);
+/* Waits for a message that nobody asked for (of a subscription), from any member, for at most timeout_ms. Returns whom
+ * it came from and stores it in *message, which the caller frees; NULL: none came in time, or no member is left. A
+ * member whose connection ends gets its error. */
+struct fleet_member *fleet_listen(struct fleet *f, int timeout_ms, redisReply **message);
 /* Frees the answers, so that the next questions count from 0. */
 void fleet_forget(struct fleet *f);
 

@@ -2,6 +2,7 @@
 
 static const struct command *const commands[] = {
     &command_config,
+    &command_failover,
     &command_status,
     NULL,
 };

@@ -7,6 +7,7 @@
 extern const struct command nodectl_root;
 
 extern const struct command command_config;
+extern const struct command command_failover;
 extern const struct command command_status;
 
 #endif

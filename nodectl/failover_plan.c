@@ -1,0 +1,200 @@
+#include "nodectl/failover_plan.h"
+
+#include "common/base/mem.h"
+#include "nodectl/reply_json.h"
+#include "nodectl/status_collect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_DEFAULT_MS 180000
+
+static int64_t number(const json_t *o, const char *name, int64_t absent)
+{
+    const json_t *n = json_object_get(o, name);
+    return json_is_integer(n) ? json_integer_value(n) : absent;
+}
+
+static const json_t *group_of(const json_t *document, const char *name)
+{
+    size_t i;
+    const json_t *g;
+    json_array_foreach(json_object_get(document, "groups"), i, g)
+    {
+        if (strcmp(field_text(g, "name"), name) == 0)
+            return g;
+    }
+    return NULL;
+}
+
+/* ---- which replica ---- */
+
+/* Why the supervisors would not take it; NULL: nothing is against it. */
+static const char *objection(const json_t *r)
+{
+    const json_t *connected = json_object_get(r, "connected");
+    if (strcmp(field_text(r, "state"), "ok") != 0)
+        return "it is down";
+    if (json_is_false(connected))
+        return "the supervisors have no connection to it";
+    if (number(r, "priority", 100) == 0)
+        return "its priority is 0, which means never";
+    return NULL;
+}
+
+/* The order of stock: priority, offset, run id. */
+static bool is_better(const json_t *a, const json_t *b)
+{
+    int64_t pa = number(a, "priority", 100), pb = number(b, "priority", 100);
+    int64_t oa = number(a, "offset", 0), ob = number(b, "offset", 0);
+    if (pa != pb)
+        return pa < pb;
+    if (oa != ob)
+        return oa > ob;
+    return strcmp(field_text(a, "run_id"), field_text(b, "run_id")) < 0;
+}
+
+static const json_t *preferred(const json_t *replicas)
+{
+    const json_t *best = NULL, *r;
+    size_t i;
+    json_array_foreach(replicas, i, r)
+    {
+        if (objection(r) == NULL && (best == NULL || is_better(r, best)))
+            best = r;
+    }
+    return best;
+}
+
+static const json_t *find_replica(const json_t *replicas, const char *to, struct buf *why)
+{
+    struct addr wanted, own;
+    const json_t *r;
+    size_t i;
+    if (!addr_parse(slice_of(to), &wanted)) {
+        buf_printf(why, "--to is '%s', which is not host:port", to);
+        return NULL;
+    }
+    json_array_foreach(replicas, i, r)
+    {
+        if (addr_parse(slice_of(field_text(r, "address")), &own) && addr_eq(&own, &wanted))
+            return r;
+    }
+    buf_printf(why, "%s is no replica of this group. Its replicas are:", to);
+    json_array_foreach(replicas, i, r)
+    {
+        buf_printf(why, " %s", field_text(r, "address"));
+    }
+    if (json_array_size(replicas) == 0)
+        buf_puts(why, " none");
+    return NULL;
+}
+
+static bool choose(const json_t *group, const struct failover_wish *wish, struct failover_plan *plan, struct buf *why)
+{
+    const json_t *replicas = json_object_get(group, "replicas");
+    if (wish->to == NULL) {
+        plan->replica = preferred(replicas);
+        if (plan->replica == NULL)
+            buf_puts(why, "no replica can be promoted: nodectl status says why");
+        return plan->replica != NULL;
+    }
+    plan->replica = find_replica(replicas, wish->to, why);
+    if (plan->replica == NULL)
+        return false;
+    const char *against = objection(plan->replica);
+    if (against != NULL)
+        buf_printf(why, "%s cannot be promoted: %s", wish->to, against);
+    return against == NULL;
+}
+
+/* ---- which supervisor ---- */
+
+/* The one that the group is best told from; for what only sentineld can, the first sentineld that watches it. */
+static size_t choose_supervisor(const json_t *views, const bool *ours, const struct failover_wish *wish)
+{
+    size_t best = status_reporter(views, wish->group);
+    bool needs_ours = wish->coordinated || wish->to != NULL;
+    if (best == SIZE_MAX || !needs_ours || ours[best])
+        return best;
+    for (size_t i = 0; i < json_array_size(views); i++)
+        if (ours[i] && status_group(views, i, wish->group) != NULL)
+            return i;
+    return SIZE_MAX;
+}
+
+bool failover_plan(const json_t *views, const bool *ours, const json_t *document, const struct failover_wish *wish,
+                   struct failover_plan *plan, struct buf *why)
+{
+    *plan = (struct failover_plan){.by_ours = false};
+    const json_t *group = group_of(document, wish->group);
+    if (group == NULL) {
+        buf_printf(why, "no supervisor that answers watches a group named '%s'", wish->group);
+        return false;
+    }
+    size_t by = choose_supervisor(views, ours, wish);
+    if (by == SIZE_MAX) {
+        buf_printf(why, "%s is known to sentineld only, and of the supervisors that answer none is one",
+                   wish->coordinated ? "--coordinated" : "--to");
+        return false;
+    }
+    if (!choose(group, wish, plan, why))
+        return false;
+    const char *state = field_text(json_object_get(group, "master"), "state");
+    if (wish->coordinated && strcmp(state, "ok") != 0) {
+        buf_puts(why, "the master is down: a coordinated failover needs it. Without --coordinated it can be done");
+        return false;
+    }
+    plan->from = mem_strdup(field_text(json_object_get(group, "master"), "address"));
+    plan->to = mem_strdup(field_text(plan->replica, "address"));
+    plan->by = mem_strdup(field_text(json_array_get(views, by), "address"));
+    plan->by_ours = ours[by];
+    plan->timeout_ms = field_number(json_object_get(status_group(views, by, wish->group), "master"), "failover-timeout",
+                                    TIMEOUT_DEFAULT_MS);
+    return true;
+}
+
+void failover_plan_free(struct failover_plan *p)
+{
+    free(p->from);
+    free(p->to);
+    free(p->by);
+    *p = (struct failover_plan){.by_ours = false};
+}
+
+/* ---- for people ---- */
+
+static void put_lag(struct buf *out, const json_t *r)
+{
+    int64_t bytes = number(r, "lag_bytes", -1), seconds = number(r, "lag_s", -1);
+    if (bytes >= 0)
+        buf_printf(out, ", %lld bytes behind", (long long)bytes);
+    else
+        buf_puts(out, ", how far behind is not known");
+    if (seconds >= 0)
+        buf_printf(out, ", last heard of %lld s ago", (long long)seconds);
+}
+
+void failover_plan_put(struct buf *out, const json_t *document, const struct failover_wish *wish,
+                       const struct failover_plan *plan)
+{
+    const json_t *group = group_of(document, wish->group);
+    const char *state = field_text(json_object_get(group, "master"), "state");
+    buf_printf(out, "Failover of %s\n  from         %s (master, %s)\n  to           %s (replica, priority %lld",
+               wish->group, plan->from, state, plan->to, (long long)number(plan->replica, "priority", 100));
+    put_lag(out, plan->replica);
+    buf_puts(out, wish->to != NULL ? ")\n" : "; the supervisor chooses, by the rules this one)\n");
+    buf_printf(out, "  how          %s\n",
+               wish->coordinated ? "coordinated: writes are paused, the replica catches up, then they change places"
+                                 : "plain: writes that the replica does not have when it is promoted are lost");
+    buf_printf(out, "  by           %s (%s)\n", plan->by, plan->by_ours ? "sentineld" : "redis-sentinel");
+    buf_printf(out, "  supervisors  %lld of %lld usable, quorum %lld\n",
+               (long long)number(group, "usable_supervisors", 0), (long long)number(group, "known_supervisors", 0),
+               (long long)number(group, "quorum", 0));
+    if (!json_is_true(json_object_get(group, "agreed")))
+        buf_puts(out, "  WARNING: the supervisors do not agree on the present state; see nodectl status\n");
+    if (!json_is_true(json_object_get(group, "quorum_ok")))
+        buf_puts(out, "  WARNING: there is no quorum now; the others learn of the new master when they are back\n");
+    if (strcmp(state, "ok") != 0)
+        buf_puts(out, "  WARNING: the master is not well; the supervisors may be about to fail over by themselves\n");
+}
