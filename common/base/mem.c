@@ -13,9 +13,15 @@ void *mem_alloc(size_t size)
     return p;
 }
 
+#define SMALL 1024
+
+/* The C library's calloc() does not use the blocks that this thread gave back last, which malloc() has at hand. For a
+ * large block it knows of pages that are clear already. */
 void *mem_zalloc(size_t size)
 {
-    void *p = calloc(1, size > 0 ? size : 1);
+    if (size <= SMALL)
+        return memset(mem_alloc(size), 0, size);
+    void *p = calloc(1, size);
     if (p == NULL)
         mem_fail(size);
     return p;

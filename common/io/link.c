@@ -1,23 +1,26 @@
 #include "common/io/link.h"
 
 #include "common/base/mem.h"
+#include "common/io/link_command.h"
 #include "common/io/link_guard.h"
 
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
 #include <hiredis/adapters/libev.h>
+#include <hiredis/sds.h>
 #include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 #define TIMEOUT_DEFAULT_US 5000000
 #define REPLY_MAX_DEFAULT ((size_t)16 * 1024 * 1024)
 #define UNSENT_MAX ((size_t)16 * 1024 * 1024)
 #define COMMAND_ARGS_MAX 16 /* of io_link_command() */
+#define READ_KEPT 512       /* bytes of memory that a connection keeps for reading when all is read */
 
 enum link_state { OPENING, UP, DOWN };
 
@@ -33,7 +36,8 @@ struct io_link {
     struct io_loop *loop;
     struct io_resolver *resolver;
     struct io_resolve *resolving;
-    struct addr address;
+    char *host;
+    int port;
     char *user, *password, *client_name, *source_ip;
     bool names_allowed;
     size_t reply_max;
@@ -52,10 +56,10 @@ struct io_link {
     bool freed;
     struct pending *first, **last;
     size_t pending_count;
-    char ips[IO_RESOLVED_MAX][IO_IP_MAX];
+    char (*ips)[IO_IP_MAX]; /* that the host stands for */
     size_t ip_count, ip_at;
-    enum io_link_down why; /* valid when why_text is not empty */
-    char why_text[256];
+    enum io_link_down why; /* valid when why_text is not NULL */
+    char *why_text;
 };
 
 static void connect_next(struct io_link *l);
@@ -70,17 +74,19 @@ const char *io_link_down_name(enum io_link_down why)
 __attribute__((format(printf, 3, 4))) static void because(struct io_link *l, enum io_link_down why, const char *fmt,
                                                           ...)
 {
-    if (l->why_text[0] != '\0')
+    if (l->why_text != NULL)
         return;
     char where[ADDR_TEXT_MAX];
+    struct addr address = io_link_addr(l);
+    struct buf text = {.n = 0};
     l->why = why;
-    int n = snprintf(l->why_text, sizeof l->why_text, "%s: ", addr_text(&l->address, where));
-    if (n < 0 || (size_t)n >= sizeof l->why_text)
-        return;
+    buf_printf(&text, "%s: ", addr_text(&address, where));
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(l->why_text + n, sizeof l->why_text - (size_t)n, fmt, ap);
+    buf_vprintf(&text, fmt, ap);
     va_end(ap);
+    l->why_text = mem_strdup(buf_str(&text));
+    buf_free(&text);
 }
 
 static void answer_first(struct io_link *l, const redisReply *reply)
@@ -112,6 +118,9 @@ static void destroy(struct io_link *l)
     free(l->password);
     free(l->client_name);
     free(l->source_ip);
+    free(l->host);
+    free(l->ips);
+    free(l->why_text);
     free(l);
 }
 
@@ -138,7 +147,7 @@ static void leave(struct io_link *l)
 {
     if (l->state == UP && l->ac == NULL)
         because(l, IO_LINK_CLOSED, "the connection ended");
-    if (l->depth == 1 && !l->freed && l->state != DOWN && l->why_text[0] != '\0')
+    if (l->depth == 1 && !l->freed && l->state != DOWN && l->why_text != NULL)
         go_down(l);
     if (--l->depth == 0 && l->freed)
         destroy(l);
@@ -296,6 +305,16 @@ static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
     leave(l);
 }
 
+/* An INFO makes the reader grow to twice its size, and thousands of connections would keep that. */
+static void shrink_reader(redisReader *r)
+{
+    if (r->pos != r->len || sdsalloc(r->buf) <= READ_KEPT)
+        return;
+    sdsfree(r->buf);
+    r->buf = sdsempty();
+    r->pos = r->len = 0;
+}
+
 static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
 {
     (void)ev;
@@ -305,6 +324,8 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
     redisAsyncHandleRead(l->ac);
     if (l->ac != NULL && !l->freed && !link_guard_check(&l->guard))
         because(l, IO_LINK_PROTOCOL, "%s", l->guard.why);
+    if (l->ac != NULL)
+        shrink_reader(l->ac->c.reader);
     leave(l);
 }
 
@@ -358,7 +379,7 @@ static void connect_next(struct io_link *l)
 {
     for (;; l->ip_at++) {
         errno = 0;
-        l->ac = redisAsyncConnectBind(l->ips[l->ip_at], l->address.port, l->source_ip);
+        l->ac = redisAsyncConnectBind(l->ips[l->ip_at], l->port, l->source_ip);
         if (l->ac == NULL) {
             because(l, IO_LINK_UNREACHED, "no memory for a connection");
             return;
@@ -385,7 +406,8 @@ static void on_resolved(void *owner, const struct io_resolved *answer)
         because(l, IO_LINK_RESOLVE, "the name cannot be resolved: %s", answer->error);
     } else {
         l->ip_count = answer->n;
-        memcpy(l->ips, answer->ips, answer->n * sizeof l->ips[0]);
+        l->ips = mem_array(l->ips, answer->n, sizeof *l->ips);
+        memcpy(l->ips, answer->ips, answer->n * sizeof *l->ips);
         connect_next(l);
     }
     leave(l);
@@ -398,12 +420,13 @@ static char *copy_set(const char *s)
 
 static void start(struct io_link *l)
 {
-    if (addr_is_ip(l->address.host) && strlen(l->address.host) < IO_IP_MAX) {
-        memcpy(l->ips[0], l->address.host, strlen(l->address.host) + 1);
+    if (addr_is_ip(l->host) && strlen(l->host) < IO_IP_MAX) {
+        l->ips = mem_array(NULL, 1, sizeof *l->ips);
+        memcpy(l->ips[0], l->host, strlen(l->host) + 1);
         l->ip_count = 1;
         connect_next(l);
     } else if (l->names_allowed && l->resolver != NULL) {
-        l->resolving = io_resolve(l->resolver, l->address.host, on_resolved, l);
+        l->resolving = io_resolve(l->resolver, l->host, on_resolved, l);
     } else {
         because(l, IO_LINK_RESOLVE, "this is a name, and names are resolved only with resolve_hostnames = true");
     }
@@ -416,7 +439,8 @@ struct io_link *io_link_open(struct io_loop *loop, struct io_resolver *resolver,
     struct ev_loop *ev = io_loop_ev(loop);
     l->loop = loop;
     l->resolver = resolver;
-    l->address = *address;
+    l->host = mem_strdup(address->host);
+    l->port = address->port;
     l->user = copy_set(options->user);
     l->password = copy_set(options->password);
     l->client_name = copy_set(options->client_name);
@@ -429,7 +453,7 @@ struct io_link *io_link_open(struct io_loop *loop, struct io_resolver *resolver,
     l->turn_end.run = on_turn_end;
     int64_t timeout_us = options->connect_timeout_us > 0 ? options->connect_timeout_us : TIMEOUT_DEFAULT_US;
     start(l);
-    if (l->why_text[0] != '\0')
+    if (l->why_text != NULL)
         timeout_us = 0; /* told from the loop, at once */
     ev_now_update(ev);
     ev_timer_init(&l->timer, on_timer, (double)timeout_us / 1e6, 0.);
@@ -458,7 +482,7 @@ void io_link_free(struct io_link *l)
 
 bool io_link_is_up(const struct io_link *l)
 {
-    return l->state == UP && !l->dying && l->why_text[0] == '\0' && is_connected(l);
+    return l->state == UP && !l->dying && l->why_text == NULL && is_connected(l);
 }
 
 size_t io_link_pending(const struct io_link *l)
@@ -466,9 +490,11 @@ size_t io_link_pending(const struct io_link *l)
     return l->pending_count;
 }
 
-const struct addr *io_link_addr(const struct io_link *l)
+struct addr io_link_addr(const struct io_link *l)
 {
-    return &l->address;
+    struct addr a = {.port = l->port};
+    snprintf(a.host, sizeof a.host, "%s", l->host);
+    return a;
 }
 
 const char *io_link_ip(const struct io_link *l)
@@ -484,19 +510,6 @@ bool io_link_local_ip(const struct io_link *l, char out[IO_IP_MAX])
            getnameinfo((struct sockaddr *)&sa, n, out, IO_IP_MAX, NULL, 0, NI_NUMERICHOST) == 0;
 }
 
-/* Commands after which a reply is no longer an answer: hiredis treats them apart, and the guard knows nothing of them.
- */
-static bool changes_replies(struct slice name)
-{
-    static const char *const names[] = {"subscribe",  "psubscribe",   "unsubscribe", "punsubscribe",
-                                        "ssubscribe", "sunsubscribe", "monitor"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (slice_ieq(name, names[i]))
-            return true;
-    }
-    return false;
-}
-
 static size_t unsent(const struct io_link *l)
 {
     return l->ac->c.obuf != NULL ? sdslen(l->ac->c.obuf) : 0;
@@ -504,19 +517,10 @@ static size_t unsent(const struct io_link *l)
 
 bool io_link_send(struct io_link *l, size_t argc, const struct slice *argv, io_reply_fn *fn, void *arg)
 {
-    if (!io_link_is_up(l) || l->guard.channel_count > 0 || argc == 0 || argc > INT32_MAX || changes_replies(argv[0]) ||
-        unsent(l) > UNSENT_MAX)
+    if (!io_link_is_up(l) || l->guard.channel_count > 0 || argc == 0 || argc > INT32_MAX ||
+        link_command_changes_replies(argv[0]) || unsent(l) > UNSENT_MAX)
         return false;
-    const char **p = mem_array(NULL, argc, sizeof *p);
-    size_t *n = mem_array(NULL, argc, sizeof *n);
-    for (size_t i = 0; i < argc; i++) {
-        p[i] = argv[i].p != NULL ? argv[i].p : "";
-        n[i] = argv[i].n;
-    }
-    bool taken = redisAsyncCommandArgv(l->ac, on_reply, NULL, (int)argc, p, n) == REDIS_OK;
-    free(p);
-    free(n);
-    if (!taken)
+    if (!link_command_append(l->ac, on_reply, argc, argv))
         return false;
     struct pending *c = mem_zalloc(sizeof *c);
     c->fn = fn;

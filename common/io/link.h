@@ -62,9 +62,9 @@ struct io_link *io_link_open(struct io_loop *loop, struct io_resolver *resolver,
 void io_link_free(struct io_link *l);
 
 bool io_link_is_up(const struct io_link *l);
-size_t io_link_pending(const struct io_link *l);          /* commands without an answer, AUTH and SETNAME included */
-const struct addr *io_link_addr(const struct io_link *l); /* as opened */
-const char *io_link_ip(const struct io_link *l);          /* connected to; "" before up */
+size_t io_link_pending(const struct io_link *l);   /* commands without an answer, AUTH and SETNAME included */
+struct addr io_link_addr(const struct io_link *l); /* as opened */
+const char *io_link_ip(const struct io_link *l);   /* connected to; "" before up */
 /* The local address of the connection, which is how the other side reaches this host. false: not connected. */
 bool io_link_local_ip(const struct io_link *l, char out[IO_IP_MAX]);
 

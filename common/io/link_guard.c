@@ -1,12 +1,11 @@
 #include "common/io/link_guard.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* No line (a status, an error, a number, a length) is longer than this in any sane answer. Without the bound the reader
  * would look through all of a line without end again at each read. */
 #define LINE_BYTES_MAX ((size_t)64 * 1024)
-
-static redisReplyObjectFunctions *original; /* hiredis' own constructors: the same for every connection */
 
 static bool refuse(struct link_guard *g, const char *why)
 {
@@ -77,9 +76,29 @@ static bool admit(const redisReadTask *t, struct slice text, size_t bytes)
     return pay(g, bytes);
 }
 
+/* ---- reply objects: one block of memory for each; hiredis' own take two, three for an array ---- */
+
+static redisReply *make(const redisReadTask *t, int type, size_t more)
+{
+    redisReply *r = malloc(sizeof *r + more);
+    if (r == NULL)
+        return NULL; /* hiredis ends the connection with an error */
+    *r = (redisReply){.type = type};
+    if (t->parent != NULL)
+        ((redisReply *)t->parent->obj)->element[t->idx] = r;
+    return r;
+}
+
 static void *make_string(const redisReadTask *t, char *s, size_t n)
 {
-    return admit(t, (struct slice){s, n}, n + 1) ? original->createString(t, s, n) : NULL;
+    redisReply *r = admit(t, (struct slice){s, n}, n + 1) ? make(t, t->type, n + 1) : NULL;
+    if (r == NULL)
+        return NULL;
+    r->str = (char *)(r + 1);
+    r->len = n;
+    memcpy(r->str, s, n);
+    r->str[n] = '\0';
+    return r;
 }
 
 static void *make_array(const redisReadTask *t, int n)
@@ -87,12 +106,22 @@ static void *make_array(const redisReadTask *t, int n)
     /* t->elements is set only after this call */
     redisReadTask told = *t;
     told.elements = n;
-    return admit(&told, (struct slice){0}, (size_t)n * sizeof(redisReply *)) ? original->createArray(t, n) : NULL;
+    size_t more = (size_t)n * sizeof(redisReply *);
+    redisReply *r = admit(&told, (struct slice){0}, more) ? make(t, REDIS_REPLY_ARRAY, more) : NULL;
+    if (r == NULL)
+        return NULL;
+    r->elements = (size_t)n;
+    r->element = (redisReply **)(r + 1);
+    memset(r->element, 0, more);
+    return r;
 }
 
 static void *make_integer(const redisReadTask *t, long long v)
 {
-    return admit(t, (struct slice){0}, 0) ? original->createInteger(t, v) : NULL;
+    redisReply *r = admit(t, (struct slice){0}, 0) ? make(t, REDIS_REPLY_INTEGER, 0) : NULL;
+    if (r != NULL)
+        r->integer = v;
+    return r;
 }
 
 static void *make_nil(const redisReadTask *t)
@@ -100,21 +129,22 @@ static void *make_nil(const redisReadTask *t)
     /* t->type is what the nil stands in for: a string or an array */
     redisReadTask told = *t;
     told.type = REDIS_REPLY_NIL;
-    return admit(&told, (struct slice){0}, 0) ? original->createNil(t) : NULL;
+    return admit(&told, (struct slice){0}, 0) ? make(t, REDIS_REPLY_NIL, 0) : NULL;
 }
 
 static void free_object(void *reply)
 {
-    original->freeObject(reply);
+    redisReply *r = reply;
+    for (size_t i = 0; r != NULL && i < r->elements; i++)
+        free_object(r->element[i]);
+    free(r);
 }
 
-static redisReplyObjectFunctions guarded = {make_string, make_array, make_integer, make_nil, free_object};
+static redisReplyObjectFunctions ours = {make_string, make_array, make_integer, make_nil, free_object};
 
 void link_guard_attach(struct link_guard *g, redisAsyncContext *ac, size_t max)
 {
-    if (ac->c.reader->fn != &guarded)
-        original = ac->c.reader->fn;
-    ac->c.reader->fn = &guarded;
+    ac->c.reader->fn = &ours;
     ac->c.reader->privdata = g;
     g->ac = ac;
     g->max = max;

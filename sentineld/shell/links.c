@@ -14,6 +14,7 @@
 #define CONNECT_TIMEOUT_US 2000000
 #define REPLY_MAX ((size_t)4 * 1024 * 1024)
 #define INFO_KEPT_MAX ((size_t)256 * 1024) /* of one node, for SENTINEL INFO-CACHE */
+#define INFO_ROOM 32                       /* more than the last text, as its numbers get longer */
 #define INFOS_SWEEP_MIN 64
 
 struct info_text {
@@ -122,8 +123,9 @@ static void on_auth_refused(void *owner, struct io_link *io, const char *text)
 {
     struct link *l = owner;
     char where[ADDR_TEXT_MAX];
+    struct addr address = io_link_addr(io);
     const struct sn_conn *conn = sn_conn_of(l->all->d->core, l->id);
-    io_log(IO_WARNING, "%s refuses our user and password (%s). Check %s", addr_text(io_link_addr(io), where), text,
+    io_log(IO_WARNING, "%s refuses our user and password (%s). Check %s", addr_text(&address, where), text,
            conn != NULL && conn->of == SN_CONN_PEER ? "peer_auth" : "user and password of its group");
     struct sn_event e = {.kind = SN_EV_AUTH_FAILED, .link = l->id};
     daemon_step(l->all->d, &e);
@@ -225,8 +227,14 @@ void link_keep_info(struct link *l, struct slice text)
         map_puts(&ls->infos, key, t);
     }
     t->when_us = io_now_us();
-    buf_clear(&t->text);
-    buf_put(&t->text, text.p, text.n < INFO_KEPT_MAX ? text.n : INFO_KEPT_MAX);
+    /* Thousands of them: each has the room that it needs and no more. */
+    size_t n = text.n < INFO_KEPT_MAX ? text.n : INFO_KEPT_MAX;
+    if (t->text.cap < n || t->text.cap > n + 2 * INFO_ROOM) {
+        buf_free(&t->text);
+        t->text = (struct buf){.p = mem_alloc(n + INFO_ROOM), .cap = n + INFO_ROOM};
+    }
+    memcpy(t->text.p, text.p, n);
+    t->text.n = n;
 }
 
 struct slice links_info(const struct links *ls, const struct sn_node *node, int64_t *when_us)
