@@ -11,6 +11,7 @@
 
 #define GRANTS 8
 #define EVIDENCE_LIFE SECONDS(30)
+#define INFO_AGE MS(1200) /* while a master is down its replicas are asked each second */
 
 struct leadership {
     uint64_t epoch;
@@ -39,7 +40,7 @@ struct grants { /* votes that reached a candidate */
 
 struct view { /* of one group, by one supervisor */
     uint64_t config_epoch, told_epoch;
-    int master;
+    const struct sn_inst *master; /* as last looked at; NULL: look */
     struct votes votes;
     struct grants grants[GRANTS];
     size_t ngrants;
@@ -63,11 +64,8 @@ struct checks {
 void check_init(struct world *w)
 {
     w->checks = mem_zalloc(sizeof *w->checks);
-    for (int g = 0; g < MAX_GROUPS; g++) {
+    for (int g = 0; g < MAX_GROUPS; g++)
         w->checks->groups[g].coordinated_by = -1;
-        for (int s = 0; s < MAX_SUPERS; s++)
-            w->checks->views[s][g].master = -1;
-    }
 }
 
 void check_free(struct world *w)
@@ -259,6 +257,41 @@ static bool operator_asked(const struct world *w, const struct super *s, int gro
     return false;
 }
 
+/* Offsets that stood still since before the ballot were the same when the candidate was chosen. Only data of the
+ * dead master's own line is compared: what two others did after they left that line is a matter of judgement. */
+static const struct node *has_more(struct world *w, const struct sn_group *g, const struct sn_inst *i,
+                                   const struct node *to)
+{
+    const struct sn_info *info = &i->node->info, *chosen = &g->fo.candidate->node->info;
+    const struct node *n = node_at(w, &i->node->addr);
+    int64_t stood_us = g->core->now_us - g->fo.start_us; /* by a clock that may be one in a hundred off */
+    int64_t settled = w->now_us - stood_us - stood_us / 50 - INFO_AGE;
+    if (n == NULL || n == to || i == g->master || i->s_down || i->node->cmd.state != SN_CONN_UP)
+        return NULL;
+    bool known = i->node->info_us > g->fo.start_us - INFO_AGE && info->repl_offset == n->offset &&
+                 chosen->repl_offset == to->offset && n->offset_us < settled && to->offset_us < settled;
+    bool alike = info->role == SN_ROLE_REPLICA && info->priority == chosen->priority && !info->loading &&
+                 !info->syncing && runid_cmp(n->replid, to->replid) == 0 && runid_cmp(n->replid, g->lineage) == 0;
+    bool suitable = info->keys > 0 && i->node->probe.last == SN_PONG_OK &&
+                    info->master_link_down_ms <= chosen->master_link_down_ms;
+    return known && alike && suitable && n->offset > to->offset ? n : NULL;
+}
+
+/* The candidate must not be stale: of replicas alike in all else, the one with the most data is promoted. */
+static void check_choice(struct world *w, const struct super *s, const struct sn_group *g, const struct node *to)
+{
+    if (to->priority == 0)
+        violated(w, "select", "s%d promotes %s, whose priority is 0", s->index + 1,
+                 end_name(w, end_of_node(to->index)));
+    for (size_t i = 0; i < g->ninsts; i++) {
+        const struct node *n = has_more(w, g, g->insts[i], to);
+        if (n != NULL)
+            violated(w, "select", "s%d promotes %s at offset %lld, and %s is at %lld of the same data", s->index + 1,
+                     end_name(w, end_of_node(to->index)), (long long)to->offset, end_name(w, end_of_node(n->index)),
+                     (long long)n->offset);
+    }
+}
+
 static void check_promotion(struct world *w, struct super *s, const struct sn_effect *e)
 {
     const struct link *l = e->link < s->cap_links ? s->links[e->link] : NULL;
@@ -277,9 +310,7 @@ static void check_promotion(struct world *w, struct super *s, const struct sn_ef
     w->counts[COUNT_PROMOTIONS]++;
     check_leader(w, s, group, g->fo.epoch, to->index);
     w->checks->groups[group].coordinated_by = g->fo.coordinated && e->command == SN_CMD_REPLICAOF ? s->index : -1;
-    if (to->priority == 0)
-        violated(w, "select", "s%d promotes %s, whose priority is 0", s->index + 1,
-                 end_name(w, end_of_node(to->index)));
+    check_choice(w, s, g, to);
     bool asked = g->fo.forced && operator_asked(w, s, group, g->fo.coordinated);
     if (g->fo.forced && !asked)
         violated(w, "S5", "s%d calls a failover of %s forced that no operator asked for", s->index + 1, set->name);
@@ -378,26 +409,27 @@ void check_effect(struct world *w, struct super *s, const struct sn_effect *e)
         check_votes_asked(w, s, e);
 }
 
+static void check_group(struct world *w, struct super *s, int group, const struct sn_group *g)
+{
+    struct view *v = &w->checks->views[s->index][group];
+    if (g->config_epoch < v->config_epoch)
+        violated(w, "S4", "s%d goes back from config epoch %llu of %s to %llu", s->index + 1,
+                 (unsigned long long)v->config_epoch, w->groups[group].name, (unsigned long long)g->config_epoch);
+    v->config_epoch = g->config_epoch;
+    v->master = g->master;
+    check_config(w, s, group, g->config_epoch, &g->master->node->addr);
+}
+
+/* The groups of a core stay in the order in which they were added, which is the world's. */
 void check_step(struct world *w, struct super *s)
 {
-    for (size_t i = 0; i < s->core->ngroups; i++) {
+    for (int i = 0; i < (int)s->core->ngroups; i++) {
         const struct sn_group *g = s->core->groups[i];
-        int group = group_named(w, slice_of(g->name));
-        if (group < 0)
-            continue;
-        struct view *v = &w->checks->views[s->index][group];
-        const struct node *m = v->master >= 0 ? &w->nodes[v->master] : NULL;
+        struct view *v = &w->checks->views[s->index][i];
         if (g->master->s_down)
             note_evidence(w, v, s->index, &g->master->node->addr, true);
-        if (g->config_epoch == v->config_epoch && m != NULL && addr_eq(&m->addr, &g->master->node->addr))
-            continue;
-        if (g->config_epoch < v->config_epoch)
-            violated(w, "S4", "s%d goes back from config epoch %llu of %s to %llu", s->index + 1,
-                     (unsigned long long)v->config_epoch, w->groups[group].name, (unsigned long long)g->config_epoch);
-        v->config_epoch = g->config_epoch;
-        m = node_at(w, &g->master->node->addr);
-        v->master = m != NULL ? m->index : -1;
-        check_config(w, s, group, g->config_epoch, &g->master->node->addr);
+        if (g->config_epoch != v->config_epoch || g->master != v->master)
+            check_group(w, s, i, g);
     }
 }
 
@@ -409,7 +441,7 @@ void check_started(struct world *w, struct super *s)
         memset(v->down_us, 0, sizeof v->down_us);
         /* What it had not written down it may forget; what it had told anybody it may not. */
         v->config_epoch = v->told_epoch;
-        v->master = -1;
+        v->master = NULL;
     }
     check_step(w, s);
 }

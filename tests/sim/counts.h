@@ -31,6 +31,7 @@
     X(COUNT_SUPER_POWER, "machines of supervisors lost", true)                 \
     X(COUNT_SUPER_STOP, "supervisors stopped for a while", true)               \
     X(COUNT_SIMULATED, "supervisors crashed by SIMULATE-FAILURE", true)        \
+    X(COUNT_ASKED_AGAIN, "voters asked again after a crash", true)             \
     X(COUNT_PERSIST_LOST, "persists lost in a crash", true)                    \
     X(COUNT_PERSIST_TORN, "persists of which a crash kept a part", true)       \
     X(COUNT_PERSIST_KEPT, "persists kept but never confirmed", true)           \

@@ -98,6 +98,13 @@ static void crash(struct world *w, struct happening *h)
 {
     struct disk *d = (struct disk *)((char *)h - offsetof(struct disk, crash));
     super_crash(w, &w->supers[d->super], false);
+    fault_crashed(w, &w->supers[d->super]);
+}
+
+void disk_crash_soon(struct world *w, struct super *s, int64_t at_us)
+{
+    s->disk.crash_next = s->disk.crash_voted = false;
+    happen(w, &s->disk.crash, at_us, crash);
 }
 
 static void start(struct world *w, struct disk *d)
@@ -112,8 +119,7 @@ static void start(struct world *w, struct disk *d)
         takes += (int64_t)rng_below(&w->rng, (uint64_t)MS(500));
     happen(w, &d->done, w->now_us + takes, committed);
     if (d->crash_next)
-        happen(w, &d->crash, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)takes), crash);
-    d->crash_next = false;
+        disk_crash_soon(w, &w->supers[d->super], w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)takes));
 }
 
 void disk_persist(struct world *w, struct super *s, struct sn_effect *e)
@@ -153,7 +159,7 @@ void disk_crash(struct world *w, struct super *s)
     }
     RECORD(w, end_name(w, s->index), "its disk keeps %zu of %zu transactions under way", keep, n);
     d->committing = 0;
-    d->crash_next = false;
+    d->crash_next = d->crash_voted = false;
     happen_not(w, &d->done);
     happen_not(w, &d->crash);
 }

@@ -97,11 +97,13 @@ static void end_fault(struct world *w, struct fault *f)
     case FAULT_SUPER_CRASH:
     case FAULT_SUPER_POWER:
     case FAULT_SIMULATE:
-        if (w->supers[f->who].core == NULL)
+        if (w->supers[f->who].core == NULL) {
             super_start(w, &w->supers[f->who]);
-        else if (f->kind == FAULT_SIMULATE)
+            super_asked_again(w, &w->supers[f->who]);
+        } else if (f->kind == FAULT_SIMULATE) {
             simulate_failure(w, &w->supers[f->who], 0);
-        w->supers[f->who].disk.crash_next = false;
+        }
+        w->supers[f->who].disk.crash_next = w->supers[f->who].disk.crash_voted = false;
         happen_not(w, &w->supers[f->who].disk.crash);
         break;
     case FAULT_SUPER_STOP: super_continue(w, &w->supers[f->who]); break;
@@ -219,16 +221,14 @@ static void fault_of_node(struct world *w, enum fault_kind kind)
     happen(w, &f->over, w->now_us + lasts, over);
 }
 
-void fault_kill_master(struct world *w, int group)
+/* It is soon there again: the ballot that it voted in may still be open. */
+void fault_crashed(struct world *w, const struct super *s)
 {
-    struct node *m = true_master(w, group);
-    struct fault *f = m->up && !taken(w, false, m->index) ? new_fault(w, FAULT_MASTER_KILL) : NULL;
-    if (f == NULL)
-        return;
-    f->who = m->index;
-    w->counts[COUNT_MASTER_KILL]++;
-    node_kill(w, m, false);
-    happen(w, &f->over, w->now_us + MS(w->plan.group[group].down_after_ms) + some_time(w), over);
+    for (int i = 0; i < ACTIVE_MAX; i++) {
+        struct fault *f = &w->faults->active[i];
+        if (f->active && f->kind == FAULT_SUPER_CRASH && f->who == s->index)
+            happen(w, &f->over, w->now_us + draw_skewed(&w->rng, MS(2), MS(1000)), over);
+    }
 }
 
 static void fault_of_super(struct world *w, enum fault_kind kind)
@@ -247,11 +247,13 @@ static void fault_of_super(struct world *w, enum fault_kind kind)
     switch (kind) {
     case FAULT_SUPER_CRASH:
         w->counts[COUNT_SUPER_CRASH]++;
-        /* Right now, or with the next thing that it writes half on its disk: a vote, as likely as not. */
-        if (rng_below(&w->rng, 2) == 0)
-            super_crash(w, s, false);
-        else
-            s->disk.crash_next = true;
+        /* Right now; or with the next thing that it writes half on its disk; or with a vote just told. */
+        switch (rng_below(&w->rng, 3)) {
+        case 0: super_crash(w, s, false); break;
+        case 1: s->disk.crash_next = true; break;
+        default: s->disk.crash_voted = true; break;
+        }
+        lasts += s->core != NULL ? SECONDS(10) : 0;
         break;
     case FAULT_SUPER_POWER:
         w->counts[COUNT_SUPER_POWER]++;
@@ -300,12 +302,18 @@ static void partition(struct world *w, bool both_ways)
     w->counts[both_ways ? COUNT_CUT_TWO_WAY : COUNT_CUT_ONE_WAY]++;
     f->both_ways = both_ways;
     uint64_t all = all_ends(w);
-    switch (rng_below(&w->rng, 3)) {
-    case 0: /* one end from all others */
+    switch (rng_below(&w->rng, 4)) {
+    case 0: { /* a replica from its master: it lags behind */
+        const struct node *n = some_node(w, false);
+        f->to = (uint64_t)1 << end_of_node(n->index);
+        f->from = (uint64_t)1 << end_of_node(true_master(w, n->group)->index) & ~f->to;
+        break;
+    }
+    case 1: /* one end from all others */
         f->from = (uint64_t)1 << (rng_below(&w->rng, 2) == 0 ? rng_below(&w->rng, (uint64_t)w->plan.supers)
                                                              : MAX_SUPERS + rng_below(&w->rng, (uint64_t)w->nnodes));
         break;
-    case 1: /* the world in two */ f->from = rng_u64(&w->rng) & all; break;
+    case 2: /* the world in two */ f->from = rng_u64(&w->rng) & all; break;
     default: /* some from some */
         f->from = rng_u64(&w->rng) & all;
         f->to = rng_u64(&w->rng) & all & ~f->from;

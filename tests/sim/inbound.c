@@ -83,19 +83,27 @@ void super_received(struct world *w, struct packet *p)
 
 /* --- as a server --- */
 
-static void ask_core(struct world *w, struct super *s, struct packet *p)
+static sn_token note_question(struct super *s, const struct packet *p, size_t count)
 {
-    bool stock = p->fx.command == SN_CMD_ASK;
-    const struct sn_ballot *b = p->fx.ballots;
     struct asked *a = mem_zalloc(sizeof *a);
     a->token = ++s->last_token;
     a->link = p->link;
     a->command = p->fx.command;
     a->copy = p->copy;
     a->fx = p->fx;
-    p->fx = (struct sn_effect){.kind = SN_FX_SEND, .command = a->command};
+    a->fx.count = count;
     a->next = s->asked;
     s->asked = a;
+    return a->token;
+}
+
+static void ask_core(struct world *w, struct super *s, struct packet *p)
+{
+    bool stock = p->fx.command == SN_CMD_ASK;
+    const struct sn_ballot *b = p->fx.ballots;
+    note_question(s, p, p->fx.count);
+    struct asked *a = s->asked;
+    p->fx = (struct sn_effect){.kind = SN_FX_SEND, .command = a->command};
     struct sn_event e = {.kind = SN_EV_BALLOTS, .token = a->token, .stock = stock, .ballots = b, .count = a->fx.count};
     e.text = slice_of(a->fx.text);
     e.epoch = a->fx.epoch;
@@ -175,6 +183,11 @@ void super_answers(struct world *w, struct super *s, struct sn_effect *e)
         *at = a->next;
         struct packet question = {.link = a->link, .copy = a->copy, .fx.command = a->command};
         struct packet *p = net_answer(w, &question);
+        bool voted = false;
+        for (size_t i = 0; i < e->count; i++)
+            voted = voted || (e->opinions[i].leader[0] != '\0' && runid_cmp(e->opinions[i].leader, s->id) != 0);
+        if (voted && s->disk.crash_voted)
+            disk_crash_soon(w, s, w->now_us + (int64_t)rng_below(&w->rng, 500));
         if (e->count != a->fx.count)
             violated(w, "shell", "s%d answers %zu of %zu ballots", s->index + 1, e->count, a->fx.count);
         if (p != NULL) {
@@ -189,6 +202,35 @@ void super_answers(struct world *w, struct super *s, struct sn_effect *e)
         return;
     }
     violated(w, "shell", "s%d answers a question that nobody asked, or twice", s->index + 1);
+}
+
+/* A candidate whose own vote takes long to reach its disk asks for the others' late: a voter may have crashed and come
+ * back since it gave its vote of that epoch to somebody else. Real candidates are seldom so late; this one is played,
+ * in the stock form, and its answer goes nowhere. */
+static void late_candidate(struct world *w, struct happening *h)
+{
+    struct super *s = (struct super *)((char *)h - offsetof(struct super, again));
+    for (int i = 0; i < w->plan.groups && s->core != NULL && !s->stopped; i++) {
+        const struct disk_group *d = &s->disk.groups[i];
+        const struct sn_group *g = sn_group_find(s->core, slice_of(w->groups[i].name));
+        const struct super *late = &w->supers[(s->index + 1) % w->plan.supers];
+        if (runid_cmp(late->id, d->vote_leader) == 0)
+            late = &w->supers[(s->index + 2) % w->plan.supers];
+        if (g == NULL || d->vote_leader[0] == '\0' || late == s || runid_cmp(late->id, d->vote_leader) == 0)
+            continue;
+        w->counts[COUNT_ASKED_AGAIN]++;
+        struct sn_ballot b = {.verb = SN_BALLOT_VOTE, .master = sn_current_master(g), .epoch = d->vote_epoch};
+        struct packet question = {.copy = true, .fx.command = SN_CMD_ASK};
+        struct sn_event e = {.kind = SN_EV_BALLOTS, .stock = true, .ballots = &b, .count = 1, .epoch = b.epoch};
+        e.text = slice_of(late->id);
+        e.token = note_question(s, &question, 1);
+        super_step(w, s, &e);
+    }
+}
+
+void super_asked_again(struct world *w, struct super *s)
+{
+    happen(w, &s->again, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(100)), late_candidate);
 }
 
 void super_forget_questions(struct super *s)

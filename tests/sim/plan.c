@@ -4,7 +4,7 @@
 
 #include "tests/sim/world.h"
 
-#define PINGS_PER_S 80 /* of all supervisors together, in most worlds */
+#define PINGS_PER_S 60 /* of all supervisors together, in most worlds */
 #define PINGS_PER_S_BUSY 400
 
 static int pick(struct rng *r, const int *weights, int n)
@@ -110,7 +110,7 @@ void plan_draw(struct plan *p, uint64_t seed)
     p->repl_timeout_ms = rng_range(r, 2000, 8000);
     p->sync_ms = draw_skewed(r, 20, 3000);
     p->info_period_ms = percent(r, 50) ? 0 : draw_skewed(r, 1000, 10000);
-    p->relays_hello = percent(r, 50);
+    p->relays_hello = percent(r, 30);
     for (int i = 0; i < p->groups; i++)
         draw_group(p, &p->group[i], r);
     calm_down(p, percent(r, 10) ? PINGS_PER_S_BUSY : PINGS_PER_S);

@@ -73,6 +73,7 @@ void repl_append(struct world *w, struct node *n, int64_t bytes, int write, cons
     const struct group *g = &w->groups[n->group];
     int64_t from_offset = n->offset;
     n->offset += bytes;
+    n->offset_us = w->now_us;
     if (write >= 0 && !holds_write(n, (size_t)write)) {
         n->data[write / 64] |= (uint64_t)1 << (write % 64);
         n->keys++;
@@ -136,6 +137,7 @@ static void synchronised(struct world *w, struct happening *h)
     memcpy(n->data, m->data, sizeof n->data);
     n->keys = m->keys;
     n->offset = m->offset;
+    n->offset_us = w->now_us;
     memcpy(n->replid, m->replid, sizeof n->replid);
     memcpy(n->replid2, m->replid2, sizeof n->replid2);
     n->second_offset = m->second_offset;

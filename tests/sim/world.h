@@ -117,7 +117,9 @@ struct disk {
     struct disk_group groups[MAX_GROUPS];
     struct transaction *queue, **queue_last; /* issued, in order */
     size_t committing;                       /* how many of the queue the running commit takes */
-    bool full, crash_next;                   /* crash_next: its process dies during the next commit */
+    bool full;
+    bool crash_next;  /* its process dies during the next commit, */
+    bool crash_voted; /* or just after it has told a vote for another */
     struct happening crash;
     int64_t slow_us; /* extra time per commit */
 };
@@ -129,6 +131,7 @@ struct ballot_notes { /* of the last ballot of a supervisor for a group; NULL: n
 struct super {
     struct happening tick; /* first */
     struct disk disk;
+    struct happening again; /* a late candidate asks for a vote that was given in a former life */
     int index;
     struct addr addr;
     runid id;
@@ -176,6 +179,7 @@ struct node {
     int master; /* index of the node it follows, -1: it is a master */
     runid replid, replid2;
     int64_t offset, second_offset;
+    int64_t offset_us;           /* when the offset last changed */
     uint64_t data[WRITES_WORDS]; /* which writes of its group it holds */
     int64_t keys;
     /* replication from its master */
@@ -319,10 +323,12 @@ void super_received(struct world *w, struct packet *p); /* as the client of a li
 void super_asked(struct world *w, struct packet *p);    /* as a server */
 void super_answers(struct world *w, struct super *s, struct sn_effect *e);
 void super_forget_questions(struct super *s);
+void super_asked_again(struct world *w, struct super *s); /* soon after a restart: see inbound.c */
 
 /* disk.c */
 void disk_persist(struct world *w, struct super *s, struct sn_effect *e);
 void disk_crash(struct world *w, struct super *s);
+void disk_crash_soon(struct world *w, struct super *s, int64_t at_us);
 void disk_free(struct disk *d);
 
 /* replays.c */
@@ -374,7 +380,7 @@ void check_coordinated(struct world *w, int group, const struct node *promoted, 
 const char *not_converged(struct world *w);
 bool all_acquainted(struct world *w);
 bool node_forgotten(struct world *w, const struct node *n); /* by SENTINEL RESET, everywhere */
-struct node *true_master(struct world *w, int group); /* whom most supervisors hold for it */
+struct node *true_master(struct world *w, int group);       /* whom most supervisors hold for it */
 
 /* fault.c */
 void fault_init(struct world *w);
@@ -383,7 +389,7 @@ void fault_begin(struct world *w);
 void fault_heal(struct world *w);
 void fault_repair(struct world *w);
 bool fault_none_since(const struct world *w, int64_t us);
-void fault_kill_master(struct world *w, int group);
+void fault_crashed(struct world *w, const struct super *s); /* one that was to crash has done so */
 
 /* transcript.c */
 void record_free(struct record *r);
