@@ -1,0 +1,276 @@
+"""nodectl failover: the plan, the question, the deed, its phases and its exit status."""
+import json
+import os
+import pty
+import subprocess
+import threading
+
+from cases import case
+from lab import Group, wait_until
+from lab.supervisors import nodectl_path
+
+OK, FAILED, USAGE, NOBODY = 0, 1, 2, 3
+
+
+def clean_env(lab, **more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
+    env.update(HOME=lab.path("home"), **more)
+    return env
+
+
+def failover(lab, *args, supervisors=(), group="mymaster", **env):
+    args = ["failover", group] + [str(a) for a in args]
+    if supervisors:
+        args += ["--supervisor", ",".join("127.0.0.1:%d" % getattr(s, "port", s) for s in supervisors)]
+    return subprocess.run([nodectl_path()] + args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True, env=clean_env(lab, **env), timeout=60,
+                          check=False)
+
+
+def expect(done, code, *parts):
+    text = "exit status %d\n%s%s" % (done.returncode, done.stdout, done.stderr)
+    assert done.returncode == code, "wanted exit status %d\n%s" % (code, text)
+    for part in parts:
+        assert part in done.stdout + done.stderr, "%r is not there\n%s" % (part, text)
+    return done
+
+
+def at(server):
+    return "127.0.0.1:%d" % server.port
+
+
+def settled(fleet):
+    fleet.wait_failover_over()
+    fleet.wait_well()
+
+
+def shown_status(lab, supervisors):
+    """Wait until the supervisors have told each other and us everything that the plan needs."""
+    def ready():
+        done = subprocess.run([nodectl_path(), "status", "-s", ",".join(at(s) for s in supervisors)],
+                              env=clean_env(lab), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              universal_newlines=True, timeout=30, check=False)
+        assert done.returncode == OK, done.stdout
+        return True
+    wait_until(ready, 15, "nodectl status finds nothing wrong")
+
+
+@case(limit_s=90)
+def test_plain_failover(lab):
+    """The plan names both ends, the progress is the supervisors' events, the end is true at all of them."""
+    fleet = lab.fleet(replica_options=[{"replica-priority": "50"}, {"replica-priority": "40"}])
+    shown_status(lab, fleet.supervisors)
+    old, new = fleet.master, fleet.replicas[1]
+    kind = "sentineld" if lab.kind == "ours" else "redis-sentinel"
+    done = expect(failover(lab, "--yes", supervisors=fleet.supervisors), OK, "from         %s (master, ok)" % at(old),
+                  "to           %s (replica, priority 40, " % at(new), "(%s)" % kind,
+                  "3 of 3 usable, quorum 2", "+switch-master mymaster 127.0.0.1 %d 127.0.0.1 %d" % (old.port, new.port),
+                  "mymaster: the master is now %s; it was %s." % (at(new), at(old)), "replica promoted",
+                  "all supervisors that answer agree", "the other replicas follow")
+    assert fleet.agreed_port() == new.port and new.role() == "master", done.stdout
+    settled(fleet)
+    document = json.loads(expect(failover(lab, "-y", "-o", "json", supervisors=fleet.supervisors[:1]), OK).stdout)
+    assert document["done"] is True and document["reason"] is None and document["from"] == at(new), document
+    assert document["to"] == at(fleet.server(fleet.agreed_port())) and document["coordinated"] is False, document
+    phases = document["phases_ms"]
+    assert list(phases) == ["selected", "promoted", "switched", "agreed", "finished"], document
+    assert 0 <= phases["selected"] <= phases["promoted"] <= phases["switched"] <= phases["agreed"], document
+    assert {e["supervisor"] for e in document["events"] if e["event"] == "+switch-master"} == \
+        {at(s) for s in fleet.supervisors}, "not all were listened to: %s" % document
+
+
+@case(kinds=("ours",), limit_s=90)
+def test_chosen_replica(lab):
+    """--to promotes that replica although another one is preferred; one that cannot be promoted is refused before
+    anything happens."""
+    fleet = lab.fleet(replica_options=[{"replica-priority": "0"}, {"replica-priority": "200"}, {}], replicas=3)
+    shown_status(lab, fleet.supervisors)
+    expect(failover(lab, "-y", "--to", at(fleet.replicas[0]), supervisors=fleet.supervisors), FAILED,
+           "%s cannot be promoted: its priority is 0" % at(fleet.replicas[0]))
+    expect(failover(lab, "-y", "--to", at(fleet.master), supervisors=fleet.supervisors), FAILED,
+           "is no replica of this group. Its replicas are: ")
+    expect(failover(lab, "-y", "--to", "nowhere", supervisors=fleet.supervisors), USAGE, "must be host:port")
+    assert fleet.agreed_port() == fleet.master.port
+    expect(failover(lab, "-y", "--to", at(fleet.replicas[1]), supervisors=fleet.supervisors), OK,
+           "the master is now %s" % at(fleet.replicas[1]))
+    assert fleet.agreed_port() == fleet.replicas[1].port
+    settled(fleet)
+
+
+@case(kinds=("ours",), limit_s=90)
+def test_coordinated_loses_nothing(lab):
+    """Under writes, to a chosen replica: every acknowledged write is on the new master. (The pause may last half of
+    down-after, and a replica may take a second to say how far it is.)"""
+    fleet = lab.fleet(down_after_ms=6000)
+    shown_status(lab, fleet.supervisors)
+    writer = lab.writer(fleet.supervisors).start()
+    wait_until(lambda: len(writer.acked) > 200, 15, "the writer has begun")
+    expect(failover(lab, "-y", "--coordinated", "--to", at(fleet.replicas[0]), supervisors=fleet.supervisors), OK,
+           "coordinated: writes are paused", "the master is now %s" % at(fleet.replicas[0]))
+    count = len(writer.acked)
+    wait_until(lambda: len(writer.acked) > count + 200, 15, "writes go on")
+    writer.stop()
+    assert not writer.lost(fleet.replicas[0])
+
+
+@case(kinds=("stock",), limit_s=60)
+def test_what_stock_cannot(lab):
+    """redis-sentinel knows neither --to nor --coordinated: that is said, and nothing happens."""
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
+    for option in (["--to", at(fleet.replicas[0])], ["--coordinated"]):
+        expect(failover(lab, "-y", *option, supervisors=fleet.supervisors), FAILED, "is known to sentineld only")
+    assert fleet.agreed_port() == fleet.master.port and fleet.supervisors[0].config_epoch() == 0
+
+
+@case(kinds=("ours",), limit_s=90)
+def test_mixed_supervisors(lab):
+    """Two redis-sentinels and a sentineld: what only sentineld can is asked of it; all are listened to."""
+    fleet = lab.fleet(kinds=["stock", "stock", "ours"], down_after_ms=2000)
+    shown_status(lab, fleet.supervisors)
+    document = json.loads(expect(failover(lab, "-y", "--to", at(fleet.replicas[1]), "-o", "json",
+                                          supervisors=fleet.supervisors[:1]), OK).stdout)
+    assert document["by"] == at(fleet.supervisors[2]) and document["sentineld"] is True, document
+    assert document["to"] == at(fleet.replicas[1]) and document["phases_ms"]["agreed"] is not None, document
+
+
+@case(limit_s=90)
+def test_failure_is_told(lab):
+    """The replica hangs: the supervisor gives it up, and so do we, with its reason."""
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000, failover_timeout_ms=3000)
+    shown_status(lab, fleet.supervisors)
+    fleet.replicas[0].pause()
+    done = failover(lab, "-y", "-o", "json", supervisors=fleet.supervisors)
+    fleet.replicas[0].resume()
+    expect(done, FAILED, "the replica did not become a master in time (-failover-abort-slave-timeout)")
+    document = json.loads(done.stdout)
+    assert document["done"] is False and document["phases_ms"]["selected"] is not None, document
+    assert document["phases_ms"]["switched"] is None and "-failover-abort-slave-timeout" in document["reason"], document
+
+
+@case(kinds=("ours",), limit_s=90)
+def test_refusals(lab):
+    """No such group, no replica, one already under way, no right to, too short a wait."""
+    users = 'users = ( { name = "default"; password = ""; access = "read"; },' \
+            ' { name = "admin"; password = "a"; access = "all"; } );'
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000, failover_timeout_ms=5000,
+                      timers={}, supervisor_args={"extra": [users]})
+    lonely = lab.redis("lonely").wait_ready()
+    s = fleet.supervisors[0]
+    login = ("--user", "admin", "--password", "a")
+    with s.connect() as client:
+        client.ok("AUTH", "admin", "a")
+        client.ok("SENTINEL", "MONITOR", "lonely", "127.0.0.1", lonely.port, "1")
+    wait_until(lambda: s.flags("lonely") == ["master"], 10, "the master without replicas is watched")
+    expect(failover(lab, "-y", supervisors=[s], group="nobody"), FAILED, "watches a group named 'nobody'")
+    expect(failover(lab, "-y", *login, supervisors=[s], group="lonely"), FAILED, "no replica can be promoted")
+    expect(failover(lab, "-y", supervisors=[s]), FAILED, "refuses: NOPERM")
+    expect(failover(lab, "-y", "--wait-ms", "0", supervisors=[s]), USAGE, "--wait-ms is '0'")
+    assert s.config_epoch() == 0
+    fleet.replicas[0].pause()
+    expect(failover(lab, "-y", "--wait-ms", "200", *login, supervisors=[s]), FAILED, "it is not over after 200 ms")
+    expect(failover(lab, "-y", *login, supervisors=[s]), FAILED, "refuses: INPROG")
+    fleet.replicas[0].resume()
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_nobody_to_ask(lab):
+    """No terminal and no --yes: nothing is done. No supervisor: 3. One of three: it is enough."""
+    fleet = lab.fleet(down_after_ms=2000)
+    shown_status(lab, fleet.supervisors)
+    expect(failover(lab, supervisors=fleet.supervisors), USAGE, "give --yes to do it without asking")
+    free = [lab.ports.take() for _ in range(2)]
+    expect(failover(lab, "-y", supervisors=free), NOBODY, "no supervisor can be asked", "Connection refused")
+    expect(failover(lab, "-y"), USAGE, "no supervisor is named")
+    assert fleet.supervisors[0].config_epoch() == 0
+    expect(failover(lab, "-y", supervisors=free + fleet.supervisors[1:2]), OK, "all supervisors that answer agree")
+    # Two of the three are gone: the plain form needs no agreement, and the warning says what is missing.
+    settled(fleet)
+    for s in fleet.supervisors[:2]:
+        s.kill9()
+    expect(failover(lab, "-y", supervisors=fleet.supervisors), OK, "WARNING", "the master is now ")
+
+
+class Terminal:
+    """nodectl with a terminal of its own for all three streams."""
+
+    def __init__(self, lab, *args):
+        self.text = ""
+        pid, self.fd = pty.fork()
+        if pid == 0:
+            os.execve(nodectl_path(), ["nodectl"] + [str(a) for a in args], clean_env(lab, TERM="xterm"))
+        self.pid = pid
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        lab.on_close(self.close)
+
+    def _read(self):
+        while True:
+            try:
+                data = os.read(self.fd, 4096)
+            except OSError:
+                return
+            if not data:
+                return
+            self.text += data.decode("utf-8", "replace")
+
+    def wait_for(self, part):
+        wait_until(lambda: part in self.text, 15, "the terminal shows %r" % part)
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def status(self):
+        self.reader.join(30)
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        return os.waitstatus_to_exitcode(status)
+
+    def close(self):
+        if self.pid:
+            os.kill(self.pid, 9)
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_the_question(lab):
+    """At a terminal it asks: anything but y changes nothing; the end of the input too; y does it."""
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
+    shown_status(lab, fleet.supervisors)
+    for answer in ("n\n", "\n", "\x04"):
+        t = Terminal(lab, "failover", "mymaster", "-s", at(fleet.supervisors[0]))
+        t.wait_for("Fail over now? [y/N] ")
+        t.type(answer)
+        assert t.status() == FAILED and "nothing was done: it was not confirmed" in t.text, t.text
+    assert fleet.supervisors[0].config_epoch() == 0
+    t = Terminal(lab, "failover", "mymaster", "-s", at(fleet.supervisors[0]))
+    t.wait_for("Fail over now? [y/N] ")
+    t.type("y\n")
+    assert t.status() == OK and "the master is now %s" % at(fleet.replicas[0]) in t.text, t.text
+    assert fleet.agreed_port() == fleet.replicas[0].port
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_the_supervisor_dies_meanwhile(lab):
+    """Its connection is lost while it fails over: that is said, with where to look."""
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000, failover_timeout_ms=10000)
+    shown_status(lab, fleet.supervisors)
+    fleet.replicas[0].pause()
+    t = Terminal(lab, "failover", "mymaster", "-y", "-s", at(fleet.supervisors[0]))
+    t.wait_for("+failover-state-wait-promotion")
+    fleet.supervisors[0].kill9()
+    assert t.status() == FAILED and "was lost. It may still go on: see nodectl status" in t.text, t.text
+    fleet.replicas[0].resume()
+
+
+@case(kinds=("ours",), limit_s=30)
+def test_help_and_groups_of_odd_names(lab):
+    """The help says the exit codes; names from outside reach the terminal without what it would obey."""
+    done = subprocess.run([nodectl_path(), "help", "failover"], stdout=subprocess.PIPE, universal_newlines=True,
+                          timeout=10, check=True)
+    for part in ("--to NODE", "--coordinated", "--yes", "Exit status: 0 done;"):
+        assert part in done.stdout, done.stdout
+    master = lab.redis("master").wait_ready()
+    s = lab.supervisor("sentinel0", [Group(port=master.port, quorum=1)])
+    done = failover(lab, "-y", supervisors=[s], group="a\x1b[31mb")
+    assert done.returncode == FAILED and "\x1b" not in done.stdout + done.stderr, done.stderr
