@@ -3,6 +3,9 @@
 static const struct command *const commands[] = {
     &command_config,
     &command_failover,
+    &command_events,
+    &command_explain,
+    &command_history,
     &command_status,
     NULL,
 };

@@ -24,9 +24,9 @@ ROOMS = {
     "noded/cluster": ("common/base", "common/resp"),
     "noded": ("common", "noded"),
     # The tool reads and writes the supervisor's configuration file, so it shares the table of its keys; and it
-    # reads the INFO of nodes.
+    # reads the INFO of nodes, and decides again what a supervisor has recorded.
     "nodectl": ("common", "nodectl", "sentineld/shell/config", "sentineld/core/settings", "sentineld/core/params",
-                "sentineld/core/info"),
+                "sentineld/core/info", "sentineld/core/note", "sentineld/core/replay"),
     "tests/sim": ("common/base", "common/resp", "sentineld/core"),
     "tests": ("common", "sentineld", "noded", "nodectl", "tests"),
 }

@@ -1,0 +1,92 @@
+/* nodectl explain: why a failover went as it did. */
+#include "nodectl/tree.h"
+
+#include "common/base/text.h"
+#include "nodectl/explain.h"
+#include "nodectl/past.h"
+#include "nodectl/table.h"
+#include "sentineld/core/note.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int show(const struct command_call *call, const struct asking *a, json_t *document)
+{
+    bool replays = command_value(call, "--replay") != NULL;
+    if (replays)
+        json_object_set_new(document, "replay", explain_replay(document));
+    if (a->json) {
+        json_dumpf(document, stdout, JSON_INDENT(2));
+        fputc('\n', stdout);
+    } else {
+        explain_print(document, stdout, colour_wanted(stdout));
+    }
+    return !replays || json_yes(json_object_get(document, "replay"), "same") ? EXIT_OK : EXIT_FAILED;
+}
+
+static int explain(const struct command_call *call, const struct asking *a, int64_t epoch, const char *kind)
+{
+    struct fleet f;
+    asking_begin(a, &f);
+    json_t *collected = explain_collect(a, &f, call->argv[0]), *document = NULL;
+    int code;
+    if (asking_nobody(call, a, &f)) {
+        code = EXIT_NOBODY;
+    } else if ((document = explain_document(collected, call->argv[0], epoch, kind)) != NULL) {
+        code = show(call, a, document);
+    } else {
+        code = command_fail(call, EXIT_FAILED, "no supervisor has a record of %s of %s; see `nodectl history %s`",
+                            epoch != 0 || kind != NULL ? call->argv[1] : "a failover", call->argv[0], call->argv[0]);
+    }
+    json_decref(document);
+    json_decref(collected);
+    fleet_free(&f);
+    return code;
+}
+
+static int run(const struct command_call *call)
+{
+    struct asking a;
+    const char *which = call->argc > 1 ? call->argv[1] : NULL;
+    enum sn_note_kind kind;
+    int64_t epoch = 0;
+    int code = asking_read(call, &a);
+    bool by_epoch = which != NULL && text_range(slice_of(which), 1, INT64_MAX, &epoch);
+    if (code == EXIT_OK && which != NULL && !by_epoch && !sn_note_kind_parse(slice_of(which), &kind))
+        code = command_fail(call, EXIT_USAGE,
+                            "'%s' is neither an epoch nor an event: stand, vote, won, lost, promoted, "
+                            "switched, converged, aborted or config",
+                            which);
+    if (code == EXIT_OK)
+        code = explain(call, &a, epoch, which != NULL && !by_epoch ? which : NULL);
+    asking_free(&a);
+    return code;
+}
+
+static const struct command_option options[] = {
+    ASKING_OPTIONS,
+    {"--replay", NULL, NULL, "decide it again from the record, and compare"},
+    {NULL, NULL, NULL, NULL},
+};
+
+const struct command command_explain = {
+    .name = "explain",
+    .arguments = "GROUP [EPOCH|EVENT]",
+    .summary =
+        "Tell why a failover went as it did: evidence, votes, ranking of the replicas, milliseconds of each phase.",
+    .text =
+        "Without EPOCH the last failover is told, or the last attempt at one. EVENT is a kind of note (lost, aborted,\n"
+        "switched, ...): then the last one with such a note. All supervisors that can be found are asked; the fullest\n"
+        "record is that of the supervisor that led.\n"
+        "\n"
+        "--replay puts what was recorded into the supervisor's decision core and compares S_DOWN, O_DOWN, the replica "
+        "that\n"
+        "is named, the election and the new master.\n"
+        "\n"
+        "Exit status: 0 told, and a replay agrees; 1 nothing is recorded, or a replay differs or is not possible;\n"
+        "2 the command line or the configuration file is wrong; 3 no supervisor can be reached.",
+    .options = options,
+    .min_args = 1,
+    .max_args = 2,
+    .run = run,
+};
