@@ -18,7 +18,7 @@ bool all_acquainted(struct world *w)
             const struct group *set = &w->groups[k];
             const struct sn_group *g = sn_group_find(s->core, slice_of(set->name));
             const struct disk_group *d = &s->disk.groups[k];
-            if (g == NULL || sn_voters(g) != w->plan.supers || sn_usable_voters(g) != w->plan.supers ||
+            if (g == NULL || (int)g->nseats + 1 != w->plan.supers || sn_usable_voters(g) != w->plan.supers ||
                 g->ninsts != (size_t)set->count)
                 return false;
             /* Known is what would be known after a crash too. */

@@ -24,7 +24,8 @@
  *   wait MS EVENT [by S]                     until it is published, at most that long
  *   never EVENT [by S], times N EVENT        since the mark; EVENT:TYPE: about a master, slave or sentinel only
  *   agree MS                                 until all supervisors and servers agree (rule S7), at most that long
- *   master X                                 every supervisor that runs takes X for its group's master
+ *   master X                                 every supervisor that runs takes X for its group's master, now
+ *                                            or within 100 ms
  *   role X master|replica, follows X Y, holds X all|none
  *   lost N                                   acknowledged writes that the master does not hold */
 #ifndef SIM_SCENARIO_H

@@ -89,6 +89,7 @@ void super_start(struct world *w, struct super *s)
 {
     struct addr others[MAX_SUPERS];
     struct sn_core_options o = {.seed = rng_u64(&w->rng), .port = s->addr.port};
+    o.asks_veto = s->consent.policy != CONSENT_NOT_ASKED;
     memcpy(o.id, s->id, sizeof o.id);
     o.current_epoch = s->disk.epoch;
     o.joined = s->disk.joined;
@@ -129,6 +130,7 @@ static void die(struct world *w, struct super *s, bool host)
     s->host_down = host;
     super_forget_questions(s);
     happen_not(w, &s->tick);
+    happen_not(w, &s->consent.answer);
     net_died(w, end_of_super(s->index), host);
     inbox_deliver(w, &s->inbox);
 }
@@ -280,10 +282,12 @@ static bool carry_out_one(struct world *w, struct super *s, struct sn_effect *e)
             w->published(w, s, e);
         break;
     case SN_FX_SCRIPT: break;
+    case SN_FX_VETO: consent_asked(w, s, e); break;
     case SN_FX_ANSWER: answered(w, s, e); break;
     case SN_FX_ANSWER_BALLOTS: super_answers(w, s, e); break;
     case SN_FX_NOTE: replays_noted(w, s, e); break;
     case SN_FX_EXIT: return false;
+    default: break;
     }
     return true;
 }

@@ -244,8 +244,10 @@ void record_effect(struct world *w, const struct super *s, const struct sn_effec
         put_opinions(w, &b, e->opinions, e->count);
         break;
     case SN_FX_SCRIPT: buf_puts(&b, "script"); break;
+    case SN_FX_VETO: buf_printf(&b, "asks its hook: %s, %lld ms", e->text, (long long)e->number); break;
     case SN_FX_NOTE: buf_printf(&b, "notes %s", sn_note_kind_name(e->note->kind)); break;
     case SN_FX_EXIT: buf_puts(&b, "exit"); break;
+    default: buf_printf(&b, "effect of kind %d", e->kind); break;
     }
     record_line(w, end_name(w, s->index), "%s", buf_str(&b));
     buf_free(&b);

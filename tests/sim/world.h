@@ -128,6 +128,9 @@ struct ballot_notes { /* of the last ballot of a supervisor for a group; NULL: n
     struct sn_note *stand, *outcome, *promoted;
 };
 
+/* consent.c */
+enum consent { CONSENT_NOT_ASKED, CONSENT_YES, CONSENT_NO, CONSENT_SILENT };
+
 struct super {
     struct happening tick; /* first */
     struct disk disk;
@@ -148,6 +151,13 @@ struct super {
     sn_token last_token;
     int64_t last_step_us;
     struct ballot_notes ballots[MAX_GROUPS];
+    struct {
+        struct happening answer;
+        enum consent policy;
+        int64_t after_us; /* the question */
+        char group[64];
+        uint64_t epoch;
+    } consent;
     unsigned steps_at_once; /* steps without time moving: a core that spins is caught by it */
 };
 
@@ -334,6 +344,9 @@ void disk_free(struct disk *d);
 /* replays.c */
 void replays_noted(struct world *w, struct super *s, struct sn_effect *e); /* takes the note or leaves it */
 void replays_forget(struct super *s);
+/* consent.c: hooks that may veto */
+void consent_policy(struct world *w, struct super *s, enum consent policy, int64_t after_us);
+void consent_asked(struct world *w, struct super *s, const struct sn_effect *e);
 
 /* node.c */
 void node_init(struct world *w, int i);
