@@ -191,6 +191,8 @@ static void note(struct sn_core *c, const struct sn_event *e)
     case SN_EV_PROBED: on_probed(c, e); break;
     case SN_EV_BALLOTS: sn_ballots(c, e); break;
     case SN_EV_PERSISTED: sn_persisted(c, e->seq); break;
+    case SN_EV_VERDICT: sn_consent_verdict(c, e); break;
+    case SN_EV_HOOKS: c->asks_veto = e->ok; break;
     case SN_EV_PERSIST_FAILED: sn_persist_failed(c, e->seq, e->text); break;
     default:
         if (e->kind >= SN_EV_MONITOR)
@@ -244,6 +246,7 @@ struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us)
     c->current_epoch = c->told_epoch = o->current_epoch;
     c->joined = o->joined;
     c->id_drawn = o->id_drawn;
+    c->asks_veto = o->asks_veto;
     c->now_us = now_us;
     heap_node_init(&c->housekeeping.at);
     c->housekeeping.of = SN_TIMER_CORE;

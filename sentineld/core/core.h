@@ -29,6 +29,7 @@ struct sn_core_options {
     bool joined;            /* from the state: false for an empty state directory (SAFETY M2) */
     struct sn_globals globals; /* copied */
     struct sn_params params;
+    bool asks_veto;              /* as SN_EV_HOOKS changes it */
     const struct addr *declared; /* `supervisors`, oneself left out; none: peers are discovered */
     size_t ndeclared;
 };

@@ -23,7 +23,9 @@ enum sn_effect_kind {
     SN_FX_ANSWER,  /* token, answer, number, text (full error line without '-') */
     SN_FX_ANSWER_BALLOTS, /* token, opinions in the order asked, text (own id), epoch (own current) */
     SN_FX_NOTE,           /* note, group: a decision with its inputs, for the history; nothing depends on it */
-    SN_FX_EXIT,           /* number: SIMULATE-FAILURE wants a crash, now, with this status */
+    SN_FX_VETO, /* group, epoch, text ("<group> <host> <port> <host> <port>": master and replica), number (ms): may this
+                   failover go on? VERDICT is due within so many milliseconds; without it the attempt ends */
+    SN_FX_EXIT, /* number: SIMULATE-FAILURE wants a crash, now, with this status */
 };
 
 enum sn_answer { SN_ANSWER_OK, SN_ANSWER_INT, SN_ANSWER_ERROR };

@@ -58,6 +58,14 @@ void sn_failover_elected(struct sn_group *g)
     }
     sn_publish_inst(g->fo.candidate, SN_LOG_WARNING, "+selected-slave", NULL);
     sn_failover_state(g, SN_FO_SEND_SLAVEOF_NOONE);
+    if (c->asks_veto)
+        sn_consent_ask(g);
+    else
+        sn_failover_go_on(g);
+}
+
+void sn_failover_go_on(struct sn_group *g)
+{
     if (g->fo.coordinated)
         sn_coordinated_begin(g);
     else
@@ -178,6 +186,8 @@ int64_t sn_failover_advance(struct sn_group *g)
         promoted(g);
         return c->now_us;
     }
+    if (g->fo.asking)
+        return sn_consent_advance(g);
     if (g->fo.step != SN_SWITCH_NONE)
         return sn_coordinated_advance(g);
     /* The link broke after the promotion had left, and the node still is a replica: it never arrived. */

@@ -141,6 +141,12 @@ void sn_publish_slaves(struct sn_group *g); /* the replicas of a new master */
 void sn_promote(struct sn_group *g);        /* sends the promotion */
 void sn_config_durable(struct sn_group *g); /* a configuration that we made is on disk: now it is told */
 
+/* consent.c: hooks of the operator that may veto a failover between the election and the promotion */
+void sn_consent_ask(struct sn_group *g);
+int64_t sn_consent_advance(struct sn_group *g);
+void sn_consent_verdict(struct sn_core *c, const struct sn_event *e);
+void sn_failover_go_on(struct sn_group *g); /* failover.c: nothing stands against the promotion */
+
 /* coordinated.c */
 void sn_coordinated_begin(struct sn_group *g);
 int64_t sn_coordinated_advance(struct sn_group *g);

@@ -182,7 +182,8 @@ struct sn_failover {
     bool coordinated;
     enum sn_switch_step step;
     int64_t pause_end_us;
-    bool sent; /* the promotion left */
+    bool asking; /* elected; the operator's hooks are asked whether it may go on (inside SEND_SLAVEOF_NOONE) */
+    bool sent;   /* the promotion left */
     struct sn_inst *candidate;
     struct addr from;   /* the master that was replaced */
     struct addr wanted; /* forced: the replica that the operator named; host "" for the best */
@@ -252,7 +253,7 @@ struct sn_core {
     uint64_t current_epoch;
     uint64_t told_epoch;  /* the highest that is known to be on disk: what peers are told */
     uint64_t stand_epoch; /* ballots that start in one step share an epoch; 0: none in this step */
-    bool joined, id_drawn;
+    bool joined, id_drawn, asks_veto;
     int64_t now_us;
     struct sn_effects *out;   /* of the step that runs */
     struct sn_group **groups; /* in the order in which they came */

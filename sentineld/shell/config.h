@@ -47,7 +47,7 @@ struct config_group {
     size_t known_sentinel_count;
 };
 
-/* A cluster and a hook are checked like the rest, but this version refuses a file that has any. */
+/* A cluster is checked like the rest, but this version refuses a file that has any. */
 struct config_cluster {
     char *name;
     struct conf_addresses seeds;
@@ -56,10 +56,14 @@ struct config_cluster {
     char *user, *password;
 };
 
+enum config_on_error { CONFIG_ON_ERROR_CONTINUE, CONFIG_ON_ERROR_ABORT };
+
 struct config_hook {
-    struct conf_strings on, run;
-    int64_t timeout_ms;
+    struct conf_strings on, run; /* patterns of events; the program and its arguments */
+    char *group;                 /* pattern of the groups whose events it gets; NULL: all events */
+    int64_t timeout_ms, retries, retry_delay_ms;
     bool veto;
+    int on_error; /* enum config_on_error */
 };
 
 struct sentineld_config {
@@ -104,6 +108,12 @@ struct sentineld_config *config_load(const char *path, struct conf_problems *pro
 /* The same from text; name stands for the file in messages. */
 struct sentineld_config *config_parse(const char *name, struct slice text, struct conf_problems *problems);
 void config_free(struct sentineld_config *c); /* NULL is allowed */
+
+/* Of one hook. event: its name. group NULL: the event is tied to none. */
+bool config_hook_wants(const struct config_hook *h, const char *event, const char *group);
+void config_hook_copy(struct config_hook *to, const struct config_hook *from);
+bool config_hook_same(const struct config_hook *a, const struct config_hook *b);
+void config_hook_free(struct config_hook *h); /* what it owns */
 
 /* What is wrong with a path in a script setting, relative ones counted from state_dir: NULL when it is an executable
  * file, otherwise a text that stays valid until errno's next use ("does not exist"). */

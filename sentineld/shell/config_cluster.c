@@ -1,4 +1,4 @@
-/* clusters and hooks: read and checked like everything else, then refused, because nothing in this version serves them.
+/* clusters: read and checked like everything else, then refused, because nothing in this version serves them.
  * A setting that is taken and ignored would be worse than none. */
 #include "common/base/mem.h"
 #include "sentineld/shell/config_inner.h"
@@ -22,16 +22,6 @@ static const struct conf_key cluster_keys[] = {
                  "milliseconds a master may write without hearing from a majority; 0: off"),
     CONF_ROW_STRING("user", AT(user), 0, CONFIG_NAME_MAX, "the user to log in with; empty: default"),
     CONF_ROW_STRING("password", AT(password), 0, CONFIG_SECRET_MAX, "the password to log in with; empty: none"),
-    {.name = NULL},
-};
-
-static const struct conf_key hook_keys[] = {
-    CONF_ROW_LIST("on", CONF_STRINGS, offsetof(struct config_hook, on), 1,
-                  "names of events, such as \"+switch-master\""),
-    CONF_ROW_LIST("run", CONF_STRINGS, offsetof(struct config_hook, run), 1, "the program and its arguments"),
-    CONF_ROW_INT("timeout_ms", offsetof(struct config_hook, timeout_ms), 1, CONFIG_MS_MAX,
-                 "milliseconds until it is killed"),
-    CONF_ROW_BOOL("veto", offsetof(struct config_hook, veto), "its failure stops the event"),
     {.name = NULL},
 };
 
@@ -95,33 +85,10 @@ void config_read_cluster(struct conf_reader *r, const config_setting_t *element,
     c->clusters[c->cluster_count++] = k;
 }
 
-void config_read_hook(struct conf_reader *r, const config_setting_t *element, void *target)
-{
-    struct sentineld_config *c = target;
-    struct config_hook h = {.timeout_ms = 60000};
-    conf_read(r, element, hook_keys, &h);
-    for (size_t i = 0; i < 2; i++) {
-        const char *key = i == 0 ? "on" : "run";
-        if (!gives(element, key))
-            conf_problem(r->problems, element, key, "is missing: every hook needs it");
-    }
-    if (c->hook_count == 0)
-        conf_problem(r->problems, element->parent, NULL,
-                     "hooks are not supported by this version yet: take them out, or use notification_script");
-    c->hooks = mem_array(c->hooks, c->hook_count + 1, sizeof *c->hooks);
-    c->hooks[c->hook_count++] = h;
-}
-
 void config_cluster_free(struct config_cluster *c)
 {
     free(c->name);
     free(c->user);
     free(c->password);
     conf_addresses_free(&c->seeds);
-}
-
-void config_hook_free(struct config_hook *h)
-{
-    conf_strings_free(&h->on);
-    conf_strings_free(&h->run);
 }

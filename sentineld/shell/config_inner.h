@@ -17,7 +17,6 @@ void config_read_hook(struct conf_reader *r, const config_setting_t *element, vo
 
 void config_group_free(struct config_group *g);
 void config_cluster_free(struct config_cluster *c);
-void config_hook_free(struct config_hook *h);
 
 /* Hosts must be IP literals unless resolve_hostnames is on. key: the setting's key in `at`, a string or a list of them.
  */

@@ -6,6 +6,7 @@
 #include "sentineld/shell/clients.h"
 #include "sentineld/shell/daemon_queue.h"
 #include "sentineld/shell/history.h"
+#include "sentineld/shell/hooks.h"
 #include "sentineld/shell/links.h"
 #include "sentineld/shell/notify.h"
 #include "sentineld/shell/scripts.h"
@@ -95,6 +96,7 @@ static void publish(struct daemon *d, enum sn_level level, const char *name, con
         return;
     if (level == SN_LOG_WARNING)
         notify_changed(d->notify);
+    hooks_event(d->hooks, level, name, text, group);
     if (d->history != NULL)
         history_event(d->history, io_wall_ms(), name, text, group);
     if (d->clients != NULL)
@@ -125,6 +127,7 @@ static void do_effect(struct daemon *d, struct sn_effect *e)
         history_note(d->history, io_wall_ms(), e->group, e->note);
         e->note = NULL; /* the history's now */
         break;
+    case SN_FX_VETO: hooks_veto(d->hooks, e); break;
     case SN_FX_EXIT:
         /* SENTINEL SIMULATE-FAILURE wants to see a crash: nothing is flushed or closed but the log. */
         io_log(IO_WARNING, "SENTINEL SIMULATE-FAILURE: exiting now with status %lld", (long long)e->number);

@@ -23,6 +23,7 @@ struct daemon {
     struct state *state;     /* state.h: SQLite and its writer */
     struct history *history; /* history.h: what happened and why */
     struct scripts *scripts; /* scripts.h: stock scripts */
+    struct hooks *hooks;     /* hooks.h: the operator's programs */
     struct users *users;     /* users.h: who may log in, and do what */
     struct clients *clients; /* clients.h: whoever connects to us; with their subscriptions */
     struct notify *notify;   /* notify.h: the service manager; NULL: there is none */

@@ -8,6 +8,7 @@
 #include "sentineld/shell/cmd_sentinel.h"
 #include "sentineld/shell/config.h"
 #include "sentineld/shell/history.h"
+#include "sentineld/shell/hooks.h"
 #include "sentineld/shell/links.h"
 #include "sentineld/shell/merge.h"
 #include "sentineld/shell/notify.h"
@@ -89,6 +90,8 @@ static bool make_core(struct daemon *d, const struct merged *m, struct buf *erro
         .params = m->params,
     };
     memcpy(o.id, m->image.id, sizeof o.id);
+    for (size_t i = 0; i < d->config->hook_count; i++)
+        o.asks_veto = o.asks_veto || d->config->hooks[i].veto;
     if (!draw(&o.seed, sizeof o.seed, error))
         return false;
     struct addr *declared = other_supervisors(d->config, &o.ndeclared);
@@ -117,6 +120,7 @@ static bool begin(struct daemon *d, const struct merged *m, struct buf *error)
         return false;
     d->links = links_new(d);
     d->scripts = scripts_new(d);
+    d->hooks = hooks_new(d);
     d->users = users_new(d->config, &m->image.options);
     d->clients = clients_open(d, text, sizeof text);
     if (d->clients == NULL) {
@@ -180,6 +184,8 @@ void daemon_close(struct daemon *d)
     users_free(d->users);
     notify_close(d->notify);
     daemon_end(d);
+    hooks_free(d->hooks);
+    d->hooks = NULL;
     scripts_free(d->scripts);
     links_free(d->links);
     state_close(d->state);

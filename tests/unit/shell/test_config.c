@@ -359,10 +359,14 @@ static void test_not_yet(void **state)
     assert_non_null(strstr(buf_str(&problems.text), "lease_ms: leases need the list of supervisors"));
     bad("clusters = ( { name = \"o\"; } );", "clusters[0].seeds: is missing");
     bad("clusters = ( { name = \"o\"; seeds = [ \"h:7\" ]; quorum = 1; } );", "\"h\" is a name");
-    bad("hooks = ( { on = [ \"+odown\" ]; run = [ \"/x\" ]; timeout_ms = 5; veto = true; } );",
-        "s.conf:1: hooks: hooks are not supported by this version yet");
+    bad("hooks = ( { on = [ \"+odown\" ]; run = [ \"/bin/true\" ]; timeout_ms = 5; veto = true; } );",
+        "hooks[0].veto: only \"pre-failover\" can be vetoed");
     assert_int_equal(problems.count, 1);
     bad("hooks = ( { on = []; } );", "hooks[0].run: is missing");
+    bad("hooks = ( { on = [ \"*\" ]; run = [ \"/no/such\" ]; } );", "hooks[0].run: \"/no/such\" does not exist");
+    bad("hooks = ( { on = [ \"*\" ]; run = [ \"/bin/true\" ]; on_error = \"abort\"; } );",
+        "hooks[0].on_error: is for hooks with veto = true");
+    bad("hooks = ( { on = [ \"\" ]; run = [ \"/bin/true\" ]; } );", "hooks[0].on: an empty name matches no event");
 }
 
 static void test_all_at_once(void **state)
