@@ -19,7 +19,8 @@
 #define QUESTIONS_MAX 1000
 #define LINGER_MS 50 /* entries gather for so long, so that a burst is one transaction and nobody competes with it */
 #define RETRY_MS 1000
-#define TRIM_EVERY 2000     /* entries */
+#define TRIM_EVERY 500      /* entries */
+#define TRIM_ROUNDS 32      /* at one time: entries wait meanwhile, and questions */
 #define TRIM_IDLE_MS 600000 /* what becomes too old while nothing happens is forgotten too */
 
 enum item_kind { ITEM_EVENT, ITEM_NOTE, ITEM_QUESTION };
@@ -259,9 +260,12 @@ static void trim(struct history *h)
 {
     struct buf why = {0};
     h->since_trim = 0;
-    if (h->db.db != NULL && !history_db_trim(&h->db, io_wall_ms(), &h->more_to_trim, &why)) {
-        history_db_rollback(&h->db);
-        h->more_to_trim = false; /* the next write says what is wrong, if it still is */
+    h->more_to_trim = h->db.db != NULL;
+    for (int i = 0; h->more_to_trim && i < TRIM_ROUNDS; i++) {
+        if (!history_db_trim(&h->db, io_wall_ms(), &h->more_to_trim, &why)) {
+            history_db_rollback(&h->db);
+            h->more_to_trim = false; /* the next write says what is wrong, if it still is */
+        }
     }
     buf_free(&why);
 }
