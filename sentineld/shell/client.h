@@ -39,7 +39,7 @@ enum client_answer {
     CLIENT_ANSWER_USERS,   /* to ACL DELUSER: OK means the number of users that were removed */
     CLIENT_ANSWER_OPINION, /* ANSWER_BALLOTS to IS-MASTER-DOWN-BY-ADDR */
     CLIENT_ANSWER_BALLOT,  /* ANSWER_BALLOTS to SENTINEL BALLOT */
-    CLIENT_ANSWER_HISTORY, /* clients_answer_by() */
+    CLIENT_ANSWER_HISTORY, /* clients_answer_by(): of the history, of hooks that were tested */
 };
 
 enum client_reply_mode { CLIENT_REPLY_ON, CLIENT_REPLY_OFF, CLIENT_REPLY_SKIP, CLIENT_REPLY_SKIP_NEXT };

@@ -113,6 +113,8 @@ command_fn cmd_sentinel_masters, cmd_sentinel_master, cmd_sentinel_replicas, cmd
 command_fn cmd_sentinel_master_addr, cmd_sentinel_ckquorum, cmd_sentinel_info_cache, cmd_sentinel_help;
 /* cmd_sentinel_history.c */
 command_fn cmd_sentinel_events, cmd_sentinel_history;
+/* cmd_sentinel_hook.c */
+command_fn cmd_sentinel_hook;
 /* cmd_sentinel_votes.c */
 command_fn cmd_sentinel_is_master_down, cmd_sentinel_ballot;
 /* cmd_sentinel_changes.c */
