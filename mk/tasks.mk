@@ -48,7 +48,7 @@ install: programs
 		-e 's|^ExecStart=/usr/bin/env |ExecStart=$(PREFIX)/bin/|' -e '/^# `make install` writes/d' \
 		-e 's|file:/usr/local/|file:$(PREFIX)/|' $(addprefix $(UNITDIR)/,$(notdir $(UNITS))))
 	$(foreach m,$(MANS),install -D -m 644 $m $(MANDIR)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m) &&) true
-	$(if $(COMPLETIONS),install -d $(COMPLETIONDIR) && $(foreach c,$(COMPLETIONS),install -m 644 $c $(COMPLETIONDIR)/$(basename $(notdir $c)) &&) true)
+	$(foreach c,$(COMPLETIONS),install -D -m 644 $c $(COMPLETIONDIR)/$(basename $(notdir $c)) &&) true
 
 clean:
 	rm -rf $(BUILD)

@@ -1,0 +1,175 @@
+"""Every verb of nodectl that asks supervisors: in a real terminal (tmux), piped, with nobody to ask, with one of three."""
+import os
+import re
+import shlex
+import subprocess
+
+from cases import case
+from lab import wait_until
+from lab.supervisors import nodectl_path
+from test_documents import leaves, options
+
+OK, FAILED, USAGE, NOBODY = 0, 1, 2, 3
+
+# What each verb is called with; a verb that is missing here fails the tests.
+ARGUMENTS = {
+    ("status",): [],
+    ("failover",): ["mymaster", "--yes"],
+    ("events",): [],
+    ("history",): [],
+    ("explain",): ["mymaster"],
+    ("config", "diff"): [],
+    ("hook", "test"): ["+switch-master"],
+}
+
+
+def clean_env(lab, **more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("NODECTL_", "TMUX"))}
+    env.update(HOME=lab.path("home"), LC_ALL="C.UTF-8", **more)
+    env.pop("NO_COLOR", None)
+    return env
+
+
+def asking_verbs():
+    """Those with --supervisor, with arguments that they accept."""
+    found = [path for path, text in leaves() if "--supervisor" in options(text)]
+    missing = [path for path in found if path not in ARGUMENTS]
+    assert not missing, "ARGUMENTS has no row for %s" % missing
+    assert ("status",) in found and ("failover",) in found
+    return [(path, ARGUMENTS[path]) for path in found]
+
+
+def run(lab, path, args, ports, **env):
+    argv = [nodectl_path(), *path, *args]
+    if ports:
+        argv += ["--supervisor", ",".join("127.0.0.1:%d" % p for p in ports)]
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, env=clean_env(lab, **env), timeout=60, check=False)
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_nobody_can_be_asked(lab):
+    """Nobody listens: status 3, the reason for each address on standard error, no table; and -o json stays JSON or
+    empty. Nobody is named: status 2 and what to do."""
+    ports = [lab.ports.take(), lab.ports.take()]
+    for path, args in asking_verbs():
+        for extra in ([], ["-o", "json"]):
+            done = run(lab, path, args + extra, ports)
+            text = "%s %s: %s\n%s%s" % (path, extra, done.returncode, done.stdout, done.stderr)
+            assert done.returncode == NOBODY, text
+            for port in ports:
+                assert re.search(r"127\.0\.0\.1:%d: .*Connection refused" % port, done.stderr), text
+            assert extra or done.stdout == "", text
+        done = run(lab, path, args, [])
+        assert done.returncode == USAGE and "no supervisor is named" in done.stderr, "%s: %s" % (path, done.stderr)
+
+
+@case(kinds=("ours",), limit_s=120)
+def test_one_of_three_is_enough(lab):
+    """The first two addresses are dead: every verb does its work with the third, and a pipe gets no colours."""
+    fleet = lab.fleet(down_after_ms=2000)
+    dead = [lab.ports.take(), lab.ports.take()]
+    settled = False
+    for path, args in sorted(asking_verbs(), key=lambda v: v[0] != ("failover",)):
+        done = run(lab, path, args, dead + [fleet.supervisors[2].port], TERM="xterm-256color")
+        text = "%s: %s\n%s%s" % (path, done.returncode, done.stdout, done.stderr)
+        # status calls the dead ones, which were named, a problem; hook test has no hook to run here.
+        wanted = (FAILED,) if path == ("status",) else (OK, FAILED) if path == ("hook", "test") else (OK,)
+        assert done.returncode in wanted, text
+        assert "\x1b" not in done.stdout + done.stderr, text
+        if path == ("failover",):
+            assert "the master is now" in done.stdout, text
+            fleet.wait_failover_over()
+            fleet.wait_well()
+            settled = True
+    assert settled
+
+
+class Tmux:
+    """A terminal of tmux's making, with a server of our own that ends with the test."""
+
+    def __init__(self, lab, columns=130, lines=50):
+        self.socket = lab.path("tmux")
+        self.env = clean_env(lab, TERM="xterm-256color")
+        lab.on_close(self.close)
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(lines), "-s", "t",
+                  "bash --norc --noprofile")
+        self.type("PS1='ready> '")
+        self.wait_for(r"^ready> $")
+
+    def tmux(self, *args):
+        done = subprocess.run(["tmux", "-S", self.socket, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=True, env=self.env, timeout=20, check=False)
+        assert done.returncode == 0, "tmux %s: %s" % (args, done.stderr)
+        return done.stdout
+
+    def type(self, text, enter=True):
+        self.tmux("send-keys", "-t", "t", "-l", text)
+        if enter:
+            self.tmux("send-keys", "-t", "t", "Enter")
+
+    def key(self, name):
+        self.tmux("send-keys", "-t", "t", name)
+
+    def screen(self, colours=False):
+        return self.tmux("capture-pane", "-p", "-J", "-t", "t", *(["-e"] if colours else []))
+
+    def wait_for(self, pattern):
+        def seen():
+            text = self.screen()
+            assert re.search(pattern, text, re.M), "the screen shows:\n%s" % text
+            return text
+        return wait_until(seen, 20, "the screen shows %r" % pattern)
+
+    def command(self, *argv):
+        """Run it to its end; returns (exit status, screen)."""
+        self.key("C-l")
+        self.type("clear; %s; echo \"exit status $?.\"" % " ".join(shlex.quote(str(a)) for a in argv))
+        text = self.wait_for(r"^exit status \d+\.$")
+        return int(re.search(r"^exit status (\d+)\.$", text, re.M).group(1)), text
+
+    def close(self):
+        subprocess.run(["tmux", "-S", self.socket, "kill-server"], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, env=self.env, timeout=20, check=False)
+
+
+@case(kinds=("ours",), limit_s=120)
+def test_in_a_terminal(lab):
+    """Every verb in tmux; the table of status in colours, the question of failover answered by keys, Ctrl-C obeyed."""
+    fleet = lab.fleet(replicas=1, down_after_ms=2000)
+    t = Tmux(lab)
+    where = ["--supervisor", ",".join("127.0.0.1:%d" % s.port for s in fleet.supervisors)]
+
+    t.key("C-l")
+    t.type("clear; %s failover mymaster %s" % (nodectl_path(), " ".join(where)))
+    t.wait_for(r"Fail over now\? \[y/N\] $")
+    t.key("C-c")
+    t.wait_for(r"^ready> $")
+    t.type("echo \"exit status $?.\"")
+    t.wait_for(r"^exit status 130\.$")
+    assert fleet.agreed_port() == fleet.master.port
+
+    t.key("C-l")
+    t.type("clear; %s failover mymaster %s; echo \"exit status $?.\"" % (nodectl_path(), " ".join(where)))
+    t.wait_for(r"Fail over now\? \[y/N\] $")
+    t.type("y")
+    text = t.wait_for(r"^exit status \d+\.$")
+    assert "exit status 0." in text and "the master is now 127.0.0.1:%d" % fleet.replicas[0].port in text, text
+    fleet.wait_failover_over()
+    fleet.wait_well()
+
+    for path, args in asking_verbs():
+        if path != ("failover",):
+            code, text = t.command(nodectl_path(), *path, *args, *where)
+            assert code == OK or (path == ("hook", "test") and code == FAILED), "%s: %d\n%s" % (path, code, text)
+    t.command(nodectl_path(), "status", *where)
+    assert re.search(r"\x1b\[[0-9;]*m", t.screen(colours=True)), t.screen(colours=True)
+    code, text = t.command("env", "NO_COLOR=1", nodectl_path(), "status", *where)
+    assert code == OK and "\x1b[3" not in t.screen(colours=True), text
+
+    t.key("C-l")
+    t.type("clear; %s events --follow --since 0 %s; echo \"exit status $?.\"" % (nodectl_path(), " ".join(where)))
+    fleet.supervisors[0].ok("SENTINEL", "SET", "mymaster", "parallel-syncs", "2")
+    t.wait_for(r"\+set .*parallel-syncs 2")
+    t.key("C-c")
+    t.wait_for(r"exit status 0\.$")
