@@ -269,21 +269,6 @@ static void of_hook(struct stage *s)
     complain(s, "word 3 of the line must be yes, no, silent or none");
 }
 
-/* hook s1 yes 100: its hook agrees after 100 ms. no, silent and none are the other policies. */
-static void of_hook(struct stage *s)
-{
-    static const char *const names[] = {
-        [CONSENT_NOT_ASKED] = "none", [CONSENT_YES] = "yes", [CONSENT_NO] = "no", [CONSENT_SILENT] = "silent"};
-    struct super *super = word_super(s, 1);
-    for (size_t i = 0; super != NULL && i < sizeof names / sizeof *names; i++)
-        if (word_is(s, 2, names[i])) {
-            bool timed = i == CONSENT_YES || i == CONSENT_NO;
-            consent_policy(s->world, super, (enum consent)i, timed ? MS(word_number(s, 3)) : 0);
-            return;
-        }
-    complain(s, "word 3 of the line must be yes, no, silent or none");
-}
-
 bool stage_act(struct stage *s)
 {
     static const struct {

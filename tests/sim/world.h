@@ -131,9 +131,6 @@ struct ballot_notes { /* of the last ballot of a supervisor for a group; NULL: n
 /* consent.c */
 enum consent { CONSENT_NOT_ASKED, CONSENT_YES, CONSENT_NO, CONSENT_SILENT };
 
-/* consent.c */
-enum consent { CONSENT_NOT_ASKED, CONSENT_YES, CONSENT_NO, CONSENT_SILENT };
-
 struct super {
     struct happening tick; /* first */
     struct disk disk;
