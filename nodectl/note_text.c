@@ -89,49 +89,49 @@ static void switched(struct buf *b, const json_t *n)
         buf_printf(b, ": %lld ms in all", (long long)json_int(n, "total_ms", -1));
 }
 
-void note_text(struct buf *b, const json_t *entry)
+void note_text(struct buf *out, const json_t *entry)
 {
     const json_t *n = json_object_get(entry, "note");
     const char *kind = json_word(entry, "kind");
     long long epoch = (long long)json_int(entry, "epoch", 0);
     if (strcmp(kind, "sdown") == 0) {
-        sdown(b, n);
+        sdown(out, n);
     } else if (strcmp(kind, "odown") == 0) {
-        buf_printf(b, "the master %s is down: %d of %zu supervisors say so, %lld are needed", json_word(n, "master"),
+        buf_printf(out, "the master %s is down: %d of %zu supervisors say so, %lld are needed", json_word(n, "master"),
                    count(n, "supervisors", "down"), json_array_size(json_object_get(n, "supervisors")),
                    (long long)json_int(n, "quorum", 0));
     } else if (strcmp(kind, "waiting") == 0) {
-        waiting(b, n);
+        waiting(out, n);
     } else if (strcmp(kind, "stand") == 0) {
-        buf_printf(b, "stands at epoch %lld to promote %s%s", epoch, json_word(n, "candidate"),
+        buf_printf(out, "stands at epoch %lld to promote %s%s", epoch, json_word(n, "candidate"),
                    json_yes(n, "coordinated") ? " (coordinated, ordered by an operator)"
                    : json_yes(n, "forced")    ? " (ordered by an operator)"
                                               : "");
     } else if (strcmp(kind, "vote") == 0) {
-        buf_printf(b, "%s its vote of epoch %lld to %s%s%s", json_yes(n, "granted") ? "gives" : "refuses", epoch,
+        buf_printf(out, "%s its vote of epoch %lld to %s%s%s", json_yes(n, "granted") ? "gives" : "refuses", epoch,
                    id_text(json_word(n, "for")), json_yes(n, "granted") ? "" : ": ", json_word(n, "why"));
     } else if (strcmp(kind, "won") == 0 || strcmp(kind, "lost") == 0) {
-        buf_printf(b, "%s at epoch %lld with %d of %lld votes in %s%s%s",
+        buf_printf(out, "%s at epoch %lld with %d of %lld votes in %s%s%s",
                    strcmp(kind, "won") == 0 ? "is elected" : "is not elected", epoch, votes_for(n, epoch),
                    (long long)json_int(n, "votes_needed", 0), span_text(json_int(n, "took_us", -1)),
                    *json_word(n, "why") != '\0' ? ": " : "", json_word(n, "why"));
     } else if (strcmp(kind, "promoted") == 0) {
-        buf_printf(b, "%s says that it is a master, %s after it was told", json_word(n, "candidate"),
+        buf_printf(out, "%s says that it is a master, %s after it was told", json_word(n, "candidate"),
                    span_text(json_int(n, "took_us", -1)));
     } else if (strcmp(kind, "switched") == 0) {
-        switched(b, n);
+        switched(out, n);
     } else if (strcmp(kind, "converged") == 0) {
         size_t all = json_array_size(json_object_get(n, "replicas"));
-        buf_printf(b, "%d of %zu other servers follow %s after %lld ms%s", count(n, "replicas", "follows"), all,
+        buf_printf(out, "%d of %zu other servers follow %s after %lld ms%s", count(n, "replicas", "follows"), all,
                    json_word(n, "master"), (long long)json_int(n, "took_ms", 0),
                    json_yes(n, "timeout") ? "; the others had no time" : "");
     } else if (strcmp(kind, "aborted") == 0) {
-        buf_printf(b, "the failover is given up: %s (in state %s, the promotion was %s)", json_word(n, "why"),
+        buf_printf(out, "the failover is given up: %s (in state %s, the promotion was %s)", json_word(n, "why"),
                    json_word(n, "state"), json_yes(n, "promotion_sent") ? "sent" : "not sent");
     } else if (strcmp(kind, "config") == 0) {
-        buf_printf(b, "learned from %s that the master is %s, no longer %s (epoch %lld)", id_text(json_word(n, "by")),
+        buf_printf(out, "learned from %s that the master is %s, no longer %s (epoch %lld)", id_text(json_word(n, "by")),
                    json_word(n, "to"), json_word(n, "from"), epoch);
     } else {
-        buf_puts(b, kind);
+        buf_puts(out, kind);
     }
 }

@@ -284,16 +284,22 @@ static struct history_row *add_row(struct history_rows *rows)
     return r;
 }
 
-static void add_remark(struct history_rows *rows, int64_t number, const char *name, const char *fmt, int64_t a,
-                       int64_t b)
+/* A row of our own making about the answer. */
+static void add_remark(struct history_rows *rows, int64_t number, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static void add_remark(struct history_rows *rows, int64_t number, const char *name, const char *fmt, ...)
 {
     struct history_row *r = add_row(rows);
-    char text[160];
-    snprintf(text, sizeof text, fmt, a, b);
+    struct buf text = {0};
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
     r->number = number;
     r->name = mem_strdup(name);
-    r->text = mem_strdup(text);
+    r->text = mem_strdup(buf_str(&text));
     r->group = mem_strdup("");
+    buf_free(&text);
 }
 
 static char *text_at(sqlite3_stmt *s, int column)
