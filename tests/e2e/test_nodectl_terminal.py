@@ -1,4 +1,4 @@
-"""Every verb of nodectl that asks supervisors: in a real terminal (tmux), piped, with nobody to ask, with one of three."""
+"""Every verb of nodectl that asks: in a real terminal (tmux), piped, with nobody to ask, with one of three."""
 import os
 import re
 import shlex
