@@ -29,7 +29,7 @@ struct item {
     struct item *next;
     enum item_kind kind;
     int64_t wall_ms;
-    char *name, *text, *group;
+    const char *name, *text, *group; /* in the same block */
     struct sn_note *note;
     size_t bytes;
     uint64_t token;
@@ -92,9 +92,6 @@ static struct item *take(struct items *l)
 
 static void item_free(struct item *i)
 {
-    free(i->name);
-    free(i->text);
-    free(i->group);
     sn_note_free(i->note);
     history_query_free(&i->query);
     history_rows_free(&i->rows);
@@ -149,26 +146,38 @@ static void enqueue(struct history *h, struct item *i)
     pthread_mutex_unlock(&h->mutex);
 }
 
+/* Its texts lie behind it: an entry is one allocation, for there may be thousands at a start. */
+static struct item *new_item(enum item_kind kind, const char *name, const char *text, const char *group)
+{
+    const char *const texts[] = {name != NULL ? name : "", text != NULL ? text : "", group != NULL ? group : ""};
+    size_t bytes = sizeof(struct item);
+    for (size_t k = 0; k < 3; k++)
+        bytes += strlen(texts[k]) + 1;
+    struct item *i = mem_alloc(bytes);
+    *i = (struct item){.kind = kind, .bytes = bytes};
+    const char **places[] = {&i->name, &i->text, &i->group};
+    char *at = (char *)(i + 1);
+    for (size_t k = 0; k < 3; k++) {
+        size_t n = strlen(texts[k]) + 1;
+        *places[k] = memcpy(at, texts[k], n);
+        at += n;
+    }
+    return i;
+}
+
 void history_event(struct history *h, int64_t wall_ms, const char *name, const char *text, const char *group)
 {
-    struct item *i = mem_zalloc(sizeof *i);
-    i->kind = ITEM_EVENT;
+    struct item *i = new_item(ITEM_EVENT, name, text, group);
     i->wall_ms = wall_ms;
-    i->name = mem_strdup(name);
-    i->text = mem_strdup(text != NULL ? text : "");
-    i->group = mem_strdup(group != NULL ? group : "");
-    i->bytes = sizeof *i + strlen(i->name) + strlen(i->text) + strlen(i->group);
     enqueue(h, i);
 }
 
 void history_note(struct history *h, int64_t wall_ms, const char *group, struct sn_note *note)
 {
-    struct item *i = mem_zalloc(sizeof *i);
-    i->kind = ITEM_NOTE;
+    struct item *i = new_item(ITEM_NOTE, NULL, NULL, group);
     i->wall_ms = wall_ms;
-    i->group = mem_strdup(group != NULL ? group : "");
     i->note = note;
-    i->bytes = sizeof *i + note->cap * (sizeof *note->v + 32);
+    i->bytes += note->cap * (sizeof *note->v + 32);
     enqueue(h, i);
 }
 
@@ -182,8 +191,7 @@ bool history_has_room(struct history *h)
 
 void history_ask(struct history *h, uint64_t token, struct history_query *q)
 {
-    struct item *i = mem_zalloc(sizeof *i);
-    i->kind = ITEM_QUESTION;
+    struct item *i = new_item(ITEM_QUESTION, NULL, NULL, NULL);
     i->token = token;
     i->query = *q;
     *q = (struct history_query){.what = q->what};

@@ -95,7 +95,8 @@ static bool open_once(struct history_db *d, struct buf *error)
     /* The state directory is ours alone (state_lock.h). auto_vacuum counts only when the file is made. */
     snprintf(pragmas, sizeof pragmas,
              "PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; "
-             "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = 128",
+             "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = 128; "
+             "PRAGMA cache_size = -512",
              LOG_BYTES);
     if (!execute(d, pragmas, error) || !execute(d, schema, error) ||
         !prepare(d, &d->add_event,
