@@ -191,13 +191,23 @@ static void member_of(struct sn_note_part row, size_t k, struct sn_record_peer *
     addr_set(&p->addr, slice_of(host), (int64_t)(k / 250 + 1));
 }
 
+/* Between the stand and its outcome a declared supervisor may have told its id for the first time. */
+static struct sn_peer *peer_of(const struct sn_core *c, const struct sn_record_peer *p)
+{
+    struct sn_peer *peer = map_gets(&c->by_id, p->id);
+    for (size_t k = 0; k < c->npeers && !peer; k++)
+        if (addr_eq(&c->peers[k]->addr, &p->addr))
+            peer = c->peers[k];
+    return peer;
+}
+
 static void place_opinions(const struct run *t, const struct sn_note *from)
 {
     struct sn_note_part list = sn_note_part(from, "supervisors"), row;
     for (size_t k = 0; sn_note_next(&list, &row); k++) {
         struct sn_record_peer p;
         member_of(row, k, &p);
-        struct sn_peer *peer = map_gets(&t->core->by_id, p.id);
+        struct sn_peer *peer = peer_of(t->core, &p);
         struct sn_seat *s = peer ? sn_seat_find(t->group, peer) : NULL;
         if (!s)
             continue;
