@@ -255,5 +255,7 @@ bool sn_info_parse(struct sn_info *info, struct slice text)
     } else {
         info->repl_offset = r.offset_as_master;
     }
+    if (info->nreplicas < r.cap_replicas) /* it is kept for long, and most masters have few */
+        info->replicas = mem_array(info->replicas, info->nreplicas, sizeof *info->replicas);
     return info->role != SN_ROLE_UNKNOWN;
 }

@@ -13,14 +13,7 @@
 /* Shorter than the third repeat of a SYN: a host that comes back is reached by a fresh attempt, soon. */
 #define CONNECT_TIMEOUT_US 2000000
 #define REPLY_MAX ((size_t)4 * 1024 * 1024)
-#define INFO_KEPT_MAX ((size_t)256 * 1024) /* of one node, for SENTINEL INFO-CACHE */
-#define INFO_ROOM 32                       /* more than the last text, as its numbers get longer */
 #define INFOS_SWEEP_MIN 64
-
-struct info_text {
-    struct buf text;
-    int64_t when_us;
-};
 
 static struct slice key_of(const sn_link *id)
 {
@@ -36,7 +29,7 @@ struct links *links_new(struct daemon *d)
     ls->d = d;
     ls->infos_sweep = INFOS_SWEEP_MIN;
     map_init(&ls->by_id, seed[0], seed[1]);
-    map_init(&ls->infos, seed[1], seed[0]);
+    ls->infos = info_cache_new(seed);
     return ls;
 }
 
@@ -48,24 +41,15 @@ static void free_link(struct link *l)
     free(l);
 }
 
-static void free_info(struct info_text *t)
-{
-    buf_free(&t->text);
-    free(t);
-}
-
 void links_free(struct links *ls)
 {
     if (ls == NULL)
         return;
     struct link *l;
-    struct info_text *t;
     for (size_t it = 0; (l = map_next(&ls->by_id, &it, NULL)) != NULL;)
         free_link(l);
-    for (size_t it = 0; (t = map_next(&ls->infos, &it, NULL)) != NULL;)
-        free_info(t);
     map_free(&ls->by_id);
-    map_free(&ls->infos);
+    info_cache_free(ls->infos);
     wire_request_free(&ls->request);
     free(ls);
 }
@@ -192,23 +176,20 @@ void links_send(struct links *ls, const struct sn_effect *e)
 
 /* ---- INFO-CACHE ---- */
 
-/* Nodes that are not watched any more leave their text behind; the table is looked through each time it has doubled. */
+static bool is_watched(void *arg, struct slice node)
+{
+    const struct links *ls = arg;
+    struct addr a;
+    return addr_parse(node, &a) && sn_node_find(ls->d->core, a.host, a.port) != NULL;
+}
+
+/* Nodes that are not watched any more leave their text behind; all are looked through each time their number has
+ * doubled. */
 static void sweep_infos(struct links *ls)
 {
-    struct map kept;
-    map_init(&kept, ls->infos.seed[0], ls->infos.seed[1]);
-    struct slice key;
-    struct info_text *t;
-    for (size_t it = 0; (t = map_next(&ls->infos, &it, &key)) != NULL;) {
-        struct addr a;
-        if (addr_parse(key, &a) && sn_node_find(ls->d->core, a.host, a.port) != NULL)
-            map_put(&kept, key, t);
-        else
-            free_info(t);
-    }
-    map_free(&ls->infos);
-    ls->infos = kept;
-    ls->infos_sweep = kept.used * 2 < INFOS_SWEEP_MIN ? INFOS_SWEEP_MIN : kept.used * 2;
+    info_cache_sweep(ls->infos, is_watched, ls);
+    size_t twice = 2 * info_cache_count(ls->infos);
+    ls->infos_sweep = twice < INFOS_SWEEP_MIN ? INFOS_SWEEP_MIN : twice;
 }
 
 void link_keep_info(struct link *l, struct slice text)
@@ -217,34 +198,14 @@ void link_keep_info(struct link *l, struct slice text)
     const struct sn_conn *conn = sn_conn_of(ls->d->core, l->id);
     if (conn == NULL || conn->of == SN_CONN_PEER)
         return;
+    if (info_cache_count(ls->infos) >= ls->infos_sweep)
+        sweep_infos(ls);
     char key[ADDR_TEXT_MAX];
-    addr_text(&((const struct sn_node *)conn->owner)->addr, key);
-    struct info_text *t = map_gets(&ls->infos, key);
-    if (t == NULL) {
-        if (ls->infos.used >= ls->infos_sweep)
-            sweep_infos(ls);
-        t = mem_zalloc(sizeof *t);
-        map_puts(&ls->infos, key, t);
-    }
-    t->when_us = io_now_us();
-    /* Thousands of them: each has the room that it needs and no more. */
-    size_t n = text.n < INFO_KEPT_MAX ? text.n : INFO_KEPT_MAX;
-    if (t->text.cap < n || t->text.cap > n + 2 * INFO_ROOM) {
-        buf_free(&t->text);
-        t->text = (struct buf){.p = mem_alloc(n + INFO_ROOM), .cap = n + INFO_ROOM};
-    }
-    memcpy(t->text.p, text.p, n);
-    t->text.n = n;
+    info_cache_put(ls->infos, addr_text(&((const struct sn_node *)conn->owner)->addr, key), text, io_now_us());
 }
 
 struct slice links_info(const struct links *ls, const struct sn_node *node, int64_t *when_us)
 {
     char key[ADDR_TEXT_MAX];
-    const struct info_text *t = map_gets(&ls->infos, addr_text(&node->addr, key));
-    if (t == NULL) {
-        *when_us = 0;
-        return (struct slice){NULL, 0};
-    }
-    *when_us = t->when_us;
-    return buf_slice(&t->text);
+    return info_cache_get(ls->infos, addr_text(&node->addr, key), when_us);
 }

@@ -5,13 +5,14 @@
 #include "common/base/map.h"
 #include "common/io/link.h"
 #include "sentineld/shell/daemon.h"
+#include "sentineld/shell/info_cache.h"
 #include "sentineld/shell/links.h"
 #include "sentineld/shell/wire.h"
 
 struct links {
     struct daemon *d;
     struct map by_id;            /* sn_link as 8 bytes -> link */
-    struct map infos;            /* "host:port" -> info_text */
+    struct info_cache *infos;    /* by "host:port" */
     struct wire_request request; /* being put together; its memory is used again and again */
     size_t infos_sweep;          /* when there are so many, those of nodes that are gone are dropped */
 };
