@@ -26,4 +26,9 @@ size_t clients_publish(struct clients *all, const char *channel, struct slice pa
 
 size_t clients_count(const struct clients *all);
 
+/* The daemon has read its configuration again: users become those of the file with the run-time changes of `runtime`
+ * (as merge() left them). Connections of users that are gone, or whose password is another one, are closed. */
+struct state_options;
+void clients_reload_users(struct clients *all, const struct state_options *runtime);
+
 #endif

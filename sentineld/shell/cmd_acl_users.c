@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "sentineld/shell/client.h"
 #include "sentineld/shell/client_inner.h"
+#include "sentineld/shell/clients.h"
 
 void cmd_acl_users(struct call *call)
 {
@@ -228,4 +229,9 @@ void clients_user_changed(void *owner, const struct user *u, bool gone)
             client_close(c, false);
         }
     }
+}
+
+void clients_reload_users(struct clients *all, const struct state_options *runtime)
+{
+    users_reload(all->d->users, all->d->config, runtime, clients_user_changed, all);
 }

@@ -190,6 +190,8 @@ void command_run(struct call *call)
 {
     struct buf error = {0};
     call->row = command_resolve(call->argv, call->argc, &error);
+    if (!call->c->authenticated && !clients_need_auth(call->c->all)) /* asked for a password when it connected */
+        client_login(call->c, users_default(call->d->users));
     if (call->row != NULL)
         check(call, &error);
     if (error.n > 0) {

@@ -174,6 +174,21 @@ def test_rights_are_those_of_the_moment(lab):
 
 
 @case(limit_s=60)
+def test_default_user_with_and_without_a_password(lab):
+    """A connection that was asked for a password goes on without one when the default user needs none any more, and one
+    that was in stays in when he gets one."""
+    s = lone(lab, lab.kind)
+    with Resp(s.port) as early:
+        assert early.call("PING") == "PONG"
+        early.ok("ACL", "SETUSER", "default", ">x")
+        with Resp(s.port) as late:
+            assert str(late.call("PING")).startswith("NOAUTH")
+            assert early.call("PING") == "PONG"
+            early.ok("ACL", "SETUSER", "default", "nopass")
+            assert late.call("PING") == "PONG" and late.call("ACL", "WHOAMI") == "default"
+
+
+@case(limit_s=60)
 def test_kill_by_user(lab):
     """CLIENT KILL USER, with and without SKIPME; ACL LOG names command, channel and login."""
     s = lone(lab, lab.kind)
