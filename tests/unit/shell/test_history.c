@@ -284,7 +284,7 @@ static void a_failing_disk_is_told_once_and_recovers(void **state)
     assert_string_equal(l.told[0], "-history-not-saved");
     assert_non_null(strstr(l.told_text[0], "history.db cannot be opened"));
     for (int i = 0; i < 12; i++) {
-        char text[8];
+        char text[16];
         snprintf(text, sizeof text, "%d", i);
         put(&l, "+x", text, NULL);
     }
