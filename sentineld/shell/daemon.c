@@ -26,6 +26,7 @@
  * this turn, so the sockets are asked once more before the core is. */
 #define LATE_US 5000
 #define EFFECTS_KEPT 256 /* a step may have thousands of effects; the memory of so many is kept for the next one */
+#define EFFECTS_KEPT 256 /* a step may have thousands of effects; the memory of so many is kept for the next one */
 
 struct pump {
     struct sn_effects effects;
@@ -165,6 +166,9 @@ static void do_effects(struct daemon *d)
     for (size_t i = 0; i < fx->n; i++)
         do_effect(d, &fx->v[i]);
     if (fx->cap > EFFECTS_KEPT)
+        sn_effects_free(fx);
+    else
+        if (fx->cap > EFFECTS_KEPT)
         sn_effects_free(fx);
     else
         sn_effects_clear(fx);
