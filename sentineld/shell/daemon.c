@@ -9,8 +9,6 @@
 #include "sentineld/shell/hooks.h"
 #include "sentineld/shell/links.h"
 #include "sentineld/shell/notify.h"
-#include "sentineld/shell/overrides.h"
-#include "sentineld/shell/reload.h"
 #include "sentineld/shell/scripts.h"
 #include "sentineld/shell/state.h"
 
@@ -25,7 +23,6 @@
 /* A timer this late means that the process did not run. What arrived meanwhile may not have been among the events of
  * this turn, so the sockets are asked once more before the core is. */
 #define LATE_US 5000
-#define EFFECTS_KEPT 256 /* a step may have thousands of effects; the memory of so many is kept for the next one */
 #define EFFECTS_KEPT 256 /* a step may have thousands of effects; the memory of so many is kept for the next one */
 
 struct pump {
@@ -119,7 +116,6 @@ static void do_effect(struct daemon *d, struct sn_effect *e)
     case SN_FX_DISCONNECT: links_disconnect(d->links, e); break;
     case SN_FX_SEND: links_send(d->links, e); break;
     case SN_FX_PERSIST:
-        overrides_queue(d->overrides, e->seq, e->records, e->count);
         state_persist(d->state, e->seq, e->records, e->count);
         e->records = NULL; /* the state's now */
         e->count = 0;
@@ -127,12 +123,6 @@ static void do_effect(struct daemon *d, struct sn_effect *e)
     case SN_FX_PUBLISH: publish(d, e->level, e->name, e->text, e->group); break;
     case SN_FX_SCRIPT: scripts_queue(d->scripts, e->argv); break;
     case SN_FX_ANSWER:
-        if (e->token == RELOAD_TOKEN) {
-            reload_answered(d->reload, e);
-            break;
-        }
-        clients_answer(d->clients, e);
-        break;
     case SN_FX_ANSWER_BALLOTS: clients_answer(d->clients, e); break;
     case SN_FX_NOTE:
         history_note(d->history, io_wall_ms(), e->group, e->note);
@@ -166,9 +156,6 @@ static void do_effects(struct daemon *d)
     for (size_t i = 0; i < fx->n; i++)
         do_effect(d, &fx->v[i]);
     if (fx->cap > EFFECTS_KEPT)
-        sn_effects_free(fx);
-    else
-        if (fx->cap > EFFECTS_KEPT)
         sn_effects_free(fx);
     else
         sn_effects_clear(fx);
