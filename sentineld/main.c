@@ -5,6 +5,7 @@
 #include "sentineld/shell/config.h"
 #include "sentineld/shell/daemon.h"
 #include "sentineld/shell/notify.h"
+#include "sentineld/shell/reload.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -35,7 +36,7 @@ static const char usage[] = "usage: sentineld -c FILE [--check]\n"
                             "      --version       print the version\n"
                             "      --help          print this\n"
                             "\n"
-                            "Runs in the foreground. SIGTERM and SIGINT end it, SIGHUP opens the log file again.\n"
+                            "Runs in the foreground. SIGTERM and SIGINT end it, SIGHUP reads the file again.\n"
                             "Exit status: 0 ended as asked, 1 could not start, 2 wrong arguments or configuration.\n";
 
 struct arguments {
@@ -146,12 +147,10 @@ static void on_end(struct ev_loop *loop, ev_signal *w, int events)
 static void on_hangup(struct ev_loop *loop, ev_signal *w, int events)
 {
     (void)loop;
-    (void)w;
     (void)events;
-    io_log_reopen();
-    io_log(IO_NOTICE,
-           "SIGHUP received: the log file is open again. This version does not read its configuration again: "
-           "restart it for that, it remembers everything");
+    struct daemon *d = w->data;
+    io_log(IO_NOTICE, "SIGHUP received: reading %s again", d->config_path);
+    reload_ask(d->reload, 0);
 }
 
 struct signals {
@@ -191,16 +190,19 @@ static int fail(struct buf *error)
 static int run(struct sentineld_config *config, const char *path, const char *executable)
 {
     struct buf error = {.n = 0};
+    char *start_dir = io_path_absolute("."); /* NULL when it is unknown: the file has no relative paths then */
     if (!enter_state_dir(config->state_dir, &error) ||
         !io_log_open(config->log.file, (enum io_log_level)config->log.level, &error)) {
         config_free(config);
+        free(start_dir);
         return fail(&error);
     }
     raise_file_limit(config->group_count);
-    struct daemon d = {.config_path = path, .executable = executable};
+    struct daemon d = {.config_path = path, .executable = executable, .start_dir = start_dir};
     if (!daemon_open(&d, config, &error)) {
         int status = fail(&error);
         daemon_close(&d);
+        free(start_dir);
         return status;
     }
     buf_free(&error);
@@ -213,6 +215,7 @@ static int run(struct sentineld_config *config, const char *path, const char *ex
     unwatch_signals(&d, &signals);
     int status = d.exit_status;
     daemon_close(&d);
+    free(start_dir);
     io_log(IO_WARNING, "sentineld has ended");
     return status;
 }

@@ -8,16 +8,15 @@
 #define DEBUG_MAX_MS (INT64_C(1) << 40)
 
 struct sn_change {
-    enum sn_event_kind kind; /* MONITOR, REMOVE, SET, CONFIG_SET */
+    enum sn_event_kind kind; /* MONITOR, REMOVE, SET, CONFIG_SET, RELOAD */
     sn_token token;
     char *group;
     struct addr addr;
     struct sn_settings set;    /* MONITOR, SET: what will be */
     struct sn_globals globals; /* CONFIG_SET: what will be */
-    struct word {
-        char *option, *value; /* as they are stored: "rename-command <old>" is the key of a renamed command */
-    } * words;
+    struct sn_word *words;     /* as they are stored */
     size_t nwords;
+    struct sn_reload *reload; /* RELOAD */
 };
 
 static void globals_copy(struct sn_globals *to, const struct sn_globals *from)
@@ -49,6 +48,7 @@ void sn_change_free(struct sn_change *ch)
         free(ch->words[k].value);
     }
     free(ch->words);
+    sn_reload_free(ch->reload);
     free(ch);
 }
 
@@ -82,6 +82,8 @@ bool sn_removal_pending(const struct sn_core *c, const struct sn_group *g)
         const struct sn_change *ch = c->waiting[k].change;
         if (ch && ch->kind == SN_EV_REMOVE && strcmp(ch->group, g->name) == 0)
             return true;
+        if (ch && ch->kind == SN_EV_RELOAD && sn_reload_removes(ch->reload, g->name))
+            return true;
     }
     return false;
 }
@@ -89,7 +91,7 @@ bool sn_removal_pending(const struct sn_core *c, const struct sn_group *g)
 static void add_word(struct sn_change *ch, const char *option, const char *value)
 {
     ch->words = mem_array(ch->words, ch->nwords + 1, sizeof *ch->words);
-    ch->words[ch->nwords++] = (struct word){mem_strdup(option), mem_strdup(value)};
+    ch->words[ch->nwords++] = (struct sn_word){mem_strdup(option), mem_strdup(value)};
 }
 
 static void submit(struct sn_core *c, struct sn_change *ch)
@@ -109,7 +111,7 @@ static struct outlook outlook(const struct sn_core *c, struct slice name)
     struct outlook o = {g != NULL, g ? &g->set : NULL};
     for (size_t k = 0; k < c->nwaiting; k++) {
         const struct sn_change *ch = c->waiting[k].change;
-        if (!ch || ch->kind == SN_EV_CONFIG_SET || !slice_is(name, ch->group))
+        if (!ch || ch->kind == SN_EV_CONFIG_SET || ch->kind == SN_EV_RELOAD || !slice_is(name, ch->group))
             continue;
         o.exists = ch->kind != SN_EV_REMOVE;
         o.set = o.exists ? &ch->set : NULL;
@@ -226,6 +228,13 @@ static void config_set(struct sn_core *c, const struct sn_event *e)
     submit(c, ch);
 }
 
+static void reload(struct sn_core *c, const struct sn_event *e)
+{
+    struct sn_change *ch = change_new(e);
+    ch->reload = e->reload;
+    submit(c, ch);
+}
+
 static void debug(struct sn_core *c, const struct sn_event *e)
 {
     struct sn_params next = c->params;
@@ -321,6 +330,7 @@ void sn_admin(struct sn_core *c, const struct sn_event *e)
     case SN_EV_REMOVE: remove_group(c, e); break;
     case SN_EV_SET: set(c, e); break;
     case SN_EV_CONFIG_SET: config_set(c, e); break;
+    case SN_EV_RELOAD: reload(c, e); break;
     case SN_EV_DEBUG: debug(c, e); break;
     case SN_EV_RESET: reset(c, e); break;
     case SN_EV_FAILOVER: failover(c, e); break;
@@ -335,6 +345,8 @@ void sn_admin(struct sn_core *c, const struct sn_event *e)
 
 void sn_change_records(const struct sn_change *ch, struct sn_record **v, size_t *n, size_t *cap)
 {
+    if (ch->kind == SN_EV_RELOAD)
+        sn_reload_records(ch->reload, v, n, cap);
     if (ch->kind == SN_EV_MONITOR || ch->kind == SN_EV_REMOVE) {
         *v = mem_grow(*v, *n, cap, sizeof **v);
         struct sn_record *r = &(*v)[(*n)++];
@@ -356,7 +368,7 @@ void sn_change_records(const struct sn_change *ch, struct sn_record **v, size_t 
 }
 
 /* Word by word, on what the settings are now: a change before this one may have failed. */
-static void apply_word(struct sn_settings *set, const struct word *w)
+static void apply_word(struct sn_settings *set, const struct sn_word *w)
 {
     struct slice rest = slice_of(w->option), argv[3] = {slice_cut(&rest, ' ')};
     size_t argc = 1;
@@ -367,15 +379,18 @@ static void apply_word(struct sn_settings *set, const struct word *w)
     sn_settings_set(set, argv, argc, error, sizeof error); /* was accepted before */
 }
 
-static void apply_settings(struct sn_group *g, const struct sn_change *ch)
+void sn_set_group(struct sn_group *g, const struct sn_word *words, size_t nwords)
 {
-    bool auth = strcmp(g->set.auth_user, ch->set.auth_user) != 0 || strcmp(g->set.auth_pass, ch->set.auth_pass) != 0;
-    for (size_t k = 0; k < ch->nwords; k++) {
-        const char *option = ch->words[k].option;
-        apply_word(&g->set, &ch->words[k]);
+    char *user = mem_strdup(g->set.auth_user), *pass = mem_strdup(g->set.auth_pass);
+    for (size_t k = 0; k < nwords; k++) {
+        const char *option = words[k].option;
+        apply_word(&g->set, &words[k]);
         bool secret = slice_ieq(slice_of(option), "auth-pass");
-        sn_publish_inst(g->master, SN_LOG_WARNING, "+set", "%s %s", option, secret ? "******" : ch->words[k].value);
+        sn_publish_inst(g->master, SN_LOG_WARNING, "+set", "%s %s", option, secret ? "******" : words[k].value);
     }
+    bool auth = strcmp(g->set.auth_user, user) != 0 || strcmp(g->set.auth_pass, pass) != 0;
+    free(user);
+    free(pass);
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_node *n = g->insts[k]->node;
         if (auth) { /* the new credentials are for a new connection */
@@ -391,11 +406,14 @@ static void apply_settings(struct sn_group *g, const struct sn_change *ch)
     sn_touch_group(g);
 }
 
-static void apply_globals(struct sn_core *c, struct sn_change *ch)
+void sn_set_globals(struct sn_core *c, const struct sn_word *words, size_t nwords)
 {
-    bool auth = strcmp(c->globals.user, ch->globals.user) != 0 || strcmp(c->globals.pass, ch->globals.pass) != 0;
-    for (size_t k = 0; k < ch->nwords; k++)
-        globals_set(&c->globals, slice_of(ch->words[k].option), slice_of(ch->words[k].value));
+    char *user = mem_strdup(c->globals.user), *pass = mem_strdup(c->globals.pass);
+    for (size_t k = 0; k < nwords; k++)
+        globals_set(&c->globals, slice_of(words[k].option), slice_of(words[k].value));
+    bool auth = strcmp(c->globals.user, user) != 0 || strcmp(c->globals.pass, pass) != 0;
+    free(user);
+    free(pass);
     for (size_t k = 0; k < c->npeers && auth; k++) {
         struct sn_peer *p = c->peers[k];
         sn_conn_close(c, &p->cmd);
@@ -417,9 +435,11 @@ void sn_change_apply(struct sn_core *c, struct sn_change *ch)
         sn_publish_inst(g->master, SN_LOG_WARNING, "-monitor", NULL);
         sn_group_free(g);
     } else if (ch->kind == SN_EV_SET && g) {
-        apply_settings(g, ch);
+        sn_set_group(g, ch->words, ch->nwords);
     } else if (ch->kind == SN_EV_CONFIG_SET) {
-        apply_globals(c, ch);
+        sn_set_globals(c, ch->words, ch->nwords);
+    } else if (ch->kind == SN_EV_RELOAD) {
+        sn_reload_apply(c, ch->reload);
     }
     answer(c, ch->token, SN_ANSWER_OK, 0, NULL);
     sn_change_free(ch);

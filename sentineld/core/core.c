@@ -302,21 +302,27 @@ static void restore_members(struct sn_group *g, const struct sn_core_group *from
     }
 }
 
-bool sn_core_add_group(struct sn_core *c, const struct sn_core_group *from, int64_t now_us, struct sn_effects *out)
+bool sn_group_restore(struct sn_core *c, const struct sn_core_group *from)
 {
     if (sn_group_find(c, slice_of(from->name)) || !addr_is_set(&from->master))
         return false;
-    c->out = out;
-    if (now_us > c->now_us)
-        c->now_us = now_us;
     struct sn_group *g = sn_group_new(c, from->name, &from->master, from->settings);
     restore_vote(g, from);
     sn_publish_inst(g->master, SN_LOG_WARNING, "+monitor", "quorum %lld", (long long)g->set.quorum);
     restore_members(g, from);
     sn_dirty(g);
     sn_dirty_members(g);
-    c->out = NULL;
     return true;
+}
+
+bool sn_core_add_group(struct sn_core *c, const struct sn_core_group *from, int64_t now_us, struct sn_effects *out)
+{
+    c->out = out;
+    if (now_us > c->now_us)
+        c->now_us = now_us;
+    bool added = sn_group_restore(c, from);
+    c->out = NULL;
+    return added;
 }
 
 void sn_core_free(struct sn_core *c)

@@ -5,6 +5,7 @@
 
 #include "sentineld/core/hello.h"
 #include "sentineld/core/info.h"
+#include "sentineld/core/reload.h"
 
 /* Names one connection, from the CONNECT effect until the core says DISCONNECT or is told LINK_DOWN. Never used again,
  * so a late event of a connection that is gone finds nobody. */
@@ -101,6 +102,7 @@ enum sn_event_kind {
     SN_EV_SET,        /* token, group, argv: option value ... */
     SN_EV_CONFIG_SET, /* token, argv: key value ... (SENTINEL CONFIG SET) */
     SN_EV_DEBUG,      /* token, argv: name ms ... */
+    SN_EV_RELOAD,     /* token, reload: the core takes it */
     SN_EV_RESET,      /* token, text: glob; answered with the number of groups */
     SN_EV_FAILOVER,   /* token, group, coordinated, addr (wanted replica, host "" for the best) */
     SN_EV_FLUSH,      /* token: answered when everything known now is on disk */
@@ -132,6 +134,7 @@ struct sn_event {
     struct addr addr;
     int64_t number;
     const struct slice *argv;
+    struct sn_reload *reload;
 };
 
 #endif

@@ -184,6 +184,15 @@ void sn_account_no_replica(struct sn_group *g, const struct addr *wanted); /* an
 void sn_account_config(struct sn_group *g, const char *from, uint64_t epoch, const struct addr *before,
                        const struct addr *now);
 
+void sn_set_group(struct sn_group *g, const struct sn_word *words, size_t nwords); /* admin.c */
+void sn_set_globals(struct sn_core *c, const struct sn_word *words, size_t nwords);
+
+/* reload.c */
+bool sn_reload_removes(const struct sn_reload *r, const char *group);
+void sn_reload_records(struct sn_reload *r, struct sn_record **v, size_t *n, size_t *cap); /* moves r->records */
+void sn_reload_apply(struct sn_core *c, const struct sn_reload *r);
+bool sn_group_restore(struct sn_core *c, const struct sn_core_group *from); /* core.c, inside of a step */
+
 /* persist.c */
 void sn_dirty(struct sn_group *g);         /* its epochs, vote or master */
 void sn_dirty_members(struct sn_group *g); /* its replicas or supervisors */

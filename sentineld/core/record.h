@@ -12,6 +12,7 @@ enum sn_record_kind {
     SN_REC_MEMBERS, /* group; replicas, peers: all of them, replacing */
     SN_REC_OPTION,  /* group ("" for the daemon's own), option, value: a run-time change. rename-command is keyed by
                        "rename-command <old>" */
+    SN_REC_FILE,    /* group, option, value: what the configuration file says of it */
 };
 
 struct sn_record_peer {
@@ -32,7 +33,7 @@ struct sn_record {
     size_t nreplicas;
     struct sn_record_peer *peers;
     size_t npeers;
-    char *option, *value; /* value NULL: back to the file's */
+    char *option, *value; /* value NULL: back to the file's; FILE: the file names it no more */
 };
 
 void sn_record_free(struct sn_record *r); /* what it owns, not r itself */

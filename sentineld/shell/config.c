@@ -145,6 +145,15 @@ static void make_absolute(struct conf_reader *r, const config_setting_t *root, c
 {
     if (**path == '\0')
         return;
+    const struct sentineld_config *c = r->context;
+    if (c->base != NULL && **path != '/') {
+        struct buf full = {.n = 0};
+        buf_printf(&full, "%s/%s", c->base, *path);
+        free(*path);
+        *path = mem_strdup(buf_str(&full));
+        buf_free(&full);
+        return;
+    }
     char *absolute = io_path_absolute(*path);
     if (absolute == NULL) {
         conf_problem(r->problems, root, key, "the working directory is unknown: give an absolute path");
@@ -180,9 +189,10 @@ static void check_top(struct conf_reader *r, const config_setting_t *root, struc
     }
 }
 
-static struct sentineld_config *read_file(struct conf_file *f, struct conf_problems *problems)
+static struct sentineld_config *read_file(struct conf_file *f, const char *base, struct conf_problems *problems)
 {
     struct sentineld_config *c = with_defaults();
+    c->base = base;
     struct conf_reader r = {.problems = problems, .context = c};
     size_t before = problems->count;
     const config_setting_t *root = conf_root(f);
@@ -192,29 +202,35 @@ static struct sentineld_config *read_file(struct conf_file *f, struct conf_probl
     make_absolute(&r, root, "log.file", &c->log.file);
     if (c->supervisors.n > 0 && problems->count == before)
         config_find_self(&r, root, c);
+    c->base = NULL;
     if (problems->count == 0)
         return c;
     config_free(c);
     return NULL;
 }
 
-static struct sentineld_config *finish(struct conf_file *f, struct conf_problems *problems)
+static struct sentineld_config *finish(struct conf_file *f, const char *base, struct conf_problems *problems)
 {
     if (f == NULL)
         return NULL;
-    struct sentineld_config *c = read_file(f, problems);
+    struct sentineld_config *c = read_file(f, base, problems);
     conf_free(f);
     return c;
 }
 
 struct sentineld_config *config_load(const char *path, struct conf_problems *problems)
 {
-    return finish(conf_load(path, problems), problems);
+    return finish(conf_load(path, problems), NULL, problems);
+}
+
+struct sentineld_config *config_load_from(const char *path, const char *base, struct conf_problems *problems)
+{
+    return finish(conf_load(path, problems), base, problems);
 }
 
 struct sentineld_config *config_parse(const char *name, struct slice text, struct conf_problems *problems)
 {
-    return finish(conf_parse(name, text, problems), problems);
+    return finish(conf_parse(name, text, problems), NULL, problems);
 }
 
 void config_free(struct sentineld_config *c)

@@ -67,6 +67,7 @@ struct config_hook {
 };
 
 struct sentineld_config {
+    const char *base;             /* while it is read: what relative paths count from; NULL: the working directory */
     struct conf_addresses listen; /* IP literals, at least one */
     char *state_dir;              /* absolute */
     struct {
@@ -105,6 +106,8 @@ struct sentineld_config {
 /* Reads and checks the file. NULL: problems->text has a line for everything that is wrong, problems->count how many.
  * The caller frees problems->text, and the result with config_free(). Nothing is opened, created or resolved. */
 struct sentineld_config *config_load(const char *path, struct conf_problems *problems);
+/* The same, with relative paths of the file counted from base, an absolute path. */
+struct sentineld_config *config_load_from(const char *path, const char *base, struct conf_problems *problems);
 /* The same from text; name stands for the file in messages. */
 struct sentineld_config *config_parse(const char *name, struct slice text, struct conf_problems *problems);
 void config_free(struct sentineld_config *c); /* NULL is allowed */

@@ -9,6 +9,8 @@
 #include "sentineld/shell/hooks.h"
 #include "sentineld/shell/links.h"
 #include "sentineld/shell/notify.h"
+#include "sentineld/shell/overrides.h"
+#include "sentineld/shell/reload.h"
 #include "sentineld/shell/scripts.h"
 #include "sentineld/shell/state.h"
 
@@ -116,6 +118,7 @@ static void do_effect(struct daemon *d, struct sn_effect *e)
     case SN_FX_DISCONNECT: links_disconnect(d->links, e); break;
     case SN_FX_SEND: links_send(d->links, e); break;
     case SN_FX_PERSIST:
+        overrides_queue(d->overrides, e->seq, e->records, e->count);
         state_persist(d->state, e->seq, e->records, e->count);
         e->records = NULL; /* the state's now */
         e->count = 0;
@@ -123,6 +126,12 @@ static void do_effect(struct daemon *d, struct sn_effect *e)
     case SN_FX_PUBLISH: publish(d, e->level, e->name, e->text, e->group); break;
     case SN_FX_SCRIPT: scripts_queue(d->scripts, e->argv); break;
     case SN_FX_ANSWER:
+        if (e->token == RELOAD_TOKEN) {
+            reload_answered(d->reload, e);
+            break;
+        }
+        clients_answer(d->clients, e);
+        break;
     case SN_FX_ANSWER_BALLOTS: clients_answer(d->clients, e); break;
     case SN_FX_NOTE:
         history_note(d->history, io_wall_ms(), e->group, e->note);

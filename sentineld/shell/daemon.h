@@ -19,18 +19,21 @@ struct daemon {
     struct io_resolver *resolver;
     struct sentineld_config *config; /* as read from the file; owned */
     struct sn_core *core;
-    struct links *links;     /* links.h: to nodes and peers */
-    struct state *state;     /* state.h: SQLite and its writer */
-    struct history *history; /* history.h: what happened and why */
-    struct scripts *scripts; /* scripts.h: stock scripts */
-    struct hooks *hooks;     /* hooks.h: the operator's programs */
-    struct users *users;     /* users.h: who may log in, and do what */
-    struct clients *clients; /* clients.h: whoever connects to us; with their subscriptions */
-    struct notify *notify;   /* notify.h: the service manager; NULL: there is none */
-    int port;                /* the first one we listen on */
+    struct links *links;         /* links.h: to nodes and peers */
+    struct state *state;         /* state.h: SQLite and its writer */
+    struct history *history;     /* history.h: what happened and why */
+    struct scripts *scripts;     /* scripts.h: stock scripts */
+    struct overrides *overrides; /* overrides.h: what differs from the file */
+    struct reload *reload;       /* reload.h: the file is read again */
+    struct hooks *hooks;         /* hooks.h: the operator's programs */
+    struct users *users;         /* users.h: who may log in, and do what */
+    struct clients *clients;     /* clients.h: whoever connects to us; with their subscriptions */
+    struct notify *notify;       /* notify.h: the service manager; NULL: there is none */
+    int port;                    /* the first one we listen on */
     int64_t started_us;
     int64_t started_wall_ms;
     const char *config_path; /* absolute */
+    const char *start_dir;   /* where the daemon was started: relative paths of the file count from there */
     const char *executable;
     bool stopping;
     int exit_status;

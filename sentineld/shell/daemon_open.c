@@ -12,6 +12,8 @@
 #include "sentineld/shell/links.h"
 #include "sentineld/shell/merge.h"
 #include "sentineld/shell/notify.h"
+#include "sentineld/shell/overrides.h"
+#include "sentineld/shell/reload.h"
 #include "sentineld/shell/scripts.h"
 #include "sentineld/shell/state.h"
 #include "sentineld/shell/users.h"
@@ -26,6 +28,7 @@
 
 static void on_persisted(void *owner, uint64_t seq, const char *why)
 {
+    overrides_settle(((struct daemon *)owner)->overrides, seq, why == NULL);
     struct sn_event e = {
         .kind = why == NULL ? SN_EV_PERSISTED : SN_EV_PERSIST_FAILED, .seq = seq, .text = slice_of(why)};
     daemon_step(owner, &e);
@@ -120,6 +123,8 @@ static bool begin(struct daemon *d, const struct merged *m, struct buf *error)
         return false;
     d->links = links_new(d);
     d->scripts = scripts_new(d);
+    d->overrides = overrides_new(&m->image);
+    d->reload = reload_new(d);
     d->hooks = hooks_new(d);
     d->users = users_new(d->config, &m->image.options);
     d->clients = clients_open(d, text, sizeof text);
@@ -137,6 +142,7 @@ static bool begin(struct daemon *d, const struct merged *m, struct buf *error)
                                                              .max_age_days = d->config->history.max_age_days,
                                                              .max_mb = d->config->history.max_mb,
                                                              .told = on_history_told,
+                                                             .render = cmd_history_render,
                                                              .done = cmd_history_answered,
                                                              .owner = d});
     log_lines(IO_NOTICE, &m->notes);
@@ -186,9 +192,11 @@ void daemon_close(struct daemon *d)
     daemon_end(d);
     hooks_free(d->hooks);
     d->hooks = NULL;
+    reload_free(d->reload);
     scripts_free(d->scripts);
     links_free(d->links);
     state_close(d->state);
+    overrides_free(d->overrides);
     history_close(d->history);
     if (d->core != NULL)
         sn_core_free(d->core);

@@ -27,6 +27,7 @@ static const char *const texts[STATE_DB_STATEMENTS] = {
     [STATE_DB_SET_OPTION] = "INSERT OR REPLACE INTO options (group_name, option, value) VALUES (?1, ?2, ?3)",
     [STATE_DB_CLEAR_OPTION] = "DELETE FROM options WHERE group_name = ?1 AND option = ?2",
     [STATE_DB_CLEAR_OPTIONS] = "DELETE FROM options WHERE group_name = ?1",
+    [STATE_DB_CLEAR_FILE_VALUE] = "DELETE FROM file_values WHERE group_name = ?1 AND option = ?2",
     [STATE_DB_ADD_FILE_VALUE] = "INSERT OR REPLACE INTO file_values (group_name, option, value) VALUES (?1, ?2, ?3)",
 };
 
@@ -237,6 +238,10 @@ static bool apply(struct state_db *d, const struct sn_record *r, struct buf *err
         return r->monitored || (set_members(d, group, NULL, 0, NULL, 0, error) &&
                                 state_db_run(d, STATE_DB_CLEAR_OPTIONS, error, "t", group));
     case SN_REC_MEMBERS: return set_members(d, group, r->replicas, r->nreplicas, r->peers, r->npeers, error);
+    case SN_REC_FILE:
+        if (r->value == NULL)
+            return state_db_run(d, STATE_DB_CLEAR_FILE_VALUE, error, "tt", group, r->option);
+        return state_db_run(d, STATE_DB_ADD_FILE_VALUE, error, "ttt", group, r->option, r->value);
     case SN_REC_OPTION:
         if (r->value == NULL)
             return state_db_run(d, STATE_DB_CLEAR_OPTION, error, "tt", group, r->option);

@@ -23,6 +23,7 @@ enum state_db_statement {
     STATE_DB_SET_OPTION,
     STATE_DB_CLEAR_OPTION,
     STATE_DB_CLEAR_OPTIONS, /* of a group */
+    STATE_DB_CLEAR_FILE_VALUE,
     STATE_DB_ADD_FILE_VALUE,
     STATE_DB_STATEMENTS
 };
