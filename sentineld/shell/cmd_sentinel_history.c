@@ -98,24 +98,18 @@ void cmd_sentinel_history(struct call *call)
         history_query_free(&q);
 }
 
-struct told {
-    const struct history_query *q;
-    const struct history_rows *rows;
-};
-
-static void write_reply(struct reply *r, void *arg)
+void cmd_history_render(const struct history_query *q, const struct history_rows *rows, struct buf *out)
 {
-    const struct told *t = arg;
-    const struct history_rows *rows = t->rows;
+    struct reply reply = {out, 2}, *r = &reply;
     if (rows->error != NULL) {
         reply_error(r, "ERR The history cannot be read: %s", rows->error);
         return;
     }
-    if (t->q->what == HISTORY_LAST) {
+    if (q->what == HISTORY_LAST) {
         reply_int(r, rows->n > 0 ? rows->v[0].number : 0);
         return;
     }
-    bool notes = t->q->what == HISTORY_NOTES;
+    bool notes = q->what == HISTORY_NOTES;
     reply_array(r, rows->n);
     for (size_t i = 0; i < rows->n; i++) {
         const struct history_row *row = &rows->v[i];
@@ -130,10 +124,16 @@ static void write_reply(struct reply *r, void *arg)
     }
 }
 
-void cmd_history_answered(void *owner, uint64_t token, const struct history_query *q, const struct history_rows *rows)
+static void put_made(struct reply *r, void *arg)
+{
+    const struct buf *made = arg;
+    buf_put(r->out, made->p, made->n);
+}
+
+void cmd_history_answered(void *owner, uint64_t token, const struct history_rows *rows, struct buf *reply)
 {
     struct daemon *d = owner;
-    struct told t = {q, rows};
+    (void)rows;
     if (d->clients != NULL)
-        clients_answer_by(d->clients, token, write_reply, &t);
+        clients_answer_by(d->clients, token, put_made, reply);
 }

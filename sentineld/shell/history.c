@@ -35,6 +35,7 @@ struct item {
     uint64_t token;
     struct history_query query;
     struct history_rows rows;
+    struct buf reply;
 };
 
 struct items {
@@ -95,6 +96,7 @@ static void item_free(struct item *i)
     sn_note_free(i->note);
     history_query_free(&i->query);
     history_rows_free(&i->rows);
+    buf_free(&i->reply);
     free(i);
 }
 
@@ -286,6 +288,10 @@ static void answer(struct history *h, struct item *i)
     else
         i->rows.error = mem_strdup(buf_str(&why));
     buf_free(&why);
+    if (h->o.render != NULL) {
+        h->o.render(&i->query, &i->rows, &i->reply);
+        history_rows_free(&i->rows);
+    }
     pthread_mutex_lock(&h->mutex);
     count_out(h, i);
     put(&h->answered, i);
@@ -439,7 +445,7 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
         pthread_mutex_unlock(&h->mutex);
         if (i == NULL)
             return;
-        h->o.done(h->o.owner, i->token, &i->query, &i->rows);
+        h->o.done(h->o.owner, i->token, &i->rows, &i->reply);
         item_free(i);
     }
 }

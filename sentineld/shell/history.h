@@ -18,15 +18,18 @@ struct history;
 /* Something about the history itself that operators should know, once when it begins and once when it ends: an event
  * for everybody. From the loop. */
 typedef void history_told_fn(void *owner, const char *event, const char *text);
-/* The answer to a question; rows->error is NULL when it could be answered. From the loop. */
-typedef void history_done_fn(void *owner, uint64_t token, const struct history_query *q,
-                             const struct history_rows *rows);
+/* Makes the reply of the rows, in the thread: thousands of rows cost the loop nothing then. */
+typedef void history_render_fn(const struct history_query *q, const struct history_rows *rows, struct buf *reply);
+/* The answer to a question: what render() made, or the rows where there is no render(). rows->error is NULL when it could
+ * be answered. From the loop. */
+typedef void history_done_fn(void *owner, uint64_t token, const struct history_rows *rows, struct buf *reply);
 
 struct history_options {
     struct io_loop *loop;
     int64_t max_age_days, max_mb;
     size_t queue_max; /* entries that wait for the disk; 0: 50,000 */
     history_told_fn *told;
+    history_render_fn *render; /* NULL: the rows themselves are wanted */
     history_done_fn *done;
     void *owner;
 };

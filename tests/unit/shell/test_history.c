@@ -34,10 +34,10 @@ static void on_told(void *owner, const char *event, const char *text)
     snprintf(l->told_text[l->ntold++], sizeof l->told_text[0], "%s", text);
 }
 
-static void on_done_asking(void *owner, uint64_t token, const struct history_query *q, const struct history_rows *rows)
+static void on_done_asking(void *owner, uint64_t token, const struct history_rows *rows, struct buf *reply)
 {
     struct lived *l = owner;
-    (void)q;
+    assert_int_equal(reply->n, 0);
     l->answered = true;
     l->token = token;
     history_rows_free(&l->rows);
