@@ -100,7 +100,9 @@ int64_t sn_inst_judge(struct sn_inst *i)
     } rows[] = {
         [SN_SDOWN_SILENT] = {n->probe.silent_us != 0, n->probe.silent_us,
                              n->probe.silent_us + MS(g->set.down_after_ms)},
-        [SN_SDOWN_ROLE] = {master && n->info_us && n->info.role == SN_ROLE_REPLICA && g->fo.state == SN_FO_NONE,
+        /* Not begun while a failover may be changing roles; but one that this caused must not end it. */
+        [SN_SDOWN_ROLE] = {master && n->info_us && n->info.role == SN_ROLE_REPLICA &&
+                               (g->fo.state == SN_FO_NONE || i->s_down),
                            n->role_us, n->role_us + MS(g->set.down_after_ms + 2 * p->info_period_ms)},
         [SN_SDOWN_REBOOT] = {i->master_reboot && g->set.master_reboot_down_after_ms, i->reboot_us,
                              i->reboot_us + MS(g->set.master_reboot_down_after_ms)},
