@@ -38,6 +38,11 @@ def test_ready_watchdog_and_stopping(lab):
     assert keys[0] == "READY" and keys.count("READY") == 1 and keys.count("STOPPING") == 1, keys
 
 
+def state_of(pid):
+    with open("/proc/%d/stat" % pid, encoding="ascii") as stat:
+        return stat.read().rsplit(")", 1)[1].split()[0]
+
+
 @case(kinds=("ours",))
 def test_watchdog_is_silent_while_the_loop_stands_still(lab):
     """The sign of life comes from the loop: a process that does not run gives none."""
@@ -46,8 +51,7 @@ def test_watchdog_is_silent_while_the_loop_stands_still(lab):
     s.start()
     told.wait("WATCHDOG", 3)
     s.pause()
-    with open("/proc/%d/stat" % s.pid, encoding="ascii") as stat:
-        assert stat.read().rsplit(")", 1)[1].split()[0] == "T"
+    wait_until(lambda: state_of(s.pid) == "T", 5, "the process stands still")
     told.ask_quiet()
     before = len(told.having("WATCHDOG"))
     stays_true(lambda: len(told.having("WATCHDOG")) == before, 0.6, "no sign of life while it is stopped")
