@@ -151,7 +151,7 @@ bool history_db_open(struct history_db *d, bool *aside, struct buf *error)
 bool history_db_is_there(const struct history_db *d)
 {
     struct stat st;
-    return stat(d->path, &st) == 0 && st.st_dev == d->device && st.st_ino == d->inode;
+    return stat(d->path, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == d->device && st.st_ino == d->inode;
 }
 
 /* ---- writing ---- */

@@ -161,6 +161,7 @@ def test_failing_history_disk_disturbs_nothing(lab):
     logs = [lab.events(s) for s in fleet.supervisors]
     paths = []
     for s in fleet.supervisors:
+        assert s.ok("SENTINEL", "EVENTS", "LAST") > 0  # so it is open
         path = [os.path.join(folder, "history.db") for folder, _, names in os.walk(s.directory)
                 if "history.db" in names][0]
         paths.append(path)
