@@ -90,6 +90,7 @@ class Tmux:
 
     def __init__(self, lab, columns=130, lines=50):
         self.socket = lab.path("tmux")
+        self.begun = 0
         self.env = clean_env(lab, TERM="xterm-256color")
         lab.on_close(self.close)
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(lines), "-s", "t",
@@ -121,12 +122,21 @@ class Tmux:
             return text
         return wait_until(seen, 20, "the screen shows %r" % pattern)
 
+    def begin(self, *argv):
+        """Clear the screen and run it. The end of each command has a number, so that it is not taken for another's."""
+        self.begun += 1
+        self.type("clear; %s; echo \"end %d: exit status $?.\"" % (" ".join(shlex.quote(str(a)) for a in argv),
+                                                                   self.begun))
+
+    def ended(self):
+        """Wait for the end of what was begun; returns (exit status, screen)."""
+        pattern = r"end %d: exit status (\d+)\.$" % self.begun
+        text = self.wait_for(pattern)
+        return int(re.search(pattern, text, re.M).group(1)), text
+
     def command(self, *argv):
-        """Run it to its end; returns (exit status, screen)."""
-        self.key("C-l")
-        self.type("clear; %s; echo \"exit status $?.\"" % " ".join(shlex.quote(str(a)) for a in argv))
-        text = self.wait_for(r"^exit status \d+\.$")
-        return int(re.search(r"^exit status (\d+)\.$", text, re.M).group(1)), text
+        self.begin(*argv)
+        return self.ended()
 
     def close(self):
         subprocess.run(["tmux", "-S", self.socket, "kill-server"], stdout=subprocess.DEVNULL,
@@ -140,21 +150,17 @@ def test_in_a_terminal(lab):
     t = Tmux(lab)
     where = ["--supervisor", ",".join("127.0.0.1:%d" % s.port for s in fleet.supervisors)]
 
-    t.key("C-l")
-    t.type("clear; %s failover mymaster %s" % (nodectl_path(), " ".join(where)))
+    t.begin(nodectl_path(), "failover", "mymaster", *where)
     t.wait_for(r"Fail over now\? \[y/N\] $")
     t.key("C-c")
-    t.wait_for(r"^ready> $")
-    t.type("echo \"exit status $?.\"")
-    t.wait_for(r"^exit status 130\.$")
+    t.wait_for(r"^ready> $")  # after Ctrl-C bash drops the rest of the line
     assert fleet.agreed_port() == fleet.master.port
 
-    t.key("C-l")
-    t.type("clear; %s failover mymaster %s; echo \"exit status $?.\"" % (nodectl_path(), " ".join(where)))
+    t.begin(nodectl_path(), "failover", "mymaster", *where)
     t.wait_for(r"Fail over now\? \[y/N\] $")
     t.type("y")
-    text = t.wait_for(r"^exit status \d+\.$")
-    assert "exit status 0." in text and "the master is now 127.0.0.1:%d" % fleet.replicas[0].port in text, text
+    code, text = t.ended()
+    assert code == OK and "the master is now 127.0.0.1:%d" % fleet.replicas[0].port in text, text
     fleet.wait_failover_over()
     fleet.wait_well()
 
@@ -162,14 +168,15 @@ def test_in_a_terminal(lab):
         if path != ("failover",):
             code, text = t.command(nodectl_path(), *path, *args, *where)
             assert code == OK or (path == ("hook", "test") and code == FAILED), "%s: %d\n%s" % (path, code, text)
-    t.command(nodectl_path(), "status", *where)
+    code, text = t.command(nodectl_path(), "status", *where)
+    assert code == OK, text
     assert re.search(r"\x1b\[[0-9;]*m", t.screen(colours=True)), t.screen(colours=True)
     code, text = t.command("env", "NO_COLOR=1", nodectl_path(), "status", *where)
     assert code == OK and "\x1b[3" not in t.screen(colours=True), text
 
-    t.key("C-l")
-    t.type("clear; %s events --follow --since 0 %s; echo \"exit status $?.\"" % (nodectl_path(), " ".join(where)))
+    t.begin(nodectl_path(), "events", "--follow", "--since", "0", *where)
     fleet.supervisors[0].ok("SENTINEL", "SET", "mymaster", "parallel-syncs", "2")
     t.wait_for(r"\+set .*parallel-syncs 2")
     t.key("C-c")
-    t.wait_for(r"exit status 0\.$")
+    code, text = t.ended()
+    assert code == OK, text
