@@ -62,7 +62,7 @@ static const struct command command_convert = {
     .run = convert,
 };
 
-static const struct command *const commands[] = {&command_convert, NULL};
+static const struct command *const commands[] = {&command_config_check, &command_convert, &command_config_diff, NULL};
 
 const struct command command_config = {
     .name = "config",

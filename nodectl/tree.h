@@ -7,10 +7,12 @@
 extern const struct command nodectl_root;
 
 extern const struct command command_config;
+extern const struct command command_config_check, command_config_diff; /* cmd_config_file.c */
 extern const struct command command_failover;
 extern const struct command command_events;
 extern const struct command command_explain;
 extern const struct command command_history;
+extern const struct command command_hook;
 extern const struct command command_status;
 
 #endif

@@ -26,7 +26,8 @@ ROOMS = {
     # The tool reads and writes the supervisor's configuration file, so it shares the table of its keys; and it
     # reads the INFO of nodes, and decides again what a supervisor has recorded.
     "nodectl": ("common", "nodectl", "sentineld/shell/config", "sentineld/core/settings", "sentineld/core/params",
-                "sentineld/core/info", "sentineld/core/note", "sentineld/core/replay"),
+                "sentineld/core/info", "sentineld/core/note", "sentineld/core/replay",
+                "sentineld/shell/hooks_event", "sentineld/shell/hooks_run"),
     "tests/sim": ("common/base", "common/resp", "sentineld/core"),
     "tests": ("common", "sentineld", "noded", "nodectl", "tests"),
 }
