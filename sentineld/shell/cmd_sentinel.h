@@ -25,7 +25,7 @@ struct history_query;
 struct history_rows;
 /* cmd_sentinel_history.c: the reply to a question of SENTINEL EVENTS or HISTORY, the same in RESP2 and RESP3, made in
  * the history's thread; and its way to who asked (owner is the daemon). */
-void cmd_history_render(const struct history_query *q, const struct history_rows *rows, struct buf *reply);
+void cmd_history_render(const struct history_query *q, const struct history_rows *rows, struct buf *out);
 void cmd_history_answered(void *owner, uint64_t token, const struct history_rows *rows, struct buf *reply);
 
 #endif
