@@ -1,6 +1,7 @@
 """Users: ACL SETUSER and DELUSER as stock has them, rights on commands and channels, what survives, who is cut off."""
 import os
 import re
+import signal
 
 from cases import case
 from lab import Group, Resp, RespError, wait_until
@@ -302,3 +303,29 @@ def test_a_full_disk_refuses_users(lab):
     os.rename(db + ".away", db)
     wait_until(lambda: s.call("ACL", "SETUSER", "bob", "on", "nopass", "+@all") == "OK", 15, "it is stored again", 0.2)
     assert s.ok("ACL", "USERS") == ["bob", "default"]
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_reload_of_users(lab):
+    """SIGHUP: who is gone from the file or has another password there is cut off, others stay; run-time users too."""
+    row = '{ name = "%s"; password = "%s"; access = "%s"; }'
+    users = [row % ("default", "", "all"), row % ("gone", "1", "all"), row % ("moved", "2", "all"),
+             row % ("less", "3", "all")]
+    s = lone(lab, extra=["users = (%s);" % ", ".join(users)])
+    s.ok("ACL", "SETUSER", "made", "on", ">4", "+@all")
+    with Resp(s.port) as gone, Resp(s.port) as moved, Resp(s.port) as less, Resp(s.port) as made:
+        for client, name, password in ((gone, "gone", "1"), (moved, "moved", "2"), (less, "less", "3"),
+                                       (made, "made", "4")):
+            client.ok("AUTH", name, password)
+        with open(s.conf_path, encoding="utf-8") as f:
+            text = f.read()
+        for old, new in ((", " + users[1], ""), (users[2], row % ("moved", "9", "all")),
+                         (users[3], row % ("less", "3", "read"))):
+            assert old in text
+            text = text.replace(old, new)
+        s.write_config(text)
+        s.signal(signal.SIGHUP)
+        assert gone.read_until_closed() == b"" and moved.read_until_closed() == b""
+        assert less.call("PING") == "PONG" and str(less.call("SENTINEL", "FLUSHCONFIG")).startswith("NOPERM")
+        assert made.call("ACL", "USERS") == ["default", "less", "made", "moved"]
+        made.ok("AUTH", "moved", "9")
