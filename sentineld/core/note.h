@@ -1,8 +1,8 @@
-/* A note: one decision, or one decision not to act, with everything that it was made from. Structured, so that it can be
- * stored, shown, and fed back through the core (replay.h). The core gives it away in a NOTE effect.
+/* A note: one decision, or one decision not to act, with everything that it was made from. Structured, so that it can
+ * be stored, shown, and fed back through the core (replay.h). The core gives it away in a NOTE effect.
  *
- * A note is a run of items. Fields have a name and a value; a list holds rows of fields, an object holds fields; neither
- * is nested further. Times that passed are ages in microseconds before the note (`_us`), -1 for never. */
+ * A note is a run of items. Fields have a name and a value; a list holds rows of fields, an object holds fields;
+ * neither is nested further. Times that passed are ages in microseconds before the note (`_us`), -1 for never. */
 #ifndef CORE_NOTE_H
 #define CORE_NOTE_H
 

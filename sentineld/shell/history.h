@@ -20,8 +20,8 @@ struct history;
 typedef void history_told_fn(void *owner, const char *event, const char *text);
 /* Makes the reply of the rows, in the thread: thousands of rows cost the loop nothing then. */
 typedef void history_render_fn(const struct history_query *q, const struct history_rows *rows, struct buf *reply);
-/* The answer to a question: what render() made, or the rows where there is no render(). rows->error is NULL when it could
- * be answered. From the loop. */
+/* The answer to a question: what render() made, or the rows where there is no render(). rows->error is NULL when it
+ * could be answered. From the loop. */
 typedef void history_done_fn(void *owner, uint64_t token, const struct history_rows *rows, struct buf *reply);
 
 struct history_options {

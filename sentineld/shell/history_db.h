@@ -52,8 +52,8 @@ struct history_db {
 
 /* All functions that return bool: false with the reason appended to error. */
 
-/* Opens the database, makes it when it is missing. One that is damaged is put aside as history.db.damaged, and a new one
- * begun: then *aside is set. */
+/* Opens the database, makes it when it is missing. One that is damaged is put aside as history.db.damaged, and a new
+ * one begun: then *aside is set. */
 bool history_db_open(struct history_db *d, bool *aside, struct buf *error);
 void history_db_close(struct history_db *d);
 bool history_db_is_there(const struct history_db *d); /* false: the file was taken away */
