@@ -88,12 +88,12 @@ void sn_group_free(struct sn_group *g)
 
 int sn_voters(const struct sn_group *g)
 {
-    return (int)g->nseats + PLANTED(4, 1, g->nseats ? 0 : 1);
+    return (int)g->nseats + 1;
 }
 
 int sn_votes_needed(const struct sn_group *g)
 {
-    int majority = sn_voters(g) / 2 + 1;
+    int majority = (sn_voters(g) - PLANTED(4, 0, 1)) / 2 + 1;
     return g->set.quorum > majority ? (int)g->set.quorum : majority;
 }
 

@@ -303,6 +303,8 @@ static void act_sdown(struct run *t)
     t->group->next_attempt_us = INT64_MAX; /* nobody stands before the recorded moment */
     place_all(t);
     if (silent && floor_us <= down_us) {
+        /* Only the silence is looked at: its role did not count if a failover ran then, which no note says. */
+        i->node->role_us = floor_us;
         sn_touch_node(i->node);
         tick(t, floor_us - 1);
         compare(t, "before down-after ended", "up", yes(i->s_down, "S_DOWN", "up"));
