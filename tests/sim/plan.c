@@ -4,7 +4,7 @@
 
 #include "tests/sim/world.h"
 
-#define PINGS_PER_S 60 /* of all supervisors together, in most worlds */
+#define PINGS_PER_S 50 /* of all supervisors together, in most worlds */
 #define PINGS_PER_S_BUSY 400
 
 static int pick(struct rng *r, const int *weights, int n)
