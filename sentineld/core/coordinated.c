@@ -23,15 +23,24 @@ static int64_t margin_us(const struct sn_group *g)
 }
 
 /* As long as the voters hold their grants for us, less the margin: by then it has happened, or it never does (SAFETY
- * E7). And for half of down-after: a paused server lets a client that publishes (PUBLISH spreads to replicas) wait, and
- * reads nothing more from it, so the hello of any supervisor makes it look silent there. */
+ * E7). A paused server lets a client that publishes (PUBLISH spreads to replicas) wait, and reads nothing more from it:
+ * the hello of a supervisor makes it look silent there. Ours hold theirs back while they have a vote out for a planned
+ * switch; one of stock does not, so then the pause ends before down-after does. */
 static int64_t pause_us(const struct sn_group *g)
 {
     const struct sn_core *c = g->core;
     int64_t span = g->fo.start_us + 2 * sn_ballot_life_us(c, g) - c->now_us;
     EARLIER(span, PAUSE_MAX);
-    EARLIER(span, MS(g->set.down_after_ms) / 2);
+    for (size_t k = 0; k < g->nseats; k++)
+        if (g->seats[k]->peer->kind != SN_PEER_OURS)
+            EARLIER(span, MS(g->set.down_after_ms) / 2);
     return span > MS(1) ? span : MS(1);
+}
+
+bool sn_switch_is_planned(const struct sn_group *g)
+{
+    bool own = g->fo.coordinated && g->fo.state < SN_FO_RECONF_SLAVES;
+    return own || (g->vote_planned && sn_vote_locked(g) && !g->master->s_down);
 }
 
 static struct sn_effect *tell(struct sn_group *g, enum sn_command command)

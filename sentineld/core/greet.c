@@ -41,7 +41,8 @@ void sn_greet_node(struct sn_node *n)
 {
     n->hello_us = n->core->now_us;
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node)
-        greet(&n->cmd, &n->pending, i->group, n->local_ip);
+        if (!sn_is_master(i) || !sn_switch_is_planned(i->group))
+            greet(&n->cmd, &n->pending, i->group, n->local_ip);
 }
 
 /* The address by which this supervisor is told to peers is the one that its nodes see. */
@@ -69,7 +70,7 @@ void sn_greet_about(struct sn_group *g)
     }
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_node *n = g->insts[k]->node;
-        if (n->cmd.state == SN_CONN_UP)
+        if (n->cmd.state == SN_CONN_UP && !(sn_is_master(g->insts[k]) && sn_switch_is_planned(g)))
             greet(&n->cmd, &n->pending, g, n->local_ip);
     }
 }

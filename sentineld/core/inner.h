@@ -151,6 +151,8 @@ void sn_failover_go_on(struct sn_group *g); /* failover.c: nothing stands agains
 void sn_coordinated_begin(struct sn_group *g);
 int64_t sn_coordinated_advance(struct sn_group *g);
 void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, struct slice text);
+/* The master may be paused just now: a PUBLISH there would wait, and all that follows it, so that it looks silent. */
+bool sn_switch_is_planned(const struct sn_group *g);
 void sn_coordinated_undo(struct sn_group *g); /* aborted: let the old master write again */
 
 /* reconf.c */

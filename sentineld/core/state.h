@@ -208,6 +208,7 @@ struct sn_group {
     uint64_t vote_epoch; /* our last vote: epoch, for whom */
     runid vote_leader;
     int64_t vote_lock_us; /* until then we neither stand nor (for ours) vote for another, unless it is freed */
+    bool vote_planned;    /* it was for a planned switch: the asker did not hold the master for down */
     bool vote_free;       /* it was cancelled, or led to a configuration */
     uint64_t vote_seq;    /* the vote is durable when this is persisted */
     bool o_down;

@@ -13,7 +13,7 @@ void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_
     memcpy(g->vote_leader, leader, sizeof g->vote_leader);
     g->vote_epoch = epoch;
     g->vote_lock_us = c->now_us + lock_us;
-    g->vote_free = false;
+    g->vote_free = g->vote_planned = false;
     g->vote_seq = sn_persist_next(c);
     sn_dirty(g);
     sn_touch_group(g);
@@ -86,6 +86,7 @@ static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b
         sn_failover_abort(g, "-failover-abort-not-elected");
     int64_t life = stock ? MS(c->params.election_timeout_ms) : 2 * sn_ballot_life_us(c, g);
     sn_vote_give(g, from, b->epoch, life);
+    g->vote_planned = !stock && !b->down;
     struct sn_pending *w = sn_wait(c, g->vote_seq);
     w->is_vote = true;
     w->group = g;
