@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NO_ID "0000000000000000000000000000000000000000"
 #define TIMEOUT_MS "70000" /* a hook has a minute by default */
 
 /* ---- results, wherever the hooks were run ---- */
@@ -117,7 +118,7 @@ static struct hook_event *sample(const struct sentineld_config *c, const char *e
     e->wall_ms = e->started_ms = io_wall_ms();
     e->number = 1;
     e->config_epoch = e->current_epoch = 1;
-    memset(e->supervisor, '0', RUNID_LEN);
+    runid_parse(slice_of(NO_ID), e->supervisor);
     e->port = c->listen.v[0].port;
     return e;
 }
@@ -167,9 +168,11 @@ static void take_results(const struct asking *a, struct fleet_member *m, json_t 
     json_t *results = reply_objects(m->replies[first]);
     const json_t *o;
     addr_text(&m->addr, address);
-    json_array_foreach(results, i, o)
+    for (i = 0; i < json_array_size(results); i++) {
+        o = json_array_get(results, i);
         add_result(rows, address, field_text(o, "run"), field_text(o, "result"), field_number(o, "exit-status", -1),
                    field_number(o, "time-us", 0), slice_of(field_text(o, "output")));
+    }
     json_decref(results);
 }
 

@@ -143,8 +143,8 @@ static char **merged_environment(const char *const *added)
     return v;
 }
 
-/* 0 or an errno. stdin_fd, output_fd -1: the child inherits ours. posix_spawn of glibc 2.24 and later runs the child on the
- * parent's memory until exec, so it costs the same however large we are, and it brings back the errno of exec. */
+/* 0 or an errno. stdin_fd, output_fd -1: the child inherits ours. posix_spawn of glibc 2.24 and later runs the child on
+ * the parent's memory until exec, so it costs the same however large we are, and it brings back the errno of exec. */
 static int spawn(const struct io_process_spec *spec, int stdin_fd, int output_fd, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;

@@ -1,7 +1,7 @@
-/* Whether an attempt that has been voted for may go on: asked of the operator's hooks, where there are any that may veto,
- * between the election and the promotion. Nothing has been sent then, so an attempt that is vetoed costs nothing but
- * time. The question is bounded by the ballot's life, after which a promotion must not leave (SAFETY E7); how a hook that
- * fails is to be taken is the shell's to say, in time. */
+/* Whether an attempt that has been voted for may go on: asked of the operator's hooks, where there are any that may
+ * veto, between the election and the promotion. Nothing has been sent then, so an attempt that is vetoed costs nothing
+ * but time. The question is bounded by the ballot's life, after which a promotion must not leave (SAFETY E7); how a
+ * hook that fails is to be taken is the shell's to say, in time. */
 #include "sentineld/core/inner.h"
 
 /* Kept free between the last moment for a verdict and the end of the ballot, so that the promotion leaves in time. */

@@ -1,5 +1,6 @@
-/* What a configuration file that was read again changes. The shell finds it out by comparing (merge.h has the rules); the
- * core writes it first and makes it when it is on disk, all of it or nothing, as any other change of an operator. */
+/* What a configuration file that was read again changes. The shell finds it out by comparing (merge.h has the rules);
+ * the core writes it first and makes it when it is on disk, all of it or nothing, as any other change of an operator.
+ */
 #ifndef CORE_RELOAD_H
 #define CORE_RELOAD_H
 
@@ -17,8 +18,8 @@ struct sn_reload_set {
     size_t n;
 };
 
-/* A group that is supervised from now on. One that is already, under the same name, is given up first and keeps its last
- * vote: its file names another master. */
+/* A group that is supervised from now on. One that is already, under the same name, is given up first and keeps its
+ * last vote: its file names another master. */
 struct sn_reload_add {
     char *name;
     struct addr master;

@@ -62,7 +62,7 @@ struct client {
     int64_t id;
     int fd;
     char addr[CLIENT_ADDR_MAX], laddr[CLIENT_ADDR_MAX];
-    int proto; /* 2 or 3 */
+    int proto;               /* 2 or 3 */
     const struct user *user; /* NULL: it was removed, and the connection ends */
     bool authenticated;
     char *name;               /* NULL: none */

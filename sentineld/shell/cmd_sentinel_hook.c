@@ -113,15 +113,15 @@ static void ended(void *arg, const struct config_hook *hook, const struct io_pro
         return;
     }
     struct buf how = {.n = 0};
-    if (error != NULL)
-        buf_puts(&how, error);
-    else
+    if (end != NULL)
         hook_outcome(&how, end, hook->timeout_ms);
+    else
+        buf_puts(&how, error);
     t->v = mem_array(t->v, t->n + 1, sizeof *t->v);
     t->v[t->n++] = (struct result){.program = mem_strdup(hook->run.v[0]),
                                    .outcome = mem_strdup(buf_str(&how)),
-                                   .output = error == NULL ? slice_dup(end->output) : mem_strdup(""),
-                                   .code = error == NULL ? end->code : -1,
+                                   .output = end != NULL ? slice_dup(end->output) : mem_strdup(""),
+                                   .code = end != NULL ? end->code : -1,
                                    .took_us = took_us};
     buf_free(&how);
 }

@@ -1,4 +1,4 @@
-/* Hooks: programs of the operator that are run on events (configuration.md, `hooks`).
+/* Hooks: programs of the operator that are run on events (sentineld.conf(5), `hooks`).
  *
  * Each hook has a queue of its own, so that one that hangs holds up nobody else: HOOK_QUEUE_MAX events wait, then the
  * oldest is dropped, counted, and told of by -hook-dropped; HOOK_RUNNING_MAX of one hook run at a time, and
@@ -35,9 +35,9 @@ void hooks_event(struct hooks *all, enum sn_level level, const char *name, const
 /* Whether any hook may veto, which the core must know (SN_EV_HOOKS). */
 bool hooks_may_veto(const struct hooks *all);
 /* SN_FX_VETO: asks all that match the group, side by side, and answers with SN_EV_VERDICT: against it when one of them
- * exits with anything but 0 (the first line of its output is the reason), or fails otherwise and has on_error = "abort".
- * A hook that crashes or takes too long does not stop a failover by default: a broken policy must not make the fleet
- * unavailable. */
+ * exits with anything but 0 (the first line of its output is the reason), or fails otherwise and has on_error =
+ * "abort". A hook that crashes or takes too long does not stop a failover by default: a broken policy must not make the
+ * fleet unavailable. */
 void hooks_veto(struct hooks *all, const struct sn_effect *e);
 
 /* Runs every hook that wants the event once, outside of its queue, and calls `ended` for each, then with hook NULL.

@@ -1,4 +1,5 @@
-/* Runs of hooks that somebody waits for: a veto before a failover, and tests. Each hook runs once, beside the queues. */
+/* Runs of hooks that somebody waits for: a veto before a failover, and tests. Each hook runs once, beside the queues.
+ */
 #include "sentineld/shell/hooks_inner.h"
 
 #include "common/base/mem.h"
@@ -79,15 +80,16 @@ static void finish(struct hook_asking *a)
     free_asking(a);
 }
 
+/* end NULL: it could not be started. */
 static void judge(struct one *o, const struct io_process_exit *end, const char *error)
 {
     struct hook_asking *a = o->of;
     struct buf how = {.n = 0}, line = {.n = 0};
-    bool answered = error == NULL && end->signal == 0 && !end->timed_out;
-    if (error != NULL)
-        buf_puts(&how, error);
-    else
+    bool answered = end != NULL && end->signal == 0 && !end->timed_out;
+    if (end != NULL)
         hook_outcome(&how, end, o->deadline_ms);
+    else
+        buf_puts(&how, error);
     if (!answered)
         hooks_publish(a->all, SN_LOG_WARNING, "-hook-error", "%s %s: asked about %s, %s", o->hook.run.v[0],
                       buf_str(&how), a->event->group,

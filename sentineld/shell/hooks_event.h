@@ -1,5 +1,5 @@
-/* What a hook is told about one event: a JSON object on its standard input and SENTINELD_* variables. Both are described
- * for operators in README.md, "Hooks"; the fields here and there are the same. */
+/* What a hook is told about one event: a JSON object on its standard input and SENTINELD_* variables. Both are
+ * described for operators in sentineld.conf(5); the fields here and there are the same. */
 #ifndef SHELL_HOOKS_EVENT_H
 #define SHELL_HOOKS_EVENT_H
 

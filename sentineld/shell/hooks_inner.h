@@ -40,7 +40,8 @@ struct hooks {
     struct hook_asking *asking; /* hooks_ask.c: vetoes and tests under way */
 };
 
-/* Fills in what an event says about the supervisor and the group. Appended to the event's life: number, time, epochs. */
+/* Fills in what an event says about the supervisor and the group. Appended to the event's life: number, time, epochs.
+ */
 void hooks_stamp(struct hooks *all, struct hook_event *e);
 void hooks_publish(struct hooks *all, enum sn_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

@@ -1,6 +1,6 @@
-/* What the service manager is told (sd_notify): READY once we listen, WATCHDOG from the loop itself, so that a loop that
- * stands still is noticed, RELOADING, STOPPING, and a STATUS line. Without NOTIFY_SOCKET in the environment all of this
- * does nothing and costs nothing. */
+/* What the service manager is told (sd_notify): READY once we listen, WATCHDOG from the loop itself, so that a loop
+ * that stands still is noticed, RELOADING, STOPPING, and a STATUS line. Without NOTIFY_SOCKET in the environment all of
+ * this does nothing and costs nothing. */
 #ifndef SHELL_NOTIFY_H
 #define SHELL_NOTIFY_H
 

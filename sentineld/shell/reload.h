@@ -1,8 +1,8 @@
 /* The configuration file is read again: by SIGHUP and by SENTINEL RELOAD.
  *
- * What can change is applied as one change of the core (core/reload.h): written to the state first, then made. It follows
- * the rule of merge.h: what was changed at run time stays until the file's own value changes. A file with anything wrong
- * in it changes nothing. What cannot change while the daemon runs is named and stays as it was. */
+ * What can change is applied as one change of the core (core/reload.h): written to the state first, then made. It
+ * follows the rule of merge.h: what was changed at run time stays until the file's own value changes. A file with
+ * anything wrong in it changes nothing. What cannot change while the daemon runs is named and stays as it was. */
 #ifndef SHELL_RELOAD_H
 #define SHELL_RELOAD_H
 

@@ -7,7 +7,7 @@ import threading
 import time
 
 from cases import case
-from lab import Group, pairs, stays_true, wait_until
+from lab import Group, encode, pairs, stays_true, wait_until
 from lab.supervisors import ROOT, quoted
 
 SAMPLES = os.path.join(ROOT, "etc", "hooks")
@@ -157,8 +157,8 @@ def test_a_flood_of_events(lab):
     with s.connect(30) as client:
         began = time.monotonic()
         for n in range(0, 3000, 100):
-            client.sock.sendall(b"".join(b"*5\r\n$8\r\nSENTINEL\r\n$3\r\nSET\r\n$8\r\nmymaster\r\n$6\r\nquorum\r\n$1\r\n%d\r\n"
-                                         % (i % 9 + 1) for i in range(n, n + 100)))
+            client.sock.sendall(b"".join(encode("SENTINEL", "SET", "mymaster", "quorum", i % 9 + 1)
+                                         for i in range(n, n + 100)))
             for _ in range(100):
                 assert client.read() == "OK"
         rate = 3000 / (time.monotonic() - began)
@@ -167,7 +167,8 @@ def test_a_flood_of_events(lab):
     assert int(row["running"]) == 8 and int(row["waiting"]) <= 256 and int(row["dropped"]) > 2000, row
     dropped = log.wait("-hook-dropped")
     assert dropped.payload.startswith(slow + " "), dropped
-    wait_until(lambda: (listed(s)[0]["waiting"], listed(s)[0]["running"]) == ("0", "0"), 60, "the queue has been worked off")
+    wait_until(lambda: (listed(s)[0]["waiting"], listed(s)[0]["running"]) == ("0", "0"), 60,
+               "the queue has been worked off")
     row = listed(s)[0]
     assert int(row["runs"]) + int(row["dropped"]) == 3000, row
     last = wait_until(lambda: [e for e in log.all("-hook-dropped") if e.payload.endswith(" " + row["dropped"])], 5,

@@ -29,7 +29,9 @@ def rows(done):
 @case(kinds=("ours",))
 def test_check_says_what_the_daemon_says(lab):
     s = one(lab)
-    for text, code in ((open(s.conf_path, encoding="utf-8").read(), 0), ("listen = [ 1 ];\nquorun = 3;\n", 2), ("(", 2)):
+    with open(s.conf_path, encoding="utf-8") as f:
+        good = f.read()
+    for text, code in ((good, 0), ("listen = [ 1 ];\nquorun = 3;\n", 2), ("(", 2)):
         path = lab.path("some.conf")
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
@@ -100,7 +102,8 @@ def test_master_that_the_fleet_moved_is_no_difference(lab):
 @case(kinds=("ours",))
 def test_hook_test(lab):
     """By the supervisor, and here from the file."""
-    good = lab.script("good", "#!/bin/sh\nread -r line\ncase $line in *'\"test\":true'*) echo \"$SENTINELD_GROUP fine\";; esac\n")
+    good = lab.script("good", "#!/bin/sh\nread -r line\n"
+                              "case $line in *'\"test\":true'*) echo \"$SENTINELD_GROUP fine\";; esac\n")
     bad = lab.script("bad", "#!/bin/sh\necho no >&2\nexit 3\n")
     s = one(lab, extra=['hooks = ( { on = [ "+switch-*" ]; run = [ "%s" ]; }, { on = [ "+odown" ]; run = [ "%s" ]; } );'
                         % (good, bad)])

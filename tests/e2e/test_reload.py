@@ -112,7 +112,8 @@ def test_a_bad_file_changes_nothing(lab):
     s, _ = alone(lab)
     log = lab.events(s)
     good, before = text_of(s), s.master()
-    for bad, wanted in ((good.replace("quorum = 1", "quorum = 2; quorun = 3"), "quorun"), (good + "\ngroups = (", "duplicate setting"),
+    for bad, wanted in ((good.replace("quorum = 1", "quorum = 2; quorun = 3"), "quorun"),
+                        (good + "\ngroups = (", "duplicate setting"),
                         (good.replace("down_after_ms = 600", "down_after_ms = -1"), "down_after_ms")):
         s.write_config(bad)
         count = len(log.all("-config-reload-failed"))
@@ -155,7 +156,8 @@ def test_users_hooks_and_the_log(lab):
     quorum = lambda n: s.ok("SENTINEL", "SET", "mymaster", "quorum", n)  # noqa: E731
     quorum(2)
     s.write_config('log = { file = "%s"; };\nhooks = ( { on = [ "+set" ]; run = [ "%s" ]; } );\n'
-                   'users = ( { name = "default"; access = "all"; }, { name = "eye"; password = "see"; access = "read"; } );\n'
+                   'users = ( { name = "default"; access = "all"; },\n'
+                   '          { name = "eye"; password = "see"; access = "read"; } );\n'
                    % (lines, hook) + text_of(s))
     reload(s)
     quorum(3)
