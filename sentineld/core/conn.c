@@ -5,14 +5,9 @@
 #define BACKOFF_MIN MS(100)
 #define BACKOFF_MAX MS(1000)
 
-static struct slice link_key(const sn_link *l)
-{
-    return (struct slice){(const char *)l, sizeof *l};
-}
-
 struct sn_conn *sn_conn_of(const struct sn_core *c, sn_link link)
 {
-    return map_get(&c->links, link_key(&link));
+    return idmap_get(&c->links, link);
 }
 
 void sn_conn_init(struct sn_conn *conn, void *owner, int of)
@@ -43,7 +38,7 @@ void sn_conn_open(struct sn_core *c, struct sn_conn *conn)
     conn->state = SN_CONN_CONNECTING;
     conn->since_us = c->now_us;
     conn->auth_failed = false;
-    map_put(&c->links, link_key(&conn->link), conn);
+    idmap_put(&c->links, conn->link, conn);
     struct sn_effect *e = sn_emit(c, SN_FX_CONNECT);
     e->link = conn->link;
     e->addr = conn->of == SN_CONN_PEER ? ((struct sn_peer *)conn->owner)->addr : ((struct sn_node *)conn->owner)->addr;
@@ -55,7 +50,7 @@ void sn_conn_open(struct sn_core *c, struct sn_conn *conn)
 static void idle(struct sn_core *c, struct sn_conn *conn)
 {
     if (conn->link)
-        map_del(&c->links, link_key(&conn->link));
+        idmap_del(&c->links, conn->link);
     conn->link = 0;
     conn->state = SN_CONN_IDLE;
     conn->since_us = c->now_us;

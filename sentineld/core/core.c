@@ -242,7 +242,6 @@ struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us)
     map_init(&c->by_name, k0, k1);
     map_init(&c->nodes, k0, k1);
     map_init(&c->by_id, k0, k1);
-    map_init(&c->links, k0, k1);
     c->current_epoch = c->told_epoch = o->current_epoch;
     c->joined = o->joined;
     c->id_drawn = o->id_drawn;
@@ -343,7 +342,7 @@ void sn_core_free(struct sn_core *c)
     map_free(&c->by_name);
     map_free(&c->nodes);
     map_free(&c->by_id);
-    map_free(&c->links);
+    idmap_free(&c->links);
     heap_free(&c->timers);
     free(c->globals.announce_ip);
     free(c->globals.user);

@@ -9,6 +9,7 @@
 #define CORE_STATE_H
 
 #include "common/base/heap.h"
+#include "common/base/idmap.h"
 #include "common/base/map.h"
 #include "common/base/rng.h"
 #include "sentineld/core/core.h"
@@ -266,7 +267,7 @@ struct sn_core {
     struct map by_id; /* supervisor id -> peer */
     struct addr *declared;
     size_t ndeclared;
-    struct map links; /* link as 8 bytes -> sn_conn */
+    struct idmap links; /* link -> sn_conn */
     uint64_t last_link;
     struct heap timers;
     struct sn_group *touched_groups;

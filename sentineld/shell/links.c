@@ -15,11 +15,6 @@
 #define REPLY_MAX ((size_t)4 * 1024 * 1024)
 #define INFOS_SWEEP_MIN 64
 
-static struct slice key_of(const sn_link *id)
-{
-    return (struct slice){(const char *)id, sizeof *id};
-}
-
 struct links *links_new(struct daemon *d)
 {
     struct links *ls = mem_zalloc(sizeof *ls);
@@ -28,7 +23,6 @@ struct links *links_new(struct daemon *d)
         io_log(IO_WARNING, "The system gives no random bytes: the tables of links are not protected against flooding");
     ls->d = d;
     ls->infos_sweep = INFOS_SWEEP_MIN;
-    map_init(&ls->by_id, seed[0], seed[1]);
     ls->infos = info_cache_new(seed);
     return ls;
 }
@@ -46,9 +40,9 @@ void links_free(struct links *ls)
     if (ls == NULL)
         return;
     struct link *l;
-    for (size_t it = 0; (l = map_next(&ls->by_id, &it, NULL)) != NULL;)
+    for (size_t it = 0; (l = idmap_next(&ls->by_id, &it)) != NULL;)
         free_link(l);
-    map_free(&ls->by_id);
+    idmap_free(&ls->by_id);
     info_cache_free(ls->infos);
     wire_request_free(&ls->request);
     free(ls);
@@ -98,7 +92,7 @@ static void on_down(void *owner, struct io_link *io, enum io_link_down why, cons
     struct daemon *d = l->all->d;
     struct sn_event e = {.kind = SN_EV_LINK_DOWN, .link = l->id, .why = why_of(why)};
     io_log(IO_DEBUG, "Link down (%s): %s", io_link_down_name(why), text);
-    map_del(&l->all->by_id, key_of(&l->id));
+    idmap_del(&l->all->by_id, l->id);
     free_link(l);
     daemon_step(d, &e);
 }
@@ -156,20 +150,20 @@ void links_connect(struct links *ls, const struct sn_effect *e)
         .connect_timeout_us = CONNECT_TIMEOUT_US,
         .reply_max = REPLY_MAX,
     };
-    map_put(&ls->by_id, key_of(&l->id), l);
+    idmap_put(&ls->by_id, l->id, l);
     l->io = io_link_open(ls->d->loop, ls->d->resolver, &e->addr, &options, &events, l);
 }
 
 void links_disconnect(struct links *ls, const struct sn_effect *e)
 {
-    struct link *l = map_del(&ls->by_id, key_of(&e->link));
+    struct link *l = idmap_del(&ls->by_id, e->link);
     if (l != NULL)
         free_link(l);
 }
 
 void links_send(struct links *ls, const struct sn_effect *e)
 {
-    struct link *l = map_get(&ls->by_id, key_of(&e->link));
+    struct link *l = idmap_get(&ls->by_id, e->link);
     if (l != NULL)
         link_say(l, e);
 }

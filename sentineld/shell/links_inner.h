@@ -2,7 +2,7 @@
 #ifndef SHELL_LINKS_INNER_H
 #define SHELL_LINKS_INNER_H
 
-#include "common/base/map.h"
+#include "common/base/idmap.h"
 #include "common/io/link.h"
 #include "sentineld/shell/daemon.h"
 #include "sentineld/shell/info_cache.h"
@@ -11,7 +11,7 @@
 
 struct links {
     struct daemon *d;
-    struct map by_id;            /* sn_link as 8 bytes -> link */
+    struct idmap by_id;          /* sn_link -> link */
     struct info_cache *infos;    /* by "host:port" */
     struct wire_request request; /* being put together; its memory is used again and again */
     size_t infos_sweep;          /* when there are so many, those of nodes that are gone are dropped */
