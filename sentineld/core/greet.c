@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#define FULL_ROUND 4 /* less often than that, RESET would forget a supervisor that only peers can hear */
+
 static const char *own_ip(const struct sn_core *c, const char *local_ip)
 {
     return *c->globals.announce_ip ? c->globals.announce_ip : local_ip;
@@ -26,15 +28,17 @@ static bool hello(const struct sn_group *g, const char *local_ip, struct buf *ou
     return true;
 }
 
-static void greet(struct sn_conn *conn, unsigned *pending, const struct sn_group *g, const char *local_ip)
+static bool greet(struct sn_conn *conn, unsigned *pending, const struct sn_group *g, const char *local_ip)
 {
     struct buf text = {0};
-    if (hello(g, local_ip, &text)) {
+    bool said = hello(g, local_ip, &text);
+    if (said) {
         struct sn_effect *e = sn_send(g->core, conn, SN_CMD_HELLO);
         e->text = mem_strdup(buf_str(&text));
         (*pending)++;
     }
     buf_free(&text);
+    return said;
 }
 
 void sn_greet_node(struct sn_node *n)
@@ -54,20 +58,29 @@ static const char *seen_ip(const struct sn_group *g)
     return "";
 }
 
+static void greet_seat(struct sn_seat *s)
+{
+    struct sn_peer *p = s->peer;
+    s->told = p->cmd.state == SN_CONN_UP && greet(&p->cmd, &p->pending, s->group, seen_ip(s->group));
+    s->told_epoch = s->group->config_epoch;
+}
+
+/* Supervisors hear each other on the nodes, and one of ours is told of a new configuration at once. So it gets what it
+ * has not been told, and everything only now and then: when no node lives, that is what keeps us known. */
 void sn_greet_peer(struct sn_peer *p)
 {
+    bool all = p->kind != SN_PEER_OURS || p->rounds % FULL_ROUND == 0;
+    p->rounds++;
     p->hello_sent_us = p->core->now_us;
     for (struct sn_seat *s = p->seats; s; s = s->next_on_peer)
-        greet(&p->cmd, &p->pending, s->group, seen_ip(s->group));
+        if (all || !s->told || s->told_epoch != s->group->config_epoch)
+            greet_seat(s);
 }
 
 void sn_greet_about(struct sn_group *g)
 {
-    for (size_t k = 0; k < g->nseats; k++) {
-        struct sn_peer *p = g->seats[k]->peer;
-        if (p->cmd.state == SN_CONN_UP)
-            greet(&p->cmd, &p->pending, g, seen_ip(g));
-    }
+    for (size_t k = 0; k < g->nseats; k++)
+        greet_seat(g->seats[k]);
     for (size_t k = 0; k < g->ninsts; k++) {
         struct sn_node *n = g->insts[k]->node;
         if (n->cmd.state == SN_CONN_UP && !(sn_is_master(g->insts[k]) && sn_switch_is_planned(g)))
@@ -254,7 +267,7 @@ void sn_greeted(struct sn_core *c, struct slice text)
         s = sn_seat_get(g, p);
         sn_publish_seat(s, SN_LOG_NOTICE, "+sentinel", NULL);
         sn_dirty_members(g);
-        p->hello_sent_us = 0; /* so that it learns of us at once as well */
+        greet_seat(s); /* so that it learns of us at once as well */
         sn_touch_peer(p);
     }
     s->listed = true;

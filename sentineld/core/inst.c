@@ -153,11 +153,10 @@ int64_t sn_inst_repair(struct sn_inst *i)
     const struct sn_group *g = i->group;
     struct sn_node *n = i->node;
     int64_t now = g->core->now_us;
-    if (sn_is_master(i) || g->fo.state != SN_FO_NONE || !n->info_us || n->cmd.state != SN_CONN_UP || i->s_down ||
-        sn_same_process(i, g->master))
+    if (sn_is_master(i) || g->fo.state != SN_FO_NONE || !n->info_us || n->cmd.state != SN_CONN_UP || i->s_down)
         return HEAP_NEVER;
     bool poses = n->info.role == SN_ROLE_MASTER;
-    if (!poses && !i->wrong_us)
+    if ((!poses && !i->wrong_us) || sn_same_process(i, g->master))
         return HEAP_NEVER;
     int64_t wait = poses ? 4 * MS(g->core->params.publish_period_ms) : MS(g->set.failover_timeout_ms);
     int64_t at = poses ? n->role_us : i->wrong_us;

@@ -178,24 +178,31 @@ static int64_t send_periodic(struct sn_node *n)
     if (n->pending >= PENDING_MAX)
         return c->now_us + ping_period(n);
     int64_t ping = n->probe.sent_us + ping_period(n);
-    if (c->now_us >= ping) {
+    int64_t info = n->info_sent_us ? n->info_sent_us + MS(1000) + info_period(n)
+                   : n->info_now   ? c->now_us
+                                   : n->info_asked_us + info_period(n);
+    int64_t hello = n->hello_us + MS(c->params.publish_period_ms);
+    int64_t first = ping;
+    EARLIER(first, info);
+    EARLIER(first, hello);
+    if (c->now_us < first)
+        return first;
+    /* What would be due before long goes along: it costs one write for all, and one reading at the other end. */
+    int64_t soon = c->now_us + ping_period(n) / 2;
+    if (soon >= ping) {
         sn_send(c, &n->cmd, SN_CMD_PING);
         n->pending++;
         sn_probe_sent(&n->probe, c->now_us);
         ping = c->now_us + ping_period(n);
     }
-    int64_t info = n->info_sent_us ? n->info_sent_us + MS(1000) + info_period(n)
-                   : n->info_now   ? c->now_us
-                                   : n->info_asked_us + info_period(n);
-    if (c->now_us >= info) {
+    if ((n->info_sent_us ? c->now_us : soon) >= info) {
         sn_send(c, &n->cmd, SN_CMD_INFO);
         n->pending++;
         n->info_now = false;
         n->info_sent_us = n->info_asked_us = c->now_us;
         info = HEAP_NEVER;
     }
-    int64_t hello = n->hello_us + MS(c->params.publish_period_ms);
-    if (c->now_us >= hello) {
+    if (soon >= hello) {
         sn_greet_node(n);
         hello = c->now_us + MS(c->params.publish_period_ms);
     }

@@ -213,6 +213,7 @@ void sn_peer_up(struct sn_peer *p, const char *ip)
     p->batches = 0;
     p->probe.sent_us = 0;
     p->hello_sent_us = 0;
+    p->rounds = 0;
     struct sn_effect *e = sn_send(c, &p->cmd, SN_CMD_PROBE);
     e->text = mem_strdup(c->id);
     e->epoch = c->told_epoch;

@@ -121,6 +121,7 @@ struct sn_peer {
     int64_t hello_us; /* last hello heard */
     int64_t addr_us;  /* last one that named the address we know */
     int64_t hello_sent_us;
+    unsigned rounds;       /* of hellos since the link came up */
     struct sn_seat *seats; /* by next_on_peer */
     unsigned ndown;        /* seats that are S_DOWN */
     unsigned batches;      /* BALLOT requests without an answer */
@@ -143,6 +144,8 @@ struct sn_seat {
     uint64_t vote_epoch;
     bool failed; /* its last ballot was cancelled or ran out: last in rank */
     int64_t hello_us;
+    bool told; /* our configuration of told_epoch was sent to it over the link that is up */
+    uint64_t told_epoch;
     uint64_t refused_epoch; /* the last of our ballots that it did not grant */
     int64_t asked_us;       /* last asked about the master, 0 since it is up: never */
     bool want_ask, want_vote, want_up;
