@@ -5,6 +5,7 @@
 
 /* Commands that may wait for an answer on one link; a node that lets more pile up is asked nothing new. */
 #define PENDING_MAX 100
+#define SUB_PATIENCE MS(1000)
 #define INFO_EAGER MS(20)     /* while a coordinated switch waits for equal offsets */
 #define INFO_WATCHFUL MS(100) /* while this node's own change of role is awaited */
 
@@ -124,6 +125,77 @@ static int64_t info_period(const struct sn_node *n)
     return period;
 }
 
+/* A link that is coming up, or was lost just now and is tried again, is given a moment. */
+static bool hears(const struct sn_node *master)
+{
+    if (master->sub.state == SN_CONN_UP)
+        return true;
+    if (master->cmd.state == SN_CONN_IDLE)
+        return false;
+    const struct sn_conn *last = master->cmd.state == SN_CONN_UP ? &master->sub : &master->cmd;
+    return master->core->now_us < last->since_us + SUB_PATIENCE;
+}
+
+/* Everybody says hello on the master and on every replica, and a server passes what is published on it to its replicas:
+ * one who listens to all of them hears each hello twice and more. So a replica is listened to only while its master is
+ * not. Who reaches only the replica is not overheard for long: it hears us there, and says hello to us directly. */
+bool sn_node_wants_sub(const struct sn_node *n)
+{
+    for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
+        if (sn_is_master(i) || !hears(i->group->master->node))
+            return true;
+    return false;
+}
+
+/* When hellos may be missed on its master from. */
+static int64_t hears_until(const struct sn_node *n)
+{
+    int64_t at = HEAP_NEVER;
+    for (const struct sn_inst *i = n->insts; i; i = i->next_on_node) {
+        const struct sn_node *m = i->group->master->node;
+        if (m->sub.state != SN_CONN_UP)
+            EARLIER(at, (m->cmd.state == SN_CONN_UP ? m->sub : m->cmd).since_us + SUB_PATIENCE);
+    }
+    return at;
+}
+
+/* The subscription of a replica ends when its master's has stood for a while. */
+static int64_t keep_sub(struct sn_node *n)
+{
+    struct sn_core *c = n->core;
+    bool wanted = sn_node_wants_sub(n);
+    if (!wanted && n->sub.state == SN_CONN_IDLE)
+        return hears_until(n);
+    if (wanted)
+        n->sub_spare_us = 0;
+    else if (!n->sub_spare_us)
+        n->sub_spare_us = c->now_us;
+    int64_t next = HEAP_NEVER;
+    if (n->sub.state == SN_CONN_IDLE) {
+        if (c->now_us < n->sub.retry_us)
+            return n->sub.retry_us;
+        sn_conn_open(c, &n->sub);
+    }
+    if (!wanted) {
+        int64_t end = n->sub_spare_us + 3 * MS(c->params.publish_period_ms);
+        if (c->now_us >= end) {
+            sn_conn_close(c, &n->sub);
+            n->sub_spare_us = 0;
+            return hears_until(n);
+        }
+        next = end;
+        EARLIER(next, hears_until(n));
+    }
+    if (n->sub.state == SN_CONN_UP && !c->broken) { /* our own hello comes back on it, unless there is none to send */
+        int64_t quiet = (n->sub_heard_us > n->sub.since_us ? n->sub_heard_us : n->sub.since_us) +
+                        3 * MS(c->params.publish_period_ms);
+        if (c->now_us >= quiet)
+            sn_conn_close(c, &n->sub);
+        EARLIER(next, n->sub.state == SN_CONN_UP ? quiet : n->sub.retry_us);
+    }
+    return next;
+}
+
 static int64_t keep_links(struct sn_node *n)
 {
     struct sn_core *c = n->core;
@@ -135,12 +207,7 @@ static int64_t keep_links(struct sn_node *n)
     }
     if (n->cmd.state != SN_CONN_UP)
         return next;
-    if (n->sub.state == SN_CONN_IDLE) {
-        if (c->now_us >= n->sub.retry_us)
-            sn_conn_open(c, &n->sub);
-        else
-            EARLIER(next, n->sub.retry_us);
-    }
+    next = keep_sub(n);
     /* A link may be dead without a word (the peer's host is gone, a middlebox forgot it): when half of down-after
      * passed in silence a fresh connection is tried, so that the other half can show that the node is well. */
     int64_t half = sn_node_down_after_us(n) / 2, pause = MS(c->params.min_link_reconnect_period_ms);
@@ -159,13 +226,6 @@ static int64_t keep_links(struct sn_node *n)
         sn_conn_open(c, &n->cmd);
     } else if (n->probe.silent_us) {
         EARLIER(next, mend);
-    }
-    if (n->sub.state == SN_CONN_UP && !c->broken) { /* our own hello comes back on it, unless there is none to send */
-        int64_t quiet = (n->sub_heard_us > n->sub.since_us ? n->sub_heard_us : n->sub.since_us) +
-                        3 * MS(c->params.publish_period_ms);
-        if (c->now_us >= quiet)
-            sn_conn_close(c, &n->sub);
-        EARLIER(next, n->sub.state == SN_CONN_UP ? quiet : n->sub.retry_us);
     }
     return next;
 }
@@ -228,12 +288,21 @@ static void touch_groups(struct sn_node *n)
         sn_touch_group(i->group);
 }
 
+/* Whether they are listened to depends on their master. */
+static void look_at_replicas(struct sn_node *n)
+{
+    for (struct sn_inst *i = n->insts; i; i = i->next_on_node)
+        for (size_t k = 0; sn_is_master(i) && k < i->group->ninsts; k++)
+            sn_touch_node(i->group->insts[k]->node);
+}
+
 void sn_node_up(struct sn_node *n, struct sn_conn *conn, const char *ip, const char *local_ip)
 {
     sn_conn_came(n->core, conn);
     sn_touch_node(n);
     if (conn == &n->sub) {
         n->sub_heard_us = n->core->now_us;
+        look_at_replicas(n);
         return;
     }
     if (ip && strcmp(ip, n->ip) != 0) {
@@ -255,8 +324,10 @@ void sn_node_down(struct sn_node *n, struct sn_conn *conn, enum sn_down_why why)
 {
     sn_conn_lost(n->core, conn, why);
     sn_touch_node(n);
-    if (conn == &n->sub)
+    if (conn == &n->sub) {
+        look_at_replicas(n);
         return;
+    }
     n->pending = 0;
     n->info_sent_us = 0;
     sn_probe_lost(&n->probe, n->core->now_us);

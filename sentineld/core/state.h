@@ -71,6 +71,7 @@ struct sn_node {
     bool info_now;         /* wanted at once */
     int64_t hello_us;      /* last published there */
     int64_t sub_heard_us;  /* last message on the subscription */
+    int64_t sub_spare_us;  /* since when the subscription is not needed, 0: it is */
     int64_t role_us;       /* since when it reports this role */
     bool keys_before;      /* of a replica whose master went silent: it was linked then, and held keys */
     unsigned pending;      /* commands without an answer */
@@ -303,6 +304,8 @@ struct sn_group *sn_group_of_master(const struct sn_core *c, const struct addr *
 /* The conn of a link, or NULL when it is gone: from it the shell finds node, groups and their renamed commands. */
 struct sn_conn *sn_conn_of(const struct sn_core *c, sn_link link);
 bool sn_node_is(const struct sn_node *n, const struct addr *a); /* by name or by resolved address */
+/* Whether hellos are to be heard on this node: on a replica only while they are not heard on its master. */
+bool sn_node_wants_sub(const struct sn_node *n);
 
 /* What an outside reader is shown. */
 struct addr sn_shown_addr(const struct sn_core *c,

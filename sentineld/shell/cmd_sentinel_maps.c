@@ -54,7 +54,7 @@ static void add_word(struct words *w, bool wanted, const char *word)
     strncat(w->text, word, sizeof w->text - strlen(w->text) - 1);
 }
 
-/* Reachable, and for nodes also heard: a node without its subscription shows no hellos. */
+/* Reachable, and where hellos are to be heard also heard. */
 static bool conn_is_up(const struct sn_conn *c)
 {
     return c->state == SN_CONN_UP && !c->auth_failed;
@@ -62,7 +62,7 @@ static bool conn_is_up(const struct sn_conn *c)
 
 static bool node_is_linked(const struct sn_node *n)
 {
-    return conn_is_up(&n->cmd) && conn_is_up(&n->sub);
+    return conn_is_up(&n->cmd) && (conn_is_up(&n->sub) || !sn_node_wants_sub(n));
 }
 
 static void inst_flags(struct words *w, const struct sn_inst *i)
@@ -126,7 +126,7 @@ static const char *inst_reason(const struct sn_inst *i)
         return "role";
     if (i->s_down && answers && i->master_reboot)
         return "reboot";
-    return why != NULL ? why : conn_reason(&n->sub);
+    return why != NULL || !sn_node_wants_sub(n) ? why : conn_reason(&n->sub);
 }
 
 /* ---- the parts of a map ---- */
