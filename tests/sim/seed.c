@@ -127,6 +127,7 @@ static bool last_death(struct world *w)
         if (!run_for(w, SECONDS(3)))
             return false;
         node_start(w, m);
+        fault_repair(w);
         return agree(w, "the only server that may be master died and came back");
     }
     if (!run_for(w, SECONDS(1)) || !agree(w, "a last master died for good"))
