@@ -196,13 +196,22 @@ static int64_t keep_sub(struct sn_node *n)
     return next;
 }
 
+/* As long as it is not yet held for down, a node that is back in time must be seen to be back. */
+static int64_t retry_at(const struct sn_node *n)
+{
+    int64_t span = sn_node_down_after_us(n), at = n->cmd.retry_us;
+    if (n->probe.silent_us && !sn_probe_silent_for(&n->probe, span, n->core->now_us))
+        EARLIER(at, n->cmd.since_us + span / 10);
+    return at;
+}
+
 static int64_t keep_links(struct sn_node *n)
 {
     struct sn_core *c = n->core;
     int64_t next = HEAP_NEVER;
     if (n->cmd.state == SN_CONN_IDLE) {
-        if (c->now_us < n->cmd.retry_us)
-            return n->cmd.retry_us;
+        if (c->now_us < retry_at(n))
+            return retry_at(n);
         sn_conn_open(c, &n->cmd);
     }
     if (n->cmd.state != SN_CONN_UP)
