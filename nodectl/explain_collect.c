@@ -264,7 +264,7 @@ static void fill_from_learners(json_t *d, int64_t epoch)
 json_t *explain_document(const json_t *collected, const char *group, int64_t epoch, const char *kind)
 {
     size_t i;
-    json_t *s, *supervisors = json_array();
+    json_t *s;
     if (epoch == 0)
         epoch = last_epoch(collected, kind);
     if (epoch == 0)
@@ -274,11 +274,11 @@ json_t *explain_document(const json_t *collected, const char *group, int64_t epo
     put_records(d, collected, epoch);
     if (json_array_size(json_object_get(d, "records")) == 0) {
         json_decref(d);
-        json_decref(supervisors);
         return NULL;
     }
     if (strcmp(json_word(d, "outcome"), "learned") == 0)
         fill_from_learners(d, epoch);
+    json_t *supervisors = json_array();
     json_array_foreach(collected, i, s)
     {
         json_array_append_new(supervisors,

@@ -65,7 +65,8 @@ static void slurp(const char *path, char *into, size_t room)
 /* Runs "tool" with the words of line, which are cut at spaces. */
 static int call(const char *line)
 {
-    char copy[300], paths[2][40] = {"/tmp/test_command.XXXXXX", "/tmp/test_command.XXXXXX"};
+    static char copy[300]; /* what was seen points into it */
+    char paths[2][40] = {"/tmp/test_command.XXXXXX", "/tmp/test_command.XXXXXX"};
     char *argv[20] = {(char *)(uintptr_t) "tool"};
     int argc = 1, saved[2], code;
     snprintf(copy, sizeof copy, "%s", line);
