@@ -17,65 +17,64 @@ void heap_free(struct heap *h)
     *h = (struct heap){0};
 }
 
-static bool before(const struct heap_node *a, const struct heap_node *b)
+static bool before(const struct heap_entry *a, const struct heap_entry *b)
 {
     return a->at != b->at ? a->at < b->at : a->turn < b->turn;
 }
 
 /* Places are 1-based, so that the children of place p are 2p and 2p + 1, and 0 can mean "not in the heap". */
-static void put_at(struct heap *h, struct heap_node *n, size_t place)
+static void put_at(struct heap *h, struct heap_entry e, size_t place)
 {
-    h->v[place - 1] = n;
-    n->place = place;
+    h->v[place - 1] = e;
+    e.node->place = place;
 }
 
-static void sift_up(struct heap *h, struct heap_node *n)
+static void sift_up(struct heap *h, struct heap_entry e, size_t place)
 {
-    size_t place = n->place;
-    while (place > 1 && before(n, h->v[place / 2 - 1])) {
+    while (place > 1 && before(&e, &h->v[place / 2 - 1])) {
         put_at(h, h->v[place / 2 - 1], place);
         place /= 2;
     }
-    put_at(h, n, place);
+    put_at(h, e, place);
 }
 
-static void sift_down(struct heap *h, struct heap_node *n)
+static void sift_down(struct heap *h, struct heap_entry e, size_t place)
 {
-    size_t place = n->place;
     for (;;) {
         size_t child = place * 2;
         if (child > h->n)
             break;
-        if (child < h->n && before(h->v[child], h->v[child - 1]))
+        if (child < h->n && before(&h->v[child], &h->v[child - 1]))
             child++;
-        if (!before(h->v[child - 1], n))
+        if (!before(&h->v[child - 1], &e))
             break;
         put_at(h, h->v[child - 1], place);
         place = child;
     }
-    put_at(h, n, place);
+    put_at(h, e, place);
 }
 
-static void settle(struct heap *h, struct heap_node *n)
+/* Where e belongs that stands at place or is to stand there. */
+static void settle(struct heap *h, struct heap_entry e, size_t place)
 {
-    sift_up(h, n);
-    sift_down(h, n);
+    if (place > 1 && before(&e, &h->v[place / 2 - 1]))
+        sift_up(h, e, place);
+    else
+        sift_down(h, e, place);
 }
 
 static void take_out(struct heap *h, struct heap_node *n)
 {
     size_t hole = n->place;
-    struct heap_node *last = h->v[--h->n];
+    struct heap_entry last = h->v[--h->n];
     heap_node_init(n);
-    if (last != n) {
-        put_at(h, last, hole);
-        settle(h, last);
-    }
+    if (last.node != n)
+        settle(h, last, hole);
 }
 
 void heap_set(struct heap *h, struct heap_node *n, int64_t at)
 {
-    assert(n->place == 0 || (n->place <= h->n && h->v[n->place - 1] == n));
+    assert(n->place == 0 || (n->place <= h->n && h->v[n->place - 1].node == n));
     if (at == HEAP_NEVER) {
         if (n->place != 0)
             take_out(h, n);
@@ -85,14 +84,15 @@ void heap_set(struct heap *h, struct heap_node *n, int64_t at)
         return;
     n->at = at;
     n->turn = h->turns++;
-    if (n->place == 0) {
+    size_t place = n->place;
+    if (place == 0) {
         h->v = mem_grow(h->v, h->n, &h->cap, sizeof *h->v);
-        put_at(h, n, ++h->n);
+        place = ++h->n;
     }
-    settle(h, n);
+    settle(h, (struct heap_entry){.at = n->at, .turn = n->turn, .node = n}, place);
 }
 
 struct heap_node *heap_top(const struct heap *h)
 {
-    return h->n > 0 ? h->v[0] : NULL;
+    return h->n > 0 ? h->v[0].node : NULL;
 }

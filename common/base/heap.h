@@ -13,8 +13,15 @@ struct heap_node {
     uint64_t turn; /* order of insertion: equal deadlines fire first in, first out */
 };
 
+/* The deadline stands beside the pointer: comparing does not reach into the elements, which lie all over the memory. */
+struct heap_entry {
+    int64_t at;
+    uint64_t turn;
+    struct heap_node *node;
+};
+
 struct heap {
-    struct heap_node **v;
+    struct heap_entry *v;
     size_t n, cap;
     uint64_t turns;
 };

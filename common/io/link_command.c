@@ -2,7 +2,6 @@
 
 #include "common/base/mem.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +13,8 @@ bool link_command_changes_replies(struct slice name)
 {
     static const char *const names[] = {"subscribe",  "psubscribe",   "unsubscribe", "punsubscribe",
                                         "ssubscribe", "sunsubscribe", "monitor"};
+    if (name.n < strlen("monitor")) /* most are PING */
+        return false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (slice_ieq(name, names[i]))
             return true;
@@ -29,12 +30,27 @@ static bool is_short(size_t argc, const struct slice *argv)
     return argc <= SHORT_ARGS && n <= SHORT_BYTES;
 }
 
+static size_t put_length(char *out, char mark, size_t n)
+{
+    char digits[20];
+    size_t k = sizeof digits, at = 0;
+    do {
+        digits[--k] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    out[at++] = mark;
+    memcpy(out + at, digits + k, sizeof digits - k);
+    at += sizeof digits - k;
+    memcpy(out + at, "\r\n", 2);
+    return at + 2;
+}
+
 static bool append_short(redisAsyncContext *ac, redisCallbackFn *fn, size_t argc, const struct slice *argv)
 {
     char text[SHORT_BYTES + (SHORT_ARGS + 1) * 24];
-    size_t n = (size_t)snprintf(text, sizeof text, "*%zu\r\n", argc);
+    size_t n = put_length(text, '*', argc);
     for (size_t i = 0; i < argc; i++) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "$%zu\r\n", argv[i].n);
+        n += put_length(text + n, '$', argv[i].n);
         if (argv[i].n > 0)
             memcpy(text + n, argv[i].p, argv[i].n);
         n += argv[i].n;

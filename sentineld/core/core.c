@@ -231,6 +231,8 @@ struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us)
     struct sn_core *c = mem_zalloc(sizeof *c);
     memcpy(c->id, o->id, sizeof c->id);
     c->port = o->port;
+    for (const char *p = c->id; *p; p++)
+        c->phase_us = (c->phase_us * 31 + *p) % MS(1000);
     c->globals = o->globals;
     c->globals.announce_ip = mem_strdup(o->globals.announce_ip);
     c->globals.user = mem_strdup(o->globals.user);

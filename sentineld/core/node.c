@@ -100,6 +100,16 @@ static int64_t ping_period(const struct sn_node *n)
     return period > MS(1) ? period : MS(1);
 }
 
+/* On a grid of an eighth of the period, so that one turn of the loop sends many PINGs and reads many answers. Each
+ * supervisor has a grid of its own: they do not all ask at the same moment. */
+static int64_t next_ping(const struct sn_node *n)
+{
+    int64_t period = ping_period(n), grid = period / 8, at = n->probe.sent_us + period;
+    if (!n->probe.sent_us || !grid)
+        return n->probe.sent_us ? at : 0;
+    return at - (at + n->core->phase_us) % grid;
+}
+
 static int64_t inst_info_period(const struct sn_inst *i)
 {
     const struct sn_group *g = i->group;
@@ -246,7 +256,7 @@ static int64_t send_periodic(struct sn_node *n)
         return HEAP_NEVER;
     if (n->pending >= PENDING_MAX)
         return c->now_us + ping_period(n);
-    int64_t ping = n->probe.sent_us + ping_period(n);
+    int64_t ping = next_ping(n);
     int64_t info = n->info_sent_us ? n->info_sent_us + MS(1000) + info_period(n)
                    : n->info_now   ? c->now_us
                                    : n->info_asked_us + info_period(n);
@@ -262,7 +272,7 @@ static int64_t send_periodic(struct sn_node *n)
         sn_send(c, &n->cmd, SN_CMD_PING);
         n->pending++;
         sn_probe_sent(&n->probe, c->now_us);
-        ping = c->now_us + ping_period(n);
+        ping = next_ping(n);
     }
     if ((n->info_sent_us ? c->now_us : soon) >= info) {
         sn_send(c, &n->cmd, SN_CMD_INFO);

@@ -78,6 +78,7 @@ struct sn_seat *sn_seat_get(struct sn_group *g, struct sn_peer *p)
     s->peer = p;
     s->next_on_peer = p->seats;
     p->seats = s;
+    p->span_us = 0;
     s->listed = true;
     g->seats = mem_grow(g->seats, g->nseats, &g->cap_seats, sizeof(struct sn_seat *));
     g->seats[g->nseats++] = s;
@@ -117,13 +118,19 @@ void sn_seat_remove(struct sn_seat *s)
     free(s);
 }
 
-/* The shortest down-after of the groups we share; the built-in default while we share none. */
-static int64_t down_after(const struct sn_peer *p)
+/* The shortest down-after of the groups we share; the built-in default while we share none. They may be thousands, so
+ * they are looked at once a second. */
+static int64_t down_after(struct sn_peer *p)
 {
-    int64_t least = p->seats ? INT64_MAX : MS(p->core->params.default_down_after_ms);
+    if (!p->seats)
+        return MS(p->core->params.default_down_after_ms);
+    if (p->span_us && p->core->now_us < p->span_at_us + MS(1000))
+        return p->span_us;
+    p->span_us = INT64_MAX;
+    p->span_at_us = p->core->now_us;
     for (const struct sn_seat *s = p->seats; s; s = s->next_on_peer)
-        EARLIER(least, MS(s->group->set.down_after_ms));
-    return least;
+        EARLIER(p->span_us, MS(s->group->set.down_after_ms));
+    return p->span_us;
 }
 
 static int64_t judge_seats(struct sn_peer *p)

@@ -122,11 +122,12 @@ struct sn_peer {
     int64_t hello_us; /* last hello heard */
     int64_t addr_us;  /* last one that named the address we know */
     int64_t hello_sent_us;
-    unsigned rounds;       /* of hellos since the link came up */
-    struct sn_seat *seats; /* by next_on_peer */
-    unsigned ndown;        /* seats that are S_DOWN */
-    unsigned batches;      /* BALLOT requests without an answer */
-    struct sn_seat *wants; /* seats with something to ask, by next_wanting; asked at the end of the step */
+    unsigned rounds;             /* of hellos since the link came up */
+    int64_t span_us, span_at_us; /* the shortest down-after of its groups, as of then; 0: to be looked for */
+    struct sn_seat *seats;       /* by next_on_peer */
+    unsigned ndown;              /* seats that are S_DOWN */
+    unsigned batches;            /* BALLOT requests without an answer */
+    struct sn_seat *wants;       /* seats with something to ask, by next_wanting; asked at the end of the step */
     struct sn_seat *wants_last;
     unsigned pending;
 };
@@ -253,6 +254,7 @@ struct sn_pending {
 struct sn_core {
     runid id;
     int port;
+    int64_t phase_us; /* of our PINGs */
     struct sn_globals globals;
     struct sn_params params;
     struct rng rng;

@@ -94,6 +94,38 @@ static void test_any_bytes(void **state)
     info_cache_free(c);
 }
 
+/* The same lines with other values, as one server sends them again and again; sometimes a line more or less. */
+static void test_values_change(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"# Server", "a", "b", "", "long_name", "# End", "c"};
+    static const char values[] = {'1', '2', ':', '\r', '\0', ' '};
+    struct info_cache *c = info_cache_new(seed);
+    struct rng rng;
+    rng_seed(&rng, 8);
+    for (int i = 0; i < 5000; i++) {
+        char text[256];
+        size_t n = 0;
+        for (size_t k = 0; k < sizeof lines / sizeof *lines; k++) {
+            if (rng_below(&rng, 40) == 0)
+                continue;
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s", lines[k]);
+            if (lines[k][0] != '#' && lines[k][0] != '\0') {
+                text[n++] = ':';
+                for (uint64_t more = rng_below(&rng, 8); more > 0; more--)
+                    text[n++] = values[rng_below(&rng, sizeof values)];
+            }
+            if (rng_below(&rng, 60) > 0)
+                text[n++] = '\r';
+            if (rng_below(&rng, 60) > 0)
+                text[n++] = '\n';
+        }
+        info_cache_put(c, i % 2 == 0 ? "a:1" : "b:2", (struct slice){text, n}, i);
+        assert_kept(c, i % 2 == 0 ? "a:1" : "b:2", (struct slice){text, n}, i);
+    }
+    info_cache_free(c);
+}
+
 static void test_a_giant_is_cut(void **state)
 {
     (void)state;
@@ -138,7 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts_come_back), cmocka_unit_test(test_a_newer_text_replaces),
         cmocka_unit_test(test_any_bytes),       cmocka_unit_test(test_a_giant_is_cut),
-        cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_sweep),           cmocka_unit_test(test_values_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
