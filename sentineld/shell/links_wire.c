@@ -312,7 +312,9 @@ static struct sent *remember(const struct sn_effect *e)
     s->asked = mem_array(NULL, s->n, sizeof *s->asked);
     for (size_t i = 0; i < s->n; i++) {
         const struct sn_ballot *b = &e->ballots[i];
-        s->asked[i] = (struct sn_opinion){.group = b->group == NULL ? NULL : mem_strdup(b->group), .master = b->master};
+        s->asked[i] = (struct sn_opinion){.group = b->group == NULL ? NULL : mem_strdup(b->group),
+                                          .master = b->master,
+                                          .asked_epoch = b->verb == SN_BALLOT_VOTE ? b->epoch : 0};
     }
     return s;
 }

@@ -427,6 +427,8 @@ static void opinions_know_whom_they_are_about(void **state)
     start(answers, NULL);
     sn_link link = up(PEER_LINK);
     struct sn_ballot ballots[2] = {ballot("a", 1001), ballot("b", 1002)};
+    ballots[1].verb = SN_BALLOT_VOTE;
+    ballots[1].epoch = 8;
     struct sn_effect e = {.link = link,
                           .command = SN_CMD_BALLOT,
                           .text = (char *)(uintptr_t)ID,
@@ -444,6 +446,9 @@ static void opinions_know_whom_they_are_about(void **state)
     assert_int_equal(got.opinions[0].leader_epoch, 9);
     assert_string_equal(got.groups[1], "b");
     assert_false(got.opinions[1].down);
+    /* A refusal is known by the epoch that was asked for; a question whether it is down can't be refused. */
+    assert_int_equal(got.opinions[0].asked_epoch, 0);
+    assert_int_equal(got.opinions[1].asked_epoch, 8);
 
     ballots[0].group = "a";
     e.command = SN_CMD_ASK;
