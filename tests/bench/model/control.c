@@ -2,7 +2,7 @@
  *
  *   FLEET            [[pair, port of the master (0: none lives), port of the other, 1 when the other lives], ...]
  *   KILL first n     ends the masters of n pairs; [before, after] in microseconds of CLOCK_MONOTONIC
- *   REVIVE           starts the dead ones again as replicas of their partners; how many
+ *   REVIVE           starts the dead ones again, as replicas where their partners were promoted; how many
  *   PROMOTED         [[pair, port, when in microseconds], ...] since the last KILL
  *   SERVED           [command, how often, ...] since the start */
 #include "common/base/text.h"
@@ -44,6 +44,7 @@ static void kill_masters(struct model *m, const struct slice *argv, size_t argc,
     reply_int(r, model_now());
 }
 
+/* A supervisor may have been stopped in the middle of its work: afterwards each pair has one master and one replica. */
 static void revive(struct model *m, struct reply *r)
 {
     int64_t n = 0;
@@ -51,8 +52,14 @@ static void revive(struct model *m, struct reply *r)
         struct server *s = &m->servers[i];
         if (s->alive)
             continue;
-        server_revive(s, s->partner->alive ? s->partner : NULL);
+        server_revive(s, s->partner->master == NULL ? s->partner : NULL);
         n++;
+    }
+    for (size_t i = 0; i < m->npairs; i++) {
+        struct server *a = &m->servers[i], *b = a->partner;
+        if (a->master != NULL && b->master != NULL)
+            server_promote(a);
+        server_follow(a->master == NULL ? b : a, a->master == NULL ? a : b);
     }
     reply_int(r, n);
 }
