@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """A master dies while a client writes: three supervisors, one master, two replicas, all real, all on this machine.
 
-Exit status 0 only when the failover happened, every supervisor agrees, writes go on, and the old master came back as a
-replica. Nothing stays behind.
+Exit status 0 only when the failover happened, every supervisor agrees, writes go on, the hook wrote its lines, `nodectl
+explain` tells this very failover, and the old master came back as a replica. Nothing stays behind.
 """
 import argparse
+import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -19,8 +21,11 @@ import redis  # noqa: E402
 import redis.sentinel  # noqa: E402
 
 from lab import Lab, NotInTime, sentineld_path, wait_until  # noqa: E402
+from lab.supervisors import ROOT, nodectl_path, quoted  # noqa: E402
 
 DOWN_AFTER_MS = 1000
+HOOK = os.path.join(ROOT, "etc", "hooks", "log")
+HOOK_EVENTS = ("+odown", "+switch-master")
 COLORS = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -120,9 +125,62 @@ def rows_down(rows, killed):
     return next((at for at, text, _ in rows if text.startswith("S_DOWN")), killed)
 
 
+def hook_setting(path):
+    """The line of the configuration that has the sample hook write into this file."""
+    return "hooks = ( { on = [ %s ]; run = [ %s, %s ]; } );" % (
+        ", ".join(quoted(e) for e in HOOK_EVENTS), quoted(HOOK), quoted(path))
+
+
+def show_hook(path, old, new, supervisors):
+    """What the hook wrote: each supervisor runs its own, so the line about the new master is there once for each."""
+    wanted = "mymaster: the master is now 127.0.0.1:%d, it was 127.0.0.1:%d (" % (new.port, old.port)
+
+    def lines():
+        with open(path, encoding="utf-8") as f:
+            found = f.read().splitlines()
+        assert sum(wanted in line for line in found) == supervisors, "not yet: %s" % found
+        return found
+    found = wait_until(lines, 10, "the hook of all %d supervisors wrote of the new master" % supervisors)
+    down = [line for line in found if " +odown master mymaster 127.0.0.1 %d " % old.port in line]
+    assert down, "the hook wrote nothing of +odown: %s" % found
+    say("\n  What the hook etc/hooks/log wrote (of %s, at each supervisor; the first line of each):" %
+        " and ".join(HOOK_EVENTS))
+    for line in (down[0], next(line for line in found if wanted in line)):
+        say("     " + line, "cyan")
+
+
+def nodectl(fleet, *args):
+    """The standard output of nodectl, which must end with status 0."""
+    asked = ",".join("127.0.0.1:%d" % s.port for s in fleet.supervisors)
+    done = subprocess.run([nodectl_path(), *args, "-s", asked], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, timeout=30, check=False)
+    assert done.returncode == 0, "nodectl %s ended with status %d: %s" % (" ".join(args), done.returncode, done.stderr)
+    return done.stdout
+
+
+def show_explanation(fleet, old, new, epoch):
+    """`nodectl explain` of the failover: the one just made, by whoever led it, decided again from its record."""
+    def told():
+        d = json.loads(nodectl(fleet, "explain", "mymaster", "--replay", "-o", "json"))
+        is_it = (d["outcome"], d["from"], d["to"], d["epoch"]) == (
+            "switched", "127.0.0.1:%d" % old.port, "127.0.0.1:%d" % new.port, epoch)
+        assert is_it and d["by"]["id"] in {s.my_id() for s in fleet.supervisors} and d["replay"]["same"], d
+        return any(r["kind"] == "converged" for r in d["records"])
+    wait_until(told, 15, "nodectl explains the failover, to the last replica that follows")
+    text = nodectl(fleet, "explain", "mymaster", "--replay")
+    for part in ("127.0.0.1:%d" % old.port, "127.0.0.1:%d" % new.port, "chosen", "granted"):
+        assert part in text, "%r is not in what nodectl explains:\n%s" % (part, text)
+    say("\n  $ nodectl explain mymaster --replay", "bold")
+    for line in text.splitlines():
+        say("  " + line)
+
+
 def demo(lab, kind):
     say("\n sentineld demo: 3 supervisors, 1 master, 2 replicas, a client that never stops writing\n", "bold")
-    fleet = lab.fleet(down_after_ms=DOWN_AFTER_MS, failover_timeout_ms=10000, timers={} if kind == "ours" else None)
+    ours = kind == "ours"
+    hook_file = lab.path("hook-lines")
+    fleet = lab.fleet(down_after_ms=DOWN_AFTER_MS, failover_timeout_ms=10000, timers={} if ours else None,
+                      supervisor_args={"extra": [hook_setting(hook_file)]} if ours else None)
     old = fleet.master
     say("  master    127.0.0.1:%d" % old.port)
     for replica in fleet.replicas:
@@ -158,6 +216,9 @@ def demo(lab, kind):
     say("  Acknowledged and lost: %d%s" % (len(lost), "." if not lost else
         " (the old master acknowledged them and died before a replica had them:\n"
         "  replication is asynchronous; min-replicas-to-write narrows that window)."), "yellow" if lost else None)
+    if ours:
+        show_hook(hook_file, old, new, len(fleet.supervisors))
+        show_explanation(fleet, old, new, fleet.supervisors[0].config_epoch())
 
     say("\n  The old master is started again ...")
     began = time.monotonic()
@@ -187,7 +248,7 @@ def main():
         except KeyboardInterrupt:
             say("\n  Interrupted; all processes of the demo were ended.")
             return 130
-        except (NotInTime, AssertionError, OSError) as e:
+        except (NotInTime, AssertionError, OSError, subprocess.SubprocessError) as e:
             say("\n  The demo failed: %s" % e, "red")
             say(lab.describe())
             return 1
