@@ -15,6 +15,9 @@ endif
 CFLAGS_ALL += $(CFLAGS)
 LDFLAGS_ALL += $(LDFLAGS)
 LDLIBS_ALL := -lev -lhiredis -lconfig -lsqlite3 -ljansson -lsystemd -lpthread -lm
+comma := ,
+# The sanitizers must see every allocation, so only the plain build of the node has jemalloc.
+LDLIBS_NODED := -llzf $(if $(filter 1,$(SAN)),,-Wl$(comma)--no-as-needed -ljemalloc -Wl$(comma)--as-needed)
 
 # Sources of a folder and its direct subfolders.
 sources = $(sort $(wildcard $1/*.c $1/*/*.c))
@@ -26,16 +29,18 @@ CORE_SRC := $(call sources,sentineld/core)
 IO_SRC := $(call sources,common/io)
 SHELL_SRC := $(call sources,sentineld/shell)
 NODECTL_SRC := $(filter-out nodectl/main.c,$(call sources,nodectl))
-NODED_SRC := $(filter-out noded/main.c,$(call sources,noded))
+STORE_SRC := $(call sources,noded/store)
+CMD_SRC := $(call sources,noded/cmd)
+NODED_SRC := $(filter-out noded/main.c $(STORE_SRC) $(CMD_SRC),$(call sources,noded))
 TEST_SUPPORT_SRC := $(wildcard tests/unit/support/*.c)
 SIM_SRC := $(call sources,tests/sim)
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 
 # Pure code sees C11 and nothing else: without _GNU_SOURCE a system call doesn't even have a declaration.
-PURE_SRC := $(BASE_SRC) $(RESP_SRC) $(CORE_SRC)
+PURE_SRC := $(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(STORE_SRC) $(CMD_SRC)
 
-ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a io.a shell.a nodectl.a noded.a test.a)
-PURE_ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a)
+ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a io.a shell.a nodectl.a store.a cmd.a noded.a test.a)
+PURE_ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a store.a cmd.a)
 
 PROGRAMS := $(foreach p,sentineld nodectl noded,$(if $(wildcard $p/main.c),$(BUILD)/$p))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
@@ -81,6 +86,8 @@ $(eval $(call archive,core,$(CORE_SRC)))
 $(eval $(call archive,io,$(IO_SRC)))
 $(eval $(call archive,shell,$(SHELL_SRC)))
 $(eval $(call archive,nodectl,$(NODECTL_SRC)))
+$(eval $(call archive,store,$(STORE_SRC)))
+$(eval $(call archive,cmd,$(CMD_SRC)))
 $(eval $(call archive,noded,$(NODED_SRC)))
 $(eval $(call archive,test,$(TEST_SUPPORT_SRC)))
 
@@ -91,7 +98,8 @@ link = $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
 
 $(BUILD)/sentineld: $(BUILD)/obj/sentineld/main.o $(call lib,shell core io resp base)
 $(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core io resp base)
-$(BUILD)/noded: $(BUILD)/obj/noded/main.o $(call lib,noded io resp base)
+$(BUILD)/noded: $(BUILD)/obj/noded/main.o $(call lib,noded cmd store io resp base)
+$(BUILD)/noded: LDLIBS_ALL += $(LDLIBS_NODED)
 $(foreach p,sentineld nodectl noded,$(BUILD)/$p):
 	@echo "LINK  $@"
 	@$(link)
@@ -106,7 +114,9 @@ TEST_LIBS_base := base test
 TEST_LIBS_resp := resp base test
 TEST_LIBS_core := core resp base test
 TEST_LIBS_io := io resp base test
-TEST_LIBS_other := nodectl noded shell core io resp base test
+TEST_LIBS_store := store resp base test
+TEST_LIBS_cmd := cmd store resp base test
+TEST_LIBS_other := nodectl noded cmd store shell core io resp base test
 test_libs = $(call lib,$(or $(TEST_LIBS_$(word 3,$(subst /, ,$1))),$(TEST_LIBS_other)))
 $(foreach t,$(UNIT_SRC),$(eval $(t:%.c=$(BUILD)/%): $(t:%.c=$(BUILD)/obj/%.o) $(call test_libs,$t)))
 # Files of a test folder that are not tests themselves are shared by all tests of that folder.
@@ -116,7 +126,7 @@ $(foreach t,$(UNIT_TESTS),$(eval $t: $(call objects,$(filter $(patsubst $(BUILD)
 $(UNIT_TESTS):
 	@mkdir -p $(@D)
 	@echo "LINK  $@"
-	@$(link) -lcmocka
+	@$(link) -lcmocka -llzf
 
 # Planted bugs: the table in sentineld/core/plant.h numbers them. -DPLANT=n changes one condition of the core; only the
 # sources with that condition are compiled again, everything else comes from core.a.
@@ -143,5 +153,5 @@ endif
 planted-programs: $(PLANTED_SIMS)
 
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(IO_SRC) $(SHELL_SRC) \
-	$(NODECTL_SRC) $(NODED_SRC) $(SIM_SRC) $(UNIT_SRC) $(SHARED_SRC) $(TEST_SUPPORT_SRC) \
+	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(NODED_SRC) $(SIM_SRC) $(UNIT_SRC) $(SHARED_SRC) $(TEST_SUPPORT_SRC) \
 	sentineld/main.c nodectl/main.c noded/main.c)

@@ -4,9 +4,10 @@
 set -euo pipefail
 
 ALLOWED='mem(chr|rchr|cmp|cpy|move|set) str(len|nlen|chr|rchr|cmp|ncmp|cpy|ncpy|str|spn|cspn|tod)
-str(tol|toll|toul|toull|dup|ndup)
+str(tol|toll|toul|toull|told|dup|ndup) malloc_usable_size
 (m|c|re)alloc free v?snprintf qsort bsearch abort abs labs
 f(abs|loor|max|min)|(l|ll)round|round|ceil|sqrt|exp|exp2|log|log2|pow|trunc|isnan|isinf
+lzf_(de)?compress
 __assert_fail __stack_chk_fail __(mem(cpy|move|set)|str(cpy|ncpy|cat)|v?snprintf)_chk
 mem_fail _GLOBAL_OFFSET_TABLE_'
 pattern="^($(printf '%s' "$ALLOWED" | tr -s ' \n' '||'))$"

@@ -1,0 +1,104 @@
+/* The node as commands see it: all of its state that is not the dataset itself, without any global. One engine to a
+ * program; a test may have several.
+ *
+ * The engine calls nobody: what it wants from the program around it goes through struct nd_host, and time comes in with
+ * nd_engine_time() before each turn's work. */
+#ifndef CMD_ENGINE_H
+#define CMD_ENGINE_H
+
+#include "noded/cmd/session.h"
+#include "noded/cmd/settings.h"
+#include "noded/cmd/stats.h"
+
+struct nd_effect_list; /* effects.c */
+struct nd_pubsub;      /* pubsub.c */
+struct nd_watches;     /* watch.c */
+struct nd_waits;       /* block.c */
+struct nd_slowlog;     /* slowlog.c */
+struct nd_migrate_spec;
+
+/* One effect: a command that makes a copy of the dataset follow. db < 0: it belongs to no database (none yet). */
+struct nd_effect_row {
+    int db;
+    size_t argc;
+    const struct slice *argv;
+};
+
+/* What the engine asks of the program. Every function is there; a test gives functions of its own. None of them calls
+ * back into the engine before it returns, unless said so. */
+struct nd_host {
+    void *owner;
+    /* Time for SLOWLOG, latency and statistics, in microseconds, monotonic. */
+    int64_t (*clock_us)(void *owner);
+    /* Something was written for a session outside of its own request: send it at the end of the turn. */
+    void (*wake)(void *owner, struct nd_session *s);
+    /* It is no longer blocked or postponed: give it its next (or kept) request, in a later step of the loop. */
+    void (*resume)(void *owner, struct nd_session *s);
+    /* CLIENT KILL, output limits: close it in a later step of the loop. */
+    void (*kill)(void *owner, struct nd_session *s, const char *why);
+    /* What one command, transaction, expiry or eviction did, in order: it is one unit (MULTI/EXEC around it when n > 1).
+     * Called before the answer can leave. */
+    void (*effects)(void *owner, const struct nd_effect_row *rows, size_t n);
+    /* A setting was changed by CONFIG SET (its value is already in engine->config); false: it cannot be, the reason is
+     * appended to why, and the old value comes back. */
+    bool (*setting)(void *owner, const char *name, struct buf *why);
+    bool (*rewrite)(void *owner, struct buf *why); /* CONFIG REWRITE */
+    /* Bytes of memory that the program uses now, for maxmemory and INFO. */
+    size_t (*memory_used)(void *owner);
+    /* Facts about process and system for INFO, MEMORY STATS; see stats.h. */
+    void (*facts)(void *owner, struct nd_facts *out);
+    /* Memory given back elsewhere than in this thread. */
+    void (*release)(void *owner, struct nd_value v);
+    void (*release_content)(void *owner, struct nd_content *content);
+    /* SHUTDOWN: false: refused or not possible, why has the reason. true: the process ends after this turn. */
+    bool (*shutdown)(void *owner, uint32_t flags, struct buf *why);
+    /* MIGRATE: copies and sends; nd_migrate_ended() is called later. The session is blocked and the keys are locked. */
+    void (*migrate)(void *owner, struct nd_session *s, const struct nd_migrate_spec *spec);
+    /* DEBUG SLEEP and what else tests need that stops the thread. */
+    void (*sleep_us)(void *owner, int64_t us);
+    void (*log)(void *owner, int level, const char *text); /* levels of common/io/log.h */
+    /* Bytes not yet sent to the session, and what its buffers hold, for CLIENT LIST. */
+    void (*client_buffers)(void *owner, const struct nd_session *s, struct nd_client_buffers *out);
+};
+
+struct nd_engine {
+    struct nd_host host;
+    struct nd_keyspace keys;
+    struct nd_config config; /* settings.h */
+    struct nd_stats stats;   /* stats.h */
+    struct rng rng;
+    char run_id[41];
+    int64_t now_ms, now_us; /* Unix ms, monotonic us: of this turn */
+    int64_t start_ms;
+    struct nd_session *sessions, *sessions_last;
+    size_t session_count[4]; /* by kind */
+    uint64_t next_session;
+    struct nd_session *inner; /* runs expiry and eviction */
+    struct nd_effect_list *effects;
+    struct nd_pubsub *pubsub;
+    struct nd_watches *watches;
+    struct nd_waits *waits;
+    struct nd_slowlog *slowlog;
+    bool is_replica; /* does not expire, refuses writes of clients */
+    bool loading;
+    int64_t pause_until_ms; /* CLIENT PAUSE; 0: none */
+    bool pause_all;
+    struct map locked;  /* keys of a MIGRATE under way, by "db:key"; cap 0 while there are none */
+    int64_t dirty;      /* changes since the last save */
+    int depth;          /* > 0: inside a command; EXEC runs others */
+    bool active_expire; /* DEBUG SET-ACTIVE-EXPIRE */
+};
+
+/* seed: for hashes and chance. The host is copied. */
+struct nd_engine *nd_engine_new(const struct nd_host *host, const struct nd_config *config, uint64_t seed);
+void nd_engine_free(struct nd_engine *e); /* sessions are freed too */
+
+/* At the start of each turn, and again as often as the shell likes; neither clock goes back. */
+void nd_engine_time(struct nd_engine *e, int64_t unix_ms, int64_t mono_us);
+/* The next time (mono us) at which nd_engine_tick() has something to do: timeouts of blocked clients, end of a pause,
+ * expiry cycle while there are keys to expire. HEAP_NEVER: nothing, an idle node sleeps. */
+int64_t nd_engine_deadline(const struct nd_engine *e);
+/* Timeouts, end of a pause, expiry (bounded to about 1 ms of work), resizing of tables, eviction. */
+void nd_engine_tick(struct nd_engine *e);
+
+#endif

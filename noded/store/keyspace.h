@@ -1,0 +1,102 @@
+/* All databases of a node. A database costs nothing until its first key, and in cluster mode a slot's table nothing until
+ * the slot's first key.
+ *
+ * Nothing here knows the time or what an expired key means: that is the commands' side (cmd/lookup.h). */
+#ifndef STORE_KEYSPACE_H
+#define STORE_KEYSPACE_H
+
+#include "noded/store/entry.h"
+#include "noded/store/table.h"
+
+#define ND_SLOTS 16384
+
+struct nd_db;
+
+/* Told of a value that is no longer in the keyspace; it frees it (nd_value_free) now or in another thread. */
+typedef void nd_release_fn(void *owner, struct nd_value v);
+
+struct nd_keyspace {
+    struct nd_db **dbs; /* db_count pointers in pages that exist only when used; use nd_keyspace_db() */
+    int db_count;
+    bool slots; /* one table for each slot (cluster mode), else one in all */
+    uint64_t seed[2];
+    nd_release_fn *release;
+    void *release_owner;
+    size_t expired_rounds; /* for the expiry cycle: free for its use */
+};
+
+void nd_keyspace_init(struct nd_keyspace *k, int databases, bool slots, const uint64_t seed[2]);
+void nd_keyspace_free(struct nd_keyspace *k);
+/* The database, made when it is not there yet. 0 <= n < db_count. Its address is good for the life of the keyspace: an
+ * emptied database stays, a few hundred bytes at most. */
+struct nd_db *nd_keyspace_db(struct nd_keyspace *k, int n);
+struct nd_db *nd_keyspace_peek(const struct nd_keyspace *k, int n); /* NULL: it never had a key */
+/* Exchanges the contents; the struct nd_db keep their numbers and addresses. */
+void nd_keyspace_swap(struct nd_keyspace *k, int a, int b);
+
+int nd_db_number(const struct nd_db *db);
+size_t nd_db_count(const struct nd_db *db);
+size_t nd_db_expires(const struct nd_db *db); /* keys that have an expiry */
+/* Mean of the time to live, kept by the expiry cycle; 0 unknown. */
+int64_t nd_db_average_ttl(const struct nd_db *db);
+void nd_db_set_average_ttl(struct nd_db *db, int64_t ms);
+
+/* Looks up whether or not it has expired. The entry is good until the next change of the same key. */
+struct nd_entry *nd_db_find(struct nd_db *db, struct slice key);
+void nd_db_prefetch(struct nd_db *db, struct slice key);
+
+/* The key is not there yet. The value's memory is taken over; a short string is taken into the entry. */
+struct nd_entry *nd_db_add(struct nd_db *db, struct slice key, struct nd_value value, int64_t expire_ms);
+/* A string for a key that is there or not: one allocation when it is short. What the key held is released; the age is
+ * kept. expire_ms: ND_NO_EXPIRE drops it. old: the entry as found just before, or NULL when the key is not there. */
+struct nd_entry *nd_db_set_string(struct nd_db *db, struct nd_entry *old, struct slice key, struct slice bytes,
+                                  bool try_number, int64_t expire_ms);
+/* Another value for a key that is there; the old one is released. */
+struct nd_entry *nd_db_set_value(struct nd_db *db, struct nd_entry *e, struct nd_value value, int64_t expire_ms);
+struct nd_entry *nd_db_set_expire(struct nd_db *db, struct nd_entry *e, int64_t expire_ms); /* may move it */
+/* An embedded string gets memory of its own, so that it can be changed in place (nd_string_writable). May move it. */
+struct nd_entry *nd_db_unembed(struct nd_db *db, struct nd_entry *e);
+
+void nd_db_delete(struct nd_db *db, struct nd_entry *e); /* the value is released */
+/* Takes the key out and gives the value to the caller. */
+struct nd_value nd_db_take(struct nd_db *db, struct nd_entry *e);
+
+/* Empties it. The whole content is handed to `release` as one piece of work when it is not NULL (FLUSHDB ASYNC): the
+ * callee ends it with nd_content_free(). */
+struct nd_content;
+size_t nd_db_clear(struct nd_db *db);              /* at once; returns how many keys there were */
+struct nd_content *nd_db_detach(struct nd_db *db); /* O(tables); NULL when it was empty */
+size_t nd_content_count(const struct nd_content *c);
+void nd_content_free(struct nd_content *c); /* may run in another thread */
+
+/* SCAN over all slots. fn may delete the entry it is shown. */
+typedef void nd_entry_fn(void *owner, struct nd_entry *e);
+uint64_t nd_db_scan(struct nd_db *db, uint64_t cursor, nd_entry_fn *fn, void *owner);
+struct nd_entry *nd_db_random(struct nd_db *db, struct rng *rng); /* NULL when empty */
+/* Samples of all keys, or only of those with an expiry. */
+size_t nd_db_sample(struct nd_db *db, struct rng *rng, bool expiring, struct nd_entry **out, size_t want);
+/* Keys with an expiry, walked over with a cursor that lives for as long as the caller likes (the expiry cycle). */
+uint64_t nd_db_scan_expires(struct nd_db *db, uint64_t cursor, nd_entry_fn *fn, void *owner);
+
+/* Every entry, in no order. Only the entry shown may be deleted. */
+struct nd_db_iter {
+    struct nd_db *db;
+    int slot;
+    struct nd_table_iter at;
+};
+void nd_db_iterate(struct nd_db *db, struct nd_db_iter *it);
+struct nd_entry *nd_db_next(struct nd_db_iter *it);
+void nd_db_iterate_stop(struct nd_db_iter *it);
+
+/* Slots (cluster mode; without it the one table counts for every question about slot 0). */
+int nd_key_slot(struct slice key); /* CRC16 mod 16384 of the key or its {tag} */
+size_t nd_db_slot_count(const struct nd_db *db, int slot);
+size_t nd_db_slot_keys(struct nd_db *db, int slot, struct slice *out, size_t want); /* slices into the entries */
+size_t nd_db_slot_clear(struct nd_db *db, int slot);
+
+bool nd_db_step(struct nd_db *db, size_t buckets); /* resizing in idle time; false: nothing to do */
+void nd_db_reserve(struct nd_db *db, size_t keys);
+size_t nd_db_table_memory(const struct nd_db *db, bool expires);
+void nd_db_table_stats(struct nd_db *db, bool expires, struct nd_table_stats *out);
+
+#endif
