@@ -48,6 +48,7 @@ struct nd_limits {
     int64_t set_max_intset_entries;    /* 512 */
     int64_t zset_max_listpack_entries; /* 128 */
     int64_t zset_max_listpack_value;   /* 64 bytes */
+    uint64_t seed[2]; /* of the tables inside of values; the engine draws it once, before the first value is made */
 };
 extern const struct nd_limits nd_limits_default;
 
