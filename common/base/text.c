@@ -1,5 +1,7 @@
 #include "common/base/text.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 bool text_u64(struct slice s, uint64_t *out)
@@ -77,6 +79,32 @@ bool text_size(struct slice s, uint64_t *bytes)
         return true;
     }
     return false;
+}
+
+/* Whole numbers that "%.17g" writes without an exponent. */
+static size_t put_whole(int64_t v, char *out)
+{
+    char digits[20];
+    size_t n = 0, length = 0;
+    uint64_t rest = v < 0 ? (uint64_t)-v : (uint64_t)v;
+    do {
+        digits[n++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (v < 0)
+        out[length++] = '-';
+    while (n > 0)
+        out[length++] = digits[--n];
+    return length;
+}
+
+size_t text_put_double(double v, char out[TEXT_DOUBLE])
+{
+    if (v > -1e17 && v < 1e17 && v == (double)(int64_t)v && (v != 0 || !signbit(v)))
+        return put_whole((int64_t)v, out);
+    if (isnan(v)) /* without its sign */
+        v = (double)NAN;
+    return (size_t)snprintf(out, TEXT_DOUBLE, "%.17g", v);
 }
 
 bool text_bool(struct slice s, bool *out)

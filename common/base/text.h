@@ -12,6 +12,10 @@ bool text_u64(struct slice s, uint64_t *out);
 bool text_range(struct slice s, int64_t min, int64_t max, int64_t *out);
 /* "1024", "64kb" (1024), "256mb", "1gb", and "1k" (1000), "1m", "1g": redis.conf's memory units. */
 bool text_size(struct slice s, uint64_t *bytes);
+/* A double as Redis 7.0 writes scores: "%.17g", which always reads back the same; "inf", "-inf", "nan". Not terminated;
+ * returns the length. */
+#define TEXT_DOUBLE 32
+size_t text_put_double(double v, char out[TEXT_DOUBLE]);
 /* yes, no, true, false, on, off, 1, 0. */
 bool text_bool(struct slice s, bool *out);
 

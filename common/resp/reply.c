@@ -1,8 +1,8 @@
 #include "common/resp/reply.h"
 
-#include <math.h>
+#include "common/base/text.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* "<mark><n>\r\n" into text; returns its length. 24 bytes are enough for any 64-bit number. */
@@ -134,32 +134,17 @@ void reply_push(struct reply *r, size_t n)
     put_header(r, r->proto < 3 ? '*' : '>', n);
 }
 
-static void double_text(double v, char text[static 40])
-{
-    if (isnan(v)) {
-        snprintf(text, 40, "nan");
-    } else if (isinf(v)) {
-        snprintf(text, 40, v < 0 ? "-inf" : "inf");
-    } else if (v > -1e17 && v < 1e17 && v == (double)(int64_t)v) {
-        /* Whole numbers stay free of an exponent as long as all their digits count. */
-        snprintf(text, 40, "%.0f", v);
-    } else {
-        for (int digits = 15; digits <= 17; digits++) {
-            snprintf(text, 40, "%.*g", digits, v);
-            if (strtod(text, NULL) == v)
-                break;
-        }
-    }
-}
-
 void reply_double(struct reply *r, double v)
 {
-    char text[40];
-    double_text(v, text);
-    if (r->proto < 3)
-        reply_bulks(r, text);
-    else
-        buf_printf(r->out, ",%s\r\n", text);
+    char text[TEXT_DOUBLE];
+    size_t n = text_put_double(v, text);
+    if (r->proto < 3) {
+        reply_bulk(r, text, n);
+        return;
+    }
+    buf_putc(r->out, ',');
+    buf_put(r->out, text, n);
+    buf_put(r->out, "\r\n", 2);
 }
 
 void reply_bool(struct reply *r, bool v)

@@ -26,7 +26,7 @@ void reply_array(struct reply *r, size_t n);
 void reply_map(struct reply *r, size_t pairs);
 void reply_set(struct reply *r, size_t n);
 void reply_push(struct reply *r, size_t n);
-void reply_double(struct reply *r, double v); /* inf, -inf, nan; shortest text that reads back the same */
+void reply_double(struct reply *r, double v); /* inf, -inf, nan; 17 digits (text_put_double) */
 void reply_bool(struct reply *r, bool v);     /* RESP2 :1 :0 */
 
 /* An aggregate whose length is known only when it is written: reply_begin() marks the place, reply_end_*() puts the

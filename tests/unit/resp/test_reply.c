@@ -81,12 +81,15 @@ static void doubles(void **state)
     EXPECT(reply_double(r, 0), "$1\r\n0\r\n", ",0\r\n");
     EXPECT(reply_double(r, -1), "$2\r\n-1\r\n", ",-1\r\n");
     EXPECT(reply_double(r, 3.5), "$3\r\n3.5\r\n", ",3.5\r\n");
-    EXPECT(reply_double(r, 0.1), "$3\r\n0.1\r\n", ",0.1\r\n");
+    EXPECT(reply_double(r, 0.1), "$19\r\n0.10000000000000001\r\n", ",0.10000000000000001\r\n");
     EXPECT(reply_double(r, 0.1 + 0.2), "$19\r\n0.30000000000000004\r\n", ",0.30000000000000004\r\n");
     EXPECT(reply_double(r, 1e15), "$16\r\n1000000000000000\r\n", ",1000000000000000\r\n");
     EXPECT(reply_double(r, -9007199254740993.0), "$17\r\n-9007199254740992\r\n", ",-9007199254740992\r\n");
-    EXPECT(reply_double(r, 1e300), "$6\r\n1e+300\r\n", ",1e+300\r\n");
-    EXPECT(reply_double(r, 5e-324), "$21\r\n4.94065645841247e-324\r\n", ",4.94065645841247e-324\r\n");
+    EXPECT(reply_double(r, 1e300), "$23\r\n1.0000000000000001e+300\r\n", ",1.0000000000000001e+300\r\n");
+    EXPECT(reply_double(r, 5e-324), "$23\r\n4.9406564584124654e-324\r\n", ",4.9406564584124654e-324\r\n");
+    EXPECT(reply_double(r, -0.0), "$2\r\n-0\r\n", ",-0\r\n");
+    EXPECT(reply_double(r, 99999999999999984.0), "$17\r\n99999999999999984\r\n", ",99999999999999984\r\n");
+    EXPECT(reply_double(r, 1e17), "$5\r\n1e+17\r\n", ",1e+17\r\n");
     EXPECT(reply_double(r, (double)INFINITY), "$3\r\ninf\r\n", ",inf\r\n");
     EXPECT(reply_double(r, (double)-INFINITY), "$4\r\n-inf\r\n", ",-inf\r\n");
     EXPECT(reply_double(r, (double)NAN), "$3\r\nnan\r\n", ",nan\r\n");
