@@ -7,8 +7,9 @@
 
 #define ND_DIGEST_BYTES 20
 
-void nd_digest_value(const struct nd_value *v, struct slice key, int64_t expire_ms, unsigned char out[ND_DIGEST_BYTES]);
+/* As DEBUG DIGEST-VALUE has it: of the value, and of whether it has an expiry, without the key. */
+void nd_digest_value(const struct nd_value *v, int64_t expire_ms, unsigned char out[ND_DIGEST_BYTES]);
 void nd_digest_keyspace(struct nd_keyspace *k, unsigned char out[ND_DIGEST_BYTES]);
-void nd_digest_hex(const unsigned char digest[ND_DIGEST_BYTES], char out[2 * ND_DIGEST_BYTES + 1]);
+void nd_digest_hex(const unsigned char digest[ND_DIGEST_BYTES], char out[2 * ND_DIGEST_BYTES + 1]); /* terminated */
 
 #endif
