@@ -7,7 +7,11 @@
 #include "common/base/bytes.h"
 
 struct nd_call;
+struct nd_engine;
 typedef void nd_command_fn(struct nd_call *c);
+/* Positions of keys that no key spec can say (SORT, MIGRATE): at most max are written; returns how many there are, -1 when
+ * the arguments make no sense. */
+typedef int nd_keys_fn(const struct slice *argv, size_t argc, int *out, int max);
 
 /* Flags as COMMAND INFO names them. */
 enum {
@@ -81,18 +85,24 @@ struct nd_command {
     const char *summary;
     const char *since, *group, *complexity; /* group: "string", "list", "generic", "connection", ... */
     const char *tips;                       /* "nondeterministic_output", ...; space between; NULL none */
+    nd_keys_fn *find_keys;                  /* instead of the specs, for COMMAND GETKEYS; NULL: the specs say it all */
 };
 
-/* The command that the words name: a subcommand's row when the first word has subcommands and the second is one; *parent
- * its row. NULL: unknown (parent non-NULL: the subcommand is). */
-const struct nd_command *nd_command_find(const struct slice *argv, size_t argc, const struct nd_command **parent);
+/* The engine holds the index of all rows (table.c); rows themselves are constant. */
+
+/* The command that the words name: a subcommand's row when the first word has subcommands and there is a second; *parent
+ * (may be NULL) its row. NULL: unknown (*parent non-NULL: the subcommand is). */
+const struct nd_command *nd_command_find(const struct nd_engine *e, const struct slice *argv, size_t argc,
+                                         const struct nd_command **parent);
 /* Rows in order of name, for COMMAND. NULL behind the last. */
-const struct nd_command *nd_command_at(size_t index);
+const struct nd_command *nd_command_at(const struct nd_engine *e, size_t index);
 /* Number of a row, dense from 0, subcommands included: statistics are arrays. */
-size_t nd_command_number(const struct nd_command *cmd);
-size_t nd_command_numbers(void);
-const char *nd_command_full_name(const struct nd_command *cmd); /* "client|list" */
-/* Positions of the keys in argv. Returns how many (at most max are written); -1: the arguments do not fit the specs. */
+size_t nd_command_number(const struct nd_engine *e, const struct nd_command *cmd);
+size_t nd_command_numbers(const struct nd_engine *e);
+const struct nd_command *nd_command_numbered(const struct nd_engine *e, size_t number);
+const char *nd_command_full_name(const struct nd_engine *e, const struct nd_command *cmd); /* "client|list" */
+/* Positions of the keys in argv. Returns how many there are (at most max are written); -1: the arguments do not fit the
+ * specs. */
 int nd_command_keys(const struct nd_command *cmd, const struct slice *argv, size_t argc, int *out, int max);
 
 #endif
