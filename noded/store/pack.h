@@ -44,6 +44,29 @@ struct nd_pack *nd_pack_remove(struct nd_pack *p, nd_pack_at *at, size_t count);
 struct nd_pack *nd_pack_concat(struct nd_pack *a, const struct nd_pack *b); /* b's elements behind a's */
 /* Bytes that s would take. */
 size_t nd_pack_cost(struct slice s);
+/* `more` bytes can be added: a pack never grows past 1 GiB. What adds to a pack asks first (the limits of small
+ * encodings can be set so high that this is the one that counts). */
+bool nd_pack_room(const struct nd_pack *p, size_t more);
+
+/* A pack inside of a larger block with room at its ends (a node of a list): adding and dropping there moves nothing but the
+ * header. The block and its room are the caller's business. */
+struct nd_pack_item { /* an element as it will stand */
+    struct slice data;
+    size_t bytes; /* all of it */
+    unsigned char head[9], head_n;
+};
+struct nd_pack_item nd_pack_item(struct slice s);
+/* item->bytes are free in front of p: returns where the pack begins now. */
+struct nd_pack *nd_pack_grow_front(struct nd_pack *p, const struct nd_pack_item *item);
+void nd_pack_grow_back(struct nd_pack *p, const struct nd_pack_item *item); /* they are free behind it */
+struct nd_pack *nd_pack_drop_front(
+    struct nd_pack *p);                    /* the first element, which is there; where the pack begins now */
+void nd_pack_drop_back(struct nd_pack *p); /* the last, which is there */
+#define ND_PACK_EMPTY_BYTES 7
+void nd_pack_init(unsigned char at[ND_PACK_EMPTY_BYTES]); /* an empty one in place */
+
+/* The bytes, as DUMP and RDB want them. */
+struct slice nd_pack_raw(const struct nd_pack *p);
 
 /* Bytes from outside (RESTORE, RDB, a master): every element in bounds, lengths in both directions, count and end right.
  * Only a pack that passed may be used. Copies. NULL: not a listpack. */
