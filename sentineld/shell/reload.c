@@ -8,6 +8,7 @@
 #include "common/resp/reply.h"
 #include "sentineld/shell/client_inner.h"
 #include "sentineld/shell/clients.h"
+#include "sentineld/shell/history.h"
 #include "sentineld/shell/hooks.h"
 #include "sentineld/shell/notify.h"
 #include "sentineld/shell/overrides.h"
@@ -161,13 +162,11 @@ static void keep_fixed(struct sentineld_config *is, struct sentineld_config *nex
     note_fixed(notes, strcmp(is->state_dir, next->state_dir) == 0, "state_dir");
     note_fixed(notes, same_addresses(&is->supervisors, &next->supervisors), "supervisors");
     note_fixed(notes, runid_cmp(is->id, next->id) == 0, "id");
-    note_fixed(notes, memcmp(&is->history, &next->history, sizeof is->history) == 0, "history");
     swap(&is->listen, &next->listen, sizeof is->listen);
     swap(&is->state_dir, &next->state_dir, sizeof is->state_dir);
     swap(&is->supervisors, &next->supervisors, sizeof is->supervisors);
     swap(&is->self, &next->self, sizeof is->self);
     swap(&is->id, &next->id, sizeof is->id);
-    swap(&is->history, &next->history, sizeof is->history);
 }
 
 /* ---- the run ---- */
@@ -237,6 +236,7 @@ static void take_over(struct reload *r)
     config_free(was);
     users_reload(d->users, d->config, &r->plan.options, clients_user_changed, d->clients);
     hooks_reload(d->hooks);
+    history_limit(d->history, d->config->history.max_age_days, d->config->history.max_mb);
     struct sn_event e = {.kind = SN_EV_HOOKS, .ok = hooks_may_veto(d->hooks)};
     daemon_step(d, &e);
 }

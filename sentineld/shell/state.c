@@ -19,6 +19,7 @@
 #define IDLE_MS 300     /* the log is started over when nothing came for so long */
 #define IDLE_PAGES 64   /* and it has so many pages */
 #define BUSY_PAGES 1024 /* 4 MiB: started over even while there is work */
+#define END_MS 2000     /* a disk that does not answer holds the end of the process for so long, twice at most */
 
 struct item {
     struct item *next;
@@ -45,7 +46,8 @@ struct state {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t work, idle;
     struct item *first, **last;
-    bool busy, stop;
+    bool busy, stop, ended;
+    bool orphan; /* nobody waits for the writer any more */
     bool failed; /* the writer stands still until the core has been told */
     struct buf why;
     uint64_t written; /* the last seq on disk */
@@ -181,7 +183,8 @@ static void *write_all(void *arg)
             s->why = why;
         }
         pthread_cond_broadcast(&s->idle);
-        ev_async_send(io_loop_ev(s->loop), &s->wake);
+        if (!s->orphan)
+            ev_async_send(io_loop_ev(s->loop), &s->wake);
         bool over = ok && s->db.wal_pages >= BUSY_PAGES;
         pthread_mutex_unlock(&s->mutex);
         free_items(items);
@@ -189,6 +192,8 @@ static void *write_all(void *arg)
             state_db_checkpoint(&s->db);
         pthread_mutex_lock(&s->mutex);
     }
+    s->ended = true;
+    pthread_cond_broadcast(&s->idle);
     pthread_mutex_unlock(&s->mutex);
     return NULL;
 }
@@ -245,6 +250,7 @@ static void start_thread(struct state *s)
         io_log(IO_WARNING, "The thread that writes the state cannot be started: %s", strerror(rc));
         abort();
     }
+    pthread_setname_np(s->thread, "state"); /* for those who look at threads */
     s->running = true;
 }
 
@@ -284,14 +290,24 @@ void state_persist(struct state *s, uint64_t seq, struct sn_record *records, siz
     pthread_mutex_unlock(&s->mutex);
 }
 
+static struct timespec end_time(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += END_MS / 1000;
+    return t;
+}
+
 void state_flush(struct state *s)
 {
+    struct timespec until = end_time();
     /* Telling the core of one commit may give it something more to store; a disk that fails does not get better by
      * asking. */
     for (int round = 0; round < 8; round++) {
         pthread_mutex_lock(&s->mutex);
         while ((s->first != NULL || s->busy) && !s->failed)
-            pthread_cond_wait(&s->idle, &s->mutex);
+            if (pthread_cond_timedwait(&s->idle, &s->mutex, &until) == ETIMEDOUT)
+                break;
         bool news = s->failed || s->written > s->told;
         pthread_mutex_unlock(&s->mutex);
         if (!news)
@@ -300,17 +316,37 @@ void state_flush(struct state *s)
     }
 }
 
+/* false: the disk holds the writer. What it has is not freed then, and the directory stays locked until the process is
+ * over: the write may still arrive. */
+static bool end_thread(struct state *s)
+{
+    struct timespec until = end_time();
+    pthread_mutex_lock(&s->mutex);
+    s->stop = true;
+    pthread_cond_signal(&s->work);
+    while (!s->ended)
+        if (pthread_cond_timedwait(&s->idle, &s->mutex, &until) == ETIMEDOUT)
+            break;
+    bool ended = s->ended;
+    s->orphan = !ended;
+    ev_async_stop(io_loop_ev(s->loop), &s->wake);
+    pthread_mutex_unlock(&s->mutex);
+    if (ended)
+        pthread_join(s->thread, NULL);
+    else
+        pthread_detach(s->thread);
+    return ended;
+}
+
 void state_close(struct state *s)
 {
     if (s == NULL)
         return;
-    if (s->running) {
-        pthread_mutex_lock(&s->mutex);
-        s->stop = true;
-        pthread_cond_signal(&s->work);
-        pthread_mutex_unlock(&s->mutex);
-        pthread_join(s->thread, NULL);
-        ev_async_stop(io_loop_ev(s->loop), &s->wake);
+    if (s->running && !end_thread(s)) {
+        io_log(IO_WARNING,
+               "state.db: the disk does not answer: what was to be stored last may be lost. Nobody was told "
+               "of it, so nobody relies on it");
+        return;
     }
     free_items(s->first);
     state_db_free(&s->db);

@@ -5,9 +5,11 @@
 #include "tests/unit/shell/state_run.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -294,6 +296,7 @@ static void a_failing_disk_is_told_once_and_recovers(void **state)
     assert_int_equal(rmdir(in_dir("history.db")), 0);
     wait_told(&l, 2);
     assert_string_equal(l.told[1], "+history-saved");
+    assert_non_null(strstr(l.told_text[1], "the history is written again: 7 entries of "));
     r = since(&l, 0);
     assert_null(r->error);
     assert_int_equal(r->n, 6);
@@ -353,6 +356,143 @@ static void answers_hold_what_was_published_before(void **state)
     end(&l);
 }
 
+/* ---- a disk that does not answer: the thread is held where it makes a reply ---- */
+
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool hold, held;
+} gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false};
+
+static void held_render(const struct history_query *q, const struct history_rows *rows, struct buf *reply)
+{
+    (void)rows;
+    (void)reply;
+    pthread_mutex_lock(&gate.mutex);
+    gate.held = q->count == 1;
+    pthread_cond_broadcast(&gate.changed);
+    while (gate.hold && q->count == 1)
+        pthread_cond_wait(&gate.changed, &gate.mutex);
+    pthread_mutex_unlock(&gate.mutex);
+}
+
+static void on_rendered(void *owner, uint64_t token, const struct history_rows *rows, struct buf *reply)
+{
+    struct lived *l = owner;
+    (void)reply;
+    l->answered = true;
+    l->token = token;
+    free(l->rows.error);
+    l->rows.error = rows->error != NULL ? mem_strdup(rows->error) : NULL;
+}
+
+/* A question of one row holds the thread until release(). */
+static void begin_held(struct lived *l, size_t queue_max)
+{
+    begin(l, queue_max);
+    history_close(l->h);
+    gate.hold = true;
+    gate.held = false;
+    l->o.render = held_render;
+    l->o.done = on_rendered;
+    l->o.hangs_ms = 200;
+    l->h = history_open(test_dir, &l->o);
+    struct history_query q = {.what = HISTORY_EVENTS, .count = 1};
+    history_ask(l->h, 1, &q);
+    pthread_mutex_lock(&gate.mutex);
+    while (!gate.held)
+        pthread_cond_wait(&gate.changed, &gate.mutex);
+    pthread_mutex_unlock(&gate.mutex);
+}
+
+static void release(void)
+{
+    pthread_mutex_lock(&gate.mutex);
+    gate.hold = false;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.mutex);
+}
+
+static void a_hanging_disk_is_told_and_bounded(void **state)
+{
+    (void)state;
+    struct lived l;
+    begin_held(&l, 5);
+    struct history_query q = {.what = HISTORY_EVENTS, .forward = true, .count = 100};
+    history_ask(l.h, 2, &q); /* behind the one that hangs */
+    for (int i = 0; i < 12; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", i);
+        put(&l, "+x", text, NULL);
+    }
+    wait_told(&l, 1);
+    assert_string_equal(l.told[0], "-history-not-saved");
+    assert_non_null(strstr(l.told_text[0], "does not answer"));
+    while (!l.answered)
+        io_loop_once(l.loop);
+    assert_int_equal(l.token, 2);
+    assert_non_null(strstr(l.rows.error, "does not answer"));
+    l.answered = false;
+    q = (struct history_query){.what = HISTORY_EVENTS, .forward = true, .count = 100};
+    history_ask(l.h, 3, &q); /* refused at once */
+    while (!l.answered)
+        io_loop_once(l.loop);
+    assert_int_equal(l.token, 3);
+    assert_non_null(strstr(l.rows.error, "does not answer"));
+    assert_int_equal(l.ntold, 1);
+    release();
+    wait_told(&l, 2);
+    assert_string_equal(l.told[1], "+history-saved");
+    assert_non_null(strstr(l.told_text[1], "7 entries of "));
+    end(&l);
+    begin(&l, 0);
+    const struct history_rows *r = since(&l, 0);
+    assert_int_equal(r->n, 6);
+    assert_string_equal(r->v[0].name, "-history-lost");
+    assert_string_equal(r->v[1].text, "7");
+    assert_string_equal(r->v[5].text, "11");
+    end(&l);
+}
+
+static void a_hanging_disk_does_not_hold_the_end(void **state)
+{
+    (void)state;
+    struct lived l;
+    begin_held(&l, 5);
+    put(&l, "+x", "", NULL);
+    int64_t start_us = io_now_us();
+    history_close(l.h);
+    int64_t took_us = io_now_us() - start_us;
+    if (took_us < 1000000 || took_us > 6000000)
+        fail_msg("the end took %lld us", (long long)took_us);
+    io_loop_free(l.loop);
+    release(); /* the thread ends by itself, and frees what is its own */
+    begin(&l, 0);
+    while (since(&l, 0)->error != NULL) /* the file is the other thread's until it has ended */
+        ;
+    end(&l);
+}
+
+static void limits_change_at_once(void **state)
+{
+    (void)state;
+    struct lived l;
+    begin(&l, 0);
+    for (int i = 0; i < 20; i++)
+        history_event(l.h, io_wall_ms() - 20 * DAY_MS, "+old", "", NULL);
+    put(&l, "+new", "", NULL);
+    assert_int_equal(since(&l, 0)->n, 21);
+    history_limit(l.h, 10, 4);
+    const struct history_rows *r;
+    do
+        r = since(&l, 0); /* the alarm ends a wait that is in vain */
+    while (r->n > 2);
+    assert_string_equal(r->v[0].name, "-events-gone");
+    assert_int_equal(r->v[0].number, 20);
+    assert_string_equal(r->v[1].name, "+new");
+    end(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +506,9 @@ int main(void)
         IN_DIR(a_file_that_was_taken_away_is_begun_anew),
         IN_DIR(a_damaged_file_is_put_aside),
         IN_DIR(answers_hold_what_was_published_before),
+        IN_DIR(a_hanging_disk_is_told_and_bounded),
+        IN_DIR(a_hanging_disk_does_not_hold_the_end),
+        IN_DIR(limits_change_at_once),
     };
     alarm(SECONDS_AT_MOST);
     return cmocka_run_group_tests(tests, NULL, NULL);
