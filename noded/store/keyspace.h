@@ -1,5 +1,5 @@
-/* All databases of a node. A database costs nothing until its first key, and in cluster mode a slot's table nothing until
- * the slot's first key.
+/* All databases of a node. A database costs nothing until its first key, and in cluster mode a slot's table nothing
+ * until the slot's first key.
  *
  * Nothing here knows the time or what an expired key means: that is the commands' side (cmd/lookup.h). */
 #ifndef STORE_KEYSPACE_H
@@ -12,15 +12,15 @@
 
 struct nd_db;
 
-/* Told of a value that is no longer in the keyspace; it frees it (nd_value_free) now or in another thread. */
+/* Told of an aggregate that is no longer in the keyspace; it frees it (nd_value_free) now or in another thread. */
 typedef void nd_release_fn(void *owner, struct nd_value v);
 
 struct nd_keyspace {
-    struct nd_db **dbs; /* db_count pointers in pages that exist only when used; use nd_keyspace_db() */
+    struct nd_db ***pages; /* pointers to databases, in pages that exist only when used; use nd_keyspace_db() */
     int db_count;
     bool slots; /* one table for each slot (cluster mode), else one in all */
     uint64_t seed[2];
-    nd_release_fn *release;
+    nd_release_fn *release; /* NULL: values are freed at once */
     void *release_owner;
     size_t expired_rounds; /* for the expiry cycle: free for its use */
 };
@@ -30,7 +30,7 @@ void nd_keyspace_free(struct nd_keyspace *k);
 /* The database, made when it is not there yet. 0 <= n < db_count. Its address is good for the life of the keyspace: an
  * emptied database stays, a few hundred bytes at most. */
 struct nd_db *nd_keyspace_db(struct nd_keyspace *k, int n);
-struct nd_db *nd_keyspace_peek(const struct nd_keyspace *k, int n); /* NULL: it never had a key */
+struct nd_db *nd_keyspace_peek(const struct nd_keyspace *k, int n); /* NULL: nobody has used it yet */
 /* Exchanges the contents; the struct nd_db keep their numbers and addresses. */
 void nd_keyspace_swap(struct nd_keyspace *k, int a, int b);
 
@@ -45,7 +45,9 @@ void nd_db_set_average_ttl(struct nd_db *db, int64_t ms);
 struct nd_entry *nd_db_find(struct nd_db *db, struct slice key);
 void nd_db_prefetch(struct nd_db *db, struct slice key);
 
-/* The key is not there yet. The value's memory is taken over; a short string is taken into the entry. */
+/* In what follows neither `key` nor `bytes` may be bytes of an entry.
+ *
+ * The key is not there yet. The value's memory is taken over; a short string is taken into the entry. */
 struct nd_entry *nd_db_add(struct nd_db *db, struct slice key, struct nd_value value, int64_t expire_ms);
 /* A string for a key that is there or not: one allocation when it is short. What the key held is released; the age is
  * kept. expire_ms: ND_NO_EXPIRE drops it. old: the entry as found just before, or NULL when the key is not there. */

@@ -1,7 +1,7 @@
 /* The string type: a number (ND_ENC_INT), bytes in the entry (embedded), or bytes of its own (struct nd_str).
  *
- * ND_ENC_EMBSTR and ND_ENC_RAW are what OBJECT ENCODING says and follow Redis 7's rules; where the bytes stand is our own
- * matter (`embedded`). */
+ * ND_ENC_EMBSTR and ND_ENC_RAW are what OBJECT ENCODING says and follow Redis 7's rules; where the bytes stand is our
+ * own matter (`embedded`). */
 #ifndef STORE_STRING_H
 #define STORE_STRING_H
 
@@ -27,6 +27,10 @@ void nd_string_append(struct nd_value *v, struct slice s); /* makes it RAW; room
 /* A number as Redis stores it: string2ll's rules, at most 20 bytes. */
 bool nd_string_number(const struct nd_value *v, int64_t *out);
 
+/* A string's value without its bytes: type and encoding, and num when it is a number. */
+struct nd_value nd_string_header(struct slice s, bool try_number);
+struct nd_value nd_string_dup(const struct nd_value *v); /* stands alone, keeps encoding and age */
+size_t nd_string_memory(const struct nd_value *v);       /* bytes beside the entry */
 void nd_string_free(struct nd_value *v);
 
 #endif

@@ -1,5 +1,5 @@
-/* The hash table of the node: of keys, expiring keys, members, fields. It holds pointers to elements; where the key is in
- * an element its kind says. Buckets are one cache line: seven elements with a byte of their hash each, and a link to
+/* The hash table of the node: of keys, expiring keys, members, fields. It holds pointers to elements; where the key is
+ * in an element its kind says. Buckets are one cache line: seven elements with a byte of their hash each, and a link to
  * another bucket when seven are not enough. So a lookup that misses costs one cache miss, one that hits two.
  *
  * Grows and shrinks by steps: each change moves a bucket or two, no call ever moves them all. Seeded SipHash, so that
@@ -21,6 +21,7 @@ struct nd_table {
     struct nd_bucket *buckets[2]; /* [1] while it is being resized */
     uint8_t bits[2];              /* log2 of the number of buckets; nothing is allocated before the first element */
     uint8_t paused;               /* > 0: no resizing step (somebody iterates) */
+    uint32_t chained;             /* buckets behind others */
     size_t used[2];
     size_t moved;         /* next bucket of [0] to be moved to [1] */
     const uint64_t *seed; /* two words, the owner's; outlive the table */
@@ -52,8 +53,8 @@ void *nd_table_random(struct nd_table *t, struct rng *rng);
 /* Up to `want` elements from near one random place, for sampling: cheap, not uniform. Returns how many. */
 size_t nd_table_sample(struct nd_table *t, struct rng *rng, void **out, size_t want);
 
-/* for (nd_table_iterate(t, &it); (e = nd_table_next(&it)) != NULL;) The element shown may be taken out; nothing else may
- * change, and no resizing happens meanwhile. Ends by itself, or by nd_table_stop(). */
+/* for (nd_table_iterate(t, &it); (e = nd_table_next(&it)) != NULL;) The element shown may be taken out; nothing else
+ * may change, and no resizing happens meanwhile. Ends by itself, or by nd_table_stop(). */
 struct nd_table_iter {
     struct nd_table *t;
     struct nd_bucket *bucket;

@@ -24,13 +24,14 @@ enum nd_encoding {
     ND_ENC_SKIPLIST,  /* sorted set: ptr is a struct nd_zset */
 };
 
+#define ND_KEY_MAX ((1 << 30) - 1) /* bytes; whoever takes keys from outside refuses longer ones */
+
 struct nd_value {
     uint32_t type : 4, enc : 4;
     uint32_t age : 24; /* LRU: seconds' clock; LFU: minutes (16) and counter (8). The commands' side gives it meaning */
-    uint32_t key_len : 29; /* of the entry that this value begins; 0 alone */
+    uint32_t key_len : 30; /* of the entry that this value begins, at most ND_KEY_MAX; 0 alone */
     uint32_t has_expire : 1;
     uint32_t embedded : 1; /* string bytes stand behind the entry's key, len of them */
-    uint32_t spare : 1;
     union {
         void *ptr;
         int64_t num;

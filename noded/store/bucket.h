@@ -1,0 +1,95 @@
+/* Inside of the hash table: the cache line that holds seven elements, and the lookup, made to be compiled anew for each
+ * kind of element (table.c calls the kind's function, db.c reads the key of an entry directly).
+ *
+ * Where an element stands follows from its hash alone, also while the table is being resized: the old bucket that it
+ * belongs to has either been moved, then it is in the new table, or it has not, then it is in the old one, and new
+ * elements go there too. */
+#ifndef STORE_BUCKET_H
+#define STORE_BUCKET_H
+
+#include "noded/store/siphash.h"
+#include "noded/store/table.h"
+
+#include <string.h>
+
+#define ND_BUCKET_SLOTS 7
+#define ND_BUCKET_LINK 6      /* the slot that holds the next bucket of a chain */
+#define ND_BUCKET_LINKED 0x80 /* bit of `used`: it does */
+#define ND_BUCKET_FULL 0x7f
+
+struct nd_bucket {
+    uint8_t used;                 /* bit i: slot i has an element */
+    uint8_t tag[ND_BUCKET_SLOTS]; /* the upper byte of the element's hash */
+    void *slot[ND_BUCKET_SLOTS];
+};
+_Static_assert(sizeof(void *) != 8 || sizeof(struct nd_bucket) == 64, "a bucket is a cache line");
+
+#define ND_ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ND_ALWAYS_INLINE uint8_t nd_hash_tag(uint64_t hash)
+{
+    return (uint8_t)(hash >> 56);
+}
+
+static inline size_t nd_table_buckets(const struct nd_table *t, int side)
+{
+    return t->buckets[side] != NULL ? (size_t)1 << t->bits[side] : 0;
+}
+
+static inline struct nd_bucket *nd_bucket_next(const struct nd_bucket *b)
+{
+    return b->used & ND_BUCKET_LINKED ? b->slot[ND_BUCKET_LINK] : NULL;
+}
+
+/* A byte of 0x80 for each slot whose tag is this one, among them slots that are free. Slot i is byte i + 1. */
+ND_ALWAYS_INLINE uint64_t nd_bucket_matches(const struct nd_bucket *b, uint8_t tag)
+{
+    const uint64_t low = 0x7f7f7f7f7f7f7f7fU;
+    uint64_t x = nd_sip_load((const unsigned char *)b) ^ (tag * UINT64_C(0x0101010101010101));
+    return ~(((x & low) + low) | x | low) & ~UINT64_C(0xff);
+}
+
+/* The head of the chain that an element of this hash is in. The table has had an element. */
+ND_ALWAYS_INLINE struct nd_bucket *nd_table_bucket(const struct nd_table *t, uint64_t hash)
+{
+    size_t i = hash & (((size_t)1 << t->bits[0]) - 1);
+    if (__builtin_expect(i < t->moved, 0))
+        return &t->buckets[1][hash & (((size_t)1 << t->bits[1]) - 1)];
+    return &t->buckets[0][i];
+}
+
+/* The slot of the element with this key, or NULL. key_of is a constant where this is inlined. */
+ND_ALWAYS_INLINE void **nd_table_slot(const struct nd_table *t, uint64_t hash, struct slice key,
+                                      struct slice (*key_of)(const void *element))
+{
+    if (t->buckets[0] == NULL)
+        return NULL;
+    uint8_t tag = nd_hash_tag(hash);
+    for (struct nd_bucket *b = nd_table_bucket(t, hash); b != NULL; b = nd_bucket_next(b)) {
+        for (uint64_t m = nd_bucket_matches(b, tag); m != 0; m &= m - 1) {
+            unsigned i = (unsigned)__builtin_ctzll(m) / 8 - 1;
+            if (!(b->used >> i & 1))
+                continue;
+            struct slice k = key_of(b->slot[i]);
+            if (k.n == key.n && (k.n == 0 || memcmp(k.p, key.p, k.n) == 0))
+                return &b->slot[i];
+        }
+    }
+    return NULL;
+}
+
+/* The same for an element that is known to be there, whose key need not be read. */
+void **nd_table_slot_of(const struct nd_table *t, uint64_t hash, const void *element);
+void nd_table_add_hashed(struct nd_table *t, uint64_t hash, void *element);
+/* Frees the slot; the element is the caller's. */
+void nd_table_remove_slot(struct nd_table *t, uint64_t hash, void **slot);
+
+/* For walks (table_walk.c): while a table is paused its elements keep their slots, and no bucket is freed. */
+void nd_table_compact(struct nd_table *t, struct nd_bucket *head);
+static inline void nd_table_pause(struct nd_table *t)
+{
+    t->paused++;
+}
+void nd_table_resume(struct nd_table *t);
+
+#endif

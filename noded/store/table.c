@@ -1,0 +1,341 @@
+#include "noded/store/table.h"
+
+#include "common/base/mem.h"
+#include "noded/store/bucket.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* Elements to a bucket, in the mean, above which the table grows, and in 1/4 below which it shrinks. At six every
+ * fourth bucket has a second one; at the same time six is what makes a million keys end their growth well before they
+ * are all there, so that the memory of the old buckets is used again by the keys that follow. */
+#define GROW_ABOVE 6
+#define SHRINK_BELOW_QUARTERS 3
+#define MOVED_BY_A_CHANGE 2 /* buckets */
+#define BITS_MAX 48
+
+void nd_table_init(struct nd_table *t, const struct nd_table_kind *kind, const uint64_t seed[2])
+{
+    *t = (struct nd_table){.kind = kind, .seed = seed};
+}
+
+uint64_t nd_table_hash(const struct nd_table *t, struct slice key)
+{
+    return nd_siphash(t->seed, key.p, key.n);
+}
+
+static uint64_t hash_of(const struct nd_table *t, const void *element)
+{
+    return nd_table_hash(t, t->kind->key(element));
+}
+
+static struct nd_bucket *new_buckets(unsigned bits)
+{
+    return mem_zalloc(sizeof(struct nd_bucket) << bits);
+}
+
+/* ---- one chain ---- */
+
+static void put(struct nd_bucket *b, unsigned i, uint8_t tag, void *element)
+{
+    b->used = (uint8_t)(b->used | 1U << i);
+    b->tag[i] = tag;
+    b->slot[i] = element;
+}
+
+static void chain_add(struct nd_table *t, struct nd_bucket *b, uint8_t tag, void *element)
+{
+    for (;;) {
+        /* In a linked bucket the last slot is no place for an element. */
+        unsigned taken = b->used & ND_BUCKET_LINKED ? b->used | 1U << ND_BUCKET_LINK : b->used;
+        unsigned i = (unsigned)__builtin_ctz(~taken);
+        if (i < ND_BUCKET_SLOTS) {
+            put(b, i, tag, element);
+            return;
+        }
+        if (!(b->used & ND_BUCKET_LINKED)) {
+            struct nd_bucket *more = new_buckets(0);
+            put(more, 0, b->tag[ND_BUCKET_LINK], b->slot[ND_BUCKET_LINK]);
+            b->used = (uint8_t)((b->used & ~(1U << ND_BUCKET_LINK)) | ND_BUCKET_LINKED);
+            b->slot[ND_BUCKET_LINK] = more;
+            t->chained++;
+        }
+        b = b->slot[ND_BUCKET_LINK];
+    }
+}
+
+/* Takes the last element of the last bucket of the chain behind `b` out, and the bucket too when it stands empty.
+ * false: nothing was behind it. */
+static bool chain_pop(struct nd_table *t, struct nd_bucket *b, uint8_t *tag, void **element)
+{
+    while (b->used & ND_BUCKET_LINKED) {
+        struct nd_bucket *before = b, *last = b->slot[ND_BUCKET_LINK];
+        for (; last->used & ND_BUCKET_LINKED; last = last->slot[ND_BUCKET_LINK])
+            before = last;
+        bool found = last->used != 0;
+        if (found) {
+            unsigned i = 31 - (unsigned)__builtin_clz(last->used);
+            *tag = last->tag[i];
+            *element = last->slot[i];
+            last->used = (uint8_t)(last->used & ~(1U << i));
+        }
+        if (last->used == 0) {
+            before->used = (uint8_t)(before->used & ~ND_BUCKET_LINKED);
+            free(last);
+            t->chained--;
+        }
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+/* Fills the holes of a chain from its end, so that it has no more buckets than it needs. */
+void nd_table_compact(struct nd_table *t, struct nd_bucket *head)
+{
+    for (struct nd_bucket *b = head; b != NULL; b = nd_bucket_next(b)) {
+        uint8_t tag;
+        void *element;
+        while ((b->used & ND_BUCKET_LINKED) && (b->used & ND_BUCKET_FULL) != (ND_BUCKET_FULL >> 1) &&
+               chain_pop(t, b, &tag, &element))
+            chain_add(t, b, tag, element);
+        /* A second bucket for one element is none: it stands where the link was. */
+        struct nd_bucket *next = nd_bucket_next(b);
+        if (next != NULL && !(next->used & ND_BUCKET_LINKED) && (next->used & (next->used - 1)) == 0 &&
+            chain_pop(t, b, &tag, &element))
+            put(b, ND_BUCKET_LINK, tag, element);
+    }
+}
+
+/* ---- resizing ---- */
+
+static void begin_resize(struct nd_table *t, unsigned bits)
+{
+    assert(t->buckets[1] == NULL && bits <= BITS_MAX);
+    t->buckets[1] = new_buckets(bits);
+    t->bits[1] = (uint8_t)bits;
+    t->moved = 0;
+}
+
+static void end_resize(struct nd_table *t)
+{
+    assert(t->used[0] == 0);
+    free(t->buckets[0]);
+    t->buckets[0] = t->buckets[1];
+    t->bits[0] = t->bits[1];
+    t->used[0] = t->used[1];
+    t->buckets[1] = NULL;
+    t->used[1] = 0;
+    t->moved = 0;
+}
+
+/* Moves the elements of one chain of the old table. Growing needs their hashes, so their keys: all are asked for before
+ * the first is read. Shrinking needs only the tags. */
+static void move_chain(struct nd_table *t, size_t index)
+{
+    struct nd_bucket *head = &t->buckets[0][index];
+    bool grows = t->bits[1] > t->bits[0];
+    size_t mask = ((size_t)1 << t->bits[1]) - 1;
+    if (grows)
+        for (unsigned m = head->used & ND_BUCKET_FULL; m != 0; m &= m - 1)
+            __builtin_prefetch(head->slot[__builtin_ctz(m)]);
+    for (struct nd_bucket *b = head; b != NULL;) {
+        for (unsigned m = b->used & ND_BUCKET_FULL; m != 0; m &= m - 1) {
+            unsigned i = (unsigned)__builtin_ctz(m);
+            size_t to = (grows ? hash_of(t, b->slot[i]) : index) & mask;
+            chain_add(t, &t->buckets[1][to], b->tag[i], b->slot[i]);
+            t->used[0]--;
+            t->used[1]++;
+        }
+        struct nd_bucket *next = nd_bucket_next(b);
+        if (b != head) {
+            free(b);
+            t->chained--;
+        }
+        b = next;
+    }
+    head->used = 0;
+}
+
+bool nd_table_step(struct nd_table *t, size_t buckets)
+{
+    if (t->buckets[1] == NULL || t->paused > 0)
+        return false;
+    size_t end = (size_t)1 << t->bits[0];
+    /* Empty buckets are cheap to pass, but a table that is nearly empty has very many. */
+    for (size_t looks = buckets * 8; looks > 0 && buckets > 0 && t->moved < end; looks--) {
+        bool empty = t->buckets[0][t->moved].used == 0;
+        if (!empty)
+            move_chain(t, t->moved);
+        buckets -= !empty;
+        t->moved++;
+    }
+    if (t->moved < end)
+        return true;
+    end_resize(t);
+    return false;
+}
+
+/* The fewest buckets that hold so many elements with room for as many again before the table grows. */
+static unsigned bits_for(size_t elements)
+{
+    unsigned bits = 0;
+    while (bits < BITS_MAX && elements > (size_t)GROW_ABOVE / 2 << bits)
+        bits++;
+    return bits;
+}
+
+/* After each change: goes on with a resizing, or begins one. Only what takes elements out makes a table smaller, so
+ * that a table with reserved room keeps it. */
+static void settle(struct nd_table *t, bool added)
+{
+    if (t->paused > 0)
+        return;
+    size_t count = nd_table_count(t);
+    if (count == 0) {
+        nd_table_clear(t);
+        return;
+    }
+    if (t->buckets[1] == NULL) {
+        unsigned bits = t->bits[0];
+        /* The first bucket may be full: that costs nothing. */
+        if (added && count > ((size_t)GROW_ABOVE << bits) + (bits == 0)) {
+            do
+                bits++;
+            while (count > (size_t)GROW_ABOVE << bits);
+        } else if (!added && bits > 0 && count < ((size_t)SHRINK_BELOW_QUARTERS << bits) / 4) {
+            bits = bits_for(count);
+        } else {
+            return;
+        }
+        begin_resize(t, bits);
+    }
+    nd_table_step(t, MOVED_BY_A_CHANGE);
+}
+
+void nd_table_resume(struct nd_table *t)
+{
+    assert(t->paused > 0);
+    t->paused--;
+    if (t->paused == 0 && nd_table_count(t) == 0)
+        nd_table_clear(t);
+}
+
+void nd_table_reserve(struct nd_table *t, size_t elements)
+{
+    unsigned bits = bits_for(elements / 2);
+    if (t->buckets[0] == NULL) {
+        t->buckets[0] = new_buckets(bits);
+        t->bits[0] = (uint8_t)bits;
+    } else if (t->buckets[1] == NULL && bits > t->bits[0] && t->paused == 0) {
+        begin_resize(t, bits);
+    }
+}
+
+/* ---- elements ---- */
+
+void **nd_table_slot_of(const struct nd_table *t, uint64_t hash, const void *element)
+{
+    if (t->buckets[0] == NULL)
+        return NULL;
+    for (struct nd_bucket *b = nd_table_bucket(t, hash); b != NULL; b = nd_bucket_next(b))
+        for (unsigned i = 0; i < ND_BUCKET_SLOTS; i++)
+            if (b->slot[i] == element && (b->used >> i & 1))
+                return &b->slot[i];
+    return NULL;
+}
+
+static size_t *used_of(struct nd_table *t, uint64_t hash)
+{
+    return &t->used[(hash & (((size_t)1 << t->bits[0]) - 1)) < t->moved];
+}
+
+void nd_table_add_hashed(struct nd_table *t, uint64_t hash, void *element)
+{
+    if (t->buckets[0] == NULL) {
+        t->buckets[0] = new_buckets(0);
+        t->bits[0] = 0;
+    }
+    chain_add(t, nd_table_bucket(t, hash), nd_hash_tag(hash), element);
+    ++*used_of(t, hash);
+    settle(t, true);
+}
+
+void nd_table_remove_slot(struct nd_table *t, uint64_t hash, void **slot)
+{
+    struct nd_bucket *head = nd_table_bucket(t, hash), *b = head;
+    while (slot < b->slot || slot >= b->slot + ND_BUCKET_SLOTS) {
+        b = nd_bucket_next(b);
+        assert(b != NULL);
+    }
+    b->used = (uint8_t)(b->used & ~(1U << (slot - b->slot)));
+    --*used_of(t, hash);
+    if (t->paused == 0 && (head->used & ND_BUCKET_LINKED))
+        nd_table_compact(t, head);
+    settle(t, false);
+}
+
+static void **find_slot(const struct nd_table *t, uint64_t hash, struct slice key)
+{
+    return nd_table_slot(t, hash, key, t->kind->key);
+}
+
+void *nd_table_find(struct nd_table *t, struct slice key)
+{
+    void **slot = nd_table_place(t, key);
+    return slot != NULL ? *slot : NULL;
+}
+
+void **nd_table_place(struct nd_table *t, struct slice key)
+{
+    return t->buckets[0] != NULL ? find_slot(t, nd_table_hash(t, key), key) : NULL;
+}
+
+void nd_table_add(struct nd_table *t, void *element)
+{
+    nd_table_add_hashed(t, hash_of(t, element), element);
+}
+
+void *nd_table_take(struct nd_table *t, struct slice key)
+{
+    if (t->buckets[0] == NULL)
+        return NULL;
+    uint64_t hash = nd_table_hash(t, key);
+    void **slot = find_slot(t, hash, key);
+    if (slot == NULL)
+        return NULL;
+    void *element = *slot;
+    nd_table_remove_slot(t, hash, slot);
+    return element;
+}
+
+void nd_table_prefetch(struct nd_table *t, struct slice key)
+{
+    if (t->buckets[0] != NULL)
+        __builtin_prefetch(nd_table_bucket(t, nd_table_hash(t, key)));
+}
+
+static void free_chain(const struct nd_table *t, struct nd_bucket *head)
+{
+    for (struct nd_bucket *b = head; b != NULL;) {
+        if (t->kind->free != NULL)
+            for (unsigned m = b->used & ND_BUCKET_FULL; m != 0; m &= m - 1)
+                t->kind->free(b->slot[__builtin_ctz(m)]);
+        struct nd_bucket *next = nd_bucket_next(b);
+        if (b != head)
+            free(b);
+        b = next;
+    }
+}
+
+void nd_table_clear(struct nd_table *t)
+{
+    assert(t->paused == 0);
+    for (int side = 0; side < 2; side++) {
+        size_t n = nd_table_buckets(t, side);
+        for (size_t i = side == 0 ? t->moved : 0; i < n; i++)
+            free_chain(t, &t->buckets[side][i]);
+        free(t->buckets[side]);
+    }
+    nd_table_init(t, t->kind, t->seed);
+}
