@@ -24,6 +24,9 @@ struct nd_effect_row {
     const struct slice *argv;
 };
 
+/* Levels of host->log(), as common/io/log.h has them. */
+enum { ND_LOG_DEBUG, ND_LOG_VERBOSE, ND_LOG_NOTICE, ND_LOG_WARNING };
+
 /* What the engine asks of the program. Every function is there; a test gives functions of its own. None of them calls
  * back into the engine before it returns, unless said so. */
 struct nd_host {
@@ -56,7 +59,7 @@ struct nd_host {
     void (*migrate)(void *owner, struct nd_session *s, const struct nd_migrate_spec *spec);
     /* DEBUG SLEEP and what else tests need that stops the thread. */
     void (*sleep_us)(void *owner, int64_t us);
-    void (*log)(void *owner, int level, const char *text); /* levels of common/io/log.h */
+    void (*log)(void *owner, int level, const char *text); /* ND_LOG_* */
     /* Bytes not yet sent to the session, and what its buffers hold, for CLIENT LIST. */
     void (*client_buffers)(void *owner, const struct nd_session *s, struct nd_client_buffers *out);
 };
