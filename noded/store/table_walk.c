@@ -193,18 +193,29 @@ void *nd_table_random(struct nd_table *t, struct rng *rng)
     return chain_at(b, (unsigned)rng_below(rng, chain_count(b)));
 }
 
+static size_t sample_chain(const struct nd_bucket *b, void **out, size_t want)
+{
+    size_t got = 0;
+    for (; b != NULL; b = nd_bucket_next(b))
+        for (unsigned m = b->used & ND_BUCKET_FULL; m != 0 && got < want; m &= m - 1)
+            out[got++] = b->slot[__builtin_ctz(m)];
+    return got;
+}
+
 size_t nd_table_sample(struct nd_table *t, struct rng *rng, void **out, size_t want)
 {
     size_t got = 0;
     if (want == 0 || nd_table_count(t) == 0)
         return 0;
-    size_t n = live_buckets(t), at = rng_below(rng, n);
+    size_t n = nd_table_buckets(t, 0), resized = nd_table_buckets(t, 1), at = rng_below(rng, n);
     /* Each bucket is looked at once; in a table with few elements not all of them. */
     size_t looks = want * 8 < n ? want * 8 : n;
     for (; looks > 0 && got < want; looks--) {
-        for (const struct nd_bucket *b = live_bucket(t, at); b != NULL && got < want; b = nd_bucket_next(b))
-            for (unsigned m = b->used & ND_BUCKET_FULL; m != 0 && got < want; m &= m - 1)
-                out[got++] = b->slot[__builtin_ctz(m)];
+        if (at >= t->moved)
+            got += sample_chain(&t->buckets[0][at], out + got, want - got);
+        /* What was in this bucket before it was moved: in several of a larger table, with that of others in a smaller. */
+        for (size_t to = at; at < t->moved && to < resized; to += n)
+            got += sample_chain(&t->buckets[1][to], out + got, want - got);
         at = at + 1 < n ? at + 1 : 0;
     }
     if (got == 0)

@@ -1,6 +1,10 @@
 #include "noded/store/value.h"
 
+#include "noded/store/hash.h"
+#include "noded/store/list.h"
+#include "noded/store/set.h"
 #include "noded/store/string.h"
+#include "noded/store/zset.h"
 
 #include <assert.h>
 
@@ -13,19 +17,6 @@ const struct nd_limits nd_limits_default = {
     .zset_max_listpack_entries = 128,
     .zset_max_listpack_value = 64,
 };
-
-/* What each aggregate provides. */
-#define AGGREGATE(type)                                                  \
-    void nd_##type##_free(struct nd_value *v);                           \
-    struct nd_value nd_##type##_dup(const struct nd_value *v);           \
-    size_t nd_##type##_length(const struct nd_value *v);                 \
-    size_t nd_##type##_memory(const struct nd_value *v, size_t samples); \
-    size_t nd_##type##_effort(const struct nd_value *v);                 \
-    void nd_##type##_visit(const struct nd_value *v, nd_visit_fn *fn, void *owner)
-AGGREGATE(list);
-AGGREGATE(set);
-AGGREGATE(zset);
-AGGREGATE(hash);
 
 void nd_value_free(struct nd_value *v)
 {
