@@ -117,7 +117,7 @@ static void random_operations(void **state)
             }
             k = rng_below(&rng, NAMES);
             assert_int_equal(nd_set_has(&v, name_of(m, k)), m->in[k]);
-            if (i % 400 == 0) {
+            if (i % 2000 == 0) {
                 struct nd_value copy = nd_set_dup(&v);
                 assert_int_equal(copy.enc, v.enc);
                 nd_set_free(&v);
