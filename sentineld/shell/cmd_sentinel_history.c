@@ -124,10 +124,17 @@ void cmd_history_render(const struct history_query *q, const struct history_rows
     }
 }
 
+/* It may be megabytes: into an empty buffer it goes as it is. */
 static void put_made(struct reply *r, void *arg)
 {
-    const struct buf *made = arg;
-    buf_put(r->out, made->p, made->n);
+    struct buf *made = arg;
+    if (r->out->n > 0) {
+        buf_put(r->out, made->p, made->n);
+        return;
+    }
+    struct buf empty = *r->out;
+    *r->out = *made;
+    *made = empty;
 }
 
 void cmd_history_answered(void *owner, uint64_t token, const struct history_rows *rows, struct buf *reply)

@@ -12,7 +12,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #define QUEUE_MAX 50000
 #define QUEUE_BYTES ((size_t)32 << 20)
@@ -23,6 +25,7 @@
 #define TRIM_EVERY 500      /* entries */
 #define TRIM_ROUNDS 32      /* at one time: entries wait meanwhile, and questions */
 #define TRIM_IDLE_MS 600000 /* what becomes too old while nothing happens is forgotten too */
+#define NICE 5              /* where processors are scarce the loop goes first */
 #define HANGS_MS 5000       /* a disk that does not answer for so long is one that fails */
 #define CLOSE_MS 3000       /* the end of the process waits so long for it */
 #define LOSS_TEXT "%llu entries of %lld ms to %lld ms were not kept: the disk did not take them in time"
@@ -342,6 +345,7 @@ static void work(struct history *h)
 static void *run(void *arg)
 {
     struct history *h = arg;
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); /* Linux keeps it by thread; without it all works too */
     pthread_mutex_lock(&h->mutex);
     work(h);
     trim(h);

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sqlite3
+import subprocess
 import time
 
 from cases import case
@@ -264,3 +265,29 @@ def test_limits_change_by_a_reload(lab):
     first = s.ok("SENTINEL", "EVENTS", "SINCE", 0, "COUNT", 2)
     assert first[0][2] == "-events-gone" and first[1][0] == first[0][0] + 1, first
     assert "restart it for that" not in s.log()
+
+
+@case(kinds=("ours",), limit_s=90, alone=True)
+def test_questions_of_a_large_history(lab):
+    """Somebody asks for ten thousand rows again and again; a PING beside it does not notice (on the loop each question
+    would take ten milliseconds)."""
+    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
+    s = fleet.supervisors[0]
+    flood(s)
+    assert s.ok("SENTINEL", "EVENTS", "LAST", timeout_s=20) > FLOOD
+    asker = subprocess.Popen(["redis-benchmark", "-p", str(s.port), "-c", "2", "-n", "200", "SENTINEL", "EVENTS",
+                              "SINCE", "0", "COUNT", "10000"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    lab.on_close(lambda: (asker.poll() is None and asker.kill(), asker.communicate()))
+    took = []
+    with s.connect() as client:
+        while asker.poll() is None:
+            asked = time.monotonic()
+            assert client.ok("PING") == "PONG"
+            took.append(time.monotonic() - asked)
+            time.sleep(0.001)
+    said = asker.stdout.read().decode()
+    assert asker.returncode == 0 and "200 requests completed" in said, said
+    took.sort()
+    median, most = took[len(took) // 2] * 1000, took[len(took) * 99 // 100] * 1000
+    print("%d PINGs beside 200 questions: median %.3f ms, 99 of 100 within %.3f ms" % (len(took), median, most))
+    assert len(took) > 100 and median < 1 and most < 20, (len(took), median, most)
