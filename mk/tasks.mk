@@ -12,6 +12,8 @@ FUZZ_FLAGS := -std=c11 -g -O1 -I. -D_GNU_SOURCE $(WARNINGS) -fsanitize=fuzzer,ad
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ_DIR)/%,$(FUZZ_SRC))
 fuzz_objects = $(patsubst %.c,$(FUZZ_DIR)/obj/%.o,$1)
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZERS)
 fuzz: $(FUZZERS)
 	@test -n '$(FUZZERS)' || { echo "tests/fuzz has no fuzzers"; exit 1; }
 	@tests/tools/fuzz.sh $(FUZZ_SECONDS) $(NPROC) $(FUZZERS)
@@ -19,14 +21,16 @@ $(FUZZ_DIR)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "CC    $< for fuzzing"
 	@clang $(subst fuzzer,fuzzer-no-link,$(FUZZ_FLAGS)) -MMD -MP -c -o $@ $<
-# A fuzzer that includes the core gets it.
+# A fuzzer that includes the core or the node's store gets it.
 FUZZ_LIB_SRC := $(BASE_SRC) $(RESP_SRC) $(TEST_SUPPORT_SRC)
 FUZZ_CORE := $(shell grep -l '"sentineld/core/' $(FUZZ_SRC) /dev/null)
+FUZZ_STORE := $(shell grep -l '"noded/store/' $(FUZZ_SRC) /dev/null)
 $(FUZZERS): $(FUZZ_DIR)/%: $(FUZZ_DIR)/obj/tests/fuzz/%.o $(call fuzz_objects,$(FUZZ_LIB_SRC))
 	@echo "LINK  $@"
-	@clang $(FUZZ_FLAGS) -o $@ $^ -lhiredis -lm
+	@clang $(FUZZ_FLAGS) -o $@ $^ -lhiredis -llzf -lm
 $(FUZZ_CORE:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(CORE_SRC))
--include $(patsubst %.c,$(FUZZ_DIR)/obj/%.d,$(FUZZ_LIB_SRC) $(FUZZ_SRC) $(CORE_SRC))
+$(FUZZ_STORE:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(STORE_SRC))
+-include $(patsubst %.c,$(FUZZ_DIR)/obj/%.d,$(FUZZ_LIB_SRC) $(FUZZ_SRC) $(CORE_SRC) $(STORE_SRC))
 
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/sentineld

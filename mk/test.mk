@@ -11,7 +11,7 @@ export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
 SIM_JOBS := $(NPROC)
-PARTS := check-unit check-scenarios check-sim check-planted check-e2e
+PARTS := check-unit check-scenarios check-sim check-planted check-fuzz check-e2e
 
 .PHONY: check check-build $(PARTS) sim soak demo bench
 check:
@@ -19,7 +19,7 @@ check:
 	@$(MAKE) --no-print-directory check-build
 	@$(PYTHON) tests/tools/sum_parts.py $(foreach p,$(PARTS),--part '$(p:check-%=%)' '$(MAKE) --no-print-directory $p')
 
-check-build: programs test-programs planted-programs
+check-build: programs test-programs planted-programs fuzz-programs
 
 # make check-unit UNIT=base/% or UNIT=base/test_map runs some of them.
 UNIT ?= %
@@ -36,6 +36,10 @@ check-sim: $(SIM)
 
 check-planted: $(PLANTED_SIMS)
 	@$(PYTHON) tests/tools/run_planted.py --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS) $(BUILD)/planted $(PLANTED)
+
+# The doors through which bytes come from outside, under the sanitizers whatever SAN says.
+check-fuzz: fuzz-programs
+	@tests/tools/fuzz.sh 200000x $(NPROC) $(FUZZERS)
 
 check-e2e: programs
 	@$(PYTHON) tests/e2e/run.py

@@ -1,5 +1,5 @@
 #!/bin/bash
-# fuzz.sh SECONDS JOBS FUZZER...: runs each fuzzer for so long. What it learns is kept beside the program; the corpus in
+# fuzz.sh SECONDS JOBS FUZZER...: runs each fuzzer for so long, or, as "RUNSx", for so many inputs. What it learns is kept beside the program; the corpus in
 # tests/fuzz/corpus/<name> is read and never written. An input that breaks something is kept and named.
 set -euo pipefail
 seconds=$1 jobs=$2
@@ -13,7 +13,9 @@ one() {
     mkdir -p "$kept"
     local given=()
     [ -d "tests/fuzz/corpus/$name" ] && given=("tests/fuzz/corpus/$name")
-    if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    local bound=-max_total_time=$seconds
+    [[ $seconds == *x ]] && bound=-runs=${seconds%x}
+    if "$program" "$bound" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="$(dirname "$program")/$name." "$kept" "${given[@]}" >"$log" 2>&1; then
         echo "ok   $name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs"
     else
@@ -24,6 +26,7 @@ one() {
 }
 export -f one
 
-status=0
-printf '%s\0' "$@" | xargs -0 -P "$jobs" -I{} bash -c 'one "$@"' fuzz "$seconds" {} || status=1
-exit $status
+answers=$(printf '%s\0' "$@" | xargs -0 -P "$jobs" -I{} bash -c 'one "$@"' fuzz "$seconds" {} | tee /dev/stderr) || true
+passed=$(grep -c '^ok ' <<<"$answers" || true)
+echo "$passed passed, $(($# - passed)) failed"
+[ "$passed" -eq $# ]
