@@ -4,11 +4,6 @@
 
 #include "noded/cmd/call.h"
 
-extern const struct nd_command nd_list_commands[];        /* list.c: push, read, change */
-extern const struct nd_command nd_list_search_commands[]; /* list_search.c: LINSERT, LPOS, LREM */
-extern const struct nd_command nd_list_pop_commands[];    /* list_pop.c: LPOP, LMPOP, BLPOP, ... */
-extern const struct nd_command nd_list_move_commands[];   /* list_move.c: LMOVE, BLMOVE, ... */
-
 #define ND_ONE_KEY(access)                           \
     {                                                \
         {                                            \
