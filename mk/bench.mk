@@ -11,3 +11,16 @@ $(MODEL): $(call objects,$(MODEL_SRC)) $(call lib,resp base test)
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(MODEL_SRC))
 
 bench: $(MODEL)
+
+# Bytes and nanoseconds of the node's keyspace alone: make bench-store.
+STORE_BENCH_SRC := $(call sources,tests/bench/store)
+STORE_BENCH := $(BUILD)/bench-store
+$(call objects,$(STORE_BENCH_SRC)): FEATURES := -D_GNU_SOURCE
+$(STORE_BENCH): $(call objects,$(STORE_BENCH_SRC)) $(call lib,store resp base test)
+	@echo "LINK  $@"
+	@$(link) -llzf -Wl,--no-as-needed -ljemalloc
+-include $(patsubst %.c,$(BUILD)/obj/%.d,$(STORE_BENCH_SRC))
+
+.PHONY: bench-store
+bench-store: $(STORE_BENCH)
+	@$(STORE_BENCH)

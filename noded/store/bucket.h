@@ -3,7 +3,11 @@
  *
  * Where an element stands follows from its hash alone, also while the table is being resized: the old bucket that it
  * belongs to has either been moved, then it is in the new table, or it has not, then it is in the old one, and new
- * elements go there too. */
+ * elements go there too.
+ *
+ * Up to ND_SEGMENT_BUCKETS buckets are one array. More of them are arrays of that size and a directory of these: so a
+ * table that grows to gigabytes is allocated, cleared and given back piece by piece while its buckets are moved, and
+ * what is given back is of a size that the allocator uses again. */
 #ifndef STORE_BUCKET_H
 #define STORE_BUCKET_H
 
@@ -16,6 +20,8 @@
 #define ND_BUCKET_LINK 6      /* the slot that holds the next bucket of a chain */
 #define ND_BUCKET_LINKED 0x80 /* bit of `used`: it does */
 #define ND_BUCKET_FULL 0x7f
+#define ND_SEGMENT_BITS 10
+#define ND_SEGMENT_BUCKETS ((size_t)1 << ND_SEGMENT_BITS) /* 64 KiB */
 
 struct nd_bucket {
     uint8_t used;                 /* bit i: slot i has an element */
@@ -49,13 +55,29 @@ ND_ALWAYS_INLINE uint64_t nd_bucket_matches(const struct nd_bucket *b, uint8_t t
     return ~(((x & low) + low) | x | low) & ~UINT64_C(0xff);
 }
 
+/* Bucket i of a side. Its segment is there. */
+ND_ALWAYS_INLINE struct nd_bucket *nd_bucket_at(const struct nd_table *t, int side, size_t i)
+{
+    if (t->bits[side] <= ND_SEGMENT_BITS)
+        return (struct nd_bucket *)t->buckets[side] + i;
+    return ((struct nd_bucket **)t->buckets[side])[i >> ND_SEGMENT_BITS] + (i & (ND_SEGMENT_BUCKETS - 1));
+}
+
+/* The same, or NULL when its segment is not there yet, or no longer, because the table is being resized. */
+static inline struct nd_bucket *nd_bucket_peek(const struct nd_table *t, int side, size_t i)
+{
+    if (t->bits[side] > ND_SEGMENT_BITS && ((struct nd_bucket **)t->buckets[side])[i >> ND_SEGMENT_BITS] == NULL)
+        return NULL;
+    return nd_bucket_at(t, side, i);
+}
+
 /* The head of the chain that an element of this hash is in. The table has had an element. */
 ND_ALWAYS_INLINE struct nd_bucket *nd_table_bucket(const struct nd_table *t, uint64_t hash)
 {
     size_t i = hash & (((size_t)1 << t->bits[0]) - 1);
     if (__builtin_expect(i < t->moved, 0))
-        return &t->buckets[1][hash & (((size_t)1 << t->bits[1]) - 1)];
-    return &t->buckets[0][i];
+        return nd_bucket_at(t, 1, hash & (((size_t)1 << t->bits[1]) - 1));
+    return nd_bucket_at(t, 0, i);
 }
 
 /* The slot of the element with this key, or NULL. key_of is a constant where this is inlined. */

@@ -29,11 +29,6 @@ static uint64_t hash_of(const struct nd_table *t, const void *element)
     return nd_table_hash(t, t->kind->key(element));
 }
 
-static struct nd_bucket *new_buckets(unsigned bits)
-{
-    return mem_zalloc(sizeof(struct nd_bucket) << bits);
-}
-
 /* ---- one chain ---- */
 
 static void put(struct nd_bucket *b, unsigned i, uint8_t tag, void *element)
@@ -54,7 +49,7 @@ static void chain_add(struct nd_table *t, struct nd_bucket *b, uint8_t tag, void
             return;
         }
         if (!(b->used & ND_BUCKET_LINKED)) {
-            struct nd_bucket *more = new_buckets(0);
+            struct nd_bucket *more = mem_zalloc(sizeof *more);
             put(more, 0, b->tag[ND_BUCKET_LINK], b->slot[ND_BUCKET_LINK]);
             b->used = (uint8_t)((b->used & ~(1U << ND_BUCKET_LINK)) | ND_BUCKET_LINKED);
             b->slot[ND_BUCKET_LINK] = more;
@@ -107,20 +102,74 @@ void nd_table_compact(struct nd_table *t, struct nd_bucket *head)
     }
 }
 
+/* ---- segments ---- */
+
+static size_t segments_of(const struct nd_table *t, int side)
+{
+    return t->bits[side] > ND_SEGMENT_BITS ? (size_t)1 << (t->bits[side] - ND_SEGMENT_BITS) : 0;
+}
+
+/* The buckets of a side, or only the directory of their segments. */
+static void new_side(struct nd_table *t, int side, unsigned bits)
+{
+    t->bits[side] = (uint8_t)bits;
+    size_t segments = segments_of(t, side);
+    t->buckets[side] = segments > 0 ? mem_zalloc(segments * sizeof(struct nd_bucket *))
+                                    : mem_zalloc(sizeof(struct nd_bucket) << bits);
+}
+
+static void open_segment(struct nd_table *t, int side, size_t segment)
+{
+    struct nd_bucket **at = (struct nd_bucket **)t->buckets[side] + segment;
+    if (*at == NULL)
+        *at = mem_zalloc(sizeof **at << ND_SEGMENT_BITS);
+}
+
+static void free_side(struct nd_table *t, int side)
+{
+    for (size_t i = 0; t->buckets[side] != NULL && i < segments_of(t, side); i++)
+        free(((struct nd_bucket **)t->buckets[side])[i]);
+    free(t->buckets[side]);
+    t->buckets[side] = NULL;
+}
+
+/* All buckets at once, for the first element. */
+static void first_buckets(struct nd_table *t, unsigned bits)
+{
+    new_side(t, 0, bits);
+    for (size_t i = 0; i < segments_of(t, 0); i++)
+        open_segment(t, 0, i);
+}
+
 /* ---- resizing ---- */
+
+/* Before the first bucket of a segment of the old table is moved: all segments that its elements may come to. */
+static void open_targets(struct nd_table *t)
+{
+    size_t from = segments_of(t, 0), to = segments_of(t, 1), segment = t->moved >> ND_SEGMENT_BITS;
+    if (from == 0 || from >= to) {
+        for (size_t i = 0; i < to && from == 0; i++)
+            open_segment(t, 1, i);
+        if (from > 0 && to > 0)
+            open_segment(t, 1, segment & (to - 1));
+        return;
+    }
+    for (; segment < to; segment += from)
+        open_segment(t, 1, segment);
+}
 
 static void begin_resize(struct nd_table *t, unsigned bits)
 {
     assert(t->buckets[1] == NULL && bits <= BITS_MAX);
-    t->buckets[1] = new_buckets(bits);
-    t->bits[1] = (uint8_t)bits;
+    new_side(t, 1, bits);
     t->moved = 0;
+    open_targets(t);
 }
 
 static void end_resize(struct nd_table *t)
 {
     assert(t->used[0] == 0);
-    free(t->buckets[0]);
+    free_side(t, 0);
     t->buckets[0] = t->buckets[1];
     t->bits[0] = t->bits[1];
     t->used[0] = t->used[1];
@@ -129,11 +178,24 @@ static void end_resize(struct nd_table *t)
     t->moved = 0;
 }
 
+/* A bucket of the old table is empty for good; when it was the last of its segment, that is given back. */
+static void pass_bucket(struct nd_table *t)
+{
+    t->moved++;
+    if (segments_of(t, 0) == 0 || t->moved % ND_SEGMENT_BUCKETS != 0)
+        return;
+    struct nd_bucket **at = (struct nd_bucket **)t->buckets[0] + (t->moved / ND_SEGMENT_BUCKETS - 1);
+    free(*at);
+    *at = NULL;
+    if (t->moved < (size_t)1 << t->bits[0])
+        open_targets(t);
+}
+
 /* Moves the elements of one chain of the old table. Growing needs their hashes, so their keys: all are asked for before
  * the first is read. Shrinking needs only the tags. */
 static void move_chain(struct nd_table *t, size_t index)
 {
-    struct nd_bucket *head = &t->buckets[0][index];
+    struct nd_bucket *head = nd_bucket_at(t, 0, index);
     bool grows = t->bits[1] > t->bits[0];
     size_t mask = ((size_t)1 << t->bits[1]) - 1;
     if (grows)
@@ -143,7 +205,7 @@ static void move_chain(struct nd_table *t, size_t index)
         for (unsigned m = b->used & ND_BUCKET_FULL; m != 0; m &= m - 1) {
             unsigned i = (unsigned)__builtin_ctz(m);
             size_t to = (grows ? hash_of(t, b->slot[i]) : index) & mask;
-            chain_add(t, &t->buckets[1][to], b->tag[i], b->slot[i]);
+            chain_add(t, nd_bucket_at(t, 1, to), b->tag[i], b->slot[i]);
             t->used[0]--;
             t->used[1]++;
         }
@@ -164,11 +226,11 @@ bool nd_table_step(struct nd_table *t, size_t buckets)
     size_t end = (size_t)1 << t->bits[0];
     /* Empty buckets are cheap to pass, but a table that is nearly empty has very many. */
     for (size_t looks = buckets * 8; looks > 0 && buckets > 0 && t->moved < end; looks--) {
-        bool empty = t->buckets[0][t->moved].used == 0;
+        bool empty = nd_bucket_at(t, 0, t->moved)->used == 0;
         if (!empty)
             move_chain(t, t->moved);
         buckets -= !empty;
-        t->moved++;
+        pass_bucket(t);
     }
     if (t->moved < end)
         return true;
@@ -224,12 +286,10 @@ void nd_table_resume(struct nd_table *t)
 void nd_table_reserve(struct nd_table *t, size_t elements)
 {
     unsigned bits = bits_for(elements / 2);
-    if (t->buckets[0] == NULL) {
-        t->buckets[0] = new_buckets(bits);
-        t->bits[0] = (uint8_t)bits;
-    } else if (t->buckets[1] == NULL && bits > t->bits[0] && t->paused == 0) {
+    if (t->buckets[0] == NULL)
+        first_buckets(t, bits);
+    else if (t->buckets[1] == NULL && bits > t->bits[0] && t->paused == 0)
         begin_resize(t, bits);
-    }
 }
 
 /* ---- elements ---- */
@@ -252,10 +312,8 @@ static size_t *used_of(struct nd_table *t, uint64_t hash)
 
 void nd_table_add_hashed(struct nd_table *t, uint64_t hash, void *element)
 {
-    if (t->buckets[0] == NULL) {
-        t->buckets[0] = new_buckets(0);
-        t->bits[0] = 0;
-    }
+    if (t->buckets[0] == NULL)
+        first_buckets(t, 0);
     chain_add(t, nd_table_bucket(t, hash), nd_hash_tag(hash), element);
     ++*used_of(t, hash);
     settle(t, true);
@@ -334,8 +392,8 @@ void nd_table_clear(struct nd_table *t)
     for (int side = 0; side < 2; side++) {
         size_t n = nd_table_buckets(t, side);
         for (size_t i = side == 0 ? t->moved : 0; i < n; i++)
-            free_chain(t, &t->buckets[side][i]);
-        free(t->buckets[side]);
+            free_chain(t, nd_bucket_peek(t, side, i));
+        free_side(t, side);
     }
     nd_table_init(t, t->kind, t->seed);
 }

@@ -2,8 +2,8 @@
  * in an element its kind says. Buckets are one cache line: seven elements with a byte of their hash each, and a link to
  * another bucket when seven are not enough. So a lookup that misses costs one cache miss, one that hits two.
  *
- * Grows and shrinks by steps: each change moves a bucket or two, no call ever moves them all. Seeded SipHash, so that
- * nobody can choose keys that fall together. */
+ * Grows and shrinks by steps: each change moves a bucket or two, no call ever moves, allocates, clears or gives back
+ * all of them. Seeded SipHash, so that nobody can choose keys that fall together. */
 #ifndef STORE_TABLE_H
 #define STORE_TABLE_H
 
@@ -15,13 +15,12 @@ struct nd_table_kind {
     void (*free)(void *element); /* may be NULL: the elements are another's */
 };
 
-struct nd_bucket;
 struct nd_table {
     const struct nd_table_kind *kind;
-    struct nd_bucket *buckets[2]; /* [1] while it is being resized */
-    uint8_t bits[2];              /* log2 of the number of buckets; nothing is allocated before the first element */
-    uint8_t paused;               /* > 0: no resizing step (somebody iterates) */
-    uint32_t chained;             /* buckets behind others */
+    void *buckets[2]; /* as bucket.h has them; [1] while it is being resized */
+    uint8_t bits[2];  /* log2 of the number of buckets; nothing is allocated before the first element */
+    uint8_t paused;   /* > 0: no resizing step (somebody iterates) */
+    uint32_t chained; /* buckets behind others */
     size_t used[2];
     size_t moved;         /* next bucket of [0] to be moved to [1] */
     const uint64_t *seed; /* two words, the owner's; outlive the table */
@@ -55,6 +54,7 @@ size_t nd_table_sample(struct nd_table *t, struct rng *rng, void **out, size_t w
 
 /* for (nd_table_iterate(t, &it); (e = nd_table_next(&it)) != NULL;) The element shown may be taken out; nothing else
  * may change, and no resizing happens meanwhile. Ends by itself, or by nd_table_stop(). */
+struct nd_bucket;
 struct nd_table_iter {
     struct nd_table *t;
     struct nd_bucket *bucket;

@@ -35,9 +35,9 @@ static void show_chain(struct nd_bucket *head, nd_table_fn *fn, void *owner)
 
 static void show_bucket(struct nd_table *t, int side, size_t index, nd_table_fn *fn, void *owner)
 {
-    struct nd_bucket *head = &t->buckets[side][index];
+    struct nd_bucket *head = nd_bucket_peek(t, side, index);
     show_chain(head, fn, owner);
-    if (t->paused == 1 && (head->used & ND_BUCKET_LINKED))
+    if (t->paused == 1 && head != NULL && (head->used & ND_BUCKET_LINKED))
         nd_table_compact(t, head);
 }
 
@@ -74,19 +74,18 @@ void nd_table_iterate(struct nd_table *t, struct nd_table_iter *it)
 static bool next_chain(struct nd_table_iter *it)
 {
     struct nd_table *t = it->t;
-    struct nd_bucket *head = &t->buckets[it->side][it->index];
-    if (it->bucket != NULL) {
-        if (t->paused == 1 && (head->used & ND_BUCKET_LINKED))
-            nd_table_compact(t, head);
-        it->index++;
-    }
-    if (it->index == nd_table_buckets(t, it->side)) {
-        it->side++;
-        it->index = 0;
-        if (it->side == 2 || t->buckets[1] == NULL)
-            return false;
-    }
-    it->bucket = &t->buckets[it->side][it->index];
+    struct nd_bucket *head = nd_bucket_at(t, it->side, it->index);
+    if (t->paused == 1 && (head->used & ND_BUCKET_LINKED))
+        nd_table_compact(t, head);
+    do {
+        if (++it->index == nd_table_buckets(t, it->side)) {
+            it->side++;
+            it->index = 0;
+            if (it->side == 2 || t->buckets[1] == NULL)
+                return false;
+        }
+        it->bucket = nd_bucket_peek(t, it->side, it->index);
+    } while (it->bucket == NULL);
     it->slot = 0;
     return true;
 }
@@ -104,7 +103,7 @@ void *nd_table_next(struct nd_table_iter *it)
         nd_table_pause(t);
         it->began = 1;
         it->index = t->moved;
-        it->bucket = &t->buckets[0][it->index];
+        it->bucket = nd_bucket_at(t, 0, it->index);
     }
     for (;;) {
         struct nd_bucket *b = it->bucket;
@@ -156,7 +155,7 @@ static void *chain_at(const struct nd_bucket *b, unsigned at)
     }
 }
 
-/* Buckets that can have elements, numbered through both tables. */
+/* Buckets that can have elements, numbered through both tables. NULL: one whose segment is not there. */
 static size_t live_buckets(const struct nd_table *t)
 {
     return nd_table_buckets(t, 0) - t->moved + nd_table_buckets(t, 1);
@@ -165,7 +164,7 @@ static size_t live_buckets(const struct nd_table *t)
 static struct nd_bucket *live_bucket(const struct nd_table *t, size_t i)
 {
     size_t old = nd_table_buckets(t, 0) - t->moved;
-    return i < old ? &t->buckets[0][t->moved + i] : &t->buckets[1][i - old];
+    return i < old ? nd_bucket_at(t, 0, t->moved + i) : nd_bucket_peek(t, 1, i - old);
 }
 
 #define FAIR_CHAIN 16 /* longer chains are so rare that their elements may have a little less luck */
@@ -212,10 +211,11 @@ size_t nd_table_sample(struct nd_table *t, struct rng *rng, void **out, size_t w
     size_t looks = want * 8 < n ? want * 8 : n;
     for (; looks > 0 && got < want; looks--) {
         if (at >= t->moved)
-            got += sample_chain(&t->buckets[0][at], out + got, want - got);
-        /* What was in this bucket before it was moved: in several of a larger table, with that of others in a smaller. */
+            got += sample_chain(nd_bucket_at(t, 0, at), out + got, want - got);
+        /* What was in this bucket before it was moved: in several of a larger table, with that of others in a smaller.
+         */
         for (size_t to = at; at < t->moved && to < resized; to += n)
-            got += sample_chain(&t->buckets[1][to], out + got, want - got);
+            got += sample_chain(nd_bucket_at(t, 1, to), out + got, want - got);
         at = at + 1 < n ? at + 1 : 0;
     }
     if (got == 0)
@@ -225,9 +225,21 @@ size_t nd_table_sample(struct nd_table *t, struct rng *rng, void **out, size_t w
 
 /* ---- figures ---- */
 
+/* Bytes of one side: while the table is being resized some of its segments are not there. */
+static size_t side_memory(const struct nd_table *t, int side)
+{
+    size_t n = nd_table_buckets(t, side), bytes = 0;
+    if (n <= ND_SEGMENT_BUCKETS)
+        return n * sizeof(struct nd_bucket);
+    for (size_t i = 0; i < n; i += ND_SEGMENT_BUCKETS)
+        bytes += sizeof(void *) +
+                 (nd_bucket_peek(t, side, i) != NULL ? ND_SEGMENT_BUCKETS * sizeof(struct nd_bucket) : 0);
+    return bytes;
+}
+
 size_t nd_table_memory(const struct nd_table *t)
 {
-    return (nd_table_buckets(t, 0) + nd_table_buckets(t, 1) + t->chained) * sizeof(struct nd_bucket);
+    return side_memory(t, 0) + side_memory(t, 1) + t->chained * sizeof(struct nd_bucket);
 }
 
 void nd_table_stats(const struct nd_table *t, struct nd_table_stats *out)
