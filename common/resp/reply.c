@@ -165,6 +165,11 @@ void reply_end_array(struct reply *r, size_t mark, size_t n)
     insert_header(r, mark, '*', n);
 }
 
+void reply_end_set(struct reply *r, size_t mark, size_t n)
+{
+    insert_header(r, mark, r->proto < 3 ? '*' : '~', n);
+}
+
 void reply_end_map(struct reply *r, size_t mark, size_t pairs)
 {
     if (r->proto < 3)

@@ -33,6 +33,7 @@ void reply_bool(struct reply *r, bool v);     /* RESP2 :1 :0 */
  * header in. */
 size_t reply_begin(struct reply *r);
 void reply_end_array(struct reply *r, size_t mark, size_t n);
+void reply_end_set(struct reply *r, size_t mark, size_t n);
 void reply_end_map(struct reply *r, size_t mark, size_t pairs);
 
 #endif

@@ -47,9 +47,9 @@ static struct nd_table *table_of(const struct nd_value *v)
     return &((struct nd_set_table *)v->ptr)->t;
 }
 
-static struct slice number_text(int64_t n, char text[ND_SET_TEXT])
+static struct slice number_text(int64_t n, char text[ND_MEMBER_TEXT])
 {
-    return (struct slice){text, (size_t)snprintf(text, ND_SET_TEXT, "%lld", (long long)n)};
+    return (struct slice){text, (size_t)snprintf(text, ND_MEMBER_TEXT, "%lld", (long long)n)};
 }
 
 /* ---- making and changing ---- */
@@ -98,7 +98,7 @@ void nd_set_to_table(struct nd_value *v, const uint64_t seed[2], size_t reserve)
     struct nd_intset *numbers = v->ptr;
     size_t count = nd_intset_count(numbers);
     struct nd_value made = new_table(seed, reserve > count ? reserve : count);
-    char text[ND_SET_TEXT];
+    char text[ND_MEMBER_TEXT];
     for (size_t i = 0; i < count; i++)
         nd_table_add(table_of(&made), member_new(number_text(nd_intset_get(numbers, i), text)));
     free(numbers);
@@ -155,7 +155,7 @@ bool nd_set_has(const struct nd_value *v, struct slice member)
     return nd_table_slot(t, nd_table_hash(t, member), member, member_key) != NULL;
 }
 
-struct slice nd_set_random(const struct nd_value *v, struct rng *rng, char text[ND_SET_TEXT])
+struct slice nd_set_random(const struct nd_value *v, struct rng *rng, char text[ND_MEMBER_TEXT])
 {
     if (v->enc == ND_ENC_HASHTABLE)
         return member_key(nd_table_random(table_of(v), rng));
@@ -207,7 +207,7 @@ uint64_t nd_set_scan(const struct nd_value *v, uint64_t cursor, nd_set_scan_fn *
 {
     if (v->enc == ND_ENC_HASHTABLE)
         return nd_table_scan(table_of(v), cursor, scanned, &(struct scanning){fn, owner});
-    char text[ND_SET_TEXT];
+    char text[ND_MEMBER_TEXT];
     for (size_t i = 0, n = nd_intset_count(v->ptr); i < n; i++)
         fn(owner, number_text(nd_intset_get(v->ptr, i), text));
     return 0;

@@ -7,7 +7,7 @@
 #include "noded/store/table.h"
 #include "noded/store/value.h"
 
-#define ND_SET_TEXT 24 /* bytes for a member that is a number */
+#define ND_MEMBER_TEXT 24 /* bytes for a member that is a number */
 
 /* ptr of ND_ENC_HASHTABLE. */
 struct nd_set_table {
@@ -25,7 +25,7 @@ bool nd_set_add(struct nd_value *v, struct slice member, const struct nd_limits 
 bool nd_set_remove(struct nd_value *v, struct slice member);                              /* false: it was not there */
 bool nd_set_has(const struct nd_value *v, struct slice member);
 /* A random member of a set that is not empty; a number is written into text. Good until the set changes. */
-struct slice nd_set_random(const struct nd_value *v, struct rng *rng, char text[ND_SET_TEXT]);
+struct slice nd_set_random(const struct nd_value *v, struct rng *rng, char text[ND_MEMBER_TEXT]);
 
 /* Every member: an intset's in rising order, a table's in no order. The set must not change meanwhile. Ends by itself
  * (nd_set_next() says false), or by nd_set_stop(). */
@@ -33,7 +33,7 @@ struct nd_set_iter {
     const struct nd_value *v;
     size_t index;
     struct nd_table_iter at;
-    char text[ND_SET_TEXT];
+    char text[ND_MEMBER_TEXT];
 };
 void nd_set_iterate(const struct nd_value *v, struct nd_set_iter *it);
 bool nd_set_next(struct nd_set_iter *it, struct slice *member); /* good until the next call */

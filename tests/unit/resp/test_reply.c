@@ -140,6 +140,13 @@ static void a_length_that_comes_late(void **state)
     reply_int(&three, 1);
     reply_end_map(&three, outer, 1);
     check(&three, "%1\r\n$1\r\nk\r\n:1\r\n", 15);
+    outer = reply_begin(&three);
+    reply_int(&three, 1);
+    reply_end_set(&three, outer, 1);
+    check(&three, "~1\r\n:1\r\n", 8);
+    outer = reply_begin(&two);
+    reply_end_set(&two, outer, 0);
+    check(&two, "*0\r\n", 4);
     buf_free(&out);
 }
 

@@ -68,7 +68,7 @@ static void compare(const struct nd_value *v, struct model *m, struct rng *rng)
     while (cursor != 0);
     all_seen_once(m);
     if (m->n > 0) {
-        char text[ND_SET_TEXT];
+        char text[ND_MEMBER_TEXT];
         assert_true(nd_set_has(v, nd_set_random(v, rng, text)));
         nd_set_iterate(v, &it);
         assert_true(nd_set_next(&it, &member));
@@ -179,7 +179,7 @@ static void chance_is_fair_enough(void **state)
     struct nd_limits limits = nd_limits_default;
     for (int large = 0; large < 2; large++) {
         struct nd_value v = nd_set_new(slice_of(large ? "x" : "1"), &limits);
-        char text[ND_SET_TEXT];
+        char text[ND_MEMBER_TEXT];
         unsigned hits[100] = {0};
         for (int i = 0; i < 100; i++) {
             snprintf(text, sizeof text, "%d", i);
