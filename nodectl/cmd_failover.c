@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "nodectl/asking.h"
 #include "nodectl/failover_plan.h"
+#include "nodectl/failover_ranking.h"
 #include "nodectl/failover_watch.h"
 #include "nodectl/reply_json.h"
 #include "nodectl/status_collect.h"
@@ -78,6 +79,16 @@ static bool *ask_kinds(struct run *r)
     return ours;
 }
 
+/* Of the supervisor that will choose; NULL: it tells none. */
+static json_t *ask_ranking(struct run *r, const bool *ours)
+{
+    size_t by = failover_supervisor(r->views, ours, &r->wish);
+    if (by == SIZE_MAX || !ours[by])
+        return NULL;
+    struct fleet_member *m = member_at(&r->fleet, field_text(json_array_get(r->views, by), "address"));
+    return m != NULL ? failover_ranking(&r->fleet, m, r->wish.group) : NULL;
+}
+
 static int make_plan(struct run *r)
 {
     struct status_query query = {
@@ -89,7 +100,9 @@ static int make_plan(struct run *r)
     if (asking_nobody(r->call, &r->asking, &r->fleet))
         return EXIT_NOBODY;
     bool *ours = ask_kinds(r);
-    bool possible = failover_plan(r->views, ours, r->document, &r->wish, &r->plan, &why);
+    json_t *ranking = ask_ranking(r, ours);
+    bool possible = failover_plan(r->views, ours, r->document, &r->wish, ranking, &r->plan, &why);
+    json_decref(ranking);
     free(ours);
     if (!possible)
         buf_puts(&r->watch.failure, buf_str(&why));
@@ -248,10 +261,10 @@ static json_t *result(const struct run *r, bool done)
     }
     const struct buf *why = &r->watch.failure;
     const char *to = r->watch.to[0] != '\0' ? r->watch.to : r->plan.to;
-    return json_pack("{s:b, s:o, s:s, s:s?, s:s?, s:b, s:s?, s:b, s:o, s:O}", "done", done, "reason",
+    return json_pack("{s:b, s:o, s:s, s:s?, s:s?, s:s?, s:b, s:s?, s:b, s:o, s:O}", "done", done, "reason",
                      why->n > 0 ? json_text(why->p, why->n) : json_null(), "group", r->wish.group, "from", r->plan.from,
-                     "to", to, "coordinated", r->wish.coordinated, "by", r->plan.by, "sentineld", r->plan.by_ours,
-                     "phases_ms", phases, "events", r->watch.events);
+                     "to", to, "planned_to", r->plan.to, "coordinated", r->wish.coordinated, "by", r->plan.by,
+                     "sentineld", r->plan.by_ours, "phases_ms", phases, "events", r->watch.events);
 }
 
 static int finish(struct run *r)
@@ -264,6 +277,8 @@ static int finish(struct run *r)
         json_decref(o);
     } else if (done) {
         printf("\n%s: the master is now %s; it was %s.\n", r->wish.group, r->watch.to, r->plan.from);
+        if (strcmp(r->watch.to, r->plan.to) != 0)
+            printf("The plan said %s: things changed before the supervisor chose.\n", r->plan.to);
         for (enum failover_phase p = 0; p < FAILOVER_PHASES; p++)
             if (r->watch.at_ms[p] >= 0)
                 printf("%8lld ms  %s\n", (long long)r->watch.at_ms[p], failover_phase_text(p));
@@ -350,7 +365,8 @@ const struct command command_failover = {
     .text = ASKING_TEXT
     "\n"
     "One supervisor is asked (SENTINEL FAILOVER) and all are listened to. --to and --coordinated are known to\n"
-    "sentineld only; the plain form is done by redis-sentinel too.\n"
+    "sentineld only; the plain form is done by redis-sentinel too. The replica in the plan is the one that sentineld\n"
+    "itself would choose now (SENTINEL RANKING); of redis-sentinel it is worked out from what it tells.\n"
     "\n"
     "Exit status: 0 done; 1 it failed, was refused or was not confirmed, for the reason on standard error; 2 the\n"
     "command line or the configuration file is wrong, or nobody can be asked and --yes is not given; 3 no supervisor\n"

@@ -1,6 +1,7 @@
 #include "nodectl/failover_plan.h"
 
 #include "common/base/mem.h"
+#include "nodectl/failover_ranking.h"
 #include "nodectl/reply_json.h"
 #include "nodectl/status_collect.h"
 
@@ -90,28 +91,52 @@ static const json_t *find_replica(const json_t *replicas, const char *to, struct
     return NULL;
 }
 
-static bool choose(const json_t *group, const struct failover_wish *wish, struct failover_plan *plan, struct buf *why)
+static bool choose_best(const json_t *replicas, const json_t *ranking, struct failover_plan *plan)
+{
+    if (ranking == NULL) {
+        plan->replica = preferred(replicas);
+        if (plan->replica != NULL)
+            plan->to = mem_strdup(field_text(plan->replica, "address"));
+        return plan->replica != NULL;
+    }
+    const json_t *best = failover_ranking_best(ranking);
+    if (best == NULL)
+        return false;
+    struct buf none = {0};
+    plan->to = mem_strdup(field_text(best, "name"));
+    plan->replica = find_replica(replicas, plan->to, &none); /* NULL: the others have not heard of it yet */
+    plan->impaired = failover_ranking_impaired(best);
+    buf_free(&none);
+    return true;
+}
+
+static bool choose(const json_t *group, const struct failover_wish *wish, const json_t *ranking,
+                   struct failover_plan *plan, struct buf *why)
 {
     const json_t *replicas = json_object_get(group, "replicas");
     if (wish->to == NULL) {
-        plan->replica = preferred(replicas);
-        if (plan->replica == NULL)
+        bool found = choose_best(replicas, ranking, plan);
+        if (!found)
             buf_puts(why, "no replica can be promoted: nodectl status says why");
-        return plan->replica != NULL;
+        return found;
     }
     plan->replica = find_replica(replicas, wish->to, why);
     if (plan->replica == NULL)
         return false;
+    plan->to = mem_strdup(field_text(plan->replica, "address"));
+    const json_t *row = failover_ranking_row(ranking, plan->to);
     const char *against = objection(plan->replica);
+    if (against == NULL && row != NULL)
+        against = failover_ranking_against(row);
     if (against != NULL)
         buf_printf(why, "%s cannot be promoted: %s", wish->to, against);
+    plan->impaired = row != NULL && failover_ranking_impaired(row);
     return against == NULL;
 }
 
 /* ---- which supervisor ---- */
 
-/* The one that the group is best told from; for what only sentineld can, the first sentineld that watches it. */
-static size_t choose_supervisor(const json_t *views, const bool *ours, const struct failover_wish *wish)
+size_t failover_supervisor(const json_t *views, const bool *ours, const struct failover_wish *wish)
 {
     size_t best = status_reporter(views, wish->group);
     bool needs_ours = wish->coordinated || wish->to != NULL;
@@ -124,7 +149,7 @@ static size_t choose_supervisor(const json_t *views, const bool *ours, const str
 }
 
 bool failover_plan(const json_t *views, const bool *ours, const json_t *document, const struct failover_wish *wish,
-                   struct failover_plan *plan, struct buf *why)
+                   const json_t *ranking, struct failover_plan *plan, struct buf *why)
 {
     *plan = (struct failover_plan){.by_ours = false};
     const json_t *group = group_of(document, wish->group);
@@ -132,13 +157,13 @@ bool failover_plan(const json_t *views, const bool *ours, const json_t *document
         buf_printf(why, "no supervisor that answers watches a group named '%s'", wish->group);
         return false;
     }
-    size_t by = choose_supervisor(views, ours, wish);
+    size_t by = failover_supervisor(views, ours, wish);
     if (by == SIZE_MAX) {
         buf_printf(why, "%s is known to sentineld only, and of the supervisors that answer none is one",
                    wish->coordinated ? "--coordinated" : "--to");
         return false;
     }
-    if (!choose(group, wish, plan, why))
+    if (!choose(group, wish, ranking, plan, why))
         return false;
     const char *state = field_text(json_object_get(group, "master"), "state");
     if (wish->coordinated && strcmp(state, "ok") != 0) {
@@ -146,7 +171,6 @@ bool failover_plan(const json_t *views, const bool *ours, const json_t *document
         return false;
     }
     plan->from = mem_strdup(field_text(json_object_get(group, "master"), "address"));
-    plan->to = mem_strdup(field_text(plan->replica, "address"));
     plan->by = mem_strdup(field_text(json_array_get(views, by), "address"));
     plan->by_ours = ours[by];
     plan->timeout_ms = field_number(json_object_get(status_group(views, by, wish->group), "master"), "failover-timeout",
@@ -195,6 +219,9 @@ void failover_plan_put(struct buf *out, const json_t *document, const struct fai
         buf_puts(out, "  WARNING: the supervisors do not agree on the present state; see nodectl status\n");
     if (!json_is_true(json_object_get(group, "quorum_ok")))
         buf_puts(out, "  WARNING: there is no quorum now; the others learn of the new master when they are back\n");
+    if (plan->impaired)
+        buf_printf(out, "  WARNING: %s is loading, synchronising, empty, cut off from its master, or refused lately\n",
+                   plan->to);
     if (strcmp(state, "ok") != 0)
         buf_puts(out, "  WARNING: the master is not well; the supervisors may be about to fail over by themselves\n");
 }

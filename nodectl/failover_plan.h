@@ -17,14 +17,19 @@ struct failover_plan {
     char *from, *to;       /* "host:port"; without a wish `to` is the replica that the rules prefer now */
     char *by;              /* the supervisor that is asked */
     bool by_ours;          /* a sentineld; false: redis-sentinel */
+    bool impaired;         /* `to` is chosen only because no other one is better */
     int64_t timeout_ms;    /* after which the supervisor itself gives up */
     const json_t *replica; /* the row of `to`; NULL when there is none */
 };
 
-/* views: of status_collect(). ours: for each view whether it is a sentineld. false: it cannot be done, for the reason
- * appended to `why`. */
+/* The index of the view whose supervisor is to be asked: the one that the group is best told from; for what only
+ * sentineld can, the first sentineld that watches it. SIZE_MAX: there is none. ours: for each view whether it is one. */
+size_t failover_supervisor(const json_t *views, const bool *ours, const struct failover_wish *wish);
+
+/* views: of status_collect(). ranking: of that supervisor (failover_ranking.h); NULL: it has none, so the rules of stock
+ * are used on what is known from outside. false: it cannot be done, for the reason appended to `why`. */
 bool failover_plan(const json_t *views, const bool *ours, const json_t *document, const struct failover_wish *wish,
-                   struct failover_plan *plan, struct buf *why);
+                   const json_t *ranking, struct failover_plan *plan, struct buf *why);
 void failover_plan_free(struct failover_plan *p);
 
 /* The plan for people, a line each; with what they should know before they say yes. */

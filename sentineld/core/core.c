@@ -183,6 +183,13 @@ static void on_hello(struct sn_core *c, const struct sn_event *e)
     sn_greeted(c, e->text);
 }
 
+static void look(struct sn_core *c, const struct sn_event *e)
+{
+    struct sn_group *g = sn_group_find(c, e->group);
+    if (g)
+        sn_group_info_now(g); /* one that was asked already is not asked again before it has answered */
+}
+
 static void note(struct sn_core *c, const struct sn_event *e)
 {
     switch (e->kind) {
@@ -193,6 +200,7 @@ static void note(struct sn_core *c, const struct sn_event *e)
     case SN_EV_PERSISTED: sn_persisted(c, e->seq); break;
     case SN_EV_VERDICT: sn_consent_verdict(c, e); break;
     case SN_EV_HOOKS: c->asks_veto = e->ok; break;
+    case SN_EV_LOOK: look(c, e); break;
     case SN_EV_PERSIST_FAILED: sn_persist_failed(c, e->seq, e->text); break;
     default:
         if (e->kind >= SN_EV_MONITOR)

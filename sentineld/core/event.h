@@ -96,6 +96,7 @@ enum sn_event_kind {
     SN_EV_PERSIST_FAILED, /* seq, text: none after the last PERSISTED up to seq is */
     SN_EV_VERDICT, /* group, epoch, ok, text (the reason, when not): answer to VETO; one that comes late finds nobody */
     SN_EV_HOOKS,   /* ok: from now on VETO is asked before every promotion; not ok: it is not */
+    SN_EV_LOOK,    /* group: somebody wants to know how its servers are now, so they are asked for INFO */
     /* What operators ask for. Each is answered by exactly one ANSWER effect, at once or when it is durable. */
     SN_EV_MONITOR,    /* token, group, addr, number (quorum) */
     SN_EV_REMOVE,     /* token, group */

@@ -12,6 +12,8 @@ struct sn_group *cmd_group(struct call *call);
 void cmd_put_master(struct reply *r, const struct sn_group *g, int64_t now_us);
 void cmd_put_replica(struct reply *r, const struct sn_inst *i, int64_t now_us);
 void cmd_put_sentinel(struct reply *r, const struct sn_seat *s, int64_t now_us);
+struct sn_candidate;
+void cmd_put_candidate(struct reply *r, const struct sn_candidate *c, int64_t now_us); /* of SENTINEL RANKING */
 
 /* Which of a group's instances an outside reader is shown. */
 bool cmd_replica_is_shown(const struct sn_inst *i);

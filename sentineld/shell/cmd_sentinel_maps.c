@@ -1,5 +1,7 @@
 #include "sentineld/shell/cmd_sentinel.h"
 
+#include "sentineld/core/select.h"
+
 #include <string.h>
 
 /* ---- the fields of one map, counted while they are written ---- */
@@ -226,6 +228,26 @@ void cmd_put_replica(struct reply *r, const struct sn_inst *i, int64_t now_us)
     put_number_or_zero(&m, "slave-repl-offset", info->repl_offset);
     put_number(&m, "replica-announced", i->node->info_us == 0 || info->replica_announced);
     put_reason(&m, inst_reason(i));
+    map_end(&m);
+}
+
+void cmd_put_candidate(struct reply *r, const struct sn_candidate *c, int64_t now_us)
+{
+    const struct sn_node *n = c->inst->node;
+    struct addr shown = sn_shown_addr(c->inst->group->core, n);
+    char name[ADDR_TEXT_MAX];
+    addr_text(&shown, name);
+    struct map_out m = map_begin(r);
+    put_text(&m, "name", name);
+    put_text(&m, "ip", shown.host);
+    put_number(&m, "port", shown.port);
+    put_text(&m, "runid", n->info.run_id);
+    put_text(&m, "verdict", sn_reject_name(c->reject));
+    put_number(&m, "impaired", c->impaired);
+    put_number(&m, "slave-priority", n->info_us != 0 ? n->info.priority : 100);
+    put_number(&m, "same-data", c->related);
+    put_number(&m, "slave-repl-offset", c->offset);
+    put_number(&m, "info-refresh", n->info_us != 0 ? ms_since(now_us, n->info_us) : -1);
     map_end(&m);
 }
 

@@ -1,7 +1,10 @@
 #include "sentineld/shell/cmd_sentinel.h"
 
 #include "common/io/clock.h"
+#include "sentineld/core/select.h"
 #include "sentineld/shell/links.h"
+
+#include <stdlib.h>
 
 struct sn_group *cmd_group(struct call *call)
 {
@@ -51,6 +54,24 @@ void cmd_sentinel_replicas(struct call *call)
         }
     }
     reply_end_array(call->r, mark, n);
+}
+
+/* What a failover would choose from, by the rules of the core itself. The servers are asked for INFO, so that who asks
+ * again in a moment has the ranking of now. */
+void cmd_sentinel_ranking(struct call *call)
+{
+    const struct sn_group *g = cmd_group(call);
+    size_t n;
+    if (g == NULL)
+        return;
+    struct sn_candidate *v = sn_rank(g, NULL, &n);
+    int64_t now_us = io_now_us();
+    reply_array(call->r, n);
+    for (size_t k = 0; k < n; k++)
+        cmd_put_candidate(call->r, &v[k], now_us);
+    free(v);
+    struct sn_event e = {.kind = SN_EV_LOOK, .group = call->argv[2]};
+    daemon_step(call->d, &e);
 }
 
 void cmd_sentinel_sentinels(struct call *call)

@@ -116,7 +116,7 @@ command_fn cmd_sentinel_events, cmd_sentinel_history;
 /* cmd_sentinel_hook.c */
 command_fn cmd_sentinel_hook;
 /* cmd_sentinel_reload.c */
-command_fn cmd_sentinel_reload, cmd_sentinel_overrides;
+command_fn cmd_sentinel_reload, cmd_sentinel_overrides, cmd_sentinel_ranking;
 /* cmd_sentinel_votes.c */
 command_fn cmd_sentinel_is_master_down, cmd_sentinel_ballot;
 /* cmd_sentinel_changes.c */

@@ -6,10 +6,12 @@ import subprocess
 import threading
 
 from cases import case
-from lab import Group, wait_until
-from lab.supervisors import nodectl_path
+from lab import Group, pairs, wait_until
+from lab.supervisors import QUICK_TIMERS, nodectl_path
 
 OK, FAILED, USAGE, NOBODY = 0, 1, 2, 3
+# What a paused replica told last counts for three of these periods.
+PATIENT = dict(QUICK_TIMERS, **{"info-period": 3000})
 
 
 def clean_env(lab, **more):
@@ -97,6 +99,62 @@ def test_chosen_replica(lab):
     settled(fleet)
 
 
+def planned_and_done(lab, fleet, wanted):
+    """The plan that is shown, and what the supervisors then choose, are the same and this one."""
+    done = expect(failover(lab, "-y", supervisors=fleet.supervisors), OK, "to           %s (replica" % at(wanted),
+                  "the master is now %s" % at(wanted))
+    assert "The plan said" not in done.stdout, done.stdout
+    assert fleet.agreed_port() == wanted.port
+    return done
+
+
+@case(kinds=("ours",), limit_s=90, matrix=[("offset",), ("priority",), ("run id",), ("cut off",)])
+def test_the_plan_is_what_happens(lab, rule):
+    """Of replicas that differ by one rule, while the rules below it would choose another, the plan names the one that is
+    promoted."""
+    quiet = {"repl_ping_replica_period": "3600"}
+    options = [dict(quiet), dict(quiet)]
+    fleet = lab.fleet(down_after_ms=10000, master_options=quiet, replica_options=options, timers=PATIENT)
+    fleet.master.ok("SET", "first", "1")
+    wait_until(lambda: all(r.ok("GET", "first") == "1" for r in fleet.replicas), 10, "both have a key")
+    less, more = sorted(fleet.replicas, key=lambda r: r.run_id())
+    wanted = {"offset": more, "priority": more, "run id": less, "cut off": more}[rule]
+    if rule == "priority":
+        more.ok("CONFIG", "SET", "replica-priority", "50")
+    if rule == "cut off":  # the better priority, but its master does not take it any more
+        less.ok("CONFIG", "SET", "replica-priority", "10")
+        less.ok("CONFIG", "SET", "masterauth", "wrong", "masteruser", "nobody")
+        less.ok("CLIENT", "KILL", "TYPE", "master")
+        wait_until(lambda: less.info("replication")["master_link_status"] == "down", 10, "it is cut off")
+    shown = {"priority": (more, "50"), "cut off": (less, "10")}.get(rule, (less, "100"))
+    for s in fleet.supervisors:
+        wait_until(lambda s=s: [r["slave-priority"] for r in s.replicas() if r["port"] == str(shown[0].port)] ==
+                   [shown[1]], 10, "%s knows the priority" % s.name)
+    if rule == "offset":
+        less.pause()
+        fleet.master.ok("SET", "second", "x" * 1000)
+    rows = [pairs(r) for r in fleet.supervisors[0].ok("SENTINEL", "RANKING", "mymaster")]
+    assert {r["port"] for r in rows} == {str(r.port) for r in fleet.replicas}, rows
+    assert all(r["verdict"] == "suitable" for r in rows), rows
+    done = planned_and_done(lab, fleet, wanted)
+    assert "WARNING" not in done.stdout, done.stdout
+    if rule == "offset":
+        less.resume()
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_an_impaired_replica_is_warned_of(lab):
+    """The only replica is cut off from its master: it is taken, and the plan says what is wrong with it."""
+    fleet = lab.fleet(replicas=1, down_after_ms=10000)
+    replica = fleet.replicas[0]
+    replica.ok("CONFIG", "SET", "masterauth", "wrong", "masteruser", "nobody")
+    replica.ok("CLIENT", "KILL", "TYPE", "master")
+    for s in fleet.supervisors:
+        wait_until(lambda s=s: s.replicas()[0]["master-link-status"] == "err", 10, "%s sees it" % s.name)
+    expect(failover(lab, "-y", supervisors=fleet.supervisors), OK, "WARNING: %s is loading, sync" % at(replica),
+           "the master is now %s" % at(replica))
+
+
 @case(kinds=("ours",), limit_s=90)
 def test_coordinated_loses_nothing(lab):
     """Under writes, to a chosen replica: every acknowledged write is on the new master. (The pause may last half of
@@ -136,7 +194,8 @@ def test_mixed_supervisors(lab):
 @case(limit_s=90)
 def test_failure_is_told(lab):
     """The replica hangs: the supervisor gives it up, and so do we, with its reason."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000, failover_timeout_ms=3000)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000, failover_timeout_ms=3000,
+                      timers=PATIENT)
     shown_status(lab, fleet.supervisors)
     fleet.replicas[0].pause()
     done = failover(lab, "-y", "-o", "json", supervisors=fleet.supervisors)
@@ -253,7 +312,8 @@ def test_the_question(lab):
 @case(kinds=("ours",), limit_s=60)
 def test_the_supervisor_dies_meanwhile(lab):
     """Its connection is lost while it fails over: that is said, with where to look."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000, failover_timeout_ms=10000)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000, failover_timeout_ms=10000,
+                      timers=PATIENT)
     shown_status(lab, fleet.supervisors)
     fleet.replicas[0].pause()
     t = Terminal(lab, "failover", "mymaster", "-y", "-s", at(fleet.supervisors[0]))
