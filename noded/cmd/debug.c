@@ -1,7 +1,8 @@
 /* DEBUG: what tests of clients and of servers need. Off unless enable-debug-command says otherwise, as in Redis 7. */
-#include "noded/cmd/age.h"
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/evict.h"
+#include "noded/cmd/families.h"
 #include "noded/store/digest.h"
 #include "noded/store/dump.h"
 #include "noded/store/list.h"

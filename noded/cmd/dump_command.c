@@ -1,7 +1,8 @@
 /* DUMP and RESTORE. */
-#include "noded/cmd/age.h"
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/evict.h"
+#include "noded/cmd/families.h"
 #include "noded/cmd/notify.h"
 #include "noded/store/dump.h"
 
@@ -116,9 +117,9 @@ static void restore(struct nd_call *c)
     }
     struct nd_entry *e = nd_add_key_in(c, c->db, key, value, expire_ms);
     if (o.idle_s >= 0)
-        nd_age_set_idle(c->e, &e->v, o.idle_s);
+        e->v.age = nd_age_of_idle(c->e, o.idle_s) & 0xffffff;
     if (o.frequency >= 0)
-        nd_age_set_frequency(c->e, &e->v, (int)o.frequency);
+        e->v.age = nd_age_of_frequency(c->e, (unsigned)o.frequency) & 0xffffff;
     if (o.ttl_ms > 0 && !o.absolute)
         restore_effect(c, expire_ms);
     nd_notify(c, ND_EV_GENERIC, "restore", key);

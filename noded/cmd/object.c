@@ -1,7 +1,8 @@
 /* OBJECT: what is known of a value beside its contents. */
-#include "noded/cmd/age.h"
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/evict.h"
+#include "noded/cmd/families.h"
 
 #include <limits.h>
 

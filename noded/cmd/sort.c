@@ -1,6 +1,7 @@
 /* SORT and SORT_RO. */
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/families.h"
 #include "noded/cmd/notify.h"
 #include "noded/store/hash.h"
 #include "noded/store/list.h"
