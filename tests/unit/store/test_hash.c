@@ -40,16 +40,15 @@ static bool visit(void *owner, struct slice a, struct slice b, double score)
     struct model *m = owner;
     char tmp[400];
     (void)score;
-    for (size_t i = 0; i < FIELDS; i++) {
-        if (!slice_eq(a, field_of(i, tmp)))
-            continue;
-        assert_true(m->in[i]);
-        assert_true(slice_eq(b, buf_slice(&m->value[i])));
-        m->seen[i]++;
-        return true;
-    }
-    fail_msg("a field that nobody set: %.*s", (int)a.n, a.p);
-    return false;
+    assert_true(a.n < sizeof tmp);
+    memcpy(tmp, a.p, a.n);
+    tmp[a.n] = '\0';
+    size_t i = a.p[0] == 'f' ? strtoul(tmp + strlen("field:"), NULL, 10) : (size_t)labs(strtol(tmp, NULL, 10)) / 1000;
+    assert_true(i < FIELDS && m->in[i]);
+    assert_true(slice_eq(a, field_of(i, tmp)));
+    assert_true(slice_eq(b, buf_slice(&m->value[i])));
+    m->seen[i]++;
+    return true;
 }
 
 static void show(void *owner, struct slice field, struct slice value)
@@ -328,7 +327,7 @@ static void memory_follows_the_contents(void **state)
     (void)state;
     struct nd_value v = with_fields(100);
     size_t packed = nd_hash_memory(&v, 5);
-    assert_in_range(packed, 700, 1600);
+    assert_in_range(packed, 600, 1600);
     nd_hash_to_table(&v, &limits, 0);
     char text[200];
     memset(text, 'x', sizeof text);
