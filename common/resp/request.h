@@ -13,10 +13,11 @@
 #include "common/base/bytes.h"
 
 struct resp_limits {
-    size_t max_args;   /* arguments of one request */
-    size_t max_bulk;   /* bytes of one argument */
-    size_t max_query;  /* bytes of one request with its framing */
-    size_t max_inline; /* bytes of one inline line or of one length line */
+    size_t max_args;      /* arguments of one request */
+    size_t max_bulk;      /* bytes of one argument */
+    size_t max_query;     /* bytes of one request with its framing */
+    size_t max_inline;    /* bytes of one inline line or of one length line */
+    bool unauthenticated; /* errors say that max_args and max_bulk are those of a client that has not logged in */
 };
 
 /* 1,048,576 args; 512 MiB; 1 GiB; 64 KiB: Redis's own, but for the arguments, which Redis 7 does not bound. */
@@ -41,6 +42,11 @@ struct resp_request {
     size_t consumed;   /* bytes of the buffer that this request took; the caller drops them after use */
     const char *error; /* with RESP_ERROR: e.g. "Protocol error: invalid multibulk length" (no "-ERR ") */
 };
+
+/* Other limits, from the next request on; between requests only (after READY, or before the first byte). */
+void resp_parser_limit(struct resp_parser *p, const struct resp_limits *limits);
+/* After MORE: bytes from the start of the request that are needed at least before calling again makes sense. */
+size_t resp_wanted(const struct resp_parser *p);
 
 /* data[0..n) starts at the first byte of a request. The start must be the same byte at each call until READY or ERROR;
  * the buffer may have moved in between. */

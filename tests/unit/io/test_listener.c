@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,6 +86,87 @@ static void test_accept(void **state)
     close(fd);
     close_all(a.fds, a.n);
     io_listener_close(a.listener);
+}
+
+static int dial_unix(const char *path)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    return fd;
+}
+
+/* A socket that a killed process left does not stand in the way, anything else does; the path goes with the listener.
+ */
+static void test_unix(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/test_listener_XXXXXX", path[64];
+    struct accepted a = {0};
+    struct buf error = {0};
+    struct stat st;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/socket", folder);
+    struct io_listener_options o = {.path = path, .permissions = 0600};
+    int left = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
+    assert_int_equal(bind(left, (struct sockaddr *)&sa, sizeof sa), 0);
+    close(left);
+    a.listener = io_listener_open_with(loop, NULL, &o, on_accept, &a, &error);
+    assert_non_null(a.listener);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    int fd = dial_unix(path);
+    harness_wait(&a.n, 1);
+    assert_int_equal(memcmp(a.peer, path, strlen(path)), 0);
+    assert_string_equal(a.peer + strlen(path), ":0");
+    close(fd);
+    close_all(a.fds, a.n);
+    io_listener_close(a.listener);
+    assert_int_equal(stat(path, &st), -1);
+    int file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    close(file);
+    assert_null(io_listener_open_with(loop, NULL, &o, on_accept, &a, &error));
+    assert_int_equal(errno, EADDRINUSE);
+    assert_non_null(strstr(buf_str(&error), path));
+    unlink(path);
+    rmdir(folder);
+    buf_free(&error);
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    struct accepted a = {0};
+    struct buf error = {0};
+    struct addr where = any_port("localhost");
+    struct io_listener_options o = {.backlog = 5, .names = true, .keepalive_s = 90};
+    int keepalive = 0, idle = 0;
+    socklen_t n = sizeof idle;
+    char mine[64], text[64];
+    a.listener = io_listener_open_with(loop, &where, &o, on_accept, &a, &error);
+    assert_non_null(a.listener);
+    int port = io_listener_port(a.listener);
+    int first = dial(port);
+    harness_wait(&a.n, 1);
+    assert_int_equal(getsockopt(a.fds[0], IPPROTO_TCP, TCP_KEEPIDLE, &idle, &n), 0);
+    assert_int_equal(idle, 90);
+    io_local_text(a.fds[0], mine, sizeof mine);
+    snprintf(text, sizeof text, "127.0.0.1:%d", port);
+    assert_string_equal(mine, text);
+    io_listener_set_keepalive(a.listener, 0);
+    int second = dial(port);
+    harness_wait(&a.n, 2);
+    assert_int_equal(getsockopt(a.fds[1], SOL_SOCKET, SO_KEEPALIVE, &keepalive, &n), 0);
+    assert_int_equal(keepalive, 0);
+    close(first);
+    close(second);
+    close_all(a.fds, a.n);
+    io_listener_close(a.listener);
+    buf_free(&error);
 }
 
 static void test_many_at_once(void **state)
@@ -181,6 +264,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_accept, harness_start, harness_end),
+        cmocka_unit_test_setup_teardown(test_unix, harness_start, harness_end),
+        cmocka_unit_test_setup_teardown(test_options, harness_start, harness_end),
         cmocka_unit_test_setup_teardown(test_many_at_once, harness_start, harness_end),
         cmocka_unit_test_setup_teardown(test_close_in_callback, harness_start, harness_end),
         cmocka_unit_test_setup_teardown(test_no_descriptors, harness_start, harness_end),

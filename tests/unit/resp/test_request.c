@@ -349,6 +349,33 @@ static void the_default_limits_are_those_of_redis(void **state)
     buf_free(&stream);
 }
 
+static void who_has_not_logged_in_is_told_so(void **state)
+{
+    (void)state;
+    struct resp_limits l = resp_limits_default;
+    l.max_args = 10;
+    l.max_bulk = 16384;
+    l.unauthenticated = true;
+    expect_text(&l, "*10\r\n$16384\r\n", "rest 13\n");
+    expect_text(&l, "*11\r\n", "error Protocol error: unauthenticated multibulk length\n");
+    expect_text(&l, "*1\r\n$16385\r\n", "error Protocol error: unauthenticated bulk length\n");
+    expect_text(&l, "*x\r\n", "error Protocol error: invalid multibulk length\n");
+    expect_text(&l, "*99999999999\r\n", "error Protocol error: invalid multibulk length\n");
+    expect_text(&l, "*1\r\n$-1\r\n", "error Protocol error: invalid bulk length\n");
+    expect_text(&l, "*1\r\n$4\r\nPING\r\n", "1:<4>PING\nrest 0\n");
+}
+
+static void what_is_wanted_is_known(void **state)
+{
+    (void)state;
+    static const char text[] = "*2\r\n$3\r\nGET\r\n$1000\r\nabc";
+    struct resp_parser *p = resp_parser_new(&resp_limits_default);
+    struct resp_request q;
+    assert_int_equal(resp_parse(p, text, sizeof text - 1, &q), RESP_MORE);
+    assert_int_equal(resp_wanted(p), sizeof text - 1 - 3 + 1000 + 2);
+    resp_parser_free(p);
+}
+
 /* A client that announces a million arguments and sends few costs the few. mem_fail() is not ours here, so the proof is
  * that parsing as many parsers as would need 32 GiB goes through. */
 static void announced_arguments_cost_nothing(void **state)
@@ -395,6 +422,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(redis_answers_the_same),
+        cmocka_unit_test(who_has_not_logged_in_is_told_so),
+        cmocka_unit_test(what_is_wanted_is_known),
         cmocka_unit_test(every_split_gives_the_same),
         cmocka_unit_test(all_pairs_of_good_streams_follow_each_other),
         cmocka_unit_test(damaged_streams_give_the_same_in_any_split),
