@@ -1,0 +1,265 @@
+/* Reading, and running what was read. */
+#include "noded/shell/client.h"
+
+#include "common/base/mem.h"
+#include "common/io/listener.h"
+#include "common/io/log.h"
+#include "common/io/loop.h"
+#include "noded/shell/node.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define OWN_READ ((size_t)16 * 1024)       /* the least that is read into memory of the client's own */
+#define OWN_READ_MAX ((size_t)1024 * 1024) /* and the most in one turn: others want to be read too */
+
+/* ---- input ---- */
+
+/* What follows in the log when a client breaks the protocol. */
+static void protocol_error(struct client *c, const char *text)
+{
+    struct buf line = {0};
+    io_log(IO_VERBOSE, "Client id=%" PRIu64 " addr=%s: %s", c->session->id, c->session->addr, text);
+    buf_printf(&line, "-ERR %s\r\n", text);
+    buf_put(&c->out, line.p, line.n);
+    buf_free(&line);
+    c->flags |= CLIENT_CLOSING;
+}
+
+static struct resp_parser *parser_of(struct client *c)
+{
+    if (c->parser != NULL)
+        return c->parser;
+    struct clients *all = c->all;
+    bool known = c->session->flags & ND_S_AUTHENTICATED;
+    resp_parser_limit(all->parser, known ? &all->limits : &all->limits_unauthenticated);
+    return all->parser;
+}
+
+/* The rest of a request is to come: the parser stays with this client and remembers how far it got. */
+static void keep_parser(struct client *c)
+{
+    if (c->parser != NULL)
+        return;
+    c->parser = c->all->parser;
+    c->all->parser = resp_parser_new(&c->all->limits);
+}
+
+static void drop_parser(struct client *c)
+{
+    resp_parser_free(c->parser);
+    c->parser = NULL;
+}
+
+static void follow(struct client *c, enum nd_ran ran, size_t *used, size_t consumed)
+{
+    if (ran != ND_POSTPONED)
+        *used += consumed;
+    if (ran == ND_BLOCKED)
+        c->flags |= CLIENT_BLOCKED;
+    else if (ran == ND_POSTPONED)
+        c->flags |= CLIENT_POSTPONED;
+    else if (ran == ND_CLOSE)
+        c->flags |= CLIENT_CLOSING;
+}
+
+/* Runs whole requests from the front. Returns the bytes that are done with. */
+static size_t run(struct client *c, const char *data, size_t n)
+{
+    size_t used = 0;
+    client_take_buffer(c);
+    while (used < n && (c->flags & CLIENT_WAITS) == 0) {
+        struct resp_request q;
+        enum resp_status st = resp_parse(parser_of(c), data + used, n - used, &q);
+        if (st == RESP_MORE) {
+            keep_parser(c);
+            break;
+        }
+        if (st == RESP_ERROR) {
+            protocol_error(c, q.error);
+            break;
+        }
+        if (q.argc == 0) {
+            used += q.consumed;
+        } else {
+            follow(c, nd_session_run(c->session, q.argc, q.argv), &used, q.consumed);
+            if (c->out.n > CLIENT_OUT_BYTES)
+                client_check_output(c);
+        }
+        if (c->parser != NULL)
+            drop_parser(c);
+    }
+    return used;
+}
+
+static void after_run(struct client *c)
+{
+    if (c->flags & CLIENT_CLOSING)
+        ev_io_stop(c->all->ev, &c->reader);
+    client_check_output(c);
+    clients_queue_send(c);
+}
+
+/* Puts what was not run at the end of what is kept. false: that is too much, and the client is killed. */
+static bool keep(struct client *c, const char *data, size_t n)
+{
+    buf_put(&c->in, data, n);
+    if (c->in.n - c->in_used <= (size_t)c->all->engine->config.client_query_buffer_limit)
+        return true;
+    c->all->engine->stats.query_limit_closed++;
+    client_kill(c, "its unread requests are longer than client-query-buffer-limit");
+    return false;
+}
+
+void client_run_kept(struct client *c)
+{
+    if ((c->flags & CLIENT_WAITS) != 0 || c->in.n == c->in_used)
+        return;
+    c->in_used += run(c, c->in.p + c->in_used, c->in.n - c->in_used);
+    if (c->in_used == c->in.n) {
+        buf_free(&c->in);
+        c->in_used = 0;
+    }
+    after_run(c);
+}
+
+/* ---- reading ---- */
+
+static void closed_by_peer(struct client *c, ssize_t n)
+{
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 0)
+        io_log(IO_VERBOSE, "Client id=%" PRIu64 " addr=%s: reading failed: %s", c->session->id, c->session->addr,
+               strerror(errno));
+    else
+        io_log(IO_DEBUG, "Client id=%" PRIu64 " addr=%s closed the connection", c->session->id, c->session->addr);
+    client_free(c);
+}
+
+static void count_read(struct client *c, ssize_t n)
+{
+    struct nd_stats *stats = &c->all->engine->stats;
+    stats->net_input += (uint64_t)n;
+    stats->reads_processed++;
+    c->session->active_ms = c->all->engine->now_ms;
+}
+
+static void read_shared(struct client *c)
+{
+    struct clients *all = c->all;
+    ssize_t n = recv(c->reader.fd, all->shared, NODE_READ_BYTES, 0);
+    if (n <= 0) {
+        closed_by_peer(c, n);
+        return;
+    }
+    node_time(all->node);
+    count_read(c, n);
+    size_t used = (c->flags & CLIENT_WAITS) == 0 ? run(c, all->shared, (size_t)n) : 0;
+    if (used < (size_t)n && (c->flags & (CLIENT_CLOSING | CLIENT_DYING)) == 0)
+        keep(c, all->shared + used, (size_t)n - used);
+    after_run(c);
+}
+
+/* Room for what the request wants, but no more than twice what has come: whoever announces much must send it too. */
+static size_t room_wanted(const struct client *c)
+{
+    size_t have = c->in.n - c->in_used;
+    size_t wanted = c->parser != NULL ? resp_wanted(c->parser) : 0;
+    size_t room = wanted > have ? wanted - have : 0;
+    if (room > have && room > OWN_READ_MAX)
+        room = have > OWN_READ_MAX ? have : OWN_READ_MAX;
+    return room > OWN_READ ? room : OWN_READ;
+}
+
+static void read_own(struct client *c)
+{
+    if (c->in_used > 0) {
+        buf_drop(&c->in, c->in_used);
+        c->in_used = 0;
+    }
+    buf_reserve(&c->in, room_wanted(c));
+    size_t room = c->in.cap - c->in.n;
+    ssize_t n = recv(c->reader.fd, c->in.p + c->in.n, room < OWN_READ_MAX ? room : OWN_READ_MAX, 0);
+    if (n <= 0) {
+        closed_by_peer(c, n);
+        return;
+    }
+    node_time(c->all->node);
+    count_read(c, n);
+    c->in.n += (size_t)n;
+    if (!keep(c, NULL, 0))
+        return;
+    if ((c->flags & CLIENT_WAITS) != 0)
+        client_count(c);
+    else
+        client_run_kept(c);
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *w, int events)
+{
+    (void)ev;
+    (void)events;
+    struct client *c = w->data;
+    if (c->in.n == c->in_used)
+        read_shared(c);
+    else
+        read_own(c);
+}
+
+static void on_writable(struct ev_loop *ev, ev_io *w, int events)
+{
+    (void)ev;
+    (void)events;
+    clients_queue_send(w->data);
+}
+
+/* ---- birth and death ---- */
+
+struct client *client_new(struct clients *all, int fd, const char *peer, bool on_unix)
+{
+    struct client *c = mem_zalloc(sizeof *c);
+    c->all = all;
+    c->chain_end = &c->chain;
+    c->session = nd_session_new(all->engine, ND_CLIENT, &c->out, c);
+    c->session->fd = fd;
+    snprintf(c->session->addr, sizeof c->session->addr, "%s", peer);
+    if (on_unix) {
+        c->session->flags |= ND_S_UNIX;
+        snprintf(c->session->laddr, sizeof c->session->laddr, "%s", peer);
+    } else {
+        io_local_text(fd, c->session->laddr, sizeof c->session->laddr);
+    }
+    ev_io_init(&c->reader, on_readable, fd, EV_READ);
+    ev_io_init(&c->writer, on_writable, fd, EV_WRITE);
+    ev_set_priority(&c->reader, IO_PRIORITY_STREAM);
+    ev_set_priority(&c->writer, IO_PRIORITY_STREAM);
+    c->reader.data = c->writer.data = c;
+    ev_io_start(all->ev, &c->reader);
+    all->count++;
+    return c;
+}
+
+void client_free(struct client *c)
+{
+    struct clients *all = c->all;
+    client_unqueue(c);
+    ev_io_stop(all->ev, &c->reader);
+    ev_io_stop(all->ev, &c->writer);
+    nd_session_free(c->session); /* may wake and resume others, never this one */
+    client_unqueue(c);
+    client_free_output(c);
+    buf_free(&c->in);
+    all->memory[c->counted_class] -= c->counted;
+    all->over_soft -= c->over_soft_since_ms != 0;
+    all->closing -= c->closing_since_ms != 0;
+    resp_parser_free(c->parser);
+    close(c->reader.fd);
+    all->count--;
+    free(c);
+}

@@ -1,0 +1,220 @@
+/* Answers on their way out. */
+#include "noded/shell/client.h"
+
+#include "common/base/mem.h"
+#include "common/io/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define SPARE_MAX 64
+#define PIECES 16                                      /* of one system call */
+#define TURN_BYTES ((size_t)1024 * 1024)               /* sent to one client in one turn: others want theirs too */
+#define SPARE_BYTES_MAX ((size_t)2 * CLIENT_OUT_BYTES) /* a larger buffer is not kept */
+
+size_t client_unsent(const struct client *c)
+{
+    return c->chain_bytes + c->out.n - c->sent;
+}
+
+void client_take_buffer(struct client *c)
+{
+    struct clients *all = c->all;
+    if (c->out.p != NULL)
+        return;
+    if (all->spare_count > 0)
+        c->out = all->spare[--all->spare_count];
+    else
+        buf_reserve(&c->out, CLIENT_OUT_BYTES);
+}
+
+static void give_buffer_back(struct client *c)
+{
+    struct clients *all = c->all;
+    if (all->spare == NULL)
+        all->spare = mem_array(NULL, SPARE_MAX, sizeof *all->spare);
+    if (c->out.cap < CLIENT_OUT_BYTES || c->out.cap > SPARE_BYTES_MAX || all->spare_count == SPARE_MAX) {
+        buf_free(&c->out);
+        return;
+    }
+    buf_clear(&c->out);
+    all->spare[all->spare_count++] = c->out;
+    c->out = (struct buf){0};
+}
+
+/* A full buffer gets in line and stays as it is until it is sent: the session goes on in a new one, and no reply is
+ * ever copied because others stand before it. */
+static void put_in_line(struct client *c)
+{
+    struct client_chunk *k = mem_alloc(sizeof *k);
+    *k = (struct client_chunk){.bytes = c->out};
+    *c->chain_end = k;
+    c->chain_end = &k->next;
+    c->chain_bytes += k->bytes.n;
+    c->chain_count++;
+    c->out = (struct buf){0};
+}
+
+static void drop_first(struct client *c)
+{
+    struct client_chunk *k = c->chain;
+    c->chain = k->next;
+    if (c->chain == NULL)
+        c->chain_end = &c->chain;
+    c->chain_bytes -= k->bytes.n;
+    c->chain_count--;
+    buf_free(&k->bytes);
+    free(k);
+}
+
+void client_free_output(struct client *c)
+{
+    while (c->chain != NULL)
+        drop_first(c);
+    buf_free(&c->out);
+    c->sent = 0;
+}
+
+/* ---- limits ---- */
+
+static void over_limit(struct client *c, const char *which)
+{
+    c->all->engine->stats.output_limit_closed++;
+    io_log(IO_WARNING,
+           "Client id=%" PRIu64 " addr=%s has %zu bytes of answers unread, past the %s limit of its class "
+           "(client-output-buffer-limit)",
+           c->session->id, c->session->addr, client_unsent(c), which);
+    client_kill(c, NULL);
+}
+
+static void check_soft(struct client *c, const struct nd_output_limit *limit, size_t unsent)
+{
+    struct clients *all = c->all;
+    bool over = limit->soft_bytes > 0 && unsent >= (size_t)limit->soft_bytes;
+    int64_t now_ms = all->engine->now_ms;
+    if (!over) {
+        all->over_soft -= c->over_soft_since_ms != 0;
+        c->over_soft_since_ms = 0;
+    } else if (c->over_soft_since_ms == 0) {
+        c->over_soft_since_ms = now_ms;
+        all->over_soft++;
+        clients_settings(all); /* somebody has to look at it again */
+    } else if (now_ms - c->over_soft_since_ms > limit->soft_seconds * 1000) {
+        over_limit(c, "soft");
+    }
+}
+
+void client_check_output(struct client *c)
+{
+    if (c->flags & CLIENT_DYING) {
+        client_free_output(c);
+        return;
+    }
+    if (c->out.n > CLIENT_OUT_BYTES)
+        put_in_line(c);
+    size_t unsent = client_unsent(c);
+    const struct nd_output_limit *limit = &c->all->engine->config.output[client_class(c)];
+    if (limit->hard_bytes > 0 && unsent >= (size_t)limit->hard_bytes)
+        over_limit(c, "hard");
+    else if (limit->soft_bytes > 0 || c->over_soft_since_ms != 0)
+        check_soft(c, limit, unsent);
+}
+
+/* ---- sending ---- */
+
+static ssize_t send_line(struct client *c)
+{
+    struct iovec v[PIECES];
+    int n = 0;
+    size_t skip = c->sent;
+    for (struct client_chunk *k = c->chain; k != NULL && n < PIECES; k = k->next) {
+        v[n++] = (struct iovec){k->bytes.p + skip, k->bytes.n - skip};
+        skip = 0;
+    }
+    if (n < PIECES && c->out.n > 0)
+        v[n++] = (struct iovec){c->out.p, c->out.n};
+    return writev(c->writer.fd, v, n);
+}
+
+static ssize_t send_some(struct client *c)
+{
+    if (c->chain == NULL)
+        return send(c->writer.fd, c->out.p + c->sent, c->out.n - c->sent, MSG_NOSIGNAL);
+    return send_line(c);
+}
+
+static void forget_sent(struct client *c, size_t n)
+{
+    c->sent += n;
+    while (c->chain != NULL && c->sent >= c->chain->bytes.n) {
+        c->sent -= c->chain->bytes.n;
+        drop_first(c);
+    }
+    if (c->chain == NULL && c->sent == c->out.n) {
+        buf_clear(&c->out);
+        c->sent = 0;
+    }
+}
+
+static void all_sent(struct client *c)
+{
+    if (ev_is_active(&c->writer))
+        ev_io_stop(c->all->ev, &c->writer);
+    if (c->out.p != NULL)
+        give_buffer_back(c);
+    if (c->over_soft_since_ms != 0) {
+        c->over_soft_since_ms = 0;
+        c->all->over_soft--;
+    }
+}
+
+static bool failed(struct client *c)
+{
+    io_log(IO_VERBOSE, "Client id=%" PRIu64 " addr=%s: writing failed: %s", c->session->id, c->session->addr,
+           strerror(errno));
+    client_free(c);
+    return false;
+}
+
+bool client_flush(struct client *c)
+{
+    struct clients *all = c->all;
+    size_t done = 0;
+    if (c->flags & CLIENT_DYING) {
+        client_free(c);
+        return false;
+    }
+    while (client_unsent(c) > 0 && done < TURN_BYTES) {
+        ssize_t n = send_some(c);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0)
+            return failed(c);
+        done += (size_t)n;
+        forget_sent(c, (size_t)n);
+        all->engine->stats.writes_processed++;
+        all->engine->stats.net_output += (uint64_t)n;
+    }
+    if (client_unsent(c) > 0) {
+        ev_io_start(all->ev, &c->writer);
+        if (c->flags & CLIENT_CLOSING && c->closing_since_ms == 0) {
+            c->closing_since_ms = all->engine->now_ms;
+            all->closing++;
+            clients_settings(all);
+        }
+    } else {
+        all_sent(c);
+        if (c->flags & CLIENT_CLOSING) {
+            client_free(c);
+            return false;
+        }
+    }
+    client_count(c);
+    return true;
+}

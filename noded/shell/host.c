@@ -1,0 +1,148 @@
+/* What the engine asks of the program. */
+#include "common/io/clock.h"
+#include "common/io/log.h"
+#include "noded/shell/clients.h"
+#include "noded/shell/config_rewrite.h"
+#include "noded/shell/facts.h"
+#include "noded/shell/memory.h"
+#include "noded/shell/node.h"
+#include "noded/shell/reclaim.h"
+
+#include <errno.h>
+#include <time.h>
+
+static int64_t host_clock_us(void *owner)
+{
+    (void)owner;
+    return io_now_us();
+}
+
+static void host_wake(void *owner, struct nd_session *s)
+{
+    struct node *n = owner;
+    clients_wake(n->clients, s);
+}
+
+static void host_resume(void *owner, struct nd_session *s)
+{
+    struct node *n = owner;
+    clients_resume(n->clients, s);
+}
+
+static void host_kill(void *owner, struct nd_session *s, const char *why)
+{
+    struct node *n = owner;
+    clients_kill(n->clients, s, why);
+}
+
+/* Streams to replicas and the append-only file get them here, once the node has these. */
+static void host_effects(void *owner, const struct nd_effect_row *rows, size_t n)
+{
+    (void)owner;
+    (void)rows;
+    (void)n;
+}
+
+static bool host_setting(void *owner, const char *name, struct buf *why)
+{
+    return node_follow_setting(owner, name, why);
+}
+
+static bool host_rewrite(void *owner, struct buf *why)
+{
+    struct node *n = owner;
+    if (n->config_path == NULL) {
+        buf_puts(why, "The server is running without a config file");
+        return false;
+    }
+    struct buf reason = {0};
+    bool ok = config_rewrite(n->config_path, &n->engine->config, &reason);
+    if (ok)
+        io_log(IO_WARNING, "CONFIG REWRITE has written %s", n->config_path);
+    else
+        buf_printf(why, "Rewriting config file: %s", buf_str(&reason));
+    if (!ok)
+        io_log(IO_WARNING, "CONFIG REWRITE failed: %s", buf_str(&reason));
+    buf_free(&reason);
+    return ok;
+}
+
+static size_t host_memory_used(void *owner)
+{
+    (void)owner;
+    return memory_used();
+}
+
+static void host_facts(void *owner, struct nd_facts *out)
+{
+    struct node *n = owner;
+    facts_collect(out);
+    out->uptime_s = (io_now_us() - n->start_us) / 1000000;
+    out->executable = n->executable;
+    out->config_file = n->config_path != NULL ? n->config_path : "";
+    out->client_memory_normal = clients_memory(n->clients);
+    out->lazyfree_pending = reclaim_pending(n->reclaim);
+    out->lazyfreed = reclaim_done(n->reclaim);
+}
+
+static void host_release(void *owner, struct nd_value v)
+{
+    struct node *n = owner;
+    reclaim_value(n->reclaim, v);
+}
+
+static void host_release_content(void *owner, struct nd_content *content)
+{
+    struct node *n = owner;
+    reclaim_content(n->reclaim, content);
+}
+
+static bool host_shutdown(void *owner, uint32_t flags, struct buf *why)
+{
+    (void)flags;
+    (void)why;
+    io_log(IO_WARNING, "A client asked for the end: ending");
+    node_stop(owner);
+    return true;
+}
+
+static void host_sleep_us(void *owner, int64_t us)
+{
+    (void)owner;
+    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
+}
+
+static void host_log(void *owner, int level, const char *text)
+{
+    (void)owner;
+    io_log((enum io_log_level)level, "%s", text);
+}
+
+static void host_client_buffers(void *owner, const struct nd_session *s, struct nd_client_buffers *out)
+{
+    struct node *n = owner;
+    clients_buffers(n->clients, s, out);
+}
+
+struct nd_host node_host(struct node *n)
+{
+    return (struct nd_host){
+        .owner = n,
+        .clock_us = host_clock_us,
+        .wake = host_wake,
+        .resume = host_resume,
+        .kill = host_kill,
+        .effects = host_effects,
+        .setting = host_setting,
+        .rewrite = host_rewrite,
+        .memory_used = host_memory_used,
+        .facts = host_facts,
+        .release = host_release,
+        .release_content = host_release_content,
+        .shutdown = host_shutdown,
+        .sleep_us = host_sleep_us,
+        .log = host_log,
+        .client_buffers = host_client_buffers,
+    };
+}
