@@ -72,7 +72,8 @@ static bool names_more_than_zero(const char *text)
 static char *terminated(struct slice s, char room[SHORT_TEXT])
 {
     char *text = s.n < SHORT_TEXT ? room : mem_alloc(s.n + 1);
-    memcpy(text, s.p, s.n);
+    if (s.n > 0)
+        memcpy(text, s.p, s.n);
     text[s.n] = '\0';
     return text;
 }
@@ -88,6 +89,21 @@ bool nd_number_double(struct slice s, double *out)
     double v = strtod(text, &end);
     bool good = end == text + s.n && !isnan(v) && (!isinf(v) || names_infinity(text)) &&
                 (v != 0 || !names_more_than_zero(text));
+    if (text != room)
+        free(text);
+    if (good)
+        *out = v;
+    return good;
+}
+
+bool nd_number_bound(struct slice s, double *out)
+{
+    if (short_decimal(s, out))
+        return true;
+    char room[SHORT_TEXT], *end;
+    char *text = terminated(s, room);
+    double v = strtod(text, &end);
+    bool good = *end == '\0' && !isnan(v);
     if (text != room)
         free(text);
     if (good)

@@ -12,6 +12,9 @@
 
 /* false: not a number, or out of the range of a double (what rounds to 0 is out of range too); *out is unchanged. */
 bool nd_number_double(struct slice s, double *out);
+/* The end of a range of scores, which Redis reads as a C string: up to the first NUL, white space in front, an empty one is
+ * 0, and what is out of range is infinite or 0. */
+bool nd_number_bound(struct slice s, double *out);
 /* As Redis 7.0 shows scores: "%.17g". Not terminated; returns the length. */
 size_t nd_number_double_text(double v, char out[ND_DOUBLE_TEXT]);
 /* True when v is whole and at most 2^62 away from 0: a listpack then has it as a number. */

@@ -1,7 +1,6 @@
 #include "noded/store/zset.h"
 
-#include "common/base/mem.h"
-#include "noded/store/bucket.h"
+#include "noded/store/zset_make.h"
 #include "noded/store/zset_pack.h"
 
 #include <malloc.h>
@@ -11,44 +10,10 @@
 
 /* ---- the large encoding ---- */
 
-static struct slice member_key(const void *element)
-{
-    return nd_zmember_slice(element);
-}
-
-static const struct nd_table_kind member_kind = {.key = member_key, .free = free};
-
-static struct nd_zmember *member_new(struct slice s, double score)
-{
-    struct nd_zmember *m = mem_alloc(sizeof *m + s.n);
-    m->score = score;
-    m->n = (uint32_t)s.n;
-    if (s.n > 0)
-        memcpy(m->p, s.p, s.n);
-    return m;
-}
-
-struct nd_value nd_zset_new_tree(const uint64_t seed[2], size_t reserve)
-{
-    struct nd_zset *z = mem_alloc(sizeof *z);
-    nd_table_init(&z->table, &member_kind, seed);
-    if (reserve > 0)
-        nd_table_reserve(&z->table, reserve);
-    z->tree = (struct nd_ztree){0};
-    return (struct nd_value){.type = ND_ZSET, .enc = ND_ENC_SKIPLIST, .ptr = z};
-}
-
-static void add_to_tree(struct nd_zset *z, uint64_t hash, struct slice member, double score)
-{
-    struct nd_zmember *m = member_new(member, score);
-    nd_table_add_hashed(&z->table, hash, m);
-    nd_ztree_insert(&z->tree, m);
-}
-
 static struct nd_zmember *find(const struct nd_value *v, struct slice member)
 {
     struct nd_table *t = &((struct nd_zset *)v->ptr)->table;
-    void **slot = nd_table_slot(t, nd_table_hash(t, member), member, member_key);
+    void **slot = nd_table_slot(t, nd_table_hash(t, member), member, zmember_key);
     return slot != NULL ? *slot : NULL;
 }
 
@@ -57,100 +22,6 @@ static void remove_member(struct nd_zset *z, struct nd_zmember *m)
     nd_table_take(&z->table, nd_zmember_slice(m));
     nd_ztree_remove(&z->tree, m);
     free(m);
-}
-
-static void to_tree(struct nd_value *v, const uint64_t seed[2])
-{
-    struct nd_pack *pack = v->ptr;
-    struct nd_value made = nd_zset_new_tree(seed, nd_pack_count(pack) / 2 + 1);
-    struct nd_zset *z = made.ptr;
-    char tmp[ND_PACK_INT_TEXT];
-    for (nd_pack_at at = nd_pack_first(pack), score; at != NULL; at = nd_pack_next(pack, score)) {
-        score = nd_pack_next(pack, at);
-        struct slice member = nd_pack_get(at, tmp);
-        add_to_tree(z, nd_table_hash(&z->table, member), member, zpack_score(score));
-    }
-    free(pack);
-    v->enc = ND_ENC_SKIPLIST;
-    v->ptr = z;
-}
-
-/* ---- making ---- */
-
-struct nd_value nd_zset_new(struct slice first, const struct nd_limits *limits)
-{
-    if (limits->zset_max_listpack_entries <= 0 || first.n > (uint64_t)limits->zset_max_listpack_value)
-        return nd_zset_new_tree(limits->seed, 0);
-    return (struct nd_value){.type = ND_ZSET, .enc = ND_ENC_LISTPACK, .ptr = nd_pack_new(0)};
-}
-
-static bool has_twice(const struct nd_value *packed, const struct nd_limits *limits)
-{
-    const struct nd_pack *pack = packed->ptr;
-    struct nd_value seen = nd_zset_new_tree(limits->seed, nd_pack_count(pack) / 2);
-    struct nd_table *t = &((struct nd_zset *)seen.ptr)->table;
-    bool twice = false;
-    char tmp[ND_PACK_INT_TEXT];
-    for (nd_pack_at at = nd_pack_first(pack); !twice && at != NULL; at = nd_pack_next(pack, nd_pack_next(pack, at))) {
-        struct slice member = nd_pack_get(at, tmp);
-        uint64_t hash = nd_table_hash(t, member);
-        twice = nd_table_slot(t, hash, member, member_key) != NULL;
-        if (!twice)
-            nd_table_add_hashed(t, hash, member_new(member, 0));
-    }
-    nd_zset_free(&seen);
-    return twice;
-}
-
-static bool fits_listpack(size_t count, size_t longest, const struct nd_limits *limits)
-{
-    return count <= (uint64_t)limits->zset_max_listpack_entries && longest <= (uint64_t)limits->zset_max_listpack_value;
-}
-
-static size_t longest_member(const struct nd_value *v)
-{
-    struct nd_zset_iter it;
-    struct slice member;
-    size_t longest = 0;
-    nd_zset_iterate(v, 0, false, &it);
-    while (nd_zset_next(&it, &member, NULL))
-        longest = member.n > longest ? member.n : longest;
-    return longest;
-}
-
-bool nd_zset_from_pack(struct nd_pack *pack, const struct nd_limits *limits, struct nd_value *out)
-{
-    struct nd_value v = {.type = ND_ZSET, .enc = ND_ENC_LISTPACK, .ptr = pack};
-    if (!zpack_is_sorted(pack) || has_twice(&v, limits)) {
-        free(pack);
-        return false;
-    }
-    if (!fits_listpack(nd_zset_length(&v), longest_member(&v), limits))
-        to_tree(&v, limits->seed);
-    *out = v;
-    return true;
-}
-
-void nd_zset_settle(struct nd_value *v, const struct nd_limits *limits)
-{
-    if (v->enc == ND_ENC_LISTPACK || nd_zset_length(v) > (uint64_t)limits->zset_max_listpack_entries ||
-        !fits_listpack(nd_zset_length(v), longest_member(v), limits))
-        return;
-    struct nd_pack *pack = nd_pack_new(0);
-    struct nd_zset_iter it;
-    struct slice member;
-    double score;
-    nd_zset_iterate(v, 0, false, &it);
-    while (nd_zset_next(&it, &member, &score)) {
-        if (!nd_pack_room(pack, member.n + ND_DOUBLE_TEXT)) {
-            free(pack);
-            return;
-        }
-        pack = zpack_append(pack, member, score);
-    }
-    nd_zset_free(v);
-    v->enc = ND_ENC_LISTPACK;
-    v->ptr = nd_pack_shrink(pack);
 }
 
 /* ---- changing ---- */
@@ -169,21 +40,15 @@ static enum nd_zput decide(double has, double *score, unsigned flags)
     return wanted == has ? ND_ZPUT_SAME : ND_ZPUT_CHANGED;
 }
 
-static bool pack_takes(const struct nd_pack *pack, struct slice member, const struct nd_limits *limits)
-{
-    return fits_listpack(nd_pack_count(pack) / 2 + 1, member.n, limits) &&
-           nd_pack_room(pack, member.n + ND_DOUBLE_TEXT);
-}
-
 static enum nd_zput put_in_tree(struct nd_value *v, struct slice member, double *score, unsigned flags)
 {
     struct nd_zset *z = v->ptr;
     uint64_t hash = nd_table_hash(&z->table, member);
-    void **slot = nd_table_slot(&z->table, hash, member, member_key);
+    void **slot = nd_table_slot(&z->table, hash, member, zmember_key);
     if (slot == NULL) {
         if (flags & ND_Z_XX)
             return ND_ZPUT_HELD;
-        add_to_tree(z, hash, member, *score);
+        zset_add(z, hash, member, *score);
         return ND_ZPUT_ADDED;
     }
     struct nd_zmember *m = *slot;
@@ -210,8 +75,8 @@ enum nd_zput nd_zset_put(struct nd_value *v, struct slice member, double *score,
     }
     if (flags & ND_Z_XX)
         return ND_ZPUT_HELD;
-    if (!pack_takes(pack, member, limits)) {
-        to_tree(v, limits->seed);
+    if (!zset_pack_takes(pack, member, limits)) {
+        zset_to_tree(v, limits->seed);
         return put_in_tree(v, member, score, flags);
     }
     v->ptr = zpack_insert(pack, member, *score);
@@ -407,7 +272,7 @@ struct nd_value nd_zset_dup(const struct nd_value *v)
     double score;
     nd_zset_iterate(v, 0, false, &it);
     while (nd_zset_next(&it, &member, &score))
-        add_to_tree(z, nd_table_hash(&z->table, member), member, score);
+        zset_add(z, nd_table_hash(&z->table, member), member, score);
     return copy;
 }
 

@@ -25,8 +25,14 @@ struct nd_value nd_zset_new_tree(const uint64_t seed[2], size_t reserve);
 /* Takes a listpack from outside over: pairs, scores, order and duplicates are checked; it is converted when it is beyond
  * the limits. false: refused and freed. */
 bool nd_zset_from_pack(struct nd_pack *pack, const struct nd_limits *limits, struct nd_value *out);
-/* What a command made member by member gets the encoding that its final size deserves. */
+/* What was made member by member gets the encoding that its final size deserves. */
 void nd_zset_settle(struct nd_value *v, const struct nd_limits *limits);
+/* A member behind all that are there. */
+void nd_zset_append(struct nd_value *v, struct slice member, double score, const struct nd_limits *limits);
+/* Made of members that are all different, which are taken over; the array is the caller's and is put in order. */
+struct nd_value nd_zset_from_members(struct nd_zmember **members, size_t n, const struct nd_limits *limits);
+struct nd_zmember *nd_zmember_new(struct slice member, double score); /* free() frees it */
+void nd_zmember_sort(struct nd_zmember **members, size_t n);
 
 enum {
     ND_Z_NX = 1 << 0,  /* only when it is not there */

@@ -78,6 +78,27 @@ static void doubles_that_are_refused(void **state)
     assert_false(nd_number_double((struct slice){NULL, 0}, &v));
 }
 
+/* What ZCOUNT made of this end. */
+static void ends_of_ranges(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double v;
+    } rows[] = {{"", 0},          {" 1", 1},     {"1.5", 1.5},  {"1e400", INF},
+                {"-1e400", -INF}, {"1e-400", 0}, {"+inf", INF}, {"0x10", 16}};
+    double v;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        v = 77;
+        if (!nd_number_bound(slice_of(rows[i].text), &v) || v != rows[i].v)
+            fail_msg("\"%s\" gave %.17g", rows[i].text, v);
+    }
+    assert_true(nd_number_bound((struct slice){"1\0x", 3}, &v) && v == 1);
+    static const char *const bad[] = {"1 ", "nan", "x", "(1", "1x"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(nd_number_bound(slice_of(bad[i]), &v));
+}
+
 static void length_is_no_obstacle(void **state)
 {
     (void)state;
@@ -203,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(doubles_that_are_taken),
         cmocka_unit_test(doubles_that_are_refused),
+        cmocka_unit_test(ends_of_ranges),
         cmocka_unit_test(length_is_no_obstacle),
         cmocka_unit_test(random_decimals_are_read_as_strtod_reads_them),
         cmocka_unit_test(random_doubles_read_back),
