@@ -46,7 +46,7 @@ static bool move(struct nd_call *c, struct nd_entry *from, const struct moving *
         move_over(c, from, to, m);
     nd_notify(c, ND_EV_LIST, m->to_front ? "lpush" : "rpush", m->to);
     nd_changed(c, m->to, 0);
-    nd_list_popped(c, m->from, from, m->from_front, 1);
+    nd_list_popped(c, m->from, from, m->from_front, c->ready_key.p != NULL ? 0 : 1);
     return true;
 }
 
@@ -125,6 +125,10 @@ static void blmove(struct nd_call *c)
     if (!sides(c, &m))
         return;
     struct slice effect[] = {slice_of("LMOVE"), m.from, m.to, c->argv[3], c->argv[4]};
+    if (c->ready_key.p != NULL) { /* then Redis uses words of its own */
+        effect[3] = slice_of(m.from_front ? "left" : "right");
+        effect[4] = slice_of(m.to_front ? "left" : "right");
+    }
     move_or_wait(c, &m, 5, 5, effect);
 }
 

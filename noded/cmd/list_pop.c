@@ -117,7 +117,8 @@ static void pop_with_key(struct nd_call *c, struct slice key, struct nd_entry *e
     else
         take(c, e, p->front);
     pop_effect(c, key, p, n);
-    nd_list_popped(c, key, e, p->front, n);
+    /* What a waiting BLPOP takes was counted when it was pushed; Redis counts BLMPOP's. */
+    nd_list_popped(c, key, e, p->front, c->ready_key.p != NULL && p->count == 0 ? 0 : n);
 }
 
 /* true: answered, with elements or an error. */

@@ -77,14 +77,9 @@ static void put_back(unsigned char *p, size_t n)
         p[i] = (unsigned char)((n & 127) | (i > 0 ? 128 : 0));
 }
 
-/* Bytes of head and data. */
-static size_t body_size(const unsigned char *e)
+static size_t long_body_size(const unsigned char *e)
 {
     unsigned char b = e[0];
-    if (b < STRING6)
-        return 1;
-    if (b < INT13)
-        return 1 + (size_t)(b & 0x3F);
     if (b < STRING12)
         return 2;
     if (b < STRING32)
@@ -101,10 +96,19 @@ static size_t body_size(const unsigned char *e)
     return 1;
 }
 
-static size_t element_size(const unsigned char *e)
+/* Bytes of head and data. Most elements are short strings or small numbers, and walks are made of this. */
+static inline size_t body_size(const unsigned char *e)
+{
+    unsigned char b = e[0];
+    if (b < STRING6)
+        return 1;
+    return b < INT13 ? 1 + (size_t)(b & 0x3F) : long_body_size(e);
+}
+
+static inline size_t element_size(const unsigned char *e)
 {
     size_t n = body_size(e);
-    return n + back_size(n);
+    return n + (n <= 127 ? 1 : back_size(n));
 }
 
 /* The element that ends right before `end`. */
@@ -385,12 +389,22 @@ bool nd_pack_is(nd_pack_at at, struct slice s)
 
 nd_pack_at nd_pack_find(const struct nd_pack *p, nd_pack_at at, struct slice s, size_t skip)
 {
+    (void)p;
+    if (at == NULL)
+        return NULL;
     struct wanted w = {.s = s};
-    while (at != NULL) {
-        if (is_wanted(at, &w))
+    unsigned char short_head = (unsigned char)(s.n < 64 ? STRING6 | s.n : END);
+    while (*at != END) {
+        /* A short string is the one that is wanted only if already its head is the same. */
+        if (*at >= STRING6 && *at < INT13) {
+            if (*at == short_head && (s.n == 0 || memcmp(at + 1, s.p, s.n) == 0))
+                return at;
+        } else if (is_wanted(at, &w)) {
             return at;
-        for (size_t i = 0; i <= skip && at != NULL; i++)
-            at = nd_pack_next(p, at);
+        }
+        at += element_size(at);
+        for (size_t i = 0; i < skip && *at != END; i++)
+            at += element_size(at);
     }
     return NULL;
 }
