@@ -18,7 +18,8 @@ struct nd_call {
     struct nd_engine *e;
     struct nd_session *s; /* never NULL: what runs by itself (expiry, a master's stream) has a session too */
     const struct nd_command *cmd;
-    struct nd_db *db; /* selected */
+    const struct nd_indexed *row; /* cmd's in the index (table.h) */
+    struct nd_db *db;             /* selected */
     size_t argc;
     const struct slice *argv; /* argv[0] is the name; of a subcommand argv[0], argv[1] */
     struct reply *r;
@@ -28,6 +29,8 @@ struct nd_call {
     int64_t dirty;
     bool failed; /* an error was answered */
     bool effect_said;
+    bool blocked;      /* nd_block() was called */
+    uint64_t redacted; /* bits of arguments (passwords) that MONITOR and SLOWLOG must not show */
 };
 
 /* ---- answers beyond common/resp/reply.h ---- */
@@ -40,6 +43,8 @@ void nd_no_key(struct nd_call *c);       /* "ERR no such key" */
 void nd_not_integer(struct nd_call *c);  /* "ERR value is not an integer or out of range" */
 void nd_arity_error(struct nd_call *c);  /* "ERR wrong number of arguments for '%s' command" */
 void nd_unknown_subcommand(struct nd_call *c);
+/* "ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP." */
+void nd_subcommand_syntax(struct nd_call *c);
 void nd_value_reply(struct nd_call *c, const struct nd_value *v); /* a string value as a bulk */
 /* The HELP subcommand: lines from the rows of the subcommands. */
 void nd_help(struct nd_call *c);
@@ -60,10 +65,13 @@ bool nd_arg_timeout(struct nd_call *c, size_t i, int64_t *ms);
 
 /* ---- keys ---- */
 enum nd_access {
-    ND_PEEK,  /* neither counted as hit or miss nor touched: EXISTS-like looks, OBJECT */
+    ND_PEEK,  /* neither counted as hit or miss nor touched: looks of the node itself */
+    ND_LOOK,  /* counted as hit or miss, not touched: EXISTS, TTL, TYPE, OBJECT */
     ND_READ,  /* counted as hit or miss, its age touched */
-    ND_CHANGE /* touched; on a master an expired key is deleted first, with its effect */
+    ND_CHANGE /* touched, not counted */
 };
+/* On a master a key that has expired is deleted first, with event and effect; a replica hides it and waits for its master's
+ * word. */
 /* NULL: not there, or expired. The entry is good until the key changes. */
 struct nd_entry *nd_lookup(struct nd_call *c, struct slice key, enum nd_access access);
 struct nd_entry *nd_lookup_in(struct nd_call *c, struct nd_db *db, struct slice key, enum nd_access access);
@@ -73,6 +81,9 @@ bool nd_typed(struct nd_call *c, struct slice key, enum nd_type type, enum nd_ac
 struct nd_entry *nd_add_key(struct nd_call *c, struct slice key, struct nd_value value);
 struct nd_entry *nd_add_key_in(struct nd_call *c, struct nd_db *db, struct slice key, struct nd_value value,
                                int64_t expire_ms);
+/* A string for a key that is there (old: just found) or not: nd_db_set_string() with all that belongs to a new key. */
+struct nd_entry *nd_put_string(struct nd_call *c, struct nd_entry *old, struct slice key, struct slice bytes,
+                               bool try_number, int64_t expire_ms);
 /* Deletes (lazily when lazy) without event and without nd_changed(). */
 void nd_delete(struct nd_call *c, struct nd_db *db, struct nd_entry *e, bool lazy);
 /* An aggregate that may have become empty: deletes it with the event "del". true: it is gone. */
@@ -93,13 +104,13 @@ void nd_ready(struct nd_call *c, struct slice key, enum nd_type type);
 void nd_effect_none(struct nd_call *c);                                   /* nothing is told */
 void nd_effect(struct nd_call *c, size_t argc, const struct slice *argv); /* instead; may be called again: also this */
 void nd_effect_in(struct nd_call *c, int db, size_t argc, const struct slice *argv);
-/* Words as C strings, ended by NULL: nd_effect_words(c, "PERSIST", NULL) etc. is for fixed words only. */
 void nd_effect_key(struct nd_call *c, const char *command,
                    struct slice key); /* "DEL", "UNLINK", "PERSIST", "LPOP" ... */
 
 /* ---- waiting ---- */
 /* The client waits until one of the keys becomes ready with `type`, or timeout_ms (0: for ever) has passed; then the same
- * command runs again with c->ready_key. Inside MULTI (nd_may_block() is false) answer as after a timeout. Answer nothing
+ * command runs again with c->ready_key, which alone it serves; if it finds nothing there it calls nd_block() again and keeps
+ * its place. Inside MULTI (nd_may_block() is false) answer as after a timeout. Answer nothing
  * when you block. at_timeout writes the answer of a timeout. */
 bool nd_may_block(const struct nd_call *c);
 void nd_block(struct nd_call *c, enum nd_type type, const struct slice *keys, size_t n, int64_t timeout_ms,

@@ -15,6 +15,9 @@ struct nd_pubsub;      /* pubsub.c */
 struct nd_watches;     /* watch.c */
 struct nd_waits;       /* block.c */
 struct nd_slowlog;     /* slowlog.c */
+struct nd_commands;    /* table.c */
+struct nd_expiry;      /* expire.c */
+struct nd_eviction;    /* evict.c */
 struct nd_migrate_spec;
 
 /* One effect: a command that makes a copy of the dataset follow. db < 0: it belongs to no database (none yet). */
@@ -71,8 +74,10 @@ struct nd_engine {
     struct nd_stats stats;   /* stats.h */
     struct rng rng;
     char run_id[41];
-    int64_t now_ms, now_us; /* Unix ms, monotonic us: of this turn */
+    int64_t now_ms, now_us;            /* Unix ms, monotonic us: of the last command or of nd_engine_time() */
+    int64_t turn_ms, turn_us, edge_us; /* as nd_engine_time() said; when now_ms is to be reckoned anew */
     int64_t start_ms;
+    uint32_t lru_clock; /* seconds, 24 bits (evict.h) */
     struct nd_session *sessions, *sessions_last;
     size_t session_count[4]; /* by kind */
     uint64_t next_session;
@@ -82,14 +87,24 @@ struct nd_engine {
     struct nd_watches *watches;
     struct nd_waits *waits;
     struct nd_slowlog *slowlog;
-    bool is_replica; /* does not expire, refuses writes of clients */
+    struct nd_commands *commands;
+    struct nd_expiry *expiry;
+    struct nd_eviction *eviction;
+    struct buf dropped;           /* answers that nobody gets, */
+    struct reply nowhere;         /* and the way there */
+    struct nd_session *stopwatch; /* whose command ended last: now_us is where its next begins; NULL: read the clock */
+    size_t monitors;              /* sessions with ND_S_MONITOR */
+    size_t postponed;             /* sessions with ND_S_POSTPONED */
+    bool free_lazily;             /* values of effort go to host->release */
+    bool is_replica;              /* does not expire, refuses writes of clients */
     bool loading;
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: none */
     bool pause_all;
-    struct map locked;  /* keys of a MIGRATE under way, by "db:key"; cap 0 while there are none */
-    int64_t dirty;      /* changes since the last save */
-    int depth;          /* > 0: inside a command; EXEC runs others */
-    bool active_expire; /* DEBUG SET-ACTIVE-EXPIRE */
+    struct map locked; /* keys of a MIGRATE under way, of whatever database (pause.h); cap 0 while there are none */
+    int64_t dirty;     /* changes since the last save */
+    int64_t house_dirty, house_us; /* dirty when the tables were in order; when they are looked at next */
+    int depth;                     /* > 0: inside a command; EXEC runs others */
+    bool active_expire;            /* DEBUG SET-ACTIVE-EXPIRE */
 };
 
 /* seed: for hashes and chance. The host is copied. */
@@ -98,6 +113,13 @@ void nd_engine_free(struct nd_engine *e); /* sessions are freed too */
 
 /* At the start of each turn, and again as often as the shell likes; neither clock goes back. */
 void nd_engine_time(struct nd_engine *e, int64_t unix_ms, int64_t mono_us);
+/* Within a turn time goes on with the clock that is read after each command. */
+void nd_engine_moved_on(struct nd_engine *e);
+/* Something in the state of the node may stand in the way of a command (gate.c looks closer). */
+static inline bool nd_engine_guarded(const struct nd_engine *e)
+{
+    return e->config.maxmemory != 0 || e->is_replica || e->loading || e->pause_until_ms != 0 || e->locked.used > 0;
+}
 /* The next time (mono us) at which nd_engine_tick() has something to do: timeouts of blocked clients, end of a pause,
  * expiry cycle while there are keys to expire. HEAP_NEVER: nothing, an idle node sleeps. */
 int64_t nd_engine_deadline(const struct nd_engine *e);

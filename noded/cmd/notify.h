@@ -24,6 +24,12 @@ enum {
                 ND_EV_EVICTED | ND_EV_STREAM | ND_EV_MODULE /* A */
 };
 
+struct nd_engine;
+struct nd_db;
+
+/* Publishes the event when its class and one of K and E are wanted. class 0 never is. */
+void nd_event(struct nd_engine *e, int class, const char *event, struct slice key, struct nd_db *db);
+
 /* -1: an unknown letter. */
 int nd_notify_parse(struct slice s);
 void nd_notify_text(int classes, struct buf *out); /* as CONFIG GET shows it */

@@ -11,6 +11,7 @@
 
 struct nd_engine;
 struct nd_multi;   /* multi.c: queued commands */
+struct nd_watch;   /* watch.c: one watched key */
 struct nd_waiting; /* block.c: what a blocked session waits for */
 
 enum nd_session_kind {
@@ -35,7 +36,8 @@ enum {
     ND_S_NO_EVICT = 1 << 11,
     ND_S_UNIX = 1 << 12,
     ND_S_IN_EXEC = 1 << 13,
-    ND_S_POSTPONED = 1 << 14 /* its request waits for the end of a pause or for a locked key */
+    ND_S_POSTPONED = 1 << 14, /* its request waits for the end of a pause or for a locked key */
+    ND_S_SUBSCRIBED = 1 << 15 /* to a channel, pattern or shard channel */
 };
 
 struct nd_session {
@@ -53,7 +55,8 @@ struct nd_session {
     int64_t created_ms, active_ms;                 /* Unix time, for age= and idle= */
     struct nd_multi *multi;                        /* NULL: none queued */
     struct nd_waiting *waiting;                    /* NULL: not blocked */
-    size_t watched;                                /* keys (watch.c) */
+    struct nd_watch *watches;                      /* watch.c; NULL: none */
+    size_t watched;                                /* keys in it */
     struct map channels, patterns, shard_channels; /* subscriptions (pubsub.c); lazily initialised: cap 0 while empty */
     void *shell;                                   /* the shell's client */
     struct nd_session *next, *prev;                /* of all sessions, by id */
@@ -75,7 +78,7 @@ enum nd_ran nd_session_run(struct nd_session *s, size_t argc, const struct slice
 
 static inline bool nd_session_subscribed(const struct nd_session *s)
 {
-    return s->channels.used + s->patterns.used + s->shard_channels.used > 0;
+    return (s->flags & ND_S_SUBSCRIBED) != 0;
 }
 
 #endif

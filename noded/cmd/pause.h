@@ -1,0 +1,26 @@
+/* Requests that have to wait: CLIENT PAUSE, and keys that a MIGRATE is moving away. */
+#ifndef CMD_PAUSE_H
+#define CMD_PAUSE_H
+
+#include "noded/cmd/call.h"
+#include "noded/cmd/engine.h"
+
+/* Writes (all: every request of a client) wait until then. A pause is never made shorter or weaker by another one. */
+void nd_pause(struct nd_engine *e, int64_t until_ms, bool all);
+void nd_unpause(struct nd_engine *e);
+static inline bool nd_paused(const struct nd_engine *e)
+{
+    return e->pause_until_ms > e->now_ms;
+}
+
+/* Requests with this key, in whatever database, wait until it is unlocked as often as it was locked. Requests that write
+ * without naming keys (FLUSHALL, SWAPDB) wait for all locks. */
+void nd_lock_key(struct nd_engine *e, struct slice key);
+void nd_unlock_key(struct nd_engine *e, struct slice key);
+
+/* This request has to wait: it is marked and will be resumed. flags: those that count (gate.c). */
+bool nd_must_wait(struct nd_call *c, uint32_t flags);
+/* The session is about to run a request, or goes away: it waits no longer. */
+void nd_waits_no_longer(struct nd_session *s);
+
+#endif

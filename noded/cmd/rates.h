@@ -1,0 +1,17 @@
+/* Counters of a node over time: how much a second, and their reset. */
+#ifndef CMD_RATES_H
+#define CMD_RATES_H
+
+#include "noded/cmd/engine.h"
+
+/* Samples ten times a second while there is traffic, and until the last of it has left the samples. */
+void nd_rates_tick(struct nd_engine *e);
+int64_t nd_rates_deadline(const struct nd_engine *e); /* mono us, or HEAP_NEVER */
+/* INFO's instantaneous_*: a second, the mean of the samples. */
+uint64_t nd_rate(const struct nd_rate *r);
+
+/* CONFIG RESETSTAT: all counters but those of what is there now. */
+void nd_stats_reset(struct nd_engine *e);
+void nd_stats_forget_errors(struct nd_engine *e);
+
+#endif

@@ -1,0 +1,35 @@
+/* The index of all command rows: found by name in a few nanoseconds, numbered, with full names. Built once by the engine;
+ * constant from then on. */
+#ifndef CMD_TABLE_H
+#define CMD_TABLE_H
+
+#include "noded/cmd/command.h"
+
+#define ND_NAME_MAX 24 /* bytes of a command's or subcommand's name; longer words are no command */
+
+/* A name in lower case as three words: names of one length differ in the words exactly when they differ. */
+struct nd_name {
+    uint64_t word[3];
+    size_t n;
+};
+
+struct nd_indexed {
+    struct nd_name name;
+    const struct nd_command *cmd;
+    const struct nd_indexed *parent; /* of a subcommand; NULL */
+    uint32_t flags;                  /* cmd's */
+    int32_t arity;                   /* cmd's */
+    uint32_t number;
+    bool has_subs;
+    char *full_name;
+};
+
+struct nd_commands;
+struct nd_commands *nd_commands_new(void);
+void nd_commands_free(struct nd_commands *x);
+/* As nd_command_find(). */
+const struct nd_indexed *nd_commands_find(const struct nd_commands *x, const struct slice *argv, size_t argc,
+                                          const struct nd_indexed **parent);
+const struct nd_indexed *nd_commands_row(const struct nd_commands *x, const struct nd_command *cmd);
+
+#endif
