@@ -1,6 +1,8 @@
 /* nodectl config ... */
 #include "common/io/conf.h"
 #include "nodectl/convert.h"
+#include "nodectl/output.h"
+#include "nodectl/reply_json.h"
 #include "nodectl/tree.h"
 
 #include <stdio.h>
@@ -15,9 +17,25 @@ static bool names_sentinel(const struct directives *d)
     return false;
 }
 
+/* program: NULL when it could not be converted. */
+static void print_converted(struct convert *c, const char *program)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "converted", json_boolean(program != NULL));
+    json_object_set_new(o, "program", program != NULL ? json_string(program) : json_null());
+    json_object_set_new(o, "text", program != NULL ? json_text(c->out.p, c->out.n) : json_null());
+    json_object_set_new(o, "left_out", output_lines(buf_slice(&c->left)));
+    json_object_set_new(o, "errors", output_lines(buf_slice(&c->errors)));
+    output_json(o);
+    json_decref(o);
+}
+
 static int convert(const struct command_call *call)
 {
     struct convert c = {{0}, {0}, {0}, {0}};
+    bool json;
+    if (output_format(call, &json) != EXIT_OK)
+        return EXIT_USAGE;
     const char *to = command_value(call, "--to");
     if (to != NULL && strcmp(to, "sentineld") != 0 && strcmp(to, "noded") != 0)
         return command_fail(call, EXIT_USAGE, "--to takes sentineld or noded, not '%s'", to);
@@ -32,9 +50,11 @@ static int convert(const struct command_call *call)
     bool ok = c.errors.n == 0;
     fputs(buf_str(&c.left), stderr);
     fputs(buf_str(&c.errors), stderr);
-    if (ok)
+    if (json)
+        print_converted(&c, ok ? to : NULL);
+    else if (ok)
         fputs(buf_str(&c.out), stdout);
-    else
+    if (!ok)
         fprintf(stderr, "nodectl config convert: nothing is printed, because of the %s above\n",
                 memchr(c.errors.p, '\n', c.errors.n - 1) != NULL ? "errors" : "error");
     convert_free(&c);
@@ -43,6 +63,7 @@ static int convert(const struct command_call *call)
 
 static const struct command_option convert_options[] = {
     {"--to", NULL, "PROGRAM", "sentineld or noded; without it the file decides"},
+    OUTPUT_OPTION,
     {NULL, NULL, NULL, NULL},
 };
 
@@ -50,12 +71,14 @@ static const struct command command_convert = {
     .name = "convert",
     .arguments = "FILE",
     .summary = "Turn a configuration file of Redis into one of sentineld or noded.",
-    .text = "Prints the new file, and nothing else, on standard output. A file with a 'sentinel' directive becomes a\n"
-            "sentineld.conf, any other a noded.conf. A sentinel.conf keeps its id, epochs, and known replicas and "
-            "sentinels.\n"
-            "Every line that cannot be carried over is named on standard error.\n"
-            "\n"
-            "Exit status: 0 converted, 2 the file cannot be read or Redis itself would refuse it.",
+    .text =
+        "Prints the new file, and nothing else, on standard output. A file with a 'sentinel' directive becomes a\n"
+        "sentineld.conf, any other a noded.conf. A sentinel.conf keeps its id, epochs, and known replicas and "
+        "sentinels.\n"
+        "Every line that cannot be carried over is named on standard error.\n"
+        "\n"
+        "Exit status: 0 converted; 2 the file cannot be read or Redis itself would refuse it, or the command line is\n"
+        "wrong.",
     .options = convert_options,
     .min_args = 1,
     .max_args = 1,

@@ -3,6 +3,7 @@
 
 #include "nodectl/asking.h"
 #include "nodectl/config_diff.h"
+#include "nodectl/output.h"
 #include "nodectl/reply_json.h"
 #include "nodectl/table.h"
 
@@ -11,36 +12,53 @@
 
 /* ---- check ---- */
 
-/* NULL: what is wrong was printed, a line each, as sentineld --check does. */
-static struct sentineld_config *load(const char *path)
+static void print_check(const char *path, const struct sentineld_config *c, struct slice problems)
 {
-    struct conf_problems problems = {.count = 0};
-    struct sentineld_config *c = config_load(path, &problems);
-    if (c == NULL)
-        fputs(buf_str(&problems.text), stderr);
-    buf_free(&problems.text);
-    return c;
+    json_t *o = json_object();
+    json_object_set_new(o, "file", json_text(path, strlen(path)));
+    json_object_set_new(o, "good", json_boolean(c != NULL));
+    json_object_set_new(o, "groups", c != NULL ? json_integer((json_int_t)c->group_count) : json_null());
+    json_object_set_new(o, "problems", output_lines(problems));
+    output_json(o);
+    json_decref(o);
 }
 
+/* What is wrong goes to standard error, a line each, as sentineld --check has it. */
 static int check(const struct command_call *call)
 {
-    struct sentineld_config *c = load(call->argv[0]);
-    if (c == NULL)
+    struct conf_problems problems = {.count = 0};
+    bool json;
+    if (output_format(call, &json) != EXIT_OK)
         return EXIT_USAGE;
-    printf("%s: good; %zu group%s\n", call->argv[0], c->group_count, c->group_count == 1 ? "" : "s");
+    struct sentineld_config *c = config_load(call->argv[0], &problems);
+    if (c == NULL)
+        fputs(buf_str(&problems.text), stderr);
+    if (json)
+        print_check(call->argv[0], c, buf_slice(&problems.text));
+    else if (c != NULL)
+        printf("%s: good; %zu group%s\n", call->argv[0], c->group_count, c->group_count == 1 ? "" : "s");
+    int code = c != NULL ? EXIT_OK : EXIT_USAGE;
+    buf_free(&problems.text);
     config_free(c);
-    return EXIT_OK;
+    return code;
 }
+
+static const struct command_option check_options[] = {
+    OUTPUT_OPTION,
+    {NULL, NULL, NULL, NULL},
+};
 
 const struct command command_config_check = {
     .name = "check",
     .arguments = "FILE",
     .summary = "Check a sentineld.conf, as sentineld --check does.",
-    .text = "Every mistake is named with its file, line and key. Addresses of this host are looked at, and whether "
-            "scripts\n"
-            "and hooks can be run, so it is best run where the supervisor will be.\n"
-            "\n"
-            "Exit status: 0 good, 2 something is wrong in the file, or it cannot be read.",
+    .text =
+        "Every mistake is named with its file, line and key. Addresses of this host are looked at, and whether "
+        "scripts\n"
+        "and hooks can be run, so it is best run where the supervisor will be.\n"
+        "\n"
+        "Exit status: 0 good; 2 something is wrong in the file, or it cannot be read, or the command line is wrong.",
+    .options = check_options,
     .min_args = 1,
     .max_args = 1,
     .run = check,
@@ -49,6 +67,20 @@ const struct command command_config_check = {
 /* ---- diff ---- */
 
 enum { MASTERS, GLOBALS, OVERRIDES, QUESTIONS };
+
+/* NULL: what is wrong was printed. */
+static struct sentineld_config *load(const char *path, bool json)
+{
+    struct conf_problems problems = {.count = 0};
+    struct sentineld_config *c = config_load(path, &problems);
+    if (c == NULL) {
+        fputs(buf_str(&problems.text), stderr);
+        if (json)
+            output_problems(buf_slice(&problems.text));
+    }
+    buf_free(&problems.text);
+    return c;
+}
 
 static void ask(const struct asking *a, struct fleet *f)
 {
@@ -142,8 +174,7 @@ static int show(const struct command_call *call, const struct asking *a, const s
         json_object_set_new(document, "same", json_boolean(n == 0 && !left_out));
         json_object_set(document, "differences", rows);
         json_object_set(document, "supervisors", list);
-        json_dumpf(document, stdout, JSON_INDENT(2));
-        fputc('\n', stdout);
+        output_json(document);
         json_decref(document);
     } else {
         print_table(rows);
@@ -156,8 +187,9 @@ static int diff(const struct command_call *call)
 {
     struct asking a;
     struct fleet f;
-    struct sentineld_config *file = call->argc > 0 ? load(call->argv[0]) : NULL;
-    if (call->argc > 0 && file == NULL)
+    struct sentineld_config *file = NULL;
+    bool json;
+    if (output_format(call, &json) != EXIT_OK || (call->argc > 0 && (file = load(call->argv[0], json)) == NULL))
         return EXIT_USAGE;
     int code = asking_read(call, &a);
     if (code == EXIT_OK) {

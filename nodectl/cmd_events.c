@@ -78,8 +78,9 @@ static const redisReply *ask(struct following *f, int argc, const char *const *a
         fleet_init(&f->fleet, f->s.timeout_ms);
         f->m = fleet_add(&f->fleet, &f->at, true, &added);
         first = asking_login(&f->s, f->m);
+    } else {
+        fleet_forget(&f->fleet);
     }
-    fleet_forget(&f->fleet);
     fleet_ask(f->m, argc, argv);
     fleet_run(&f->fleet);
     *why = f->m->error;

@@ -3,6 +3,7 @@
 
 #include "common/io/clock.h"
 #include "nodectl/asking.h"
+#include "nodectl/output.h"
 #include "nodectl/reply_json.h"
 #include "nodectl/table.h"
 #include "sentineld/shell/hooks_run.h"
@@ -64,8 +65,7 @@ static int show(const json_t *rows, const char *event, bool json)
     const json_t *row;
     json_array_foreach(rows, i, row) good = good && json_integer_value(json_object_get(row, "exit_status")) == 0;
     if (json) {
-        json_dumpf(rows, stdout, JSON_INDENT(2));
-        fputc('\n', stdout);
+        output_json(rows);
     } else {
         print_rows(rows, event);
     }
@@ -125,14 +125,16 @@ static struct hook_event *sample(const struct sentineld_config *c, const char *e
 
 static int test_here(const struct command_call *call, const char *path, const char *event, const char *group)
 {
-    const char *format = command_value(call, "--output");
-    bool json = format != NULL && strcmp(format, "json") == 0;
-    if (format != NULL && !json && strcmp(format, "table") != 0)
-        return command_fail(call, EXIT_USAGE, "--output is '%s', but must be table or json", format);
+    bool json;
+    if (output_format(call, &json) != EXIT_OK)
+        return EXIT_USAGE;
     struct conf_problems problems = {.count = 0};
     struct sentineld_config *c = config_load(path, &problems);
-    if (c == NULL)
+    if (c == NULL) {
         fputs(buf_str(&problems.text), stderr);
+        if (json)
+            output_problems(buf_slice(&problems.text));
+    }
     buf_free(&problems.text);
     struct io_loop *loop = c != NULL ? io_loop_new() : NULL;
     if (loop == NULL) {
@@ -156,15 +158,19 @@ static int test_here(const struct command_call *call, const char *path, const ch
 
 /* ---- by the supervisors ---- */
 
-static void take_results(const struct asking *a, struct fleet_member *m, json_t *rows)
+/* false: it refuses, for a reason that was told. */
+static bool take_results(const struct command_call *call, const struct asking *a, struct fleet_member *m, json_t *rows)
 {
     size_t first = a->password[0] != '\0' ? 1 : 0, i;
-    for (i = 0; i < first + 1 && m->error == NULL; i++)
-        if (m->replies[i]->type == REDIS_REPLY_ERROR)
-            fleet_fail(m, "%s", m->replies[i]->str);
-    if (m->error != NULL)
-        return;
     char address[ADDR_TEXT_MAX];
+    if (m->error == NULL && first > 0 && m->replies[0]->type == REDIS_REPLY_ERROR)
+        fleet_fail(m, "%s", m->replies[0]->str);
+    if (m->error != NULL)
+        return true; /* told with all those that are left out */
+    if (m->replies[first]->type == REDIS_REPLY_ERROR) {
+        command_fail(call, EXIT_FAILED, "%s refuses: %s", addr_text(&m->addr, address), m->replies[first]->str);
+        return false;
+    }
     json_t *results = reply_objects(m->replies[first]);
     const json_t *o;
     addr_text(&m->addr, address);
@@ -174,6 +180,7 @@ static void take_results(const struct asking *a, struct fleet_member *m, json_t 
                    field_number(o, "time-us", 0), slice_of(field_text(o, "output")));
     }
     json_decref(results);
+    return true;
 }
 
 static int test_there(const struct command_call *call, const char *event, const char *group)
@@ -192,12 +199,14 @@ static int test_there(const struct command_call *call, const char *event, const 
             fleet_ask(f.members[i], group != NULL ? 7 : 5, argv);
         }
         fleet_run(&f);
+        bool taken = true;
         for (size_t i = 0; i < f.n; i++)
-            take_results(&a, f.members[i], rows);
+            taken = take_results(call, &a, f.members[i], rows) && taken;
         if (asking_nobody(call, &a, &f)) {
             code = EXIT_NOBODY;
         } else {
-            code = show(rows, event, a.json);
+            code = taken || json_array_size(rows) > 0 || a.json ? show(rows, event, a.json) : EXIT_FAILED;
+            code = taken ? code : EXIT_FAILED;
             for (size_t i = 0; i < f.n; i++) {
                 char text[ADDR_TEXT_MAX];
                 if (f.members[i]->error != NULL)
@@ -241,7 +250,7 @@ static const struct command command_hook_test = {
             "\n"
             "Exit status: 0 every hook exited with 0; 1 one did not, or no hook wants the event, or a supervisor could "
             "not be\n"
-            "asked; 2 the command line or a file is wrong; 3 no supervisor can be reached.",
+            "asked or refuses; 2 the command line or a file is wrong; 3 no supervisor can be reached.",
     .options = test_options,
     .min_args = 0,
     .max_args = 0,

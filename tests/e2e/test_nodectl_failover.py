@@ -110,8 +110,8 @@ def planned_and_done(lab, fleet, wanted):
 
 @case(kinds=("ours",), limit_s=90, matrix=[("offset",), ("priority",), ("run id",), ("cut off",)])
 def test_the_plan_is_what_happens(lab, rule):
-    """Of replicas that differ by one rule, while the rules below it would choose another, the plan names the one that is
-    promoted."""
+    """Of replicas that differ by one rule, while the rules below it would choose another, the plan names the one that
+    is promoted."""
     quiet = {"repl_ping_replica_period": "3600"}
     options = [dict(quiet), dict(quiet)]
     fleet = lab.fleet(down_after_ms=10000, master_options=quiet, replica_options=options, timers=PATIENT)
