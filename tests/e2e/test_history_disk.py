@@ -11,6 +11,7 @@ from cases import case
 from lab import RespError, encode, wait_until
 from lab.held_thread import HeldThread
 from lab.small_disk import SmallDisk
+from lab.supervisors import nodectl_path
 
 LOST = re.compile(r"\+history-saved the history is written again: (\d+) entries of ")
 FLOOD = 60000  # more than the 50,000 that wait at most
@@ -265,6 +266,10 @@ def test_limits_change_by_a_reload(lab):
     first = s.ok("SENTINEL", "EVENTS", "SINCE", 0, "COUNT", 2)
     assert first[0][2] == "-events-gone" and first[1][0] == first[0][0] + 1, first
     assert "restart it for that" not in s.log()
+    shown = subprocess.run([nodectl_path(), "events", "--since", "0", "-s", "127.0.0.1:%d" % s.port],
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+    assert shown.returncode == 0, shown.stderr
+    assert "-events-gone numbers 1 to %d are no longer kept" % first[0][0] in shown.stdout.splitlines()[0]
 
 
 @case(kinds=("ours",), limit_s=90, alone=True)

@@ -2,13 +2,15 @@
 import http.server
 import json
 import os
+import re
 import socketserver
+import subprocess
 import threading
 import time
 
 from cases import case
 from lab import Group, encode, pairs, stays_true, wait_until
-from lab.supervisors import ROOT, quoted
+from lab.supervisors import ROOT, nodectl_path, quoted
 
 SAMPLES = os.path.join(ROOT, "etc", "hooks")
 
@@ -130,6 +132,57 @@ def test_hook_that_forks(lab):
         wait_until(lambda pid=pid: gone(pid), 5, "process %s is gone" % pid)
 
 
+def rss_kb(s):
+    with open("/proc/%d/status" % s.pid, encoding="ascii") as f:
+        return int(next(line for line in f if line.startswith("VmRSS")).split()[1])
+
+
+@case(kinds=("ours",))
+def test_hook_that_floods(lab):
+    """One that writes without end: little of it is kept, nobody waits for it, and it ends at its deadline."""
+    flooding = lab.script("flooding", "#!/bin/sh\nexec yes a lot of words that nobody will ever read\n")
+    quick, kept = keeper(lab, "quick")
+    s, _ = one(lab, {"on": ["+set"], "run": [flooding], "timeout_ms": 1500, "retries": 0},
+               {"on": ["+set"], "run": [quick]})
+    log = lab.events(s)
+    before, waits = rss_kb(s), []
+    change(s, 2)
+    while not log.all("-hook-timeout"):
+        asked = time.monotonic()
+        assert s.ok("PING") == "PONG"
+        waits.append(time.monotonic() - asked)
+        assert sum(waits) < 20, "it was not ended"
+        time.sleep(0.005)
+    waits.sort()
+    assert len(kept()) == 1 and waits[len(waits) * 9 // 10] < 0.1, waits[-5:]
+    assert rss_kb(s) - before < 4096, "%d KiB more memory" % (rss_kb(s) - before)
+    log.wait("-hook-error", "%s 9 0" % flooding)
+
+
+@case(kinds=("ours",))
+def test_hook_that_leaves_a_daemon(lab):
+    """One whose child has a session of its own and keeps the output open: the hook is over when it itself ends."""
+    pids = lab.path("pids")
+    leaving = lab.script("leaving", "#!/bin/sh\nsetsid sh -c 'echo $$ >> \"%s\"; exec sleep 60' &\n"
+                                    "while [ ! -s '%s' ]; do sleep 0.01; done\n" % (pids, pids))
+
+    def bury():
+        if os.path.exists(pids):
+            with open(pids, encoding="utf-8") as f:
+                for pid in f.read().split():
+                    try:
+                        os.kill(int(pid), 9)
+                    except ProcessLookupError:
+                        pass
+    lab.on_close(bury)
+    s, _ = one(lab, {"on": ["+set"], "run": [leaving], "timeout_ms": 30000})
+    change(s, 2)
+    wait_until(lambda: listed(s)[0]["runs"] == "1" and listed(s)[0]["running"] == "0", 8, "it has run")
+    assert listed(s)[0]["failures"] == "0", listed(s)
+    began = time.monotonic()
+    assert s.terminate() == 0 and time.monotonic() - began < 5
+
+
 @case(kinds=("ours",))
 def test_hook_that_fails_is_tried_again(lab):
     """Exit 1 and signals: with a doubling delay, `retries` times. Exit 2: not. The reason is told."""
@@ -196,6 +249,11 @@ def test_veto(lab):
     wait_until(lambda: sum(len(log.all("-failover-abort-vetoed")) for log in logs) >= 3, 20, "it is vetoed")
     assert not any(log.all("+promoted-slave") for log in logs)
     assert all(r.role() == "slave" for r in fleet.replicas)
+    # The reason is recorded with the attempt, and nodectl explains it.
+    where = ["-s", ",".join("127.0.0.1:%d" % s.port for s in fleet.supervisors)]
+    told = subprocess.run([nodectl_path(), "explain", "mymaster", "aborted", *where], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False, timeout=30)
+    assert told.returncode == 0 and re.search("Given up because: .*%s: maintenance until noon" % policy, told.stdout), told
     with open(gate, "w", encoding="utf-8"):
         pass
     fleet.wait_switched(old.port)
