@@ -186,7 +186,7 @@ static void put_new(const struct nd_config *config, const struct nd_config *init
                     struct buf *out)
 {
     const struct nd_setting *row;
-    bool any = memmem(out->p, out->n, heading + 1, sizeof heading - 2) != NULL;
+    bool any = out->n > 0 && memmem(out->p, out->n, heading + 1, sizeof heading - 2) != NULL;
     if (out->n > 0 && out->p[out->n - 1] != '\n')
         buf_putc(out, '\n');
     for (size_t i = 0; (row = nd_setting_at(i)) != NULL; i++) {
