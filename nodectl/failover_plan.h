@@ -23,11 +23,12 @@ struct failover_plan {
 };
 
 /* The index of the view whose supervisor is to be asked: the one that the group is best told from; for what only
- * sentineld can, the first sentineld that watches it. SIZE_MAX: there is none. ours: for each view whether it is one. */
+ * sentineld can, the first sentineld that watches it. SIZE_MAX: there is none. ours: as below. */
 size_t failover_supervisor(const json_t *views, const bool *ours, const struct failover_wish *wish);
 
-/* views: of status_collect(). ranking: of that supervisor (failover_ranking.h); NULL: it has none, so the rules of stock
- * are used on what is known from outside. false: it cannot be done, for the reason appended to `why`. */
+/* views: of status_collect(). ours: for each view whether it is a sentineld. ranking: of that supervisor
+ * (failover_ranking.h); NULL: it has none, so the rules of stock are used on what is known from outside. false: it
+ * cannot be done, for the reason appended to `why`. */
 bool failover_plan(const json_t *views, const bool *ours, const json_t *document, const struct failover_wish *wish,
                    const json_t *ranking, struct failover_plan *plan, struct buf *why);
 void failover_plan_free(struct failover_plan *p);

@@ -6,9 +6,9 @@
 
 #include <jansson.h>
 
-/* Asks this member (a sentineld that answers) for its ranking, until every replica that it would take has told how far it
- * is since the first question, a fifth of a second at most: so the offsets are those of now, as they are when it chooses.
- * The array of its maps, best first, all values text (SENTINEL RANKING); NULL: it knows no such command. */
+/* Asks this member (a sentineld that answers) for its ranking, until every replica that it would take has told how far
+ * it is since the first question, a fifth of a second at most: so the offsets are those of now, as when it chooses. The
+ * array of its maps, best first, all values text (SENTINEL RANKING); NULL: it knows no such command. */
 json_t *failover_ranking(struct fleet *f, struct fleet_member *m, const char *group);
 
 /* The first one that can be chosen; NULL: none. */

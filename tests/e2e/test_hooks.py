@@ -253,7 +253,8 @@ def test_veto(lab):
     where = ["-s", ",".join("127.0.0.1:%d" % s.port for s in fleet.supervisors)]
     told = subprocess.run([nodectl_path(), "explain", "mymaster", "aborted", *where], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, check=False, timeout=30)
-    assert told.returncode == 0 and re.search("Given up because: .*%s: maintenance until noon" % policy, told.stdout), told
+    reason = "Given up because: .*%s: maintenance until noon" % policy
+    assert told.returncode == 0 and re.search(reason, told.stdout), told
     with open(gate, "w", encoding="utf-8"):
         pass
     fleet.wait_switched(old.port)

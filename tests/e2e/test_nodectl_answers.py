@@ -1,5 +1,5 @@
-"""What nodectl answers to a program: exit codes are those that the help and the man page document, each of them happens,
-and -o json is JSON, also where something is wrong."""
+"""What nodectl answers to a program: exit codes are those that the help and the man page document, each of them
+happens, and -o json is JSON, also where something is wrong."""
 import json
 import os
 import re
