@@ -1,6 +1,7 @@
 #include "noded/store/intset.h"
 
 #include "common/base/mem.h"
+#include "noded/store/little.h"
 
 #include <assert.h>
 #include <malloc.h>
@@ -11,20 +12,6 @@
 #define HEADER 8
 #define COUNT_MAX (UINT32_MAX / 8)
 
-static uint64_t get_le(const unsigned char *p, size_t n)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
-static void put_le(unsigned char *p, uint64_t v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        p[i] = (unsigned char)(v >> (8 * i));
-}
-
 static unsigned char *bytes_of(const struct nd_intset *s)
 {
     return (unsigned char *)s;
@@ -32,17 +19,26 @@ static unsigned char *bytes_of(const struct nd_intset *s)
 
 static size_t width_of(const struct nd_intset *s)
 {
-    return (size_t)get_le(bytes_of(s), 4);
+    return nd_load32(bytes_of(s));
 }
 
-/* Constant widths let the compiler read a number with one load. */
 static int64_t number_at(const unsigned char *numbers, size_t width, size_t i)
 {
     if (width == 2)
-        return (int16_t)get_le(numbers + i * 2, 2);
+        return (int16_t)nd_load16(numbers + i * 2);
     if (width == 4)
-        return (int32_t)get_le(numbers + i * 4, 4);
-    return (int64_t)get_le(numbers + i * 8, 8);
+        return (int32_t)nd_load32(numbers + i * 4);
+    return (int64_t)nd_load64(numbers + i * 8);
+}
+
+static void put_number(unsigned char *numbers, size_t width, size_t i, int64_t v)
+{
+    if (width == 2)
+        nd_store16(numbers + i * 2, (uint32_t)v);
+    else if (width == 4)
+        nd_store32(numbers + i * 4, (uint32_t)v);
+    else
+        nd_store64(numbers + i * 8, (uint64_t)v);
 }
 
 static size_t width_for(int64_t v)
@@ -54,8 +50,8 @@ static size_t width_for(int64_t v)
 
 static void set_header(unsigned char *b, size_t width, size_t count)
 {
-    put_le(b, width, 4);
-    put_le(b + 4, count, 4);
+    nd_store32(b, (uint32_t)width);
+    nd_store32(b + 4, (uint32_t)count);
 }
 
 struct nd_intset *nd_intset_new(void)
@@ -67,7 +63,7 @@ struct nd_intset *nd_intset_new(void)
 
 size_t nd_intset_count(const struct nd_intset *s)
 {
-    return (size_t)get_le(bytes_of(s) + 4, 4);
+    return nd_load32(bytes_of(s) + 4);
 }
 
 size_t nd_intset_bytes(const struct nd_intset *s)
@@ -121,8 +117,8 @@ static struct nd_intset *widen_and_add(struct nd_intset *s, int64_t v, size_t wi
     size_t shift = v < 0 ? 1 : 0;
     /* From the last on: a number's new place is never in front of one that is still to be read. */
     for (size_t i = count; i-- > 0;)
-        put_le(numbers + (i + shift) * width, (uint64_t)number_at(numbers, old_width, i), width);
-    put_le(numbers + (v < 0 ? 0 : count) * width, (uint64_t)v, width);
+        put_number(numbers, width, i + shift, number_at(numbers, old_width, i));
+    put_number(numbers, width, v < 0 ? 0 : count, v);
     set_header(b, width, count + 1);
     return (struct nd_intset *)b;
 }
@@ -142,7 +138,7 @@ struct nd_intset *nd_intset_add(struct nd_intset *s, int64_t v, bool *added)
     unsigned char *b = reserve(bytes_of(s), HEADER + (count + 1) * width);
     unsigned char *at = b + HEADER + i * width;
     memmove(at + width, at, (count - i) * width);
-    put_le(at, (uint64_t)v, width);
+    put_number(b + HEADER, width, i, v);
     set_header(b, width, count + 1);
     return (struct nd_intset *)b;
 }
@@ -182,7 +178,7 @@ struct nd_intset *nd_intset_load(struct slice bytes)
     const unsigned char *b = (const unsigned char *)bytes.p;
     if (bytes.n < HEADER)
         return NULL;
-    uint64_t width = get_le(b, 4), count = get_le(b + 4, 4);
+    uint64_t width = nd_load32(b), count = nd_load32(b + 4);
     if ((width != 2 && width != 4 && width != 8) || count == 0 || bytes.n - HEADER != width * count)
         return NULL;
     for (size_t i = 1; i < count; i++)

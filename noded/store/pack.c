@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "noded/store/little.h"
 
 #include <assert.h>
 #include <malloc.h>
@@ -26,20 +27,6 @@
 
 #define NUMBER_TEXT_MAX 20 /* "-9223372036854775808" */
 
-static uint64_t get_le(const unsigned char *p, size_t n)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
-static void put_le(unsigned char *p, uint64_t v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        p[i] = (unsigned char)(v >> (8 * i));
-}
-
 static unsigned char *bytes_of(const struct nd_pack *p)
 {
     return (unsigned char *)p;
@@ -47,18 +34,18 @@ static unsigned char *bytes_of(const struct nd_pack *p)
 
 size_t nd_pack_bytes(const struct nd_pack *p)
 {
-    return (size_t)get_le(bytes_of(p), 4);
+    return nd_load32(bytes_of(p));
 }
 
 static unsigned header_count(const struct nd_pack *p)
 {
-    return (unsigned)get_le(bytes_of(p) + 4, 2);
+    return nd_load16(bytes_of(p) + 4);
 }
 
 static void set_header(unsigned char *b, size_t bytes, size_t count)
 {
-    put_le(b, bytes, 4);
-    put_le(b + 4, count < COUNT_UNKNOWN ? count : COUNT_UNKNOWN, 2);
+    nd_store32(b, (uint32_t)bytes);
+    nd_store16(b + 4, count < COUNT_UNKNOWN ? (uint32_t)count : COUNT_UNKNOWN);
 }
 
 /* Bytes that the backward length of n takes. The format's own thresholds, one short of what seven bits a byte could
@@ -85,7 +72,7 @@ static size_t long_body_size(const unsigned char *e)
     if (b < STRING32)
         return 2 + ((size_t)(b & 0x0F) << 8 | e[1]);
     switch (b) {
-    case STRING32: return 5 + (size_t)get_le(e + 1, 4);
+    case STRING32: return 5 + (size_t)nd_load32(e + 1);
     case INT16: return 3;
     case INT24: return 4;
     case INT32: return 5;
@@ -152,13 +139,13 @@ bool nd_pack_number(nd_pack_at at, int64_t *out)
     else if (b <= STRING32)
         return false;
     else if (b == INT16)
-        *out = signed_of(get_le(at + 1, 2), 16);
+        *out = signed_of(nd_load16(at + 1), 16);
     else if (b == INT24)
-        *out = signed_of(get_le(at + 1, 3), 24);
+        *out = signed_of(nd_load24(at + 1), 24);
     else if (b == INT32)
-        *out = signed_of(get_le(at + 1, 4), 32);
+        *out = signed_of(nd_load32(at + 1), 32);
     else
-        *out = (int64_t)get_le(at + 1, 8);
+        *out = (int64_t)nd_load64(at + 1);
     return true;
 }
 
@@ -171,28 +158,27 @@ static void number_head(struct nd_pack_item *item, int64_t v)
         return;
     }
     uint64_t u = (uint64_t)v;
-    size_t n;
     if (v >= -4096 && v <= 4095) {
         h[0] = (unsigned char)(INT13 | (u >> 8 & 0x1F));
         h[1] = (unsigned char)u;
         item->head_n = 2;
-        return;
-    }
-    if (v >= INT16_MIN && v <= INT16_MAX) {
+    } else if (v >= INT16_MIN && v <= INT16_MAX) {
         h[0] = INT16;
-        n = 2;
+        nd_store16(h + 1, (uint32_t)u);
+        item->head_n = 3;
     } else if (v >= -(1 << 23) && v < 1 << 23) {
         h[0] = INT24;
-        n = 3;
+        nd_store24(h + 1, (uint32_t)u);
+        item->head_n = 4;
     } else if (v >= INT32_MIN && v <= INT32_MAX) {
         h[0] = INT32;
-        n = 4;
+        nd_store32(h + 1, (uint32_t)u);
+        item->head_n = 5;
     } else {
         h[0] = INT64;
-        n = 8;
+        nd_store64(h + 1, u);
+        item->head_n = 9;
     }
-    put_le(h + 1, u, n);
-    item->head_n = (unsigned char)(1 + n);
 }
 
 static void string_head(struct nd_pack_item *item, size_t n)
@@ -207,7 +193,7 @@ static void string_head(struct nd_pack_item *item, size_t n)
         item->head_n = 2;
     } else {
         h[0] = STRING32;
-        put_le(h + 1, n, 4);
+        nd_store32(h + 1, (uint32_t)n);
         item->head_n = 5;
     }
 }
@@ -465,7 +451,7 @@ struct nd_pack *nd_pack_replace(struct nd_pack *p, nd_pack_at *at, struct slice 
         if (now > bytes)
             b = reserve(b, now);
         memmove(b + offset + item.bytes, b + offset + old, bytes - offset - old);
-        put_le(b, now, 4);
+        nd_store32(b, (uint32_t)now);
         if (now < bytes)
             b = settle(b, now);
     }
@@ -485,10 +471,10 @@ struct nd_pack *nd_pack_remove(struct nd_pack *p, nd_pack_at *at, size_t count)
     size_t cut = (size_t)(end - *at);
     memmove(*at, end, bytes - offset - cut);
     bytes -= cut;
-    put_le(b, bytes, 4);
+    nd_store32(b, (uint32_t)bytes);
     unsigned before = header_count(p);
     if (before < COUNT_UNKNOWN)
-        put_le(b + 4, before - gone, 2);
+        nd_store16(b + 4, (uint32_t)(before - gone));
     b = settle(b, bytes);
     *at = b[offset] != END ? b + offset : NULL;
     return (struct nd_pack *)b;
@@ -579,7 +565,7 @@ static size_t checked_size(const unsigned char *e, size_t n)
 struct nd_pack *nd_pack_load(struct slice bytes)
 {
     const unsigned char *b = (const unsigned char *)bytes.p;
-    if (bytes.n < ND_PACK_EMPTY_BYTES || bytes.n > BYTES_MAX || get_le(b, 4) != bytes.n || b[bytes.n - 1] != END)
+    if (bytes.n < ND_PACK_EMPTY_BYTES || bytes.n > BYTES_MAX || nd_load32(b) != bytes.n || b[bytes.n - 1] != END)
         return NULL;
     size_t at = HEADER, end = bytes.n - 1, count = 0;
     while (at < end) {
@@ -589,7 +575,7 @@ struct nd_pack *nd_pack_load(struct slice bytes)
         at += size;
         count++;
     }
-    size_t said = (size_t)get_le(b + 4, 2);
+    size_t said = nd_load16(b + 4);
     if (said != COUNT_UNKNOWN && said != count)
         return NULL;
     unsigned char *copy = memcpy(mem_alloc(bytes.n), b, bytes.n);
