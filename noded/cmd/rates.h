@@ -10,8 +10,4 @@ int64_t nd_rates_deadline(const struct nd_engine *e); /* mono us, or HEAP_NEVER 
 /* INFO's instantaneous_*: a second, the mean of the samples. */
 uint64_t nd_rate(const struct nd_rate *r);
 
-/* CONFIG RESETSTAT: all counters but those of what is there now. */
-void nd_stats_reset(struct nd_engine *e);
-void nd_stats_forget_errors(struct nd_engine *e);
-
 #endif

@@ -15,7 +15,7 @@ struct nd_stats {
     uint64_t expired, expired_stale_permille, expire_time_cap, evicted, evicted_clients, hits, misses;
     uint64_t errors, unexpected_errors, reads_processed, writes_processed, output_limit_closed, query_limit_closed;
     uint64_t pubsub_clients;
-    size_t peak_memory;
+    size_t peak_memory, startup_memory;  /* startup: of the program before its first client */
     struct nd_command_stats *by_command; /* nd_command_number() indexes it */
     struct map errors_by_code;           /* "WRONGTYPE" -> uint64_t count */
     /* instantaneous_*: samples ten times a second while there is traffic */
@@ -42,5 +42,10 @@ struct nd_client_buffers {
     size_t query, query_free, output, output_list, total;
     const char *events; /* "r", "rw" */
 };
+
+struct nd_engine;
+/* CONFIG RESETSTAT: all counters but those of what is there now (rates.c). */
+void nd_stats_reset(struct nd_engine *e);
+void nd_stats_forget_errors(struct nd_engine *e);
 
 #endif
