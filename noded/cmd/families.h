@@ -11,6 +11,10 @@
     X(nd_string_commands)        \
     X(nd_string_number_commands) \
     X(nd_string_range_commands)  \
+    X(nd_string_lcs_commands)    \
+    X(nd_bits_commands)          \
+    X(nd_bitop_commands)         \
+    X(nd_bitfield_commands)      \
     X(nd_list_commands)          \
     X(nd_list_move_commands)     \
     X(nd_list_pop_commands)      \

@@ -47,6 +47,15 @@ static inline struct nd_bucket *nd_bucket_next(const struct nd_bucket *b)
     return b->used & ND_BUCKET_LINKED ? b->slot[ND_BUCKET_LINK] : NULL;
 }
 
+/* Elements of this bucket alone. */
+static inline unsigned nd_bucket_count(const struct nd_bucket *b)
+{
+    unsigned x = b->used & ND_BUCKET_FULL;
+    x -= x >> 1 & 0x55;
+    x = (x & 0x33) + (x >> 2 & 0x33);
+    return (x + (x >> 4)) & 0x0f;
+}
+
 /* A byte of 0x80 for each slot whose tag is this one, among them slots that are free. Slot i is byte i + 1. */
 ND_ALWAYS_INLINE uint64_t nd_bucket_matches(const struct nd_bucket *b, uint8_t tag)
 {

@@ -120,16 +120,18 @@ char *nd_string_writable(struct nd_value *v, size_t n, size_t cap)
     return str->p;
 }
 
+char *nd_string_grow(struct nd_value *v, size_t n)
+{
+    bool fits = v->enc != ND_ENC_INT && str_of(v)->cap >= n;
+    return nd_string_writable(v, n, fits ? n : n < GROW_STEP ? n * 2 : n + GROW_STEP);
+}
+
 void nd_string_append(struct nd_value *v, struct slice s)
 {
-    size_t n = nd_string_length(v), need = n + s.n;
-    size_t cap = need < GROW_STEP ? need * 2 : need + GROW_STEP;
-    if (v->enc != ND_ENC_INT && str_of(v)->cap >= need)
-        cap = need;
-    char *p = nd_string_writable(v, n, cap);
+    size_t n = nd_string_length(v);
+    char *p = nd_string_grow(v, n + s.n);
     if (s.n > 0)
         memcpy(p + n, s.p, s.n);
-    str_of(v)->n = need;
 }
 
 bool nd_string_number(const struct nd_value *v, int64_t *out)

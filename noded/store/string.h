@@ -23,7 +23,9 @@ struct nd_value nd_string_make(struct slice s, bool try_number);
 /* Bytes to be changed in place: the value becomes RAW with memory of its own and room for `cap` bytes at least; what is
  * beyond the old length is zero. Sets the length to max(length, n). */
 char *nd_string_writable(struct nd_value *v, size_t n, size_t cap);
-void nd_string_append(struct nd_value *v, struct slice s); /* makes it RAW; room grows by doubling up to 1 MiB steps */
+/* The same with room for more when it must get other memory: twice as much, above 1 MiB that much more. */
+char *nd_string_grow(struct nd_value *v, size_t n);
+void nd_string_append(struct nd_value *v, struct slice s); /* makes it RAW */
 /* A number as Redis stores it: string2ll's rules, at most 20 bytes. */
 bool nd_string_number(const struct nd_value *v, int64_t *out);
 

@@ -137,14 +137,14 @@ static unsigned chain_count(const struct nd_bucket *b)
 {
     unsigned n = 0;
     for (; b != NULL; b = nd_bucket_next(b))
-        n += (unsigned)__builtin_popcount(b->used & ND_BUCKET_FULL);
+        n += nd_bucket_count(b);
     return n;
 }
 
 static void *chain_at(const struct nd_bucket *b, unsigned at)
 {
     for (;; b = nd_bucket_next(b)) {
-        unsigned m = b->used & ND_BUCKET_FULL, n = (unsigned)__builtin_popcount(m);
+        unsigned m = b->used & ND_BUCKET_FULL, n = nd_bucket_count(b);
         if (at >= n) {
             at -= n;
             continue;
