@@ -14,8 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REDIS_VERSION "7.0.15" /* what clients are told: the version whose commands and answers these are */
-#define USER "default"         /* the only user there is */
+#define USER "default" /* the only user there is */
 
 /* ---- who it is ---- */
 
@@ -81,7 +80,7 @@ static void hello_answer(struct nd_call *c)
     reply_bulks(c->r, "server");
     reply_bulks(c->r, "redis");
     reply_bulks(c->r, "version");
-    reply_bulks(c->r, REDIS_VERSION);
+    reply_bulks(c->r, ND_REDIS_VERSION);
     reply_bulks(c->r, "proto");
     reply_int(c->r, c->s->r.proto);
     reply_bulks(c->r, "id");
