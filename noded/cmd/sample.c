@@ -25,7 +25,6 @@ void nd_sample_begin(struct nd_call *c, uint64_t count, struct nd_sample_reply *
 {
     reply->mark = c->r->out->n;
     reply->left = count;
-    reply_array(c->r, count);
 }
 
 bool nd_sample_more(struct nd_call *c, struct nd_sample_reply *reply)

@@ -162,6 +162,7 @@ static void draw(struct nd_call *c, const struct nd_value *v, uint64_t count)
     struct nd_sample_reply reply;
     char text[ND_MEMBER_TEXT];
     nd_sample_begin(c, count, &reply);
+    reply_array(c->r, count);
     while (nd_sample_more(c, &reply)) {
         struct slice member = nd_set_random(v, &c->e->rng, text);
         reply_bulk(c->r, member.p, member.n);
