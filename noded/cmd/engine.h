@@ -30,6 +30,15 @@ struct nd_effect_row {
 /* Levels of host->log(), as common/io/log.h has them. */
 enum { ND_LOG_DEBUG, ND_LOG_VERBOSE, ND_LOG_NOTICE, ND_LOG_WARNING };
 
+/* Flags of host->shutdown(). */
+enum {
+    ND_SHUTDOWN_NOSAVE = 1 << 0,
+    ND_SHUTDOWN_SAVE = 1 << 1,
+    ND_SHUTDOWN_NOW = 1 << 2,
+    ND_SHUTDOWN_FORCE = 1 << 3,
+    ND_SHUTDOWN_ABORT = 1 << 4
+};
+
 /* What the engine asks of the program. Every function is there; a test gives functions of its own. None of them calls
  * back into the engine before it returns, unless said so. */
 struct nd_host {
@@ -60,6 +69,8 @@ struct nd_host {
     bool (*shutdown)(void *owner, uint32_t flags, struct buf *why);
     /* MIGRATE: copies and sends; nd_migrate_ended() is called later. The session is blocked and the keys are locked. */
     void (*migrate)(void *owner, struct nd_session *s, const struct nd_migrate_spec *spec);
+    void (*purge_memory)(void *owner);                          /* MEMORY PURGE */
+    void (*allocator_stats)(void *owner, struct buf *out);      /* MEMORY MALLOC-STATS; appends */
     /* DEBUG SLEEP and what else tests need that stops the thread. */
     void (*sleep_us)(void *owner, int64_t us);
     void (*log)(void *owner, int level, const char *text); /* ND_LOG_* */

@@ -39,7 +39,7 @@ PURE_LIBC = {
 }
 
 # Libraries whose functions depend on their arguments alone.
-PURE_LIBRARIES = {"noded/store": {"liblzf/lzf.h", "malloc.h"}}
+PURE_LIBRARIES = {"noded/store": {"liblzf/lzf.h", "malloc.h"}, "noded/cmd": {"malloc.h"}}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
