@@ -24,6 +24,11 @@
     X(nd_set_commands)           \
     X(nd_set_algebra_commands)   \
     X(nd_set_random_commands)    \
+    X(nd_zset_commands)          \
+    X(nd_zset_range_commands)    \
+    X(nd_zset_pop_commands)      \
+    X(nd_zset_combine_commands)  \
+    X(nd_zset_random_commands)   \
     X(nd_sort_commands)          \
     X(nd_dump_commands)          \
     X(nd_object_commands)        \
