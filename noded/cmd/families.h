@@ -33,7 +33,14 @@
     X(nd_dump_commands)          \
     X(nd_object_commands)        \
     X(nd_debug_commands)         \
-    X(nd_config_commands)
+    X(nd_config_commands)        \
+    X(nd_connection_commands)    \
+    X(nd_client_commands)        \
+    X(nd_slowlog_commands)       \
+    X(nd_info_commands)          \
+    X(nd_memory_commands)        \
+    X(nd_server_commands)        \
+    X(nd_command_commands)
 
 #define ND_DECLARE_FAMILY(rows) extern const struct nd_command rows[];
 ND_FAMILIES(ND_DECLARE_FAMILY)
