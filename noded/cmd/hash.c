@@ -139,11 +139,6 @@ static void hsetnx(struct nd_call *c)
         return;
     if (e != NULL && nd_hash_get(&e->v, c->argv[2], &value, tmp)) {
         reply_int(c->r, 0);
-        /* A value too long for a listpack makes a table of it although it is not stored, as in Redis. */
-        const struct nd_limits *limits = &c->e->config.limits;
-        if ((int64_t)c->argv[2].n > limits->hash_max_listpack_value ||
-            (int64_t)c->argv[3].n > limits->hash_max_listpack_value)
-            nd_hash_to_table(&e->v, limits, 0);
         return;
     }
     set_field(c, &e, c->argv[2], c->argv[3]);
