@@ -9,6 +9,7 @@
 #include "noded/cmd/pause.h"
 #include "noded/cmd/pubsub.h"
 #include "noded/cmd/rates.h"
+#include "noded/cmd/slowlog.h"
 #include "noded/cmd/table.h"
 #include "noded/cmd/watch.h"
 
@@ -64,6 +65,7 @@ struct nd_engine *nd_engine_new(const struct nd_host *host, const struct nd_conf
     e->waits = nd_waits_new(of_maps);
     e->expiry = nd_expiry_new();
     e->eviction = nd_eviction_new();
+    e->slowlog = nd_slowlog_new();
     e->inner = nd_session_new(e, ND_INNER, &e->dropped, NULL);
     return e;
 }
@@ -72,6 +74,7 @@ void nd_engine_free(struct nd_engine *e)
 {
     while (e->sessions != NULL)
         nd_session_free(e->sessions);
+    nd_slowlog_free(e->slowlog);
     nd_eviction_free(e->eviction);
     nd_expiry_free(e->expiry);
     nd_waits_free(e->waits);

@@ -4,6 +4,7 @@
 #include "noded/cmd/block.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/monitor.h"
+#include "noded/cmd/slowlog.h"
 
 #include <string.h>
 
@@ -107,6 +108,7 @@ void nd_run(struct nd_call *c)
     if (c->blocked)
         return;
     nd_count_call(c, (uint64_t)(e->now_us - start_us));
+    nd_slowlog_note(c, e->now_us - start_us);
 }
 
 static enum nd_ran ending(struct nd_session *s)

@@ -106,6 +106,18 @@ static bool host_shutdown(void *owner, uint32_t flags, struct buf *why)
     return true;
 }
 
+static void host_purge_memory(void *owner)
+{
+    (void)owner;
+    memory_purge();
+}
+
+static void host_allocator_stats(void *owner, struct buf *out)
+{
+    (void)owner;
+    memory_allocator_stats(out);
+}
+
 static void host_sleep_us(void *owner, int64_t us)
 {
     (void)owner;
@@ -141,6 +153,8 @@ struct nd_host node_host(struct node *n)
         .release = host_release,
         .release_content = host_release_content,
         .shutdown = host_shutdown,
+        .purge_memory = host_purge_memory,
+        .allocator_stats = host_allocator_stats,
         .sleep_us = host_sleep_us,
         .log = host_log,
         .client_buffers = host_client_buffers,

@@ -7,6 +7,8 @@
 
 /* jemalloc's control function, when the program is linked with it. */
 extern int mallctl(const char *name, void *old, size_t *old_size, void *new, size_t new_size) __attribute__((weak));
+extern void malloc_stats_print(void (*write)(void *, const char *), void *owner, const char *options)
+    __attribute__((weak));
 /* The sanitizer's count, when there is one. */
 extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak)); /* NOLINT: its own name */
 
@@ -88,6 +90,30 @@ void memory_facts(struct nd_facts *out)
     out->active = statistic("stats.active");
     out->resident = statistic("stats.resident");
     out->retained = statistic("stats.retained");
+}
+
+void memory_purge(void)
+{
+    char name[64];
+    if (mallctl == NULL) {
+        malloc_trim(0);
+        return;
+    }
+    snprintf(name, sizeof name, "arena.%u.purge", 4096U); /* MALLCTL_ARENAS_ALL */
+    mallctl(name, NULL, NULL, NULL, 0);
+}
+
+static void append(void *owner, const char *text)
+{
+    buf_puts(owner, text);
+}
+
+void memory_allocator_stats(struct buf *out)
+{
+    if (malloc_stats_print != NULL)
+        malloc_stats_print(append, out, NULL);
+    else
+        buf_puts(out, "The program was built without jemalloc: its allocator has no report.\n");
 }
 
 bool memory_is_ours(void)

@@ -11,6 +11,9 @@ size_t memory_used(void); /* bytes allocated and not freed */
 
 /* Fills allocated, active, resident, retained and allocator. */
 void memory_facts(struct nd_facts *out);
+/* Gives back to the system what the allocator holds and does not use. */
+void memory_purge(void);
+void memory_allocator_stats(struct buf *out); /* the allocator's own report, for people; appends */
 /* false: a sanitizer has taken the allocator's place, and wants everything freed at the end. */
 bool memory_is_ours(void);
 
