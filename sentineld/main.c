@@ -214,9 +214,13 @@ static int run(struct sentineld_config *config, const char *path, const char *ex
     io_loop_run(d.loop);
     unwatch_signals(&d, &signals);
     int status = d.exit_status;
-    daemon_close(&d);
+    bool ended = daemon_close(&d);
     free(start_dir);
     io_log(IO_WARNING, "sentineld has ended");
+    if (!ended) {
+        io_log_close();
+        _exit(status);
+    }
     return status;
 }
 

@@ -43,7 +43,7 @@ struct daemon {
 /* Builds everything from the configuration, in the order in which things need each other; the working directory is the
  * state directory already. false: the reason is appended to error, and daemon_close() frees what was built. */
 bool daemon_open(struct daemon *d, struct sentineld_config *config, struct buf *error);
-void daemon_close(struct daemon *d);
+bool daemon_close(struct daemon *d); /* false: a disk still holds a thread, so the process should end by _exit() */
 
 /* daemon.c: the core has been made: takes its first effects, and arms the timer. */
 void daemon_begin(struct daemon *d, struct sn_effects *first);

@@ -180,7 +180,7 @@ bool daemon_open(struct daemon *d, struct sentineld_config *config, struct buf *
     return ok;
 }
 
-void daemon_close(struct daemon *d)
+bool daemon_close(struct daemon *d)
 {
     if (d->pump != NULL)
         state_flush(d->state); /* whoever waits for the disk gets an answer */
@@ -195,12 +195,13 @@ void daemon_close(struct daemon *d)
     reload_free(d->reload);
     scripts_free(d->scripts);
     links_free(d->links);
-    state_close(d->state);
+    bool ended = state_close(d->state);
     overrides_free(d->overrides);
-    history_close(d->history);
+    ended = history_close(d->history) && ended;
     if (d->core != NULL)
         sn_core_free(d->core);
     io_resolver_free(d->resolver);
     io_loop_free(d->loop);
     config_free(d->config);
+    return ended;
 }

@@ -504,10 +504,10 @@ static bool wait_for_end(struct history *h)
     return h->ended;
 }
 
-void history_close(struct history *h)
+bool history_close(struct history *h)
 {
     if (h == NULL)
-        return;
+        return true;
     pthread_mutex_lock(&h->mutex);
     h->stop = true;
     pthread_cond_signal(&h->work);
@@ -523,8 +523,9 @@ void history_close(struct history *h)
     pthread_mutex_unlock(&h->mutex);
     if (!ended) {
         pthread_detach(thread); /* it frees what is its own, should the disk answer before the process is over */
-        return;
+        return false;
     }
     pthread_join(thread, NULL);
     history_free(h);
+    return true;
 }

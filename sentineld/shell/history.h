@@ -38,8 +38,9 @@ struct history_options {
 /* dir must stay valid. Never fails: a database that cannot be opened is told of, and tried again every second. */
 struct history *history_open(const char *dir, const struct history_options *o);
 /* Writes what waits, once, and ends the thread; waits three seconds for that and no longer. What could not be written
- * is lost, and the log says how much. done() and told() are not called any more. NULL is allowed. */
-void history_close(struct history *h);
+ * is lost, and the log says how much. done() and told() are not called any more. NULL is allowed. false: the disk holds
+ * the thread, which keeps what it needs: the process should end by _exit(). */
+bool history_close(struct history *h);
 
 /* Both return at once. name and text may be anything; group may be NULL. */
 void history_event(struct history *h, int64_t wall_ms, const char *name, const char *text, const char *group);

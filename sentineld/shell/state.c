@@ -338,15 +338,15 @@ static bool end_thread(struct state *s)
     return ended;
 }
 
-void state_close(struct state *s)
+bool state_close(struct state *s)
 {
     if (s == NULL)
-        return;
+        return true;
     if (s->running && !end_thread(s)) {
         io_log(IO_WARNING,
                "state.db: the disk does not answer: what was to be stored last may be lost. Nobody was told "
                "of it, so nobody relies on it");
-        return;
+        return false;
     }
     free_items(s->first);
     state_db_free(&s->db);
@@ -360,6 +360,7 @@ void state_close(struct state *s)
     pthread_mutex_destroy(&s->mutex);
     close(s->lock_fd);
     free(s);
+    return true;
 }
 
 int64_t state_last_commit_us(const struct state *s)

@@ -35,9 +35,9 @@ void state_persist(struct state *s, uint64_t seq, struct sn_record *records, siz
 void state_flush(struct state *s);
 
 /* Writes what is queued, closes the database and gives the lock back. done() is not called. NULL is allowed. A disk
- * that does not answer is waited for two seconds, by state_flush() too; then the log says so, and the lock ends with
- * the process. */
-void state_close(struct state *s);
+ * that does not answer is waited for two seconds, by state_flush() too. false: it still holds the writer, which keeps
+ * what it needs, so the process should end by _exit(); the log says so, and the lock ends with the process. */
+bool state_close(struct state *s);
 
 /* Microseconds that the last commit took, from the writer's wake-up to the flush; 0: none yet. */
 int64_t state_last_commit_us(const struct state *s);

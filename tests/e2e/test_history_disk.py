@@ -25,6 +25,17 @@ def on_small_disks(lab, fleet, size="4m"):
     fleet.wait_well()
 
 
+def hold_history(lab, s):
+    """Its disk answers no more, in the middle of a write. Until then nothing of s is waited for: the thread may be
+    stopped where the loop needs it."""
+    with s.connect() as client:
+        held = HeldThread(lab, s.pid, "history", "history.db")
+        client.sock.sendall(encode("SENTINEL", "SET", "mymaster", "parallel-syncs", "1"))
+        held.wait_held()
+        assert client.read() == "OK"
+    return held
+
+
 def fail_over(fleet, at_most_s):
     """Kill the master; the switch must be over so soon after down-after."""
     old = fleet.master
@@ -38,6 +49,12 @@ def fail_over(fleet, at_most_s):
 def rss_kb(s):
     with open("/proc/%d/status" % s.pid, encoding="ascii") as f:
         return int(next(line for line in f if line.startswith("VmRSS")).split()[1])
+
+
+def memory_kb(s, wanted):
+    """What that much may be: the address sanitizer keeps what was freed, and puts room around each piece."""
+    with open("/proc/%d/maps" % s.pid, encoding="ascii", errors="replace") as f:
+        return 10 * wanted if "libasan" in f.read() else wanted
 
 
 def flood(s):
@@ -74,8 +91,8 @@ def expect_loss(s, since):
     kept = [(e[2], e[3]) for e in all_events(s, since)]
     assert sum(int(text.split()[0]) for name, text in kept if name == "-history-lost") == lost > 0, lost
     missing = log.count(" +set master ") - sum(name == "+set" for name, _ in kept)
-    # What told of the failure itself may be among the lost.
-    assert 0 <= lost - missing <= 2, (missing, lost)
+    # The first events of the start, and the one that told of the failure, may be among the lost.
+    assert 0 <= lost - missing <= 6, (missing, lost)
     return lost
 
 
@@ -115,7 +132,7 @@ def test_full_disk_and_a_flood(lab):
     before = rss_kb(s)
     worst = flood(s)
     grown = rss_kb(s) - before
-    assert grown < 60 << 10, "%d KiB more memory" % grown
+    assert grown < memory_kb(s, 60 << 10), "%d KiB more memory" % grown
     assert worst < 0.25, "a PING waited for %.0f ms" % (worst * 1000)
     s.disk.free()
     assert expect_loss(s, since) >= FLOOD - 50000
@@ -167,10 +184,7 @@ def test_hanging_disks_of_all(lab):
     """No history disk answers at all: failover as ever, it is told after five seconds, who asks gets an error, and all
     is recorded when it answers again."""
     fleet = lab.fleet()
-    held = [HeldThread(lab, s.pid, "history", "history.db") for s in fleet.supervisors]
-    for s, h in zip(fleet.supervisors, held):
-        assert s.ok("SENTINEL", "SET", "mymaster", "parallel-syncs", "1") == "OK"
-        h.wait_held()
+    held = [hold_history(lab, s) for s in fleet.supervisors]
     _, new = fail_over(fleet, 0.5)
     fleet.wait_failover_over()
     for s in fleet.supervisors:
@@ -192,18 +206,15 @@ def test_hanging_disk_and_a_flood(lab):
     """More than may wait comes while the disk does not answer: bounded, counted, and no PING waits."""
     fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
     s = fleet.supervisors[0]
-    held = HeldThread(lab, s.pid, "history", "history.db")
-    since = 0
-    assert s.ok("SENTINEL", "SET", "mymaster", "parallel-syncs", "1") == "OK"
-    held.wait_held()
+    held = hold_history(lab, s)
     before = rss_kb(s)
     worst = flood(s)
     grown = rss_kb(s) - before
-    assert grown < 60 << 10, "%d KiB more memory" % grown
+    assert grown < memory_kb(s, 60 << 10), "%d KiB more memory" % grown
     assert worst < 0.25, "a PING waited for %.0f ms" % (worst * 1000)
-    wait_until(lambda: "-history-not-saved" in s.log(), 15, "it is told")
+    wait_until(lambda: "-history-not-saved" in s.log(), 15, "it is told", 0.2)
     held.release()
-    assert expect_loss(s, since) >= FLOOD - 50000
+    assert expect_loss(s, 0) >= FLOOD - 50000
 
 
 @case(kinds=("ours",), matrix=[("history", "history.db"), ("state", "state.db")], limit_s=60)
@@ -211,8 +222,8 @@ def test_the_end_with_a_hanging_disk(lab, thread, part):
     """SIGTERM while a disk does not answer: it is over within seconds, and says what is lost."""
     fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
     s = fleet.supervisors[0]
-    held = HeldThread(lab, s.pid, thread, part)
     with s.connect() as client:
+        held = HeldThread(lab, s.pid, thread, part)
         client.sock.sendall(encode("SENTINEL", "SET", "mymaster", "parallel-syncs", "3"))
         held.wait_held()
         began = time.monotonic()

@@ -69,7 +69,7 @@ static void begin(struct lived *l, size_t queue_max)
 
 static void end(struct lived *l)
 {
-    history_close(l->h);
+    assert_true(history_close(l->h));
     history_rows_free(&l->rows);
     io_loop_free(l->loop);
 }
@@ -461,7 +461,7 @@ static void a_hanging_disk_does_not_hold_the_end(void **state)
     begin_held(&l, 5);
     put(&l, "+x", "", NULL);
     int64_t start_us = io_now_us();
-    history_close(l.h);
+    assert_false(history_close(l.h));
     int64_t took_us = io_now_us() - start_us;
     if (took_us < 1000000 || took_us > 6000000)
         fail_msg("the end took %lld us", (long long)took_us);
