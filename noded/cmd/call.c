@@ -123,6 +123,19 @@ bool nd_arg_i64(struct nd_call *c, size_t i, int64_t *out)
     return false;
 }
 
+bool nd_arg_int(struct nd_call *c, size_t i, int64_t *out)
+{
+    int64_t v;
+    if (!nd_arg_i64(c, i, &v))
+        return false;
+    if (v < INT32_MIN || v > INT32_MAX) {
+        nd_error(c, "ERR value is out of range, value must between %d and %d", INT32_MIN, INT32_MAX);
+        return false;
+    }
+    *out = v;
+    return true;
+}
+
 bool nd_arg_range(struct nd_call *c, size_t i, int64_t min, int64_t max, int64_t *out, const char *error)
 {
     int64_t v;

@@ -51,6 +51,7 @@ void nd_help(struct nd_call *c);
 
 /* ---- arguments; each answers its error and returns false ---- */
 bool nd_arg_i64(struct nd_call *c, size_t i, int64_t *out);
+bool nd_arg_int(struct nd_call *c, size_t i, int64_t *out); /* of 32 bits, with the error that Redis has for it */
 /* In [min, max]; error NULL: "ERR value is out of range", else the text with its code. */
 bool nd_arg_range(struct nd_call *c, size_t i, int64_t min, int64_t max, int64_t *out, const char *error);
 bool nd_arg_double(struct nd_call *c, size_t i, double *out,

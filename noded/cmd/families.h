@@ -6,6 +6,10 @@
 #include "noded/cmd/command.h"
 
 #define ND_FAMILIES(X)           \
+    X(nd_generic_commands)       \
+    X(nd_expire_commands)        \
+    X(nd_walk_commands)          \
+    X(nd_database_commands)      \
     X(nd_transaction_commands)   \
     X(nd_pubsub_commands)        \
     X(nd_string_commands)        \
