@@ -240,6 +240,7 @@ void clients_accept(struct clients *all, int fd, const char *peer, bool on_unix)
         return;
     }
     node_time(all->node);
+    e->stats.connections++;
     struct client *c = client_new(all, fd, peer, on_unix);
     io_log(IO_VERBOSE, "Accepted %s as client id=%" PRIu64, peer, c->session->id);
     client_count(c);

@@ -99,8 +99,10 @@ static void host_release_content(void *owner, struct nd_content *content)
 
 static bool host_shutdown(void *owner, uint32_t flags, struct buf *why)
 {
-    (void)flags;
-    (void)why;
+    if (flags & ND_SHUTDOWN_ABORT) { /* the end comes in the same turn: there is never one under way */
+        buf_puts(why, "No shutdown in progress.");
+        return false;
+    }
     io_log(IO_WARNING, "A client asked for the end: ending");
     node_stop(owner);
     return true;

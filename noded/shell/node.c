@@ -124,6 +124,7 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
         buf_puts(error, "nowhere to listen: port is 0 or bind is empty, and there is no unixsocket");
         return false;
     }
+    n->engine->stats.startup_memory = memory_used();
     node_touch(n);
     return true;
 }

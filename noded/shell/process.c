@@ -7,11 +7,15 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* One to a process, as its signals are. */
@@ -183,13 +187,64 @@ void process_unwatch_signals(struct node *n)
     ev_signal_stop(io_loop_ev(n->loop), &process.hangup);
 }
 
+/* ---- memory ---- */
+
+/* Pages of a file that nobody can write are clean: the system has them at hand when they are touched again. */
+static int forget_segments(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void)size;
+    (void)arg;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W) != 0)
+            continue;
+        uintptr_t from = info->dlpi_addr + segment->p_vaddr, to = from + segment->p_memsz;
+        from &= ~(page - 1);
+        to = (to + page - 1) & ~(page - 1);
+        madvise((void *)from, to - from, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void process_forget_start(void)
+{
+    dl_iterate_phdr(forget_segments, NULL);
+}
+
 /* ---- who wants to know ---- */
+
+/* The service manager's protocol is one datagram to the socket that NOTIFY_SOCKET names; "@" in front stands for the
+ * zero byte of an abstract name. Its library would more than triple what this program needs of memory when idle. */
+static bool send_state(const char *name, const char *state)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    size_t n = strlen(name);
+    if (n >= sizeof sa.sun_path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(sa.sun_path, name, n);
+    if (name[0] == '@')
+        sa.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    socklen_t room = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+    bool ok = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa, room) >= 0;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return ok;
+}
 
 static void tell_manager(const char *state)
 {
-    int result = sd_notify(0, state);
-    if (result < 0)
-        io_log(IO_WARNING, "The service manager cannot be told: %s. NOTIFY_SOCKET names its socket", strerror(-result));
+    const char *name = getenv("NOTIFY_SOCKET");
+    if (name == NULL || (name[0] != '/' && name[0] != '@'))
+        return;
+    if (!send_state(name, state))
+        io_log(IO_WARNING, "The service manager cannot be told: %s. NOTIFY_SOCKET names its socket", strerror(errno));
 }
 
 void process_ready(void)

@@ -24,6 +24,9 @@ void process_remove_pid(const struct nd_config *config);
 void process_watch_signals(struct node *n);
 void process_unwatch_signals(struct node *n);
 
+/* Code and constants that only the start needed leave the memory of this process; what is needed comes back by itself.
+ */
+void process_forget_start(void);
 void process_ready(void); /* to the service manager, and to the parent of a daemon */
 void process_stopping(void);
 

@@ -148,10 +148,3 @@ size_t reclaim_done(struct reclaim *r)
     pthread_mutex_unlock(&r->lock);
     return n;
 }
-
-void reclaim_forget_done(struct reclaim *r)
-{
-    pthread_mutex_lock(&r->lock);
-    r->done = 0;
-    pthread_mutex_unlock(&r->lock);
-}

@@ -16,6 +16,5 @@ void reclaim_content(struct reclaim *r, struct nd_content *content);
 
 size_t reclaim_pending(struct reclaim *r); /* values not freed yet */
 size_t reclaim_done(struct reclaim *r);    /* values freed since the start */
-void reclaim_forget_done(struct reclaim *r);
 
 #endif
