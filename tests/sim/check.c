@@ -25,7 +25,7 @@ struct configuration {
 
 struct vote {
     uint64_t epoch;
-    int leader;
+    runid leader;
 };
 
 struct votes {
@@ -41,11 +41,13 @@ struct grants { /* votes that reached a candidate */
 struct view { /* of one group, by one supervisor */
     uint64_t config_epoch, told_epoch;
     const struct sn_inst *master; /* as last looked at; NULL: look */
+    int64_t anew_us;              /* when it began to know the group anew, 0: never did */
     struct votes votes;
     struct grants grants[GRANTS];
     size_t ngrants;
     int64_t down_us[MAX_SUPERS]
                    [MAX_NODES_PER_GROUP]; /* when who last said that which node is down; 0: not, or no more */
+    int64_t former_us[MAX_SUPERS][MAX_NODES_PER_GROUP]; /* the same, said under an id that it had before */
 };
 
 struct checked_group {
@@ -54,6 +56,7 @@ struct checked_group {
     struct configuration *configs;
     size_t nconfigs, cap_configs;
     int coordinated_by; /* a promotion by a coordinated failover is under way */
+    bool begun_anew;    /* by some supervisor: epoch 0 is an operator's word, and may mean any master */
 };
 
 struct checks {
@@ -94,9 +97,14 @@ static int group_named(const struct world *w, struct slice name)
 
 static int super_with_id(const struct world *w, const char *id)
 {
-    for (int i = 0; i < w->plan.supers; i++)
-        if (runid_cmp(w->supers[i].id, id) == 0)
+    for (int i = 0; i < w->plan.supers; i++) {
+        const struct super *s = &w->supers[i];
+        if (runid_cmp(s->id, id) == 0)
             return i;
+        for (size_t k = 0; k < s->nformer; k++)
+            if (runid_cmp(s->former[k], id) == 0)
+                return i;
+    }
     return -1;
 }
 
@@ -126,13 +134,15 @@ static void told_vote(struct world *w, struct super *s, int group, const char *l
                  (unsigned long long)d->vote_epoch);
     for (size_t i = votes->n; i-- > 0;)
         if (votes->v[i].epoch == epoch) {
-            if (votes->v[i].leader != leader)
+            if (runid_cmp(votes->v[i].leader, leader_id) != 0)
                 violated(w, "S2", "s%d voted twice in epoch %llu of %s: for s%d, then for s%d", s->index + 1,
-                         (unsigned long long)epoch, w->groups[group].name, votes->v[i].leader + 1, leader + 1);
+                         (unsigned long long)epoch, w->groups[group].name, super_with_id(w, votes->v[i].leader) + 1,
+                         leader + 1);
             return;
         }
     votes->v = mem_grow(votes->v, votes->n, &votes->cap, sizeof *votes->v);
-    votes->v[votes->n++] = (struct vote){epoch, leader};
+    votes->v[votes->n].epoch = epoch;
+    memcpy(votes->v[votes->n++].leader, leader_id, sizeof votes->v[0].leader);
 }
 
 static void check_votes_told(struct world *w, struct super *s, const struct sn_effect *e)
@@ -222,6 +232,8 @@ static int evidence_held(const struct world *w, const struct super *s, int group
     for (int i = 0; i < w->plan.supers; i++) {
         int64_t at = v->down_us[i][node - w->groups[group].first];
         held += at > 0 && w->now_us - at <= EVIDENCE_LIFE;
+        at = v->former_us[i][node - w->groups[group].first];
+        held += at > 0 && w->now_us - at <= EVIDENCE_LIFE;
     }
     return held;
 }
@@ -292,6 +304,40 @@ static void check_choice(struct world *w, const struct super *s, const struct sn
     }
 }
 
+/* Where a hook may veto, nothing is promoted without its word. */
+static void check_consent(struct world *w, const struct super *s, int group, uint64_t epoch)
+{
+    const struct question *q = &s->consent.questions[group];
+    bool must_ask = s->consent.policy != CONSENT_NOT_ASKED && w->now_us - s->consent.since_us > SECONDS(5);
+    if (q->epoch == epoch ? q->verdict != CONSENT_YES : must_ask)
+        violated(w, "veto", "s%d promotes in epoch %llu of %s, and its hook %s", s->index + 1,
+                 (unsigned long long)epoch, w->groups[group].name,
+                 q->epoch != epoch          ? "was not asked"
+                 : q->verdict == CONSENT_NO ? "has said no"
+                                            : "has not answered");
+}
+
+/* The quorum of the moment in which it was elected: an operator may have raised it since. */
+static int64_t quorum_then(const struct world *w, const struct super *s, int group, const struct sn_group *g)
+{
+    const struct disk_group *d = &s->disk.groups[group];
+    int64_t since_us = g->core->now_us - g->fo.at.elected_us;
+    bool changed = d->quorum_us > 0 && w->now_us - d->quorum_us <= since_us + since_us / 50 + MS(1);
+    return changed && d->quorum_before < d->is.quorum ? d->quorum_before : d->is.quorum;
+}
+
+/* Of all that there are. A supervisor that begins anew may take those that it has met for all, for the seconds until it
+ * has heard every hello, when a quorum below the majority tells it nothing better; `supervisors` in the configuration
+ * does. */
+static int majority_of(const struct world *w, const struct view *v, const struct sn_group *g)
+{
+    int majority = w->plan.supers / 2 + 1;
+    bool young = !w->plan.declared && v->anew_us > 0 && w->now_us - v->anew_us < SECONDS(12);
+    if (young && !g->added && g->set.quorum < majority && g->nseats > 0 && ((int)g->nseats + 1) / 2 + 1 < majority)
+        return ((int)g->nseats + 1) / 2 + 1;
+    return majority;
+}
+
 static void check_promotion(struct world *w, struct super *s, const struct sn_effect *e)
 {
     const struct link *l = e->link < s->cap_links ? s->links[e->link] : NULL;
@@ -311,6 +357,7 @@ static void check_promotion(struct world *w, struct super *s, const struct sn_ef
     check_leader(w, s, group, g->fo.epoch, to->index);
     w->checks->groups[group].coordinated_by = g->fo.coordinated && e->command == SN_CMD_REPLICAOF ? s->index : -1;
     check_choice(w, s, g, to);
+    check_consent(w, s, group, g->fo.epoch);
     bool asked = g->fo.forced && operator_asked(w, s, group, g->fo.coordinated);
     if (g->fo.forced && !asked)
         violated(w, "S5", "s%d calls a failover of %s forced that no operator asked for", s->index + 1, set->name);
@@ -321,7 +368,8 @@ static void check_promotion(struct world *w, struct super *s, const struct sn_ef
                      (unsigned long long)g->fo.epoch, set->name);
         return;
     }
-    int majority = w->plan.supers / 2 + 1, quorum = (int)set->set.quorum;
+    int majority = majority_of(w, &w->checks->views[s->index][group], g);
+    int quorum = (int)quorum_then(w, s, group, g);
     int needed = majority > quorum ? majority : quorum;
     int held = votes_held(w, s, group, g->fo.epoch);
     if (held < needed)
@@ -352,7 +400,7 @@ static void check_config(struct world *w, const struct super *s, int group, uint
     }
     for (size_t i = c->nconfigs; i-- > 0;)
         if (c->configs[i].epoch == epoch) {
-            if (c->configs[i].node != n->index)
+            if (c->configs[i].node != n->index && (epoch != 0 || !c->begun_anew))
                 violated(w, "S4", "config epoch %llu of %s means %s, for s%d it means %s", (unsigned long long)epoch,
                          w->groups[group].name, end_name(w, end_of_node(c->configs[i].node)), s->index + 1,
                          addr_name(w, master));
@@ -420,12 +468,22 @@ static void check_group(struct world *w, struct super *s, int group, const struc
     check_config(w, s, group, g->config_epoch, &g->master->node->addr);
 }
 
-/* The groups of a core stay in the order in which they were added, which is the world's. */
+/* The groups of a core are in the order of the world, until an operator has removed one. */
+static const struct sn_group *its_group(const struct world *w, const struct sn_core *c, int i)
+{
+    const char *name = w->groups[i].name;
+    if (i < (int)c->ngroups && strcmp(c->groups[i]->name, name) == 0)
+        return c->groups[i];
+    return sn_group_find(c, slice_of(name));
+}
+
 void check_step(struct world *w, struct super *s)
 {
-    for (int i = 0; i < (int)s->core->ngroups; i++) {
-        const struct sn_group *g = s->core->groups[i];
+    for (int i = 0; i < w->plan.groups; i++) {
+        const struct sn_group *g = its_group(w, s->core, i);
         struct view *v = &w->checks->views[s->index][i];
+        if (g == NULL)
+            continue;
         if (g->master->s_down)
             note_evidence(w, v, s->index, &g->master->node->addr, true);
         if (g->config_epoch != v->config_epoch || g->master != v->master)
@@ -439,11 +497,35 @@ void check_started(struct world *w, struct super *s)
         struct view *v = &w->checks->views[s->index][i];
         memset(v->grants, 0, sizeof v->grants);
         memset(v->down_us, 0, sizeof v->down_us);
+        memset(v->former_us, 0, sizeof v->former_us);
         /* What it had not written down it may forget; what it had told anybody it may not. */
         v->config_epoch = v->told_epoch;
         v->master = NULL;
     }
     check_step(w, s);
+}
+
+/* What it had told before counts no more: an operator has made it forget the group, or its disk is lost. Its votes
+ * count as before. */
+void check_anew(struct world *w, const struct super *s, int group)
+{
+    struct view *v = &w->checks->views[s->index][group];
+    w->checks->groups[group].begun_anew = true;
+    v->config_epoch = v->told_epoch = 0;
+    v->master = NULL;
+    v->anew_us = w->now_us;
+}
+
+void check_new_id(struct world *w, const struct super *s)
+{
+    for (int i = 0; i < w->plan.groups; i++) {
+        w->checks->views[s->index][i].votes.n = 0;
+        for (int k = 0; k < w->plan.supers; k++) {
+            struct view *v = &w->checks->views[k][i];
+            memcpy(v->former_us[s->index], v->down_us[s->index], sizeof v->former_us[0]);
+            memset(v->down_us[s->index], 0, sizeof v->down_us[0]);
+        }
+    }
 }
 
 void check_coordinated(struct world *w, int group, const struct node *promoted, bool by_server)

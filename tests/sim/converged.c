@@ -61,7 +61,7 @@ struct node *true_master(struct world *w, int group)
 /* SENTINEL RESET forgets a replica that the master does not know: nobody leads that one back. */
 bool node_forgotten(struct world *w, const struct node *n)
 {
-    for (int i = 0; i < w->plan.supers && w->plan.fault[FAULT_RESET]; i++) {
+    for (int i = 0; i < w->plan.supers && w->forgets; i++) {
         const struct sn_group *g = w->supers[i].core != NULL
                                        ? sn_group_find(w->supers[i].core, slice_of(w->groups[n->group].name))
                                        : NULL;
@@ -69,7 +69,7 @@ bool node_forgotten(struct world *w, const struct node *n)
             if (addr_eq(&g->insts[k]->node->addr, &n->addr))
                 return false;
     }
-    return w->plan.fault[FAULT_RESET];
+    return w->forgets;
 }
 
 static const char *servers_follow(struct world *w, int group, const struct node *m)

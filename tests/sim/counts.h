@@ -51,6 +51,17 @@
     X(COUNT_LATE_PROMOTE, "promotions of a closed connection delivered", true) \
     X(COUNT_ROGUE, "servers reconfigured behind our back", true)               \
     X(COUNT_FORGOTTEN, "SENTINEL RESET", true)                                 \
+    X(COUNT_VETOED, "failovers vetoed by a hook", true)                        \
+    X(COUNT_CONSENTED, "failovers that a hook agreed to", true)                \
+    X(COUNT_SET, "settings changed at run time", true)                         \
+    X(COUNT_RELOADED, "settings changed by a reload", true)                    \
+    X(COUNT_REMOVED, "groups removed from a supervisor", true)                 \
+    X(COUNT_MONITORED, "groups monitored again", true)                         \
+    X(COUNT_MOVED, "masters changed in a file", true)                          \
+    X(COUNT_NOT_MOVED, "masters changed in a file, refused", true)             \
+    X(COUNT_WIPED, "state directories lost", true)                             \
+    X(COUNT_NEW_ID, "of these, supervisors with a new id", true)               \
+    X(COUNT_WIPED_ASKED, "votes asked of them", true)                          \
     X(COUNT_STOCK, "supervisors that spoke the stock form", true)              \
     X(COUNT_WRITES, "writes acknowledged", true)                               \
     X(COUNT_WRITES_LOST, "acknowledged writes lost to faults", false)          \

@@ -25,6 +25,29 @@ static void apply_members(struct disk_group *g, const struct sn_record *r)
         memcpy(g->peers, r->peers, g->npeers * sizeof *g->peers);
 }
 
+/* As the state directory does it: of a group that was removed only the vote is kept, and a vote never goes back. */
+static void apply_group(struct world *w, struct disk *d, int at, const struct sn_record *r)
+{
+    struct disk_group *g = &d->groups[at];
+    if (!r->monitored || g->replaced)
+        check_anew(w, &w->supers[d->super], at);
+    g->known = r->monitored;
+    g->removed = !r->monitored;
+    g->replaced = false;
+    g->master = r->master;
+    g->config_epoch = r->config_epoch;
+    if (r->vote_epoch >= g->vote_epoch) {
+        g->vote_epoch = r->vote_epoch;
+        memcpy(g->vote_leader, r->vote_leader, sizeof g->vote_leader);
+    }
+    if (r->monitored)
+        return;
+    g->nreplicas = g->npeers = 0;
+    struct sn_params params;
+    sn_params_default(&params);
+    g->is = (struct group_options){2, params.default_down_after_ms, params.default_failover_timeout_ms, 1};
+}
+
 static void apply(struct world *w, struct disk *d, const struct transaction *t)
 {
     for (size_t i = 0; i < t->n; i++) {
@@ -34,14 +57,16 @@ static void apply(struct world *w, struct disk *d, const struct transaction *t)
             d->epoch = r->epoch;
             d->joined = r->joined;
         } else if (r->kind == SN_REC_GROUP && at >= 0) {
-            struct disk_group *g = &d->groups[at];
-            g->known = true;
-            g->master = r->master;
-            g->config_epoch = r->config_epoch;
-            g->vote_epoch = r->vote_epoch;
-            memcpy(g->vote_leader, r->vote_leader, sizeof g->vote_leader);
+            apply_group(w, d, at, r);
         } else if (r->kind == SN_REC_MEMBERS && at >= 0) {
             apply_members(&d->groups[at], r);
+        } else if ((r->kind == SN_REC_OPTION || r->kind == SN_REC_FILE) && at >= 0 && r->value != NULL) {
+            int64_t before = d->groups[at].is.quorum;
+            options_put(&d->groups[at].is, r->option, r->value);
+            if (d->groups[at].is.quorum != before) {
+                d->groups[at].quorum_before = before;
+                d->groups[at].quorum_us = w->now_us;
+            }
         }
     }
 }
@@ -162,6 +187,14 @@ void disk_crash(struct world *w, struct super *s)
     d->crash_next = d->crash_voted = false;
     happen_not(w, &d->done);
     happen_not(w, &d->crash);
+}
+
+void disk_wipe(struct world *w, struct super *s)
+{
+    s->disk.epoch = 0;
+    s->disk.joined = false;
+    for (int i = 0; i < w->plan.groups; i++)
+        s->disk.groups[i] = (struct disk_group){.is = options_of_plan(w, i)};
 }
 
 void disk_free(struct disk *d)

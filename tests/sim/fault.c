@@ -1,31 +1,11 @@
 /* Faults: drawn one after the other from the kinds that the plan allows, each with an end of its own; and the healing
  * of all. */
-#include "tests/sim/world.h"
+#include "tests/sim/fault_inner.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/mem.h"
-
-#define ACTIVE_MAX 40
-
-struct fault {
-    struct happening over; /* first */
-    bool active;
-    enum fault_kind kind;
-    int who;           /* supervisor or node */
-    uint64_t from, to; /* ends that are cut from each other, bits */
-    bool both_ways;
-};
-
-struct faults {
-    struct happening next; /* first */
-    struct fault active[ACTIVE_MAX];
-    int64_t last_us;           /* when something was last wrong that has ended */
-    int64_t together_until_us; /* until then nothing parts the supervisors from each other */
-    bool ended;
-    bool any;
-};
 
 void fault_init(struct world *w)
 {
@@ -46,7 +26,7 @@ bool fault_none_since(const struct world *w, int64_t us)
     return w->faults->last_us < us;
 }
 
-static struct fault *new_fault(struct world *w, enum fault_kind kind)
+struct fault *fault_new(struct world *w, enum fault_kind kind)
 {
     w->calm = false;
     for (int i = 0; i < ACTIVE_MAX; i++) {
@@ -97,6 +77,7 @@ static void end_fault(struct world *w, struct fault *f)
     case FAULT_SUPER_CRASH:
     case FAULT_SUPER_POWER:
     case FAULT_SIMULATE:
+    case FAULT_WIPE:
         if (w->supers[f->who].core == NULL) {
             super_start(w, &w->supers[f->who]);
             super_asked_again(w, &w->supers[f->who]);
@@ -104,6 +85,7 @@ static void end_fault(struct world *w, struct fault *f)
             simulate_failure(w, &w->supers[f->who], 0);
         }
         w->supers[f->who].disk.crash_next = w->supers[f->who].disk.crash_voted = false;
+        w->supers[f->who].wipe_next = false;
         happen_not(w, &w->supers[f->who].disk.crash);
         break;
     case FAULT_SUPER_STOP: super_continue(w, &w->supers[f->who]); break;
@@ -118,11 +100,15 @@ static void end_fault(struct world *w, struct fault *f)
     case FAULT_LOSS: w->weather.loss_ppm = 0; break;
     case FAULT_DELAY: w->weather.extra_us = 0; break;
     case FAULT_DOUBLE: w->weather.copy_ppm = 0; break;
+    case FAULT_VETO: fault_veto_over(w, f); break;
+    case FAULT_REMOVE: operator_monitors(w, &w->supers[f->who], f->group, rng_below(&w->rng, 3) == 0); break;
     case FAULT_JUMP:
     case FAULT_ROGUE:
     case FAULT_MANUAL:
     case FAULT_COORDINATED:
     case FAULT_RESET:
+    case FAULT_SET:
+    case FAULT_MOVE:
     case FAULTS: break;
     }
 }
@@ -132,15 +118,19 @@ static void over(struct world *w, struct happening *h)
     end_fault(w, (struct fault *)h);
 }
 
-/* The kinds of faults of one process exclude each other: what is dead can't be stopped. */
-static bool taken(const struct world *w, bool super, int who)
+void fault_until(struct world *w, struct fault *f, int64_t at_us)
+{
+    happen(w, &f->over, at_us, over);
+}
+
+bool fault_taken(const struct world *w, bool super, int who)
 {
     for (int i = 0; i < ACTIVE_MAX; i++) {
         const struct fault *f = &w->faults->active[i];
         if (!f->active || f->who != who)
             continue;
         bool of_super = f->kind == FAULT_SUPER_CRASH || f->kind == FAULT_SUPER_POWER || f->kind == FAULT_SUPER_STOP ||
-                        f->kind == FAULT_SIMULATE;
+                        f->kind == FAULT_SIMULATE || f->kind == FAULT_WIPE;
         bool of_node = f->kind == FAULT_MASTER_KILL || f->kind == FAULT_REPLICA_KILL || f->kind == FAULT_NODE_POWER ||
                        f->kind == FAULT_NODE_STOP || f->kind == FAULT_REBORN;
         if (super ? of_super : of_node)
@@ -156,6 +146,7 @@ static bool parts_supervisors(enum fault_kind kind)
     case FAULT_SUPER_POWER:
     case FAULT_SUPER_STOP:
     case FAULT_SIMULATE:
+    case FAULT_WIPE:
     case FAULT_JUMP:
     case FAULT_CUT_ONE_WAY:
     case FAULT_CUT_TWO_WAY:
@@ -165,7 +156,15 @@ static bool parts_supervisors(enum fault_kind kind)
     }
 }
 
-static int64_t some_time(struct world *w)
+bool fault_parts_supervisors(const struct world *w)
+{
+    for (int i = 0; i < ACTIVE_MAX; i++)
+        if (w->faults->active[i].active && parts_supervisors(w->faults->active[i].kind))
+            return true;
+    return false;
+}
+
+int64_t fault_lasts(struct world *w)
 {
     return draw_skewed(&w->rng, MS(100), SECONDS(15));
 }
@@ -186,13 +185,13 @@ static void fault_of_node(struct world *w, enum fault_kind kind)
     bool master = kind == FAULT_MASTER_KILL || kind == FAULT_REBORN ||
                   (kind != FAULT_REPLICA_KILL && rng_below(&w->rng, 2) == 0);
     struct node *n = some_node(w, master);
-    if (!n->up || taken(w, false, n->index))
+    if (!n->up || fault_taken(w, false, n->index))
         return;
-    struct fault *f = new_fault(w, kind);
+    struct fault *f = fault_new(w, kind);
     if (f == NULL)
         return;
     f->who = n->index;
-    int64_t lasts = some_time(w);
+    int64_t lasts = fault_lasts(w);
     switch (kind) {
     case FAULT_REBORN:
         n->persistent = false;
@@ -218,7 +217,7 @@ static void fault_of_node(struct world *w, enum fault_kind kind)
         node_kill(w, n, false);
         break;
     }
-    happen(w, &f->over, w->now_us + lasts, over);
+    fault_until(w, f, w->now_us + lasts);
 }
 
 /* It is soon there again: the ballot that it voted in may still be open. */
@@ -226,8 +225,8 @@ void fault_crashed(struct world *w, const struct super *s)
 {
     for (int i = 0; i < ACTIVE_MAX; i++) {
         struct fault *f = &w->faults->active[i];
-        if (f->active && f->kind == FAULT_SUPER_CRASH && f->who == s->index)
-            happen(w, &f->over, w->now_us + draw_skewed(&w->rng, MS(2), MS(1000)), over);
+        if (f->active && (f->kind == FAULT_SUPER_CRASH || f->kind == FAULT_WIPE) && f->who == s->index)
+            fault_until(w, f, w->now_us + draw_skewed(&w->rng, MS(2), MS(1000)));
     }
 }
 
@@ -236,14 +235,14 @@ static void fault_of_super(struct world *w, enum fault_kind kind)
     struct super *s = &w->supers[rng_below(&w->rng, (uint64_t)w->plan.supers)];
     bool process = kind == FAULT_SUPER_CRASH || kind == FAULT_SUPER_POWER || kind == FAULT_SUPER_STOP ||
                    kind == FAULT_SIMULATE;
-    if (s->core == NULL || (process && taken(w, true, s->index)) || (kind == FAULT_DISK_FULL && s->disk.full) ||
+    if (s->core == NULL || (process && fault_taken(w, true, s->index)) || (kind == FAULT_DISK_FULL && s->disk.full) ||
         (kind == FAULT_DRIFT && s->clock.rate_ppm != 0))
         return;
-    struct fault *f = new_fault(w, kind);
+    struct fault *f = fault_new(w, kind);
     if (f == NULL)
         return;
     f->who = s->index;
-    int64_t lasts = some_time(w);
+    int64_t lasts = fault_lasts(w);
     switch (kind) {
     case FAULT_SUPER_CRASH:
         w->counts[COUNT_SUPER_CRASH]++;
@@ -285,7 +284,7 @@ static void fault_of_super(struct world *w, enum fault_kind kind)
         lasts = SECONDS(2);
         break;
     }
-    happen(w, &f->over, w->now_us + lasts, over);
+    fault_until(w, f, w->now_us + lasts);
 }
 
 static uint64_t all_ends(const struct world *w)
@@ -296,7 +295,7 @@ static uint64_t all_ends(const struct world *w)
 
 static void partition(struct world *w, bool both_ways)
 {
-    struct fault *f = new_fault(w, both_ways ? FAULT_CUT_TWO_WAY : FAULT_CUT_ONE_WAY);
+    struct fault *f = fault_new(w, both_ways ? FAULT_CUT_TWO_WAY : FAULT_CUT_ONE_WAY);
     if (f == NULL)
         return;
     w->counts[both_ways ? COUNT_CUT_TWO_WAY : COUNT_CUT_ONE_WAY]++;
@@ -324,12 +323,12 @@ static void partition(struct world *w, bool both_ways)
     RECORD(w, "network", "cuts %llx %s %llx", (unsigned long long)f->from, both_ways ? "<->" : "->",
            (unsigned long long)f->to);
     cut_or_mend(w, f, true);
-    happen(w, &f->over, w->now_us + some_time(w), over);
+    fault_until(w, f, w->now_us + fault_lasts(w));
 }
 
 static void bad_weather(struct world *w, enum fault_kind kind)
 {
-    struct fault *f = new_fault(w, kind);
+    struct fault *f = fault_new(w, kind);
     if (f == NULL)
         return;
     if (kind == FAULT_LOSS)
@@ -338,7 +337,7 @@ static void bad_weather(struct world *w, enum fault_kind kind)
         w->weather.extra_us = draw_skewed(&w->rng, MS(5), MS(3000));
     else
         w->weather.copy_ppm = (uint32_t)draw_skewed(&w->rng, 5000, 300000);
-    happen(w, &f->over, w->now_us + some_time(w), over);
+    fault_until(w, f, w->now_us + fault_lasts(w));
 }
 
 static bool replaceable(struct world *w, const struct node *m)
@@ -353,11 +352,11 @@ static bool replaceable(struct world *w, const struct node *m)
 /* Somebody reconfigures a server by hand: a master too, if there is one that may be promoted in its place. */
 static void rogue(struct world *w)
 {
-    struct fault *f = new_fault(w, FAULT_ROGUE);
+    struct fault *f = fault_new(w, FAULT_ROGUE);
     struct node *n = some_node(w, rng_below(&w->rng, 4) == 0), *other = some_node(w, false);
     if (f == NULL)
         return;
-    happen(w, &f->over, w->now_us + SECONDS(1), over);
+    fault_until(w, f, w->now_us + SECONDS(1));
     if (!n->up || n->failover_to >= 0 || !replaceable(w, true_master(w, n->group)))
         return;
     w->counts[COUNT_ROGUE]++;
@@ -365,37 +364,6 @@ static void rogue(struct world *w)
         repl_promote(w, n);
     else
         repl_follow(w, n, other->index);
-}
-
-/* RESET forgets supervisors that do not say hello within seconds: that is what it is for, and it makes the majority
- * smaller. So a careful operator resets only while all supervisors are there, and they stay there for as long as that
- * takes. */
-static bool all_there(const struct world *w)
-{
-    for (int i = 0; i < ACTIVE_MAX; i++)
-        if (w->faults->active[i].active && parts_supervisors(w->faults->active[i].kind))
-            return false;
-    return true;
-}
-
-static void operator_acts(struct world *w, enum fault_kind kind)
-{
-    struct super *s = super_running(w);
-    if (kind == FAULT_RESET && !all_there(w))
-        return;
-    struct fault *f = s != NULL ? new_fault(w, kind) : NULL;
-    if (f == NULL)
-        return;
-    happen(w, &f->over, w->now_us + SECONDS(5), over);
-    int group = (int)rng_below(&w->rng, (uint64_t)w->plan.groups);
-    if (kind == FAULT_RESET) {
-        struct sn_event e = {.kind = SN_EV_RESET, .text = slice_of("*")};
-        w->counts[COUNT_FORGOTTEN]++;
-        w->faults->together_until_us = w->now_us + SECONDS(15);
-        super_operate(w, s, &e, -1);
-    } else {
-        super_failover(w, s, group, kind == FAULT_COORDINATED);
-    }
 }
 
 static void inject(struct world *w, enum fault_kind kind)
@@ -425,7 +393,12 @@ static void inject(struct world *w, enum fault_kind kind)
     case FAULT_ROGUE: rogue(w); break;
     case FAULT_MANUAL:
     case FAULT_COORDINATED:
-    case FAULT_RESET: operator_acts(w, kind); break;
+    case FAULT_RESET:
+    case FAULT_VETO:
+    case FAULT_SET:
+    case FAULT_REMOVE:
+    case FAULT_MOVE:
+    case FAULT_WIPE: fault_of_operator(w, kind); break;
     case FAULTS: break;
     }
 }
@@ -463,6 +436,7 @@ static bool may_be_chosen(struct world *w, const struct node *n)
  * master for too long, as reference section 6 has it, or was forgotten by RESET) is for an operator to put right. */
 void fault_repair(struct world *w)
 {
+    operator_restores(w);
     for (int k = 0; k < w->plan.groups; k++) {
         const struct group *g = &w->groups[k];
         struct node *m = true_master(w, k);

@@ -212,14 +212,18 @@ static void late_candidate(struct world *w, struct happening *h)
     struct super *s = (struct super *)((char *)h - offsetof(struct super, again));
     for (int i = 0; i < w->plan.groups && s->core != NULL && !s->stopped; i++) {
         const struct disk_group *d = &s->disk.groups[i];
+        const struct forgotten *f = &s->forgotten[i];
+        bool lost = f->epoch > d->vote_epoch;
+        const char *leader = lost ? f->leader : d->vote_leader;
         const struct sn_group *g = sn_group_find(s->core, slice_of(w->groups[i].name));
         const struct super *late = &w->supers[(s->index + 1) % w->plan.supers];
-        if (runid_cmp(late->id, d->vote_leader) == 0)
+        if (runid_cmp(late->id, leader) == 0)
             late = &w->supers[(s->index + 2) % w->plan.supers];
-        if (g == NULL || d->vote_leader[0] == '\0' || late == s || runid_cmp(late->id, d->vote_leader) == 0)
+        if (g == NULL || leader[0] == '\0' || late == s || runid_cmp(late->id, leader) == 0)
             continue;
-        w->counts[COUNT_ASKED_AGAIN]++;
-        struct sn_ballot b = {.verb = SN_BALLOT_VOTE, .master = sn_current_master(g), .epoch = d->vote_epoch};
+        w->counts[lost ? COUNT_WIPED_ASKED : COUNT_ASKED_AGAIN]++;
+        struct sn_ballot b = {
+            .verb = SN_BALLOT_VOTE, .master = sn_current_master(g), .epoch = lost ? f->epoch : d->vote_epoch};
         struct packet question = {.copy = true, .fx.command = SN_CMD_ASK};
         struct sn_event e = {.kind = SN_EV_BALLOTS, .stock = true, .ballots = &b, .count = 1, .epoch = b.epoch};
         e.text = slice_of(late->id);
@@ -230,7 +234,9 @@ static void late_candidate(struct world *w, struct happening *h)
 
 void super_asked_again(struct world *w, struct super *s)
 {
-    happen(w, &s->again, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(100)), late_candidate);
+    /* One that has lost its vote may take its time until it votes again. */
+    int64_t within = s->disk.joined ? MS(100) : draw_skewed(&w->rng, MS(10), SECONDS(6));
+    happen(w, &s->again, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)within), late_candidate);
 }
 
 void super_forget_questions(struct super *s)

@@ -98,8 +98,10 @@ static void work(struct job *j, const struct options *o, int index)
             j->broken = true;
             _exit(1);
         }
-        if (!outcome.held)
+        if (!outcome.held) {
             printf("seed %llu: %s: %s\n", (unsigned long long)j->now, outcome.rule, outcome.broken);
+            fflush(stdout);
+        }
         *(outcome.held ? &j->done : &j->failed) += 1;
     }
     fflush(stdout);

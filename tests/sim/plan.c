@@ -102,6 +102,7 @@ void plan_draw(struct plan *p, uint64_t seed)
     p->groups = 1 + pick(r, groups, 4);
     p->declared = percent(r, 40);
     p->announce = percent(r, 50);
+    p->ids_drawn = percent(r, 50);
     if (percent(r, 25))
         for (int i = 0; i < p->supers; i++)
             p->as_stock[i] = percent(r, 40);

@@ -34,6 +34,11 @@ enum fault_kind {
     FAULT_MANUAL,
     FAULT_COORDINATED,
     FAULT_RESET,
+    FAULT_VETO,
+    FAULT_SET,
+    FAULT_REMOVE,
+    FAULT_MOVE,
+    FAULT_WIPE,
     FAULTS
 };
 
@@ -58,7 +63,8 @@ struct plan_group {
 struct plan {
     uint64_t seed;
     int supers, groups;
-    bool declared; /* `supervisors` in the configuration; otherwise they discover each other */
+    bool declared;  /* `supervisors` in the configuration; otherwise they discover each other */
+    bool ids_drawn; /* ids are in no configuration: who loses his state directory draws a new one */
     bool as_stock[MAX_SUPERS];
     bool ordered;          /* the id of s1 is all 1, that of s2 all 2: who stands first is known */
     bool announce;         /* supervisors announce their address; otherwise they find it out from their links */

@@ -14,9 +14,14 @@
  *   kill X, power-off X, start X             a server or a supervisor
  *   stop X, continue X                       SIGSTOP and SIGCONT
  *   cut A,B from C,D [one-way], mend         cuts the network between ends (one way: from the first to the second)
- *   jump S MS                                its clock leaps; disk S full|ok
+ *   jump S MS                                its clock leaps; disk S full|slow|ok
  *   promote X, point X at Y                  somebody reconfigures servers by hand
  *   writes on|off                            of the group's client
+ *   remove S GROUP, monitor S GROUP          SENTINEL REMOVE; MONITOR with the fleet's master and the group's settings
+ *   set S GROUP OPTION VALUE                 SENTINEL SET
+ *   file S GROUP X                           a reload of a file that names X for the group's master
+ *   wipe S                                   its state directory is lost; it was killed before
+ *   ask-again S                              a late candidate asks for a vote that it gave before its crash
  *   failover S GROUP [coordinated], answer ok|error [WORD]
  *   crash S after election|promotion         SENTINEL SIMULATE-FAILURE
  *

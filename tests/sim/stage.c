@@ -243,6 +243,43 @@ static void operate(struct stage *s)
     super_operate(s->world, super, &e, -1);
 }
 
+/* remove S GROUP, monitor S GROUP, set S GROUP OPTION VALUE, file S GROUP NODE */
+static void change(struct stage *s)
+{
+    struct super *super = word_super(s, 1);
+    int group = super != NULL ? word_group(s, 2) : -1;
+    if (group < 0)
+        return;
+    if (word_is(s, 0, "remove")) {
+        operator_removes(s->world, super, group, false);
+    } else if (word_is(s, 0, "monitor")) {
+        operator_monitors(s->world, super, group, false);
+    } else if (word_is(s, 0, "file")) {
+        const struct node *n = word_node(s, 3);
+        s->operation = n != NULL ? operator_names(s->world, super, group, n) : NULL;
+    } else if (s->nwords == 5) {
+        s->operation = operator_sets(s->world, super, group, s->words[3], s->words[4]);
+    } else {
+        complain(s, "an option and its value are needed");
+    }
+}
+
+static void lose_state(struct stage *s)
+{
+    struct super *super = word_super(s, 1);
+    if (super != NULL && super->core != NULL)
+        complain(s, "it must be killed first");
+    else if (super != NULL)
+        super_wipe(s->world, super);
+}
+
+static void ask_again(struct stage *s)
+{
+    struct super *super = word_super(s, 1);
+    if (super != NULL)
+        super_asked_again(s->world, super);
+}
+
 static void of_super(struct stage *s)
 {
     struct super *super = word_super(s, 1);
@@ -250,8 +287,10 @@ static void of_super(struct stage *s)
         return;
     if (word_is(s, 0, "jump"))
         super_jump(s->world, super, MS(word_number(s, 2)));
-    else
+    if (word_is(s, 0, "disk")) {
         super->disk.full = word_is(s, 2, "full");
+        super->disk.slow_us = word_is(s, 2, "slow") ? MS(800) : 0;
+    }
 }
 
 /* hook s1 yes 100: its hook agrees after 100 ms. no, silent and none are the other policies. */
@@ -279,7 +318,9 @@ bool stage_act(struct stage *s)
         {"stop", of_process},  {"continue", of_process},  {"cut", cut},
         {"mend", mend},        {"promote", by_hand},      {"point", by_hand},
         {"failover", operate}, {"crash", operate},        {"jump", of_super},
-        {"disk", of_super},    {"hook", of_hook},
+        {"disk", of_super},    {"hook", of_hook},         {"remove", change},
+        {"monitor", change},   {"set", change},           {"file", change},
+        {"wipe", lose_state},  {"ask-again", ask_again},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (word_is(s, 0, table[i].word)) {

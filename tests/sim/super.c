@@ -53,6 +53,8 @@ void super_init(struct world *w, int i)
     char host[32];
     s->index = i;
     s->disk.super = i;
+    for (int k = 0; k < w->plan.groups; k++)
+        s->disk.groups[k].is = options_of_plan(w, k);
     snprintf(host, sizeof host, "10.0.0.%d", i + 1);
     addr_set(&s->addr, slice_of(host), 26379);
     runid_draw(&w->rng, s->id);
@@ -68,7 +70,15 @@ static void add_group(struct world *w, struct super *s, int i)
 {
     const struct group *g = &w->groups[i];
     const struct disk_group *d = &s->disk.groups[i];
-    struct sn_core_group group = {.name = g->name, .master = w->nodes[g->first].addr, .settings = &g->set};
+    struct sn_settings set;
+    struct sn_core_group group = {.name = g->name, .master = w->nodes[g->first].addr, .settings = &set};
+    if (d->removed)
+        return;
+    sn_settings_copy(&set, &g->set);
+    set.quorum = d->is.quorum;
+    set.down_after_ms = d->is.down_after_ms;
+    set.failover_timeout_ms = d->is.failover_timeout_ms;
+    set.parallel_syncs = d->is.parallel_syncs;
     if (d->known) {
         group.master = d->master;
         group.config_epoch = d->config_epoch;
@@ -81,6 +91,7 @@ static void add_group(struct world *w, struct super *s, int i)
     group.npeers = d->npeers;
     if (!sn_core_add_group(s->core, &group, super_clock(w, s), &w->fx))
         violated(w, "shell", "s%d does not take its group %s back after a restart", s->index + 1, g->name);
+    sn_settings_free(&set);
 }
 
 static void carry_out(struct world *w, struct super *s);
@@ -93,6 +104,7 @@ void super_start(struct world *w, struct super *s)
     memcpy(o.id, s->id, sizeof o.id);
     o.current_epoch = s->disk.epoch;
     o.joined = s->disk.joined;
+    o.id_drawn = w->plan.ids_drawn && !w->plan.declared;
     sn_params_default(&o.params);
     if (w->plan.info_period_ms > 0)
         o.params.info_period_ms = w->plan.info_period_ms;
@@ -130,9 +142,34 @@ static void die(struct world *w, struct super *s, bool host)
     s->host_down = host;
     super_forget_questions(s);
     happen_not(w, &s->tick);
-    happen_not(w, &s->consent.answer);
+    consent_forget(w, s);
     net_died(w, end_of_super(s->index), host);
     inbox_deliver(w, &s->inbox);
+    if (s->wipe_next)
+        super_wipe(w, s);
+}
+
+/* Its configuration file is there again: with its id, or without one. */
+void super_wipe(struct world *w, struct super *s)
+{
+    s->wipe_next = false;
+    w->forgets = true;
+    w->counts[COUNT_WIPED]++;
+    RECORD(w, end_name(w, s->index), "its state directory is lost");
+    for (int i = 0; i < w->plan.groups; i++) {
+        const struct disk_group *d = &s->disk.groups[i];
+        s->forgotten[i].epoch = d->vote_epoch;
+        memcpy(s->forgotten[i].leader, d->vote_leader, sizeof s->forgotten[i].leader);
+        check_anew(w, s, i);
+    }
+    disk_wipe(w, s);
+    if (!w->plan.ids_drawn)
+        return;
+    memcpy(s->former[s->nformer++], s->id, sizeof s->id);
+    runid_draw(&w->rng, s->id);
+    w->counts[COUNT_NEW_ID]++;
+    check_new_id(w, s);
+    RECORD(w, end_name(w, s->index), "will be %s", s->id);
 }
 
 void super_crash(struct world *w, struct super *s, bool host)
@@ -258,6 +295,8 @@ static void answered(struct world *w, struct super *s, const struct sn_effect *e
         o->answered = true;
         o->answer = e->answer;
         snprintf(o->text, sizeof o->text, "%s", e->text != NULL ? e->text : "");
+        if (e->answer == SN_ANSWER_ERROR ? o->refused >= 0 : o->done >= 0)
+            w->counts[e->answer == SN_ANSWER_ERROR ? o->refused : o->done]++;
         if (o->failover && e->answer == SN_ANSWER_OK)
             w->counts[o->coordinated ? COUNT_COORD_ASKED : COUNT_MANUAL]++;
         return;
@@ -330,10 +369,18 @@ void super_step(struct world *w, struct super *s, struct sn_event *e)
 
 struct operation *super_operate(struct world *w, struct super *s, struct sn_event *e, int group)
 {
+    return super_operate_counted(w, s, e, group, -1, -1);
+}
+
+struct operation *super_operate_counted(struct world *w, struct super *s, struct sn_event *e, int group, int done,
+                                        int refused)
+{
     if (s->core == NULL || s->stopped)
         return NULL;
     struct operation *o = &w->operations[w->noperations++ % OPERATIONS_MAX];
     *o = (struct operation){.token = ++s->last_token, .super = s->index, .life = s->life, .group = group};
+    o->done = done;
+    o->refused = refused;
     o->failover = e->kind == SN_EV_FAILOVER;
     o->coordinated = e->coordinated;
     e->token = o->token;

@@ -102,9 +102,13 @@ const char *command_name(enum sn_command c)
 
 static const char *id_name(const struct world *w, const char *id)
 {
-    for (int i = 0; i < w->plan.supers; i++)
+    for (int i = 0; i < w->plan.supers; i++) {
         if (strcmp(w->supers[i].id, id) == 0)
             return end_name(w, i);
+        for (size_t k = 0; k < w->supers[i].nformer; k++)
+            if (strcmp(w->supers[i].former[k], id) == 0)
+                return end_name(w, i);
+    }
     return id[0] == '\0' ? "*" : id;
 }
 
@@ -143,6 +147,45 @@ static void put_info(const struct world *w, struct buf *b, const struct sn_info 
         buf_printf(b, " of %s, link %s", addr_name(w, &i->master), i->master_link_up ? "up" : "down");
     buf_printf(b, ", %lld keys, offset %lld of %.4s%s%s", (long long)i->keys, (long long)i->repl_offset, i->replid,
                i->loading ? ", loading" : "", i->failover_running ? ", failover runs" : "");
+}
+
+static void put_reload(const struct world *w, struct buf *b, const struct sn_reload *r)
+{
+    for (size_t i = 0; i < r->nremove; i++)
+        buf_printf(b, " without %s;", r->remove[i]);
+    for (size_t i = 0; i < r->nadd; i++)
+        buf_printf(b, " %s at %s;", r->add[i].name, addr_name(w, &r->add[i].master));
+    for (size_t i = 0; i < r->nset; i++)
+        for (size_t k = 0; k < r->set[i].n; k++)
+            buf_printf(b, " %s %s %s;", r->set[i].group, r->set[i].words[k].option, r->set[i].words[k].value);
+}
+
+static void put_request(const struct world *w, struct buf *b, const struct sn_event *e)
+{
+    int n = (int)e->group.n;
+    const char *group = e->group.n > 0 ? e->group.p : "";
+    switch (e->kind) {
+    case SN_EV_VERDICT:
+        buf_printf(b, "hook: %s to %.*s in epoch %llu", e->ok ? "yes" : "no", n, group, (unsigned long long)e->epoch);
+        break;
+    case SN_EV_HOOKS: buf_printf(b, "hooks: they %s asked", e->ok ? "are" : "are not"); break;
+    case SN_EV_MONITOR:
+        buf_printf(b, "operator: MONITOR %.*s %s %lld", n, group, addr_name(w, &e->addr), (long long)e->number);
+        break;
+    case SN_EV_REMOVE: buf_printf(b, "operator: REMOVE %.*s", n, group); break;
+    case SN_EV_SET:
+        buf_printf(b, "operator: SET %.*s", n, group);
+        for (size_t i = 0; i < e->count; i++)
+            buf_printf(b, " %.*s", (int)e->argv[i].n, e->argv[i].p);
+        break;
+    case SN_EV_RELOAD:
+        buf_puts(b, "operator: reads the file again:");
+        put_reload(w, b, e->reload);
+        break;
+    case SN_EV_RESET: buf_puts(b, "operator: RESET"); break;
+    case SN_EV_SIMULATE: buf_printf(b, "operator: SIMULATE-FAILURE %lld", (long long)e->number); break;
+    default: buf_printf(b, "operator: request of kind %d", e->kind); break;
+    }
 }
 
 void record_event(struct world *w, const struct super *s, const struct sn_event *e)
@@ -188,7 +231,7 @@ void record_event(struct world *w, const struct super *s, const struct sn_event 
     case SN_EV_FAILOVER:
         buf_printf(&b, "operator: FAILOVER %.*s%s", (int)e->group.n, e->group.p, e->coordinated ? " COORDINATED" : "");
         break;
-    default: buf_printf(&b, "operator: request of kind %d", e->kind); break;
+    default: put_request(w, &b, e); break;
     }
     record_line(w, end_name(w, s->index), "%s", buf_str(&b));
     buf_free(&b);
@@ -198,6 +241,10 @@ static void put_record(const struct world *w, struct buf *b, const struct sn_rec
 {
     if (r->kind == SN_REC_META)
         buf_printf(b, " epoch %llu%s;", (unsigned long long)r->epoch, r->joined ? " joined" : "");
+    else if (r->kind == SN_REC_GROUP && !r->monitored)
+        buf_printf(b, " %s removed;", r->group);
+    else if (r->kind == SN_REC_OPTION || r->kind == SN_REC_FILE)
+        buf_printf(b, " %s %s %s;", r->group, r->option, r->value != NULL ? r->value : "gone");
     else if (r->kind == SN_REC_GROUP)
         buf_printf(b, " %s master %s config %llu vote %s epoch %llu;", r->group, addr_name(w, &r->master),
                    (unsigned long long)r->config_epoch, id_name(w, r->vote_leader), (unsigned long long)r->vote_epoch);

@@ -90,9 +90,18 @@ struct asked { /* a question between supervisors that waits for the core's answe
     struct asked *next;
 };
 
+/* What operators change of a group's settings, in the unit of the option. */
+struct group_options {
+    int64_t quorum, down_after_ms, failover_timeout_ms, parallel_syncs;
+};
+
 /* What is on a supervisor's disk, and what is on its way there. */
 struct disk_group {
     bool known;
+    bool removed;                     /* by an operator */
+    bool replaced;                    /* the next row begins it anew: an operator has asked for that */
+    struct group_options is;          /* those in force: in its file, or changed at run time */
+    int64_t quorum_before, quorum_us; /* the quorum before it was changed last, and when that was */
     struct addr master;
     uint64_t config_epoch, vote_epoch;
     runid vote_leader;
@@ -131,6 +140,20 @@ struct ballot_notes { /* of the last ballot of a supervisor for a group; NULL: n
 /* consent.c */
 enum consent { CONSENT_NOT_ASKED, CONSENT_YES, CONSENT_NO, CONSENT_SILENT };
 
+struct question {            /* of a supervisor to its hook, the last one about a group */
+    struct happening answer; /* first */
+    int super, group;
+    uint64_t epoch;
+    enum consent will, verdict; /* verdict NOT_ASKED: not yet given */
+};
+
+#define FORMER_MAX 32
+
+struct forgotten { /* the last vote of a state directory that was lost */
+    uint64_t epoch;
+    runid leader;
+};
+
 struct super {
     struct happening tick; /* first */
     struct disk disk;
@@ -152,12 +175,14 @@ struct super {
     int64_t last_step_us;
     struct ballot_notes ballots[MAX_GROUPS];
     struct {
-        struct happening answer;
         enum consent policy;
-        int64_t after_us; /* the question */
-        char group[64];
-        uint64_t epoch;
+        int64_t after_us, since_us; /* after the question; when it became the policy */
+        struct question questions[MAX_GROUPS];
     } consent;
+    bool wipe_next; /* its state directory is lost with its next crash */
+    struct forgotten forgotten[MAX_GROUPS];
+    runid former[FORMER_MAX]; /* ids that it had */
+    size_t nformer;
     unsigned steps_at_once; /* steps without time moving: a core that spins is caught by it */
 };
 
@@ -227,12 +252,13 @@ struct operation { /* what an operator asked a supervisor */
     int super, group;
     unsigned life;
     bool failover, coordinated;
+    int done, refused; /* what to count then, -1: nothing */
     bool answered;
     enum sn_answer answer;
     char text[120];
 };
 
-#define OPERATIONS_MAX 64
+#define OPERATIONS_MAX 512
 
 struct checks; /* check.c */
 struct faults; /* fault.c */
@@ -270,6 +296,7 @@ struct world {
     uint64_t counts[COUNTS];
     bool settled;    /* every supervisor knows every other: faults may begin */
     bool calm;       /* nothing has been disturbed yet */
+    bool forgets;    /* some supervisor was made to forget what it knew of the servers */
     char *violation; /* what broke, NULL while all is well */
     char rule[16];
     /* The scenarios' eye on what is published. */
@@ -323,9 +350,12 @@ void super_jump(struct world *w, struct super *s, int64_t by_us);
 void super_drift(struct world *w, struct super *s, int64_t rate_ppm);
 int64_t super_clock(const struct world *w, const struct super *s);
 void super_step(struct world *w, struct super *s, struct sn_event *e);
-struct super *super_running(struct world *w); /* one of those that run, drawn; NULL: none does */
+void super_wipe(struct world *w, struct super *s); /* its state directory is lost; it is not running */
+struct super *super_running(struct world *w);      /* one of those that run, drawn; NULL: none does */
 /* Asks for something as an operator does; NULL when it does not run. */
 struct operation *super_operate(struct world *w, struct super *s, struct sn_event *e, int group);
+struct operation *super_operate_counted(struct world *w, struct super *s, struct sn_event *e, int group, int done,
+                                        int refused);
 struct operation *super_failover(struct world *w, struct super *s, int group, bool coordinated);
 
 /* inbound.c: what reaches a supervisor */
@@ -339,6 +369,7 @@ void super_asked_again(struct world *w, struct super *s); /* soon after a restar
 void disk_persist(struct world *w, struct super *s, struct sn_effect *e);
 void disk_crash(struct world *w, struct super *s);
 void disk_crash_soon(struct world *w, struct super *s, int64_t at_us);
+void disk_wipe(struct world *w, struct super *s);
 void disk_free(struct disk *d);
 
 /* replays.c */
@@ -347,6 +378,21 @@ void replays_forget(struct super *s);
 /* consent.c: hooks that may veto */
 void consent_policy(struct world *w, struct super *s, enum consent policy, int64_t after_us);
 void consent_asked(struct world *w, struct super *s, const struct sn_effect *e);
+void consent_forget(struct world *w, struct super *s);
+
+/* operator.c: what operators change at run time */
+struct group_options options_of_plan(const struct world *w, int group);
+void options_put(struct group_options *o, const char *option, const char *value); /* leaves what it does not know */
+struct operation *operator_sets(struct world *w, struct super *s, int group, const char *option, const char *value);
+/* The file names this server for the master: NULL when the supervisor does not run. */
+struct operation *operator_names(struct world *w, struct super *s, int group, const struct node *master);
+void operator_changes(struct world *w, struct super *s, int group, bool by_file);
+void operator_removes(struct world *w, struct super *s, int group, bool by_file);
+void operator_monitors(struct world *w, struct super *s, int group, bool by_file);
+void operator_moves(struct world *w, struct super *s, int group); /* the file names another master */
+void operator_resets(struct world *w, struct super *s);
+void operator_forgets_former(struct world *w); /* RESET everywhere, where ids are gone */
+void operator_restores(struct world *w);       /* every group is supervised everywhere, by the plan's settings */
 
 /* node.c */
 void node_init(struct world *w, int i);
@@ -387,6 +433,8 @@ void check_step(struct world *w, struct super *s);                              
 void check_opinions(struct world *w, struct super *s, int voter, const struct sn_opinion *o, size_t n);
 void check_ballots(struct world *w, struct super *s, int asker, const struct sn_ballot *b, size_t n);
 void check_started(struct world *w, struct super *s);
+void check_anew(struct world *w, const struct super *s, int group); /* it knows nothing of the group any more */
+void check_new_id(struct world *w, const struct super *s);          /* it is another supervisor from here on */
 void check_coordinated(struct world *w, int group, const struct node *promoted, bool by_server); /* just before */
 
 /* converged.c: rule S7. NULL when all agree, otherwise what is missing (in static memory). */
