@@ -65,6 +65,10 @@ static void put_evidence(struct sn_note *n, const struct sn_inst *i)
     sn_note_text(n, "reason", i->s_down ? sdown_name(i->s_down_why) : "");
     sn_note_int(n, "down_us", i->s_down ? age(g, i->s_down_us) : -1);
     sn_note_int(n, "since_us", i->s_down ? age(g, i->s_down_base_us) : -1);
+    if (i->s_down && i->s_down_why_us != i->s_down_us) /* it began for another reason, which is over */
+        sn_note_int(n, "reason_us", age(g, i->s_down_why_us));
+    if (i->s_down && i->s_down_after_ms != g->set.down_after_ms) /* was changed since */
+        sn_note_int(n, "down_after_then_ms", i->s_down_after_ms);
     sn_note_int(n, "silent_us", age(g, node->probe.silent_us));
     sn_note_int(n, "valid_answer_us", age(g, node->probe.valid_us));
     sn_note_text(n, "connection", conn_name(&node->cmd));
@@ -201,6 +205,7 @@ void sn_account_waiting(struct sn_group *g, enum sn_waiting why, int64_t until_u
         [SN_WAITING_NOTHING] = "nothing",
         [SN_WAITING_QUORUM] = "too few supervisors hold the master for down",
         [SN_WAITING_HEARD] = "this supervisor has not heard enough epochs to vote",
+        [SN_WAITING_MEET] = "this group is new here, and other supervisors of it may not be known yet",
         [SN_WAITING_DISK] = "the state directory cannot be written",
         [SN_WAITING_TILT] = "this supervisor did not run for a while",
         [SN_WAITING_VOTE] = "another ballot may still lead to a promotion",
@@ -225,7 +230,7 @@ void sn_account_waiting(struct sn_group *g, enum sn_waiting why, int64_t until_u
     }
     if (why == SN_WAITING_ATTEMPT)
         sn_note_int(n, "lost_rounds", g->lost_rounds);
-    if (why == SN_WAITING_QUORUM || why == SN_WAITING_HEARD)
+    if (why == SN_WAITING_QUORUM || why == SN_WAITING_HEARD || why == SN_WAITING_MEET)
         put_supervisors(n, g);
     if (why == SN_WAITING_QUORUM)
         sn_note_int(n, "quorum", g->set.quorum);
@@ -286,6 +291,7 @@ void sn_account_ballot(struct sn_group *g, enum sn_note_kind kind, const char *w
     sn_note_bool(n, "own_vote", g->fo.own_vote);
     sn_note_bool(n, "odown", g->o_down);
     sn_note_int(n, "took_us", age(g, g->fo.start_us));
+    sn_note_int(n, "quorum", g->set.quorum); /* an operator may have changed it since the ballot began */
     sn_note_int(n, "votes_needed", sn_votes_needed(g));
     put_supervisors(n, g);
 }

@@ -230,6 +230,12 @@ static void config_set(struct sn_core *c, const struct sn_event *e)
 
 static void reload(struct sn_core *c, const struct sn_event *e)
 {
+    char text[400];
+    if (!sn_reload_prepare(c, e->reload, text, sizeof text)) {
+        sn_reload_free(e->reload);
+        refuse(c, e->token, text);
+        return;
+    }
     struct sn_change *ch = change_new(e);
     ch->reload = e->reload;
     submit(c, ch);
@@ -301,6 +307,12 @@ static void failover(struct sn_core *c, const struct sn_event *e)
     }
     if (!sn_select(g, &e->addr)) {
         refuse(c, e->token, "NOGOODSLAVE No suitable replica to promote");
+        return;
+    }
+    if (g->added && !sn_has_met_others(g)) {
+        refuse(c, e->token,
+               "ERR This supervisor watches this master only now, and has not met all others yet: try again in a few "
+               "seconds");
         return;
     }
     g->order.since_us = c->now_us;
@@ -430,6 +442,7 @@ void sn_change_apply(struct sn_core *c, struct sn_change *ch)
     if (ch->kind == SN_EV_MONITOR && !g) {
         g = sn_group_new(c, ch->group, &ch->addr, &ch->set);
         sn_heard_enough(c, g);
+        sn_meet_others(g, true);
         sn_publish_inst(g->master, SN_LOG_WARNING, "+monitor", "quorum %lld", (long long)g->set.quorum);
     } else if (ch->kind == SN_EV_REMOVE && g) {
         sn_publish_inst(g->master, SN_LOG_WARNING, "-monitor", NULL);

@@ -154,6 +154,8 @@ static void on_probed(struct sn_core *c, const struct sn_event *e)
     if (!e->ok)
         return;
     runid_parse(e->text, id);
+    if (*id && runid_cmp(id, c->id) == 0 && !p->declared)
+        sn_peer_remove(p); /* it is our former self that we met: its address is ours */
     if (!*id || runid_cmp(id, c->id) == 0)
         return;
     if (runid_cmp(id, p->id) != 0) {
@@ -180,7 +182,7 @@ static void on_hello(struct sn_core *c, const struct sn_event *e)
     struct sn_conn *conn = e->link ? sn_conn_of(c, e->link) : NULL;
     if (conn && conn->of == SN_CONN_NODE_SUB)
         ((struct sn_node *)conn->owner)->sub_heard_us = c->now_us;
-    sn_greeted(c, e->text);
+    sn_greeted(c, e->text, e->link == 0);
 }
 
 static void look(struct sn_core *c, const struct sn_event *e)
@@ -317,6 +319,8 @@ bool sn_group_restore(struct sn_core *c, const struct sn_core_group *from)
         return false;
     struct sn_group *g = sn_group_new(c, from->name, &from->master, from->settings);
     restore_vote(g, from);
+    if (!c->joined)
+        sn_meet_others(g, false);
     sn_publish_inst(g->master, SN_LOG_WARNING, "+monitor", "quorum %lld", (long long)g->set.quorum);
     restore_members(g, from);
     sn_dirty(g);

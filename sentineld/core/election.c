@@ -88,6 +88,10 @@ int64_t sn_election_consider(struct sn_group *g)
         sn_account_waiting(g, c->broken ? SN_WAITING_DISK : c->tilt ? SN_WAITING_TILT : SN_WAITING_HEARD, 0);
         return HEAP_NEVER; /* touched when that ends */
     }
+    if (!sn_has_met_others(g)) {
+        sn_account_waiting(g, SN_WAITING_MEET, g->meet_us);
+        return g->meet_us;
+    }
     if (sn_vote_locked(g)) {
         g->stand_us = 0;
         sn_account_waiting(g, SN_WAITING_VOTE, g->vote_lock_us);

@@ -35,14 +35,20 @@ static bool has_older_data(const struct sn_info *replica, const struct sn_info *
     return !replica->master_link_up;
 }
 
-/* SAFETY section 4. Replicas count with the facts from before: they were linked when the master went silent. */
-static bool others_hold_keys(const struct sn_group *g)
+static bool of_lineage(const struct sn_info *info, const struct sn_group *g)
+{
+    return !*g->lineage || runid_cmp(info->replid, g->lineage) == 0 || runid_cmp(info->replid2, g->lineage) == 0;
+}
+
+/* SAFETY section 4. Replicas count with the facts from before: they were linked when the master went silent. `still`:
+ * one that was led to another server since, and has its data now, counts no more. */
+static bool others_hold_keys(const struct sn_group *g, bool still)
 {
     for (size_t k = 0; k < g->ninsts; k++) {
         const struct sn_inst *i = g->insts[k];
         const struct sn_info *info = &i->node->info;
         if (i != g->master && !i->s_down && info->keys > 0 && i->node->keys_before &&
-            has_older_data(info, &g->master->node->info))
+            has_older_data(info, &g->master->node->info) && (!still || of_lineage(info, g)))
             return true;
     }
     return false;
@@ -69,11 +75,11 @@ static void judge_reborn(struct sn_inst *i)
     if (!sn_is_master(i) || i->group->set.reborn_empty != SN_REBORN_FAILOVER) {
         i->restarted = i->reborn_empty = false;
     } else if (i->reborn_empty) {
-        i->reborn_empty = others_hold_keys(i->group);
+        i->reborn_empty = others_hold_keys(i->group, true);
     } else if (i->restarted && !info->loading) {
         i->restarted = false;
         i->reborn_empty = info->role == SN_ROLE_MASTER && info->keys_known && info->keys == 0 &&
-                          others_hold_keys(i->group);
+                          others_hold_keys(i->group, false);
     }
 }
 

@@ -100,25 +100,32 @@ void sn_heard_epoch(struct sn_core *c, struct sn_group *g, uint64_t epoch)
         sn_publish_core(c, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)epoch);
 }
 
+static int64_t patience_until(const struct sn_group *g)
+{
+    return g->born_us + 2 * MS(g->core->params.publish_period_ms);
+}
+
 /* SAFETY M2: with an empty state directory we may have voted in a life that is forgotten. We vote when we have heard
  * the epochs of so many others that every majority of that life has one among them, and only above them. An id that
- * this life drew has never voted: it waits for whoever says hello, twice publish-period, and no longer. */
+ * this life drew has never voted: it waits for whoever says hello, twice publish-period, and no longer. With a quorum
+ * of one nobody else may exist; an id of the configuration waits as long to find that out. */
 static bool heard_enough(const struct sn_group *g)
 {
     const struct sn_core *c = g->core;
     int heard = 0, voters = sn_voters(g);
+    bool waited = c->now_us >= patience_until(g), alone = g->set.quorum == 1 && voters == 1;
     for (size_t k = 0; k < g->nseats; k++)
         heard += g->seats[k]->peer->heard;
-    if (c->joined || (g->set.quorum == 1 && voters == 1))
+    if (PLANTED(6, c->joined, true))
         return true;
     if (voters > 1 && voters >= g->set.quorum && heard >= voters - voters / 2)
         return true;
-    return c->id_drawn && c->now_us >= g->born_us + 2 * MS(c->params.publish_period_ms);
+    return c->id_drawn ? alone || waited : alone && waited;
 }
 
 int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g)
 {
-    int64_t patience = g->born_us + 2 * MS(c->params.publish_period_ms);
+    int64_t patience = patience_until(g);
     if (g->heard)
         return HEAP_NEVER;
     if (!heard_enough(g))
@@ -137,6 +144,22 @@ int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g)
         c->dirty_meta = true;
     c->joined = true;
     return HEAP_NEVER;
+}
+
+/* Where supervisors discover each other, a majority of those that are known is one only when all had the time to say
+ * hello. `supervisors` in the configuration names them from the start. */
+void sn_meet_others(struct sn_group *g, bool at_run_time)
+{
+    g->added = at_run_time;
+    if (!g->core->ndeclared)
+        g->meet_us = patience_until(g);
+}
+
+/* A quorum that is the majority of all, as it should be, needs no knowledge of them; one of one may mean that there is
+ * nobody else, or nothing. At the start only that one waits, so that a fleet which is started as a whole does not. */
+bool sn_has_met_others(const struct sn_group *g)
+{
+    return g->core->now_us >= g->meet_us || (!g->added && g->set.quorum > 1);
 }
 
 static bool sits_at(const struct sn_peer *p, const struct addr *a)
@@ -196,6 +219,19 @@ static bool answers_there(const struct sn_peer *p)
            !sn_probe_silent_for(&p->probe, MS(1000), c->now_us);
 }
 
+/* After the state directory was lost we have a new id, and a hello of our former self may still be on its way. Who
+ * would take it for another supervisor asks himself, and counts his own opinion twice. */
+static bool is_ours(const struct sn_group *g, const struct addr *from)
+{
+    const struct sn_core *c = g->core;
+    if (from->port != (c->globals.announce_port ? c->globals.announce_port : c->port))
+        return false;
+    for (size_t k = 0; k < g->ninsts; k++)
+        if (strcmp(own_ip(c, g->insts[k]->node->local_ip), from->host) == 0)
+            return true;
+    return false;
+}
+
 static struct sn_peer *sender(struct sn_core *c, struct sn_group *g, const struct sn_hello *h)
 {
     struct sn_peer *p = map_gets(&c->by_id, h->id), *declared = declared_at(c, &h->from);
@@ -249,7 +285,7 @@ static void adopt(struct sn_group *g, struct sn_seat *s, const struct sn_hello *
     sn_reconfig_script(g, "observer", &from, &h->master);
 }
 
-void sn_greeted(struct sn_core *c, struct slice text)
+void sn_greeted(struct sn_core *c, struct slice text, bool direct)
 {
     struct sn_hello h;
     if (!sn_hello_parse(text, &h) || runid_cmp(h.id, c->id) == 0)
@@ -258,6 +294,8 @@ void sn_greeted(struct sn_core *c, struct slice text)
     if (!g || h.current_epoch > SN_EPOCH_MAX || h.config_epoch > SN_EPOCH_MAX)
         return;
     if (!c->globals.resolve_hostnames && (!addr_is_ip(h.from.host) || !addr_is_ip(h.master.host)))
+        return;
+    if (is_ours(g, &h.from))
         return;
     struct sn_peer *p = sender(c, g, &h);
     if (!p)
@@ -272,7 +310,8 @@ void sn_greeted(struct sn_core *c, struct slice text)
     }
     s->listed = true;
     s->hello_us = p->hello_us = c->now_us;
-    p->heard = true;
+    /* What a node passes on may have waited there since before we began: it does not tell how far its sender is now. */
+    p->heard = p->heard || direct;
     if (h.current_epoch > p->epoch)
         p->epoch = h.current_epoch;
     sn_heard_epoch(c, g, h.current_epoch);

@@ -90,9 +90,12 @@ void sn_opinions(struct sn_peer *p, const struct sn_opinion *o, size_t n);
 void sn_greet_node(struct sn_node *n);
 void sn_greet_peer(struct sn_peer *p);
 void sn_greet_about(struct sn_group *g); /* the configuration changed: tell everybody at once */
-void sn_greeted(struct sn_core *c, struct slice text);
+void sn_greeted(struct sn_core *c, struct slice text, bool direct);         /* direct: its sender told it to us */
 void sn_heard_epoch(struct sn_core *c, struct sn_group *g, uint64_t epoch); /* g: in whose name it came, or NULL */
 int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g);             /* returns when to look again */
+void sn_meet_others(struct sn_group *g,
+                    bool at_run_time); /* it is new here: who else supervises it is to be found out first */
+bool sn_has_met_others(const struct sn_group *g);
 
 /* group.c */
 struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct addr *master,
@@ -164,6 +167,7 @@ enum sn_waiting {
     SN_WAITING_NOTHING,
     SN_WAITING_QUORUM,  /* too few supervisors hold the master for down */
     SN_WAITING_HEARD,   /* we have not heard enough epochs to vote */
+    SN_WAITING_MEET,    /* the group is new here: others may not be known yet */
     SN_WAITING_DISK,    /* the state cannot be written */
     SN_WAITING_TILT,    /* we did not run for a while: what we saw is no evidence */
     SN_WAITING_VOTE,    /* our vote belongs to somebody else's ballot */
@@ -192,6 +196,8 @@ void sn_set_globals(struct sn_core *c, const struct sn_word *words, size_t nword
 /* reload.c */
 bool sn_reload_removes(const struct sn_reload *r, const char *group);
 void sn_reload_records(struct sn_reload *r, struct sn_record **v, size_t *n, size_t *cap); /* moves r->records */
+/* Gives what needs one its epoch. False: it must not be; `text` says why. */
+bool sn_reload_prepare(struct sn_core *c, struct sn_reload *r, char *text, size_t size);
 void sn_reload_apply(struct sn_core *c, const struct sn_reload *r);
 bool sn_group_restore(struct sn_core *c, const struct sn_core_group *from); /* core.c, inside of a step */
 

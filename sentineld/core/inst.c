@@ -108,18 +108,24 @@ int64_t sn_inst_judge(struct sn_inst *i)
                              i->reboot_us + MS(g->set.master_reboot_down_after_ms)},
         [SN_SDOWN_REBORN_EMPTY] = {master && i->reborn_empty, now, now},
     };
-    bool down = false;
+    bool down = false, as_before = false;
+    size_t why = 0;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         if (!rows[k].watched)
             continue;
-        if (now >= rows[k].at && !down && !i->s_down) {
-            i->s_down_why = (enum sn_sdown)k;
-            i->s_down_base_us = rows[k].since;
-        }
-        if (now >= rows[k].at)
-            down = true;
-        else
+        if (now < rows[k].at) {
             EARLIER(next, rows[k].at);
+            continue;
+        }
+        why = down ? why : k;
+        down = true;
+        as_before = as_before || (i->s_down && i->s_down_why == (enum sn_sdown)k);
+    }
+    if (down && !as_before) { /* begins, or goes on for another reason */
+        i->s_down_why = (enum sn_sdown)why;
+        i->s_down_base_us = rows[why].since;
+        i->s_down_why_us = now;
+        i->s_down_after_ms = g->set.down_after_ms;
     }
     /* Before a master's time runs out its replicas are asked for their offsets, so that they are at hand when it is
      * decided. */

@@ -60,9 +60,10 @@ static struct sn_record *add(struct sn_record **v, size_t *n, size_t *cap, enum 
 
 static void group_records(const struct sn_group *g, struct sn_record **v, size_t *n, size_t *cap)
 {
-    if (g->dirty && !sn_removal_pending(g->core, g)) {
+    if (g->dirty) {
         struct sn_record *r = add(v, n, cap, SN_REC_GROUP, g->name);
-        r->monitored = true;
+        /* One whose removal is on its way stays removed, and yet a vote that it gives meanwhile must not be lost. */
+        r->monitored = !sn_removal_pending(g->core, g);
         r->master = g->master->node->addr;
         r->config_epoch = g->config_epoch;
         r->vote_epoch = g->vote_epoch;

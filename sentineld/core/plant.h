@@ -6,7 +6,8 @@
  *   2  promotes without a majority (S3)
  *   3  takes an older configuration for a newer one (S4)
  *   4  forgets a peer when it counts the voters (S3)
- *   5  prefers the replica with the least data (stale candidate) */
+ *   5  prefers the replica with the least data (stale candidate)
+ *   6  votes at once after the state directory was lost (S2) */
 #ifndef CORE_PLANT_H
 #define CORE_PLANT_H
 

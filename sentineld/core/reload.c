@@ -91,6 +91,45 @@ static void remove_group(struct sn_core *c, const char *name)
     sn_group_free(g);
 }
 
+bool sn_reload_prepare(struct sn_core *c, struct sn_reload *r, char *text, size_t size)
+{
+    for (size_t k = 0; k < r->nadd; k++) {
+        const struct sn_group *g = sn_group_find(c, slice_of(r->add[k].name));
+        if (!g || (!g->nseats && sn_has_met_others(g)))
+            continue;
+        if (g->nseats)
+            snprintf(text, size, "ERR %s: other supervisors watch it too, so a file cannot change its master", g->name);
+        else
+            snprintf(
+                text, size,
+                "ERR %s: the file names another master, and other supervisors that watch this one may not be known "
+                "yet: try again in a few seconds",
+                g->name);
+        return false;
+    }
+    for (size_t k = 0; k < r->nadd; k++) {
+        struct sn_reload_add *a = &r->add[k];
+        if (!sn_group_find(c, slice_of(a->name)))
+            continue;
+        a->config_epoch = a->vote_epoch = ++c->current_epoch;
+        c->dirty_meta = true;
+    }
+    return true;
+}
+
+/* While the change was on its way to the disk the group got a configuration that is newer, or another supervisor. */
+static bool overtaken(struct sn_group *g, const struct sn_reload_add *a)
+{
+    if (!g->nseats && g->config_epoch < a->config_epoch)
+        return false;
+    sn_settings_free(&g->set);
+    sn_settings_copy(&g->set, &a->settings);
+    sn_dirty(g);
+    sn_dirty_members(g);
+    sn_touch_group(g);
+    return true;
+}
+
 /* A supervisor remembers no vote of a group that was away: none is given at an epoch that it may have voted in. */
 static void add_group(struct sn_core *c, const struct sn_reload_add *a)
 {
@@ -105,11 +144,12 @@ static void add_group(struct sn_core *c, const struct sn_reload_add *a)
         .peers = a->peers,
         .npeers = a->npeers,
     };
-    const struct sn_group *before = sn_group_find(c, slice_of(a->name));
+    struct sn_group *before = sn_group_find(c, slice_of(a->name));
+    bool anew = !before;
+    if (before && overtaken(before, a))
+        return;
     int64_t lock_us = before && !before->vote_free ? before->vote_lock_us : 0;
     if (before) {
-        if (before->config_epoch > from.config_epoch)
-            from.config_epoch = before->config_epoch;
         memcpy(from.vote_leader, before->vote_leader, sizeof from.vote_leader);
         if (before->vote_epoch >= from.vote_epoch)
             from.vote_epoch = before->vote_epoch;
@@ -125,6 +165,8 @@ static void add_group(struct sn_core *c, const struct sn_reload_add *a)
         g->vote_free = false;
     }
     sn_heard_enough(c, g);
+    if (anew)
+        sn_meet_others(g, true);
     sn_touch_group(g);
 }
 

@@ -19,7 +19,10 @@ struct sn_reload_set {
 };
 
 /* A group that is supervised from now on. One that is already, under the same name, is given up first and keeps its
- * last vote: its file names another master. */
+ * last vote: its file names another master. That is a new configuration, so it needs an epoch of its own, and with it
+ * the votes of a majority (S4). A supervisor that knows no other of that group is the majority: the core gives it the
+ * next epoch, in which it then votes for nobody. Where it knows others the core refuses the whole change: the shell
+ * asks for none (merge.h). */
 struct sn_reload_add {
     char *name;
     struct addr master;

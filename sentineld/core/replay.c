@@ -13,7 +13,8 @@ struct run {
     struct sn_core *core;
     struct sn_group *group;
     struct sn_effects fx;
-    bool won, lost; /* as noted by the core of the replay */
+    bool won, lost;             /* as noted by the core of the replay */
+    char stood[SN_REPLAY_TEXT]; /* for whom; "" it did not */
     struct sn_replay *r;
 };
 
@@ -61,6 +62,8 @@ static void absorb(struct run *t)
         const struct sn_effect *e = &t->fx.v[k];
         if (e->kind != SN_FX_NOTE)
             continue;
+        if (e->note->kind == SN_NOTE_STAND)
+            snprintf(t->stood, sizeof t->stood, "%s", sn_note_get_text(sn_note_whole(e->note), "candidate"));
         t->won |= e->note->kind == SN_NOTE_WON;
         t->lost |= e->note->kind == SN_NOTE_LOST || e->note->kind == SN_NOTE_ABORTED;
     }
@@ -191,12 +194,14 @@ static void member_of(struct sn_note_part row, size_t k, struct sn_record_peer *
     addr_set(&p->addr, slice_of(host), (int64_t)(k / 250 + 1));
 }
 
-/* Between the stand and its outcome a declared supervisor may have told its id for the first time. */
+/* Between the stand and its outcome a declared supervisor may have told its id for the first time: it is the one that
+ * was there without an id. A new id at the address of a known one is another supervisor. */
 static struct sn_peer *peer_of(const struct sn_core *c, const struct sn_record_peer *p)
 {
+    static const char made_up[] = "000000000000000000000000"; /* how member_of() begins one */
     struct sn_peer *peer = map_gets(&c->by_id, p->id);
     for (size_t k = 0; k < c->npeers && !peer; k++)
-        if (addr_eq(&c->peers[k]->addr, &p->addr))
+        if (strncmp(c->peers[k]->id, made_up, sizeof made_up - 1) == 0 && addr_eq(&c->peers[k]->addr, &p->addr))
             peer = c->peers[k];
     return peer;
 }
@@ -207,10 +212,13 @@ static void place_opinions(const struct run *t, const struct sn_note *from)
     for (size_t k = 0; sn_note_next(&list, &row); k++) {
         struct sn_record_peer p;
         member_of(row, k, &p);
-        struct sn_peer *peer = peer_of(t->core, &p);
-        struct sn_seat *s = peer ? sn_seat_find(t->group, peer) : NULL;
-        if (!s)
+        if (sn_note_get(row, "self", 0) || runid_cmp(p.id, t->core->id) == 0 || k >= MEMBERS_MAX)
             continue;
+        /* One may have been met between the stand and its outcome. */
+        struct sn_peer *peer = peer_of(t->core, &p);
+        if (!peer)
+            peer = sn_peer_new(t->core, p.id, &p.addr);
+        struct sn_seat *s = sn_seat_get(t->group, peer);
         s->s_down = sn_note_get(row, "silent", 0);
         peer->cmd.state = sn_note_get(row, "linked", 0) ? SN_CONN_UP : SN_CONN_IDLE;
         peer->cmd.retry_us = HEAP_NEVER;
@@ -296,8 +304,9 @@ static const char *yes(bool v, const char *text, const char *otherwise)
 static void act_sdown(struct run *t)
 {
     struct sn_note_part m = sn_note_part(t->stand, "master");
-    const struct sn_inst *i = t->group->master;
-    int64_t down_us = at(m, "down_us", STAND_US), since_us = at(m, "since_us", STAND_US);
+    struct sn_inst *i = t->group->master;
+    int64_t began_us = at(m, "down_us", STAND_US), since_us = at(m, "since_us", STAND_US);
+    int64_t down_us = at(m, "reason_us", began_us); /* the reason for which it began may be over */
     bool silent = strcmp(sn_note_get_text(m, "reason"), "silent") == 0;
     int64_t floor_us = since_us + MS(t->group->set.down_after_ms);
     t->group->next_attempt_us = INT64_MAX; /* nobody stands before the recorded moment */
@@ -313,6 +322,7 @@ static void act_sdown(struct run *t)
     sn_touch_node(i->node);
     tick(t, down_us);
     compare(t, "S_DOWN", "S_DOWN", yes(i->s_down, "S_DOWN", "up"));
+    i->s_down_us = began_us;
 }
 
 static void act_odown(struct run *t)
@@ -326,19 +336,10 @@ static void act_odown(struct run *t)
     compare(t, "O_DOWN", "O_DOWN", yes(t->group->o_down, "O_DOWN", "no quorum"));
 }
 
-static const char *candidate_name(const struct sn_group *g, char text[ADDR_TEXT_MAX])
-{
-    if (g->fo.state == SN_FO_NONE || !g->fo.candidate)
-        return "nobody stands";
-    struct addr a = sn_shown_addr(g->core, g->fo.candidate->node);
-    return addr_text(&a, text);
-}
-
 static void act_stand(struct run *t)
 {
     struct sn_note_part whole = sn_note_whole(t->stand);
     struct sn_group *g = t->group;
-    char text[ADDR_TEXT_MAX];
     place_all(t);
     t->core->now_us = STAND_US;
     place_opinions(t, t->stand);
@@ -351,7 +352,8 @@ static void act_stand(struct run *t)
             memset(&g->order.wanted, 0, sizeof g->order.wanted);
     }
     tick(t, STAND_US);
-    compare(t, "candidate", sn_note_get_text(whole, "candidate"), candidate_name(g, text));
+    /* A ballot that cannot be won with so few voters ends in the step in which it began. */
+    compare(t, "candidate", sn_note_get_text(whole, "candidate"), *t->stood ? t->stood : "nobody stands");
 }
 
 static void act_votes(struct run *t)
@@ -362,6 +364,7 @@ static void act_votes(struct run *t)
     int64_t took_us = sn_note_get(whole, "took_us", 0);
     int64_t now_us = STAND_US + (took_us >= 0 && took_us < AGE_MAX ? took_us : 0);
     place_opinions(t, t->outcome);
+    g->set.quorum = number(whole, "quorum", 1, g->set.quorum);
     if (sn_note_get(whole, "own_vote", 0))
         persisted(t, STAND_US);
     t->core->now_us = now_us;
@@ -397,12 +400,16 @@ static void act_promotion(struct run *t)
 static void act(struct run *t)
 {
     struct sn_note_part whole = sn_note_whole(t->stand);
-    bool down = sn_note_get(sn_note_part(t->stand, "master"), "down", 0);
+    struct sn_note_part master = sn_note_part(t->stand, "master");
+    bool down = sn_note_get(master, "down", 0);
+    int64_t down_after_ms = t->group->set.down_after_ms;
     t->r->same = true;
+    t->group->set.down_after_ms = number(master, "down_after_then_ms", 1, down_after_ms);
     if (down)
         act_sdown(t);
     if (down && sn_note_get(whole, "odown", 0))
         act_odown(t);
+    t->group->set.down_after_ms = down_after_ms; /* an operator may have changed it meanwhile */
     act_stand(t);
     if (t->group->fo.state == SN_FO_NONE)
         return;

@@ -89,9 +89,11 @@ struct sn_inst {
     bool s_down;
     int64_t s_down_us; /* since */
     enum sn_sdown s_down_why;
-    int64_t s_down_base_us; /* since when that fact held when it was judged */
-    int64_t up_us;          /* when S_DOWN last ended, or creation */
-    bool listed;            /* false after RESET until INFO confirms it */
+    int64_t s_down_base_us;  /* since when that fact held when it was judged */
+    int64_t s_down_why_us;   /* when it was judged so: later than s_down_us when the reason changed */
+    int64_t s_down_after_ms; /* and what down-after was then */
+    int64_t up_us;           /* when S_DOWN last ended, or creation */
+    bool listed;             /* false after RESET until INFO confirms it */
     int64_t unlisted_us;
     enum sn_reconf reconf;
     int64_t reconf_us; /* since when */
@@ -118,7 +120,7 @@ struct sn_peer {
     struct sn_peer *next_touched;
     enum { SN_PEER_UNKNOWN, SN_PEER_STOCK, SN_PEER_OURS } kind;
     uint64_t epoch;   /* highest current epoch heard from it */
-    bool heard;       /* any epoch was heard from it since we started */
+    bool heard;       /* it told us its epoch itself since we started */
     int64_t hello_us; /* last hello heard */
     int64_t addr_us;  /* last one that named the address we know */
     int64_t hello_sent_us;
@@ -235,6 +237,8 @@ struct sn_group {
     struct addr announce_from;
     bool dirty, dirty_members; /* to be persisted at the end of the step */
     int64_t born_us;
+    bool added;            /* at run time, not at the start */
+    int64_t meet_us;       /* supervisors that discover each other: until then others may not be known yet, 0: never */
     uint64_t waiting_told; /* account.c: what keeps us from standing, as told last; 0: nothing */
     runid vote_told_to;    /* and the last request for our vote that was told of */
     uint64_t vote_told_epoch;

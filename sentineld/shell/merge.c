@@ -256,17 +256,36 @@ static void take_from_file(struct merging *m, const struct config_group *f, stru
             state_group_add_peer(g, &f->known_sentinels[i].address, f->known_sentinels[i].id);
 }
 
+/* The file begins to name another master. Whether it is taken. */
+static bool move_master(struct merging *m, const struct config_group *f, const struct state_group *stored,
+                        struct state_group *g)
+{
+    char before[ADDR_TEXT_MAX], now[ADDR_TEXT_MAX];
+    bool alone = stored->npeers == 0 && m->file->supervisors.n <= 1;
+    addr_text(&f->master, now);
+    addr_text(&stored->master, before);
+    if (!alone) {
+        buf_printf(&m->out->notes,
+                   "%s: the configuration file names another master, %s, but this group has more than one supervisor, "
+                   "and they have agreed on %s, which stays. SENTINEL FAILOVER moves it to a replica. For any other "
+                   "server: SENTINEL REMOVE at every supervisor, then SENTINEL MONITOR at every one\n",
+                   f->name, now, before);
+        return false;
+    }
+    g->master = f->master;
+    g->config_epoch = g->vote_epoch = m->out->image.epoch + 1;
+    g->vote_leader[0] = '\0';
+    buf_printf(&m->out->notes, "%s: the configuration file names another master, %s; it was %s\n", f->name, now,
+               before);
+    return true;
+}
+
 static void merge_known_group(struct merging *m, const struct config_group *f, const struct state_group *stored,
                               struct state_group *g)
 {
-    bool moved = state_options_has_group(&m->stored->file_values, f->name) && !unchanged(m, f->name, MASTER) &&
+    bool named = state_options_has_group(&m->stored->file_values, f->name) && !unchanged(m, f->name, MASTER) &&
                  !addr_eq(&stored->master, &f->master);
-    if (moved) {
-        char before[ADDR_TEXT_MAX], now[ADDR_TEXT_MAX];
-        g->master = f->master;
-        buf_printf(&m->out->notes, "%s: the configuration file names another master, %s; it was %s\n", f->name,
-                   addr_text(&f->master, now), addr_text(&stored->master, before));
-    }
+    bool moved = named && move_master(m, f, stored, g);
     copy_members(g, stored);
     if (moved) {
         free(g->replicas);

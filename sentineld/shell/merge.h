@@ -5,8 +5,10 @@
  * when it was last read (file_values):
  * - An option set at run time holds while the file's value of it is the one of last time; otherwise the file's value
  * holds and the change is forgotten.
- * - The master of a group is the state's (after a failover: the new one) unless the file's `master` has changed. Then
- * the file's holds, at the same configuration epoch, and the replicas of the old master are forgotten.
+ * - The master of a group is the state's (after a failover: the new one), which the group's supervisors have agreed
+ * upon. A file that begins to name another one is a new configuration, and that needs an epoch of its own, voted for by
+ * a majority: a supervisor that knows no other of the group takes the file's at the next epoch, and forgets the
+ * replicas of the old master; where others are known, the state's stays and a note says how a master is moved.
  * - A group removed at run time stays away until its entry in the file changes. One that has gone from the file is no
  * longer supervised. One monitored at run time lives in the state alone.
  * - The last vote of a group is never forgotten, so that a group that comes back can't be voted for twice at one epoch.

@@ -32,6 +32,8 @@ static void image_now(const struct sn_core *c, const struct state_options *optio
         g->config_epoch = from->config_epoch;
         g->vote_epoch = from->vote_epoch;
         memcpy(g->vote_leader, from->vote_leader, sizeof g->vote_leader);
+        for (size_t k = 0; k < from->nseats; k++)
+            state_group_add_peer(g, &from->seats[k]->peer->addr, from->seats[k]->peer->id);
     }
     /* One that the file named and that is not supervised was removed at run time: merge() finds it by its row. */
     for (size_t i = 0; i < file->n; i++)

@@ -215,10 +215,28 @@ def test_another_master_in_the_file(lab):
     other = lab.redis("other").wait_ready()
     text = text_of(s)
     s.write_config(re.sub(r'master = "[^"]*"', 'master = "127.0.0.1:%d"' % other.port, text))
-    reload(s)
+    early = s.call("SENTINEL", "RELOAD")
+    assert "may not be known yet" in str(early), early  # it has just begun, and does not know yet that it is alone
+    wait_until(lambda: "may not be known yet" not in str(s.call("SENTINEL", "RELOAD")), 10, "nobody else said hello")
     assert s.master_port() == other.port
     wait_until(lambda: s.flags() == ["master"], 10, "it is seen")
     assert reload(s) == ["groups: 0 added, 0 removed, 0 changed"]
+
+
+@case(kinds=("ours",))
+def test_another_master_in_the_file_of_one_of_three(lab):
+    """The supervisors have agreed on the master: one file does not move it, neither by a reload nor by a restart."""
+    fleet = lab.fleet(replicas=1)
+    s, old = fleet.supervisors[0], fleet.master
+    text = text_of(s)
+    s.write_config(re.sub(r'master = "[^"]*"', 'master = "127.0.0.1:%d"' % fleet.replicas[0].port, text))
+    notes = reload(s)
+    assert any("127.0.0.1:%d, which stays" % old.port in n for n in notes), notes
+    assert s.master_port() == old.port
+    s.kill9()
+    s.boot()
+    assert s.master_port() == old.port
+    assert fleet.replicas[0].role() == "slave"
 
 
 @case(kinds=("ours",))

@@ -161,7 +161,7 @@ static void a_dropped_change_stays_dropped(void **state)
     state_image_free(&stored);
 }
 
-static void the_master_of_the_state_wins_until_the_file_names_another(void **state)
+static void the_master_of_the_state_wins_over_another_in_the_file(void **state)
 {
     (void)state;
     struct state_image stored = started(ONE_GROUP(""));
@@ -192,12 +192,44 @@ static void the_master_of_the_state_wins_until_the_file_names_another(void **sta
 
     merge_text(HEAD "groups = ( { name = \"g\"; master = \"10.0.0.3:6379\"; quorum = 2; } );", &stored, &m);
     got = merged_core_group(&m, 0);
-    assert_string_equal(got.master.host, "10.0.0.3");
+    assert_string_equal(got.master.host, "10.0.0.2"); /* another supervisor knows it so, and nobody has voted */
     assert_int_equal(got.config_epoch, 8);
-    assert_int_equal(got.vote_epoch, 8);
-    assert_int_equal(got.nreplicas, 0); /* the old master's are nobody's replicas now */
-    assert_int_equal(got.npeers, 1);
+    assert_int_equal(got.nreplicas, 1);
     assert_true(noted(&m, "10.0.0.3:6379"));
+    assert_true(noted(&m, "10.0.0.2:6379, which stays"));
+    merged_free(&m);
+    state_image_free(&stored);
+}
+
+static void a_supervisor_that_is_alone_takes_the_master_of_the_file(void **state)
+{
+    (void)state;
+    struct state_image stored = started(ONE_GROUP(""));
+    struct state_group *g = state_image_group(&stored, "g");
+    struct addr replica = address("10.0.0.2:6379");
+    g->config_epoch = g->vote_epoch = 8;
+    memcpy(g->vote_leader, PEER_ID, sizeof g->vote_leader);
+    stored.epoch = 9;
+    state_group_add_replica(g, &replica);
+    struct merged m;
+
+    merge_text(HEAD "groups = ( { name = \"g\"; master = \"10.0.0.3:6379\"; quorum = 2; } );", &stored, &m);
+    struct sn_core_group got = merged_core_group(&m, 0);
+    assert_string_equal(got.master.host, "10.0.0.3");
+    assert_int_equal(got.config_epoch, 10); /* 8 means 10.0.0.1 for ever */
+    assert_int_equal(got.vote_epoch, 10);
+    assert_string_equal(got.vote_leader, "");
+    assert_int_equal(m.image.epoch, 10);
+    assert_int_equal(got.nreplicas, 0); /* the old master's are nobody's replicas now */
+    assert_true(noted(&m, "10.0.0.3:6379"));
+    merged_free(&m);
+
+    /* The list of the file counts as well. */
+    merge_text(HEAD "supervisors = [ \"127.0.0.1:26379\", \"10.0.0.9:26379\" ];"
+                    "groups = ( { name = \"g\"; master = \"10.0.0.3:6379\"; quorum = 2; } );",
+               &stored, &m);
+    got = merged_core_group(&m, 0);
+    assert_string_equal(got.master.host, "10.0.0.1");
     merged_free(&m);
     state_image_free(&stored);
 }
@@ -337,7 +369,8 @@ int main(void)
         cmocka_unit_test(a_known_directory_ignores_what_the_file_imports),
         cmocka_unit_test(a_run_time_option_wins_until_the_file_changes_it),
         cmocka_unit_test(a_dropped_change_stays_dropped),
-        cmocka_unit_test(the_master_of_the_state_wins_until_the_file_names_another),
+        cmocka_unit_test(the_master_of_the_state_wins_over_another_in_the_file),
+        cmocka_unit_test(a_supervisor_that_is_alone_takes_the_master_of_the_file),
         cmocka_unit_test(a_removed_group_stays_away_until_its_entry_changes),
         cmocka_unit_test(a_group_that_has_gone_from_the_file_is_dropped),
         cmocka_unit_test(a_group_monitored_at_run_time_lives_in_the_state),

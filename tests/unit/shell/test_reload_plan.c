@@ -169,22 +169,73 @@ static void a_disk_that_fails_changes_nothing(void **state)
     stop(&p);
 }
 
-static void another_master_keeps_the_vote(void **state)
+static void another_master_is_a_configuration_of_its_own(void **state)
 {
     (void)state;
     struct reload_plan p;
     start(GROUPS(GROUP("g", "1", "")));
     set("parallel-syncs", "5");
     struct sn_group *g = sn_group_find(s.core, slice_of("g"));
-    g->vote_epoch = 9; /* as if it had voted; only the core may do so outside of a test */
+    g->vote_epoch = 4; /* as if it had voted; only the core may do so outside of a test */
     memcpy(g->vote_leader, ID, sizeof g->vote_leader);
     g->config_epoch = 3;
     reload(GROUPS(GROUP("g", "77", "")), true, &p);
     assert_int_equal(group("g")->master->node->addr.port, 77);
-    assert_int_equal(group("g")->vote_epoch, 9);
-    assert_string_equal(group("g")->vote_leader, ID);
-    assert_int_equal(group("g")->config_epoch, 3);
+    /* The next epoch is all its own: no vote is given in it, nor in one before it. */
+    assert_int_equal(group("g")->config_epoch, s.core->current_epoch);
+    assert_true(group("g")->config_epoch > 3);
+    assert_true(group("g")->vote_epoch >= group("g")->config_epoch);
     assert_int_equal(group("g")->set.parallel_syncs, 5);
+    stop(&p);
+}
+
+static void meet(const char *id)
+{
+    char text[200];
+    snprintf(text, sizeof text, "10.0.0.9,26379,%s,4,g,10.0.0.1,1,0", id);
+    struct sn_event e = {.kind = SN_EV_HELLO, .text = slice_of(text)};
+    step(&e, true);
+}
+
+static void the_master_stays_where_others_supervise_it(void **state)
+{
+    (void)state;
+    struct reload_plan p;
+    start(GROUPS(GROUP("g", "1", "")));
+    meet("00000000000000000000000000000000000000bb");
+    assert_int_equal(group("g")->nseats, 1);
+    reload(GROUPS(GROUP("g", "77", "parallel_syncs = 3;")), true, &p);
+    assert_int_equal(group("g")->master->node->addr.port, 1);
+    assert_int_equal(group("g")->config_epoch, 0);
+    assert_int_equal(group("g")->set.parallel_syncs, 3);
+    assert_non_null(strstr(buf_str(&p.notes), "10.0.0.1:1, which stays"));
+    stop(&p);
+}
+
+/* Between the plan and its turn somebody else may have come: the core looks for itself. */
+static void the_core_refuses_what_the_plan_must_not_ask(void **state)
+{
+    (void)state;
+    struct reload_plan p;
+    struct sn_effects fx = {.n = 0};
+    start(GROUPS(GROUP("g", "1", "")));
+    struct sentineld_config *next = parse(GROUPS(GROUP("g", "77", "")));
+    reload_plan(s.core, s.file, next, overrides_options(s.overrides), overrides_file(s.overrides), &p);
+    assert_int_equal(p.change->nadd, 1);
+    meet("00000000000000000000000000000000000000bb");
+    struct sn_event e = {.kind = SN_EV_RELOAD, .now_us = s.now_us, .token = 1, .reload = p.change};
+    p.change = NULL;
+    sn_step(s.core, &e, &fx);
+    const struct sn_effect *answer = NULL;
+    for (size_t i = 0; i < fx.n; i++)
+        if (fx.v[i].kind == SN_FX_ANSWER)
+            answer = &fx.v[i];
+    assert_non_null(answer);
+    assert_int_equal(answer->answer, SN_ANSWER_ERROR);
+    assert_non_null(strstr(answer->text, "other supervisors"));
+    assert_int_equal(group("g")->master->node->addr.port, 1);
+    sn_effects_free(&fx);
+    config_free(next);
     stop(&p);
 }
 
@@ -209,7 +260,9 @@ int main(void)
         cmocka_unit_test(the_rule_of_run_time_changes),
         cmocka_unit_test(groups_come_and_go),
         cmocka_unit_test(a_disk_that_fails_changes_nothing),
-        cmocka_unit_test(another_master_keeps_the_vote),
+        cmocka_unit_test(another_master_is_a_configuration_of_its_own),
+        cmocka_unit_test(the_master_stays_where_others_supervise_it),
+        cmocka_unit_test(the_core_refuses_what_the_plan_must_not_ask),
         cmocka_unit_test(the_master_waits_for_the_end_of_a_failover),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
