@@ -130,7 +130,7 @@ static int64_t number_of(const struct field *f, uint64_t v)
 /* The new number of a field that holds `old`. false: it does not fit, and OVERFLOW FAIL was said. */
 static bool new_number(const struct field *f, int64_t old, int64_t *out)
 {
-    int64_t max = f->bits == 64 ? INT64_MAX : ((int64_t)1 << (f->bits - f->is_signed)) - 1;
+    int64_t max = (int64_t)(((uint64_t)1 << (f->bits - f->is_signed)) - 1);
     int64_t min = f->is_signed ? -max - 1 : 0, sum = f->number;
     /* A negative number that is set is a very large one without a sign. */
     /* A negative number that is set in a field without a sign is a very large one. */
