@@ -39,7 +39,7 @@ void nd_notify_text(int classes, struct buf *out)
     if (all)
         buf_putc(out, 'A');
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
-        if (all && (letters[i].class & ND_EV_ALL) != 0)
+        if (all && (letters[i].class & (ND_EV_ALL | ND_EV_NEW)) != 0) /* 'n' is not shown beside A */
             continue;
         if ((classes & letters[i].class) != 0)
             buf_putc(out, letters[i].letter);
