@@ -24,6 +24,7 @@ const struct resp_limits resp_limits_control = {
 
 /* A rare huge request must not cost its connection this memory for ever. */
 #define KEPT_ARGS 1024
+#define QUICK_ARGS 64 /* room from the start: for a pipeline of small requests */
 
 enum state {
     AT_START,
@@ -284,34 +285,56 @@ static inline bool quick_line(const char **at, const char *end, char mark, size_
     return true;
 }
 
-/* A whole array of bulk strings, as nearly all requests are, in one pass. false: it is anything else or breaks a rule;
- * the states find out what, and nothing has been changed for them. */
-static bool quick(struct resp_parser *p, const char *data, size_t n, struct resp_request *out)
+/* Room for `count` arguments behind the first `from`. false: there is none without moving these. */
+static bool quick_room(struct resp_parser *p, size_t from, size_t count)
 {
-    const char *at = data, *end = data + n;
-    size_t count;
     if (p->argv_cap > KEPT_ARGS) /* start() gives that memory back */
         return false;
-    if (!quick_line(&at, end, '*', &count) || count == 0 || count > KEPT_ARGS || count > p->limits->max_args)
+    if (from + count <= p->argv_cap)
+        return true;
+    if (from > 0)
         return false;
-    if (p->argv_cap < count) {
-        p->argv = mem_array(p->argv, count < 16 ? 16 : count, sizeof *p->argv);
-        p->argv_cap = count < 16 ? 16 : count;
-    }
+    p->argv_cap = count < QUICK_ARGS ? QUICK_ARGS : count;
+    p->argv = mem_array(p->argv, p->argv_cap, sizeof *p->argv);
+    return true;
+}
+
+/* A whole array of bulk strings, as nearly all requests are, in one pass; its arguments get into p->argv from `from`
+ * on. Returns what follows it. NULL: it is anything else, or not whole, or breaks a rule; the states find out what, and
+ * nothing has been changed for them. */
+static const char *quick(struct resp_parser *p, const char *data, const char *end, size_t from, size_t *argc)
+{
+    const char *at = data;
+    size_t count;
+    if (!quick_line(&at, end, '*', &count) || count == 0 || count > KEPT_ARGS || count > p->limits->max_args ||
+        !quick_room(p, from, count))
+        return NULL;
     for (size_t i = 0; i < count; i++) {
         size_t len;
         if (!quick_line(&at, end, '$', &len) || len > p->limits->max_bulk || (size_t)(end - at) < len + 2 ||
             at[len] != '\r' || at[len + 1] != '\n')
-            return false;
-        p->argv[i] = (struct slice){at, len};
+            return NULL;
+        p->argv[from + i] = (struct slice){at, len};
         at += len + 2;
     }
-    if ((size_t)(at - data) > p->limits->max_query)
-        return false;
-    out->argv = p->argv;
-    out->argc = count;
-    out->consumed = (size_t)(at - data);
-    return true;
+    *argc = count;
+    return (size_t)(at - data) <= p->limits->max_query ? at : NULL;
+}
+
+size_t resp_parse_ahead(struct resp_parser *p, const char *data, size_t n, struct resp_request *out, size_t max)
+{
+    const char *at = data, *end = data + n;
+    size_t got = 0, args = 0;
+    while (p->state == AT_START && got < max && at < end) {
+        size_t argc;
+        const char *next = quick(p, at, end, args, &argc);
+        if (next == NULL)
+            break;
+        out[got++] = (struct resp_request){.argv = p->argv + args, .argc = argc, .consumed = (size_t)(next - at)};
+        args += argc;
+        at = next;
+    }
+    return got;
 }
 
 /* One step; RESP_MORE with a changed state means that the next step may find more. */
@@ -335,7 +358,7 @@ static enum resp_status step(struct resp_parser *p, const char *data, size_t n, 
 enum resp_status resp_parse(struct resp_parser *p, const char *data, size_t n, struct resp_request *out)
 {
     *out = (struct resp_request){0};
-    if (p->state == AT_START && n > 0 && quick(p, data, n, out))
+    if (resp_parse_ahead(p, data, n, out, 1) == 1)
         return RESP_READY;
     enum resp_status st;
     enum state before;

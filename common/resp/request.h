@@ -51,5 +51,9 @@ size_t resp_wanted(const struct resp_parser *p);
 /* data[0..n) starts at the first byte of a request. The start must be the same byte at each call until READY or ERROR;
  * the buffer may have moved in between. */
 enum resp_status resp_parse(struct resp_parser *p, const char *data, size_t n, struct resp_request *out);
+/* Looks ahead: whole requests from the front, at most max, each as resp_parse() would give it after the one before.
+ * Their argv are valid together, until the next call. Returns how many; fewer than there are when their arguments are
+ * many. 0: the first is not whole, not plain or not right, which resp_parse() finds out. */
+size_t resp_parse_ahead(struct resp_parser *p, const char *data, size_t n, struct resp_request *out, size_t max);
 
 #endif

@@ -81,6 +81,28 @@ void nd_db_prefetch(struct nd_db *db, struct slice key)
         nd_table_prefetch(&s->keys, key);
 }
 
+void nd_db_prefetch_all(struct nd_db *db, const struct slice *keys, size_t n)
+{
+    const struct nd_bucket *buckets[ND_PREFETCH_MAX];
+    uint8_t tags[ND_PREFETCH_MAX];
+    for (size_t i = 0; i < n; i++) {
+        const struct nd_slot *s = find_slot(db, keys[i]);
+        buckets[i] = NULL;
+        if (s == NULL || s->keys.buckets[0] == NULL)
+            continue;
+        uint64_t hash = hash_of(db, keys[i]);
+        tags[i] = nd_hash_tag(hash);
+        buckets[i] = nd_table_bucket(&s->keys, hash);
+        __builtin_prefetch(buckets[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (buckets[i] == NULL)
+            continue;
+        for (uint64_t m = nd_bucket_matches(buckets[i], tags[i]); m != 0; m &= m - 1)
+            __builtin_prefetch(buckets[i]->slot[(unsigned)__builtin_ctzll(m) / 8 - 1]);
+    }
+}
+
 static void release(const struct nd_db *db, struct nd_value v)
 {
     if (v.type == ND_STRING || db->k->release == NULL)

@@ -44,6 +44,10 @@ void nd_db_set_average_ttl(struct nd_db *db, int64_t ms);
 /* Looks up whether or not it has expired. The entry is good until the next change of the same key. */
 struct nd_entry *nd_db_find(struct nd_db *db, struct slice key);
 void nd_db_prefetch(struct nd_db *db, struct slice key);
+/* The same for keys that are looked for one after the other soon: their buckets are asked for together, and then the
+ * entries in them. At most ND_PREFETCH_MAX. */
+#define ND_PREFETCH_MAX 32
+void nd_db_prefetch_all(struct nd_db *db, const struct slice *keys, size_t n);
 
 /* In what follows neither `key` nor `bytes` may be bytes of an entry.
  *

@@ -365,6 +365,46 @@ static void who_has_not_logged_in_is_told_so(void **state)
     expect_text(&l, "*1\r\n$4\r\nPING\r\n", "1:<4>PING\nrest 0\n");
 }
 
+/* What is seen ahead is what resp_parse() gives one by one; what it leaves is what resp_parse() has to look at. */
+static void ahead_is_the_same(void **state)
+{
+    (void)state;
+    struct buf stream = {0};
+    struct resp_request ahead[32], q;
+    struct rng r;
+    rng_seed(&r, 7);
+    for (int round = 0; round < 2000; round++) {
+        buf_clear(&stream);
+        size_t requests = rng_below(&r, 20);
+        for (size_t i = 0; i < requests; i++) {
+            size_t args = rng_below(&r, 8);
+            if (rng_below(&r, 30) == 0)
+                buf_puts(&stream, "PING inline\r\n");
+            buf_printf(&stream, "*%zu\r\n", args);
+            for (size_t k = 0; k < args; k++)
+                buf_printf(&stream, "$%d\r\n%s\r\n", k % 2 == 0 ? 3 : 12, k % 2 == 0 ? "abc" : "\r\n$3\r\nx\r\n*1");
+        }
+        size_t n = stream.n > 0 ? rng_below(&r, stream.n + 1) : 0, at = 0;
+        char *exact = mem_alloc(n);
+        memcpy(exact, stream.p != NULL ? stream.p : "", n);
+        struct resp_parser *a = resp_parser_new(&resp_limits_default), *b = resp_parser_new(&resp_limits_default);
+        size_t got = resp_parse_ahead(a, exact, n, ahead, 32);
+        for (size_t i = 0; i < got; i++) {
+            assert_int_equal(resp_parse(b, exact + at, n - at, &q), RESP_READY);
+            assert_int_equal(q.argc, ahead[i].argc);
+            assert_int_equal(q.consumed, ahead[i].consumed);
+            for (size_t k = 0; k < q.argc; k++)
+                assert_true(q.argv[k].p == ahead[i].argv[k].p && q.argv[k].n == ahead[i].argv[k].n);
+            at += q.consumed;
+        }
+        assert_int_equal(resp_parse(a, exact + at, n - at, &q), resp_parse(b, exact + at, n - at, &q));
+        free(exact);
+        resp_parser_free(a);
+        resp_parser_free(b);
+    }
+    buf_free(&stream);
+}
+
 static void what_is_wanted_is_known(void **state)
 {
     (void)state;
@@ -423,6 +463,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(redis_answers_the_same),
         cmocka_unit_test(who_has_not_logged_in_is_told_so),
+        cmocka_unit_test(ahead_is_the_same),
         cmocka_unit_test(what_is_wanted_is_known),
         cmocka_unit_test(every_split_gives_the_same),
         cmocka_unit_test(all_pairs_of_good_streams_follow_each_other),
