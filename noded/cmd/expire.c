@@ -85,15 +85,10 @@ static void look_at(void *owner, struct nd_entry *entry)
         x->nearest_ms = at;
 }
 
-/* The mean follows what is seen slowly, so that one pass over odd keys doesn't turn it. */
+/* The walk has seen all keys of this database that expire. */
 static void leave_db(struct nd_expiry *x, struct nd_db *db)
 {
-    if (x->ttl_samples > 0) {
-        int64_t mean = x->ttl_sum / x->ttl_samples, before = nd_db_average_ttl(db);
-        nd_db_set_average_ttl(db, before == 0 ? mean : before / 50 * 49 + mean / 50);
-    } else if (nd_db_expires(db) == 0) {
-        nd_db_set_average_ttl(db, 0);
-    }
+    nd_db_set_average_ttl(db, x->ttl_samples > 0 ? x->ttl_sum / x->ttl_samples : 0);
     x->ttl_sum = x->ttl_samples = 0;
 }
 

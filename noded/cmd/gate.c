@@ -88,6 +88,7 @@ enum nd_gate nd_gate(struct nd_call *c)
     struct nd_session *s = c->s;
     if (s->kind == ND_INNER)
         return ND_GATE_OPEN;
+    nd_waits_no_longer(s);
     uint32_t flags = flags_that_count(c);
     if (s->kind == ND_CLIENT && needs_password(s, flags)) {
         nd_refuse(c, "NOAUTH Authentication required.");
