@@ -36,6 +36,8 @@ void nd_expire_now(struct nd_engine *e, struct nd_db *db, struct nd_entry *entry
     nd_watch_touched(e, db, key);
     struct slice words[] = {slice_of(lazy ? "UNLINK" : "DEL"), key};
     nd_effects_copy(e->effects, nd_db_number(db), 2, words);
+    if (e->depth == 0)
+        nd_effects_flush(e); /* of the expiry cycle: a unit of its own */
     if (copy != small)
         free(copy);
 }
