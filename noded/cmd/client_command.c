@@ -111,7 +111,7 @@ static void client_pause(struct nd_call *c)
     int64_t timeout_ms;
     bool all = true;
     if (c->argc > 4) {
-        nd_arity_error(c);
+        nd_subcommand_syntax(c);
         return;
     }
     if (c->argc == 4 && !nd_arg_is(c, 3, "all")) {
@@ -182,7 +182,7 @@ static void client_unblock(struct nd_call *c)
         nd_error(c, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
         return;
     } else if (c->argc > 4) {
-        nd_arity_error(c);
+        nd_subcommand_syntax(c);
         return;
     }
     if (!nd_arg_i64(c, 2, &id))

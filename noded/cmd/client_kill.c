@@ -70,13 +70,15 @@ void nd_client_kill(struct nd_call *c)
     if (by_address) {
         f.addr = c->argv[2];
         f.skip_me = false;
-    } else if (c->argc % 2 != 0) {
-        nd_syntax_error(c);
-        return;
     }
-    for (size_t i = 2; !by_address && i + 1 < c->argc; i += 2)
+    for (size_t i = 2; !by_address && i < c->argc; i += 2) {
+        if (i + 1 == c->argc) {
+            nd_syntax_error(c);
+            return;
+        }
         if (!kill_option(c, i, &f))
             return;
+    }
     int64_t killed = 0;
     for (struct nd_session *s = c->e->sessions, *next; s != NULL; s = next) {
         next = s->next;

@@ -237,7 +237,7 @@ static const struct {
     nd_command_fn *run;
 } rows[] = {
     {"digest", "", "Shows a sum over the whole dataset, equal to Redis's over the same data.", 2, 2, digest},
-    {"digest-value", "<key> [<key> ...]", "Shows the sum over each of the values.", 3, 0, digest_value},
+    {"digest-value", "<key> [<key> ...]", "Shows the sum over each of the values.", 2, 0, digest_value},
     {"error", "<string>", "Answers an error with this text.", 3, 3, error_reply},
     {"help", "", "Shows this.", 2, 2, help},
     {"htstats", "<dbid>", "Shows the tables of a database.", 3, 3, table_stats},

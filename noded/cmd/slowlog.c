@@ -99,7 +99,7 @@ static void slowlog_get(struct nd_call *c)
     int64_t count = 10;
     const struct nd_slowlog *l = c->e->slowlog;
     if (c->argc > 3) {
-        nd_arity_error(c);
+        nd_subcommand_syntax(c);
         return;
     }
     if (c->argc == 3 && !nd_arg_range(c, 2, -1, INT64_MAX, &count, "ERR count should be greater than or equal to -1"))

@@ -92,8 +92,7 @@ void nd_digest_keyspace(struct nd_keyspace *k, unsigned char out[ND_DIGEST_BYTES
             unsigned char one[ND_DIGEST_BYTES] = {0};
             mix(one, nd_entry_key(e));
             mix_value(one, &e->v, nd_entry_expire(e));
-            for (size_t i = 0; i < ND_DIGEST_BYTES; i++)
-                out[i] ^= one[i];
+            add(out, (struct slice){(char *)one, sizeof one});
         }
     }
 }
