@@ -40,7 +40,7 @@ static void skip_space(struct reading *r)
 static struct slice peek_word(struct reading *r)
 {
     skip_space(r);
-    size_t n = strcspn(r->at, " []|");
+    size_t n = strcspn(r->at, " []<>|");
     return (struct slice){r->at, n};
 }
 
@@ -112,9 +112,10 @@ static void read_alternatives(struct reading *r, struct nd_syntax *out);
 static void read_brackets(struct reading *r, struct nd_syntax *to)
 {
     struct nd_syntax inner = {.kind = ND_SYNTAX_BLOCK};
+    bool optional = *r->at == '[';
     r->at++;
     read_alternatives(r, &inner);
-    if (*r->at == ']')
+    if (*r->at == (optional ? ']' : '>'))
         r->at++;
     if (repeats(to, &inner)) {
         free_parts(&inner);
@@ -128,7 +129,7 @@ static void read_brackets(struct reading *r, struct nd_syntax *to)
     } else if (inner.n > 0 && inner.name.n == 0) {
         inner.name = inner.parts[0].name;
     }
-    inner.optional = true;
+    inner.optional = optional;
     add(to, inner);
 }
 
@@ -145,7 +146,7 @@ static void read_sequence(struct reading *r, struct nd_syntax *out)
         } else if (w.n > 0) {
             add(out, (struct nd_syntax){.kind = ND_SYNTAX_VALUE, .name = w});
             r->at += w.n;
-        } else if (*r->at == '[') {
+        } else if (*r->at == '[' || *r->at == '<') {
             read_brackets(r, out);
         } else {
             return;
