@@ -132,9 +132,13 @@ static bool new_number(const struct field *f, int64_t old, int64_t *out)
 {
     int64_t max = (int64_t)(((uint64_t)1 << (f->bits - f->is_signed)) - 1);
     int64_t min = f->is_signed ? -max - 1 : 0, sum = f->number;
-    /* A negative number that is set is a very large one without a sign. */
-    /* A negative number that is set in a field without a sign is a very large one. */
-    bool too_big = f->verb == VERB_SET && !f->is_signed && sum < 0;
+    bool too_big = false;
+    if (f->verb == VERB_SET && f->bits < 64) {
+        /* A negative number is a very large one in a field without a sign. With a sign one so far down that its
+         * distance from the largest overflows is taken for too large by Redis, so by all who follow. */
+        int64_t distance;
+        too_big = f->is_signed ? __builtin_sub_overflow(max, sum, &distance) : sum < 0;
+    }
     bool overflows = f->verb == VERB_INCRBY && __builtin_add_overflow(old, f->number, &sum);
     if (!too_big && !overflows && sum >= min && sum <= max) {
         *out = sum;
