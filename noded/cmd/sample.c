@@ -1,8 +1,8 @@
 #include "noded/cmd/sample.h"
 
-#include <inttypes.h>
+#include "noded/cmd/engine.h"
 
-#define REPLY_MAX ((size_t)1 << 30)
+#include <inttypes.h>
 
 bool nd_sample_count(struct nd_call *c, size_t i, int64_t min, int64_t *out)
 {
@@ -29,9 +29,9 @@ void nd_sample_begin(struct nd_call *c, uint64_t count, struct nd_sample_reply *
 
 bool nd_sample_more(struct nd_call *c, struct nd_sample_reply *reply)
 {
-    if (c->r->out->n - reply->mark > REPLY_MAX) {
+    if (c->r->out->n - reply->mark > (uint64_t)c->e->config.proto_max_bulk_len) {
         c->r->out->n = reply->mark;
-        nd_error(c, "ERR the answer would be longer than 1 GiB");
+        nd_error(c, "ERR the answer would be longer than proto-max-bulk-len");
         return false;
     }
     return reply->left-- > 0;

@@ -14,7 +14,8 @@ bool nd_sample_count(struct nd_call *c, size_t i, int64_t min, int64_t *out);
  * down. */
 bool nd_sample_takes(struct rng *rng, size_t *wanted, size_t *left);
 
-/* An answer with repetitions is as long as the client says, so it is bounded: beyond a gibibyte it becomes an error.
+/* An answer with repetitions is as long as the client says, so it is bounded: beyond proto-max-bulk-len it
+ * becomes an error.
  *     nd_sample_begin(c, count, &reply); ... write the header ...
  *     while (nd_sample_more(c, &reply)) ... write one element ... */
 struct nd_sample_reply {
