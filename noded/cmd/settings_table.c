@@ -218,7 +218,7 @@ const struct nd_setting nd_settings[] = {
     TEXT("replica-announce-ip", "slave-announce-ip", replica_announce_ip, "", UNUSED, "address that the master shows")
     NUMBER("replica-announce-port", "slave-announce-port", replica_announce_port, 0, PORT_MAX, "0", UNUSED,
            "port that the master shows")
-    BOOL("replica-announced", "slave-announced", replica_announced, "yes", UNUSED, "supervisors see this replica")
+    BOOL("replica-announced", NULL, replica_announced, "yes", UNUSED, "supervisors see this replica")
     KEPT_BOOL("replica-ignore-disk-write-errors", "no", 0, "a replica goes on when it cannot write its log")
     BOOL("replica-ignore-maxmemory", "slave-ignore-maxmemory", replica_ignore_maxmemory, "yes", UNUSED,
          "a replica evicts nothing by itself")

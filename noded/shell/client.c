@@ -46,7 +46,7 @@ static struct resp_parser *parser_of(struct client *c)
     return all->parser;
 }
 
-/* The rest of a request is to come: the parser stays with this client and remembers how far it got. */
+/* In the middle of a request the parser stays with its client, and the others get a new one. */
 static void keep_parser(struct client *c)
 {
     if (c->parser != NULL)
@@ -107,8 +107,8 @@ static bool run_one(struct client *c, struct resp_parser *parser, const char *da
 {
     struct resp_request q;
     enum resp_status st = resp_parse(parser, data, n, &q);
-    if (st == RESP_MORE)
-        keep_parser(c);
+    if (st != RESP_READY)
+        keep_parser(c); /* it waits for the rest of this request, or is good for nothing else any more */
     if (st == RESP_ERROR)
         protocol_error(c, q.error);
     if (st != RESP_READY)
@@ -295,7 +295,7 @@ void client_free(struct client *c)
     client_unqueue(c);
     client_free_output(c);
     buf_free(&c->in);
-    all->memory[c->counted_class] -= c->counted;
+    client_uncount(c);
     all->over_soft -= c->over_soft_since_ms != 0;
     all->closing -= c->closing_since_ms != 0;
     resp_parser_free(c->parser);

@@ -48,6 +48,7 @@ struct client {
     int64_t closing_since_ms;
     size_t counted; /* bytes of buffers, as summed in all->memory[] */
     int counted_class;
+    bool counted_evictable;
 };
 
 struct clients {
@@ -62,6 +63,7 @@ struct clients {
     size_t spare_count;
     size_t count;
     size_t memory[ND_CLASSES];
+    size_t evictable;          /* of that, what counts against maxmemory-clients */
     size_t over_soft, closing; /* clients to be looked after */
     struct ev_timer housekeeping;
 };
@@ -88,6 +90,7 @@ void clients_queue_send(struct client *c);
 void client_unqueue(struct client *c);
 void client_kill(struct client *c, const char *why); /* at the end of the turn; why NULL: nothing is logged */
 void client_count(struct client *c);                 /* its buffers have changed */
+void client_uncount(struct client *c);
 int client_class(const struct client *c);
 
 #endif

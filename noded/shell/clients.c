@@ -158,7 +158,7 @@ static struct client *largest(struct clients *all)
     struct client *found = NULL;
     for (struct nd_session *s = all->engine->sessions; s != NULL; s = s->next) {
         struct client *c = s->kind == ND_CLIENT ? s->shell : NULL;
-        if (c == NULL || (s->flags & ND_S_NO_EVICT) != 0 || (c->flags & CLIENT_DYING) != 0)
+        if (c == NULL || !c->counted_evictable || (c->flags & CLIENT_DYING) != 0)
             continue;
         if (found == NULL || c->counted > found->counted)
             found = c;
@@ -170,16 +170,24 @@ static struct client *largest(struct clients *all)
 static void evict(struct clients *all, size_t limit)
 {
     struct client *c;
-    while (all->memory[ND_CLASS_NORMAL] + all->memory[ND_CLASS_PUBSUB] > limit && (c = largest(all)) != NULL) {
+    while (all->evictable > limit && (c = largest(all)) != NULL) {
         io_log(IO_NOTICE,
                "Client id=%" PRIu64 " addr=%s is closed: it has %zu bytes of buffers, the most of all, and "
                "together they are past maxmemory-clients",
                c->session->id, c->session->addr, c->counted);
         all->engine->stats.evicted_clients++;
-        all->memory[c->counted_class] -= c->counted;
-        c->counted = 0;
+        client_uncount(c);
         client_kill(c, NULL);
     }
+}
+
+void client_uncount(struct client *c)
+{
+    c->all->memory[c->counted_class] -= c->counted;
+    if (c->counted_evictable)
+        c->all->evictable -= c->counted;
+    c->counted = 0;
+    c->counted_evictable = false;
 }
 
 void client_count(struct client *c)
@@ -189,14 +197,18 @@ void client_count(struct client *c)
         return;
     size_t now = sizeof *c + sizeof *c->session + c->in.cap + c->out.cap + c->chain_bytes;
     int class = client_class(c);
-    if (now == c->counted && class == c->counted_class)
+    bool evictable = c->session->kind == ND_CLIENT && (c->session->flags & ND_S_NO_EVICT) == 0;
+    if (now == c->counted && class == c->counted_class && evictable == c->counted_evictable)
         return;
-    all->memory[c->counted_class] -= c->counted;
-    all->memory[class] += now;
+    client_uncount(c);
     c->counted = now;
     c->counted_class = class;
+    c->counted_evictable = evictable;
+    all->memory[class] += now;
+    if (evictable)
+        all->evictable += now;
     size_t limit = memory_limit(&all->engine->config);
-    if (limit > 0 && all->memory[ND_CLASS_NORMAL] + all->memory[ND_CLASS_PUBSUB] > limit)
+    if (limit > 0 && all->evictable > limit)
         evict(all, limit);
 }
 

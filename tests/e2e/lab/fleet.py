@@ -4,6 +4,7 @@ import shutil
 import tempfile
 
 from .events import EventLog
+from .nodes import Node
 from .ports import Ports
 from .resp import RespError
 from .servers import RedisServer
@@ -64,6 +65,15 @@ class Lab:
         self.children.append(server)
         server.start()
         return server
+
+    def node(self, name, port=None, config=None, boot=True, extra=(), **options):
+        """A noded; started and ready unless told otherwise."""
+        made = Node(self.path(name), name, port or self.ports.take(), config, extra, **options)
+        self.children.append(made)
+        if boot:
+            made.start()
+            made.wait_ready()
+        return made
 
     def supervisor(self, name, groups, kind=None, port=None, boot=True, timers=None, **kwargs):
         """Make a supervisor of the lab's kind (or the given one) and, unless told otherwise, start it."""
