@@ -23,12 +23,18 @@ static bool is_hex(char c)
 /* Four numbers of 0-255 without leading zeros (which some resolvers read as octal). */
 static bool is_ipv4(struct slice s)
 {
+    size_t at = 0;
     for (int part = 0; part < 4; part++) {
-        int64_t v;
-        if (s.p == NULL || !text_range(slice_cut(&s, '.'), 0, 255, &v))
+        if (part > 0 && (at == s.n || s.p[at++] != '.'))
+            return false;
+        size_t first = at;
+        int v = 0;
+        for (; at < s.n && at < first + 3 && is_digit(s.p[at]); at++)
+            v = v * 10 + (s.p[at] - '0');
+        if (at == first || v > 255 || (s.p[first] == '0' && at > first + 1))
             return false;
     }
-    return s.p == NULL;
+    return at == s.n;
 }
 
 /* RFC 4291 section 2.2, with an optional zone of RFC 4007 section 11. */

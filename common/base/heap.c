@@ -96,3 +96,18 @@ struct heap_node *heap_top(const struct heap *h)
 {
     return h->n > 0 ? h->v[0].node : NULL;
 }
+
+/* Nothing below a node is due before it: only the due ones and their children are looked at. */
+static void each_due(const struct heap *h, size_t place, int64_t now, void (*f)(struct heap_node *))
+{
+    if (place > h->n || h->v[place - 1].at > now)
+        return;
+    f(h->v[place - 1].node);
+    each_due(h, 2 * place, now, f);
+    each_due(h, 2 * place + 1, now, f);
+}
+
+void heap_each_due(const struct heap *h, int64_t now, void (*f)(struct heap_node *))
+{
+    each_due(h, 1, now, f);
+}

@@ -31,5 +31,8 @@ void heap_free(struct heap *h);
 /* Sets, moves, or (at == HEAP_NEVER) takes out. A node already at that time keeps its turn. */
 void heap_set(struct heap *h, struct heap_node *n, int64_t at);
 struct heap_node *heap_top(const struct heap *h); /* NULL when empty */
+/* Calls f for every node whose time is `now` or before, in no order. They stay where they are; f must not change the
+ * heap. */
+void heap_each_due(const struct heap *h, int64_t now, void (*f)(struct heap_node *));
 
 #endif

@@ -18,6 +18,7 @@ void sn_want(struct sn_seat *s)
     else
         p->wants = s;
     p->wants_last = s;
+    p->core->any_wants = true;
 }
 
 static struct sn_seat *take(struct sn_peer *p)
@@ -118,6 +119,9 @@ static void ask_ours(struct sn_peer *p)
 
 void sn_ask_flush(struct sn_core *c)
 {
+    if (!c->any_wants)
+        return;
+    c->any_wants = false;
     for (size_t k = 0; k < c->npeers; k++) {
         struct sn_peer *p = c->peers[k];
         if (!p->wants)
@@ -129,6 +133,7 @@ void sn_ask_flush(struct sn_core *c)
             ask_ours(p);
         else
             ask_stock(p);
+        c->any_wants = c->any_wants || p->wants; /* as many as may be are under way: the rest goes after an answer */
     }
 }
 

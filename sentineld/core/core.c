@@ -61,18 +61,15 @@ static void evaluate(struct sn_core *c)
     }
 }
 
-static void fire(struct sn_core *c)
+/* The deadline stays until the object has been looked at: that sets the next one. */
+static void fire(struct heap_node *due)
 {
-    struct heap_node *top;
-    while ((top = heap_top(&c->timers)) && top->at <= c->now_us) {
-        struct sn_timer *t = (struct sn_timer *)top;
-        heap_set(&c->timers, top, HEAP_NEVER);
-        switch (t->of) {
-        case SN_TIMER_NODE: sn_touch_node((struct sn_node *)((char *)t - offsetof(struct sn_node, timer))); break;
-        case SN_TIMER_PEER: sn_touch_peer((struct sn_peer *)((char *)t - offsetof(struct sn_peer, timer))); break;
-        case SN_TIMER_GROUP: sn_touch_group((struct sn_group *)((char *)t - offsetof(struct sn_group, timer))); break;
-        case SN_TIMER_CORE: break;
-        }
+    struct sn_timer *t = (struct sn_timer *)due;
+    switch (t->of) {
+    case SN_TIMER_NODE: sn_touch_node((struct sn_node *)((char *)t - offsetof(struct sn_node, timer))); break;
+    case SN_TIMER_PEER: sn_touch_peer((struct sn_peer *)((char *)t - offsetof(struct sn_peer, timer))); break;
+    case SN_TIMER_GROUP: sn_touch_group((struct sn_group *)((char *)t - offsetof(struct sn_group, timer))); break;
+    case SN_TIMER_CORE: break;
     }
 }
 
@@ -221,7 +218,7 @@ void sn_step(struct sn_core *c, const struct sn_event *e, struct sn_effects *out
     if (due != HEAP_NEVER && c->now_us - due > STALL)
         sn_stall(c, c->now_us - due);
     note(c, e);
-    fire(c);
+    heap_each_due(&c->timers, c->now_us, fire);
     evaluate(c);
     sn_ask_flush(c);
     keep_house(c);

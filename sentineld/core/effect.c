@@ -1,6 +1,8 @@
 #include "sentineld/core/effect.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The names in events belong to whoever made the event, those in effects to the effect: hence the casts. */
 static void free_ballots(struct sn_ballot *v, size_t n)
@@ -38,7 +40,9 @@ void sn_effect_free(struct sn_effect *e)
     free_records(e->records, e->count);
     sn_note_free(e->note);
     /* Cleared, so that an effect freed twice by two owners that both clean up is harmless. */
-    *e = (struct sn_effect){.kind = e->kind};
+    enum sn_effect_kind kind = e->kind;
+    memset(e, 0, offsetof(struct sn_effect, addr));
+    e->kind = kind;
 }
 
 void sn_effects_clear(struct sn_effects *fx)

@@ -37,7 +37,6 @@ struct sn_effect {
     enum sn_command command;
     enum sn_level level;
     enum sn_answer answer;
-    struct addr addr;
     bool subscribe, flag;
     uint64_t seq, epoch;
     int64_t number;
@@ -49,6 +48,7 @@ struct sn_effect {
     struct sn_record *records;        /* owned */
     struct sn_note *note;             /* owned */
     size_t count;                     /* of ballots, opinions, records */
+    struct addr addr;                 /* last: most have none, and it is as large as all the rest */
 };
 
 struct sn_effects {

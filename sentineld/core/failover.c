@@ -213,6 +213,8 @@ void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct
 {
     if (n->pending)
         n->pending--;
+    if (command == SN_CMD_HELLO)
+        return;                   /* said, or not: it is said again anyway */
     if (command == SN_CMD_INFO) { /* refused (a script runs, say): asked again when it is due */
         n->info_sent_us = 0;
         sn_touch_node(n);

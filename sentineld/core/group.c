@@ -24,7 +24,7 @@ struct addr sn_shown_addr(const struct sn_core *c, const struct sn_node *n)
 {
     struct addr a = n->addr;
     if (!c->globals.announce_hostnames && *n->ip)
-        snprintf(a.host, sizeof a.host, "%s", n->ip);
+        memcpy(a.host, n->ip, sizeof n->ip); /* terminated, and shorter than a host may be */
     return a;
 }
 

@@ -2,8 +2,6 @@
 
 #include "common/base/text.h"
 
-#include <inttypes.h>
-
 enum { FROM_HOST, FROM_PORT, ID, CURRENT_EPOCH, GROUP, MASTER_HOST, MASTER_PORT, CONFIG_EPOCH, FIELDS };
 
 static bool read_addr(struct slice host, struct slice port_text, struct addr *out)
@@ -33,9 +31,40 @@ bool sn_hello_parse(struct slice text, struct sn_hello *out)
     return true;
 }
 
+static void put_number(struct buf *out, uint64_t v)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    buf_put(out, digits + at, sizeof digits - at);
+}
+
+/* By hand: thousands are written in a second, and each number costs printf() as much as all the rest. */
 void sn_hello_write(struct buf *out, const struct sn_hello *h)
 {
-    buf_printf(out, "%s,%d,%s,%" PRIu64 ",", h->from.host, h->from.port, h->id, h->current_epoch);
+    buf_puts(out, h->from.host);
+    buf_putc(out, ',');
+    put_number(out, (uint64_t)h->from.port);
+    buf_putc(out, ',');
+    buf_puts(out, h->id);
+    buf_putc(out, ',');
+    put_number(out, h->current_epoch);
+    buf_putc(out, ',');
     buf_put(out, h->group.p, h->group.n);
-    buf_printf(out, ",%s,%d,%" PRIu64, h->master.host, h->master.port, h->config_epoch);
+    buf_putc(out, ',');
+    buf_puts(out, h->master.host);
+    buf_putc(out, ',');
+    put_number(out, (uint64_t)h->master.port);
+    buf_putc(out, ',');
+    put_number(out, h->config_epoch);
+}
+
+bool sn_hello_is_from(struct slice text, const runid id)
+{
+    slice_cut(&text, ',');
+    slice_cut(&text, ',');
+    return slice_is(slice_cut(&text, ','), id);
 }

@@ -19,5 +19,7 @@ struct sn_hello {
 /* Exactly eight fields, each valid; otherwise false. */
 bool sn_hello_parse(struct slice text, struct sn_hello *out);
 void sn_hello_write(struct buf *out, const struct sn_hello *h);
+/* Whether the text names `id` (lower case) as its sender; says nothing about the rest of it. */
+bool sn_hello_is_from(struct slice text, const runid id);
 
 #endif

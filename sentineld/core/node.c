@@ -102,9 +102,9 @@ static int64_t ping_period(const struct sn_node *n)
 
 /* On a grid of an eighth of the period, so that one turn of the loop sends many PINGs and reads many answers. Each
  * supervisor has a grid of its own: they do not all ask at the same moment. */
-static int64_t next_ping(const struct sn_node *n)
+static int64_t next_ping(const struct sn_node *n, int64_t period)
 {
-    int64_t period = ping_period(n), grid = period / 8, at = n->probe.sent_us + period;
+    int64_t grid = period / 8, at = n->probe.sent_us + period;
     if (!n->probe.sent_us || !grid)
         return n->probe.sent_us ? at : 0;
     return at - (at + n->core->phase_us) % grid;
@@ -254,12 +254,13 @@ static int64_t send_periodic(struct sn_node *n)
     struct sn_core *c = n->core;
     if (n->cmd.state != SN_CONN_UP)
         return HEAP_NEVER;
+    int64_t period = ping_period(n);
     if (n->pending >= PENDING_MAX)
-        return c->now_us + ping_period(n);
-    int64_t ping = next_ping(n);
-    int64_t info = n->info_sent_us ? n->info_sent_us + MS(1000) + info_period(n)
-                   : n->info_now   ? c->now_us
-                                   : n->info_asked_us + info_period(n);
+        return c->now_us + period;
+    int64_t ping = next_ping(n, period);
+    int64_t info = n->info_now && !n->info_sent_us ? c->now_us : n->info_asked_us + info_period(n);
+    if (n->info_sent_us)
+        info += MS(1000);
     int64_t hello = n->hello_us + MS(c->params.publish_period_ms);
     int64_t first = ping;
     EARLIER(first, info);
@@ -267,12 +268,12 @@ static int64_t send_periodic(struct sn_node *n)
     if (c->now_us < first)
         return first;
     /* What would be due before long goes along: it costs one write for all, and one reading at the other end. */
-    int64_t soon = c->now_us + ping_period(n) / 2;
+    int64_t soon = c->now_us + period / 2;
     if (soon >= ping) {
         sn_send(c, &n->cmd, SN_CMD_PING);
         n->pending++;
         sn_probe_sent(&n->probe, c->now_us);
-        ping = next_ping(n);
+        ping = next_ping(n, period);
     }
     if ((n->info_sent_us ? c->now_us : soon) >= info) {
         sn_send(c, &n->cmd, SN_CMD_INFO);
@@ -358,11 +359,26 @@ void sn_node_down(struct sn_node *n, struct sn_conn *conn, enum sn_down_why why)
     }
 }
 
+/* Nothing hangs on this answer but that the node lives: no deadline comes nearer by it, so the node need not be looked
+ * at again. That is so nearly always, hundreds of times a second. */
+static bool changes_nothing(const struct sn_node *n, enum sn_pong pong)
+{
+    if (pong != SN_PONG_OK || n->probe.last != SN_PONG_OK || n->cmd.auth_failed || n->pending >= PENDING_MAX)
+        return false;
+    for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
+        if (i->s_down || i->master_reboot || i->group->suspect)
+            return false;
+    return true;
+}
+
 void sn_node_pong(struct sn_node *n, enum sn_pong pong)
 {
+    bool quiet = changes_nothing(n, pong);
     if (n->pending)
         n->pending--;
     sn_probe_answered(&n->probe, pong, n->core->now_us);
+    if (quiet)
+        return;
     n->cmd.auth_failed = pong == SN_PONG_AUTH;
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         if (pong == SN_PONG_OK)

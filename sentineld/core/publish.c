@@ -1,6 +1,7 @@
 #include "sentineld/core/inner.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 
 struct sn_effect *sn_emit(struct sn_core *c, enum sn_effect_kind kind)
@@ -8,7 +9,9 @@ struct sn_effect *sn_emit(struct sn_core *c, enum sn_effect_kind kind)
     struct sn_effects *out = c->out;
     out->v = mem_grow(out->v, out->n, &out->cap, sizeof *out->v);
     struct sn_effect *e = &out->v[out->n++];
-    memset(e, 0, sizeof *e);
+    memset(e, 0, offsetof(struct sn_effect, addr));
+    e->addr.host[0] = '\0';
+    e->addr.port = 0;
     e->kind = kind;
     return e;
 }

@@ -301,6 +301,7 @@ struct sn_core {
     uint64_t tilts;
     unsigned crash;               /* bits of enum sn_crash */
     struct sn_timer housekeeping; /* persist retry, end of tilt */
+    bool any_wants;               /* some peer has seats that want to ask */
 };
 
 /* Lookups; NULL when there is none. */

@@ -53,6 +53,45 @@ static void equal_deadlines_fire_in_the_order_of_insertion(void **state)
     heap_free(&h);
 }
 
+static size_t due_count;
+static int64_t due_latest;
+
+static void count_due(struct heap_node *n)
+{
+    due_count++;
+    if (n->at > due_latest)
+        due_latest = n->at;
+}
+
+static void all_that_is_due_is_found_and_stays(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    struct heap h = {0};
+    struct heap_node n[N];
+    struct rng r;
+    rng_seed(&r, 7);
+    due_count = 0;
+    heap_each_due(&h, INT64_MAX - 1, count_due);
+    assert_int_equal(due_count, 0);
+    for (int i = 0; i < N; i++) {
+        heap_node_init(&n[i]);
+        heap_set(&h, &n[i], (int64_t)(rng_u64(&r) % 50));
+    }
+    for (int64_t now = -1; now <= 50; now++) {
+        size_t wanted = 0;
+        for (int i = 0; i < N; i++)
+            wanted += n[i].at <= now;
+        due_count = 0;
+        due_latest = -1;
+        heap_each_due(&h, now, count_due);
+        assert_int_equal(due_count, wanted);
+        assert_true(due_latest <= now);
+    }
+    assert_int_equal(h.n, N);
+    heap_free(&h);
+}
+
 static const struct heap_node *model_top(const struct heap_node *v, size_t n)
 {
     const struct heap_node *best = NULL;
@@ -127,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_heap_has_no_top),
         cmocka_unit_test(equal_deadlines_fire_in_the_order_of_insertion),
+        cmocka_unit_test(all_that_is_due_is_found_and_stays),
         cmocka_unit_test(random_changes_agree_with_a_linear_search),
         cmocka_unit_test(draining_it_sorts),
     };

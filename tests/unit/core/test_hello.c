@@ -187,12 +187,27 @@ static void random_bytes(void **state)
     }
 }
 
+static void sender(void **state)
+{
+    static const char *const others[] = {
+        "", ",", ",,", "," ID, ID, ID ",1," ID "0,", "h,1," ID "0,0,g,h,1,0", "h,1,x,0,g,h,1,0", ",," ID "x",
+    };
+    (void)state;
+    assert_true(sn_hello_is_from(slice_of(STOCK), ID));
+    assert_true(sn_hello_is_from(slice_of("h,1," ID), ID)); /* the rest is not looked at */
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(sn_hello_is_from(slice_of(others[i]), ID));
+    for (size_t n = 0; n < strlen("127.0.0.1,26379," ID); n++)
+        assert_false(sn_hello_is_from((struct slice){STOCK, n}, ID));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stock_message),   cmocka_unit_test(names_and_ipv6), cmocka_unit_test(ids_are_lower_case),
         cmocka_unit_test(largest_numbers), cmocka_unit_test(refused),        cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test(write_as_stock),  cmocka_unit_test(round_trips),    cmocka_unit_test(random_bytes),
+        cmocka_unit_test(sender),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
