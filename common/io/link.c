@@ -3,6 +3,8 @@
 #include "common/base/mem.h"
 #include "common/io/link_command.h"
 #include "common/io/link_guard.h"
+#include "common/io/link_pending.h"
+#include "common/io/link_ping.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -20,17 +22,9 @@
 #define REPLY_MAX_DEFAULT ((size_t)16 * 1024 * 1024)
 #define UNSENT_MAX ((size_t)16 * 1024 * 1024)
 #define COMMAND_ARGS_MAX 16 /* of io_link_command() */
-#define READ_KEPT 512       /* bytes of memory that a connection keeps for reading when all is read */
+#define KEPT 512            /* bytes of memory that a connection keeps for reading when all is read; for writing too */
 
 enum link_state { OPENING, UP, DOWN };
-
-/* A command without an answer. The order is that of hiredis' own list. Ours exists so that io_link_free() can answer
- * all at once, also where hiredis puts its clean-up off. */
-struct pending {
-    struct pending *next;
-    io_reply_fn *fn;
-    void *arg;
-};
 
 struct io_link {
     struct io_loop *loop;
@@ -54,8 +48,8 @@ struct io_link {
     bool connected;              /* hiredis said so; told to the owner outside of hiredis */
     int depth;                   /* > 0 inside one of our loop callbacks: freeing waits */
     bool freed;
-    struct pending *first, **last;
-    size_t pending_count;
+    struct link_pendings pending;
+    enum link_ping ping;
     char (*ips)[IO_IP_MAX]; /* that the host stands for */
     size_t ip_count, ip_at;
     enum io_link_down why; /* valid when why_text is not NULL */
@@ -91,16 +85,10 @@ __attribute__((format(printf, 3, 4))) static void because(struct io_link *l, enu
 
 static void answer_first(struct io_link *l, const redisReply *reply)
 {
-    struct pending *c = l->first;
-    if (c == NULL)
-        return;
-    l->first = c->next;
-    if (l->first == NULL)
-        l->last = &l->first;
-    l->pending_count--;
-    if (c->fn != NULL)
-        c->fn(l->owner, l, reply, c->arg);
-    free(c);
+    io_reply_fn *fn;
+    void *arg;
+    if (link_pending_take(&l->pending, &fn, &arg) && fn != NULL)
+        fn(l->owner, l, reply, arg);
 }
 
 static void drop_connection(struct io_link *l)
@@ -130,7 +118,7 @@ static void go_down(struct io_link *l)
     ev_timer_stop(io_loop_ev(l->loop), &l->timer);
     io_turn_end_cancel(l->loop, &l->turn_end);
     drop_connection(l);
-    while (!l->freed && l->first != NULL)
+    while (!l->freed && l->pending.count > 0)
         answer_first(l, NULL);
     if (!l->freed)
         l->events->down(l->owner, l, l->why, l->why_text);
@@ -308,11 +296,25 @@ static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
 /* An INFO makes the reader grow to twice its size, and thousands of connections would keep that. */
 static void shrink_reader(redisReader *r)
 {
-    if (r->pos != r->len || sdsalloc(r->buf) <= READ_KEPT)
+    if (r->pos != r->len || sdsalloc(r->buf) <= KEPT)
         return;
     sdsfree(r->buf);
     r->buf = sdsempty();
     r->pos = r->len = 0;
+}
+
+/* false: hiredis is to read. */
+static bool read_pong(struct io_link *l)
+{
+    static char text[] = "PONG";
+    static const redisReply pong = {.type = REDIS_REPLY_STATUS, .str = text, .len = sizeof text - 1};
+    switch (link_ping_read(&l->ping, l->ac, on_reply)) {
+    case LINK_PING_ANSWERED: answer_first(l, &pong); return true;
+    case LINK_PING_WAITS: return true;
+    case LINK_PING_BROKEN: because(l, IO_LINK_CLOSED, "%s", strerror(errno)); return true;
+    case LINK_PING_OTHER: break;
+    }
+    return false;
 }
 
 static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
@@ -321,7 +323,8 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
     (void)revents;
     struct io_link *l = link_of(w->data);
     enter(l);
-    redisAsyncHandleRead(l->ac);
+    if (l->ping != LINK_PING_SENT || !read_pong(l))
+        redisAsyncHandleRead(l->ac);
     if (l->ac != NULL && !l->freed && !link_guard_check(&l->guard))
         because(l, IO_LINK_PROTOCOL, "%s", l->guard.why);
     if (l->ac != NULL)
@@ -329,12 +332,34 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
     leave(l);
 }
 
+/* As hiredis does it, but the memory of what was sent is kept: hiredis gives it back and asks for new each time. false:
+ * hiredis is to write, for it is an error or more than the socket takes. */
+static bool send_all(redisContext *c)
+{
+    if (c->obuf == NULL)
+        return false;
+    size_t n = sdslen(c->obuf);
+    ssize_t sent = n > 0 ? send(c->fd, c->obuf, n, MSG_NOSIGNAL) : 0;
+    if (sent < 0)
+        return false;
+    if ((size_t)sent < n) {
+        sdsrange(c->obuf, (int)sent, -1);
+        return false;
+    }
+    sdsclear(c->obuf);
+    if (sdsalloc(c->obuf) > KEPT) {
+        sdsfree(c->obuf);
+        c->obuf = sdsempty();
+    }
+    return true;
+}
+
 static void on_turn_end(struct io_turn_end *t)
 {
     struct io_link *l = (struct io_link *)((char *)t - offsetof(struct io_link, turn_end));
     enter(l);
     l->flushing = true;
-    if (l->ac != NULL)
+    if (l->ac != NULL && !(l->ping == LINK_PING_DUE ? link_ping_send(&l->ping, l->ac, on_reply) : send_all(&l->ac->c)))
         redisAsyncHandleWrite(l->ac);
     l->flushing = false;
     leave(l);
@@ -449,7 +474,7 @@ struct io_link *io_link_open(struct io_loop *loop, struct io_resolver *resolver,
     l->reply_max = options->reply_max > 0 ? options->reply_max : REPLY_MAX_DEFAULT;
     l->events = events;
     l->owner = owner;
-    l->last = &l->first;
+    link_pending_init(&l->pending);
     l->turn_end.run = on_turn_end;
     int64_t timeout_us = options->connect_timeout_us > 0 ? options->connect_timeout_us : TIMEOUT_DEFAULT_US;
     start(l);
@@ -474,7 +499,7 @@ void io_link_free(struct io_link *l)
     if (l->resolving != NULL)
         io_resolve_cancel(l->resolver, l->resolving);
     l->resolving = NULL;
-    while (l->first != NULL)
+    while (l->pending.count > 0)
         answer_first(l, NULL);
     if (l->depth == 0)
         destroy(l);
@@ -487,7 +512,7 @@ bool io_link_is_up(const struct io_link *l)
 
 size_t io_link_pending(const struct io_link *l)
 {
-    return l->pending_count;
+    return l->pending.count;
 }
 
 struct addr io_link_addr(const struct io_link *l)
@@ -520,14 +545,10 @@ bool io_link_send(struct io_link *l, size_t argc, const struct slice *argv, io_r
     if (!io_link_is_up(l) || l->guard.channel_count > 0 || argc == 0 || argc > INT32_MAX ||
         link_command_changes_replies(argv[0]) || unsent(l) > UNSENT_MAX)
         return false;
+    link_ping_hand_over(&l->ping, l->ac, on_reply);
     if (!link_command_append(l->ac, on_reply, argc, argv))
         return false;
-    struct pending *c = mem_zalloc(sizeof *c);
-    c->fn = fn;
-    c->arg = arg;
-    *l->last = c;
-    l->last = &c->next;
-    l->pending_count++;
+    link_pending_add(&l->pending, fn, arg);
     return true;
 }
 
@@ -543,10 +564,21 @@ bool io_link_command(struct io_link *l, io_reply_fn *fn, void *arg, ...)
     return io_link_send(l, n, argv, fn, arg);
 }
 
+bool io_link_ping(struct io_link *l, io_reply_fn *fn, void *arg)
+{
+    if (!io_link_is_up(l) || l->guard.channel_count > 0 || l->ping != LINK_PING_NONE || !link_ping_may(l->ac))
+        return io_link_command(l, fn, arg, "PING", NULL);
+    l->ping = LINK_PING_DUE;
+    link_pending_add(&l->pending, fn, arg);
+    io_at_turn_end(l->loop, &l->turn_end);
+    return true;
+}
+
 bool io_link_subscribe(struct io_link *l, const char *channel)
 {
     if (!io_link_is_up(l) || l->guard.channel_count == LINK_CHANNELS_MAX)
         return false;
+    link_ping_hand_over(&l->ping, l->ac, on_reply);
     const char *argv[] = {"SUBSCRIBE", channel};
     size_t n[] = {9, strlen(channel)};
     if (redisAsyncCommandArgv(l->ac, on_push, NULL, 2, argv, n) != REDIS_OK)
