@@ -7,6 +7,7 @@
 #include "noded/cmd/notify.h"
 #include "noded/cmd/stored.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define FEW 16
@@ -20,6 +21,7 @@ struct sets {
 /* Every key is looked at, so that one of a wrong type is found whatever the others are. */
 static bool open_sets(struct nd_call *c, size_t first, size_t n, struct sets *sets)
 {
+    assert(n > 0); /* by the arity of the commands */
     sets->v = n <= FEW ? sets->few : mem_array(NULL, n, sizeof(struct nd_value *));
     sets->n = n;
     sets->missing = 0;

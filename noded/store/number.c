@@ -13,8 +13,8 @@
 static const double ten_to[EXACT_DIGITS + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                                 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 
-/* Short decimal text without an exponent, which is nearly all that comes. Both numbers of the division are exact, so that
- * its result is rounded once, as strtod() rounds it. */
+/* Short decimal text without an exponent, which is nearly all that comes. Both numbers of the division are exact, so
+ * that its result is rounded once, as strtod() rounds it. */
 static bool short_decimal(struct slice s, double *out)
 {
     bool negative = s.n > 0 && s.p[0] == '-';
@@ -118,7 +118,8 @@ size_t nd_number_double_text(double v, char out[ND_DOUBLE_TEXT])
 
 bool nd_number_whole(double v, int64_t *out)
 {
-    if (!(v >= -0x1p62 && v <= 0x1p62))
+    const double most = 4611686018427387904.; /* 2^62 */
+    if (!(v >= -most && v <= most))
         return false;
     int64_t whole = (int64_t)v;
     if ((double)whole != v)

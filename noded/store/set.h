@@ -1,5 +1,5 @@
-/* The set type: an intset while every member is a number and there are at most set-max-intset-entries, else a table with
- * one allocation a member. A set never goes back to an intset, except where a command makes it anew. */
+/* The set type: an intset while every member is a number and there are at most set-max-intset-entries, else a table
+ * with one allocation a member. A set never goes back to an intset, except where a command makes it anew. */
 #ifndef STORE_SET_H
 #define STORE_SET_H
 
@@ -14,7 +14,8 @@ struct nd_set_table {
     struct nd_table t;
 };
 
-/* An empty set whose encoding suits this first member. Where limits are asked for, limits->seed must outlive the set. */
+/* An empty set whose encoding suits this first member. Where limits are asked for, limits->seed must outlive the set.
+ */
 struct nd_value nd_set_new(struct slice first, const struct nd_limits *limits);
 struct nd_value nd_set_new_intset(void); /* empty, for results of which nothing is known yet */
 /* Takes the intset over, as a table when it has more numbers than the limit. */

@@ -178,11 +178,12 @@ void nd_zset_find_lex(const struct nd_value *v, const struct nd_zlex *range, boo
 void nd_zset_iterate(const struct nd_value *v, size_t rank, bool backwards, struct nd_zset_iter *it)
 {
     it->backwards = backwards;
+    it->pack = NULL;
+    it->at = (struct nd_ztree_at){0};
     if (v->enc == ND_ENC_LISTPACK) {
         it->pack = v->ptr;
         it->element = nd_pack_index(it->pack, (int64_t)rank * 2);
     } else {
-        it->pack = NULL;
         it->at = nd_ztree_index(&((struct nd_zset *)v->ptr)->tree, rank);
     }
 }

@@ -20,10 +20,11 @@ struct nd_zset {
 
 /* An empty sorted set whose encoding suits this first member. limits->seed must outlive it. */
 struct nd_value nd_zset_new(struct slice first, const struct nd_limits *limits);
-/* An empty one in the large encoding, with room for so many members: for what is made member by member, then settled. */
+/* An empty one in the large encoding, with room for so many members: for what is made member by member, then settled.
+ */
 struct nd_value nd_zset_new_tree(const uint64_t seed[2], size_t reserve);
-/* Takes a listpack from outside over: pairs, scores, order and duplicates are checked; it is converted when it is beyond
- * the limits. false: refused and freed. */
+/* Takes a listpack from outside over: pairs, scores, order and duplicates are checked; it is converted when it is
+ * beyond the limits. false: refused and freed. */
 bool nd_zset_from_pack(struct nd_pack *pack, const struct nd_limits *limits, struct nd_value *out);
 /* What was made member by member gets the encoding that its final size deserves. */
 void nd_zset_settle(struct nd_value *v, const struct nd_limits *limits);

@@ -1,8 +1,8 @@
 /* The members of a large sorted set in order: a B+ tree that counts. What OBJECT ENCODING calls a skip list.
  *
- * A member stands in an allocation of its own with its score; a leaf has the scores of its members side by side, so that
- * most of a search reads memory in a row. Every inner node knows how many members each child has: rank and "the member at
- * this rank" cost one way down. Nothing is random. */
+ * A member stands in an allocation of its own with its score; a leaf has the scores of its members side by side, so
+ * that most of a search reads memory in a row. Every inner node knows how many members each child has: rank and "the
+ * member at this rank" cost one way down. Nothing is random. */
 #ifndef STORE_ZTREE_H
 #define STORE_ZTREE_H
 

@@ -1,9 +1,10 @@
 /* Inside of the counting tree: its nodes, and the search that every way down makes. Looking is in ztree.c, changing in
  * ztree_change.c.
  *
- * All leaves are at the same depth and linked in order. Entry i of an inner node says of child i what its first member is
- * and how many it has below it. A node that is not at the left or right edge of its level is at least a quarter full; at
- * the edges one member is enough, so that members that come in order fill the nodes instead of halving them. */
+ * All leaves are at the same depth and linked in order. Entry i of an inner node says of child i what its first member
+ * is and how many it has below it. A node that is not at the left or right edge of its level is at least a quarter
+ * full; at the edges one member is enough, so that members that come in order fill the nodes instead of halving them.
+ */
 #ifndef STORE_ZTREE_NODES_H
 #define STORE_ZTREE_NODES_H
 

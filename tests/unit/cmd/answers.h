@@ -1,5 +1,5 @@
-/* Transcripts of what redis-server 7.0.15 answered (tests/unit/cmd/answers): each command is run by an engine, which has to
- * say the same.
+/* Transcripts of what redis-server 7.0.15 answered (tests/unit/cmd/answers): each command is run by an engine, which
+ * has to say the same.
  *
  *     > ZMPOP 1 z MIN COUNT 2         the command, as in redis-cli
  *     = *2 $1 z *1 *2 $1 a $1 1       its answer, a space for each end of a line; "hello": not compared
