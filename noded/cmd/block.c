@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "noded/cmd/effects.h"
+#include "noded/cmd/pause.h"
 #include "noded/cmd/run.h"
 
 #include <assert.h>
@@ -29,6 +30,8 @@ struct nd_waiting {
     struct nd_db *db;
     enum nd_type type;
     nd_command_fn *at_timeout;
+    void (*gone)(void *what); /* of nd_block_outside(); else NULL */
+    void *what;
     size_t argc;
     struct slice *argv; /* one allocation with its bytes */
     size_t n;
@@ -166,8 +169,12 @@ static void free_waiting(struct nd_waiting *w)
 
 void nd_wait_drop(struct nd_session *s)
 {
-    if (s->waiting != NULL)
-        free_waiting(detach(s));
+    if (s->waiting == NULL)
+        return;
+    struct nd_waiting *w = detach(s);
+    if (w->gone != NULL)
+        w->gone(w->what);
+    free_waiting(w);
 }
 
 /* It has its answer. */
@@ -194,11 +201,12 @@ static struct nd_call call_of(const struct nd_waiting *w)
     };
 }
 
-static void run_again(struct nd_session *s, struct slice key)
+static void run_again(struct nd_session *s, struct slice key, void *ended)
 {
     struct nd_waiting *w = s->waiting;
     struct nd_call c = call_of(w);
     c.ready_key = key;
+    c.ended = ended;
     nd_run(&c);
     if (c.blocked)
         return;
@@ -206,6 +214,19 @@ static void run_again(struct nd_session *s, struct slice key)
     nd_effects_flush(s->e); /* they point into the words that are freed now */
     free_waiting(w);
     go_on(s);
+}
+
+void nd_block_outside(struct nd_call *c, void (*gone)(void *what), void *what)
+{
+    assert(nd_may_block(c) && c->s->waiting == NULL);
+    nd_block(c, ND_STRING, NULL, 0, 0, NULL);
+    c->s->waiting->gone = gone;
+    c->s->waiting->what = what;
+}
+
+void nd_wait_over(struct nd_session *s)
+{
+    run_again(s, (struct slice){NULL, 0}, s->waiting->what);
 }
 
 static void serve_key(struct nd_engine *e, struct nd_db *db, struct slice key)
@@ -222,8 +243,13 @@ static void serve_key(struct nd_engine *e, struct nd_db *db, struct slice key)
         const struct nd_entry *entry = nd_db_find(db, key);
         if (entry == NULL)
             return;
-        if (entry->v.type == wait->by->type)
-            run_again(wait->by->s, key);
+        if (entry->v.type != wait->by->type)
+            continue;
+        /* It may write to another key than to the one that is ready. */
+        if (e->locked.used > 0 && nd_names_locked_key(e, wait->by->row->cmd, wait->by->argv, wait->by->argc))
+            e->waits->held = true;
+        else
+            run_again(wait->by->s, key, NULL);
     }
 }
 
@@ -266,6 +292,19 @@ void nd_serve_ready(struct nd_engine *e)
     w->ready_n = 0;
 }
 
+void nd_serve_held(struct nd_engine *e)
+{
+    if (!e->waits->held)
+        return;
+    e->waits->held = false;
+    for (int i = 0; i < e->keys.db_count; i++) {
+        struct nd_db *db = nd_keyspace_peek(&e->keys, i);
+        if (db != NULL)
+            nd_wait_db_ready(e, db);
+    }
+    nd_serve_ready(e);
+}
+
 /* The answer is written by at_timeout or is this error. */
 static void give_up(struct nd_session *s, const char *error)
 {
@@ -282,7 +321,7 @@ static void give_up(struct nd_session *s, const char *error)
 
 bool nd_unblock(struct nd_session *s, const char *error)
 {
-    if (s->waiting == NULL)
+    if (s->waiting == NULL || s->waiting->gone != NULL)
         return false;
     give_up(s, error);
     return true;

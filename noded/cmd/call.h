@@ -2,8 +2,8 @@
  *
  * A function reads its arguments, answers through c->r (or nd_error()), changes the dataset through the store, and says
  * what it did: nd_changed() for each key that it changed. What the replicas and the log are to get is by default the
- * command as it came, when it changed anything; a command whose effect depends on time, chance or state says it in other
- * words (nd_effect_*). */
+ * command as it came, when it changed anything; a command whose effect depends on time, chance or state says it in
+ * other words (nd_effect_*). */
 #ifndef CMD_CALL_H
 #define CMD_CALL_H
 
@@ -25,6 +25,7 @@ struct nd_call {
     struct reply *r;
     int64_t now_ms;         /* Unix time; the same for the whole command, and for all commands of a transaction */
     struct slice ready_key; /* set when a blocked command runs again because this key became ready; else p is NULL */
+    void *ended;            /* set when it runs again because what it waited for (nd_block_outside) is over */
     /* What came of it; through the functions below. */
     int64_t dirty;
     bool failed; /* an error was answered */
@@ -58,8 +59,8 @@ bool nd_arg_double(struct nd_call *c, size_t i, double *out,
                    const char *error); /* NULL: "ERR value is not a valid float" */
 bool nd_arg_is(const struct nd_call *c, size_t i,
                const char *word); /* false also past the end; letters of either case */
-/* A time to live: unit_ms 1 or 1000, from now or absolute. Gives Unix ms; refuses what overflows or is not positive where
- * positive_only, as "ERR invalid expire time in 'set' command". */
+/* A time to live: unit_ms 1 or 1000, from now or absolute. Gives Unix ms; refuses what overflows or is not positive
+ * where positive_only, as "ERR invalid expire time in 'set' command". */
 bool nd_arg_expire(struct nd_call *c, size_t i, int64_t unit_ms, bool absolute, bool positive_only, int64_t *out);
 /* A timeout of a blocking command, seconds with a fraction: ms, 0 for ever. */
 bool nd_arg_timeout(struct nd_call *c, size_t i, int64_t *ms);
@@ -71,8 +72,8 @@ enum nd_access {
     ND_READ,  /* counted as hit or miss, its age touched */
     ND_CHANGE /* touched, not counted */
 };
-/* On a master a key that has expired is deleted first, with event and effect; a replica hides it and waits for its master's
- * word. */
+/* On a master a key that has expired is deleted first, with event and effect; a replica hides it and waits for its
+ * master's word. */
 /* NULL: not there, or expired. The entry is good until the key changes. */
 struct nd_entry *nd_lookup(struct nd_call *c, struct slice key, enum nd_access access);
 struct nd_entry *nd_lookup_in(struct nd_call *c, struct nd_db *db, struct slice key, enum nd_access access);
@@ -109,10 +110,10 @@ void nd_effect_key(struct nd_call *c, const char *command,
                    struct slice key); /* "DEL", "UNLINK", "PERSIST", "LPOP" ... */
 
 /* ---- waiting ---- */
-/* The client waits until one of the keys becomes ready with `type`, or timeout_ms (0: for ever) has passed; then the same
- * command runs again with c->ready_key, which alone it serves; if it finds nothing there it calls nd_block() again and keeps
- * its place. Inside MULTI (nd_may_block() is false) answer as after a timeout. Answer nothing
- * when you block. at_timeout writes the answer of a timeout. */
+/* The client waits until one of the keys becomes ready with `type`, or timeout_ms (0: for ever) has passed; then the
+ * same command runs again with c->ready_key, which alone it serves; if it finds nothing there it calls nd_block() again
+ * and keeps its place. Inside MULTI (nd_may_block() is false) answer as after a timeout. Answer nothing when you block.
+ * at_timeout writes the answer of a timeout. */
 bool nd_may_block(const struct nd_call *c);
 void nd_block(struct nd_call *c, enum nd_type type, const struct slice *keys, size_t n, int64_t timeout_ms,
               nd_command_fn *at_timeout);

@@ -6,6 +6,7 @@
 #include "noded/cmd/effects.h"
 #include "noded/cmd/evict.h"
 #include "noded/cmd/expire.h"
+#include "noded/cmd/migrate.h"
 #include "noded/cmd/pause.h"
 #include "noded/cmd/pubsub.h"
 #include "noded/cmd/rates.h"
@@ -74,6 +75,7 @@ void nd_engine_free(struct nd_engine *e)
 {
     while (e->sessions != NULL)
         nd_session_free(e->sessions);
+    nd_migrations_free(e);
     nd_slowlog_free(e->slowlog);
     nd_eviction_free(e->eviction);
     nd_expiry_free(e->expiry);

@@ -18,6 +18,7 @@ struct nd_slowlog;     /* slowlog.c */
 struct nd_commands;    /* table.c */
 struct nd_expiry;      /* expire.c */
 struct nd_eviction;    /* evict.c */
+struct nd_migration;   /* migrate.c */
 struct nd_migrate_spec;
 
 /* One effect: a command that makes a copy of the dataset follow. db < 0: it belongs to no database (none yet). */
@@ -51,8 +52,8 @@ struct nd_host {
     void (*resume)(void *owner, struct nd_session *s);
     /* CLIENT KILL, output limits: close it in a later step of the loop. */
     void (*kill)(void *owner, struct nd_session *s, const char *why);
-    /* What one command, transaction, expiry or eviction did, in order: it is one unit (MULTI/EXEC around it when n > 1).
-     * Called before the answer can leave. */
+    /* What one command, transaction, expiry or eviction did, in order: it is one unit (MULTI/EXEC around it when n >
+     * 1). Called before the answer can leave. */
     void (*effects)(void *owner, const struct nd_effect_row *rows, size_t n);
     /* A setting was changed by CONFIG SET (its value is already in engine->config); false: it cannot be, the reason is
      * appended to why, and the old value comes back. */
@@ -67,10 +68,11 @@ struct nd_host {
     void (*release_content)(void *owner, struct nd_content *content);
     /* SHUTDOWN: false: refused or not possible, why has the reason. true: the process ends after this turn. */
     bool (*shutdown)(void *owner, uint32_t flags, struct buf *why);
-    /* MIGRATE: copies and sends; nd_migrate_ended() is called later. The session is blocked and the keys are locked. */
-    void (*migrate)(void *owner, struct nd_session *s, const struct nd_migrate_spec *spec);
-    void (*purge_memory)(void *owner);                          /* MEMORY PURGE */
-    void (*allocator_stats)(void *owner, struct buf *out);      /* MEMORY MALLOC-STATS; appends */
+    /* MIGRATE: sends; nd_migrate_ended() is called later (migrate.h). The session is blocked and the keys are locked.
+     */
+    void (*migrate)(void *owner, const struct nd_migrate_spec *spec);
+    void (*purge_memory)(void *owner);                     /* MEMORY PURGE */
+    void (*allocator_stats)(void *owner, struct buf *out); /* MEMORY MALLOC-STATS; appends */
     /* DEBUG SLEEP and what else tests need that stops the thread. */
     void (*sleep_us)(void *owner, int64_t us);
     void (*log)(void *owner, int level, const char *text); /* ND_LOG_* */
@@ -101,8 +103,9 @@ struct nd_engine {
     struct nd_commands *commands;
     struct nd_expiry *expiry;
     struct nd_eviction *eviction;
-    struct buf dropped;           /* answers that nobody gets, */
-    struct reply nowhere;         /* and the way there */
+    struct nd_migration *migrations; /* under way */
+    struct buf dropped;              /* answers that nobody gets, */
+    struct reply nowhere;            /* and the way there */
     struct nd_session *stopwatch; /* whose command ended last: now_us is where its next begins; NULL: read the clock */
     size_t monitors;              /* sessions with ND_S_MONITOR */
     size_t postponed;             /* sessions with ND_S_POSTPONED */

@@ -35,6 +35,7 @@
     X(nd_zset_random_commands)   \
     X(nd_sort_commands)          \
     X(nd_dump_commands)          \
+    X(nd_migrate_commands)       \
     X(nd_object_commands)        \
     X(nd_debug_commands)         \
     X(nd_config_commands)        \

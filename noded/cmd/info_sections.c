@@ -153,15 +153,15 @@ void nd_info_stats(struct nd_info *i)
                "expired_keys:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
                "\r\nevicted_keys:%" PRIu64 "\r\nevicted_clients:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64
                "\r\nkeyspace_misses:%" PRIu64 "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\n"
-               "pubsubshard_channels:%zu\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\nmigrate_cached_sockets:0\r\n"
+               "pubsubshard_channels:%zu\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\nmigrate_cached_sockets:%zu\r\n"
                "slave_expires_tracked_keys:0\r\nunexpected_error_replies:%" PRIu64 "\r\ntotal_error_replies:%" PRIu64
                "\r\ntotal_reads_processed:%" PRIu64 "\r\ntotal_writes_processed:%" PRIu64
                "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
                "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\n",
                s->expired, (double)s->expired_stale_permille / 10, s->expire_time_cap, s->evicted, s->evicted_clients,
                s->hits, s->misses, p->by_name[ND_CHANNEL].used, p->by_name[ND_PATTERN].used,
-               p->by_name[ND_SHARD_CHANNEL].used, s->unexpected_errors, s->errors, s->reads_processed,
-               s->writes_processed, s->query_limit_closed, s->output_limit_closed);
+               p->by_name[ND_SHARD_CHANNEL].used, i->facts.migrate_cached, s->unexpected_errors, s->errors,
+               s->reads_processed, s->writes_processed, s->query_limit_closed, s->output_limit_closed);
 }
 
 void nd_info_replication(struct nd_info *i)

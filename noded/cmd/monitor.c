@@ -38,7 +38,7 @@ static void put_line(struct buf *out, const struct nd_call *c)
 void nd_monitor_feed(const struct nd_call *c)
 {
     struct nd_engine *e = c->e;
-    if ((c->cmd->flags & (ND_SKIP_MONITOR | ND_ADMIN)) != 0 || c->ready_key.p != NULL || e->loading)
+    if ((c->cmd->flags & (ND_SKIP_MONITOR | ND_ADMIN)) != 0 || c->ready_key.p != NULL || c->ended != NULL || e->loading)
         return;
     struct buf line = {0};
     put_line(&line, c);

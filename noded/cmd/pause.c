@@ -65,8 +65,7 @@ void nd_unlock_key(struct nd_engine *e, struct slice key)
     resume_all(e);
 }
 
-static bool names_locked_key(const struct nd_engine *e, const struct nd_command *cmd, const struct slice *argv,
-                             size_t argc)
+bool nd_names_locked_key(const struct nd_engine *e, const struct nd_command *cmd, const struct slice *argv, size_t argc)
 {
     int few[KEYS_AT_ONCE];
     int *at = few;
@@ -89,13 +88,13 @@ static bool waits_for_key(const struct nd_call *c)
     if (c->cmd->run == nd_exec_command) {
         for (size_t i = 0; s->multi != NULL && i < s->multi->n; i++) {
             const struct nd_queued *q = &s->multi->v[i];
-            if (names_locked_key(c->e, q->row->cmd, q->argv, q->argc))
+            if (nd_names_locked_key(c->e, q->row->cmd, q->argv, q->argc))
                 return true;
         }
         return false;
     }
     bool only_queued = (s->flags & ND_S_MULTI) != 0 && (c->cmd->flags & ND_RUNS_IN_MULTI) == 0;
-    return !only_queued && names_locked_key(c->e, c->cmd, c->argv, c->argc);
+    return !only_queued && nd_names_locked_key(c->e, c->cmd, c->argv, c->argc);
 }
 
 bool nd_must_wait(struct nd_call *c, uint32_t flags)

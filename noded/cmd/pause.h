@@ -13,10 +13,14 @@ static inline bool nd_paused(const struct nd_engine *e)
     return e->pause_until_ms > e->now_ms;
 }
 
-/* Requests with this key, in whatever database, wait until it is unlocked as often as it was locked. Requests that write
- * without naming keys (FLUSHALL, SWAPDB) wait for all locks. */
+/* Requests with this key, in whatever database, wait until it is unlocked as often as it was locked. Requests that
+ * write without naming keys (FLUSHALL, SWAPDB) wait for all locks. */
 void nd_lock_key(struct nd_engine *e, struct slice key);
 void nd_unlock_key(struct nd_engine *e, struct slice key);
+
+/* The command with these arguments has to wait for a locked key. */
+bool nd_names_locked_key(const struct nd_engine *e, const struct nd_command *cmd, const struct slice *argv,
+                         size_t argc);
 
 /* This request has to wait: it is marked and will be resumed. flags: those that count (gate.c). */
 bool nd_must_wait(struct nd_call *c, uint32_t flags);

@@ -36,6 +36,7 @@ struct nd_facts {
     int64_t fds_max;
     size_t client_memory_normal; /* bytes of buffers of all clients */
     size_t lazyfree_pending, lazyfreed;
+    size_t migrate_cached; /* connections kept for the next MIGRATE */
 };
 
 struct nd_client_buffers {

@@ -5,6 +5,7 @@
 #include "noded/shell/config_rewrite.h"
 #include "noded/shell/facts.h"
 #include "noded/shell/memory.h"
+#include "noded/shell/migrate.h"
 #include "noded/shell/node.h"
 #include "noded/shell/reclaim.h"
 
@@ -83,6 +84,7 @@ static void host_facts(void *owner, struct nd_facts *out)
     out->client_memory_normal = clients_memory(n->clients);
     out->lazyfree_pending = reclaim_pending(n->reclaim);
     out->lazyfreed = reclaim_done(n->reclaim);
+    out->migrate_cached = migrate_cached(n->migrator);
 }
 
 static void host_release(void *owner, struct nd_value v)
@@ -106,6 +108,12 @@ static bool host_shutdown(void *owner, uint32_t flags, struct buf *why)
     io_log(IO_WARNING, "A client asked for the end: ending");
     node_stop(owner);
     return true;
+}
+
+static void host_migrate(void *owner, const struct nd_migrate_spec *spec)
+{
+    struct node *n = owner;
+    migrate_start(n->migrator, spec);
 }
 
 static void host_purge_memory(void *owner)
@@ -155,6 +163,7 @@ struct nd_host node_host(struct node *n)
         .release = host_release,
         .release_content = host_release_content,
         .shutdown = host_shutdown,
+        .migrate = host_migrate,
         .purge_memory = host_purge_memory,
         .allocator_stats = host_allocator_stats,
         .sleep_us = host_sleep_us,

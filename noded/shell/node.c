@@ -5,6 +5,7 @@
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
 #include "noded/shell/memory.h"
+#include "noded/shell/migrate.h"
 #include "noded/shell/reclaim.h"
 
 #include <errno.h>
@@ -117,6 +118,7 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
     n->engine = nd_engine_new(&host, config, seed);
     nd_engine_time(n->engine, io_wall_ms(), io_now_us());
     n->clients = clients_open(n);
+    n->migrator = migrate_open(n);
     n->listen = listen_open(n->loop, &n->engine->config, on_accept, n, error);
     if (n->listen == NULL)
         return false;
@@ -138,6 +140,7 @@ void node_close(struct node *n)
         clients_close(n->clients);
     if (n->loop == NULL)
         return;
+    migrate_close(n->migrator);
     ev_timer_stop(io_loop_ev(n->loop), &n->timer);
     io_turn_end_cancel(n->loop, &n->turn_end);
     if (!memory_is_ours()) {

@@ -11,6 +11,7 @@
 
 struct clients;
 struct listen;
+struct migrator;
 struct reclaim;
 
 struct node {
@@ -18,6 +19,7 @@ struct node {
     struct nd_engine *engine;
     struct clients *clients;
     struct listen *listen;
+    struct migrator *migrator;
     struct reclaim *reclaim;
     const char *config_path; /* absolute; NULL: started without a file */
     const char *executable;

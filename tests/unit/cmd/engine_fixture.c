@@ -135,11 +135,9 @@ static bool host_shutdown(void *owner, uint32_t flags, struct buf *why)
     return false;
 }
 
-static void host_migrate(void *owner, struct nd_session *s, const struct nd_migrate_spec *spec)
+static void host_migrate(void *owner, const struct nd_migrate_spec *spec)
 {
-    (void)owner;
-    (void)s;
-    (void)spec;
+    ((struct fixture *)owner)->migrating = spec;
 }
 
 static void host_sleep_us(void *owner, int64_t us)

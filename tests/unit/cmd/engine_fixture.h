@@ -32,7 +32,8 @@ struct fixture {
     struct nd_engine *copy; /* follows the effects */
     struct nd_session *copy_session;
     struct buf copy_out;
-    size_t copied; /* effects so far */
+    size_t copied;                           /* effects so far */
+    const struct nd_migrate_spec *migrating; /* the last that MIGRATE asked for */
 };
 
 /* Settings are the defaults; a test may change f->e->config at any time. */
