@@ -11,7 +11,7 @@ export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
 SIM_JOBS := $(NPROC)
-PARTS := check-unit check-scenarios check-sim check-planted check-fuzz check-e2e
+PARTS := check-unit check-scenarios check-sim check-planted check-fuzz check-oracle check-e2e
 
 .PHONY: check check-build $(PARTS) sim soak demo bench
 check:
@@ -40,6 +40,12 @@ check-planted: $(PLANTED_SIMS)
 # The doors through which bytes come from outside, under the sanitizers whatever SAN says.
 check-fuzz: fuzz-programs
 	@tests/tools/fuzz.sh 200000x $(NPROC) $(FUZZERS)
+
+# The same commands of chance through redis-server and noded. make oracle COMMANDS=100000 SEED=x FAMILIES="zset list"
+COMMANDS ?= 3000
+.PHONY: oracle
+oracle check-oracle: programs
+	@$(PYTHON) tests/oracle/oracle.py --commands $(COMMANDS) $(if $(SEED),--seed $(SEED)) $(FAMILIES)
 
 check-e2e: programs
 	@$(PYTHON) tests/e2e/run.py

@@ -90,8 +90,7 @@ static void client_list(struct nd_call *c)
         if (c->argc == 4 && nd_arg_is(c, 2, "type")) {
             type = nd_client_type_named(c->argv[3]);
             if (type == ND_TYPE_UNKNOWN) {
-                nd_error(c, "ERR Unknown client type '%.*s'", (int)(c->argv[3].n < 128 ? c->argv[3].n : 128),
-                         c->argv[3].p);
+                nd_error(c, "ERR Unknown client type '%.*s'", (int)c->argv[3].n, c->argv[3].p);
                 return;
             }
         } else if (c->argc != 2) {

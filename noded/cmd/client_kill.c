@@ -12,11 +12,6 @@ struct kill_filter {
     bool skip_me;
 };
 
-static int shown(struct slice s)
-{
-    return (int)(s.n < 128 ? s.n : 128);
-}
-
 /* One option and its value at argument i. */
 static bool kill_option(struct nd_call *c, size_t i, struct kill_filter *f)
 {
@@ -31,13 +26,13 @@ static bool kill_option(struct nd_call *c, size_t i, struct kill_filter *f)
         f->type = nd_client_type_named(value);
         if (f->type != ND_TYPE_UNKNOWN)
             return true;
-        nd_error(c, "ERR Unknown client type '%.*s'", shown(value), value.p);
+        nd_error(c, "ERR Unknown client type '%.*s'", (int)value.n, value.p);
         return false;
     }
     if (nd_arg_is(c, i, "user")) {
         if (slice_is(value, "default"))
             return true;
-        nd_error(c, "ERR No such user '%.*s'", shown(value), value.p);
+        nd_error(c, "ERR No such user '%.*s'", (int)value.n, value.p);
         return false;
     }
     if (nd_arg_is(c, i, "addr")) {

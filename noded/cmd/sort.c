@@ -361,7 +361,7 @@ static int sort_keys(const struct slice *argv, size_t argc, int *out, int max)
         else if (slice_ieq(argv[i], "get") || slice_ieq(argv[i], "by"))
             i++;
         else if (slice_ieq(argv[i], "store"))
-            at = (int)++i;
+            at = (int)i + 1; /* the last one counts, whatever stands between */
     }
     if (at > 0 && n < max)
         out[n++] = at;

@@ -35,8 +35,8 @@ static void begin(struct making *m, struct slice first)
         m->v = nd_set_new(first, m->limits);
     else if (m->type == ND_HASH)
         m->v = nd_hash_new();
-    else
-        m->v = nd_zset_new(first, m->limits);
+    else /* settles at the end: a listpack does not keep the sign of a zero */
+        m->v = nd_zset_new_tree(m->limits->seed, 0);
     m->begun = true;
 }
 
