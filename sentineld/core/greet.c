@@ -312,8 +312,9 @@ void sn_greeted(struct sn_core *c, struct slice text, bool direct)
     }
     s->listed = true;
     s->hello_us = p->hello_us = c->now_us;
-    /* What a node passes on may have waited there since before we began: it does not tell how far its sender is now. */
-    p->heard = p->heard || direct;
+    /* What a node passes on may have waited there since before we began: it does not tell how far its sender is now,
+     * and we may have voted with it. An id that was drawn has not. */
+    p->heard = p->heard || direct || c->id_drawn;
     if (h.current_epoch > p->epoch)
         p->epoch = h.current_epoch;
     sn_heard_epoch(c, g, h.current_epoch);

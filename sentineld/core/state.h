@@ -120,7 +120,7 @@ struct sn_peer {
     struct sn_peer *next_touched;
     enum { SN_PEER_UNKNOWN, SN_PEER_STOCK, SN_PEER_OURS } kind;
     uint64_t epoch;   /* highest current epoch heard from it */
-    bool heard;       /* it told us its epoch itself since we started */
+    bool heard;       /* its epoch is known, as of now: it told us itself since we started (see greet.c) */
     int64_t hello_us; /* last hello heard */
     int64_t addr_us;  /* last one that named the address we know */
     int64_t hello_sent_us;
