@@ -251,16 +251,17 @@ static void store(struct sorting *s, size_t from, size_t to)
     }
     size_t n = nd_list_length(&list);
     struct nd_entry *old = nd_lookup(c, s->store, ND_CHANGE);
-    bool was = old != NULL;
-    if (was)
-        nd_delete(c, c->db, old, c->e->config.lazyfree_lazy_server_del);
     if (n > 0) {
-        nd_add_key(c, s->store, list);
+        if (old != NULL)
+            nd_db_set_value(c->db, old, list, ND_NO_EXPIRE);
+        else
+            nd_add_key(c, s->store, list);
         nd_notify(c, ND_EV_LIST, "sortstore", s->store);
         nd_changed(c, s->store, (int64_t)n);
     } else {
         nd_value_free(&list);
-        if (was) {
+        if (old != NULL) {
+            nd_delete(c, c->db, old, c->e->config.lazyfree_lazy_server_del);
             nd_notify(c, ND_EV_GENERIC, "del", s->store);
             nd_changed(c, s->store, 1);
         }
