@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* A cursor is read as C's strtoul() reads it, which clients have come to know: up to the first NUL, with or without a sign
+/* A cursor is read as C's strtoul() reads it, which clients have come to know: up to the first NUL, with or without a
+ * sign
  * ("-1" is the largest), an empty one is 0; but no white space in front. */
 static bool cursor_of(struct slice s, uint64_t *out)
 {

@@ -13,12 +13,12 @@ struct nd_scan {
     enum nd_type type; /* ND_TYPES: no type of ours, nothing fits */
 };
 
-/* Reads the cursor at argument `first` and the options behind it. TYPE is SCAN's alone (first == 1). false: the error was
- * answered. */
+/* Reads the cursor at argument `first` and the options behind it. TYPE is SCAN's alone (first == 1). false: the error
+ * was answered. */
 bool nd_scan_args(struct nd_call *c, size_t first, struct nd_scan *out);
 
-/* The beginning of HSCAN, SSCAN and ZSCAN (key, cursor, options) in the order in which Redis looks at them: cursor, key,
- * options. false: all is answered (an error, or nothing found because there is no key). */
+/* The beginning of HSCAN, SSCAN and ZSCAN (key, cursor, options) in the order in which Redis looks at them: cursor,
+ * key, options. false: all is answered (an error, or nothing found because there is no key). */
 bool nd_scan_open(struct nd_call *c, enum nd_type type, struct nd_scan *out, struct nd_entry **e);
 
 /* The element is wanted. */

@@ -1,5 +1,5 @@
-/* Hashes: a listpack of fields and values while it is small, then a table whose elements are a field and its value in one
- * allocation. All functions take a value of type ND_HASH. */
+/* Hashes: a listpack of fields and values while it is small, then a table whose elements are a field and its value in
+ * one allocation. All functions take a value of type ND_HASH. */
 #ifndef STORE_HASH_H
 #define STORE_HASH_H
 
@@ -13,8 +13,9 @@
 struct nd_hash_table;
 
 struct nd_value nd_hash_new(void); /* empty, a listpack */
-/* A value that was a listpack of fields and values before it came here (DUMP, RDB). Takes the pack over and becomes a table
- * when it is past the limits. false: an odd number of elements, none, or a field twice; the pack is still the caller's. */
+/* A value that was a listpack of fields and values before it came here (DUMP, RDB). Takes the pack over and becomes a
+ * table when it is past the limits. false: an odd number of elements, none, or a field twice; the pack is still the
+ * caller's. */
 bool nd_hash_from_pack(struct nd_pack *p, const struct nd_limits *limits, struct nd_value *out);
 /* Becomes a table; `fields` is how many are expected. Nothing happens when it is one. */
 void nd_hash_to_table(struct nd_value *v, const struct nd_limits *limits, size_t fields);

@@ -121,8 +121,9 @@ static void move_pack(struct nd_list_node *node, size_t cap, bool room_in_front,
     node->front = front;
 }
 
-/* Gives `more` bytes of room at one end of the node. While a quarter of the block is free the pack slides, to the middle of
- * what is left, so that pushes at both ends and queues (in at one end, out at the other) move few bytes a push. */
+/* Gives `more` bytes of room at one end of the node. While a quarter of the block is free the pack slides, to the
+ * middle of what is left, so that pushes at both ends and queues (in at one end, out at the other) move few bytes a
+ * push. */
 static void make_room(struct nd_list *l, struct nd_list_node *node, bool front, size_t more)
 {
     size_t bytes = nd_pack_bytes(nd_list_pack(node)), free_bytes = node->cap - bytes;

@@ -1,5 +1,5 @@
-/* Lists: a chain of nodes, each a listpack of some kilobytes, or one plain element too big for that. As in Redis 7.0, so
- * that DUMP and RDB are a copy of the nodes.
+/* Lists: a chain of nodes, each a listpack of some kilobytes, or one plain element too big for that. As in Redis 7.0,
+ * so that DUMP and RDB are a copy of the nodes.
  *
  * A node's listpack stands in a block with room at both ends: a push or pop at an end of the list moves no other
  * element. All functions take a value of type ND_LIST. */

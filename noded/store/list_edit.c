@@ -1,5 +1,5 @@
-/* Lists: changes in the middle. Nodes are split where they would grow past their limit and joined again when their parts
- * have become small. */
+/* Lists: changes in the middle. Nodes are split where they would grow past their limit and joined again when their
+ * parts have become small. */
 #include "noded/store/list.h"
 #include "noded/store/list_node.h"
 
@@ -207,9 +207,11 @@ void nd_list_remove_range(struct nd_value *v, size_t start, size_t count)
 {
     struct nd_list *l = nd_list_of(v);
     assert(start <= l->length && count <= l->length - start);
-    struct nd_list_node *node = l->head;
+    if (count == 0)
+        return;
+    struct nd_list_node *node;
     if (start <= l->length / 2) {
-        for (; node != NULL && start >= node->count; node = node->next)
+        for (node = l->head; start >= node->count; node = node->next)
             start -= node->count;
     } else {
         size_t behind = l->length - start;

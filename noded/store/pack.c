@@ -149,53 +149,53 @@ bool nd_pack_number(nd_pack_at at, int64_t *out)
     return true;
 }
 
-static void number_head(struct nd_pack_item *item, int64_t v)
+/* Both write the head of an element and return its length. */
+static size_t number_head(unsigned char h[9], int64_t v)
 {
-    unsigned char *h = item->head;
-    item->head_n = 1;
+    uint64_t u = (uint64_t)v;
     if (v >= 0 && v <= 127) {
         h[0] = (unsigned char)v;
-        return;
+        return 1;
     }
-    uint64_t u = (uint64_t)v;
     if (v >= -4096 && v <= 4095) {
         h[0] = (unsigned char)(INT13 | (u >> 8 & 0x1F));
         h[1] = (unsigned char)u;
-        item->head_n = 2;
-    } else if (v >= INT16_MIN && v <= INT16_MAX) {
+        return 2;
+    }
+    if (v >= INT16_MIN && v <= INT16_MAX) {
         h[0] = INT16;
         nd_store16(h + 1, (uint32_t)u);
-        item->head_n = 3;
-    } else if (v >= -(1 << 23) && v < 1 << 23) {
+        return 3;
+    }
+    if (v >= -(1 << 23) && v < 1 << 23) {
         h[0] = INT24;
         nd_store24(h + 1, (uint32_t)u);
-        item->head_n = 4;
-    } else if (v >= INT32_MIN && v <= INT32_MAX) {
+        return 4;
+    }
+    if (v >= INT32_MIN && v <= INT32_MAX) {
         h[0] = INT32;
         nd_store32(h + 1, (uint32_t)u);
-        item->head_n = 5;
-    } else {
-        h[0] = INT64;
-        nd_store64(h + 1, u);
-        item->head_n = 9;
+        return 5;
     }
+    h[0] = INT64;
+    nd_store64(h + 1, u);
+    return 9;
 }
 
-static void string_head(struct nd_pack_item *item, size_t n)
+static size_t string_head(unsigned char h[9], size_t n)
 {
-    unsigned char *h = item->head;
     if (n < 64) {
         h[0] = (unsigned char)(STRING6 | n);
-        item->head_n = 1;
-    } else if (n < 4096) {
+        return 1;
+    }
+    if (n < 4096) {
         h[0] = (unsigned char)(STRING12 | n >> 8);
         h[1] = (unsigned char)n;
-        item->head_n = 2;
-    } else {
-        h[0] = STRING32;
-        nd_store32(h + 1, (uint32_t)n);
-        item->head_n = 5;
+        return 2;
     }
+    h[0] = STRING32;
+    nd_store32(h + 1, (uint32_t)n);
+    return 5;
 }
 
 struct nd_pack_item nd_pack_item(struct slice s)
@@ -204,11 +204,11 @@ struct nd_pack_item nd_pack_item(struct slice s)
     int64_t v;
     if (text_number(s, &v)) {
         item.data = (struct slice){NULL, 0};
-        number_head(&item, v);
+        item.head_n = (unsigned char)number_head(item.head, v);
     } else {
         assert(s.n < BYTES_MAX);
         item.data = s;
-        string_head(&item, s.n);
+        item.head_n = (unsigned char)string_head(item.head, s.n);
     }
     size_t body = item.head_n + item.data.n;
     item.bytes = body + back_size(body);

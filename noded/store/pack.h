@@ -1,6 +1,6 @@
 /* Listpack: a run of small elements in one allocation, the encoding of small lists, hashes and sorted sets, and the
- * format in which RDB has them. The bytes are Redis's own format (header: total bytes u32 LE, elements u16 LE; elements:
- * encoding + data + backward length; 0xFF at the end), so that DUMP and RDB are a copy.
+ * format in which RDB has them. The bytes are Redis's own format (header: total bytes u32 LE, elements u16 LE;
+ * elements: encoding + data + backward length; 0xFF at the end), so that DUMP and RDB are a copy.
  *
  * A pack is a plain block of memory that begins with the header: free() frees it. Every change may move it: the new
  * address is returned. */
@@ -48,8 +48,8 @@ size_t nd_pack_cost(struct slice s);
  * encodings can be set so high that this is the one that counts). */
 bool nd_pack_room(const struct nd_pack *p, size_t more);
 
-/* A pack inside of a larger block with room at its ends (a node of a list): adding and dropping there moves nothing but the
- * header. The block and its room are the caller's business. */
+/* A pack inside of a larger block with room at its ends (a node of a list): adding and dropping there moves nothing but
+ * the header. The block and its room are the caller's business. */
 struct nd_pack_item { /* an element as it will stand */
     struct slice data;
     size_t bytes; /* all of it */
@@ -68,8 +68,8 @@ void nd_pack_init(unsigned char at[ND_PACK_EMPTY_BYTES]); /* an empty one in pla
 /* The bytes, as DUMP and RDB want them. */
 struct slice nd_pack_raw(const struct nd_pack *p);
 
-/* Bytes from outside (RESTORE, RDB, a master): every element in bounds, lengths in both directions, count and end right.
- * Only a pack that passed may be used. Copies. NULL: not a listpack. */
+/* Bytes from outside (RESTORE, RDB, a master): every element in bounds, lengths in both directions, count and end
+ * right. Only a pack that passed may be used. Copies. NULL: not a listpack. */
 struct nd_pack *nd_pack_load(struct slice bytes);
 
 #endif
