@@ -66,12 +66,28 @@ void super_init(struct world *w, int i)
     s->clock.local_us = SECONDS(rng_range(&w->rng, 1, 1000000));
 }
 
+/* What the file names. When the fleet has no epoch to tell (groups were given to it anew since the last failover), who
+ * restores a lost supervisor must look the master up; otherwise the file may be as old as the fleet. */
+static struct addr file_master(const struct world *w, const struct super *s, int i)
+{
+    const struct group *g = &w->groups[i];
+    const struct sn_group *known = NULL;
+    for (int k = 0; k < w->plan.supers; k++) {
+        const struct super *other = &w->supers[k];
+        const struct sn_group *its = other != s && other->core != NULL ? sn_group_find(other->core, slice_of(g->name))
+                                                                       : NULL;
+        if (its != NULL && (known == NULL || its->config_epoch > known->config_epoch))
+            known = its;
+    }
+    return known != NULL && known->config_epoch == 0 ? known->master->node->addr : w->nodes[g->first].addr;
+}
+
 static void add_group(struct world *w, struct super *s, int i)
 {
     const struct group *g = &w->groups[i];
     const struct disk_group *d = &s->disk.groups[i];
     struct sn_settings set;
-    struct sn_core_group group = {.name = g->name, .master = w->nodes[g->first].addr, .settings = &set};
+    struct sn_core_group group = {.name = g->name, .master = file_master(w, s, i), .settings = &set};
     if (d->removed)
         return;
     sn_settings_copy(&set, &g->set);
