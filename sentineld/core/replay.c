@@ -194,14 +194,25 @@ static void member_of(struct sn_note_part row, size_t k, struct sn_record_peer *
     addr_set(&p->addr, slice_of(host), (int64_t)(k / 250 + 1));
 }
 
-/* Between the stand and its outcome a declared supervisor may have told its id for the first time: it is the one that
- * was there without an id. A new id at the address of a known one is another supervisor. */
-static struct sn_peer *peer_of(const struct sn_core *c, const struct sn_record_peer *p)
+static bool is_listed(const struct sn_note *in, const char *id)
 {
-    static const char made_up[] = "000000000000000000000000"; /* how member_of() begins one */
+    struct sn_note_part list = sn_note_part(in, "supervisors"), row;
+    runid its;
+    while (sn_note_next(&list, &row)) {
+        runid_of(row, "id", its);
+        if (strcmp(its, id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Between the stand and its outcome a declared supervisor may have told its id for the first time, or come back under a
+ * new one: then the seat at its address is its own. Where they discover each other the former one is listed still. */
+static struct sn_peer *peer_of(const struct sn_core *c, const struct sn_note *from, const struct sn_record_peer *p)
+{
     struct sn_peer *peer = map_gets(&c->by_id, p->id);
     for (size_t k = 0; k < c->npeers && !peer; k++)
-        if (strncmp(c->peers[k]->id, made_up, sizeof made_up - 1) == 0 && addr_eq(&c->peers[k]->addr, &p->addr))
+        if (addr_eq(&c->peers[k]->addr, &p->addr) && !is_listed(from, c->peers[k]->id))
             peer = c->peers[k];
     return peer;
 }
@@ -215,7 +226,7 @@ static void place_opinions(const struct run *t, const struct sn_note *from)
         if (sn_note_get(row, "self", 0) || runid_cmp(p.id, t->core->id) == 0 || k >= MEMBERS_MAX)
             continue;
         /* One may have been met between the stand and its outcome. */
-        struct sn_peer *peer = peer_of(t->core, &p);
+        struct sn_peer *peer = peer_of(t->core, from, &p);
         if (!peer)
             peer = sn_peer_new(t->core, p.id, &p.addr);
         struct sn_seat *s = sn_seat_get(t->group, peer);
