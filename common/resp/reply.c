@@ -9,8 +9,15 @@
 
 /* "<mark><sign><n>\r\n" to `to`, which has room for HEADER_MAX bytes; returns its length. Every answer has one, and printf
  * takes longer than all else that a small answer needs. */
-static size_t header(char *to, char mark, bool negative, uint64_t n)
+static inline size_t header(char *to, char mark, bool negative, uint64_t n)
 {
+    if (n < 10 && !negative) { /* most of them */
+        to[0] = mark;
+        to[1] = (char)('0' + n);
+        to[2] = '\r';
+        to[3] = '\n';
+        return 4;
+    }
     char digits[20], *at = digits + sizeof digits, *out = to;
     *out++ = mark;
     if (negative)
@@ -26,9 +33,15 @@ static size_t header(char *to, char mark, bool negative, uint64_t n)
     return (size_t)(out - to);
 }
 
+static inline void reserve(struct reply *r, size_t n)
+{
+    if (r->out->cap - r->out->n < n)
+        buf_reserve(r->out, n);
+}
+
 static void put_header(struct reply *r, char mark, size_t n)
 {
-    buf_reserve(r->out, HEADER_MAX);
+    reserve(r, HEADER_MAX);
     r->out->n += header(r->out->p + r->out->n, mark, false, n);
 }
 
@@ -61,13 +74,13 @@ void reply_error(struct reply *r, const char *fmt, ...)
 
 void reply_int(struct reply *r, int64_t v)
 {
-    buf_reserve(r->out, HEADER_MAX);
+    reserve(r, HEADER_MAX);
     r->out->n += header(r->out->p + r->out->n, ':', v < 0, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 }
 
 void reply_bulk(struct reply *r, const void *p, size_t n)
 {
-    buf_reserve(r->out, HEADER_MAX + n + 2);
+    reserve(r, HEADER_MAX + n + 2);
     char *at = r->out->p + r->out->n;
     at += header(at, '$', false, n);
     if (n > 0)
