@@ -31,23 +31,23 @@ enum phase { RESOLVING, CONNECTING, LOGGING_IN, SENDING, IDLE };
 
 struct link {
     struct link *next, **place;
-    struct migrate *all;
+    struct migrator *all;
     const struct nd_migrate_spec *spec; /* NULL while idle */
     enum phase phase;
-    struct buf name;     /* where to and as whom: links of one name can be used for each other */
+    struct buf name; /* where to and as whom: links of one name can be used for each other */
     struct io_resolve *resolving;
     char (*ips)[IO_IP_MAX]; /* still to be tried, the next one first */
     size_t nips, ip;
     ev_io reader, writer; /* fd -1: not connected */
-    ev_timer timer;      /* silence; while idle: how long it is kept */
+    ev_timer timer;       /* silence; while idle: how long it is kept */
     struct buf out, in;
     size_t sent;
-    size_t wanted;   /* answers to come in this phase */
-    int64_t db;      /* selected there; -1 unknown */
+    size_t wanted; /* answers to come in this phase */
+    int64_t db;    /* selected there; -1 unknown */
     bool logged_in, used_before, answered;
 };
 
-struct migrate {
+struct migrator {
     struct node *node;
     struct io_resolver *resolver; /* made when first needed */
     struct link *links;
@@ -59,7 +59,6 @@ static struct ev_loop *loop_of(const struct link *l)
     return io_loop_ev(l->all->node->loop);
 }
 
-static void go_on(struct link *l);
 static void resolve(struct link *l);
 
 /* ---- life ---- */
@@ -102,7 +101,7 @@ static void start_timer(struct link *l, double seconds)
 /* The link is free for the next keys, or goes. */
 static void rest(struct link *l)
 {
-    struct migrate *all = l->all;
+    struct migrator *all = l->all;
     l->spec = NULL;
     if (l->reader.fd < 0 || all->kept >= KEPT_MAX) {
         free_link(l);
@@ -162,7 +161,7 @@ static void put_login(struct link *l)
     }
 }
 
-/* false: the link ended. */
+/* false: the link has ended, or begins anew. */
 static bool flush(struct link *l)
 {
     const struct slice *requests = &l->spec->requests;
@@ -187,19 +186,17 @@ static bool flush(struct link *l)
     return true;
 }
 
-/* Connected, or all answers of a phase are here: the next one. */
-static void go_on(struct link *l)
+/* Connected, or all answers of a phase are here: the next one. false: as flush(). */
+static bool go_on(struct link *l)
 {
-    if (l->phase == CONNECTING || l->phase == IDLE) {
+    if (l->phase == CONNECTING) {
         l->phase = LOGGING_IN;
         buf_clear(&l->out);
         buf_clear(&l->in);
         l->sent = 0;
         put_login(l);
-        if (l->wanted > 0) {
-            flush(l);
-            return;
-        }
+        if (l->wanted > 0)
+            return flush(l);
     }
     if (l->phase == LOGGING_IN) {
         l->logged_in = true;
@@ -207,15 +204,15 @@ static void go_on(struct link *l)
         l->phase = SENDING;
         l->sent = 0;
         l->wanted = l->spec->count;
-        flush(l);
-        return;
+        return flush(l);
     }
     end(l, ND_MIGRATE_DONE);
+    return false;
 }
 
 /* ---- answers ---- */
 
-/* false: the link ended. */
+/* false: as flush(). */
 static bool take_answer(struct link *l, struct slice line)
 {
     bool error = line.n > 0 && line.p[0] == '-';
@@ -230,18 +227,11 @@ static bool take_answer(struct link *l, struct slice line)
         nd_migrate_answered(l->spec->migration, text);
     } else if (error) {
         nd_migrate_refused(l->spec->migration, text);
-        l->db = -1;
-        l->logged_in = false;
         disconnect(l);
         end(l, ND_MIGRATE_DONE);
         return false;
     }
-    if (l->wanted == 0) {
-        enum phase before = l->phase;
-        go_on(l);
-        return before != SENDING; /* its end is the link's */
-    }
-    return true;
+    return l->wanted > 0 || go_on(l);
 }
 
 static void take_answers(struct link *l)
@@ -316,8 +306,10 @@ static void connected(struct link *l)
     if (getsockopt(l->writer.fd, SOL_SOCKET, SO_ERROR, &why, &n) == 0 && why == 0) {
         ev_io_stop(loop_of(l), &l->writer);
         ev_io_start(loop_of(l), &l->reader);
-        l->db = -1;
-        l->logged_in = false;
+        if (!l->used_before) {
+            l->db = -1;
+            l->logged_in = false;
+        }
         go_on(l);
         return;
     }
@@ -356,7 +348,7 @@ static void on_resolved(void *owner, const struct io_resolved *answer)
 
 static void resolve(struct link *l)
 {
-    struct migrate *all = l->all;
+    struct migrator *all = l->all;
     if (all->resolver == NULL)
         all->resolver = io_resolver_new(all->node->loop, RESOLVER_THREADS, RESOLVER_WAITING_MAX);
     l->phase = RESOLVING;
@@ -392,7 +384,7 @@ static void put_name(struct buf *out, const struct nd_migrate_spec *spec)
     buf_put(out, spec->password.p, spec->password.n);
 }
 
-static struct link *kept_link(struct migrate *m, struct slice name)
+static struct link *kept_link(struct migrator *m, struct slice name)
 {
     for (struct link *l = m->links; l != NULL; l = l->next) {
         if (l->phase == IDLE && slice_eq(buf_slice(&l->name), name))
@@ -401,7 +393,7 @@ static struct link *kept_link(struct migrate *m, struct slice name)
     return NULL;
 }
 
-static struct link *new_link(struct migrate *m)
+static struct link *new_link(struct migrator *m)
 {
     struct link *l = mem_zalloc(sizeof *l);
     l->all = m;
@@ -418,7 +410,7 @@ static struct link *new_link(struct migrate *m)
     return l;
 }
 
-void migrate_start(struct migrate *m, const struct nd_migrate_spec *spec)
+void migrate_start(struct migrator *m, const struct nd_migrate_spec *spec)
 {
     struct buf name = {0};
     put_name(&name, spec);
@@ -443,14 +435,19 @@ void migrate_start(struct migrate *m, const struct nd_migrate_spec *spec)
     ev_io_start(loop_of(l), &l->writer);
 }
 
-struct migrate *migrate_new(struct node *n)
+size_t migrate_cached(const struct migrator *m)
 {
-    struct migrate *m = mem_zalloc(sizeof *m);
+    return m->kept;
+}
+
+struct migrator *migrate_open(struct node *n)
+{
+    struct migrator *m = mem_zalloc(sizeof *m);
     m->node = n;
     return m;
 }
 
-void migrate_free(struct migrate *m)
+void migrate_close(struct migrator *m)
 {
     if (m == NULL)
         return;
