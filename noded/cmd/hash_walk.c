@@ -80,6 +80,13 @@ static bool randfield_args(struct nd_call *c, int64_t *count, bool *values)
     return true;
 }
 
+/* A negative count may ask for more than all memory. The client is closed for it, so nothing is gained by going on. */
+static bool past_limit(const struct nd_call *c)
+{
+    int64_t most = c->e->config.output[ND_CLASS_NORMAL].hard_bytes;
+    return most > 0 && c->r->out->n > (uint64_t)most;
+}
+
 static void hrandfield(struct nd_call *c)
 {
     struct nd_entry *e;
@@ -101,7 +108,7 @@ static void hrandfield(struct nd_call *c)
     if (n > 0 && count > 0)
         nd_hash_random_distinct(&e->v, &c->e->rng, n, show_drawn, &s);
     else
-        for (; n > 0; n--)
+        for (; n > 0 && !past_limit(c); n--)
             nd_hash_random(&e->v, &c->e->rng, show_drawn, &s);
 }
 

@@ -283,7 +283,8 @@ const struct nd_list_node *nd_list_node_next(const struct nd_list_node *node)
 
 struct slice nd_list_node_bytes(const struct nd_list_node *node, bool *packed)
 {
-    *packed = !node->plain;
+    if (packed != NULL)
+        *packed = !node->plain;
     if (node->plain)
         return (struct slice){.p = (const char *)node->block, .n = node->plain_bytes};
     return nd_pack_raw(nd_list_pack(node));

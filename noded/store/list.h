@@ -43,7 +43,7 @@ void nd_list_remove_range(struct nd_value *v, size_t start, size_t count);
 size_t nd_list_nodes(const struct nd_value *v);
 const struct nd_list_node *nd_list_node_first(const struct nd_value *v);
 const struct nd_list_node *nd_list_node_next(const struct nd_list_node *node); /* NULL: past the last */
-/* packed: a listpack; else the element itself. */
+/* packed (may be NULL): a listpack; else the element itself. */
 struct slice nd_list_node_bytes(const struct nd_list_node *node, bool *packed);
 /* A node from outside, behind the last. false: packed, but no listpack. An empty listpack adds nothing. */
 bool nd_list_load_node(struct nd_value *v, struct slice bytes, bool packed);
