@@ -19,7 +19,7 @@ struct nd_value nd_list_new(const struct nd_limits *limits)
 {
     struct nd_list *l = mem_zalloc(sizeof *l);
     int64_t fill = limits->list_max_listpack_size;
-    l->fill = (int32_t)(fill < FILL_MIN ? FILL_MIN : fill > FILL_MAX ? FILL_MAX : fill);
+    l->fill = fill < FILL_MIN ? FILL_MIN : fill > FILL_MAX ? FILL_MAX : fill;
     return (struct nd_value){.type = ND_LIST, .enc = ND_ENC_QUICKLIST, .ptr = l};
 }
 

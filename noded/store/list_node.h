@@ -20,9 +20,10 @@ struct nd_list_node {
 struct nd_list {
     struct nd_list_node *head, *tail;
     size_t length; /* elements */
-    size_t nodes;
-    int32_t fill; /* list-max-listpack-size, in its range */
+    uint64_t nodes : 48;
+    int64_t fill : 16; /* list-max-listpack-size, in its range */
 };
+_Static_assert(sizeof(void *) != 8 || sizeof(struct nd_list) == 32, "small lists are many");
 
 #define ND_LIST_PLAIN_MIN ((size_t)1 << 30) /* an element of so many bytes is in no pack; Redis 7.0's bound */
 
