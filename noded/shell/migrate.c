@@ -1,7 +1,7 @@
 #include "noded/shell/migrate.h"
 
 #include "common/base/mem.h"
-#include "common/io/clock.h"
+#include "common/io/log.h"
 #include "common/io/loop.h"
 #include "common/io/resolve.h"
 #include "common/resp/reply.h"
@@ -22,7 +22,8 @@
 #define KEEP_S 10.0
 #define KEPT_MAX 64
 #define READ_BYTES 16384
-#define LINE_MAX_BYTES 4096 /* of one answer; they are +OK or an error */
+#define LINE_MAX_BYTES 65536 /* of one answer; they are +OK or an error */
+#define PRIORITY_TIMER (-2)  /* what has arrived is not late */
 #define RESOLVER_THREADS 1
 #define RESOLVER_WAITING_MAX 1024
 
@@ -41,10 +42,10 @@ struct link {
     ev_io reader, writer; /* fd -1: not connected */
     ev_timer timer;       /* silence; while idle: how long it is kept */
     struct buf out, in;
-    size_t sent;
-    size_t wanted; /* answers to come in this phase */
-    int64_t db;    /* selected there; -1 unknown */
-    bool logged_in, used_before, answered;
+    size_t sent, taken; /* of what is sent, and of in */
+    size_t wanted;      /* answers to come in this phase */
+    int64_t db;         /* selected there, when something is */
+    bool logged_in, selected, used_before, answered;
 };
 
 struct migrator {
@@ -60,6 +61,7 @@ static struct ev_loop *loop_of(const struct link *l)
 }
 
 static void resolve(struct link *l);
+static bool read_answers(struct link *l);
 
 /* ---- life ---- */
 
@@ -103,7 +105,8 @@ static void rest(struct link *l)
 {
     struct migrator *all = l->all;
     l->spec = NULL;
-    if (l->reader.fd < 0 || all->kept >= KEPT_MAX) {
+    /* Bytes behind the last answer belong to nothing: such a connection is not used again. */
+    if (l->reader.fd < 0 || l->taken != l->in.n || all->kept >= KEPT_MAX) {
         free_link(l);
         return;
     }
@@ -117,8 +120,16 @@ static void end(struct link *l, enum nd_migrate_end how)
 {
     struct nd_migration *migration = l->spec->migration;
     struct node *node = l->all->node;
-    if (how != ND_MIGRATE_DONE)
+    static const char *const names[] = {
+        [ND_MIGRATE_NO_CONNECT] = "no connection",
+        [ND_MIGRATE_NO_WRITE] = "it takes nothing",
+        [ND_MIGRATE_NO_READ] = "no answer",
+    };
+    if (how != ND_MIGRATE_DONE) {
+        io_log(IO_NOTICE, "MIGRATE of %zu keys to %s:%d failed: %s", l->spec->count, l->spec->host, l->spec->port,
+               names[how]);
         disconnect(l);
+    }
     rest(l);
     node_time(node);
     nd_migrate_ended(migration, how);
@@ -153,7 +164,7 @@ static void put_login(struct link *l)
         reply_bulk(&r, spec->password.p, spec->password.n);
         l->wanted++;
     }
-    if (l->db != spec->db) {
+    if (!l->selected || l->db != spec->db) {
         reply_array(&r, 2);
         reply_bulks(&r, "SELECT");
         reply_bulk_int(&r, spec->db);
@@ -173,7 +184,9 @@ static bool flush(struct link *l)
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0) {
-            fail(l, ND_MIGRATE_NO_WRITE);
+            /* What it said before it went away still counts: whom it took what from, or why it turned us away. */
+            if (read_answers(l))
+                fail(l, ND_MIGRATE_NO_WRITE);
             return false;
         }
         l->sent += (size_t)n;
@@ -193,13 +206,13 @@ static bool go_on(struct link *l)
         l->phase = LOGGING_IN;
         buf_clear(&l->out);
         buf_clear(&l->in);
-        l->sent = 0;
+        l->sent = l->taken = 0;
         put_login(l);
         if (l->wanted > 0)
             return flush(l);
     }
     if (l->phase == LOGGING_IN) {
-        l->logged_in = true;
+        l->logged_in = l->selected = true;
         l->db = l->spec->db;
         l->phase = SENDING;
         l->sent = 0;
@@ -234,23 +247,48 @@ static bool take_answer(struct link *l, struct slice line)
     return l->wanted > 0 || go_on(l);
 }
 
-static void take_answers(struct link *l)
+/* false: as flush(). */
+static bool take_answers(struct link *l)
 {
-    size_t used = 0;
-    for (;;) {
-        const char *from = l->in.p + used, *nl = memchr(from, '\n', l->in.n - used);
-        if (nl == NULL)
-            break;
+    const char *nl;
+    while (l->taken < l->in.n && (nl = memchr(l->in.p + l->taken, '\n', l->in.n - l->taken)) != NULL) {
+        const char *from = l->in.p + l->taken;
         size_t n = (size_t)(nl - from);
-        used += n + 1;
+        l->taken += n + 1;
         if (n > 0 && from[n - 1] == '\r')
             n--;
         if (!take_answer(l, (struct slice){from, n}))
-            return;
+            return false;
     }
-    buf_drop(&l->in, used);
-    if (l->in.n > LINE_MAX_BYTES)
-        end(l, ND_MIGRATE_NO_READ);
+    buf_drop(&l->in, l->taken);
+    l->taken = 0;
+    if (l->in.n <= LINE_MAX_BYTES)
+        return true;
+    end(l, ND_MIGRATE_NO_READ);
+    return false;
+}
+
+/* All that is there. false: as flush(). */
+static bool read_answers(struct link *l)
+{
+    for (;;) {
+        buf_reserve(&l->in, READ_BYTES);
+        ssize_t n = recv(l->reader.fd, l->in.p + l->in.n, READ_BYTES, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return true;
+        if (n <= 0) {
+            const struct slice requests = l->spec->requests;
+            bool all_sent = l->sent >= (l->phase == SENDING ? requests.n : l->out.n);
+            fail(l, all_sent ? ND_MIGRATE_NO_READ : ND_MIGRATE_NO_WRITE);
+            return false;
+        }
+        l->in.n += (size_t)n;
+        ev_timer_again(loop_of(l), &l->timer);
+        if (!take_answers(l))
+            return false;
+    }
 }
 
 static void on_readable(struct ev_loop *ev, ev_io *w, int events)
@@ -258,19 +296,10 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
     (void)ev;
     (void)events;
     struct link *l = w->data;
-    buf_reserve(&l->in, READ_BYTES);
-    ssize_t n = recv(l->reader.fd, l->in.p + l->in.n, READ_BYTES, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (l->phase == IDLE) { /* closed, or nobody asked */
+    if (l->phase == IDLE) /* closed, or nobody asked */
         free_link(l);
-    } else if (n <= 0) {
-        fail(l, ND_MIGRATE_NO_READ);
-    } else {
-        l->in.n += (size_t)n;
-        ev_timer_again(loop_of(l), &l->timer);
-        take_answers(l);
-    }
+    else
+        read_answers(l);
 }
 
 /* ---- connecting ---- */
@@ -307,15 +336,14 @@ static void connected(struct link *l)
         ev_io_stop(loop_of(l), &l->writer);
         ev_io_start(loop_of(l), &l->reader);
         if (!l->used_before) {
-            l->db = -1;
-            l->logged_in = false;
+            l->selected = l->logged_in = false;
         }
         go_on(l);
         return;
     }
     disconnect(l);
     if (!connect_next(l))
-        end(l, ND_MIGRATE_NO_CONNECT);
+        end(l, ND_MIGRATE_NO_WRITE);
 }
 
 static void on_writable(struct ev_loop *ev, ev_io *w, int events)
@@ -343,7 +371,7 @@ static void on_resolved(void *owner, const struct io_resolved *answer)
     l->ips = mem_array(l->ips, answer->n, sizeof *l->ips);
     memcpy(l->ips, answer->ips, answer->n * sizeof *l->ips);
     if (!connect_next(l))
-        end(l, ND_MIGRATE_NO_CONNECT);
+        end(l, ND_MIGRATE_NO_WRITE);
 }
 
 static void resolve(struct link *l)
@@ -397,7 +425,6 @@ static struct link *new_link(struct migrator *m)
 {
     struct link *l = mem_zalloc(sizeof *l);
     l->all = m;
-    l->db = -1;
     l->next = m->links;
     l->place = &m->links;
     if (l->next != NULL)
@@ -406,6 +433,7 @@ static struct link *new_link(struct migrator *m)
     ev_io_init(&l->reader, on_readable, -1, EV_READ);
     ev_io_init(&l->writer, on_writable, -1, EV_WRITE);
     ev_timer_init(&l->timer, on_silence, 0., 0.);
+    ev_set_priority(&l->timer, PRIORITY_TIMER);
     l->reader.data = l->writer.data = l->timer.data = l;
     return l;
 }
