@@ -98,7 +98,7 @@ link = $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
 	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_ALL)
 
 $(BUILD)/sentineld: $(BUILD)/obj/sentineld/main.o $(call lib,shell core io resp base)
-$(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core io resp base)
+$(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core cmd io resp base)
 $(BUILD)/noded: $(BUILD)/obj/noded/main.o $(call lib,noded cmd store io resp base)
 $(BUILD)/noded: LDLIBS_ALL := $(LDLIBS_NODED) $(LDLIBS_ALL)
 $(foreach p,sentineld nodectl noded,$(BUILD)/$p):

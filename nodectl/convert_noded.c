@@ -1,243 +1,43 @@
-/* redis.conf to noded.conf: the names of Redis 7.0 with underscores, values with their types. */
+/* redis.conf to noded.conf: the settings that noded has, with underscores, values with their types. */
 #include "nodectl/convert.h"
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/io/conf.h"
+#include "noded/cmd/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* What a value is, and with that how it is written. */
+/* How the value of a setting is written. */
 enum value_type {
     YES_NO,   /* true, false */
     NUMBER,   /* 16 */
     SIZE,     /* "256mb", as it was written */
     WORD,     /* "everysec" */
-    WORDS,    /* the words of the line in one string: "3600 1 300 100" */
+    WORDS,    /* the words of the line in one string: "127.0.0.1 6379" */
     LIST,     /* the words of the line, each a string: [ "127.0.0.1", "::1" ] */
     LINES,    /* a string for each line of this name: [ "normal 0 0 0", "replica 256mb 64mb 60" ] */
     APPENDED, /* the words of all lines of this name in one string */
     PATH,     /* made absolute from the working directory */
 };
 
-static const struct row {
-    const char *name;
-    enum value_type type;
-} rows[] = {
-    {"acl-pubsub-default", WORD},
-    {"aclfile", WORD},
-    {"acllog-max-len", NUMBER},
-    {"active-defrag-cycle-max", NUMBER},
-    {"active-defrag-cycle-min", NUMBER},
-    {"active-defrag-ignore-bytes", SIZE},
-    {"active-defrag-max-scan-fields", NUMBER},
-    {"active-defrag-threshold-lower", NUMBER},
-    {"active-defrag-threshold-upper", NUMBER},
-    {"active-expire-effort", NUMBER},
-    {"activedefrag", YES_NO},
-    {"activerehashing", YES_NO},
-    {"always-show-logo", YES_NO},
-    {"aof-load-truncated", YES_NO},
-    {"aof-rewrite-incremental-fsync", YES_NO},
-    {"aof-timestamp-enabled", YES_NO},
-    {"aof-use-rdb-preamble", YES_NO},
-    {"aof_rewrite_cpulist", WORD},
-    {"appenddirname", WORD},
-    {"appendfilename", WORD},
-    {"appendfsync", WORD},
-    {"appendonly", YES_NO},
-    {"auto-aof-rewrite-min-size", SIZE},
-    {"auto-aof-rewrite-percentage", NUMBER},
-    {"bgsave_cpulist", WORD},
-    {"bind", LIST},
-    {"bind-source-addr", WORD},
-    {"bio_cpulist", WORD},
-    {"busy-reply-threshold", NUMBER},
-    {"client-output-buffer-limit", LINES},
-    {"client-query-buffer-limit", SIZE},
-    {"cluster-allow-pubsubshard-when-down", YES_NO},
-    {"cluster-allow-reads-when-down", YES_NO},
-    {"cluster-allow-replica-migration", YES_NO},
-    {"cluster-announce-bus-port", NUMBER},
-    {"cluster-announce-hostname", WORD},
-    {"cluster-announce-ip", WORD},
-    {"cluster-announce-port", NUMBER},
-    {"cluster-announce-tls-port", NUMBER},
-    {"cluster-config-file", WORD},
-    {"cluster-enabled", YES_NO},
-    {"cluster-link-sendbuf-limit", SIZE},
-    {"cluster-migration-barrier", NUMBER},
-    {"cluster-node-timeout", NUMBER},
-    {"cluster-port", NUMBER},
-    {"cluster-preferred-endpoint-type", WORD},
-    {"cluster-replica-no-failover", YES_NO},
-    {"cluster-replica-validity-factor", NUMBER},
-    {"cluster-require-full-coverage", YES_NO},
-    {"crash-log-enabled", YES_NO},
-    {"crash-memcheck-enabled", YES_NO},
-    {"daemonize", YES_NO},
-    {"databases", NUMBER},
-    {"dbfilename", WORD},
-    {"dir", PATH},
-    {"disable-thp", YES_NO},
-    {"dynamic-hz", YES_NO},
-    {"enable-debug-command", WORD},
-    {"enable-module-command", WORD},
-    {"enable-protected-configs", WORD},
-    {"hash-max-listpack-entries", NUMBER},
-    {"hash-max-listpack-value", NUMBER},
-    {"hll-sparse-max-bytes", SIZE},
-    {"hz", NUMBER},
-    {"ignore-warnings", WORDS},
-    {"io-threads", NUMBER},
-    {"io-threads-do-reads", YES_NO},
-    {"jemalloc-bg-thread", YES_NO},
-    {"latency-monitor-threshold", NUMBER},
-    {"latency-tracking", YES_NO},
-    {"latency-tracking-info-percentiles", WORDS},
-    {"lazyfree-lazy-eviction", YES_NO},
-    {"lazyfree-lazy-expire", YES_NO},
-    {"lazyfree-lazy-server-del", YES_NO},
-    {"lazyfree-lazy-user-del", YES_NO},
-    {"lazyfree-lazy-user-flush", YES_NO},
-    {"lfu-decay-time", NUMBER},
-    {"lfu-log-factor", NUMBER},
-    {"list-compress-depth", NUMBER},
-    {"list-max-listpack-size", NUMBER},
-    {"logfile", WORD},
-    {"loglevel", WORD},
-    {"masterauth", WORD},
-    {"masteruser", WORD},
-    {"maxclients", NUMBER},
-    {"maxmemory", SIZE},
-    {"maxmemory-clients", WORD},
-    {"maxmemory-eviction-tenacity", NUMBER},
-    {"maxmemory-policy", WORD},
-    {"maxmemory-samples", NUMBER},
-    {"min-replicas-max-lag", NUMBER},
-    {"min-replicas-to-write", NUMBER},
-    {"no-appendfsync-on-rewrite", YES_NO},
-    {"notify-keyspace-events", WORD},
-    {"oom-score-adj", WORD},
-    {"oom-score-adj-values", WORDS},
-    {"pidfile", WORD},
-    {"port", NUMBER},
-    {"proc-title-template", WORD},
-    {"propagation-error-behavior", WORD},
-    {"protected-mode", YES_NO},
-    {"proto-max-bulk-len", SIZE},
-    {"rdb-del-sync-files", YES_NO},
-    {"rdb-save-incremental-fsync", YES_NO},
-    {"rdbchecksum", YES_NO},
-    {"rdbcompression", YES_NO},
-    {"repl-backlog-size", SIZE},
-    {"repl-backlog-ttl", NUMBER},
-    {"repl-disable-tcp-nodelay", YES_NO},
-    {"repl-diskless-load", WORD},
-    {"repl-diskless-sync", YES_NO},
-    {"repl-diskless-sync-delay", NUMBER},
-    {"repl-diskless-sync-max-replicas", NUMBER},
-    {"repl-ping-replica-period", NUMBER},
-    {"repl-timeout", NUMBER},
-    {"replica-announce-ip", WORD},
-    {"replica-announce-port", NUMBER},
-    {"replica-announced", YES_NO},
-    {"replica-ignore-disk-write-errors", YES_NO},
-    {"replica-ignore-maxmemory", YES_NO},
-    {"replica-lazy-flush", YES_NO},
-    {"replica-priority", NUMBER},
-    {"replica-read-only", YES_NO},
-    {"replica-serve-stale-data", YES_NO},
-    {"replicaof", WORDS},
-    {"requirepass", WORD},
-    {"sanitize-dump-payload", WORD},
-    {"save", APPENDED},
-    {"server_cpulist", WORD},
-    {"set-max-intset-entries", NUMBER},
-    {"set-proc-title", YES_NO},
-    {"shutdown-on-sigint", WORDS},
-    {"shutdown-on-sigterm", WORDS},
-    {"shutdown-timeout", NUMBER},
-    {"slowlog-log-slower-than", NUMBER},
-    {"slowlog-max-len", NUMBER},
-    {"socket-mark-id", NUMBER},
-    {"stop-writes-on-bgsave-error", YES_NO},
-    {"stream-node-max-bytes", SIZE},
-    {"stream-node-max-entries", NUMBER},
-    {"supervised", WORD},
-    {"syslog-enabled", YES_NO},
-    {"syslog-facility", WORD},
-    {"syslog-ident", WORD},
-    {"tcp-backlog", NUMBER},
-    {"tcp-keepalive", NUMBER},
-    {"timeout", NUMBER},
-    {"tls-auth-clients", WORD},
-    {"tls-ca-cert-dir", WORD},
-    {"tls-ca-cert-file", WORD},
-    {"tls-cert-file", WORD},
-    {"tls-ciphers", WORD},
-    {"tls-ciphersuites", WORD},
-    {"tls-client-cert-file", WORD},
-    {"tls-client-key-file", WORD},
-    {"tls-client-key-file-pass", WORD},
-    {"tls-cluster", YES_NO},
-    {"tls-dh-params-file", WORD},
-    {"tls-key-file", WORD},
-    {"tls-key-file-pass", WORD},
-    {"tls-port", NUMBER},
-    {"tls-prefer-server-ciphers", YES_NO},
-    {"tls-protocols", WORD},
-    {"tls-replication", YES_NO},
-    {"tls-session-cache-size", NUMBER},
-    {"tls-session-cache-timeout", NUMBER},
-    {"tls-session-caching", YES_NO},
-    {"tracking-table-max-keys", NUMBER},
-    {"unixsocket", WORD},
-    {"unixsocketperm", WORD},
-    {"zset-max-listpack-entries", NUMBER},
-    {"zset-max-listpack-value", NUMBER},
-};
-#define ROWS (sizeof rows / sizeof *rows)
-
-/* Older names that Redis 7.0 still takes. */
-static const struct {
-    const char *old, *now;
-} aliases[] = {
-    {"cluster-slave-no-failover", "cluster-replica-no-failover"},
-    {"cluster-slave-validity-factor", "cluster-replica-validity-factor"},
-    {"hash-max-ziplist-entries", "hash-max-listpack-entries"},
-    {"hash-max-ziplist-value", "hash-max-listpack-value"},
-    {"list-max-ziplist-size", "list-max-listpack-size"},
-    {"lua-time-limit", "busy-reply-threshold"},
-    {"min-slaves-max-lag", "min-replicas-max-lag"},
-    {"min-slaves-to-write", "min-replicas-to-write"},
-    {"repl-ping-slave-period", "repl-ping-replica-period"},
-    {"slave-announce-ip", "replica-announce-ip"},
-    {"slave-announce-port", "replica-announce-port"},
-    {"slave-announced", "replica-announced"},
-    {"slave-ignore-maxmemory", "replica-ignore-maxmemory"},
-    {"slave-lazy-flush", "replica-lazy-flush"},
-    {"slave-priority", "replica-priority"},
-    {"slave-read-only", "replica-read-only"},
-    {"slave-serve-stale-data", "replica-serve-stale-data"},
-    {"slaveof", "replicaof"},
-    {"zset-max-ziplist-entries", "zset-max-listpack-entries"},
-    {"zset-max-ziplist-value", "zset-max-listpack-value"},
-};
-
-static int row_of(const struct directive *d)
+static enum value_type type_of(const struct nd_setting *s)
 {
-    const char *name = NULL;
-    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
-        if (directive_is(d, 0, aliases[i].old))
-            name = aliases[i].now;
+    struct slice name = slice_of(nd_setting_name(s));
+    if (slice_is(name, "bind"))
+        return LIST;
+    if (slice_is(name, "dir"))
+        return PATH;
+    if (nd_setting_gathers(s))
+        return slice_is(name, "save") ? APPENDED : LINES;
+    switch (nd_setting_kind(s)) {
+    case ND_SET_BOOL: return YES_NO;
+    case ND_SET_NUMBER: return NUMBER;
+    case ND_SET_MEMORY: return SIZE;
+    case ND_SET_WORDS: return WORDS;
+    default: return WORD;
     }
-    for (size_t i = 0; i < ROWS; i++) {
-        if (name != NULL ? strcmp(rows[i].name, name) == 0 : directive_is(d, 0, rows[i].name))
-            return (int)i;
-    }
-    return -1;
 }
 
 static void put_words(struct buf *joined, const struct directive *d)
@@ -319,35 +119,64 @@ static bool words_ok(struct convert *c, const struct directive *d, enum value_ty
 
 /* Everything that the file says with one name: most names count by their last line, some by all. */
 struct gathered {
+    const struct nd_setting *setting;
     const struct directive *last;
     struct buf text; /* of LINES and APPENDED */
     bool any_line;
 };
 
-static void gather(struct convert *c, const struct directive *d, const struct row *row, struct gathered *g)
+/* The node itself will read it: what it will not take is told now. */
+static bool node_takes(struct convert *c, const struct directive *d, const struct nd_setting *s, enum value_type type)
 {
-    struct buf joined = {0};
-    if (!words_ok(c, d, row->type))
+    struct nd_config scratch;
+    struct buf why = {0}, joined = {0};
+    if (type == PATH)
+        return true;
+    nd_config_init(&scratch);
+    put_words(&joined, d);
+    bool one = nd_setting_kind(s) != ND_SET_WORDS;
+    struct slice word = one ? d->argv[1] : (struct slice){joined.p != NULL ? joined.p : "", joined.n};
+    bool ok = nd_setting_set(s, &scratch, &word, 1, &why);
+    if (!ok && nd_setting_only_default(s))
+        convert_leave(c, d, "not carried over: noded cannot do that");
+    else if (!ok)
+        convert_error(c, d, "%s", buf_str(&why));
+    nd_config_free(&scratch);
+    buf_free(&why);
+    buf_free(&joined);
+    return ok;
+}
+
+static void gather(struct convert *c, const struct directive *d, const struct nd_setting *s, struct gathered *g)
+{
+    struct buf joined = {0}, one = {0};
+    enum value_type type = type_of(s);
+    bool single = type == YES_NO || type == NUMBER || type == SIZE;
+    bool ok = words_ok(c, d, type) && (!single || put_one(c, d, type, &one)) && node_takes(c, d, s, type);
+    buf_free(&one);
+    if (!ok)
         return;
+    g->setting = s;
     g->last = d;
     put_words(&joined, d);
-    if (row->type == LINES) {
+    if (type == LINES) {
         buf_puts(&g->text, g->any_line ? ", " : "");
         conf_write_string(&g->text, buf_slice(&joined));
         g->any_line = true;
-    } else if (row->type == APPENDED && joined.n == 0) {
+    } else if (type == APPENDED && joined.n == 0) {
         buf_clear(&g->text); /* save "" takes back what stood before */
-    } else if (row->type == APPENDED) {
+    } else if (type == APPENDED) {
         buf_puts(&g->text, g->text.n > 0 ? " " : "");
         buf_put(&g->text, joined.p, joined.n);
     }
     buf_free(&joined);
 }
 
-static void put_value(struct convert *c, const struct row *row, const struct gathered *g, struct buf *out)
+static void put_value(struct convert *c, const struct gathered *g, struct buf *out)
 {
     struct buf joined = {0};
-    switch (row->type) {
+    enum value_type type = type_of(g->setting);
+    switch (type) {
     case WORDS:
         put_words(&joined, g->last);
         conf_write_string(out, buf_slice(&joined));
@@ -356,7 +185,7 @@ static void put_value(struct convert *c, const struct row *row, const struct gat
     case LINES: buf_printf(out, "[ %.*s ]", (int)g->text.n, g->text.n > 0 ? g->text.p : ""); break;
     case APPENDED: conf_write_string(out, buf_slice(&g->text)); break;
     case PATH: put_path_value(out, g->last); break;
-    default: put_one(c, g->last, row->type, out); break;
+    default: put_one(c, g->last, type, out); break;
     }
     buf_free(&joined);
 }
@@ -382,30 +211,37 @@ static const char *reason_left(const struct directive *d)
     return "not a directive of Redis 7.0";
 }
 
+static struct gathered *place_of(struct gathered *all, size_t n, const struct nd_setting *s)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (all[i].setting == s)
+            return &all[i];
+    }
+    return &all[n];
+}
+
+/* The new file keeps the order of the old one. */
 void convert_to_noded(struct convert *c)
 {
-    struct gathered *all = mem_zalloc(ROWS * sizeof *all);
-    size_t *order = mem_array(NULL, ROWS, sizeof *order), n = 0;
+    struct gathered *all = mem_zalloc((c->in.n + 1) * sizeof *all);
+    size_t n = 0;
     for (size_t i = 0; i < c->in.n; i++) {
         const struct directive *d = &c->in.v[i];
-        int row = row_of(d);
-        if (row < 0) {
+        const struct nd_setting *s = nd_setting_find(d->argv[0]);
+        if (s == NULL) {
             convert_leave(c, d, "not carried over: %s", reason_left(d));
             continue;
         }
-        bool first = all[row].last == NULL;
-        gather(c, d, &rows[row], &all[row]);
-        if (first && all[row].last != NULL)
-            order[n++] = (size_t)row; /* the new file keeps the order of the old one */
+        struct gathered *g = place_of(all, n, s);
+        gather(c, d, s, g);
+        n += g == &all[n] && g->setting != NULL;
     }
     for (size_t i = 0; i < n; i++) {
-        put_key(&c->out, rows[order[i]].name);
+        put_key(&c->out, nd_setting_name(all[i].setting));
         buf_puts(&c->out, " = ");
-        put_value(c, &rows[order[i]], &all[order[i]], &c->out);
+        put_value(c, &all[i], &c->out);
         buf_puts(&c->out, ";\n");
-    }
-    for (size_t i = 0; i < ROWS; i++)
         buf_free(&all[i].text);
-    free(order);
+    }
     free(all);
 }

@@ -432,6 +432,11 @@ bool nd_setting_unused(const struct nd_setting *s)
     return s->flags & ND_SETF_UNUSED;
 }
 
+bool nd_setting_only_default(const struct nd_setting *s)
+{
+    return s->flags & ND_SETF_ONLY_DEFAULT;
+}
+
 bool nd_setting_gathers(const struct nd_setting *s)
 {
     return s->flags & ND_SETF_GATHERS;

@@ -112,9 +112,10 @@ void nd_setting_range(const struct nd_setting *s, struct buf *out); /* "yes, no"
 bool nd_setting_immutable(const struct nd_setting *s);              /* CONFIG SET refuses it */
 bool nd_setting_protected(
     const struct nd_setting *s); /* CONFIG SET refuses it unless enable-protected-configs says so */
-bool nd_setting_sensitive(const struct nd_setting *s); /* passwords: not logged */
-bool nd_setting_unused(const struct nd_setting *s);    /* kept and shown, but nothing here follows it */
-bool nd_setting_gathers(const struct nd_setting *s);   /* several lines of a file count together (save) */
+bool nd_setting_sensitive(const struct nd_setting *s);    /* passwords: not logged */
+bool nd_setting_unused(const struct nd_setting *s);       /* kept and shown, but nothing here follows it */
+bool nd_setting_only_default(const struct nd_setting *s); /* what else it could be is not to be had here */
+bool nd_setting_gathers(const struct nd_setting *s);      /* several lines of a file count together (save) */
 /* Words as in redis.conf (one argument with spaces, or several). false: the reason is appended to why, as CONFIG SET
  * words it
  * ("argument must be a memory value", ...), and nothing has changed. */

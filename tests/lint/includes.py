@@ -24,11 +24,11 @@ ROOMS = {
     "noded/cmd": ("common/base", "common/resp", "noded/store"),
     "noded/cluster": ("common/base", "common/resp"),
     "noded": ("common", "noded"),
-    # The tool reads and writes the supervisor's configuration file, so it shares the table of its keys; and it
+    # The tool reads and writes the configuration files, so it shares the tables of their keys; and it
     # reads the INFO of nodes, and decides again what a supervisor has recorded.
     "nodectl": ("common", "nodectl", "sentineld/shell/config", "sentineld/core/settings", "sentineld/core/params",
                 "sentineld/core/info", "sentineld/core/note", "sentineld/core/replay",
-                "sentineld/shell/hooks_event", "sentineld/shell/hooks_run"),
+                "sentineld/shell/hooks_event", "sentineld/shell/hooks_run", "noded/cmd/settings"),
     "tests/sim": ("common/base", "common/resp", "sentineld/core"),
     "tests": ("common", "sentineld", "noded", "nodectl", "tests"),
 }

@@ -348,7 +348,7 @@ static void test_noded(void **state)
         "appendonly yes\ncluster-enabled no\nmaxmemory 100MB\nproto-max-bulk-len 8589934592\nslaveof 10.0.0.1 1\n"
         "SLAVE-PRIORITY 5\nclient-output-buffer-limit normal 0 0 0\nclient-output-buffer-limit pubsub 32mb 8mb 60\n"
         "requirepass \"a \\\"b\"\nrename-command CONFIG \"\"\nloadmodule x.so\nunknown-thing 1\nhz 1\nhz 20\n"
-        "maxclients 5000000000\n");
+        "slowlog-max-len 5000000000\ntls-port 6380\ntls-cluster no\n");
     assert_int_equal(c.errors.n, 0);
     assert_string_equal(
         buf_str(&c.out),
@@ -356,8 +356,10 @@ static void test_noded(void **state)
         "save = \"3600 1 300 100 60 10000\";\nappendonly = true;\ncluster_enabled = false;\n"
         "maxmemory = \"100MB\";\nproto_max_bulk_len = \"8589934592\";\nreplicaof = \"10.0.0.1 1\";\n"
         "replica_priority = 5;\nclient_output_buffer_limit = [ \"normal 0 0 0\", \"pubsub 32mb 8mb 60\" ];\n"
-        "requirepass = \"a \\\"b\";\nhz = 20;\nmaxclients = 5000000000L;\n");
-    expect_left(3, "unknown-thing 1: not carried over: not a directive of Redis 7.0");
+        "requirepass = \"a \\\"b\";\nhz = 20;\nslowlog_max_len = 5000000000L;\n"
+        "tls_cluster = false;\n");
+    expect_left(4, "unknown-thing 1: not carried over: not a directive of Redis 7.0");
+    expect_left(4, "tls-port 6380: not carried over: noded cannot do that");
     struct conf_file *f = conf_parse("converted", buf_slice(&c.out), &problems);
     assert_non_null(f);
     assert_int_equal(problems.count, 0);
@@ -370,6 +372,11 @@ static void test_noded(void **state)
     assert_non_null(strstr(buf_str(&c.errors), ":3: maxmemory lots: expected a size"));
     assert_non_null(strstr(buf_str(&c.errors), ":4: hz: expected one value"));
     assert_non_null(strstr(buf_str(&c.errors), ":5: dir a b: expected one value"));
+    convert_noded("port 70000\nsave 900\nappendfsync maybe\nclient-output-buffer-limit master 1 1 1\n");
+    assert_non_null(strstr(buf_str(&c.errors), ":1: port 70000: argument must be between 0 and 65535 inclusive"));
+    assert_non_null(strstr(buf_str(&c.errors), ":2: save 900: Invalid save parameters"));
+    assert_non_null(strstr(buf_str(&c.errors), ":3: appendfsync maybe: argument(s) must be one of the following: "));
+    assert_non_null(strstr(buf_str(&c.errors), ":4: client-output-buffer-limit master 1 1 1: Invalid client class"));
 }
 
 static void test_unreadable(void **state)
