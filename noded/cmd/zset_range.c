@@ -299,7 +299,7 @@ const struct nd_command nd_zset_range_commands[] = {
      .flags = ND_WRITE | ND_DENYOOM,
      .run = zrangestore,
      .keys = {ND_ZSET_KEY("OW UPDATE"), {.flags = "RO ACCESS", .first = 2, .step = 1}},
-     .syntax = "dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]",
+     .syntax = "destination source min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]",
      .summary = "Stores the members of a range of ranks, scores or names.",
      .since = "6.2.0",
      .complexity = "O(log(N)+M) for M members that are stored out of N.",
