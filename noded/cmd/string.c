@@ -27,12 +27,20 @@ static void get(struct nd_call *c)
     reply_string(c, &e);
 }
 
-#define AHEAD 16 /* keys whose buckets are asked for before the first is looked up */
+#define AHEAD 16        /* keys that are asked for together before the first of them is looked up */
+#define AHEAD_KEYS 4096 /* a database with fewer keys is in the processor's cache anyway */
+_Static_assert(AHEAD <= ND_PREFETCH_MAX, "so many can be prefetched");
 
-static void prefetch(struct nd_call *c, size_t from, size_t step)
+/* Brings the next keys near: argument i, and each `step`th behind it. */
+static void look_ahead(struct nd_call *c, size_t i, size_t step)
 {
-    for (size_t i = from; i < c->argc && i < from + AHEAD * step; i += step)
-        nd_db_prefetch(c->db, c->argv[i]);
+    struct slice keys[AHEAD];
+    size_t n = 0;
+    if (nd_db_count(c->db) < AHEAD_KEYS)
+        return;
+    for (; i < c->argc && n < AHEAD; i += step)
+        keys[n++] = c->argv[i];
+    nd_db_prefetch_all(c->db, keys, n);
 }
 
 static void mget(struct nd_call *c)
@@ -40,7 +48,7 @@ static void mget(struct nd_call *c)
     reply_array(c->r, c->argc - 1);
     for (size_t i = 1; i < c->argc; i++) {
         if (i % AHEAD == 1 && c->argc > 3)
-            prefetch(c, i, 1);
+            look_ahead(c, i, 1);
         struct nd_entry *e = nd_lookup(c, c->argv[i], ND_READ);
         if (e != NULL && e->v.type == ND_STRING)
             nd_value_reply(c, &e->v);
@@ -225,7 +233,7 @@ static void set_many(struct nd_call *c)
 {
     for (size_t i = 1; i < c->argc; i += 2) {
         if (i / 2 % AHEAD == 0 && c->argc > 5)
-            prefetch(c, i, 2);
+            look_ahead(c, i, 2);
         put(c, nd_lookup(c, c->argv[i], ND_CHANGE), c->argv[i], c->argv[i + 1], ND_NO_EXPIRE, false);
     }
 }
