@@ -11,7 +11,7 @@ export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
 SIM_JOBS := $(NPROC)
-PARTS := check-unit check-scenarios check-sim check-planted check-fuzz check-oracle check-e2e
+PARTS := check-unit check-scenarios check-sim check-planted check-fuzz check-oracle check-rows check-e2e
 
 .PHONY: check check-build $(PARTS) sim soak demo bench
 check:
@@ -46,6 +46,9 @@ COMMANDS ?= 3000
 .PHONY: oracle
 oracle check-oracle: programs
 	@$(PYTHON) tests/oracle/oracle.py --commands $(COMMANDS) $(if $(SEED),--seed $(SEED)) $(FAMILIES)
+
+check-rows: programs
+	@$(PYTHON) tests/oracle/rows.py
 
 check-e2e: programs
 	@$(PYTHON) tests/e2e/run.py

@@ -188,26 +188,28 @@ static void command_list(struct nd_call *c)
     reply_end_array(c->r, mark, n);
 }
 
-#define COMMAND_SUB(word, count, does, words, text, first_version, cost)                                            \
-    {                                                                                                               \
-        .name = word, .arity = count, .flags = ND_LOADING | ND_STALE, .categories = ND_CAT_CONNECTION, .run = does, \
-        .syntax = words, .summary = text, .since = first_version, .group = "server", .complexity = cost             \
+#define COMMAND_SUB(word, count, does, words, text, first_version, cost, tip)                                        \
+    {                                                                                                                \
+        .name = word, .arity = count, .flags = ND_LOADING | ND_STALE, .categories = ND_CAT_CONNECTION, .run = does,  \
+        .syntax = words, .summary = text, .since = first_version, .group = "server", .complexity = cost, .tips = tip \
     }
 
+#define ANY_ORDER "nondeterministic_output_order"
+
 static const struct nd_command command_subs[] = {
-    COMMAND_SUB("count", 2, command_count, "", "Counts the commands.", "2.8.13", "O(1)"),
+    COMMAND_SUB("count", 2, command_count, "", "Counts the commands.", "2.8.13", "O(1)", NULL),
     COMMAND_SUB("docs", -2, command_docs, "[command-name [command-name ...]]", "Shows what is to be read of commands.",
-                "7.0.0", "O(N) for N commands."),
+                "7.0.0", "O(N) for N commands.", ANY_ORDER),
     COMMAND_SUB("getkeys", -4, command_getkeys, "command [arg ...]", "Shows which arguments of a command are keys.",
-                "2.8.13", "O(N) for N arguments."),
+                "2.8.13", "O(N) for N arguments.", NULL),
     COMMAND_SUB("getkeysandflags", -4, command_getkeysandflags, "command [arg ...]",
                 "Shows which arguments of a command are keys, and what it does to them.", "7.0.0",
-                "O(N) for N arguments."),
-    COMMAND_SUB("help", 2, nd_help, "", "Shows what COMMAND can do.", "5.0.0", "O(1)"),
+                "O(N) for N arguments.", NULL),
+    COMMAND_SUB("help", 2, nd_help, "", "Shows what COMMAND can do.", "5.0.0", "O(1)", NULL),
     COMMAND_SUB("info", -2, command_info, "[command-name [command-name ...]]", "Shows the rows of commands.", "2.8.13",
-                "O(N) for N commands."),
+                "O(N) for N commands.", ANY_ORDER),
     COMMAND_SUB("list", -2, command_list, "[FILTERBY [MODULE module-name | ACLCAT category | PATTERN pattern]]",
-                "Shows the names of commands.", "7.0.0", "O(N) for N commands."),
+                "Shows the names of commands.", "7.0.0", "O(N) for N commands.", ANY_ORDER),
     {0},
 };
 

@@ -25,7 +25,6 @@ static const struct {
     {ND_ASKING, "asking"},
     {ND_FAST, "fast"},
     {ND_NO_AUTH, "no_auth"},
-    {ND_MAY_REPLICATE, "may_replicate"},
     {ND_NO_ASYNC_LOADING, "no_async_loading"},
     {ND_NO_MULTI, "no_multi"},
     {ND_MOVABLE_KEYS, "movablekeys"},
@@ -140,8 +139,9 @@ void nd_keyspec_flags(struct nd_call *c, const char *flags)
         struct slice word = slice_cut(&rest, ' ');
         char text[32];
         size_t length = word.n < sizeof text - 1 ? word.n : sizeof text - 1;
-        for (size_t i = 0; i < length; i++) /* the first (RO, RW, OW, RM) stays in capitals */
-            text[i] = n > 0 && word.p[i] >= 'A' && word.p[i] <= 'Z' ? (char)(word.p[i] + ('a' - 'A')) : word.p[i];
+        bool kind = n == 0 && word.n == 2; /* RO, RW, OW, RM stay in capitals */
+        for (size_t i = 0; i < length; i++)
+            text[i] = !kind && word.p[i] >= 'A' && word.p[i] <= 'Z' ? (char)(word.p[i] + ('a' - 'A')) : word.p[i];
         text[length] = '\0';
         reply_status(c->r, text);
     }

@@ -41,6 +41,7 @@ static bool login(struct nd_call *c, struct slice user, struct slice password)
 
 static void auth(struct nd_call *c)
 {
+    c->redacted |= 1u << 1 | 1u << 2;
     if (c->argc > 3) {
         nd_syntax_error(c);
         return;
@@ -109,6 +110,7 @@ static void hello(struct nd_call *c)
     }
     for (size_t i = 2; i < c->argc; i++) {
         if (nd_arg_is(c, i, "auth") && i + 2 < c->argc) {
+            c->redacted |= (uint64_t)3 << (i + 1 < 62 ? i + 1 : 62);
             if (!login(c, c->argv[i + 1], c->argv[i + 2]))
                 return;
             i += 2;
@@ -176,14 +178,15 @@ static void reset(struct nd_call *c)
     nd_unsubscribe_all(s);
     if ((s->flags & ND_S_MONITOR) != 0)
         nd_monitor_stop(s);
-    s->flags &= ~(uint32_t)(ND_S_REPLY_OFF | ND_S_REPLY_SKIP | ND_S_REPLY_SKIP_NEXT | ND_S_READONLY | ND_S_ASKING |
-                            ND_S_NO_EVICT | ND_S_AUTHENTICATED);
+    s->flags &= ~(uint32_t)(ND_S_REPLY_OFF | ND_S_REPLY_SKIP_NEXT | ND_S_READONLY | ND_S_ASKING | ND_S_NO_EVICT |
+                            ND_S_AUTHENTICATED);
     if (c->e->config.requirepass[0] == '\0')
         s->flags |= ND_S_AUTHENTICATED;
     nd_client_set_name(s, (struct slice){NULL, 0});
     s->db = nd_keyspace_db(&c->e->keys, 0);
     s->r.proto = 2;
-    c->r = &s->r;
+    if ((s->flags & ND_S_REPLY_SKIP) == 0)
+        c->r = &s->r;
     reply_status(c->r, "RESET");
 }
 
@@ -192,7 +195,7 @@ static void reset(struct nd_call *c)
 const struct nd_command nd_connection_commands[] = {
     {.name = "auth",
      .arity = -2,
-     .flags = CONNECTION_FLAGS | ND_SKIP_MONITOR | ND_SKIP_SLOWLOG,
+     .flags = CONNECTION_FLAGS,
      .categories = ND_CAT_CONNECTION,
      .run = auth,
      .syntax = "[username] password",
@@ -212,7 +215,7 @@ const struct nd_command nd_connection_commands[] = {
      .complexity = "O(1)"},
     {.name = "hello",
      .arity = -1,
-     .flags = CONNECTION_FLAGS | ND_SKIP_MONITOR | ND_SKIP_SLOWLOG,
+     .flags = CONNECTION_FLAGS,
      .categories = ND_CAT_CONNECTION,
      .run = hello,
      .syntax = "[protover [AUTH username password] [SETNAME clientname]]",

@@ -171,11 +171,11 @@ static void pexpiretime_command(struct nd_call *c)
         .syntax = "key " unit " [NX | XX | GT | LT]", .summary = what, .since = first_version, .group = "generic", \
         .complexity = "O(1)"                                                                                       \
     }
-#define TELLS_EXPIRE(command_name, function, first_version, what)                                             \
+#define TELLS_EXPIRE(command_name, function, first_version, what, tip)                                        \
     {                                                                                                         \
         .name = command_name, .arity = 2, .flags = ND_READONLY | ND_FAST, .categories = ND_CAT_KEYSPACE,      \
         .run = function, .keys = {{.flags = "RO ACCESS", .first = 1, .last = 0, .step = 1}}, .syntax = "key", \
-        .summary = what, .since = first_version, .group = "generic", .complexity = "O(1)"                     \
+        .summary = what, .since = first_version, .group = "generic", .complexity = "O(1)", .tips = tip        \
     }
 
 const struct nd_command nd_expire_commands[] = {
@@ -197,10 +197,11 @@ const struct nd_command nd_expire_commands[] = {
         .group = "generic",
         .complexity = "O(1)",
     },
-    TELLS_EXPIRE("ttl", ttl_command, "1.0.0", "Tells how many seconds a key has left."),
-    TELLS_EXPIRE("pttl", pttl_command, "2.6.0", "Tells how many milliseconds a key has left."),
-    TELLS_EXPIRE("expiretime", expiretime_command, "7.0.0", "Tells the Unix time at which a key expires."),
+    TELLS_EXPIRE("ttl", ttl_command, "1.0.0", "Tells how many seconds a key has left.", "nondeterministic_output"),
+    TELLS_EXPIRE("pttl", pttl_command, "2.6.0", "Tells how many milliseconds a key has left.",
+                 "nondeterministic_output"),
+    TELLS_EXPIRE("expiretime", expiretime_command, "7.0.0", "Tells the Unix time at which a key expires.", NULL),
     TELLS_EXPIRE("pexpiretime", pexpiretime_command, "7.0.0",
-                 "Tells the Unix time in milliseconds at which a key expires."),
+                 "Tells the Unix time in milliseconds at which a key expires.", NULL),
     {.name = NULL},
 };

@@ -373,13 +373,14 @@ static int sort_keys(const struct slice *argv, size_t argc, int *out, int max)
 #define SORT_CATEGORIES (ND_CAT_SET | ND_CAT_SORTEDSET | ND_CAT_LIST | ND_CAT_DANGEROUS)
 #define SORT_COMPLEXITY "O(N+M*log(M)) for N elements of which M are answered; O(N) when they are not sorted."
 
+/* BY and GET name keys by what the elements are, and STORE may stand anywhere: specs without a place. */
 const struct nd_command nd_sort_commands[] = {
     {.name = "sort",
      .arity = -2,
      .flags = ND_WRITE | ND_DENYOOM | ND_MOVABLE_KEYS,
      .categories = SORT_CATEGORIES,
      .run = sort,
-     .keys = {{.flags = "RO ACCESS", .first = 1, .step = 1}},
+     .keys = {{.flags = "RO ACCESS", .first = 1, .step = 1}, {.flags = "RO ACCESS"}, {.flags = "OW UPDATE"}},
      .find_keys = sort_keys,
      .syntax = SORT_SYNTAX " [STORE destination]",
      .summary = "Sorts a list, set or sorted set, and answers or stores what comes of it.",
@@ -391,7 +392,7 @@ const struct nd_command nd_sort_commands[] = {
      .flags = ND_READONLY | ND_MOVABLE_KEYS,
      .categories = SORT_CATEGORIES,
      .run = sort_ro,
-     .keys = {{.flags = "RO ACCESS", .first = 1, .step = 1}},
+     .keys = {{.flags = "RO ACCESS", .first = 1, .step = 1}, {.flags = "RO ACCESS"}},
      .syntax = SORT_SYNTAX,
      .summary = "Sorts a list, set or sorted set, and answers what comes of it.",
      .since = "7.0.0",

@@ -151,7 +151,8 @@ class Run:
             c.close()
         self.connections = [Connection(s.port) for s in self.servers]
         self.history = []
-        for argv in [(b"CONFIG", b"SET", b"hash-max-listpack-value", b"64"), (b"FLUSHALL",)] + (
+        for argv in [(b"CONFIG", b"SET", b"hash-max-listpack-value", b"64"), (b"CONFIG", b"SET", b"slowlog-log-slower-than", b"-1"),
+                     (b"FLUSHALL",)] + (
                 [(b"HELLO", b"3")] if self.args.proto == 3 else []):
             for c in self.connections:
                 c.call(*argv)
