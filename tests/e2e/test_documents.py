@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 from cases import case
+from lab.nodes import noded_path
 from lab.supervisors import ROOT, nodectl_path, sentineld_path
 
 
@@ -60,7 +61,7 @@ def leaves():
 def test_man_pages_are_well_formed(_lab):
     """groff finds nothing to warn of, and the names in the titles are those of the files."""
     pages = glob.glob(os.path.join(ROOT, "etc", "man", "*.[1-8]"))
-    assert sorted(os.path.basename(p) for p in pages) == ["nodectl.1", "sentineld.8", "sentineld.conf.5"]
+    assert sorted(os.path.basename(p) for p in pages) == ["nodectl.1", "noded.1", "sentineld.8", "sentineld.conf.5"]
     for path in pages:
         done = run("groff", "-man", "-ww", "-Tutf8", "-z", path)
         assert done.returncode == 0 and done.stderr == "", "%s: %s" % (path, done.stderr)
@@ -80,6 +81,9 @@ def test_man_pages_are_whole(_lab):
     text = page("sentineld.8")
     for option in re.findall(r"--[a-z]+", said(sentineld_path(), "--help")):
         assert option in text, "sentineld.8 does not describe %s" % option
+    text = page("noded.1")
+    for option in re.findall(r"^  (?:-\w, )?(--[a-z]+)  ", said(noded_path(), "--help"), re.M):
+        assert option in text, "noded.1 does not describe %s" % option
     text = page("sentineld.conf.5")
     keys = set()
     for path in glob.glob(os.path.join(ROOT, "sentineld", "shell", "config*.c")):
@@ -136,6 +140,7 @@ def test_samples_are_accepted(lab):
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
     said(sentineld_path(), "-c", path, "--check")
+    said(noded_path(), os.path.join(ROOT, "etc", "noded.conf"), "--check")
     done = run(nodectl_path(), "status", "-c", os.path.join(ROOT, "etc", "nodectl.conf"), "--timeout-ms", "300",
                env={k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")})
     assert done.returncode != 2, done.stderr
@@ -146,7 +151,7 @@ def test_install(lab):
     """`make install` puts programs, man pages, completion and samples below DESTDIR, and nothing elsewhere."""
     build = lab.path("build")
     os.makedirs(build)
-    for program in (sentineld_path(), nodectl_path()):
+    for program in (sentineld_path(), nodectl_path(), noded_path()):
         shutil.copy(program, build)
     # The programs are those under test: nothing is to be built.
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "SAN", "BUILD")}
@@ -154,7 +159,9 @@ def test_install(lab):
          "PREFIX=/opt/s", env=env)
     top = lab.path("dest", "opt", "s")
     assert os.listdir(lab.path("dest")) == ["opt"]
-    for name in ("bin/sentineld", "bin/nodectl", "share/man/man1/nodectl.1", "share/man/man8/sentineld.8",
+    for name in ("bin/sentineld", "bin/nodectl", "bin/noded", "share/man/man1/nodectl.1", "share/man/man1/noded.1",
+                 "share/doc/sentineld/examples/noded.conf", "lib/systemd/system/noded.service",
+                 "share/man/man8/sentineld.8",
                  "share/man/man5/sentineld.conf.5", "share/bash-completion/completions/nodectl",
                  "share/doc/sentineld/README.md", "share/doc/sentineld/examples/sentineld.conf",
                  "share/doc/sentineld/examples/nodectl.conf", "lib/systemd/system/sentineld.service"):
