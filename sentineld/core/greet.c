@@ -151,8 +151,11 @@ int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g)
 void sn_meet_others(struct sn_group *g, bool at_run_time)
 {
     g->added = at_run_time;
+    /* Who is linked to us already says hello about all its groups only now and then (see sn_greet_peer), and the nodes
+     * that pass hellos on may be dead. */
+    int64_t round_us = (FULL_ROUND + 1) * MS(g->core->params.publish_period_ms);
     if (!g->core->ndeclared)
-        g->meet_us = patience_until(g);
+        g->meet_us = at_run_time ? g->born_us + round_us : patience_until(g);
 }
 
 /* A quorum that is the majority of all, as it should be, needs no knowledge of them; one of one may mean that there is

@@ -248,7 +248,7 @@ static void a_group_of_run_time_meets_the_others_first(void **state)
     begin(true, false, 0);
     monitor(1);
     const struct sn_group *g = sn_group_find(b.core, slice_of("h"));
-    assert_int_equal(g->meet_us, BEGIN + 2 * MS(b.core->params.publish_period_ms));
+    assert_int_equal(g->meet_us, BEGIN + 5 * MS(b.core->params.publish_period_ms));
 }
 
 static void those_of_the_list_are_known(void **state)
