@@ -168,3 +168,10 @@ def test_install(lab):
         assert os.path.isfile(os.path.join(top, name)), name
     assert said(os.path.join(top, "bin", "nodectl"), "--version").startswith("nodectl ")
     assert os.access(os.path.join(top, "bin", "sentineld"), os.X_OK)
+
+
+@case(kinds=("ours",))
+def test_the_readme_has_the_commands_that_are_there(_lab):
+    """The table of noded's commands is what its command table makes of it."""
+    done = run(os.path.join(ROOT, "tests", "tools", "commands_table.py"), noded_path(), "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
