@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum verb { VERB_GET, VERB_SET, VERB_INCRBY };
@@ -98,7 +99,7 @@ static uint64_t load(const unsigned char *p, size_t n, uint64_t offset, unsigned
         size_t at = (size_t)(offset >> 3);
         unsigned room = 8 - (unsigned)(offset & 7), take = bits < room ? bits : room;
         unsigned byte = at < n ? p[at] : 0;
-        v = v << take | (byte >> (room - take) & ((1U << take) - 1));
+        v = v << take | (byte >> (room - take) & 0xffU >> (8 - take));
         bits -= take;
         offset += take;
     }
@@ -109,7 +110,8 @@ static void save(unsigned char *p, uint64_t offset, unsigned bits, uint64_t v)
 {
     while (bits > 0) {
         unsigned room = 8 - (unsigned)(offset & 7), take = bits < room ? bits : room;
-        unsigned shift = room - take, mask = ((1U << take) - 1) << shift;
+        assert(take >= 1 && take <= 8);
+        unsigned shift = room - take, mask = 0xffU >> (8 - take) << shift;
         unsigned char *byte = &p[offset >> 3];
         *byte = (unsigned char)((*byte & ~mask) | ((unsigned)(v >> (bits - take)) << shift & mask));
         bits -= take;
@@ -120,6 +122,7 @@ static void save(unsigned char *p, uint64_t offset, unsigned bits, uint64_t v)
 /* The low bits of v as the number they are. */
 static int64_t number_of(const struct field *f, uint64_t v)
 {
+    assert(f->bits >= 1 && f->bits <= 64);
     if (f->bits == 64)
         return (int64_t)v;
     uint64_t sign = f->is_signed ? (uint64_t)1 << (f->bits - 1) : 0;

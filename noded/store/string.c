@@ -15,35 +15,33 @@ static struct nd_str *str_of(const struct nd_value *v)
     return v->ptr;
 }
 
-/* Two digits at a time. Returns where the text begins; it ends at tmp + ND_INT_TEXT. */
-static const char *number_text(int64_t num, char tmp[ND_INT_TEXT])
+/* Two digits at a time, from the end of tmp. */
+static struct slice number_text(int64_t num, char tmp[ND_INT_TEXT])
 {
     static const char pairs[] =
         "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444"
         "5464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990"
         "919293949596979899";
-    char *p = tmp + ND_INT_TEXT;
+    size_t at = ND_INT_TEXT;
     uint64_t u = num < 0 ? 0 - (uint64_t)num : (uint64_t)num;
     while (u >= 10) {
-        p -= 2;
-        memcpy(p, pairs + 2 * (u % 100), 2);
+        at -= 2;
+        memcpy(&tmp[at], &pairs[2 * (u % 100)], 2);
         u /= 100;
     }
-    if (u > 0 || p == tmp + ND_INT_TEXT)
-        *--p = (char)('0' + u);
+    if (u > 0 || at == ND_INT_TEXT)
+        tmp[--at] = (char)('0' + u);
     if (num < 0)
-        *--p = '-';
-    return p;
+        tmp[--at] = '-';
+    return (struct slice){&tmp[at], ND_INT_TEXT - at};
 }
 
 struct slice nd_string_slice(const struct nd_value *v, char tmp[ND_INT_TEXT])
 {
     if (v->embedded)
         return (struct slice){nd_entry_embedded((const struct nd_entry *)v), v->len};
-    if (v->enc == ND_ENC_INT) {
-        const char *p = number_text(v->num, tmp);
-        return (struct slice){p, (size_t)(tmp + ND_INT_TEXT - p)};
-    }
+    if (v->enc == ND_ENC_INT)
+        return number_text(v->num, tmp);
     return (struct slice){str_of(v)->p, str_of(v)->n};
 }
 

@@ -201,7 +201,8 @@ static void move_chain(struct nd_table *t, size_t index)
     if (grows)
         for (unsigned m = head->used & ND_BUCKET_FULL; m != 0; m &= m - 1)
             __builtin_prefetch(head->slot[__builtin_ctz(m)]);
-    for (struct nd_bucket *b = head; b != NULL;) {
+    struct nd_bucket *b = head;
+    do {
         for (unsigned m = b->used & ND_BUCKET_FULL; m != 0; m &= m - 1) {
             unsigned i = (unsigned)__builtin_ctz(m);
             size_t to = (grows ? hash_of(t, b->slot[i]) : index) & mask;
@@ -215,7 +216,7 @@ static void move_chain(struct nd_table *t, size_t index)
             t->chained--;
         }
         b = next;
-    }
+    } while (b != NULL);
     head->used = 0;
 }
 
