@@ -16,8 +16,8 @@ CFLAGS_ALL += $(CFLAGS)
 LDFLAGS_ALL += $(LDFLAGS)
 LDLIBS_ALL := -lev -lhiredis -lconfig -lsqlite3 -ljansson -lsystemd -lpthread -lm
 comma := ,
-# The sanitizers must see every allocation, so only the plain build of the node has jemalloc. It is linked in: its shared
-# library brings the one of C++ along, a fifth of the memory that an idle node is to have.
+# The sanitizers must see every allocation, so only the plain build of the node has jemalloc. It is linked in: its
+# shared library brings the one of C++ along, a fifth of the memory that an idle node is to have.
 LDLIBS_NODED := -llzf $(if $(filter 1,$(SAN)),,-static-libgcc -l:libjemalloc_pic.a -lm)
 
 # Sources of a folder and its direct subfolders.

@@ -1,5 +1,6 @@
 """noded processes, started as a user starts them: a file, options of the command line, or both."""
 import os
+import subprocess
 
 from .processes import Child
 from .resp import Resp, info_fields
@@ -12,9 +13,28 @@ def noded_path():
     return os.environ.get("NODED") or os.path.join(ROOT, "build", "noded")
 
 
+def run_noded(*args, stdin=None):
+    """Runs noded to its end, for what ends at once."""
+    source = {"input": stdin} if stdin else {"stdin": subprocess.DEVNULL}
+    return subprocess.run([noded_path(), *[str(a) for a in args]], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, timeout=20, check=False, **source)
+
+
+def both_servers(lab, **options):
+    """The same server twice: ours, and the one whose answers decide."""
+    return lab.node("ours", **options), lab.redis("stock", **options).wait_ready()
+
+
+def same_reply(ours, stock, *args):
+    """One request to a connection of each; the replies are equal byte for byte."""
+    mine, theirs = ours.call_raw(*args), stock.call_raw(*args)
+    assert mine == theirs, (args, mine, theirs)
+    return mine
+
+
 class Node(Child):
-    """One noded. options: redis.conf's names with _ for -; a value that is a list becomes several arguments. config: the
-    text of a noded.conf; with it nothing is said on the command line but the options. extra: more arguments."""
+    """One noded. options: redis.conf's names with _ for -; a value that is a list becomes several arguments. config:
+    the text of a noded.conf; with it nothing is said on the command line but the options. extra: more arguments."""
 
     def __init__(self, directory, name, port, config=None, extra=(), **options):
         os.makedirs(directory, exist_ok=True)
