@@ -151,7 +151,7 @@ static bool sort_score(struct slice s, double *out)
     text[s.n] = '\0';
     char *end;
     *out = strtod(text, &end);
-    bool says_infinite = strpbrk(text, "iI") != NULL;
+    bool says_infinite = strchr(text, 'i') != NULL || strchr(text, 'I') != NULL;
     return *end == '\0' && (size_t)(end - text) == s.n && !isnan(*out) && (!isinf(*out) || says_infinite);
 }
 
