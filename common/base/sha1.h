@@ -1,4 +1,5 @@
-/* SHA-1 (FIPS 180-4) of bytes in memory. Not for secrets: Redis's DEBUG DIGEST is made of it, and ours has to be equal. */
+/* SHA-1 (FIPS 180-4) of bytes in memory. Not for secrets: Redis's DEBUG DIGEST is made of it, and ours has to be equal.
+ */
 #ifndef BASE_SHA1_H
 #define BASE_SHA1_H
 

@@ -1,6 +1,7 @@
-/* A command is a row: its name, arity, flags, keys, words of help, and the function. Each family has its rows beside its
- * functions (`const struct nd_command nd_list_commands[]`, ended by a row without a name); table.c puts them together.
- * What COMMAND, COMMAND DOCS, COMMAND GETKEYS and the README's table say comes from these rows and from nothing else. */
+/* A command is a row: its name, arity, flags, keys, words of help, and the function. Each family has its rows beside
+ * its functions (`const struct nd_command nd_list_commands[]`, ended by a row without a name); table.c puts them
+ * together. What COMMAND, COMMAND DOCS, COMMAND GETKEYS and the README's table say comes from these rows and from
+ * nothing else. */
 #ifndef CMD_COMMAND_H
 #define CMD_COMMAND_H
 
@@ -9,8 +10,8 @@
 struct nd_call;
 struct nd_engine;
 typedef void nd_command_fn(struct nd_call *c);
-/* Positions of keys that no key spec can say (SORT, MIGRATE): at most max are written; returns how many there are, -1 when
- * the arguments make no sense. */
+/* Positions of keys that no key spec can say (SORT, MIGRATE): at most max are written; returns how many there are, -1
+ * when the arguments make no sense. */
 typedef int nd_keys_fn(const struct slice *argv, size_t argc, int *out, int max);
 
 /* Flags as COMMAND INFO names them. */
@@ -56,10 +57,10 @@ enum {
     ND_CAT_ADMIN = 1 << 12
 };
 
-/* Where keys are among the arguments. begin: `first` > 0 is a position; else the word `word` is looked for, from position
- * `first_from` on (negative: from the end backwards). find: the range first..last (negative last: from the end), each `step`th;
- * or, when keynum > 0, a count stands at begin + keynum - 1 and the keys begin at begin + keynum. limit: 0 or 1 none, n: only
- * the 1/n of what is left (as in Redis's key specs). */
+/* Where keys are among the arguments. begin: `first` > 0 is a position; else the word `word` is looked for, from
+ * position `first_from` on (negative: from the end backwards). find: the range first..last (negative last: from the
+ * end), each `step`th; or, when keynum > 0, a count stands at begin + keynum - 1 and the keys begin at begin + keynum.
+ * limit: 0 or 1 none, n: only the 1/n of what is left (as in Redis's key specs). */
 struct nd_keyspec {
     const char *flags; /* "RO ACCESS", "RW UPDATE", "OW INSERT", ...; NULL ends the list */
     int first;
@@ -79,8 +80,8 @@ struct nd_command {
     nd_command_fn *run; /* NULL: only its subcommands can be run */
     struct nd_keyspec keys[ND_KEYSPECS_MAX];
     const struct nd_command *subs; /* ended by a row without a name; NULL: none */
-    /* Help: syntax without the name, as a user reads it: "key value [NX | XX] [GET] [EX seconds | PX milliseconds]". The
-     * arguments of COMMAND DOCS are read from it. */
+    /* Help: syntax without the name, as a user reads it: "key value [NX | XX] [GET] [EX seconds | PX milliseconds]".
+     * The arguments of COMMAND DOCS are read from it. */
     const char *syntax;
     const char *summary;
     const char *since, *group, *complexity; /* group: "string", "list", "generic", "connection", ... */
@@ -90,8 +91,8 @@ struct nd_command {
 
 /* The engine holds the index of all rows (table.c); rows themselves are constant. */
 
-/* The command that the words name: a subcommand's row when the first word has subcommands and there is a second; *parent
- * (may be NULL) its row. NULL: unknown (*parent non-NULL: the subcommand is). */
+/* The command that the words name: a subcommand's row when the first word has subcommands and there is a second;
+ * *parent (may be NULL) its row. NULL: unknown (*parent non-NULL: the subcommand is). */
 const struct nd_command *nd_command_find(const struct nd_engine *e, const struct slice *argv, size_t argc,
                                          const struct nd_command **parent);
 /* Rows in order of name, for COMMAND. NULL behind the last. */

@@ -109,7 +109,8 @@ static bool by_range(const struct nd_keyspec *k)
     return k->first > 0 && k->keynum == 0;
 }
 
-/* First, last and step as COMMAND has had them since before there were specs: of those ranges that follow one another. */
+/* First, last and step as COMMAND has had them since before there were specs: of those ranges that follow one another.
+ */
 static void put_legacy_range(struct nd_call *c, const struct nd_command *cmd)
 {
     int first = INT_MAX, last = 0, step = 0, previous = 0;

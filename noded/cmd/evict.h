@@ -7,8 +7,8 @@
 struct nd_eviction *nd_eviction_new(void);
 void nd_eviction_free(struct nd_eviction *x);
 
-/* Brings the used memory below maxmemory, for a fraction of a millisecond at most; nd_engine_tick() goes on with it. false:
- * it is above, and nothing more can go. */
+/* Brings the used memory below maxmemory, for a fraction of a millisecond at most; nd_engine_tick() goes on with it.
+ * false: it is above, and nothing more can go. */
 bool nd_evict(struct nd_engine *e);
 /* A new maxmemory or policy: the next tick looks. */
 void nd_evict_soon(struct nd_engine *e);

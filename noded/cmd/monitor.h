@@ -4,7 +4,8 @@
 
 #include "noded/cmd/call.h"
 
-/* Shows this command to all sessions with ND_S_MONITOR, but for those that no monitor sees (administration, passwords). */
+/* Shows this command to all sessions with ND_S_MONITOR, but for those that no monitor sees (administration, passwords).
+ */
 void nd_monitor_feed(const struct nd_call *c);
 /* MONITOR and the end of it (RESET, a closed connection). */
 void nd_monitor_start(struct nd_session *s);

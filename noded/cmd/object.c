@@ -33,8 +33,8 @@ static void encoding(struct nd_call *c)
         reply_bulks(c->r, nd_encoding_name((enum nd_encoding)e->v.enc));
 }
 
-/* Nothing is shared here, but a client is told what it would be told by Redis: a small number has the count of an object
- * that lives for ever, unless eviction needs an age for each. */
+/* Nothing is shared here, but a client is told what it would be told by Redis: a small number has the count of an
+ * object that lives for ever, unless eviction needs an age for each. */
 static void refcount(struct nd_call *c)
 {
     const struct nd_entry *e = find(c);

@@ -1,7 +1,7 @@
 /* The syntax of a command, read from the words that its row has for people:
  *     key value [NX | XX] [GET] [EX seconds | PX milliseconds | KEEPTTL]
- * Small letters: a value. Capitals: a word as it stands, which takes the values behind it. [x] may be left out, x | y is
- * one of both, <x | y> one of both that must be there, and "key [key ...]" is one or more. */
+ * Small letters: a value. Capitals: a word as it stands, which takes the values behind it. [x] may be left out, x | y
+ * is one of both, <x | y> one of both that must be there, and "key [key ...]" is one or more. */
 #ifndef CMD_SYNTAX_H
 #define CMD_SYNTAX_H
 

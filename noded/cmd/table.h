@@ -1,5 +1,5 @@
-/* The index of all command rows: found by name in a few nanoseconds, numbered, with full names. Built once by the engine;
- * constant from then on. */
+/* The index of all command rows: found by name in a few nanoseconds, numbered, with full names. Built once by the
+ * engine; constant from then on. */
 #ifndef CMD_TABLE_H
 #define CMD_TABLE_H
 

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* Eight bytes at a time: table k is what a byte adds that has k more bytes behind it. A table entry is the exclusive or of
- * the entries of its bits, so that eight constants say a table, and the compiler computes the rest: the tables are
+/* Eight bytes at a time: table k is what a byte adds that has k more bytes behind it. A table entry is the exclusive or
+ * of the entries of its bits, so that eight constants say a table, and the compiler computes the rest: the tables are
  * constants, and nothing has to be prepared before the first use. */
 #define BIT(i, b, k) (-(uint64_t)((i) >> (b)&1) & (k))
 #define ENTRY(i, k0, k1, k2, k3, k4, k5, k6, k7)                                                                     \

@@ -13,7 +13,8 @@
 
 /* RDB's number of the value's type and encoding, 0-255. */
 int nd_dump_type(const struct nd_value *v);
-/* Appends the value's body, without type and key. compress: strings of more than 20 bytes by LZF when that is shorter. */
+/* Appends the value's body, without type and key. compress: strings of more than 20 bytes by LZF when that is shorter.
+ */
 void nd_dump_value(struct buf *out, const struct nd_value *v, bool compress);
 void nd_dump_length(struct buf *out, uint64_t n);
 void nd_dump_string(struct buf *out, struct slice s, bool compress);

@@ -2,8 +2,8 @@
  *
  *     struct nd_value (16) | expiry in ms (8, when has_expire) | key bytes | string bytes (when embedded)
  *
- * So an entry moves when it gains or loses an expiry, or when an embedded string changes its length. Whoever may move an
- * entry takes it through the keyspace (keyspace.h), which puts the new address where the old one was. */
+ * So an entry moves when it gains or loses an expiry, or when an embedded string changes its length. Whoever may move
+ * an entry takes it through the keyspace (keyspace.h), which puts the new address where the old one was. */
 #ifndef STORE_ENTRY_H
 #define STORE_ENTRY_H
 

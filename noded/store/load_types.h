@@ -8,7 +8,8 @@
  * either changes. */
 bool nd_load_view(struct slice *in, struct buf *memory, struct slice *out);
 
-/* A value of a type that has elements. false: *fault says what is wrong when it is more than damage, else it is NULL. */
+/* A value of a type that has elements. false: *fault says what is wrong when it is more than damage, else it is NULL.
+ */
 bool nd_load_aggregate(struct slice *in, int type, const struct nd_limits *limits, struct nd_value *out,
                        const char **fault);
 

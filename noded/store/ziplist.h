@@ -1,5 +1,5 @@
-/* The compact encodings of Redis before 7: ziplist and zipmap. They are only read, from old RDB files and payloads; nothing
- * here writes them. */
+/* The compact encodings of Redis before 7: ziplist and zipmap. They are only read, from old RDB files and payloads;
+ * nothing here writes them. */
 #ifndef STORE_ZIPLIST_H
 #define STORE_ZIPLIST_H
 

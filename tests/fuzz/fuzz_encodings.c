@@ -1,5 +1,5 @@
-/* The compact encodings from outside: listpack, intset, ziplist, zipmap. What is taken as a listpack or intset is walked in
- * both directions, changed in ways that the input says, and must still be one. */
+/* The compact encodings from outside: listpack, intset, ziplist, zipmap. What is taken as a listpack or intset is
+ * walked in both directions, changed in ways that the input says, and must still be one. */
 #include "noded/store/intset.h"
 #include "noded/store/pack.h"
 #include "noded/store/ziplist.h"
@@ -29,12 +29,8 @@ static struct nd_pack *change(struct nd_pack *p, const uint8_t *how, size_t n)
         struct slice s = {(const char *)how + i, how[i] % (n - i)};
         nd_pack_at at = nd_pack_index(p, (int8_t)how[i + 1]);
         switch (how[i] % 5) {
-        case 0:
-            p = nd_pack_append(p, s);
-            break;
-        case 1:
-            p = nd_pack_prepend(p, s);
-            break;
+        case 0: p = nd_pack_append(p, s); break;
+        case 1: p = nd_pack_prepend(p, s); break;
         case 2:
             p = nd_pack_insert(p, &at, s);
             must(nd_pack_is(at, s));
@@ -101,17 +97,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     size_t how_n = n - 2 - take;
     uint64_t sum = 0;
     switch (data[0] % 4) {
-    case 0:
-        pack(bytes, how, how_n);
-        break;
-    case 1:
-        intset(bytes, how, how_n);
-        break;
-    case 2:
-        nd_ziplist_walk(bytes, touch, &sum);
-        break;
-    default:
-        nd_zipmap_walk(bytes, touch, &sum);
+    case 0: pack(bytes, how, how_n); break;
+    case 1: intset(bytes, how, how_n); break;
+    case 2: nd_ziplist_walk(bytes, touch, &sum); break;
+    default: nd_zipmap_walk(bytes, touch, &sum);
     }
     return 0;
 }

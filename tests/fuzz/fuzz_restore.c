@@ -1,5 +1,5 @@
-/* The door of RESTORE and RDB: a type and a body of any bytes. What is taken must be well formed: it can be written, read
- * again, and is then the same. */
+/* The door of RESTORE and RDB: a type and a body of any bytes. What is taken must be well formed: it can be written,
+ * read again, and is then the same. */
 #include "noded/store/digest.h"
 #include "noded/store/dump.h"
 

@@ -33,7 +33,8 @@ GETBIT <s> <off>
 BITCOUNT <s> ?(<idx> <idx> ?(BYTE|BIT))
 BITPOS <s> <bit> ?(<idx> ?(<idx> ?(BYTE|BIT)))
 BITOP (AND|OR|XOR|NOT|FOO) <s> ...<s>
-BITFIELD <s> ...(GET <bftype> <bfoff>|SET <bftype> <bfoff> <int>|INCRBY <bftype> <bfoff> <int>|OVERFLOW (WRAP|SAT|FAIL|X))
+BITFIELD <s> ...(GET <bftype> <bfoff>|SET <bftype> <bfoff> <int>|INCRBY <bftype> <bfoff> <int>)
+BITFIELD <s> ...(OVERFLOW (WRAP|SAT|FAIL|X)|SET <bftype> <bfoff> <int>|INCRBY <bftype> <bfoff> <int>)
 BITFIELD_RO <s> ...(GET <bftype> <bfoff>)
 GET <s>
 STRLEN <s>

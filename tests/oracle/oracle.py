@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Runs the same commands of chance through redis-server and noded and compares every answer.
 
-Both get the same sequence; what differs by nature (order of sets, chance, milliseconds) is compared as what it is. Every
-few hundred commands the whole dataset (DEBUG DIGEST), the encodings, and DUMP in both directions are compared too. A
+Both get the same sequence; what differs by nature (order of sets, chance, milliseconds) is compared as what it is.
+Every few hundred commands the whole dataset (DEBUG DIGEST), the encodings, and DUMP in both directions are compared too. A
 difference is shown with the commands before it that named the same keys.
 """
 import argparse
@@ -37,9 +37,9 @@ class Server:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
         self.log = open(os.path.join(folder, "log"), "wb")
-        self.process = subprocess.Popen(argv + ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", folder, "--save", "",
-                                                "--appendonly", "no", "--enable-debug-command", "yes"],
-                                        stdout=self.log, stderr=self.log)
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no",
+                   "--enable-debug-command", "yes"]
+        self.process = subprocess.Popen(argv + options, stdout=self.log, stderr=self.log)
         self.wait_ready(folder)
 
     def wait_ready(self, folder):
@@ -120,7 +120,7 @@ def same(argv, a, b):
     if name == "OBJECT ENCODING" and a == b"skiplist" and b == b"listpack":
         return True  # redis-server's SORT changes a sorted set that it reads; whatever else does shows in check()
     if name == "CONFIG" and isinstance(a, list) and isinstance(b, list):
-        return {k: v for k, v in pairs(a) if "*" not in repr(argv)} == {k: v for k, v in pairs(b) if "*" not in repr(argv)}
+        return "*" in repr(argv) or pairs(a) == pairs(b)  # which settings there are is each server's own
     if name in families.TIMES and isinstance(a, int) and isinstance(b, int) and a > 0 and b > 0:
         return abs(a - b) <= families.TIMES[name]
     if isinstance(a, Set) != isinstance(b, Set) or isinstance(a, Map) != isinstance(b, Map):
@@ -151,11 +151,10 @@ class Run:
             c.close()
         self.connections = [Connection(s.port) for s in self.servers]
         self.history = []
-        for argv in [(b"CONFIG", b"SET", b"hash-max-listpack-value", b"64"), (b"CONFIG", b"SET", b"slowlog-log-slower-than", b"-1"),
-                     (b"FLUSHALL",)] + (
-                [(b"HELLO", b"3")] if self.args.proto == 3 else []):
-            for c in self.connections:
-                c.call(*argv)
+        for c in self.connections:
+            c.call("CONFIG", "SET", "hash-max-listpack-value", 64, "slowlog-log-slower-than", -1)
+            c.call("FLUSHALL")
+            c.call("HELLO", self.args.proto)
 
     def next_command(self):
         argv = self.rng.choice(self.templates).make(self.pools)
@@ -280,8 +279,8 @@ def main():
                 args.proto = proto
                 started = time.monotonic()
                 found = Run(family, args, *servers).run()
-                print("%s %s, RESP%d: %d commands in %.1f s" % ("FAIL" if found else "ok  ", family, proto, args.commands,
-                                                             time.monotonic() - started), flush=True)
+                print("%s %s, RESP%d, %.1f s" % ("FAIL" if found else "ok  ", family, proto, time.monotonic() - started),
+                      flush=True)
                 passed, failed = passed + (found == 0), failed + (found > 0)
     finally:
         for s in servers:

@@ -54,7 +54,8 @@ def main():
     servers = []
     try:
         servers.append(Server(["redis-server"], os.path.join(folder, "redis")))
-        servers.append(Server([os.environ.get("NODED", os.path.join(ROOT, "build", "noded"))], os.path.join(folder, "noded")))
+        noded = os.environ.get("NODED", os.path.join(ROOT, "build", "noded"))
+        servers.append(Server([noded], os.path.join(folder, "noded")))
         stock, ours = (rows(s.port) for s in servers)
     finally:
         for s in servers:

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The README's table of noded's commands, made from the command table of the program.
 
-commands_table.py NODED writes it into README.md between its two marks; with --check it only says whether it is there as it
-should be. What redis-server has and noded has not is named below the table.
+commands_table.py NODED writes it into README.md between its two marks; with --check it only says whether it is there
+as it should be. What redis-server has and noded has not is named below the table.
 """
 import argparse
 import os
@@ -19,9 +19,9 @@ from oracle import Server  # noqa: E402
 from resp import Connection  # noqa: E402
 
 BEGIN, END = "<!-- commands: made by tests/tools/commands_table.py -->", "<!-- /commands -->"
-TITLES = {"string": "Strings", "bitmap": "Bits", "list": "Lists", "hash": "Hashes", "set": "Sets", "sorted-set": "Sorted sets",
-          "sorted_set": "Sorted sets", "generic": "Keys", "pubsub": "Publish and subscribe", "transactions": "Transactions",
-          "connection": "Connection", "server": "Server", "cluster": "Cluster"}
+TITLES = {"string": "Strings", "bitmap": "Bits", "list": "Lists", "hash": "Hashes", "set": "Sets",
+          "sorted-set": "Sorted sets", "sorted_set": "Sorted sets", "generic": "Keys", "pubsub": "Publish and subscribe",
+          "transactions": "Transactions", "connection": "Connection", "server": "Server", "cluster": "Cluster"}
 
 
 def documented(port):
@@ -53,7 +53,7 @@ def table(ours, stock):
         if name not in ours:
             missing.setdefault(group, []).append(name.upper())
     lines += ["", "Of redis-server 7.0's commands these are not there (they answer `ERR unknown command`): " +
-              "; ".join("%s: %s" % (g, " ".join("`%s`" % n for n in sorted(missing[g]))) for g in sorted(missing)) + "."]
+              "; ".join(g + ": " + " ".join("`%s`" % n for n in sorted(missing[g])) for g in sorted(missing)) + "."]
     return "\n".join(lines)
 
 
@@ -73,7 +73,7 @@ def made(noded):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("noded")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 when README.md is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 when README.md is out of date")
     args = parser.parse_args()
     path = os.path.join(ROOT, "README.md")
     with open(path, encoding="utf-8") as f:
@@ -84,7 +84,7 @@ def main():
         raise SystemExit("README.md: the marks of the table of commands are not there once")
     if args.check:
         if new != text:
-            print("README.md: the table of commands is out of date; %s NODED writes it" % os.path.relpath(__file__, ROOT))
+            print("README.md: the table of commands is out of date: tests/tools/commands_table.py NODED writes it")
         return 1 if new != text else 0
     with open(path, "w", encoding="utf-8") as f:
         f.write(new)

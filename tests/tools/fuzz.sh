@@ -1,5 +1,6 @@
 #!/bin/bash
-# fuzz.sh SECONDS JOBS FUZZER...: runs each fuzzer for so long, or, as "RUNSx", for so many inputs. What it learns is kept beside the program; the corpus in
+# fuzz.sh SECONDS JOBS FUZZER...: runs each fuzzer for so long, or, as "RUNSx", for so many inputs. What
+# it learns is kept beside the program; the corpus in
 # tests/fuzz/corpus/<name> is read and never written. An input that breaks something is kept and named.
 set -euo pipefail
 seconds=$1 jobs=$2
