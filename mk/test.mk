@@ -11,7 +11,7 @@ export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
 SIM_JOBS := $(NPROC)
-PARTS := check-unit check-scenarios check-sim check-planted check-fuzz check-oracle check-rows check-e2e
+PARTS := check-unit check-scenarios check-sim check-planted check-fuzz check-oracle check-rows check-e2e check-clients
 
 .PHONY: check check-build $(PARTS) sim soak demo bench
 check:
@@ -52,6 +52,10 @@ check-rows: programs
 
 check-e2e: programs
 	@$(PYTHON) tests/e2e/run.py
+
+# ioredis and node-redis from npm, redis-py from Debian: what they print against noded and against redis-server.
+check-clients: programs
+	@$(PYTHON) tests/clients/run.py $(BUILD)/clients
 
 # make sim SEEDS=n [SEED=x]
 SEEDS ?= 5000

@@ -90,7 +90,8 @@ def test_answers_are_those_of_redis(lab):
     requests = [
         ("MIGRATE",), ("MIGRATE", *here, "k", 0), ("MIGRATE", *here, "none", 0, 100), ("MIGRATE", *here, "k", "x", 100),
         ("MIGRATE", *here, "k", 0, "x"), ("MIGRATE", *here, "k", 0, 100, "FOO"),
-        ("MIGRATE", *here, "k", 0, 100, "AUTH"), ("MIGRATE", *here, "k", 0, 100, "AUTH2", "u"), ("MIGRATE", *here, "k", 0, 100, "KEYS", "a"),
+        ("MIGRATE", *here, "k", 0, 100, "AUTH"), ("MIGRATE", *here, "k", 0, 100, "AUTH2", "u"),
+        ("MIGRATE", *here, "k", 0, 100, "KEYS", "a"),
         ("MIGRATE", *here, "", 0, 100, "KEYS"), ("MIGRATE", *here, "", 0, 100, "KEYS", "none"),
         ("MIGRATE", *here, "", 0, 100), ("MIGRATE", *here, "k", 0, 1000), ("MIGRATE", *here, "k", 0, 1000, "AUTH", "x"),
         ("MIGRATE", *here, "k", 0, 1000, "AUTH2", "nobody", "x"),

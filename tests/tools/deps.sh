@@ -14,7 +14,12 @@ if ! command -v dpkg-query >/dev/null; then
     exit 1
 fi
 
-mapfile -t wanted < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$LIST")
+wanted=()
+while IFS='|' read -r package command; do
+    if [ -z "$command" ] || ! command -v "$command" >/dev/null; then
+        wanted+=("$package")
+    fi
+done < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$LIST")
 declare -A installed=()
 while read -r state name; do
     [ "$state" = installed ] && installed[$name]=1
