@@ -50,6 +50,11 @@ oracle check-oracle: programs
 check-rows: programs
 	@$(PYTHON) tests/oracle/rows.py
 
+# Many clients at once against both: transactions, waiting, channels, events.
+CROWD_RUNS ?= 6
+check-crowd: programs
+	@$(PYTHON) tests/oracle/crowd.py --runs $(CROWD_RUNS) $(if $(SEED),--seed $(SEED))
+
 check-e2e: programs
 	@$(PYTHON) tests/e2e/run.py
 

@@ -143,7 +143,7 @@ static void client_unpause(struct nd_call *c)
 static void client_reply(struct nd_call *c)
 {
     struct nd_session *s = c->s;
-    const uint32_t skipping = ND_S_REPLY_OFF | ND_S_REPLY_SKIP | ND_S_REPLY_SKIP_NEXT;
+    const uint32_t skipping = ND_S_REPLY_OFF | ND_S_REPLY_SKIP;
     if (nd_arg_is(c, 2, "on")) {
         s->flags &= ~skipping;
         c->r = &s->r;

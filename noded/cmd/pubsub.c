@@ -160,7 +160,8 @@ size_t nd_publish(struct nd_engine *e, enum nd_channel_kind kind, struct slice c
         return sent;
     struct slice pattern;
     for (size_t it = 0; (to = map_next(&p->by_name[ND_PATTERN], &it, &pattern)) != NULL;) {
-        if (!text_glob(pattern, channel, false))
+        /* As in Redis no pattern but the empty one fits the empty channel, not even "*". */
+        if (channel.n == 0 ? pattern.n > 0 : !text_glob(pattern, channel, false))
             continue;
         struct message m = {.what = "pmessage", .pattern = pattern, .channel = channel, .message = message};
         sent += send_all(e, &m, to);

@@ -62,6 +62,11 @@ static void psubscribe_command(struct nd_call *c)
 
 static void ssubscribe_command(struct nd_call *c)
 {
+    /* Redis allows the other two inside of a transaction. */
+    if ((c->s->flags & ND_S_IN_EXEC) != 0) {
+        nd_error(c, "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+        return;
+    }
     subscribe_to(c, "ssubscribe", ND_SHARD_CHANNEL);
 }
 

@@ -55,7 +55,7 @@ static void run_queued(struct nd_call *c, const struct nd_queued *q)
         .db = c->s->db,
         .argc = q->argc,
         .argv = q->argv,
-        .r = c->r,
+        .r = nd_session_reply(c->s), /* CLIENT REPLY may be among the queued */
         .now_ms = c->now_ms,
     };
     c->s->last = q->row->cmd;

@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -49,8 +50,6 @@ SSUBSCRIBE <channel>
 UNSUBSCRIBE <channel>
 PUNSUBSCRIBE <pattern>
 SUNSUBSCRIBE <channel>
-PUNSUBSCRIBE
-SUNSUBSCRIBE
 PUBLISH <channel> <mem>
 SPUBLISH <channel> <mem>
 PUBSUB NUMSUB a b c
@@ -88,8 +87,8 @@ PING ?<mem>
 GET
 NOSUCH <val>
 """
-# SWAPDB makes keys ready in the order of a hash table, which is each server's own: it goes without those for whom the
-# order matters.
+# SWAPDB makes keys ready in the order of a hash table, which is each server's own: it goes without what makes the order
+# matter, which is waiting for several keys, and requests behind one that waits.
 ORDERED = """
 BLPOP ...<l> 0
 BRPOP ...<l> 0
@@ -103,8 +102,9 @@ SWAPPING = """
 SWAPDB <near> <near>
 SWAPDB <near> <near>
 """
+SHOWN = 60  # commands before a difference
 CLIENTS = 8
-ROUNDS = 5  # of the servers' loops for one command with all that follows from it
+ATTEMPTS = 100  # to see the same of both servers, before it is a difference
 
 
 class CrowdPools(Pools):
@@ -198,7 +198,7 @@ def comparable(data):
 def same(a, b):
     """A client that is told of what its own transaction does gets the messages amid the answers, in RESP2 with nothing to
     tell them apart: then the pieces are compared."""
-    if comparable(a) == comparable(b):
+    if a == b or comparable(a) == comparable(b):
         return True
     return b"message\r\n" in a and sorted(a.split(b"\r\n")) == sorted(b.split(b"\r\n"))
 
@@ -207,7 +207,9 @@ class Crowd:
     def __init__(self, seed, servers):
         self.rng = random.Random("crowd/%s" % seed)
         self.pools = CrowdPools(self.rng)
-        texts = TEMPLATES + (ORDERED if seed % 2 else SWAPPING)
+        self.swapping = seed % 2 == 0
+        self.waits = [False] * CLIENTS
+        texts = TEMPLATES + (SWAPPING if self.swapping else ORDERED)
         self.templates = [Template(t) for t in texts.split("\n") if t]
         self.ports = [s.port for s in servers]
         self.controls = [Connection(p) for p in self.ports]
@@ -226,15 +228,25 @@ class Crowd:
             c.call("CONFIG", "SET", "notify-keyspace-events", "")
             c.close()
 
+    def draw(self):
+        """A command; leaving all channels at once is left out, because their order is each server's own."""
+        while True:
+            argv = [a if isinstance(a, bytes) else str(a).encode() for a in self.rng.choice(self.templates).make(self.pools)]
+            if self.rng.random() < 0.03:
+                argv = spoil(argv, self.rng)
+            if not argv[0].endswith(b"UNSUBSCRIBE") or len(argv) > 1:
+                return argv
+
     def step(self):
         """Sends one command; returns what differs, or None."""
         at = self.rng.randrange(CLIENTS)
         if self.rng.random() < 0.03:
             return self.control(at)
-        argv = [a if isinstance(a, bytes) else str(a).encode() for a in self.rng.choice(self.templates).make(self.pools)]
-        if self.rng.random() < 0.03:
-            argv = spoil(argv, self.rng)
+        if self.swapping and self.waits[at]:
+            return None
+        argv = self.draw()
         self.history.append((at, argv))
+        self.waits[at] = argv[0][:1] == b"B"
         for c in self.pairs[at]:
             c.connection.send(argv)
         return self.settle()
@@ -247,6 +259,7 @@ class Crowd:
             for i, c in enumerate(self.pairs[at]):
                 c.close()
                 self.pairs[at][i] = Client(self.ports[i])
+            self.waits[at] = False
             return self.settle()
         answers = []
         for control, c in zip(self.controls, self.pairs[at]):
@@ -258,20 +271,29 @@ class Crowd:
         return self.settle()
 
     def settle(self):
-        # A client that waited may have more requests behind it, and those may serve others.
-        for _ in range(ROUNDS):
+        """Reads what has come of the last command. A client that waited may have more requests behind it, and those may
+        serve others: a server may need a few of its loops for all of it."""
+        for attempt in range(ATTEMPTS):
             for control in self.controls:
                 control.call("PING")
+            if attempt == 0:
+                continue
+            closed = [[c.arrived() for c in pair] for pair in self.pairs]
+            if all(c[0] == c[1] and same(*(without_id(x.bytes) for x in pair)) for c, pair in zip(closed, self.pairs)):
+                break
+            if attempt > ATTEMPTS // 2:
+                time.sleep(0.002)
         for i, pair in enumerate(self.pairs):
-            closed = [c.arrived() for c in pair]
             data = [without_id(c.bytes) for c in pair]
             for c in pair:
                 c.bytes = b""
-            if closed[0] != closed[1]:
-                return "client %d: closed by redis %r, by noded %r" % (i, *closed)
-            if data[0] != data[1] and not same(*data):
-                return "client %d\n    redis: %.1500r\n    noded: %.1500r" % (i, *data)
-            if closed[0]:
+            if closed[i][0] != closed[i][1]:
+                return "client %d: closed by redis %r, by noded %r" % (i, *closed[i])
+            if not same(*data):
+                return "client %d\n    redis: %r\n    noded: %r" % (i, *data)
+            if closed[i][0] or any(not is_message(r) for r in parsed(data[0])):
+                self.waits[i] = False
+            if closed[i][0]:
                 for j, c in enumerate(pair):
                     c.close()
                     pair[j] = Client(self.ports[j])
@@ -286,7 +308,7 @@ class Crowd:
             difference = self.step() or (self.digests() if n % 50 == 49 else None)
             if difference:
                 print("DIFFERENCE at step %d: %s" % (n, difference))
-                for at, argv in self.history[-40:]:
+                for at, argv in self.history[-SHOWN:]:
                     print("    %d: %r" % (at, argv))
                 return False
         return True
