@@ -259,21 +259,21 @@ static void mend(struct nd_zinner *node, unsigned i, unsigned level)
         describe(node, a + 1, node->child[a + 1], level);
 }
 
-void nd_ztree_remove(struct nd_ztree *t, struct nd_zmember *m)
+static void remove_at(struct nd_ztree *t, const struct way *way)
 {
-    struct way way;
-    go_to(t, m, &way);
-    struct nd_zleaf *leaf = way.leaf;
-    move_members(leaf, way.at, leaf, way.at + 1, leaf->n - way.at - 1);
+    struct nd_zleaf *leaf = way->leaf;
+    move_members(leaf, way->at, leaf, way->at + 1, leaf->n - way->at - 1);
     leaf->n--;
     t->count--;
     void *child = leaf;
     for (unsigned level = 0; level < t->height; level++) {
-        struct nd_zinner *node = way.node[level];
+        struct nd_zinner *node = way->node[level];
         if (entries(child, level) < (level == 0 ? ZLEAF_MIN : ZINNER_MIN))
-            mend(node, way.index[level], level);
+            mend(node, way->index[level], level);
+        else if (way->at == 0)
+            describe(node, way->index[level], child, level);
         else
-            describe(node, way.index[level], child, level);
+            node->count[way->index[level]]--;
         child = node;
     }
     while (t->height > 0 && ((struct nd_zinner *)t->root)->n == 1) {
@@ -286,15 +286,25 @@ void nd_ztree_remove(struct nd_ztree *t, struct nd_zmember *m)
         nd_ztree_free(t);
 }
 
+void nd_ztree_remove(struct nd_ztree *t, struct nd_zmember *m)
+{
+    struct way way;
+    go_to(t, m, &way);
+    remove_at(t, &way);
+}
+
 /* ---- another score ---- */
 
-/* Whether (score, member) may stand in this leaf, which has other members on both sides of it. */
-static bool belongs(const struct nd_zleaf *leaf, double score, struct slice member)
+/* Whether the place is in this leaf, of whose members k stand before it. Its neighbours are only looked at when it is
+ * at an end. */
+static bool belongs(const struct nd_zleaf *leaf, const struct zplace *p, unsigned k)
 {
-    const struct zplace p = {.kind = ZPLACE_BEFORE, .score = score, .member = member};
     const struct nd_zleaf *prev = leaf->prev, *next = leaf->next;
-    return (prev == NULL || zplace_has_before(&p, prev->score[prev->n - 1], prev->member[prev->n - 1])) &&
-           (next == NULL || !zplace_has_before(&p, next->score[0], next->member[0]));
+    if (k == 0)
+        return prev == NULL || zplace_search(p, &prev->score[prev->n - 1], &prev->member[prev->n - 1], 1) == 1;
+    if (k == leaf->n)
+        return next == NULL || zplace_search(p, next->score, next->member, 1) == 0;
+    return true;
 }
 
 void nd_ztree_move(struct nd_ztree *t, struct nd_zmember *m, double score)
@@ -302,22 +312,25 @@ void nd_ztree_move(struct nd_ztree *t, struct nd_zmember *m, double score)
     struct way way;
     go_to(t, m, &way);
     struct nd_zleaf *leaf = way.leaf;
-    struct slice member = nd_zmember_slice(m);
-    if (!belongs(leaf, score, member)) {
-        nd_ztree_remove(t, m);
+    const struct zplace p = {.kind = ZPLACE_BEFORE, .score = score, .member = nd_zmember_slice(m)};
+    unsigned old = way.at, at = zplace_search(&p, leaf->score, leaf->member, leaf->n);
+    if (!belongs(leaf, &p, at)) {
+        remove_at(t, &way);
         m->score = score;
         nd_ztree_insert(t, m);
         return;
     }
-    move_members(leaf, way.at, leaf, way.at + 1, leaf->n - way.at - 1);
-    const struct zplace p = {.kind = ZPLACE_BEFORE, .score = score, .member = member};
-    unsigned at = zplace_search(&p, leaf->score, leaf->member, leaf->n - 1);
-    move_members(leaf, at + 1, leaf, at, leaf->n - 1 - at);
+    if (at > old) { /* it stood before the place itself */
+        at--;
+        move_members(leaf, old, leaf, old + 1, at - old);
+    } else {
+        move_members(leaf, at + 1, leaf, at, old - at);
+    }
     m->score = leaf->score[at] = score;
     leaf->member[at] = m;
     /* Its first member may be another now, or the same with another score. */
     void *child = leaf;
-    for (unsigned level = 0; level < t->height && (way.at == 0 || at == 0); level++) {
+    for (unsigned level = 0; level < t->height && (old == 0 || at == 0); level++) {
         describe(way.node[level], way.index[level], child, level);
         child = way.node[level];
     }

@@ -49,18 +49,20 @@ struct zplace {
 
 int nd_zmember_order(struct slice a, struct slice b); /* as memcmp(), a prefix first */
 
-static inline bool zplace_has_before(const struct zplace *p, double score, const struct nd_zmember *m)
+static inline bool zplace_is_behind(const struct zplace *p, const struct nd_zmember *m)
 {
-    switch (p->kind) {
-    case ZPLACE_BEFORE:
-        return score < p->score || (score == p->score && nd_zmember_order(nd_zmember_slice(m), p->member) < 0);
-    case ZPLACE_BEHIND:
-        return score < p->score || (score == p->score && nd_zmember_order(nd_zmember_slice(m), p->member) <= 0);
-    case ZPLACE_SCORE: return score < p->score;
-    case ZPLACE_SCORE_TOO: return score <= p->score;
-    case ZPLACE_MEMBER: return nd_zmember_order(nd_zmember_slice(m), p->member) < 0;
-    default: return nd_zmember_order(nd_zmember_slice(m), p->member) <= 0;
-    }
+    int order = nd_zmember_order(nd_zmember_slice(m), p->member);
+    return p->kind == ZPLACE_BEHIND || p->kind == ZPLACE_MEMBER_TOO ? order <= 0 : order < 0;
+}
+
+/* How many of n rising scores are less than x, or not greater. Without a branch that depends on the scores: where it
+ * would go cannot be foreseen. */
+static inline unsigned zscores_below(const double *scores, unsigned n, double x, bool or_equal)
+{
+    const double *at = scores;
+    for (; n > 1; n -= n / 2)
+        at += (n / 2) * (or_equal ? at[n / 2 - 1] <= x : at[n / 2 - 1] < x);
+    return (unsigned)(at - scores) + (n == 1 && (or_equal ? *at <= x : *at < x));
 }
 
 /* How many of n members in order stand before the place. */
@@ -68,9 +70,18 @@ static inline unsigned zplace_search(const struct zplace *p, const double *score
                                      unsigned n)
 {
     unsigned low = 0;
+    bool of_scores = p->kind == ZPLACE_SCORE || p->kind == ZPLACE_SCORE_TOO;
+    bool of_members = p->kind == ZPLACE_MEMBER || p->kind == ZPLACE_MEMBER_TOO;
+    /* In a sorted set whose scores are all the same there is nothing to be learned from them. */
+    if (n > 0 && !of_members && (of_scores || scores[0] != p->score || scores[n - 1] != p->score)) {
+        low = zscores_below(scores, n, p->score, p->kind == ZPLACE_SCORE_TOO);
+        if (of_scores || low == n || scores[low] != p->score)
+            return low;
+        n = zscores_below(scores + low, n - low, p->score, true);
+    }
     while (n > 0) {
         unsigned half = n / 2;
-        if (zplace_has_before(p, scores[low + half], members[low + half])) {
+        if (zplace_is_behind(p, members[low + half])) {
             low += half + 1;
             n -= half + 1;
         } else {
