@@ -16,10 +16,12 @@ enum { EXIT_OK = 0, EXIT_START = 1, EXIT_CONFIG = 2 };
 
 #define FILE_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
-/* jemalloc reads this before main(): one arena, because one thread does the work and another only gives back; freed
- * pages go back to the system after some seconds. */
+/* jemalloc reads this before main(). One arena, because one thread does the work and another only gives back; freed
+ * pages go back to the system after some seconds; the sizes of which there are millions come from runs of four pages
+ * instead of one, each of which costs 128 bytes of the allocator's own. */
 extern const char *malloc_conf;
-const char *malloc_conf = "narenas:1,background_thread:false,dirty_decay_ms:10000,muzzy_decay_ms:0";
+const char *malloc_conf = "narenas:1,background_thread:false,dirty_decay_ms:10000,muzzy_decay_ms:0,"
+                          "slab_sizes:64-64:4|128-128:4";
 
 /* ---- settings ---- */
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Failover times of sentineld and of the stock redis-sentinel, measured in one run over the same servers.
+"""Failover times of sentineld and of the stock redis-sentinel over the same servers, and noded beside redis-server.
 
 Milliseconds count from the kill of the master plus down-after. The exit status is 1 when a target is missed.
 """
@@ -15,6 +15,7 @@ sys.path[:0] = [os.path.join(HERE, "..", "e2e"), HERE]
 sys.dont_write_bytecode = True
 
 import fifty  # noqa: E402
+import noded  # noqa: E402
 import one  # noqa: E402
 import thousand  # noqa: E402
 from lab import Lab, sentineld_path  # noqa: E402
@@ -74,7 +75,8 @@ def too_early(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("one", "fifty", "idle", "thousand"), action="append", help="only this part")
+    parser.add_argument("--only", choices=("one", "fifty", "idle", "thousand", "noded"), action="append",
+                        help="only this part")
     parser.add_argument("--kind", choices=("ours", "stock"), help="measure only this kind")
     parser.add_argument("--rounds", type=int, default=20, help="rounds of one master with ours (default 20)")
     parser.add_argument("--stock-rounds", type=int, default=5, help="rounds of one master with stock (default 5)")
@@ -86,9 +88,15 @@ def main():
     parser.add_argument("--idle-groups", type=int, default=100, help="groups of the idle comparison (default 100)")
     parser.add_argument("--settle", type=float, default=12, help="seconds before memory is measured (default 12)")
     parser.add_argument("--stock-bound", type=float, default=90, help="seconds given to stock (default 90)")
+    parser.add_argument("--node-rounds", type=int, default=9, help="rounds of noded and redis-server (default 9)")
+    parser.add_argument("--node-requests", type=int, default=400000,
+                        help="requests of a run with pipeline 16; an eighth without (default 400000)")
+    parser.add_argument("--node-keyspace", type=int, default=100000,
+                        help="random keys of a run; 0: one (default 100000)")
+    parser.add_argument("--node-threads", type=int, default=0, help="threads of redis-benchmark (default: none more)")
     parser.add_argument("--json", metavar="FILE", help="write all measured values there")
     args = parser.parse_args()
-    parts = args.only or ["one", "fifty", "idle", "thousand"]
+    parts = args.only or ["one", "fifty", "idle", "thousand", "noded"]
     kinds = [args.kind] if args.kind else ["ours", "stock"]
     if "ours" in kinds and not os.access(sentineld_path(), os.X_OK):
         parser.error("%s is missing: build it with make" % sentineld_path())
@@ -115,6 +123,9 @@ def main():
         if "thousand" in parts:
             with Lab() as lab:
                 results["thousand"] = thousand.measure(lab, kinds, args)
+        if "noded" in parts:
+            with Lab() as lab:
+                results["noded"] = noded.measure(lab, args)
     except KeyboardInterrupt:
         print("bench: interrupted; all its processes were ended", file=sys.stderr)
         return 130
@@ -125,8 +136,11 @@ def main():
     missed = table(results, args.masters)
     if "thousand" in results:
         missed += thousand.report(results["thousand"], args)
-    print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default settings."
-          % one.DOWN_AFTER_MS)
+    if "noded" in results:
+        missed += noded.report(results["noded"], args)
+    if set(parts) != {"noded"}:
+        print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default "
+              "settings." % one.DOWN_AFTER_MS)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as f:
             json.dump(results, f, indent=1)
