@@ -265,7 +265,8 @@ def test_a_thousand_at_once(lab):
     wait_until(lambda: descriptors(node) <= fds, 10, "no descriptor is left")
     node.ok("FLUSHALL")
     node.ok("MEMORY", "PURGE")
-    wait_until(lambda: resident(node) < before + 12 * MB, 20, "the memory is the system's again")
+    if not is_sanitized(node):  # the address sanitizer keeps what was freed
+        wait_until(lambda: resident(node) < before + 12 * MB, 20, "the memory is the system's again")
 
 
 @case(kinds=OURS)
