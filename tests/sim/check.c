@@ -516,6 +516,25 @@ void check_anew(struct world *w, const struct super *s, int group)
     v->anew_us = w->now_us;
 }
 
+/* A vote for oneself is known to others only when they have written theirs: the epoch of a ballot that nobody has
+ * granted is lost with the disk, and with the process all that could have come of it. A vote for another is known to
+ * that one. */
+void check_state_lost(struct world *w, const struct super *s, int group)
+{
+    struct votes *votes = &w->checks->views[s->index][group].votes;
+    const struct checked_group *c = &w->checks->groups[group];
+    size_t kept = 0;
+    check_anew(w, s, group);
+    for (size_t i = 0; i < votes->n; i++) {
+        bool led = false;
+        for (size_t k = 0; k < c->nleaders; k++)
+            led = led || c->leaders[k].epoch == votes->v[i].epoch;
+        if (led || runid_cmp(votes->v[i].leader, s->id) != 0)
+            votes->v[kept++] = votes->v[i];
+    }
+    votes->n = kept;
+}
+
 void check_new_id(struct world *w, const struct super *s)
 {
     for (int i = 0; i < w->plan.groups; i++) {

@@ -176,7 +176,7 @@ void super_wipe(struct world *w, struct super *s)
         const struct disk_group *d = &s->disk.groups[i];
         s->forgotten[i].epoch = d->vote_epoch;
         memcpy(s->forgotten[i].leader, d->vote_leader, sizeof s->forgotten[i].leader);
-        check_anew(w, s, i);
+        check_state_lost(w, s, i);
     }
     disk_wipe(w, s);
     if (!w->plan.ids_drawn)

@@ -434,7 +434,8 @@ void check_opinions(struct world *w, struct super *s, int voter, const struct sn
 void check_ballots(struct world *w, struct super *s, int asker, const struct sn_ballot *b, size_t n);
 void check_started(struct world *w, struct super *s);
 void check_anew(struct world *w, const struct super *s, int group); /* it knows nothing of the group any more */
-void check_new_id(struct world *w, const struct super *s);          /* it is another supervisor from here on */
+void check_state_lost(struct world *w, const struct super *s, int group);
+void check_new_id(struct world *w, const struct super *s); /* it is another supervisor from here on */
 void check_coordinated(struct world *w, int group, const struct node *promoted, bool by_server); /* just before */
 
 /* converged.c: rule S7. NULL when all agree, otherwise what is missing (in static memory). */
