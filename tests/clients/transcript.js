@@ -39,7 +39,7 @@ async function until(condition, what) {
   const deadline = Date.now() + 10000;
   for (;;) {
     if (await condition()) return;
-    if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
+    if (Date.now() > deadline) throw new Error(`not in time: ${typeof what === 'function' ? what() : what}`);
     await new Promise((done) => setTimeout(done, 10));
   }
 }
