@@ -3,6 +3,7 @@
 #include "common/base/text.h"
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/evict.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,13 @@ static bool set_all(struct nd_call *c, const struct nd_setting **rows, size_t n,
     return true;
 }
 
+/* What the engine keeps of its settings elsewhere, and what it has to do at once. */
+static void follow_inside(struct nd_engine *e)
+{
+    e->free_lazily = e->config.lazyfree_lazy_server_del;
+    nd_evict_soon(e);
+}
+
 /* All or nothing: what the program had already followed it follows back. */
 static void config_set(struct nd_call *c)
 {
@@ -142,6 +150,7 @@ static void config_set(struct nd_call *c)
     nd_config_copy(&before, &e->config);
     if (set_all(c, rows, (c->argc - 2) / 2, &at, &followed, &why)) {
         nd_config_free(&before);
+        follow_inside(e);
         nd_ok(c);
     } else {
         nd_config_free(&e->config);

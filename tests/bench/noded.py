@@ -201,8 +201,8 @@ def report_idle(results):
 def measure(lab, args):
     load = os.getloadavg()[0]
     if load > os.cpu_count() / 2:
-        print("noded: the load of this machine is %.1f already: requests a second will say little, processor time still "
-              "does" % load, file=sys.stderr)
+        print("noded: the load of this machine is %.1f already: requests a second will say little, processor time still"
+              " does" % load, file=sys.stderr)
     return {"16": measure_speed(lab, args, 16, args.node_requests),
             "1": measure_speed(lab, args, 1, args.node_requests // 8),
             "memory": measure_memory(lab), "idle": measure_idle(lab)}

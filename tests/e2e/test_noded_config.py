@@ -4,7 +4,7 @@ import re
 import subprocess
 
 from cases import case
-from lab import Resp, both_servers, run_noded, same_reply
+from lab import Resp, both_servers, run_noded, same_reply, wait_until
 from lab.supervisors import nodectl_path
 
 OK, NOT_STARTED, WRONG = 0, 1, 2
@@ -183,6 +183,18 @@ def test_config_set_is_all_or_nothing(lab):
         raise AssertionError("the old port is still listened on")
     except ConnectionRefusedError:
         pass
+
+
+@case(kinds=("ours",))
+def test_a_smaller_maxmemory_works_by_itself(lab):
+    """Keys go at once, without a write that would ask for it."""
+    node = lab.node("n")
+    with node.connect() as c:
+        for i in range(200):
+            c.ok("SET", "k%d" % i, "x" * 50_000)
+        assert c.ok("CONFIG", "SET", "maxmemory", "4mb", "maxmemory-policy", "allkeys-random") == "OK"
+        wait_until(lambda: int(node.info("memory")["used_memory"]) < 4 << 20, 5, "keys are evicted")
+        assert 0 < c.ok("DBSIZE") < 100 and node.info("stats")["evicted_keys"] != "0"
 
 
 @case(kinds=("ours",))
