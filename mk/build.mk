@@ -117,8 +117,10 @@ TEST_LIBS_core := core resp base test
 TEST_LIBS_io := io resp base test
 TEST_LIBS_store := store resp base test
 TEST_LIBS_cmd := cmd store resp base test
-TEST_LIBS_other := nodectl noded cmd store shell core io resp base test
-test_libs = $(call lib,$(or $(TEST_LIBS_$(word 3,$(subst /, ,$1))),$(TEST_LIBS_other)))
+TEST_LIBS_noded := noded cmd store io resp base test
+TEST_LIBS_shell := shell core io resp base test
+TEST_LIBS_nodectl := nodectl cmd store shell core io resp base test
+test_libs = $(call lib,$(TEST_LIBS_$(word 3,$(subst /, ,$1))))
 $(foreach t,$(UNIT_SRC),$(eval $(t:%.c=$(BUILD)/%): $(t:%.c=$(BUILD)/obj/%.o) $(call test_libs,$t)))
 # Files of a test folder that are not tests themselves are shared by all tests of that folder.
 SHARED_SRC := $(sort $(filter-out $(UNIT_SRC) $(TEST_SUPPORT_SRC),$(wildcard tests/unit/*/*.c)))
