@@ -61,14 +61,14 @@ struct adding {
     size_t pairs;
 };
 
-static bool add_options(struct nd_call *c, struct adding *a)
+static bool add_options(struct nd_call *c, struct adding *a, unsigned flags)
 {
     static const struct {
         const char *word;
         unsigned flag;
     } words[] = {{"nx", ND_Z_NX}, {"xx", ND_Z_XX}, {"gt", ND_Z_GT}, {"lt", ND_Z_LT}, {"incr", ND_Z_INCR}};
     size_t i = 2;
-    a->flags = 0;
+    a->flags = flags;
     a->changed_too = false;
     for (; i < c->argc; i++) {
         size_t w = 0;
@@ -137,11 +137,11 @@ static void add(struct nd_call *c, const struct adding *a, const double *scores)
 
 #define FEW 16
 
-static void zadd(struct nd_call *c)
+static void add_pairs(struct nd_call *c, unsigned flags)
 {
     struct adding a;
     double few[FEW], *scores = few;
-    if (!add_options(c, &a))
+    if (!add_options(c, &a, flags))
         return;
     if (a.pairs > FEW)
         scores = mem_array(NULL, a.pairs, sizeof *scores);
@@ -154,12 +154,15 @@ static void zadd(struct nd_call *c)
         free(scores);
 }
 
+static void zadd(struct nd_call *c)
+{
+    add_pairs(c, 0);
+}
+
+/* ZADD INCR by another name: the words that are options there are none as an increment here either. */
 static void zincrby(struct nd_call *c)
 {
-    const struct adding a = {.flags = ND_Z_INCR, .first = 2, .pairs = 1};
-    double by;
-    if (nd_arg_double(c, 2, &by, NULL))
-        add(c, &a, &by);
+    add_pairs(c, ND_Z_INCR);
 }
 
 static void zrem(struct nd_call *c)
