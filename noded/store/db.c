@@ -81,25 +81,41 @@ void nd_db_prefetch(struct nd_db *db, struct slice key)
         nd_table_prefetch(&s->keys, key);
 }
 
+/* Asks for the elements of a bucket that may be the one. false: none may. */
+static bool prefetch_matches(const struct nd_bucket *b, uint8_t tag)
+{
+    uint64_t matches = nd_bucket_matches(b, tag);
+    for (uint64_t m = matches; m != 0; m &= m - 1)
+        __builtin_prefetch(b->slot[(unsigned)__builtin_ctzll(m) / 8 - 1]);
+    return matches != 0;
+}
+
 void nd_db_prefetch_all(struct nd_db *db, const struct slice *keys, size_t n)
 {
     const struct nd_bucket *buckets[ND_PREFETCH_MAX];
     uint8_t tags[ND_PREFETCH_MAX];
+    size_t left = 0;
     for (size_t i = 0; i < n; i++) {
         const struct nd_slot *s = find_slot(db, keys[i]);
-        buckets[i] = NULL;
         if (s == NULL || s->keys.buckets[0] == NULL)
             continue;
         uint64_t hash = hash_of(db, keys[i]);
-        tags[i] = nd_hash_tag(hash);
-        buckets[i] = nd_table_bucket(&s->keys, hash);
-        __builtin_prefetch(buckets[i]);
+        tags[left] = nd_hash_tag(hash);
+        buckets[left] = nd_table_bucket(&s->keys, hash);
+        __builtin_prefetch(buckets[left++]);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (buckets[i] == NULL)
-            continue;
-        for (uint64_t m = nd_bucket_matches(buckets[i], tags[i]); m != 0; m &= m - 1)
-            __builtin_prefetch(buckets[i]->slot[(unsigned)__builtin_ctzll(m) / 8 - 1]);
+    /* Those that are not in the first bucket of a chain are looked for in the second, in a round of their own. */
+    while (left > 0) {
+        size_t behind = 0;
+        for (size_t i = 0; i < left; i++) {
+            const struct nd_bucket *next = nd_bucket_next(buckets[i]);
+            if (prefetch_matches(buckets[i], tags[i]) || next == NULL)
+                continue;
+            tags[behind] = tags[i];
+            buckets[behind++] = next;
+            __builtin_prefetch(next);
+        }
+        left = behind;
     }
 }
 

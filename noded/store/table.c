@@ -6,10 +6,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* Elements to a bucket, in the mean, above which the table grows, and in 1/4 below which it shrinks. At six every
- * fourth bucket has a second one; at the same time six is what makes a million keys end their growth well before they
- * are all there, so that the memory of the old buckets is used again by the keys that follow. */
-#define GROW_ABOVE 6
+/* Elements to a bucket, in the mean, above which the table grows, and in 1/4 below which it shrinks. At eight, before
+ * it grows, half of the buckets have a second one and every fourth element is in it, for a quarter of a cache miss more
+ * to a lookup; at four, after it grew, nearly none. So a table costs 10 to 16 bytes an element and a bit. */
+#define GROW_ABOVE 8
 #define SHRINK_BELOW_QUARTERS 3
 #define MOVED_BY_A_CHANGE 2 /* buckets */
 #define BITS_MAX 48
@@ -261,8 +261,8 @@ static void settle(struct nd_table *t, bool added)
     }
     if (t->buckets[1] == NULL) {
         unsigned bits = t->bits[0];
-        /* The first bucket may be full: that costs nothing. */
-        if (added && count > ((size_t)GROW_ABOVE << bits) + (bits == 0)) {
+        /* The only bucket is to be full, not to be followed by another. */
+        if (added && count > (bits > 0 ? (size_t)GROW_ABOVE << bits : ND_BUCKET_SLOTS)) {
             do
                 bits++;
             while (count > (size_t)GROW_ABOVE << bits);

