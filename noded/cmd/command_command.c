@@ -89,7 +89,8 @@ static bool keys_of(struct nd_call *c, int **keys, int *n)
         nd_error(c, "ERR Invalid command specified");
         return false;
     }
-    if (row->keys[0].flags == NULL && row->find_keys == NULL) {
+    const char *first = row->keys[0].flags; /* channels stand where keys do, but are none */
+    if ((first == NULL || slice_is(slice_of(first), "NOT_KEY")) && row->find_keys == NULL) {
         nd_error(c, "ERR The command has no key arguments");
         return false;
     }
