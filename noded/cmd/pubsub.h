@@ -21,8 +21,8 @@ bool nd_unsubscribe(struct nd_session *s, enum nd_channel_kind kind, struct slic
 void nd_unsubscribe_all(struct nd_session *s);
 struct map *nd_subscriptions(struct nd_session *s, enum nd_channel_kind kind);
 
-/* To all that are subscribed to the channel, and to the patterns that fit (ND_SHARD_CHANNEL: to its own subscribers only).
- * Returns how many messages were sent. */
+/* To all that are subscribed to the channel, and to the patterns that fit (ND_SHARD_CHANNEL: to its own subscribers
+ * only). Returns how many messages were sent. */
 size_t nd_publish(struct nd_engine *e, enum nd_channel_kind kind, struct slice channel, struct slice message);
 size_t nd_channel_subscribers(const struct nd_channel *c);
 

@@ -231,7 +231,8 @@ class Crowd:
     def draw(self):
         """A command; leaving all channels at once is left out, because their order is each server's own."""
         while True:
-            argv = [a if isinstance(a, bytes) else str(a).encode() for a in self.rng.choice(self.templates).make(self.pools)]
+            words = self.rng.choice(self.templates).make(self.pools)
+            argv = [w if isinstance(w, bytes) else str(w).encode() for w in words]
             if self.rng.random() < 0.03:
                 argv = spoil(argv, self.rng)
             if not argv[0].endswith(b"UNSUBSCRIBE") or len(argv) > 1:
@@ -271,15 +272,16 @@ class Crowd:
         return self.settle()
 
     def settle(self):
-        """Reads what has come of the last command. A client that waited may have more requests behind it, and those may
-        serve others: a server may need a few of its loops for all of it."""
+        """Reads what has come of the last command. A client that waited may have more requests behind it, and those
+        may serve others: a server may need a few of its loops for all of it."""
         for attempt in range(ATTEMPTS):
             for control in self.controls:
                 control.call("PING")
             if attempt == 0:
                 continue
             closed = [[c.arrived() for c in pair] for pair in self.pairs]
-            if all(c[0] == c[1] and same(*(without_id(x.bytes) for x in pair)) for c, pair in zip(closed, self.pairs)):
+            if all(c[0] == c[1] and same(*(without_id(x.bytes) for x in pair))
+                   for c, pair in zip(closed, self.pairs)):
                 break
             if attempt > ATTEMPTS // 2:
                 time.sleep(0.002)
