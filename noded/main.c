@@ -145,6 +145,7 @@ int main(int argc, char **argv)
     struct buf text = {0};
     if (!process_fill_descriptors())
         return EXIT_START;
+    io_log_set_role('M');
     int status = EXIT_OK;
     if (!arguments_read(argc, argv, &a, &text)) {
         fprintf(stderr, "noded: %s\nusage: noded [FILE] [--option value ...]; noded --help has more\n", buf_str(&text));

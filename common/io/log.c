@@ -21,9 +21,10 @@ static struct {
     int fd;
     char *path; /* NULL: standard error */
     enum io_log_level level;
+    char role;
     unsigned long lost;
     bool torn; /* the last line got out only in part */
-} log_state = {.fd = STDERR_FILENO, .level = IO_NOTICE};
+} log_state = {.fd = STDERR_FILENO, .level = IO_NOTICE, .role = 'X'};
 
 static const char *const level_names[] = {"debug", "verbose", "notice", "warning"};
 
@@ -83,6 +84,11 @@ void io_log_close(void)
     use(STDERR_FILENO, NULL);
 }
 
+void io_log_set_role(char role)
+{
+    log_state.role = role;
+}
+
 void io_log_set_level(enum io_log_level level)
 {
     log_state.level = level;
@@ -118,7 +124,8 @@ static size_t put_head(char *line, size_t room, enum io_log_level level)
     gettimeofday(&now, NULL);
     localtime_r(&now.tv_sec, &t);
     strftime(date, sizeof date, "%d %b %Y %H:%M:%S", &t);
-    int n = snprintf(line, room, "%d:X %s.%03d %c ", (int)getpid(), date, (int)(now.tv_usec / 1000), ".-*#"[level]);
+    int n = snprintf(line, room, "%d:%c %s.%03d %c ", (int)getpid(), log_state.role, date, (int)(now.tv_usec / 1000),
+                     ".-*#"[level]);
     return (size_t)n;
 }
 

@@ -10,6 +10,9 @@
 
 enum io_log_level { IO_DEBUG, IO_VERBOSE, IO_NOTICE, IO_WARNING }; /* marks: . - * # */
 
+/* The letter behind the process's number: X is a Sentinel's, and what there is when nothing is said; M a master's. */
+void io_log_set_role(char role);
+
 /* Before io_log_open() lines of level notice and above go to standard error. */
 
 /* file: absolute path, or "" for standard error. It is opened for appending and created with mode 0640. false: it
