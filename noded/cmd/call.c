@@ -63,7 +63,7 @@ void nd_arity_error(struct nd_call *c)
 static const char *capitals(const char *name, char out[ND_NAME_MAX + 1])
 {
     size_t i = 0;
-    for (; name[i] != '\0' && i < ND_NAME_MAX; i++)
+    for (; i < ND_NAME_MAX && name[i] != '\0'; i++)
         out[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - ('a' - 'A') : name[i]);
     out[i] = '\0';
     return out;

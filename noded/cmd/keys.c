@@ -21,7 +21,7 @@ static int find_spec(const struct nd_keyspec *spec, const struct slice *argv, si
 {
     size_t begin = begin_of(spec, argv, argc);
     if (begin >= argc)
-        return spec->first > 0 && spec->first < 0 ? -1 : 0;
+        return 0; /* no such word, or an optional part that is left out */
     size_t first = begin, last;
     int step = spec->step > 0 ? spec->step : 1;
     if (spec->keynum > 0) {

@@ -177,8 +177,11 @@ def is_message(reply):
     return isinstance(reply, list) and reply and reply[0] in (b"message", b"pmessage", b"smessage")
 
 
+LEAVING = (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
+
+
 def is_farewell(reply):
-    return isinstance(reply, list) and len(reply) == 3 and reply[0] in (b"unsubscribe", b"punsubscribe", b"sunsubscribe")
+    return isinstance(reply, list) and len(reply) == 3 and reply[0] in LEAVING
 
 
 def without_id(data):
@@ -196,8 +199,8 @@ def comparable(data):
 
 
 def same(a, b):
-    """A client that is told of what its own transaction does gets the messages amid the answers, in RESP2 with nothing to
-    tell them apart: then the pieces are compared."""
+    """A client that is told of what its own transaction does gets the messages amid the answers, in RESP2 with nothing
+    to tell them apart: then the pieces are compared."""
     if a == b or comparable(a) == comparable(b):
         return True
     return b"message\r\n" in a and sorted(a.split(b"\r\n")) == sorted(b.split(b"\r\n"))
