@@ -88,6 +88,17 @@ bool sn_removal_pending(const struct sn_core *c, const struct sn_group *g)
     return false;
 }
 
+const struct sn_reload_add *sn_move_pending(const struct sn_core *c, const struct sn_group *g)
+{
+    const struct sn_reload_add *to = NULL;
+    for (size_t k = 0; k < c->nwaiting; k++) {
+        const struct sn_change *ch = c->waiting[k].change;
+        const struct sn_reload_add *a = ch && ch->kind == SN_EV_RELOAD ? sn_reload_moves(ch->reload, g->name) : NULL;
+        to = a ? a : to;
+    }
+    return to;
+}
+
 static void add_word(struct sn_change *ch, const char *option, const char *value)
 {
     ch->words = mem_array(ch->words, ch->nwords + 1, sizeof *ch->words);

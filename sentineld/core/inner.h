@@ -195,6 +195,7 @@ void sn_set_globals(struct sn_core *c, const struct sn_word *words, size_t nword
 
 /* reload.c */
 bool sn_reload_removes(const struct sn_reload *r, const char *group);
+const struct sn_reload_add *sn_reload_moves(const struct sn_reload *r, const char *group); /* NULL: it does not */
 void sn_reload_records(struct sn_reload *r, struct sn_record **v, size_t *n, size_t *cap); /* moves r->records */
 /* Gives what needs one its epoch. False: it must not be; `text` says why. */
 bool sn_reload_prepare(struct sn_core *c, struct sn_reload *r, char *text, size_t size);
@@ -217,6 +218,7 @@ void sn_pending_free(struct sn_pending *w);
 void sn_admin(struct sn_core *c, const struct sn_event *e);
 struct sn_change;
 bool sn_removal_pending(const struct sn_core *c, const struct sn_group *g);
+const struct sn_reload_add *sn_move_pending(const struct sn_core *c, const struct sn_group *g); /* to another master */
 void sn_change_apply(struct sn_core *c, struct sn_change *ch);
 void sn_change_refuse(struct sn_core *c, struct sn_change *ch, const char *why);
 void sn_change_free(struct sn_change *ch);

@@ -64,8 +64,10 @@ static void group_records(const struct sn_group *g, struct sn_record **v, size_t
         struct sn_record *r = add(v, n, cap, SN_REC_GROUP, g->name);
         /* One whose removal is on its way stays removed, and yet a vote that it gives meanwhile must not be lost. */
         r->monitored = !sn_removal_pending(g->core, g);
-        r->master = g->master->node->addr;
-        r->config_epoch = g->config_epoch;
+        const struct sn_reload_add *moves = sn_move_pending(g->core, g); /* likewise: it must not go back */
+        bool newer = moves && moves->config_epoch > g->config_epoch;
+        r->master = newer ? moves->master : g->master->node->addr;
+        r->config_epoch = newer ? moves->config_epoch : g->config_epoch;
         r->vote_epoch = g->vote_epoch;
         memcpy(r->vote_leader, g->vote_leader, sizeof r->vote_leader);
     }

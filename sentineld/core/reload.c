@@ -41,6 +41,14 @@ bool sn_reload_removes(const struct sn_reload *r, const char *group)
     return false;
 }
 
+const struct sn_reload_add *sn_reload_moves(const struct sn_reload *r, const char *group)
+{
+    for (size_t k = 0; k < r->nadd; k++)
+        if (strcmp(r->add[k].name, group) == 0)
+            return &r->add[k];
+    return NULL;
+}
+
 static struct sn_record *record(struct sn_record **v, size_t *n, size_t *cap, enum sn_record_kind kind,
                                 const char *group)
 {
@@ -164,6 +172,7 @@ static void add_group(struct sn_core *c, const struct sn_reload_add *a)
         g->vote_lock_us = lock_us;
         g->vote_free = false;
     }
+    g->config_seq = sn_persist_next(c); /* what was written of the group meanwhile may still be on its way */
     sn_heard_enough(c, g);
     if (anew)
         sn_meet_others(g, true);

@@ -232,6 +232,44 @@ static void a_vote_that_meets_a_removal_is_written(void **state)
     assert_null(sn_group_find(b.core, slice_of("g")));
 }
 
+/* The same with a file that names another master: what is written meanwhile has the new one, or the disk would go back.
+ */
+static void a_vote_that_meets_another_master_is_written_with_it(void **state)
+{
+    (void)state;
+    begin(true, false, 1);
+    struct sn_reload *r = calloc(1, sizeof *r);
+    assert_non_null(r);
+    r->add = calloc(1, sizeof *r->add);
+    assert_non_null(r->add);
+    r->nadd = 1;
+    r->add[0].name = strdup("g");
+    sn_settings_init(&r->add[0].settings);
+    addr_set(&r->add[0].master, slice_of("10.0.0.2"), 6379);
+    struct sn_event e = {.kind = SN_EV_RELOAD, .token = 2, .reload = r};
+    step(&e);
+    assert_int_equal(b.core->current_epoch, 5); /* that of the new configuration */
+    struct sn_ballot ballot = {.verb = SN_BALLOT_VOTE, .down = true, .epoch = 6};
+    addr_set(&ballot.master, slice_of("10.0.0.1"), 6379);
+    struct sn_event asked = {.kind = SN_EV_BALLOTS, .token = 1, .stock = true, .ballots = &ballot, .count = 1};
+    asked.text = slice_of(OTHER);
+    step(&asked);
+    const struct sn_effect *written = find(SN_FX_PERSIST);
+    assert_non_null(written);
+    for (size_t i = 0; i < written->count; i++) {
+        const struct sn_record *row = &written->records[i];
+        if (row->kind != SN_REC_GROUP)
+            continue;
+        assert_string_equal(row->master.host, "10.0.0.2");
+        assert_int_equal(row->config_epoch, 5);
+        assert_int_equal(row->vote_epoch, 6);
+    }
+    persist();
+    const struct sn_group *g = sn_group_find(b.core, slice_of("g"));
+    assert_string_equal(g->master->node->addr.host, "10.0.0.2");
+    assert_true(g->config_seq > b.core->persisted); /* not told before the last word about it is on disk */
+}
+
 static void a_group_of_run_time_gives_no_vote_of_before(void **state)
 {
     (void)state;
@@ -271,6 +309,7 @@ int main(void)
         cmocka_unit_test_teardown(a_peer_that_has_our_id_is_removed, end),
         cmocka_unit_test_teardown(a_state_that_is_there_needs_nobody, end),
         cmocka_unit_test_teardown(a_vote_that_meets_a_removal_is_written, end),
+        cmocka_unit_test_teardown(a_vote_that_meets_another_master_is_written_with_it, end),
         cmocka_unit_test_teardown(a_group_of_run_time_gives_no_vote_of_before, end),
         cmocka_unit_test_teardown(a_group_of_run_time_meets_the_others_first, end),
         cmocka_unit_test_teardown(those_of_the_list_are_known, end),
