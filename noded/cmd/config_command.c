@@ -126,10 +126,9 @@ static bool set_all(struct nd_call *c, const struct nd_setting **rows, size_t n,
     return true;
 }
 
-/* What the engine keeps of its settings elsewhere, and what it has to do at once. */
+/* What the engine has to do at once when settings change. */
 static void follow_inside(struct nd_engine *e)
 {
-    e->free_lazily = e->config.lazyfree_lazy_server_del;
     nd_evict_soon(e);
 }
 

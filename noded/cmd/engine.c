@@ -25,7 +25,8 @@
 static void release(void *owner, struct nd_value v)
 {
     struct nd_engine *e = owner;
-    if (e->free_lazily && nd_value_free_effort(&v) > LAZY_EFFORT)
+    bool lazily = e->freeing == ND_FREE_LAZILY || (e->freeing == ND_FREE_AS_SET && e->config.lazyfree_lazy_server_del);
+    if (lazily && nd_value_free_effort(&v) > LAZY_EFFORT)
         e->host.release(e->host.owner, v);
     else
         nd_value_free(&v);
@@ -52,7 +53,6 @@ struct nd_engine *nd_engine_new(const struct nd_host *host, const struct nd_conf
     nd_keyspace_init(&e->keys, (int)databases, config->cluster_enabled, of_keys);
     e->keys.release = release;
     e->keys.release_owner = e;
-    e->free_lazily = config->lazyfree_lazy_server_del;
     e->active_expire = true;
     e->next_session = 1;
     e->commands = nd_commands_new();

@@ -80,6 +80,9 @@ struct nd_host {
     void (*client_buffers)(void *owner, const struct nd_session *s, struct nd_client_buffers *out);
 };
 
+/* Where a deleted value is freed: values of effort may go to host->release. */
+enum nd_freeing { ND_FREE_AS_SET, ND_FREE_NOW, ND_FREE_LAZILY }; /* as set: by lazyfree-lazy-server-del */
+
 struct nd_engine {
     struct nd_host host;
     struct nd_keyspace keys;
@@ -109,7 +112,7 @@ struct nd_engine {
     struct nd_session *stopwatch; /* whose command ended last: now_us is where its next begins; NULL: read the clock */
     size_t monitors;              /* sessions with ND_S_MONITOR */
     size_t postponed;             /* sessions with ND_S_POSTPONED */
-    bool free_lazily;             /* values of effort go to host->release */
+    enum nd_freeing freeing;      /* of the deletion under way */
     bool is_replica;              /* does not expire, refuses writes of clients */
     bool loading;
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: none */

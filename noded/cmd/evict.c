@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "noded/cmd/effects.h"
+#include "noded/cmd/lookup.h"
 #include "noded/cmd/notify.h"
 #include "noded/cmd/pause.h"
 #include "noded/cmd/watch.h"
@@ -209,10 +210,7 @@ static void evict_key(struct nd_engine *e, struct nd_db *db, struct nd_entry *en
 {
     bool lazy = e->config.lazyfree_lazy_eviction;
     struct slice key = {slice_dup(nd_entry_key(entry)), entry->v.key_len};
-    bool before = e->free_lazily;
-    e->free_lazily = lazy;
-    nd_db_delete(db, entry);
-    e->free_lazily = before;
+    nd_delete_entry(e, db, entry, lazy);
     e->stats.evicted++;
     nd_watch_touched(e, db, key);
     nd_event(e, ND_EV_EVICTED, "evicted", key, db);

@@ -12,12 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void delete_entry(struct nd_engine *e, struct nd_db *db, struct nd_entry *entry, bool lazy)
+void nd_delete_entry(struct nd_engine *e, struct nd_db *db, struct nd_entry *entry, bool lazy)
 {
-    bool before = e->free_lazily;
-    e->free_lazily = lazy;
+    e->freeing = lazy ? ND_FREE_LAZILY : ND_FREE_NOW;
     nd_db_delete(db, entry);
-    e->free_lazily = before;
+    e->freeing = ND_FREE_AS_SET;
 }
 
 void nd_expire_now(struct nd_engine *e, struct nd_db *db, struct nd_entry *entry)
@@ -30,7 +29,7 @@ void nd_expire_now(struct nd_engine *e, struct nd_db *db, struct nd_entry *entry
     if (key.n > 0)
         memcpy(copy, key.p, key.n);
     key.p = copy;
-    delete_entry(e, db, entry, lazy);
+    nd_delete_entry(e, db, entry, lazy);
     e->stats.expired++;
     nd_event(e, ND_EV_EXPIRED, "expired", key, db);
     nd_watch_touched(e, db, key);
@@ -129,7 +128,7 @@ struct nd_entry *nd_put_string(struct nd_call *c, struct nd_entry *old, struct s
 
 void nd_delete(struct nd_call *c, struct nd_db *db, struct nd_entry *e, bool lazy)
 {
-    delete_entry(c->e, db, e, lazy);
+    nd_delete_entry(c->e, db, e, lazy);
 }
 
 bool nd_drop_if_empty(struct nd_call *c, struct nd_entry *e)
@@ -138,7 +137,7 @@ bool nd_drop_if_empty(struct nd_call *c, struct nd_entry *e)
         return false;
     struct slice key = nd_entry_key(e);
     char *copy = slice_dup(key);
-    delete_entry(c->e, c->db, e, c->e->config.lazyfree_lazy_server_del);
+    nd_delete_entry(c->e, c->db, e, c->e->config.lazyfree_lazy_server_del);
     nd_event(c->e, ND_EV_GENERIC, "del", (struct slice){copy, key.n}, c->db);
     free(copy);
     return true;

@@ -10,6 +10,8 @@ static inline bool nd_time_is_over(int64_t now_ms, const struct nd_entry *e)
     return e->v.has_expire && now_ms > nd_entry_expire(e);
 }
 
+/* Deletes without a word to anybody; lazy: a big value is freed by another thread. */
+void nd_delete_entry(struct nd_engine *e, struct nd_db *db, struct nd_entry *entry, bool lazy);
 /* Deletes a key because its time is over: event "expired", watchers, statistics, and the effect as DEL or UNLINK. */
 void nd_expire_now(struct nd_engine *e, struct nd_db *db, struct nd_entry *entry);
 

@@ -18,6 +18,7 @@ static struct fixture *full(enum nd_maxmemory_policy policy, int room)
 {
     struct fixture *f = fixture_new();
     f->e->config.maxmemory_policy = policy;
+    f->e->config.maxmemory_samples = 10;
     f->memory_per_key = 1000;
     char command[64];
     for (int i = 0; i < 1000; i++) {
@@ -98,7 +99,6 @@ static void the_least_lately_used_go_first(void **state)
         run(f, command);
     }
     f->e->config.maxmemory = 500 * 1000;
-    f->e->config.maxmemory_samples = 10;
     run(f, "PING");
     int old = 0;
     for (int i = 0; i < 300; i++)
