@@ -261,7 +261,7 @@ static void a_crowd(void **state)
         for (size_t i = 0; i < 40; i++)
             client_read(crowd[i]);
         for (int k = 0; k < 5 && f->e->waits->blocked > 0; k++) {
-            char name[8];
+            char name[16];
             snprintf(name, sizeof name, "l%d", k);
             if (map_gets(&f->e->waits->keys, name) != NULL)
                 assert_null(nd_db_find(nd_keyspace_db(&f->e->keys, 0), slice_of(name)));

@@ -93,7 +93,7 @@ static void big_values_are_freed_elsewhere(void **state)
     (void)state;
     struct fixture *f = fixture_new();
     struct slice push[202] = {slice_of("SADD"), slice_of("big")};
-    char members[200][8];
+    char members[200][16];
     for (int i = 0; i < 200; i++) {
         snprintf(members[i], sizeof members[i], "m%d", i);
         push[i + 2] = slice_of(members[i]);
