@@ -26,6 +26,8 @@
     ROW(n, a, ND_SET_NUMBER, PLACE(int64_t, field), lo, hi, NULL, d, NULL, NULL, f, h)
 #define MEMORY(n, a, field, lo, d, f, h) \
     ROW(n, a, ND_SET_MEMORY, PLACE(int64_t, field), lo, I64_MAX, NULL, d, NULL, NULL, f, h)
+#define MEMORY_UP_TO(n, field, lo, hi, d, f, h) \
+    ROW(n, NULL, ND_SET_MEMORY, PLACE(int64_t, field), lo, hi, NULL, d, NULL, NULL, f, h)
 #define WORD(n, field, w, d, f, h) ROW(n, NULL, ND_SET_WORD, PLACE(int, field), 0, 0, w, d, NULL, NULL, f, h)
 #define TEXT(n, a, field, d, f, h) ROW(n, a, ND_SET_TEXT, PLACE(char *, field), 0, 0, NULL, d, NULL, NULL, f, h)
 /* Text with a check of its own. */
@@ -193,7 +195,8 @@ const struct nd_setting nd_settings[] = {
     KEPT_WORD("propagation-error-behavior", "ignore panic panic-on-replicas", "ignore", 0,
               "what follows when a command of the master fails")
     BOOL("protected-mode", NULL, protected_mode, "yes", 0, "without a password only this host is let in")
-    MEMORY("proto-max-bulk-len", NULL, proto_max_bulk_len, 1048576, "512mb", 0, "bytes of one argument")
+    /* A key, a member and a field are bounded by it: their lengths have 30 bits. */
+    MEMORY_UP_TO("proto-max-bulk-len", proto_max_bulk_len, 1048576, 536870912, "512mb", 0, "bytes of one argument")
     BOOL("rdb-del-sync-files", NULL, rdb_del_sync_files, "no", UNUSED,
          "snapshots that only served a replica are deleted")
     KEPT_BOOL("rdb-save-incremental-fsync", "yes", 0, "a snapshot is flushed as it goes")
