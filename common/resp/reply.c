@@ -7,8 +7,8 @@
 
 #define HEADER_MAX 32 /* mark, sign, 20 digits, CR LF */
 
-/* "<mark><sign><n>\r\n" to `to`, which has room for HEADER_MAX bytes; returns its length. Every answer has one, and printf
- * takes longer than all else that a small answer needs. */
+/* "<mark><sign><n>\r\n" to `to`, which has room for HEADER_MAX bytes; returns its length. Every answer has one, and
+ * printf takes longer than all else that a small answer needs. */
 static inline size_t header(char *to, char mark, bool negative, uint64_t n)
 {
     if (n < 10 && !negative) { /* most of them */
