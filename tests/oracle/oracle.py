@@ -2,8 +2,8 @@
 """Runs the same commands of chance through redis-server and noded and compares every answer.
 
 Both get the same sequence; what differs by nature (order of sets, chance, milliseconds) is compared as what it is.
-Every few hundred commands the whole dataset (DEBUG DIGEST), the encodings, and DUMP in both directions are compared too. A
-difference is shown with the commands before it that named the same keys.
+Every few hundred commands the whole dataset (DEBUG DIGEST), the encodings, and DUMP in both directions are compared
+too. A difference is shown with the commands before it that named the same keys.
 """
 import argparse
 import os
@@ -280,8 +280,8 @@ def main():
                 args.proto = proto
                 started = time.monotonic()
                 found = Run(family, args, *servers).run()
-                print("%s %s, RESP%d, %.1f s" % ("FAIL" if found else "ok  ", family, proto, time.monotonic() - started),
-                      flush=True)
+                seconds = time.monotonic() - started
+                print("%s %s, RESP%d, %.1f s" % ("FAIL" if found else "ok  ", family, proto, seconds), flush=True)
                 passed, failed = passed + (found == 0), failed + (found > 0)
     finally:
         for s in servers:

@@ -20,8 +20,9 @@ from resp import Connection  # noqa: E402
 
 BEGIN, END = "<!-- commands: made by tests/tools/commands_table.py -->", "<!-- /commands -->"
 TITLES = {"string": "Strings", "bitmap": "Bits", "list": "Lists", "hash": "Hashes", "set": "Sets",
-          "sorted-set": "Sorted sets", "sorted_set": "Sorted sets", "generic": "Keys", "pubsub": "Publish and subscribe",
-          "transactions": "Transactions", "connection": "Connection", "server": "Server", "cluster": "Cluster"}
+          "sorted-set": "Sorted sets", "sorted_set": "Sorted sets", "generic": "Keys",
+          "pubsub": "Publish and subscribe", "transactions": "Transactions", "connection": "Connection",
+          "server": "Server", "cluster": "Cluster"}
 
 
 def documented(port):
