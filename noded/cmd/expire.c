@@ -24,6 +24,7 @@ struct nd_expiry {
     int64_t nearest_ms; /* the earliest expiry that this pass has seen */
     bool unbroken;      /* nothing has changed since this pass began */
     int64_t began_dirty;
+    int64_t cycle_dirty; /* as the last cycle saw it */
     /* Of the database that the walk is in. */
     int64_t ttl_sum, ttl_samples;
 };
@@ -133,6 +134,16 @@ static uint64_t expiring_keys(const struct nd_engine *e)
     return n;
 }
 
+/* While something is written, a cycle is short; while nothing is, it works up to its limit, so that the pass is soon
+ * over and the node can sleep. */
+static uint64_t keys_wanted(const struct nd_engine *e, int64_t effort)
+{
+    if (e->expiry->cycle_dirty == e->dirty)
+        return UINT64_MAX;
+    uint64_t least = (uint64_t)(KEYS_A_CYCLE * effort), share = expiring_keys(e) / CYCLES_A_PASS;
+    return share > least ? share : least;
+}
+
 /* More than this part of what was looked at was over: there is more to be found. */
 static bool many_stale(const struct nd_engine *e, const struct cycle *y)
 {
@@ -168,9 +179,8 @@ void nd_expiry_cycle(struct nd_engine *e)
     if (x->db == 0 && x->cursor == 0)
         begin_pass(e);
     int64_t effort = e->config.active_expire_effort > 1 ? e->config.active_expire_effort : 1;
-    uint64_t wanted = (uint64_t)(KEYS_A_CYCLE * effort), all = expiring_keys(e);
-    if (wanted < all / CYCLES_A_PASS)
-        wanted = all / CYCLES_A_PASS;
+    uint64_t wanted = keys_wanted(e, effort);
+    x->cycle_dirty = e->dirty;
     struct cycle y = {.e = e};
     int64_t end_us = e->host.clock_us(e->host.owner) + LIMIT_US * effort;
     bool late = false, ended = false;
