@@ -110,7 +110,7 @@ struct nd_engine {
     struct buf dropped;              /* answers that nobody gets, */
     struct reply nowhere;            /* and the way there */
     struct nd_session *stopwatch; /* whose command ended last: now_us is where its next begins; NULL: read the clock */
-    size_t monitors;              /* sessions with ND_S_MONITOR */
+    struct nd_session *monitors;  /* sessions with ND_S_MONITOR (next_monitor); NULL: none */
     size_t postponed;             /* sessions with ND_S_POSTPONED */
     enum nd_freeing freeing;      /* of the deletion under way */
     bool is_replica;              /* does not expire, refuses writes of clients */

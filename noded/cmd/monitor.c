@@ -42,9 +42,7 @@ void nd_monitor_feed(const struct nd_call *c)
         return;
     struct buf line = {0};
     put_line(&line, c);
-    for (struct nd_session *s = e->sessions; s != NULL; s = s->next) {
-        if ((s->flags & ND_S_MONITOR) == 0)
-            continue;
+    for (struct nd_session *s = e->monitors; s != NULL; s = s->next_monitor) {
         buf_put(s->r.out, line.p, line.n);
         e->host.wake(e->host.owner, s);
     }
@@ -56,7 +54,8 @@ void nd_monitor_start(struct nd_session *s)
     if ((s->flags & ND_S_MONITOR) != 0)
         return;
     s->flags |= ND_S_MONITOR;
-    s->e->monitors++;
+    s->next_monitor = s->e->monitors;
+    s->e->monitors = s;
 }
 
 void nd_monitor_stop(struct nd_session *s)
@@ -64,5 +63,8 @@ void nd_monitor_stop(struct nd_session *s)
     if ((s->flags & ND_S_MONITOR) == 0)
         return;
     s->flags &= ~(uint32_t)ND_S_MONITOR;
-    s->e->monitors--;
+    struct nd_session **place = &s->e->monitors;
+    while (*place != s)
+        place = &(*place)->next_monitor;
+    *place = s->next_monitor;
 }

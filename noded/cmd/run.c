@@ -103,7 +103,7 @@ void nd_run(struct nd_call *c)
         nd_effects_flush(e);
     e->stats.commands++;
     stop_watch(e, c->s);
-    if (e->monitors > 0)
+    if (e->monitors != NULL)
         nd_monitor_feed(c); /* behind the run: EXEC comes after what it ran */
     if (c->blocked)
         return;

@@ -60,6 +60,7 @@ struct nd_session {
     struct map channels, patterns, shard_channels; /* subscriptions (pubsub.c); lazily initialised: cap 0 while empty */
     void *shell;                                   /* the shell's client */
     struct nd_session *next, *prev;                /* of all sessions, by id */
+    struct nd_session *next_monitor;               /* of those that see all commands */
 };
 
 /* The session joins the engine's list; the shell fills addr, laddr, fd, r. Freed sessions leave subscriptions, watches,

@@ -281,7 +281,7 @@ static void monitors_see_what_runs(void **state)
     nd_monitor_stop(m->s);
     run(f, "GET a");
     assert_string_equal(client_read(m), "");
-    assert_int_equal(f->e->monitors, 0);
+    assert_null(f->e->monitors);
     fixture_free(f);
 }
 
