@@ -37,19 +37,19 @@ static const uint64_t tables[8][256] = {
            0xd32ff101a60e7091, 0x8d06c450148b7249, 0x3154aef3718177f9)},
 };
 
-uint64_t nd_crc64(uint64_t crc, const void *bytes, size_t n)
+uint64_t nd_crc64(uint64_t crc, const void *p, size_t n)
 {
-    const unsigned char *p = bytes;
-    for (; n >= 8; n -= 8, p += 8) {
+    const unsigned char *at = p;
+    for (; n >= 8; n -= 8, at += 8) {
         uint64_t word = 0;
         for (int i = 7; i >= 0; i--)
-            word = word << 8 | p[i];
+            word = word << 8 | at[i];
         crc ^= word;
         crc = tables[7][crc & 255] ^ tables[6][crc >> 8 & 255] ^ tables[5][crc >> 16 & 255] ^
               tables[4][crc >> 24 & 255] ^ tables[3][crc >> 32 & 255] ^ tables[2][crc >> 40 & 255] ^
               tables[1][crc >> 48 & 255] ^ tables[0][crc >> 56];
     }
-    for (; n > 0; n--, p++)
-        crc = crc >> 8 ^ tables[0][(crc ^ *p) & 255];
+    for (; n > 0; n--, at++)
+        crc = crc >> 8 ^ tables[0][(crc ^ *at) & 255];
     return crc;
 }
