@@ -27,11 +27,19 @@ static void keep_together(struct world *w, int64_t until_us)
         w->faults->together_until_us = until_us;
 }
 
+/* One that was removed may be so only soon, on a slow disk, or for long, when a full one refuses to take it back. */
 static bool all_supervise(const struct world *w, int group)
 {
-    for (int i = 0; i < w->plan.supers; i++)
-        if (w->supers[i].disk.groups[group].removed)
+    for (int i = 0; i < ACTIVE_MAX; i++) {
+        const struct fault *f = &w->faults->active[i];
+        if (f->active && f->kind == FAULT_REMOVE && f->group == group)
             return false;
+    }
+    for (int i = 0; i < w->plan.supers; i++) {
+        const struct super *s = &w->supers[i];
+        if (s->disk.groups[group].removed || (s->core != NULL && !supervises(w, s, group)))
+            return false;
+    }
     return true;
 }
 
@@ -121,11 +129,21 @@ static void crash_meanwhile(struct world *w, struct super *s, int64_t within_us)
     disk_crash_soon(w, s, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)within_us));
 }
 
+/* Those that keep it have met each other, since it was given to the last of them. */
+static bool all_have_met(const struct world *w, int group)
+{
+    for (int i = 0; i < w->plan.supers; i++)
+        if ((int)w->supers[i].disk.groups[group].npeers < w->plan.supers - 1)
+            return w->plan.declared;
+    return true;
+}
+
 static void remove_group(struct world *w)
 {
     struct super *s = super_running(w);
     int group = some_group(w);
-    if (s == NULL || !may_forget_peers(w) || !all_supervise(w, group) || fault_taken(w, true, s->index))
+    if (s == NULL || !may_forget_peers(w) || !all_supervise(w, group) || !all_have_met(w, group) ||
+        fault_taken(w, true, s->index))
         return;
     struct fault *f = fault_new(w, FAULT_REMOVE);
     if (f == NULL)
