@@ -70,7 +70,8 @@ static bool refused_for_state(struct nd_call *c, uint32_t flags)
         nd_refuse(c, "LOADING Redis is loading the dataset in memory");
         return true;
     }
-    if ((s->flags & ND_S_MONITOR) != 0 && (flags & (ND_MAY_REPLICATE | ND_WRITE | ND_READONLY)) != 0) {
+    if ((s->kind == ND_REPLICA || (s->flags & ND_S_MONITOR) != 0) &&
+        (flags & (ND_MAY_REPLICATE | ND_WRITE | ND_READONLY)) != 0) {
         nd_refuse(c, "ERR Replica can't interact with the keyspace");
         return true;
     }
