@@ -20,6 +20,8 @@
 #define AHEAD_KEYS 4096                    /* a database with fewer keys is in the processor's cache anyway */
 #define OWN_READ ((size_t)16 * 1024)       /* the least that is read into memory of the client's own */
 #define OWN_READ_MAX ((size_t)1024 * 1024) /* and the most in one turn: others want to be read too */
+#define OWN_AT_ONCE ((size_t)8 * 1024 * 1024)
+#define OWN_GROWTH 16
 
 _Static_assert(AHEAD <= ND_PREFETCH_MAX, "what is seen ahead can be prefetched");
 
@@ -206,14 +208,16 @@ static void read_shared(struct client *c)
     after_run(c);
 }
 
-/* Room for what the request wants, but no more than twice what has come: whoever announces much must send it too. */
+/* Room for what the request wants. Up to some megabytes it is set aside at once, so that nothing is ever copied;
+ * whoever announces more must send some of it first. */
 static size_t room_wanted(const struct client *c)
 {
     size_t have = c->in.n - c->in_used;
     size_t wanted = c->parser != NULL ? resp_wanted(c->parser) : 0;
     size_t room = wanted > have ? wanted - have : 0;
-    if (room > have && room > OWN_READ_MAX)
-        room = have > OWN_READ_MAX ? have : OWN_READ_MAX;
+    size_t most = have * OWN_GROWTH > OWN_AT_ONCE ? have * OWN_GROWTH : OWN_AT_ONCE;
+    if (room > most)
+        room = most;
     return room > OWN_READ ? room : OWN_READ;
 }
 
