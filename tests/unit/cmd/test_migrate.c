@@ -36,6 +36,8 @@ static void end(struct fixture *f, enum nd_migrate_end how)
 /* `requests` as a text without what no text can show. */
 static bool sent(const struct fixture *f, const char *text)
 {
+    if (f->migrating == NULL)
+        return false;
     struct slice all = f->migrating->requests;
     size_t n = strlen(text);
     for (size_t i = 0; i + n <= all.n; i++) {
@@ -57,6 +59,10 @@ static void what_is_sent(void **state)
     nd_engine_time(f->e, f->unix_ms, f->mono_us);
     moving(f, "MIGRATE h.example 7000 \"\" 3 0 REPLACE AUTH2 me pass KEYS a none t over b");
     const struct nd_migrate_spec *spec = f->migrating;
+    if (spec == NULL) {
+        fail_msg("nothing was asked of the host");
+        return;
+    }
     assert_string_equal(spec->host, "h.example");
     assert_int_equal(spec->port, 7000);
     assert_int_equal(spec->db, 3);
