@@ -230,7 +230,10 @@ static void the_core_refuses_what_the_plan_must_not_ask(void **state)
     for (size_t i = 0; i < fx.n; i++)
         if (fx.v[i].kind == SN_FX_ANSWER)
             answer = &fx.v[i];
-    assert_non_null(answer);
+    if (answer == NULL) {
+        fail_msg("nothing was answered");
+        return;
+    }
     assert_int_equal(answer->answer, SN_ANSWER_ERROR);
     assert_non_null(strstr(answer->text, "other supervisors"));
     assert_int_equal(group("g")->master->node->addr.port, 1);

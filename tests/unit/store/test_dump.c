@@ -97,97 +97,98 @@ static void the_payloads_of_redis(void **state)
 }
 
 /* Bodies in the encodings of Redis 2 to 6, and of 7.2, put together by hand from their definition. */
+static const struct {
+    int type;
+    const char *hex, *encoding, *text;
+} bodies[] = {
+    {1,
+     "02"
+     "0161"
+     "c07f",
+     "quicklist", "a 127"},
+    {3,
+     "02"
+     "0161"
+     "03312e35"
+     "0162"
+     "ff",
+     "listpack", "b@-inf a@1.5"},
+    {9,
+     "0b"
+     "01"
+     "01"
+     "66"
+     "03"
+     "02"
+     "6162630000"
+     "ff",
+     "listpack", "f=abc"},
+    /* ziplist: bytes, tail, count; "a", then 5 as an immediate number, 1000 as int16 */
+    {10,
+     "14"
+     "14000000"
+     "0f000000"
+     "0300"
+     "000161"
+     "03f6"
+     "02c0e803"
+     "ff",
+     "quicklist", "a 5 1000"},
+    {14,
+     "01"
+     "14"
+     "14000000"
+     "0f000000"
+     "0300"
+     "000161"
+     "03f6"
+     "02c0e803"
+     "ff",
+     "quicklist", "a 5 1000"},
+    {12,
+     "10"
+     "10000000"
+     "0d000000"
+     "0200"
+     "000161"
+     "03f3"
+     "ff",
+     "listpack", "a@2"},
+    {13,
+     "10"
+     "10000000"
+     "0d000000"
+     "0200"
+     "000166"
+     "03f2"
+     "ff",
+     "listpack", "f=1"},
+    {20,
+     "0c"
+     "0c000000"
+     "0200"
+     "8161"
+     "02"
+     "0501"
+     "ff",
+     "hashtable", NULL},
+};
+
 static void old_and_newer_encodings_are_read(void **state)
 {
     (void)state;
-    static const struct {
-        int type;
-        const char *hex, *encoding, *text;
-    } rows[] = {
-        {1,
-         "02"
-         "0161"
-         "c07f",
-         "quicklist", "a 127"},
-        {3,
-         "02"
-         "0161"
-         "03312e35"
-         "0162"
-         "ff",
-         "listpack", "b@-inf a@1.5"},
-        {9,
-         "0b"
-         "01"
-         "01"
-         "66"
-         "03"
-         "02"
-         "6162630000"
-         "ff",
-         "listpack", "f=abc"},
-        /* ziplist: bytes, tail, count; "a", then 5 as an immediate number, 1000 as int16 */
-        {10,
-         "14"
-         "14000000"
-         "0f000000"
-         "0300"
-         "000161"
-         "03f6"
-         "02c0e803"
-         "ff",
-         "quicklist", "a 5 1000"},
-        {14,
-         "01"
-         "14"
-         "14000000"
-         "0f000000"
-         "0300"
-         "000161"
-         "03f6"
-         "02c0e803"
-         "ff",
-         "quicklist", "a 5 1000"},
-        {12,
-         "10"
-         "10000000"
-         "0d000000"
-         "0200"
-         "000161"
-         "03f3"
-         "ff",
-         "listpack", "a@2"},
-        {13,
-         "10"
-         "10000000"
-         "0d000000"
-         "0200"
-         "000166"
-         "03f2"
-         "ff",
-         "listpack", "f=1"},
-        {20,
-         "0c"
-         "0c000000"
-         "0200"
-         "8161"
-         "02"
-         "0501"
-         "ff",
-         "hashtable", NULL},
-    };
     struct buf text = {0}, why = {0};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         unsigned char bytes[256];
         struct nd_value v;
-        struct slice in = {(char *)bytes, from_hex(rows[i].hex, bytes)};
-        if (!nd_load_value(&in, rows[i].type, &limits, &v, &why))
-            fail_msg("type %d: %s", rows[i].type, buf_str(&why));
+        struct slice in = {(char *)bytes, from_hex(bodies[i].hex, bytes)};
+        if (!nd_load_value(&in, bodies[i].type, &limits, &v, &why))
+            fail_msg("type %d: %s", bodies[i].type, buf_str(&why));
         assert_int_equal(in.n, 0);
-        assert_string_equal(nd_encoding_name((enum nd_encoding)v.enc), rows[i].encoding);
+        assert_string_equal(nd_encoding_name((enum nd_encoding)v.enc), bodies[i].encoding);
         shown(&v, &text);
-        if (rows[i].text != NULL)
-            assert_string_equal(buf_str(&text), rows[i].text);
+        if (bodies[i].text != NULL)
+            assert_string_equal(buf_str(&text), bodies[i].text);
         else
             assert_int_equal(nd_value_length(&v), 2);
         nd_value_free(&v);
