@@ -16,6 +16,7 @@
 #define SAMPLES_MAX 64 /* maxmemory-samples at most */
 #define LOOK_EVERY 16  /* keys between two looks at the clock */
 #define ROUNDS 16      /* times that samples may show nothing before chance decides */
+#define LIST_US 100000 /* for which the list of databases with keys is good */
 
 /* A key that may go. The higher the score, the sooner. */
 struct candidate {
@@ -28,8 +29,12 @@ struct candidate {
 struct nd_eviction {
     struct candidate pool[POOL]; /* by rising score */
     size_t pooled;
-    int next_db; /* of the random policies */
+    size_t next_db; /* of the random policies */
     bool pending;
+    /* Databases that have keys, looked up again now and then: there may be 16,384 of them, nearly all empty. */
+    struct nd_db **dbs;
+    size_t db_n, db_cap;
+    int64_t dbs_until_us;
 };
 
 struct nd_eviction *nd_eviction_new(void)
@@ -41,6 +46,7 @@ void nd_eviction_free(struct nd_eviction *x)
 {
     for (size_t i = 0; i < x->pooled; i++)
         free(x->pool[i].key);
+    free(x->dbs);
     free(x);
 }
 
@@ -155,15 +161,29 @@ static size_t keys_to_choose_from(const struct nd_engine *e, const struct nd_db 
     return only_expiring(e) ? nd_db_expires(db) : nd_db_count(db);
 }
 
+static void list_dbs(struct nd_engine *e)
+{
+    struct nd_eviction *x = e->eviction;
+    x->db_n = 0;
+    for (int i = 0; i < e->keys.db_count; i++) {
+        struct nd_db *db = nd_keyspace_peek(&e->keys, i);
+        if (db == NULL || nd_db_count(db) == 0)
+            continue;
+        x->dbs = mem_grow(x->dbs, x->db_n, &x->db_cap, sizeof(struct nd_db *));
+        x->dbs[x->db_n++] = db;
+    }
+    x->dbs_until_us = e->now_us + LIST_US;
+}
+
 static bool choose_by_chance(struct nd_engine *e, struct nd_db **db, struct nd_entry **entry)
 {
     struct nd_eviction *x = e->eviction;
-    for (int i = 0; i < e->keys.db_count; i++) {
-        x->next_db = (x->next_db + 1) % e->keys.db_count;
-        struct nd_db *each = nd_keyspace_peek(&e->keys, x->next_db);
+    for (size_t i = 0; i < x->db_n; i++) {
+        x->next_db = (x->next_db + 1) % x->db_n;
+        struct nd_db *each = x->dbs[x->next_db];
+        struct nd_entry *found = NULL;
         if (keys_to_choose_from(e, each) == 0)
             continue;
-        struct nd_entry *found = NULL;
         if (!only_expiring(e))
             found = nd_db_random(each, &e->rng);
         else if (nd_db_sample(each, &e->rng, true, &found, 1) == 0)
@@ -177,17 +197,16 @@ static bool choose_by_chance(struct nd_engine *e, struct nd_db **db, struct nd_e
     return false;
 }
 
-/* The best of the pool that is still there; false: no database has any key that may go. */
+/* The best of the pool that is still there. */
 static bool choose_by_score(struct nd_engine *e, struct nd_db **db, struct nd_entry **entry)
 {
     struct nd_eviction *x = e->eviction;
     for (int round = 0; round < ROUNDS; round++) {
         size_t there = 0;
-        for (int i = 0; i < e->keys.db_count; i++) {
-            struct nd_db *each = nd_keyspace_peek(&e->keys, i);
-            size_t keys = keys_to_choose_from(e, each);
+        for (size_t i = 0; i < x->db_n; i++) {
+            size_t keys = keys_to_choose_from(e, x->dbs[i]);
             if (keys > 0)
-                pool_fill(e, each);
+                pool_fill(e, x->dbs[i]);
             there += keys;
         }
         if (there == 0)
@@ -204,6 +223,21 @@ static bool choose_by_score(struct nd_engine *e, struct nd_db **db, struct nd_en
         }
     }
     return choose_by_chance(e, db, entry);
+}
+
+/* false: no database has any key that may go. */
+static bool choose(struct nd_engine *e, struct nd_db **db, struct nd_entry **entry)
+{
+    bool by_chance = e->config.maxmemory_policy == ND_ALLKEYS_RANDOM ||
+                     e->config.maxmemory_policy == ND_VOLATILE_RANDOM;
+    if (e->now_us >= e->eviction->dbs_until_us)
+        list_dbs(e);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (by_chance ? choose_by_chance(e, db, entry) : choose_by_score(e, db, entry))
+            return true;
+        list_dbs(e); /* others may have got keys meanwhile */
+    }
+    return false;
 }
 
 static void evict_key(struct nd_engine *e, struct nd_db *db, struct nd_entry *entry)
@@ -248,13 +282,11 @@ bool nd_evict(struct nd_engine *e)
         return true;
     if (e->config.maxmemory_policy == ND_NOEVICTION)
         return false;
-    bool by_chance = e->config.maxmemory_policy == ND_ALLKEYS_RANDOM ||
-                     e->config.maxmemory_policy == ND_VOLATILE_RANDOM;
     int64_t end_us = e->host.clock_us(e->host.owner) + time_limit_us(e);
     for (unsigned n = 1; memory_is_short(e); n++) {
         struct nd_db *db;
         struct nd_entry *entry;
-        if (!(by_chance ? choose_by_chance(e, &db, &entry) : choose_by_score(e, &db, &entry)))
+        if (!choose(e, &db, &entry))
             return false;
         evict_key(e, db, entry);
         if (n % LOOK_EVERY == 0 && e->host.clock_us(e->host.owner) >= end_us) {
