@@ -28,6 +28,10 @@ static struct client *moving(struct fixture *f, const char *command)
 
 static void end(struct fixture *f, enum nd_migrate_end how)
 {
+    if (f->migrating == NULL) {
+        fail_msg("no migration is under way");
+        return;
+    }
     struct nd_migration *m = f->migrating->migration;
     f->migrating = NULL;
     nd_migrate_ended(m, how);
