@@ -151,7 +151,7 @@ static void memory_values(void **state)
     refuses("maxmemory", "1tb", "argument must be a memory value");
     refuses("hash-max-listpack-value", "99999999999999999999",
             "argument must be between 0 and 9223372036854775807 inclusive");
-    refuses("proto-max-bulk-len", "1kb", "argument must be between 1048576 and 9223372036854775807 inclusive");
+    refuses("proto-max-bulk-len", "1kb", "argument must be between 1048576 and 536870912 inclusive");
     takes("repl-backlog-size", "10", "16384");
     takes("maxmemory-clients", "5%", "5%");
     assert_int_equal(config.maxmemory_clients, -5);
