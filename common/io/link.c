@@ -2,9 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/io/link_command.h"
-#include "common/io/link_guard.h"
-#include "common/io/link_pending.h"
-#include "common/io/link_ping.h"
+#include "common/io/link_inner.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -22,39 +20,6 @@
 #define REPLY_MAX_DEFAULT ((size_t)16 * 1024 * 1024)
 #define UNSENT_MAX ((size_t)16 * 1024 * 1024)
 #define COMMAND_ARGS_MAX 16 /* of io_link_command() */
-#define KEPT 512            /* bytes of memory that a connection keeps for reading when all is read; for writing too */
-
-enum link_state { OPENING, UP, DOWN };
-
-struct io_link {
-    struct io_loop *loop;
-    struct io_resolver *resolver;
-    struct io_resolve *resolving;
-    char *host;
-    int port;
-    char *user, *password, *client_name, *source_ip;
-    bool names_allowed;
-    size_t reply_max;
-    const struct io_link_events *events;
-    void *owner;
-
-    enum link_state state;
-    redisAsyncContext *ac; /* NULL without a connection */
-    struct link_guard guard;
-    ev_timer timer;              /* until up: the connection's time; or at once, for a failure that was found early */
-    struct io_turn_end turn_end; /* writes */
-    bool flushing;               /* in turn_end: what is left then waits for the socket */
-    bool dying;                  /* hiredis has begun to end the connection: nothing can be sent any more */
-    bool connected;              /* hiredis said so; told to the owner outside of hiredis */
-    int depth;                   /* > 0 inside one of our loop callbacks: freeing waits */
-    bool freed;
-    struct link_pendings pending;
-    enum link_ping ping;
-    char (*ips)[IO_IP_MAX]; /* that the host stands for */
-    size_t ip_count, ip_at;
-    enum io_link_down why; /* valid when why_text is not NULL */
-    char *why_text;
-};
 
 static void connect_next(struct io_link *l);
 
@@ -64,9 +29,7 @@ const char *io_link_down_name(enum io_link_down why)
     return names[why];
 }
 
-/* The first reason counts: what follows is its consequence. */
-__attribute__((format(printf, 3, 4))) static void because(struct io_link *l, enum io_link_down why, const char *fmt,
-                                                          ...)
+void link_because(struct io_link *l, enum io_link_down why, const char *fmt, ...)
 {
     if (l->why_text != NULL)
         return;
@@ -83,7 +46,7 @@ __attribute__((format(printf, 3, 4))) static void because(struct io_link *l, enu
     buf_free(&text);
 }
 
-static void answer_first(struct io_link *l, const redisReply *reply)
+void link_answer(struct io_link *l, const redisReply *reply)
 {
     io_reply_fn *fn;
     void *arg;
@@ -114,28 +77,26 @@ static void destroy(struct io_link *l)
 
 static void go_down(struct io_link *l)
 {
-    l->state = DOWN;
+    l->state = LINK_DOWN;
     ev_timer_stop(io_loop_ev(l->loop), &l->timer);
     io_turn_end_cancel(l->loop, &l->turn_end);
     drop_connection(l);
     while (!l->freed && l->pending.count > 0)
-        answer_first(l, NULL);
+        link_answer(l, NULL);
     if (!l->freed)
         l->events->down(l->owner, l, l->why, l->why_text);
 }
 
-/* Every loop callback is between enter() and leave(): inside, hiredis may hold the connection and the owner may free
- * the link; what that asks for is done here, when nobody looks any more. */
-static void enter(struct io_link *l)
+void link_enter(struct io_link *l)
 {
     l->depth++;
 }
 
-static void leave(struct io_link *l)
+void link_leave(struct io_link *l)
 {
-    if (l->state == UP && l->ac == NULL)
-        because(l, IO_LINK_CLOSED, "the connection ended");
-    if (l->depth == 1 && !l->freed && l->state != DOWN && l->why_text != NULL)
+    if (l->state == LINK_UP && l->ac == NULL)
+        link_because(l, IO_LINK_CLOSED, "the connection ended");
+    if (l->depth == 1 && !l->freed && l->state != LINK_DOWN && l->why_text != NULL)
         go_down(l);
     if (--l->depth == 0 && l->freed)
         destroy(l);
@@ -183,7 +144,7 @@ static void on_connect(const redisAsyncContext *ac, int status)
     if (status == REDIS_OK)
         l->connected = true;
     else
-        because(l, IO_LINK_UNREACHED, "%s", ac->c.errstr);
+        link_because(l, IO_LINK_UNREACHED, "%s", ac->c.errstr);
 }
 
 static void on_disconnect(const redisAsyncContext *ac, int status)
@@ -192,16 +153,16 @@ static void on_disconnect(const redisAsyncContext *ac, int status)
     if (status == REDIS_OK)
         return; /* our own doing */
     if (l->guard.why != NULL)
-        because(l, IO_LINK_PROTOCOL, "%s", l->guard.why);
+        link_because(l, IO_LINK_PROTOCOL, "%s", l->guard.why);
     else if (ac->err == REDIS_ERR_PROTOCOL || ac->err == REDIS_ERR_OOM)
-        because(l, IO_LINK_PROTOCOL, "%s", ac->errstr);
+        link_because(l, IO_LINK_PROTOCOL, "%s", ac->errstr);
     else if (ac->err == REDIS_ERR_EOF)
-        because(l, IO_LINK_CLOSED, "the other side closed the connection");
+        link_because(l, IO_LINK_CLOSED, "the other side closed the connection");
     else
-        because(l, IO_LINK_CLOSED, "%s", ac->errstr);
+        link_because(l, IO_LINK_CLOSED, "%s", ac->errstr);
 }
 
-static void on_reply(redisAsyncContext *ac, void *reply, void *privdata)
+void link_on_reply(redisAsyncContext *ac, void *reply, void *privdata)
 {
     struct io_link *l = ac->data;
     (void)privdata;
@@ -209,7 +170,7 @@ static void on_reply(redisAsyncContext *ac, void *reply, void *privdata)
         return;
     if (reply == NULL)
         l->dying = true;
-    answer_first(l, reply);
+    link_answer(l, reply);
 }
 
 static void on_push(redisAsyncContext *ac, void *reply, void *privdata)
@@ -217,7 +178,7 @@ static void on_push(redisAsyncContext *ac, void *reply, void *privdata)
     struct io_link *l = ac->data;
     const redisReply *r = reply;
     (void)privdata;
-    if (l->freed || r == NULL || l->state != UP)
+    if (l->freed || r == NULL || l->state != LINK_UP)
         return;
     struct slice channel = {r->element[1]->str, r->element[1]->len};
     if (r->element[2]->type == REDIS_REPLY_STRING) {
@@ -250,11 +211,11 @@ static void come_up(struct io_link *l)
 {
     l->connected = false;
     if (met_itself(l->ac->c.fd)) {
-        because(l, IO_LINK_REFUSED, "%s", strerror(ECONNREFUSED));
+        link_because(l, IO_LINK_REFUSED, "%s", strerror(ECONNREFUSED));
         return;
     }
     ev_timer_stop(io_loop_ev(l->loop), &l->timer);
-    l->state = UP;
+    l->state = LINK_UP;
     if (l->password != NULL && l->user != NULL)
         io_link_command(l, on_auth, NULL, "AUTH", l->user, l->password, NULL);
     else if (l->password != NULL)
@@ -272,15 +233,15 @@ static void not_connected(struct io_link *l, int why)
         connect_next(l);
         return;
     }
-    because(l, why == ECONNREFUSED ? IO_LINK_REFUSED : IO_LINK_UNREACHED, "%s", strerror(why));
+    link_because(l, why == ECONNREFUSED ? IO_LINK_REFUSED : IO_LINK_UNREACHED, "%s", strerror(why));
 }
 
 static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
 {
     (void)ev;
     (void)revents;
-    struct io_link *l = link_of(w->data);
-    enter(l);
+    struct io_link *l = w->data;
+    link_enter(l);
     int why = 0;
     socklen_t n = sizeof why;
     /* hiredis would tell a failed connection by its text only. */
@@ -290,79 +251,7 @@ static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
         redisAsyncHandleWrite(l->ac);
     if (l->connected && l->ac != NULL)
         come_up(l);
-    leave(l);
-}
-
-/* An INFO makes the reader grow to twice its size, and thousands of connections would keep that. */
-static void shrink_reader(redisReader *r)
-{
-    if (r->pos != r->len || sdsalloc(r->buf) <= KEPT)
-        return;
-    sdsfree(r->buf);
-    r->buf = sdsempty();
-    r->pos = r->len = 0;
-}
-
-/* false: hiredis is to read. */
-static bool read_pong(struct io_link *l)
-{
-    static char text[] = "PONG";
-    static const redisReply pong = {.type = REDIS_REPLY_STATUS, .str = text, .len = sizeof text - 1};
-    switch (link_ping_read(&l->ping, l->ac, on_reply)) {
-    case LINK_PING_ANSWERED: answer_first(l, &pong); return true;
-    case LINK_PING_WAITS: return true;
-    case LINK_PING_BROKEN: because(l, IO_LINK_CLOSED, "%s", strerror(errno)); return true;
-    case LINK_PING_OTHER: break;
-    }
-    return false;
-}
-
-static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
-{
-    (void)ev;
-    (void)revents;
-    struct io_link *l = link_of(w->data);
-    enter(l);
-    if (l->ping != LINK_PING_SENT || !read_pong(l))
-        redisAsyncHandleRead(l->ac);
-    if (l->ac != NULL && !l->freed && !link_guard_check(&l->guard))
-        because(l, IO_LINK_PROTOCOL, "%s", l->guard.why);
-    if (l->ac != NULL)
-        shrink_reader(l->ac->c.reader);
-    leave(l);
-}
-
-/* As hiredis does it, but the memory of what was sent is kept: hiredis gives it back and asks for new each time. false:
- * hiredis is to write, for it is an error or more than the socket takes. */
-static bool send_all(redisContext *c)
-{
-    if (c->obuf == NULL)
-        return false;
-    size_t n = sdslen(c->obuf);
-    ssize_t sent = n > 0 ? send(c->fd, c->obuf, n, MSG_NOSIGNAL) : 0;
-    if (sent < 0)
-        return false;
-    if ((size_t)sent < n) {
-        sdsrange(c->obuf, (int)sent, -1);
-        return false;
-    }
-    sdsclear(c->obuf);
-    if (sdsalloc(c->obuf) > KEPT) {
-        sdsfree(c->obuf);
-        c->obuf = sdsempty();
-    }
-    return true;
-}
-
-static void on_turn_end(struct io_turn_end *t)
-{
-    struct io_link *l = (struct io_link *)((char *)t - offsetof(struct io_link, turn_end));
-    enter(l);
-    l->flushing = true;
-    if (l->ac != NULL && !(l->ping == LINK_PING_DUE ? link_ping_send(&l->ping, l->ac, on_reply) : send_all(&l->ac->c)))
-        redisAsyncHandleWrite(l->ac);
-    l->flushing = false;
-    leave(l);
+    link_leave(l);
 }
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
@@ -370,14 +259,14 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
     (void)ev;
     (void)revents;
     struct io_link *l = w->data;
-    enter(l);
+    link_enter(l);
     if (l->resolving != NULL) {
         io_resolve_cancel(l->resolver, l->resolving);
         l->resolving = NULL;
-        because(l, IO_LINK_RESOLVE, "the name server did not answer in time");
+        link_because(l, IO_LINK_RESOLVE, "the name server did not answer in time");
     }
-    because(l, IO_LINK_TIMEOUT, "no connection in time");
-    leave(l);
+    link_because(l, IO_LINK_TIMEOUT, "no connection in time");
+    link_leave(l);
 }
 
 static void attach(struct io_link *l)
@@ -386,8 +275,10 @@ static void attach(struct io_link *l)
     l->ac->data = l;
     redisLibevAttach(ev, l->ac);
     redisLibevEvents *e = l->ac->ev.data;
-    ev_set_cb(&e->rev, on_readable);
+    ev_set_cb(&e->rev, link_on_readable);
     ev_set_cb(&e->wev, on_writable);
+    e->rev.data = e->wev.data = l;
+    l->ping = (struct link_ping){.fd = l->ac->c.fd};
     ev_set_priority(&e->rev, IO_PRIORITY_LINK);
     ev_set_priority(&e->wev, IO_PRIORITY_LINK);
     l->ac->ev.addWrite = on_add_write;
@@ -406,14 +297,14 @@ static void connect_next(struct io_link *l)
         errno = 0;
         l->ac = redisAsyncConnectBind(l->ips[l->ip_at], l->port, l->source_ip);
         if (l->ac == NULL) {
-            because(l, IO_LINK_UNREACHED, "no memory for a connection");
+            link_because(l, IO_LINK_UNREACHED, "no memory for a connection");
             return;
         }
         if (l->ac->err == 0)
             break;
         int why = errno;
         if (l->ip_at + 1 >= l->ip_count)
-            because(l, why == ECONNREFUSED ? IO_LINK_REFUSED : IO_LINK_UNREACHED, "%s", l->ac->errstr);
+            link_because(l, why == ECONNREFUSED ? IO_LINK_REFUSED : IO_LINK_UNREACHED, "%s", l->ac->errstr);
         redisAsyncFree(l->ac);
         l->ac = NULL;
         if (l->ip_at + 1 >= l->ip_count)
@@ -425,17 +316,17 @@ static void connect_next(struct io_link *l)
 static void on_resolved(void *owner, const struct io_resolved *answer)
 {
     struct io_link *l = owner;
-    enter(l);
+    link_enter(l);
     l->resolving = NULL;
     if (answer->error != NULL) {
-        because(l, IO_LINK_RESOLVE, "the name cannot be resolved: %s", answer->error);
+        link_because(l, IO_LINK_RESOLVE, "the name cannot be resolved: %s", answer->error);
     } else {
         l->ip_count = answer->n;
         l->ips = mem_array(l->ips, answer->n, sizeof *l->ips);
         memcpy(l->ips, answer->ips, answer->n * sizeof *l->ips);
         connect_next(l);
     }
-    leave(l);
+    link_leave(l);
 }
 
 static char *copy_set(const char *s)
@@ -453,7 +344,7 @@ static void start(struct io_link *l)
     } else if (l->names_allowed && l->resolver != NULL) {
         l->resolving = io_resolve(l->resolver, l->host, on_resolved, l);
     } else {
-        because(l, IO_LINK_RESOLVE, "this is a name, and names are resolved only with resolve_hostnames = true");
+        link_because(l, IO_LINK_RESOLVE, "this is a name, and names are resolved only with resolve_hostnames = true");
     }
 }
 
@@ -475,7 +366,7 @@ struct io_link *io_link_open(struct io_loop *loop, struct io_resolver *resolver,
     l->events = events;
     l->owner = owner;
     link_pending_init(&l->pending);
-    l->turn_end.run = on_turn_end;
+    l->turn_end.run = link_on_turn_end;
     int64_t timeout_us = options->connect_timeout_us > 0 ? options->connect_timeout_us : TIMEOUT_DEFAULT_US;
     start(l);
     if (l->why_text != NULL)
@@ -493,21 +384,21 @@ void io_link_free(struct io_link *l)
     if (l == NULL || l->freed)
         return;
     l->freed = true;
-    l->state = DOWN;
+    l->state = LINK_DOWN;
     ev_timer_stop(io_loop_ev(l->loop), &l->timer);
     io_turn_end_cancel(l->loop, &l->turn_end);
     if (l->resolving != NULL)
         io_resolve_cancel(l->resolver, l->resolving);
     l->resolving = NULL;
     while (l->pending.count > 0)
-        answer_first(l, NULL);
+        link_answer(l, NULL);
     if (l->depth == 0)
         destroy(l);
 }
 
 bool io_link_is_up(const struct io_link *l)
 {
-    return l->state == UP && !l->dying && l->why_text == NULL && is_connected(l);
+    return l->state == LINK_UP && !l->dying && l->why_text == NULL && l->ac != NULL;
 }
 
 size_t io_link_pending(const struct io_link *l)
@@ -524,7 +415,7 @@ struct addr io_link_addr(const struct io_link *l)
 
 const char *io_link_ip(const struct io_link *l)
 {
-    return l->state == OPENING ? "" : l->ips[l->ip_at];
+    return l->state == LINK_OPENING ? "" : l->ips[l->ip_at];
 }
 
 bool io_link_local_ip(const struct io_link *l, char out[IO_IP_MAX])
@@ -545,8 +436,8 @@ bool io_link_send(struct io_link *l, size_t argc, const struct slice *argv, io_r
     if (!io_link_is_up(l) || l->guard.channel_count > 0 || argc == 0 || argc > INT32_MAX ||
         link_command_changes_replies(argv[0]) || unsent(l) > UNSENT_MAX)
         return false;
-    link_ping_hand_over(&l->ping, l->ac, on_reply);
-    if (!link_command_append(l->ac, on_reply, argc, argv))
+    link_ping_hand_over(&l->ping, l->ac, link_on_reply);
+    if (!link_command_append(l->ac, link_on_reply, argc, argv))
         return false;
     link_pending_add(&l->pending, fn, arg);
     return true;
@@ -566,9 +457,9 @@ bool io_link_command(struct io_link *l, io_reply_fn *fn, void *arg, ...)
 
 bool io_link_ping(struct io_link *l, io_reply_fn *fn, void *arg)
 {
-    if (!io_link_is_up(l) || l->guard.channel_count > 0 || l->ping != LINK_PING_NONE || !link_ping_may(l->ac))
+    if (!io_link_is_up(l) || !link_is_quiet(&l->ping, l->ac) || l->guard.channel_count > 0)
         return io_link_command(l, fn, arg, "PING", NULL);
-    l->ping = LINK_PING_DUE;
+    l->ping.state = LINK_PING_DUE;
     link_pending_add(&l->pending, fn, arg);
     io_at_turn_end(l->loop, &l->turn_end);
     return true;
@@ -578,7 +469,7 @@ bool io_link_subscribe(struct io_link *l, const char *channel)
 {
     if (!io_link_is_up(l) || l->guard.channel_count == LINK_CHANNELS_MAX)
         return false;
-    link_ping_hand_over(&l->ping, l->ac, on_reply);
+    link_ping_hand_over(&l->ping, l->ac, link_on_reply);
     const char *argv[] = {"SUBSCRIBE", channel};
     size_t n[] = {9, strlen(channel)};
     if (redisAsyncCommandArgv(l->ac, on_push, NULL, 2, argv, n) != REDIS_OK)

@@ -42,7 +42,7 @@ static bool admit_root(struct link_guard *g, const redisReadTask *t)
     return true;
 }
 
-static bool is_channel(const struct link_guard *g, struct slice name)
+bool link_guard_has_channel(const struct link_guard *g, struct slice name)
 {
     for (size_t i = 0; i < g->channel_count; i++) {
         if (slice_eq(buf_slice(&g->channels[i]), name))
@@ -59,7 +59,7 @@ static bool admit_part(struct link_guard *g, const redisReadTask *t, struct slic
         g->confirms = slice_ieq(text, "subscribe");
         right = t->type == REDIS_REPLY_STRING && (g->confirms || slice_ieq(text, "message"));
     } else if (t->idx == 1) {
-        right = t->type == REDIS_REPLY_STRING && is_channel(g, text);
+        right = t->type == REDIS_REPLY_STRING && link_guard_has_channel(g, text);
     } else {
         right = t->type == (g->confirms ? REDIS_REPLY_INTEGER : REDIS_REPLY_STRING);
     }

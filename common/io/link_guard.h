@@ -24,6 +24,8 @@ struct link_guard {
 
 /* Puts the guard into the connection's reader. g must outlive ac. */
 void link_guard_attach(struct link_guard *g, redisAsyncContext *ac, size_t max);
+/* Whether it was subscribed to. */
+bool link_guard_has_channel(const struct link_guard *g, struct slice name);
 /* After each read: whether what is buffered can still become a reply within the bounds. false: see why. */
 bool link_guard_check(struct link_guard *g);
 

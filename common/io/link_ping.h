@@ -7,10 +7,14 @@
 #include <hiredis/async.h>
 #include <stdbool.h>
 
-enum link_ping {
-    LINK_PING_NONE, /* hiredis has all that there is */
-    LINK_PING_DUE,  /* leaves at the end of the turn */
-    LINK_PING_SENT, /* "+PONG" is expected, and nothing else is under way */
+struct link_ping {
+    enum {
+        LINK_PING_NONE, /* hiredis has all that there is */
+        LINK_PING_DUE,  /* leaves at the end of the turn */
+        LINK_PING_SENT, /* "+PONG" is expected, and nothing else is under way */
+        LINK_PING_IDLE, /* the last that came went a short way, and hiredis has had nothing to do since */
+    } state;
+    int fd;
 };
 
 enum link_ping_read {
@@ -20,13 +24,13 @@ enum link_ping_read {
     LINK_PING_BROKEN,   /* an error of the socket, in errno */
 };
 
-/* Whether nothing is under way in hiredis: neither a command, nor bytes to be sent, nor a part of a reply. */
-bool link_ping_may(const redisAsyncContext *ac);
-/* Gives a PING that is due or sent to hiredis, which will call fn for its answer. */
-void link_ping_hand_over(enum link_ping *p, redisAsyncContext *ac, redisCallbackFn *fn);
+/* Whether nothing is under way: neither a command, nor bytes to be sent, nor a part of a reply. */
+bool link_is_quiet(const struct link_ping *p, const redisAsyncContext *ac);
+/* hiredis is about to send or to read. A PING that is due or sent is given to it; it will call fn for its answer. */
+void link_ping_hand_over(struct link_ping *p, redisAsyncContext *ac, redisCallbackFn *fn);
 /* Sends one that is due. false: hiredis has it, or the part that the socket did not take, and is to write. */
-bool link_ping_send(enum link_ping *p, redisAsyncContext *ac, redisCallbackFn *fn);
+bool link_ping_send(struct link_ping *p, redisAsyncContext *ac, redisCallbackFn *fn);
 /* Reads the answer to one that was sent. */
-enum link_ping_read link_ping_read(enum link_ping *p, redisAsyncContext *ac, redisCallbackFn *fn);
+enum link_ping_read link_ping_read(struct link_ping *p, redisAsyncContext *ac, redisCallbackFn *fn);
 
 #endif

@@ -294,9 +294,11 @@ static int64_t send_periodic(struct sn_node *n)
 void sn_node_evaluate(struct sn_node *n)
 {
     int64_t next = keep_links(n);
+    n->calm = true;
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         EARLIER(next, sn_inst_judge(i));
         EARLIER(next, sn_inst_repair(i));
+        n->calm = n->calm && !i->s_down && !i->master_reboot;
     }
     EARLIER(next, send_periodic(n));
     heap_set(&n->core->timers, &n->timer.at, next);
@@ -363,12 +365,8 @@ void sn_node_down(struct sn_node *n, struct sn_conn *conn, enum sn_down_why why)
  * at again. That is so nearly always, hundreds of times a second. */
 static bool changes_nothing(const struct sn_node *n, enum sn_pong pong)
 {
-    if (pong != SN_PONG_OK || n->probe.last != SN_PONG_OK || n->cmd.auth_failed || n->pending >= PENDING_MAX)
-        return false;
-    for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
-        if (i->s_down || i->master_reboot || i->group->suspect)
-            return false;
-    return true;
+    return n->calm && pong == SN_PONG_OK && n->probe.last == SN_PONG_OK && !n->cmd.auth_failed &&
+           n->pending < PENDING_MAX;
 }
 
 void sn_node_pong(struct sn_node *n, enum sn_pong pong)

@@ -53,28 +53,30 @@ struct sn_probe {
     enum sn_pong last;
 };
 
+/* First what every PING touches, together: there are thousands, and nearly all that happens is PINGs. */
 struct sn_node {
     struct sn_core *core;
-    struct addr addr;         /* as configured or announced */
-    char ip[SN_IP_MAX];       /* what a host name stood for at the last connect, or the literal; "" unknown */
-    char local_ip[SN_IP_MAX]; /* our own end of the link */
-    struct sn_conn cmd, sub;
-    struct sn_probe probe;
     struct sn_inst *insts; /* by next_on_node */
     struct sn_timer timer;
-    bool touched;
     struct sn_node *next_touched;
-    struct sn_info info;
+    bool touched;
+    bool calm;        /* held for down in no group, not restarted just now: an answered PING changes nothing */
+    bool info_now;    /* wanted at once */
+    bool keys_before; /* of a replica whose master went silent: it was linked then, and held keys */
+    unsigned pending; /* commands without an answer */
+    struct sn_probe probe;
+    struct sn_conn cmd, sub;
     int64_t info_us;       /* when it came; 0 never */
     int64_t info_sent_us;  /* 0: none is open */
     int64_t info_asked_us; /* last sent, answered or not */
-    bool info_now;         /* wanted at once */
     int64_t hello_us;      /* last published there */
     int64_t sub_heard_us;  /* last message on the subscription */
     int64_t sub_spare_us;  /* since when the subscription is not needed, 0: it is */
     int64_t role_us;       /* since when it reports this role */
-    bool keys_before;      /* of a replica whose master went silent: it was linked then, and held keys */
-    unsigned pending;      /* commands without an answer */
+    struct sn_info info;
+    struct addr addr;         /* as configured or announced */
+    char ip[SN_IP_MAX];       /* what a host name stood for at the last connect, or the literal; "" unknown */
+    char local_ip[SN_IP_MAX]; /* our own end of the link */
 };
 
 /* Why a server is held for down; the facts of `sn_inst_judge`, in its order. */
