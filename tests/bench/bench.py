@@ -15,19 +15,20 @@ sys.path[:0] = [os.path.join(HERE, "..", "e2e"), HERE]
 sys.dont_write_bytecode = True
 
 import fifty  # noqa: E402
+import idle  # noqa: E402
+import lines  # noqa: E402
 import noded  # noqa: E402
 import one  # noqa: E402
 import thousand  # noqa: E402
 from lab import Lab, sentineld_path  # noqa: E402
 
-# Row: part, title, unit, target (None: shown only), index into a round's result.
+# Row: part, title, unit, target, index into a round's result.
 ROWS = (
     ("one", "one killed: a node takes writes", "ms", 30.0, 0),
     ("one", "one killed: first write of a client", "ms", 30.0, 1),
     ("one", "one killed: all agree", "ms", 60.0, 2),
     ("fifty", "%d killed at once: last promoted", "ms", 200.0, 0),
     ("fifty", "%d killed at once: all agree", "ms", 300.0, 1),
-    ("idle", "idle: core per 100 instances", "%", None, None),
 )
 
 
@@ -35,7 +36,7 @@ def spread(values):
     return "median of %d, %.0f to %.0f" % (len(values), min(values), max(values))
 
 
-def table(results, masters):
+def table(results, masters, kinds):
     """Print the table; returns the titles of missed targets."""
     missed = []
     print("%-38s %12s %12s %8s %9s  %s" % ("", "ours", "stock", "ratio", "target", ""))
@@ -47,24 +48,22 @@ def table(results, masters):
         value, note = {}, ""
         for kind in ("ours", "stock"):
             measured = results[part].get(kind)
-            if measured in (None, []):
+            if not measured:
                 continue
-            if index is None:
-                value[kind] = measured
-            else:
-                column = [r[index] for r in measured]
-                value[kind] = statistics.median(column)
-                if kind == "ours":
-                    note = spread(column)
-        cells = ["%.*f %s" % (2 if unit == "%" else 1, value[k], unit) if k in value else "-"
-                 for k in ("ours", "stock")]
+            column = [r[index] for r in measured]
+            value[kind] = statistics.median(column)
+            if kind == "ours":
+                note = spread(column)
+        cells = ["%.1f %s" % (value[k], unit) if k in value else "-" for k in ("ours", "stock")]
         ratio = "%.1f x" % (value["stock"] / value["ours"]) if len(value) == 2 and value["ours"] > 0 else "-"
         verdict = ""
-        if target is not None and "ours" in value and value["ours"] > target:
+        if "ours" in value and value["ours"] > target:
             verdict = "MISSED"
             missed.append(title)
         print("%-38s %12s %12s %8s %9s  %s" % (
-            title, *cells, ratio, "-" if target is None else "<= %.0f %s" % (target, unit), verdict or note))
+            title, *cells, ratio, "<= %.0f %s" % (target, unit), verdict or note))
+    if "idle" in results:
+        missed += lines.show(idle.rows(results["idle"], "servers"), kinds)
     return missed
 
 
@@ -82,7 +81,7 @@ def main():
     parser.add_argument("--stock-rounds", type=int, default=5, help="rounds of one master with stock (default 5)")
     parser.add_argument("--fifty-rounds", type=int, default=3, help="rounds of many masters (default 3)")
     parser.add_argument("--masters", type=int, default=50, help="how many masters are killed at once (default 50)")
-    parser.add_argument("--idle-seconds", type=float, default=20, help="length of the idle measurement (default 20)")
+    parser.add_argument("--idle-seconds", type=float, default=20, help="length of each idle measurement (default 20)")
     parser.add_argument("--groups", type=int, default=1000, help="groups of modelled servers (default 1000)")
     parser.add_argument("--kill", type=int, default=100, help="how many of their masters are killed (default 100)")
     parser.add_argument("--idle-groups", type=int, default=100, help="groups of the idle comparison (default 100)")
@@ -133,7 +132,7 @@ def main():
         print("bench: a round could not be finished: %s" % e, file=sys.stderr)
         return 1
     print()
-    missed = table(results, args.masters)
+    missed = table(results, args.masters, kinds)
     if "thousand" in results:
         missed += thousand.report(results["thousand"], args)
     if "noded" in results:

@@ -3,6 +3,7 @@ import os
 import sys
 import time
 
+import idle
 from lab import Group, wait_until
 from lab.servers import wait_streams
 from one import DOWN_AFTER_MS, FAILOVER_TIMEOUT_MS
@@ -29,11 +30,11 @@ class ManyMasters:
         for name, replica in self.replicas.items():
             replica.wait_follows(self.masters[name].port, 60)
 
-    def start(self, kind):
+    def start(self, kind, down_after_ms=DOWN_AFTER_MS):
         self.generation += 1
         for name, master in self.masters.items():
             wait_streams(master, [self.replicas[name]])
-        groups = [Group(name=name, port=master.port, quorum=2, down_after_ms=DOWN_AFTER_MS,
+        groups = [Group(name=name, port=master.port, quorum=2, down_after_ms=down_after_ms,
                         failover_timeout_ms=FAILOVER_TIMEOUT_MS) for name, master in self.masters.items()]
         return [self.lab.supervisor("many-%s%d-%d" % (kind, self.generation, i), groups, kind=kind, timers={})
                 for i in range(3)]
@@ -106,18 +107,10 @@ def measure(bench, rounds, progress=sys.stderr):
 
 
 def measure_idle(bench, kinds, seconds, progress=sys.stderr):
-    """Percent of a core that one supervisor uses per 100 watched instances, mean over three of them."""
-    results = {}
-    for kind in kinds:
-        supervisors = bench.start(kind)
+    def start(kind, down_after_ms):
+        supervisors = bench.start(kind, down_after_ms)
         bench.wait_well(supervisors)
-        before = sum(s.cpu_s() for s in supervisors)
-        began = time.monotonic()
-        time.sleep(seconds)
-        used = sum(s.cpu_s() for s in supervisors) - before
-        instances = len(bench.masters) + len(bench.replicas)
-        results[kind] = 100.0 * used / (time.monotonic() - began) / len(supervisors) * 100.0 / instances
-        print("idle, %-5s: %.2f %% of a core per 100 instances" % (kind, results[kind]), file=progress, flush=True)
-        for s in supervisors:
-            s.terminate()
-    return results
+        return supervisors
+
+    servers = len(bench.masters) + len(bench.replicas)
+    return idle.measure(start, servers, kinds, seconds, "real servers", progress=progress)

@@ -9,6 +9,8 @@ import select
 import sys
 import time
 
+import idle
+import lines
 from lab import Group, Resp, encode, wait_until
 from lab.processes import Child
 from lab.resp import Incomplete, parse
@@ -16,7 +18,6 @@ from lab.supervisors import ROOT
 
 FAILOVER_TIMEOUT_MS = 60000
 MANY_DOWN_AFTER_MS = 5000
-IDLE_DOWN_AFTER_MS = (1000, 5000)
 SUPERVISORS = 3
 MASTER_LINE = re.compile(r"^master\d+:name=([^,]*),status=(\w+),address=([^,]*),slaves=(\d+),sentinels=(\d+)", re.M)
 
@@ -108,16 +109,6 @@ class Watchers:
                     pass  # it does not listen yet
             time.sleep(0.05)
         return time.monotonic() - began
-
-    def cpu_s(self):
-        return sum(s.cpu_s() for s in self.supervisors)
-
-    def idle(self, seconds):
-        """Percent of a core that one of them uses per 100 watched servers."""
-        before, began = self.cpu_s(), time.monotonic()
-        time.sleep(seconds)
-        used = self.cpu_s() - before
-        return 100.0 * used / (time.monotonic() - began) / SUPERVISORS * 100.0 / (2 * self.pairs)
 
     def memory_mb(self):
         """The resident memory of the largest, in MiB."""
@@ -239,7 +230,7 @@ def measure_many(lab, model, kind, options, say):
     else:
         say("%d groups, %-5s: all known after %.2f s" % (options.groups, kind, result["start"]))
     time.sleep(options.settle)  # INFO has come from everybody twice: what grows has grown
-    result["idle"] = watchers.idle(options.idle_seconds / 2)
+    result["idle"] = idle.percent(watchers.supervisors, 2 * watchers.pairs, options.idle_seconds / 2)
     result["memory"] = watchers.memory_mb()
     say("%d groups, %-5s: %.1f MiB resident, %.2f %% of a core per 100 servers" % (
         options.groups, kind, result["memory"], result["idle"]))
@@ -260,20 +251,26 @@ def measure_many(lab, model, kind, options, say):
     return result
 
 
-def measure_idle(lab, model, kind, down_after_ms, options, say):
-    watchers = Watchers(lab, model, kind, options.idle_groups, down_after_ms)
-    known = watchers.start(120)
-    assert known is not None, "%s does not know all of %d groups after 120 s" % (kind, options.idle_groups)
-    time.sleep(2)
-    before = model.served()
-    used = watchers.idle(options.idle_seconds)
-    after = model.served()
-    rate = ", ".join("%s %.1f" % (name, (after[name] - before[name]) / options.idle_seconds / SUPERVISORS /
-                                  (2 * options.idle_groups)) for name in ("PING", "PUBLISH", "INFO"))
-    say("idle, %d groups at %d ms, %-5s: %.2f %% of a core per 100 servers (each is sent in a second: %s)" % (
-        options.idle_groups, down_after_ms, kind, used, rate))
-    watchers.stop()
-    return used
+def measure_idle(lab, model, kinds, options, progress):
+    started, served = [], {}
+
+    def start(kind, down_after_ms):
+        started[:] = [Watchers(lab, model, kind, options.idle_groups, down_after_ms)]
+        known = started[0].start(120)
+        assert known is not None, "%s does not know all of %d groups after 120 s" % (kind, options.idle_groups)
+        return started[0].supervisors
+
+    def rates(seconds):
+        before, now = dict(served), model.served()
+        served.update(now)
+        if seconds is None:
+            return ""
+        links = SUPERVISORS * 2 * options.idle_groups
+        return " (each is sent in a second: %s)" % ", ".join(
+            "%s %.1f" % (name, (now[name] - before[name]) / seconds / links) for name in ("PING", "PUBLISH", "INFO"))
+
+    servers = 2 * options.idle_groups
+    return idle.measure(start, servers, kinds, options.idle_seconds, "modelled servers", rates, progress)
 
 
 def measure(lab, kinds, options, progress=sys.stderr):
@@ -284,9 +281,7 @@ def measure(lab, kinds, options, progress=sys.stderr):
     assert os.access(model_path(), os.X_OK), "%s is missing: build it with make bench" % model_path()
     model = Model(lab, options.groups)
     many = {kind: measure_many(lab, model, kind, options, say) for kind in kinds}
-    idle = {ms: {kind: measure_idle(lab, model, kind, ms, options, say) for kind in kinds}
-            for ms in IDLE_DOWN_AFTER_MS}
-    return {"many": many, "idle": idle}
+    return {"many": many, "idle": measure_idle(lab, model, kinds, options, progress)}
 
 
 def rows(results, options):
@@ -302,30 +297,12 @@ def rows(results, options):
     yield ("%d groups: resident memory" % options.groups, "MiB", 30.0, *of("memory"), None)
     yield ("%d of %d killed: last promoted" % (options.kill, options.groups), "ms", 1000.0, *of("promoted"), bound_ms)
     yield ("%d of %d killed: all agree" % (options.kill, options.groups), "ms", 1000.0, *of("agreed"), bound_ms)
-    for ms, found in results["idle"].items():
-        part = 1.0 if ms < 5000 else 3.0
-        target = found["stock"] / part if "stock" in found else None
-        yield ("idle at %d ms: core per 100 servers" % ms, "%", target, found.get("ours"), found.get("stock"), None)
+    yield from idle.rows(results["idle"], "modelled")
 
 
 def report(results, options):
     """Prints the lines of the table; returns the titles of missed targets."""
-    missed = []
-
-    def cell(value, unit, bound, measured):
-        if value is None:
-            return "> %.0f %s" % (bound, unit) if bound is not None and measured else "-"
-        return "%.*f %s" % (2 if unit == "%" else 1, value, unit)
-
-    for title, unit, target, ours, stock, bound in rows(results, options):
-        ratio = "%.1f x" % (stock / ours) if ours and stock else "> %.0f x" % (bound / ours) if ours and bound else "-"
-        late = target is not None and "ours" in results["many"] and (ours is None or ours > target)
-        if late:
-            missed.append(title)
-        goal = "-" if target is None else "<= %.*f %s" % (2 if unit == "%" else 0, target, unit)
-        print("%-38s %12s %12s %8s %9s  %s" % (
-            title, cell(ours, unit, None, True), cell(stock, unit, bound, "stock" in results["many"]), ratio, goal,
-            "MISSED" if late else ""))
+    missed = lines.show(rows(results, options), results["many"])
     print("(groups of two modelled servers; killed at down-after %d ms)" % MANY_DOWN_AFTER_MS)
     if results["many"].get("ours", {}).get("early"):
         missed.append("FAULT: sentineld promoted before down-after was over")
