@@ -239,6 +239,22 @@ void operator_forgets_former(struct world *w)
         operator_resets(w, &w->supers[i]);
 }
 
+/* Supervisors that were without the group when its master was reborn empty do not know it, and the others may be too
+ * few for a failover: whether the replicas' older data is worth one is for an operator to say. This one says no. */
+void operator_settles_rebirth(struct world *w, int group)
+{
+    int holding = 0;
+    for (int i = 0; i < w->plan.supers; i++) {
+        const struct super *s = &w->supers[i];
+        const struct sn_group *g = s->core != NULL ? sn_group_find(s->core, slice_of(w->groups[group].name)) : NULL;
+        holding += g != NULL && g->master->reborn_empty;
+    }
+    if (!w->forgets || holding == 0 || holding >= w->plan.group[group].quorum)
+        return;
+    for (int i = 0; i < w->plan.supers; i++)
+        operator_sets(w, &w->supers[i], group, "reborn-empty", "follow");
+}
+
 void operator_restores(struct world *w)
 {
     for (int i = 0; i < w->plan.supers; i++)

@@ -163,6 +163,8 @@ static void live(struct world *w)
     if (!run_for(w, SECONDS(12))) /* by then RESET has forgotten what it forgets */
         return;
     operator_forgets_former(w);
+    for (int i = 0; i < w->plan.groups; i++)
+        operator_settles_rebirth(w, i);
     fault_repair(w);
     if (!agree(w, "all faults ended"))
         return;

@@ -391,8 +391,9 @@ void operator_removes(struct world *w, struct super *s, int group, bool by_file)
 void operator_monitors(struct world *w, struct super *s, int group, bool by_file);
 void operator_moves(struct world *w, struct super *s, int group); /* the file names another master */
 void operator_resets(struct world *w, struct super *s);
-void operator_forgets_former(struct world *w); /* RESET everywhere, where ids are gone */
-void operator_restores(struct world *w);       /* every group is supervised everywhere, by the plan's settings */
+void operator_forgets_former(struct world *w);             /* RESET everywhere, where ids are gone */
+void operator_settles_rebirth(struct world *w, int group); /* one that too few supervisors know of */
+void operator_restores(struct world *w); /* every group is supervised everywhere, by the plan's settings */
 
 /* node.c */
 void node_init(struct world *w, int i);
