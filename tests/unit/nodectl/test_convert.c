@@ -345,7 +345,8 @@ static void test_noded(void **state)
     struct conf_problems problems = {.count = 0};
     convert_noded(
         "port 7001\nbind 127.0.0.1 -::1\ndir /var/lib/x/../noded\nsave 3600 1 300 100\nsave 60 10000\n"
-        "appendonly yes\ncluster-enabled no\nmaxmemory 100MB\nclient-query-buffer-limit 8589934592\nslaveof 10.0.0.1 1\n"
+        "appendonly yes\ncluster-enabled no\nmaxmemory 100MB\nclient-query-buffer-limit 8589934592\n"
+        "slaveof 10.0.0.1 1\n"
         "SLAVE-PRIORITY 5\nclient-output-buffer-limit normal 0 0 0\nclient-output-buffer-limit pubsub 32mb 8mb 60\n"
         "requirepass \"a \\\"b\"\nrename-command CONFIG \"\"\nloadmodule x.so\nunknown-thing 1\nhz 1\nhz 20\n"
         "slowlog-max-len 5000000000\ntls-port 6380\ntls-cluster no\n");
