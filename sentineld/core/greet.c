@@ -65,6 +65,26 @@ static void greet_seat(struct sn_seat *s)
     s->told_epoch = s->group->config_epoch;
 }
 
+static void greet_seats(struct sn_peer *p, bool all)
+{
+    for (struct sn_seat *s = p->seats; s; s = s->next_on_peer)
+        if (all || !s->told || s->told_epoch != s->group->config_epoch)
+            greet_seat(s);
+}
+
+/* A group in which we know nobody: its nodes may be those of long ago, where nobody else listens. Whom we know from
+ * another group may watch it too. */
+static void greet_about_lonely(struct sn_peer *p)
+{
+    struct sn_core *c = p->core;
+    const char *ip = "";
+    for (const struct sn_seat *s = p->seats; s && !*ip; s = s->next_on_peer)
+        ip = seen_ip(s->group);
+    for (size_t k = 0; k < c->ngroups && p->cmd.state == SN_CONN_UP; k++)
+        if (!c->groups[k]->nseats)
+            greet(&p->cmd, &p->pending, c->groups[k], ip);
+}
+
 /* Supervisors hear each other on the nodes, and one of ours is told of a new configuration at once. So it gets what it
  * has not been told, and everything only now and then: when no node lives, that is what keeps us known. */
 void sn_greet_peer(struct sn_peer *p)
@@ -72,9 +92,9 @@ void sn_greet_peer(struct sn_peer *p)
     bool all = p->kind != SN_PEER_OURS || p->rounds % FULL_ROUND == 0;
     p->rounds++;
     p->hello_sent_us = p->core->now_us;
-    for (struct sn_seat *s = p->seats; s; s = s->next_on_peer)
-        if (all || !s->told || s->told_epoch != s->group->config_epoch)
-            greet_seat(s);
+    greet_seats(p, all);
+    if (all)
+        greet_about_lonely(p);
 }
 
 void sn_greet_about(struct sn_group *g)

@@ -2,7 +2,7 @@
  * moments, and what is published and what results is asserted. A file is a transcript; # begins a comment, and the
  * first is its title.
  *
- *   supervisors N [declared]                 s1 ... sN; of those that can, s1 stands first
+ *   supervisors N [declared|drawn-ids]       s1 ... sN; of those that can, s1 stands first
  *   group NAME [quorum N] [down-after MS] [failover-timeout MS] [parallel-syncs N] [reborn-follow] [keys N]
  *   node NAME [priority N] [runid C] [volatile] [no-failover] [forgets-role]
  *                                            of the group before it; the first is its master.

@@ -117,6 +117,7 @@ bool stage_set_up(struct stage *s)
             complain(s, "there may be 1 to %d supervisors", MAX_SUPERS);
         s->plan.supers = (int)n;
         s->plan.declared = word_is(s, 2, "declared");
+        s->plan.ids_drawn = word_is(s, 2, "drawn-ids");
     } else if (word_is(s, 0, "group")) {
         set_up_group(s);
     } else if (word_is(s, 0, "node")) {
