@@ -32,16 +32,17 @@ SHELL_SRC := $(call sources,sentineld/shell)
 NODECTL_SRC := $(filter-out nodectl/main.c,$(call sources,nodectl))
 STORE_SRC := $(call sources,noded/store)
 CMD_SRC := $(call sources,noded/cmd)
-NODED_SRC := $(filter-out noded/main.c $(STORE_SRC) $(CMD_SRC),$(call sources,noded))
+REPL_SRC := $(call sources,noded/repl)
+NODED_SRC := $(filter-out noded/main.c $(STORE_SRC) $(CMD_SRC) $(REPL_SRC),$(call sources,noded))
 TEST_SUPPORT_SRC := $(wildcard tests/unit/support/*.c)
 SIM_SRC := $(call sources,tests/sim)
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 
 # Pure code sees C11 and nothing else: without _GNU_SOURCE a system call doesn't even have a declaration.
-PURE_SRC := $(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(STORE_SRC) $(CMD_SRC)
+PURE_SRC := $(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC)
 
-ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a io.a shell.a nodectl.a store.a cmd.a noded.a test.a)
-PURE_ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a store.a cmd.a)
+ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a io.a shell.a nodectl.a store.a cmd.a repl.a noded.a test.a)
+PURE_ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a store.a cmd.a repl.a)
 
 PROGRAMS := $(foreach p,sentineld nodectl noded,$(if $(wildcard $p/main.c),$(BUILD)/$p))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
@@ -89,6 +90,7 @@ $(eval $(call archive,shell,$(SHELL_SRC)))
 $(eval $(call archive,nodectl,$(NODECTL_SRC)))
 $(eval $(call archive,store,$(STORE_SRC)))
 $(eval $(call archive,cmd,$(CMD_SRC)))
+$(eval $(call archive,repl,$(REPL_SRC)))
 $(eval $(call archive,noded,$(NODED_SRC)))
 $(eval $(call archive,test,$(TEST_SUPPORT_SRC)))
 
@@ -99,7 +101,7 @@ link = $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
 
 $(BUILD)/sentineld: $(BUILD)/obj/sentineld/main.o $(call lib,shell core io resp base)
 $(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core cmd io resp base)
-$(BUILD)/noded: $(BUILD)/obj/noded/main.o $(call lib,noded cmd store io resp base)
+$(BUILD)/noded: $(BUILD)/obj/noded/main.o $(call lib,noded repl cmd store io resp base)
 $(BUILD)/noded: LDLIBS_ALL := $(LDLIBS_NODED) $(LDLIBS_ALL)
 $(foreach p,sentineld nodectl noded,$(BUILD)/$p):
 	@echo "LINK  $@"
@@ -117,7 +119,8 @@ TEST_LIBS_core := core resp base test
 TEST_LIBS_io := io resp base test
 TEST_LIBS_store := store resp base test
 TEST_LIBS_cmd := cmd store resp base test
-TEST_LIBS_noded := noded cmd store io resp base test
+TEST_LIBS_repl := repl cmd store resp base test
+TEST_LIBS_noded := noded repl cmd store io resp base test
 TEST_LIBS_shell := shell core io resp base test
 TEST_LIBS_nodectl := nodectl cmd store shell core io resp base test
 test_libs = $(call lib,$(TEST_LIBS_$(word 3,$(subst /, ,$1))))
@@ -126,6 +129,8 @@ $(foreach t,$(UNIT_SRC),$(eval $(t:%.c=$(BUILD)/%): $(t:%.c=$(BUILD)/obj/%.o) $(
 SHARED_SRC := $(sort $(filter-out $(UNIT_SRC) $(TEST_SUPPORT_SRC),$(wildcard tests/unit/*/*.c)))
 $(call objects,$(SHARED_SRC)): FEATURES := -D_GNU_SOURCE
 $(foreach t,$(UNIT_TESTS),$(eval $t: $(call objects,$(filter $(patsubst $(BUILD)/%/,%,$(dir $t))/%,$(SHARED_SRC)))))
+# Those of noded/repl have the engine without a program around it from their neighbours.
+$(filter $(BUILD)/tests/unit/repl/%,$(UNIT_TESTS)): $(BUILD)/obj/tests/unit/cmd/engine_fixture.o
 $(UNIT_TESTS):
 	@mkdir -p $(@D)
 	@echo "LINK  $@"
@@ -156,5 +161,6 @@ endif
 planted-programs: $(PLANTED_SIMS)
 
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(IO_SRC) $(SHELL_SRC) \
-	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(NODED_SRC) $(SIM_SRC) $(UNIT_SRC) $(SHARED_SRC) $(TEST_SUPPORT_SRC) \
+	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(NODED_SRC) $(SIM_SRC) $(UNIT_SRC) $(SHARED_SRC) \
+	$(TEST_SUPPORT_SRC) \
 	sentineld/main.c nodectl/main.c noded/main.c)

@@ -55,7 +55,7 @@ struct nd_engine *nd_engine_new(const struct nd_host *host, const struct nd_conf
     e->keys.release_owner = e;
     e->active_expire = true;
     e->next_session = 1;
-    e->commands = nd_commands_new();
+    e->commands = nd_commands_new(host->extension);
     e->stats.by_command = mem_array(NULL, nd_command_numbers(e), sizeof *e->stats.by_command);
     nd_stats_reset(e);
     map_init(&e->stats.errors_by_code, of_maps[0], of_maps[1]);

@@ -20,8 +20,12 @@ struct nd_expiry;      /* expire.c */
 struct nd_eviction;    /* evict.c */
 struct nd_migration;   /* migrate.c */
 struct nd_migrate_spec;
+struct nd_extension; /* extension.h */
+struct nd_repl;      /* noded/repl: replication */
+struct nd_persist;   /* and persistence */
 
-/* One effect: a command that makes a copy of the dataset follow. db < 0: it belongs to no database (none yet). */
+/* One effect: a command that makes a copy of the dataset follow. db < 0: it belongs to no database and changes nothing
+ * (PUBLISH): replicas get it, a file does not. */
 struct nd_effect_row {
     int db;
     size_t argc;
@@ -40,10 +44,20 @@ enum {
     ND_SHUTDOWN_ABORT = 1 << 4
 };
 
+/* What stands in the way of writes, or of all that looks at the dataset (gate.c has the errors). Set and cleared by the
+ * rooms that find out. */
+enum {
+    ND_GUARD_SNAPSHOT_FAILED = 1 << 0, /* stop-writes-on-bgsave-error: MISCONF */
+    ND_GUARD_AOF_FAILED = 1 << 1,      /* the append-only file cannot be written: MISCONF, with guard_reason */
+    ND_GUARD_FEW_REPLICAS = 1 << 2,    /* min-replicas-to-write: NOREPLICAS */
+    ND_GUARD_STALE = 1 << 3            /* a replica without its master that may not show what it has: MASTERDOWN */
+};
+
 /* What the engine asks of the program. Every function is there; a test gives functions of its own. None of them calls
  * back into the engine before it returns, unless said so. */
 struct nd_host {
     void *owner;
+    const struct nd_extension *extension; /* NULL: the engine is alone */
     /* Time for SLOWLOG, latency and statistics, in microseconds, monotonic. */
     int64_t (*clock_us)(void *owner);
     /* Something was written for a session outside of its own request: send it at the end of the turn. */
@@ -113,8 +127,12 @@ struct nd_engine {
     struct nd_session *monitors;  /* sessions with ND_S_MONITOR (next_monitor); NULL: none */
     size_t postponed;             /* sessions with ND_S_POSTPONED */
     enum nd_freeing freeing;      /* of the deletion under way */
+    struct nd_repl *repl;         /* NULL without noded/repl */
+    struct nd_persist *persist;   /* NULL without noded/repl */
     bool is_replica;              /* does not expire, refuses writes of clients */
     bool loading;
+    uint32_t guards;        /* ND_GUARD_* */
+    char guard_reason[128]; /* of ND_GUARD_AOF_FAILED: what the system said */
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: none */
     bool pause_all;
     struct map locked; /* keys of a MIGRATE under way, of whatever database (pause.h); cap 0 while there are none */
@@ -135,7 +153,8 @@ void nd_engine_moved_on(struct nd_engine *e);
 /* Something in the state of the node may stand in the way of a command (gate.c looks closer). */
 static inline bool nd_engine_guarded(const struct nd_engine *e)
 {
-    return e->config.maxmemory != 0 || e->is_replica || e->loading || e->pause_until_ms != 0 || e->locked.used > 0;
+    return e->config.maxmemory != 0 || e->is_replica || e->loading || e->guards != 0 || e->pause_until_ms != 0 ||
+           e->locked.used > 0;
 }
 /* The next time (mono us) at which nd_engine_tick() has something to do: timeouts of blocked clients, end of a pause,
  * expiry cycle while there are keys to expire. HEAP_NEVER: nothing, an idle node sleeps. */

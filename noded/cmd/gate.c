@@ -51,6 +51,32 @@ static bool refused_out_of_memory(struct nd_call *c, uint32_t flags)
     return true;
 }
 
+/* Writes that could not be kept safe are not taken. PING tells it too, so that whoever watches sees it. */
+static bool refused_unsafe(struct nd_call *c, uint32_t flags)
+{
+    const struct nd_engine *e = c->e;
+    bool writes = (flags & ND_WRITE) != 0;
+    if (e->guards == 0 || e->is_replica || c->s->kind == ND_MASTER)
+        return false;
+    if ((e->guards & (ND_GUARD_SNAPSHOT_FAILED | ND_GUARD_AOF_FAILED)) != 0 &&
+        (writes || strcmp(c->cmd->name, "ping") == 0)) {
+        if ((e->guards & ND_GUARD_SNAPSHOT_FAILED) != 0)
+            nd_refuse(c, "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to "
+                         "disk. Commands that may modify the data set are disabled, because this instance is "
+                         "configured to report errors during writes if RDB snapshotting fails "
+                         "(stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB "
+                         "error.");
+        else
+            nd_refuse(c, "MISCONF Errors writing to the AOF file: %s", e->guard_reason);
+        return true;
+    }
+    if ((e->guards & ND_GUARD_FEW_REPLICAS) != 0 && writes) {
+        nd_refuse(c, "NOREPLICAS Not enough good replicas to write.");
+        return true;
+    }
+    return false;
+}
+
 static bool refused_for_state(struct nd_call *c, uint32_t flags)
 {
     const struct nd_engine *e = c->e;
@@ -66,7 +92,11 @@ static bool refused_for_state(struct nd_call *c, uint32_t flags)
                   c->row->full_name);
         return true;
     }
-    if (e->loading && (flags & ND_LOADING) == 0) {
+    if ((e->guards & ND_GUARD_STALE) != 0 && e->is_replica && s->kind != ND_MASTER && (flags & ND_STALE) == 0) {
+        nd_refuse(c, "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+        return true;
+    }
+    if (e->loading && s->kind == ND_CLIENT && (flags & ND_LOADING) == 0) {
         nd_refuse(c, "LOADING Redis is loading the dataset in memory");
         return true;
     }
@@ -99,7 +129,7 @@ enum nd_gate nd_gate(struct nd_call *c)
         nd_refuse(c, "ERR Command not allowed inside a transaction");
         return ND_GATE_REFUSED;
     }
-    if (refused_out_of_memory(c, flags) || refused_for_state(c, flags))
+    if (refused_out_of_memory(c, flags) || refused_unsafe(c, flags) || refused_for_state(c, flags))
         return ND_GATE_REFUSED;
     if (nd_must_wait(c, flags))
         return ND_GATE_POSTPONED;

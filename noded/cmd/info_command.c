@@ -1,7 +1,20 @@
 /* INFO. */
 #include "noded/cmd/call.h"
+#include "noded/cmd/extension.h"
 #include "noded/cmd/families.h"
 #include "noded/cmd/info.h"
+
+static void persistence(struct nd_info *i)
+{
+    const struct nd_extension *more = i->e->host.extension;
+    (more != NULL && more->info_persistence != NULL ? more->info_persistence : nd_info_persistence)(i);
+}
+
+static void replication(struct nd_info *i)
+{
+    const struct nd_extension *more = i->e->host.extension;
+    (more != NULL && more->info_replication != NULL ? more->info_replication : nd_info_replication)(i);
+}
 
 /* In the order in which they are shown. */
 static const struct {
@@ -12,9 +25,9 @@ static const struct {
     {"server", nd_info_server, true},
     {"clients", nd_info_clients, true},
     {"memory", nd_info_memory, true},
-    {"persistence", nd_info_persistence, true},
+    {"persistence", persistence, true},
     {"stats", nd_info_stats, true},
-    {"replication", nd_info_replication, true},
+    {"replication", replication, true},
     {"cpu", nd_info_cpu, true},
     {"modules", nd_info_modules, true},
     {"commandstats", nd_info_commandstats, false},

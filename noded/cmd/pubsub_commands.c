@@ -89,7 +89,7 @@ static void sunsubscribe_command(struct nd_call *c)
 static void publish_to(struct nd_call *c, enum nd_channel_kind kind)
 {
     size_t sent = nd_publish(c->e, kind, c->argv[1], c->argv[2]);
-    nd_effect(c, c->argc, c->argv);
+    nd_effect_in(c, -1, c->argc, c->argv);
     reply_int(c->r, (int64_t)sent);
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/extension.h"
 #include "noded/cmd/families.h"
 
 #include <assert.h>
@@ -137,20 +138,23 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*left)->cmd->name, (*right)->cmd->name);
 }
 
-struct nd_commands *nd_commands_new(void)
+struct nd_commands *nd_commands_new(const struct nd_extension *more)
 {
 #define FAMILY(rows) rows,
-    const struct nd_command *const families[] = {ND_FAMILIES(FAMILY)};
+    const struct nd_command *const families[] = {ND_FAMILIES(FAMILY) NULL};
 #undef FAMILY
+    const struct nd_command *const none[] = {NULL}, *const * sets[] = {families, more != NULL ? more->families : none};
     size_t n = 0;
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
-        n += count_rows(families[i]);
+    for (size_t i = 0; i < 2; i++)
+        for (const struct nd_command *const *family = sets[i]; *family != NULL; family++)
+            n += count_rows(*family);
     assert(n < SLOTS / 2);
     struct nd_commands *x = mem_zalloc(sizeof *x);
     x->rows = mem_array(NULL, n, sizeof *x->rows);
     x->by_name = mem_array(NULL, n, sizeof *x->by_name);
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
-        add_rows(x, families[i], NULL);
+    for (size_t i = 0; i < 2; i++)
+        for (const struct nd_command *const *family = sets[i]; *family != NULL; family++)
+            add_rows(x, *family, NULL);
     qsort(x->by_name, x->top, sizeof *x->by_name, compare_names);
     return x;
 }

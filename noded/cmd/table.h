@@ -25,7 +25,8 @@ struct nd_indexed {
 };
 
 struct nd_commands;
-struct nd_commands *nd_commands_new(void);
+struct nd_extension;
+struct nd_commands *nd_commands_new(const struct nd_extension *more); /* NULL: only families.h */
 void nd_commands_free(struct nd_commands *x);
 /* As nd_command_find(). */
 const struct nd_indexed *nd_commands_find(const struct nd_commands *x, const struct slice *argv, size_t argc,

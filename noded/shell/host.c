@@ -1,6 +1,7 @@
 /* What the engine asks of the program. */
 #include "common/io/clock.h"
 #include "common/io/log.h"
+#include "noded/repl/repl.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/config_rewrite.h"
 #include "noded/shell/facts.h"
@@ -36,12 +37,11 @@ static void host_kill(void *owner, struct nd_session *s, const char *why)
     clients_kill(n->clients, s, why);
 }
 
-/* Streams to replicas and the append-only file get them here, once the node has these. */
-static void host_effects(void *owner, const struct nd_effect_row *rows, size_t n)
+/* What was done goes to the replicas. */
+static void host_effects(void *owner, const struct nd_effect_row *rows, size_t count)
 {
-    (void)owner;
-    (void)rows;
-    (void)n;
+    struct node *n = owner;
+    nd_repl_feed(n->repl, rows, count);
 }
 
 static bool host_setting(void *owner, const char *name, struct buf *why)

@@ -2,6 +2,7 @@
 
 #include "common/io/clock.h"
 #include "common/io/log.h"
+#include "noded/repl/repl.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
 #include "noded/shell/memory.h"
@@ -116,6 +117,7 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
     n->reclaim = reclaim_new();
     struct nd_host host = node_host(n);
     n->engine = nd_engine_new(&host, config, seed);
+    n->repl = nd_repl_new(n->engine);
     nd_engine_time(n->engine, io_wall_ms(), io_now_us());
     n->clients = clients_open(n);
     n->migrator = migrate_open(n);
@@ -144,6 +146,7 @@ void node_close(struct node *n)
     ev_timer_stop(io_loop_ev(n->loop), &n->timer);
     io_turn_end_cancel(n->loop, &n->turn_end);
     if (!memory_is_ours()) {
+        nd_repl_free(n->repl);
         if (n->engine != NULL)
             nd_engine_free(n->engine);
         reclaim_free(n->reclaim);

@@ -12,11 +12,13 @@
 struct clients;
 struct listen;
 struct migrator;
+struct nd_repl;
 struct reclaim;
 
 struct node {
     struct io_loop *loop;
     struct nd_engine *engine;
+    struct nd_repl *repl;
     struct clients *clients;
     struct listen *listen;
     struct migrator *migrator;

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 
-PURE = ("common/base", "common/resp", "sentineld/core", "noded/store", "noded/cmd", "noded/cluster")
+PURE = ("common/base", "common/resp", "sentineld/core", "noded/store", "noded/cmd", "noded/repl", "noded/cluster")
 
 # Folder: what it may include beside itself. The longest folder that matches a file counts.
 ROOMS = {
@@ -22,6 +22,7 @@ ROOMS = {
     "sentineld": ("common", "sentineld"),
     "noded/store": ("common/base", "common/resp"),
     "noded/cmd": ("common/base", "common/resp", "noded/store"),
+    "noded/repl": ("common/base", "common/resp", "noded/store", "noded/cmd"),
     "noded/cluster": ("common/base", "common/resp"),
     "noded": ("common", "noded"),
     # The tool reads and writes the configuration files, so it shares the tables of their keys; and it

@@ -1,0 +1,16 @@
+/* What the rooms above add to the engine: replication and persistence (noded/repl). An engine without them is whole,
+ * and alone. */
+#ifndef CMD_EXTENSION_H
+#define CMD_EXTENSION_H
+
+#include "noded/cmd/command.h"
+
+struct nd_info;
+
+struct nd_extension {
+    const struct nd_command *const *families;    /* arrays of rows as in families.h; ended by NULL */
+    void (*info_persistence)(struct nd_info *i); /* sections of INFO, instead of the engine's own; NULL: those */
+    void (*info_replication)(struct nd_info *i);
+};
+
+#endif

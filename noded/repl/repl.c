@@ -1,0 +1,82 @@
+#include "noded/repl/repl.h"
+
+#include "common/base/mem.h"
+#include "common/base/runid.h"
+#include "noded/repl/rdb_write.h"
+#include "noded/repl/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void forget_second(struct nd_repl *r)
+{
+    memset(r->id2, '0', ND_REPL_ID);
+    r->id2[ND_REPL_ID] = '\0';
+    r->id2_offset = -1;
+}
+
+struct nd_repl *nd_repl_new(struct nd_engine *e)
+{
+    struct nd_repl *r = mem_zalloc(sizeof *r);
+    r->e = e;
+    r->stream_db = -1;
+    runid_draw(&e->rng, r->id);
+    forget_second(r);
+    e->repl = r;
+    return r;
+}
+
+void nd_repl_free(struct nd_repl *r)
+{
+    if (r == NULL)
+        return;
+    nd_backlog_free(r->backlog);
+    buf_free(&r->unit);
+    r->e->repl = NULL;
+    free(r);
+}
+
+void nd_repl_feed_bytes(struct nd_repl *r, const char *p, size_t n)
+{
+    r->offset += (int64_t)n;
+    nd_backlog_append(r->backlog, p, n);
+}
+
+void nd_repl_feed(struct nd_repl *r, const struct nd_effect_row *rows, size_t n)
+{
+    if (r->backlog == NULL || r->e->is_replica)
+        return;
+    buf_clear(&r->unit);
+    nd_stream_put(&r->unit, &r->stream_db, rows, n, true);
+    nd_repl_feed_bytes(r, r->unit.p, r->unit.n);
+}
+
+void nd_repl_new_history(struct nd_repl *r)
+{
+    runid_draw(&r->e->rng, r->id);
+    forget_second(r);
+}
+
+void nd_repl_fork_history(struct nd_repl *r)
+{
+    memcpy(r->id2, r->id, sizeof r->id2);
+    r->id2_offset = r->offset + 1;
+    runid_draw(&r->e->rng, r->id);
+    r->stream_db = -1;
+}
+
+void nd_repl_adopt_history(struct nd_repl *r, const char *id, int64_t offset)
+{
+    memcpy(r->id, id, ND_REPL_ID);
+    r->id[ND_REPL_ID] = '\0';
+    forget_second(r);
+    r->offset = offset;
+}
+
+void nd_repl_facts(const struct nd_repl *r, struct nd_rdb_facts *out)
+{
+    bool known = r->backlog != NULL || r->e->is_replica;
+    out->repl_id = known ? r->id : NULL;
+    out->repl_offset = r->offset;
+    out->repl_stream_db = r->stream_db;
+}
