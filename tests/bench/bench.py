@@ -14,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "e2e"), HERE]
 sys.dont_write_bytecode = True
 
+import durable  # noqa: E402
 import fifty  # noqa: E402
 import idle  # noqa: E402
 import lines  # noqa: E402
@@ -74,7 +75,7 @@ def too_early(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("one", "fifty", "idle", "thousand", "noded"), action="append",
+    parser.add_argument("--only", choices=("one", "fifty", "idle", "thousand", "noded", "durable"), action="append",
                         help="only this part")
     parser.add_argument("--kind", choices=("ours", "stock"), help="measure only this kind")
     parser.add_argument("--rounds", type=int, default=20, help="rounds of one master with ours (default 20)")
@@ -93,9 +94,11 @@ def main():
     parser.add_argument("--node-keyspace", type=int, default=100000,
                         help="random keys of a run; 0: one (default 100000)")
     parser.add_argument("--node-threads", type=int, default=0, help="threads of redis-benchmark (default: none more)")
+    parser.add_argument("--durable-rounds", type=int, default=5,
+                        help="rounds of persistence and replication (default 5)")
     parser.add_argument("--json", metavar="FILE", help="write all measured values there")
     args = parser.parse_args()
-    parts = args.only or ["one", "fifty", "idle", "thousand", "noded"]
+    parts = args.only or ["one", "fifty", "idle", "thousand", "noded", "durable"]
     kinds = [args.kind] if args.kind else ["ours", "stock"]
     if "ours" in kinds and not os.access(sentineld_path(), os.X_OK):
         parser.error("%s is missing: build it with make" % sentineld_path())
@@ -125,6 +128,9 @@ def main():
         if "noded" in parts:
             with Lab() as lab:
                 results["noded"] = noded.measure(lab, args)
+        if "durable" in parts:
+            with Lab() as lab:
+                results["durable"] = durable.measure(lab, args)
     except KeyboardInterrupt:
         print("bench: interrupted; all its processes were ended", file=sys.stderr)
         return 130
@@ -137,7 +143,9 @@ def main():
         missed += thousand.report(results["thousand"], args)
     if "noded" in results:
         missed += noded.report(results["noded"], args)
-    if set(parts) != {"noded"}:
+    if "durable" in results:
+        missed += durable.report(results["durable"])
+    if not set(parts) <= {"noded", "durable"}:
         print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default "
               "settings." % one.DOWN_AFTER_MS)
     if args.json:
