@@ -130,6 +130,7 @@ struct nd_engine {
     struct nd_repl *repl;         /* NULL without noded/repl */
     struct nd_persist *persist;   /* NULL without noded/repl */
     bool is_replica;              /* does not expire, refuses writes of clients */
+    const int64_t *stream_offset; /* of the replication stream; NULL without noded/repl */
     bool loading;
     uint32_t guards;        /* ND_GUARD_* */
     char guard_reason[128]; /* of ND_GUARD_AOF_FAILED: what the system said */

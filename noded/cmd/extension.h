@@ -6,11 +6,13 @@
 #include "noded/cmd/command.h"
 
 struct nd_info;
+struct nd_session;
 
 struct nd_extension {
     const struct nd_command *const *families;    /* arrays of rows as in families.h; ended by NULL */
     void (*info_persistence)(struct nd_info *i); /* sections of INFO, instead of the engine's own; NULL: those */
     void (*info_replication)(struct nd_info *i);
+    void (*session_gone)(struct nd_session *s); /* it is about to be freed; NULL: nobody wants to know */
 };
 
 #endif

@@ -99,7 +99,7 @@ void nd_run(struct nd_call *c)
     e->depth--;
     if (c->dirty > 0)
         say_effect(c);
-    if (e->depth == 0)
+    if (e->depth == 0) {
         nd_effects_flush(e);
     e->stats.commands++;
     stop_watch(e, c->s);
@@ -107,6 +107,9 @@ void nd_run(struct nd_call *c)
         nd_monitor_feed(c); /* behind the run: EXEC comes after what it ran */
     if (c->blocked)
         return;
+        if (e->stream_offset != NULL)
+            c->s->stream_offset = *e->stream_offset;
+    }
     nd_count_call(c, (uint64_t)(e->now_us - start_us));
     nd_slowlog_note(c, e->now_us - start_us);
 }
@@ -211,3 +214,7 @@ enum nd_ran nd_session_run(struct nd_session *s, size_t argc, const struct slice
         return ND_BLOCKED;
     return ending(s);
 }
+    if (s->kind == ND_REPLICA && c.r == &e->nowhere && e->dropped.n > 0) {
+        /* Whoever waits for an answer on a replica's connection would take the stream for it. */
+        s->flags |= ND_S_CLOSING;
+    }

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "noded/cmd/block.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/extension.h"
 #include "noded/cmd/monitor.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/pause.h"
@@ -45,6 +46,9 @@ struct nd_session *nd_session_new(struct nd_engine *e, enum nd_session_kind kind
 void nd_session_free(struct nd_session *s)
 {
     struct nd_engine *e = s->e;
+    const struct nd_extension *more = e->host.extension;
+    if (more != NULL && more->session_gone != NULL)
+        more->session_gone(s);
     nd_wait_drop(s);
     nd_waits_no_longer(s);
     nd_monitor_stop(s);
@@ -65,4 +69,11 @@ void nd_session_free(struct nd_session *s)
     free(s->lib_name);
     free(s->lib_ver);
     free(s);
+}
+
+void nd_session_become(struct nd_session *s, enum nd_session_kind kind)
+{
+    s->e->session_count[s->kind]--;
+    s->kind = kind;
+    s->e->session_count[kind]++;
 }

@@ -58,6 +58,8 @@ struct nd_session {
     struct nd_watch *watches;                      /* watch.c; NULL: none */
     size_t watched;                                /* keys in it */
     struct map channels, patterns, shard_channels; /* subscriptions (pubsub.c); lazily initialised: cap 0 while empty */
+    struct nd_replica *replica;                    /* what it said of itself as one (noded/repl/serve.h); NULL */
+    int64_t stream_offset;                         /* of the replication stream behind its last command, for WAIT */
     void *shell;                                   /* the shell's client */
     struct nd_session *next, *prev;                /* of all sessions, by id */
     struct nd_session *next_monitor;               /* of those that see all commands */
@@ -67,6 +69,8 @@ struct nd_session {
  * waits. */
 struct nd_session *nd_session_new(struct nd_engine *e, enum nd_session_kind kind, struct buf *out, void *shell);
 void nd_session_free(struct nd_session *s);
+/* A client turns out to be a replica. */
+void nd_session_become(struct nd_session *s, enum nd_session_kind kind);
 
 enum nd_ran {
     ND_RAN,       /* answered (or the answer is suppressed); take the next request */

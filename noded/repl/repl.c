@@ -23,6 +23,7 @@ struct nd_repl *nd_repl_new(struct nd_engine *e)
     runid_draw(&e->rng, r->id);
     forget_second(r);
     e->repl = r;
+    e->stream_offset = &r->offset;
     return r;
 }
 
@@ -33,13 +34,31 @@ void nd_repl_free(struct nd_repl *r)
     nd_backlog_free(r->backlog);
     buf_free(&r->unit);
     r->e->repl = NULL;
+    r->e->stream_offset = NULL;
     free(r);
 }
 
 void nd_repl_feed_bytes(struct nd_repl *r, const char *p, size_t n)
 {
     r->offset += (int64_t)n;
-    nd_backlog_append(r->backlog, p, n);
+    if (r->backlog != NULL)
+        nd_backlog_append(r->backlog, p, n);
+}
+
+void nd_repl_open_backlog(struct nd_repl *r, bool fresh)
+{
+    if (r->backlog != NULL)
+        return;
+    if (fresh)
+        nd_repl_new_history(r);
+    r->backlog = nd_backlog_new((size_t)r->e->config.repl_backlog_size, r->offset);
+    r->stream_db = -1;
+}
+
+void nd_repl_close_backlog(struct nd_repl *r)
+{
+    nd_backlog_free(r->backlog);
+    r->backlog = NULL;
 }
 
 void nd_repl_feed(struct nd_repl *r, const struct nd_effect_row *rows, size_t n)
@@ -53,6 +72,7 @@ void nd_repl_feed(struct nd_repl *r, const struct nd_effect_row *rows, size_t n)
 
 void nd_repl_new_history(struct nd_repl *r)
 {
+    r->stream_db = -1;
     runid_draw(&r->e->rng, r->id);
     forget_second(r);
 }

@@ -38,6 +38,12 @@ void nd_repl_feed(struct nd_repl *r, const struct nd_effect_row *rows, size_t n)
 /* Bytes of the stream as they are: relayed, PING, REPLCONF GETACK. */
 void nd_repl_feed_bytes(struct nd_repl *r, const char *p, size_t n);
 
+/* The backlog is there from now on: before the first replica is served, and for a node that follows a master. A history
+ * of which nothing was kept cannot be gone on with: `fresh` gives it a new name. Nothing happens when there is one. */
+void nd_repl_open_backlog(struct nd_repl *r, bool fresh);
+/* Nobody follows any more (nd_serve_drop_all()): what was kept is forgotten. */
+void nd_repl_close_backlog(struct nd_repl *r);
+
 /* The history becomes one that nobody knows: replicas have to be synchronized in full. */
 void nd_repl_new_history(struct nd_repl *r);
 /* The master's history ends here for us and goes on as ours: replicas of the same master can follow without a full
