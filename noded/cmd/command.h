@@ -95,6 +95,8 @@ struct nd_command {
  * *parent (may be NULL) its row. NULL: unknown (*parent non-NULL: the subcommand is). */
 const struct nd_command *nd_command_find(const struct nd_engine *e, const struct slice *argv, size_t argc,
                                          const struct nd_command **parent);
+/* The row that a full name stands for: "get", "client", "client|list". NULL: unknown. */
+const struct nd_command *nd_command_named(const struct nd_engine *e, struct slice name);
 /* Rows in order of name, for COMMAND. NULL behind the last. */
 const struct nd_command *nd_command_at(const struct nd_engine *e, size_t index);
 /* Number of a row, dense from 0, subcommands included: statistics are arrays. */

@@ -17,18 +17,6 @@ static size_t count_rows(const struct nd_engine *e)
     return n;
 }
 
-/* The row that a name stands for, "client|list" too. */
-static const struct nd_command *row_named(const struct nd_engine *e, struct slice name)
-{
-    struct slice words[2], rest = name;
-    words[0] = slice_cut(&rest, '|');
-    words[1] = rest;
-    bool sub = rest.p != NULL;
-    const struct nd_command *parent = NULL;
-    const struct nd_command *row = nd_command_find(e, words, sub ? 2 : 1, &parent);
-    return sub && parent == NULL ? NULL : row;
-}
-
 static void command_all(struct nd_call *c)
 {
     size_t n = count_rows(c->e);
@@ -50,7 +38,7 @@ static void command_info(struct nd_call *c)
     }
     reply_array(c->r, c->argc - 2);
     for (size_t i = 2; i < c->argc; i++) {
-        const struct nd_command *row = row_named(c->e, c->argv[i]);
+        const struct nd_command *row = nd_command_named(c->e, c->argv[i]);
         if (row != NULL)
             nd_command_info(c, row);
         else
@@ -67,7 +55,7 @@ static void command_docs(struct nd_call *c)
         nd_command_docs(c, row);
     }
     for (size_t i = 2; i < c->argc; i++) {
-        row = row_named(c->e, c->argv[i]);
+        row = nd_command_named(c->e, c->argv[i]);
         if (row == NULL)
             continue;
         reply_bulks(c->r, nd_command_full_name(c->e, row));

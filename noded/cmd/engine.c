@@ -6,6 +6,7 @@
 #include "noded/cmd/effects.h"
 #include "noded/cmd/evict.h"
 #include "noded/cmd/expire.h"
+#include "noded/cmd/latency.h"
 #include "noded/cmd/migrate.h"
 #include "noded/cmd/pause.h"
 #include "noded/cmd/pubsub.h"
@@ -56,8 +57,7 @@ struct nd_engine *nd_engine_new(const struct nd_host *host, const struct nd_conf
     e->active_expire = true;
     e->next_session = 1;
     e->commands = nd_commands_new(host->extension);
-    e->stats.by_command = mem_array(NULL, nd_command_numbers(e), sizeof *e->stats.by_command);
-    nd_stats_reset(e);
+    e->stats.by_command = mem_zalloc(nd_command_numbers(e) * sizeof *e->stats.by_command);
     map_init(&e->stats.errors_by_code, of_maps[0], of_maps[1]);
     map_init(&e->locked, of_maps[0], of_maps[1]);
     e->effects = nd_effects_new();
@@ -67,6 +67,7 @@ struct nd_engine *nd_engine_new(const struct nd_host *host, const struct nd_conf
     e->expiry = nd_expiry_new();
     e->eviction = nd_eviction_new();
     e->slowlog = nd_slowlog_new();
+    e->latency = nd_latency_new();
     e->inner = nd_session_new(e, ND_INNER, &e->dropped, NULL);
     return e;
 }
@@ -76,6 +77,7 @@ void nd_engine_free(struct nd_engine *e)
     while (e->sessions != NULL)
         nd_session_free(e->sessions);
     nd_migrations_free(e);
+    nd_latency_free(e->latency);
     nd_slowlog_free(e->slowlog);
     nd_eviction_free(e->eviction);
     nd_expiry_free(e->expiry);
@@ -85,9 +87,7 @@ void nd_engine_free(struct nd_engine *e)
     nd_effects_free(e->effects);
     nd_keyspace_free(&e->keys);
     map_free(&e->locked);
-    nd_stats_forget_errors(e);
-    map_free(&e->stats.errors_by_code);
-    free(e->stats.by_command);
+    nd_stats_free(e);
     nd_commands_free(e->commands);
     nd_config_free(&e->config);
     buf_free(&e->dropped);

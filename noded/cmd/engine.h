@@ -15,6 +15,7 @@ struct nd_pubsub;      /* pubsub.c */
 struct nd_watches;     /* watch.c */
 struct nd_waits;       /* block.c */
 struct nd_slowlog;     /* slowlog.c */
+struct nd_latency;     /* latency.c */
 struct nd_commands;    /* table.c */
 struct nd_expiry;      /* expire.c */
 struct nd_eviction;    /* evict.c */
@@ -117,6 +118,7 @@ struct nd_engine {
     struct nd_watches *watches;
     struct nd_waits *waits;
     struct nd_slowlog *slowlog;
+    struct nd_latency *latency;
     struct nd_commands *commands;
     struct nd_expiry *expiry;
     struct nd_eviction *eviction;
@@ -128,9 +130,9 @@ struct nd_engine {
     size_t postponed;             /* sessions with ND_S_POSTPONED */
     enum nd_freeing freeing;      /* of the deletion under way */
     struct nd_repl *repl;         /* NULL without noded/repl */
+    const int64_t *stream_offset; /* of the replication stream; NULL without noded/repl */
     struct nd_persist *persist;   /* NULL without noded/repl */
     bool is_replica;              /* does not expire, refuses writes of clients */
-    const int64_t *stream_offset; /* of the replication stream; NULL without noded/repl */
     bool loading;
     uint32_t guards;        /* ND_GUARD_* */
     char guard_reason[128]; /* of ND_GUARD_AOF_FAILED: what the system said */

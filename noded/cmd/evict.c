@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "noded/cmd/effects.h"
+#include "noded/cmd/latency.h"
 #include "noded/cmd/lookup.h"
 #include "noded/cmd/notify.h"
 #include "noded/cmd/pause.h"
@@ -244,7 +245,9 @@ static void evict_key(struct nd_engine *e, struct nd_db *db, struct nd_entry *en
 {
     bool lazy = e->config.lazyfree_lazy_eviction;
     struct slice key = {slice_dup(nd_entry_key(entry)), entry->v.key_len};
+    int64_t began_us = nd_latency_begin(e);
     nd_delete_entry(e, db, entry, lazy);
+    nd_latency_end(e, "eviction-del", began_us);
     e->stats.evicted++;
     nd_watch_touched(e, db, key);
     nd_event(e, ND_EV_EVICTED, "evicted", key, db);
@@ -273,16 +276,9 @@ static int64_t time_limit_us(const struct nd_engine *e)
     return (int64_t)limit;
 }
 
-bool nd_evict(struct nd_engine *e)
+/* false: nothing is left that may go. */
+static bool evict_until(struct nd_engine *e, int64_t end_us)
 {
-    struct nd_eviction *x = e->eviction;
-    x->pending = false;
-    /* A replica follows its master in what goes; nothing changes while writes are paused. */
-    if (!memory_is_short(e) || e->is_replica || e->loading || nd_paused(e))
-        return true;
-    if (e->config.maxmemory_policy == ND_NOEVICTION)
-        return false;
-    int64_t end_us = e->host.clock_us(e->host.owner) + time_limit_us(e);
     for (unsigned n = 1; memory_is_short(e); n++) {
         struct nd_db *db;
         struct nd_entry *entry;
@@ -290,11 +286,25 @@ bool nd_evict(struct nd_engine *e)
             return false;
         evict_key(e, db, entry);
         if (n % LOOK_EVERY == 0 && e->host.clock_us(e->host.owner) >= end_us) {
-            x->pending = true;
+            e->eviction->pending = true;
             break;
         }
     }
     return true;
+}
+
+bool nd_evict(struct nd_engine *e)
+{
+    e->eviction->pending = false;
+    /* A replica follows its master in what goes; nothing changes while writes are paused. */
+    if (!memory_is_short(e) || e->is_replica || e->loading || nd_paused(e))
+        return true;
+    if (e->config.maxmemory_policy == ND_NOEVICTION)
+        return false;
+    int64_t began_us = nd_latency_begin(e);
+    bool done = evict_until(e, e->host.clock_us(e->host.owner) + time_limit_us(e));
+    nd_latency_end(e, "eviction-cycle", began_us);
+    return done;
 }
 
 void nd_evict_soon(struct nd_engine *e)

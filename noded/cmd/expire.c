@@ -1,6 +1,7 @@
 #include "noded/cmd/expire.h"
 
 #include "common/base/mem.h"
+#include "noded/cmd/latency.h"
 #include "noded/cmd/lookup.h"
 #include "noded/cmd/pause.h"
 
@@ -182,7 +183,7 @@ void nd_expiry_cycle(struct nd_engine *e)
     uint64_t wanted = keys_wanted(e, effort);
     x->cycle_dirty = e->dirty;
     struct cycle y = {.e = e};
-    int64_t end_us = e->host.clock_us(e->host.owner) + LIMIT_US * effort;
+    int64_t began_us = e->host.clock_us(e->host.owner), end_us = began_us + LIMIT_US * effort;
     bool late = false, ended = false;
     for (unsigned steps = 1; (y.looked < wanted || many_stale(e, &y)) && !late; steps++) {
         if (!step(&y)) {
@@ -196,5 +197,6 @@ void nd_expiry_cycle(struct nd_engine *e)
     e->stats.expire_time_cap += late;
     if (y.looked > 0)
         note_stale(e, &y);
+    nd_latency_note(e, "expire-cycle", (e->host.clock_us(e->host.owner) - began_us) / 1000);
     x->next_us = e->now_us + (late && many_stale(e, &y) ? AGAIN_US : PERIOD_US);
 }

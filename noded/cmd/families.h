@@ -42,6 +42,7 @@
     X(nd_connection_commands)    \
     X(nd_client_commands)        \
     X(nd_slowlog_commands)       \
+    X(nd_latency_commands)       \
     X(nd_info_commands)          \
     X(nd_memory_commands)        \
     X(nd_server_commands)        \

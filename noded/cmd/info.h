@@ -21,6 +21,7 @@ void nd_info_cpu(struct nd_info *i);
 void nd_info_modules(struct nd_info *i);
 void nd_info_commandstats(struct nd_info *i);
 void nd_info_errorstats(struct nd_info *i);
+void nd_info_latencystats(struct nd_info *i);
 void nd_info_cluster(struct nd_info *i);
 void nd_info_keyspace(struct nd_info *i);
 

@@ -32,6 +32,7 @@ static const struct {
     {"modules", nd_info_modules, true},
     {"commandstats", nd_info_commandstats, false},
     {"errorstats", nd_info_errorstats, true},
+    {"latencystats", nd_info_latencystats, false},
     {"cluster", nd_info_cluster, true},
     {"keyspace", nd_info_keyspace, true},
 };

@@ -2,10 +2,12 @@
 
 #include "noded/cmd/block.h"
 #include "noded/cmd/connection.h"
+#include "noded/cmd/histogram.h"
 #include "noded/cmd/pubsub.h"
 #include "noded/cmd/rates.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 void nd_human_bytes(struct buf *out, size_t bytes)
 {
@@ -209,6 +211,30 @@ void nd_info_errorstats(struct nd_info *i)
     buf_puts(i->out, "# Errorstats\r\n");
     for (size_t it = 0; (count = map_next(&i->e->stats.errors_by_code, &it, &code)) != NULL;)
         buf_printf(i->out, "errorstat_%.*s:count=%" PRIu64 "\r\n", (int)code.n, code.p, *count);
+}
+
+static void put_percentiles(struct buf *out, const struct nd_histogram *h, const char *percentiles)
+{
+    const char *between = "";
+    for (struct slice rest = slice_of(percentiles); rest.n > 0; between = ",") {
+        struct slice word = slice_cut(&rest, ' ');
+        double percent = strtod(word.p, NULL);
+        buf_printf(out, "%sp%.*s=%.3f", between, (int)word.n, word.p,
+                   (double)nd_histogram_percentile(h, percent) / 1000);
+    }
+}
+
+void nd_info_latencystats(struct nd_info *i)
+{
+    buf_puts(i->out, "# Latencystats\r\n");
+    for (size_t n = 0; i->e->config.latency_tracking && n < nd_command_numbers(i->e); n++) {
+        const struct nd_histogram *h = i->e->stats.by_command[n].latency;
+        if (h == NULL)
+            continue;
+        buf_printf(i->out, "latency_percentiles_usec_%s:", nd_command_full_name(i->e, nd_command_numbered(i->e, n)));
+        put_percentiles(i->out, h, i->e->config.latency_percentiles);
+        buf_puts(i->out, "\r\n");
+    }
 }
 
 void nd_info_cluster(struct nd_info *i)

@@ -5,6 +5,7 @@
 #include "noded/cmd/effects.h"
 #include "noded/cmd/engine.h"
 #include "noded/cmd/evict.h"
+#include "noded/cmd/latency.h"
 #include "noded/cmd/notify.h"
 #include "noded/cmd/pause.h"
 #include "noded/cmd/watch.h"
@@ -29,7 +30,9 @@ void nd_expire_now(struct nd_engine *e, struct nd_db *db, struct nd_entry *entry
     if (key.n > 0)
         memcpy(copy, key.p, key.n);
     key.p = copy;
+    int64_t began_us = nd_latency_begin(e);
     nd_delete_entry(e, db, entry, lazy);
+    nd_latency_end(e, "expire-del", began_us);
     e->stats.expired++;
     nd_event(e, ND_EV_EXPIRED, "expired", key, db);
     nd_watch_touched(e, db, key);

@@ -1,6 +1,7 @@
 #include "noded/cmd/rates.h"
 
 #include "common/base/mem.h"
+#include "noded/cmd/histogram.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,9 +70,24 @@ void nd_stats_forget_errors(struct nd_engine *e)
     map_free(&e->stats.errors_by_code);
 }
 
+static void forget_histograms(struct nd_engine *e)
+{
+    for (size_t i = 0; i < nd_command_numbers(e); i++)
+        nd_histogram_free(e->stats.by_command[i].latency);
+}
+
+void nd_stats_free(struct nd_engine *e)
+{
+    nd_stats_forget_errors(e);
+    map_free(&e->stats.errors_by_code);
+    forget_histograms(e);
+    free(e->stats.by_command);
+}
+
 void nd_stats_reset(struct nd_engine *e)
 {
     nd_stats_forget_errors(e);
+    forget_histograms(e);
     struct nd_stats kept = e->stats;
     e->stats = (struct nd_stats){
         .by_command = kept.by_command,

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "noded/cmd/block.h"
 #include "noded/cmd/effects.h"
+#include "noded/cmd/latency.h"
 #include "noded/cmd/monitor.h"
 #include "noded/cmd/slowlog.h"
 
@@ -56,6 +57,11 @@ void nd_count_call(struct nd_call *c, uint64_t usec)
     stats->calls++;
     stats->usec += usec;
     stats->failed += c->failed;
+    if (!c->e->config.latency_tracking)
+        return;
+    if (stats->latency == NULL)
+        stats->latency = nd_histogram_new();
+    nd_histogram_note(stats->latency, usec * 1000);
 }
 
 /* The clock is read once a command: where the session's last command ended its next one begins. */
@@ -101,17 +107,18 @@ void nd_run(struct nd_call *c)
         say_effect(c);
     if (e->depth == 0) {
         nd_effects_flush(e);
+        if (e->stream_offset != NULL)
+            c->s->stream_offset = *e->stream_offset;
+    }
     e->stats.commands++;
     stop_watch(e, c->s);
     if (e->monitors != NULL)
         nd_monitor_feed(c); /* behind the run: EXEC comes after what it ran */
     if (c->blocked)
         return;
-        if (e->stream_offset != NULL)
-            c->s->stream_offset = *e->stream_offset;
-    }
     nd_count_call(c, (uint64_t)(e->now_us - start_us));
     nd_slowlog_note(c, e->now_us - start_us);
+    nd_latency_note_command(c, e->now_us - start_us);
 }
 
 static enum nd_ran ending(struct nd_session *s)
@@ -212,9 +219,9 @@ enum nd_ran nd_session_run(struct nd_session *s, size_t argc, const struct slice
         nd_serve_ready(e);
     if (c.blocked)
         return ND_BLOCKED;
-    return ending(s);
-}
     if (s->kind == ND_REPLICA && c.r == &e->nowhere && e->dropped.n > 0) {
         /* Whoever waits for an answer on a replica's connection would take the stream for it. */
         s->flags |= ND_S_CLOSING;
     }
+    return ending(s);
+}

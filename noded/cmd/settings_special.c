@@ -166,25 +166,37 @@ bool nd_set_save(const struct nd_setting *s, struct nd_config *c, const struct s
     return true;
 }
 
+/* As a number is shown: "50" for "50.00". */
+static bool put_percentile(struct slice word, struct buf *all, struct buf *why)
+{
+    char text[64], *end;
+    if (word.n == 0 || word.n >= sizeof text)
+        return refuse(why, "Invalid latency-tracking-info-percentiles parameters");
+    memcpy(text, word.p, word.n);
+    text[word.n] = '\0';
+    double v = strtod(text, &end);
+    if (*end != '\0')
+        return refuse(why, "Invalid latency-tracking-info-percentiles parameters");
+    if (!(v >= 0 && v <= 100))
+        return refuse(why, "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]");
+    buf_printf(all, "%s%.10g", all->n > 0 ? " " : "", v);
+    return true;
+}
+
 bool nd_set_percentiles(const struct nd_setting *s, struct nd_config *c, const struct slice *words, size_t n,
                         struct buf *why)
 {
     if (is_empty(words, n))
         n = 0;
-    for (size_t i = 0; i < n; i++) {
-        char text[64], *end;
-        if (words[i].n == 0 || words[i].n >= sizeof text)
-            return refuse(why, "Invalid latency-tracking-info-percentiles parameters");
-        memcpy(text, words[i].p, words[i].n);
-        text[words[i].n] = '\0';
-        double v = strtod(text, &end);
-        if (*end != '\0')
-            return refuse(why, "Invalid latency-tracking-info-percentiles parameters");
-        if (!(v >= 0 && v <= 100))
-            return refuse(why, "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]");
-    }
-    nd_setting_put_words(s, c, words, n);
-    return true;
+    struct buf all = {0};
+    bool good = true;
+    for (size_t i = 0; i < n && good; i++)
+        good = put_percentile(words[i], &all, why);
+    struct slice whole = buf_slice(&all);
+    if (good)
+        nd_setting_put_words(s, c, &whole, 1);
+    buf_free(&all);
+    return good;
 }
 
 bool nd_set_replicaof(const struct nd_setting *s, struct nd_config *c, const struct slice *words, size_t n,

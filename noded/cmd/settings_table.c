@@ -143,12 +143,12 @@ const struct nd_setting nd_settings[] = {
     KEPT_NUMBER("io-threads", 1, 128, "1", FIXED, "threads that read and write")
     KEPT_BOOL("io-threads-do-reads", "no", FIXED, "those threads read too")
     KEPT_BOOL("jemalloc-bg-thread", "yes", 0, "a thread of the allocator gives memory back")
-    NUMBER("latency-monitor-threshold", NULL, latency_monitor_threshold_ms, 0, I64_MAX, "0", UNUSED,
+    NUMBER("latency-monitor-threshold", NULL, latency_monitor_threshold_ms, 0, I64_MAX, "0", 0,
            "what takes so long is remembered for LATENCY, ms; 0: nothing")
-    BOOL("latency-tracking", NULL, latency_tracking, "yes", UNUSED, "how long each command takes is counted")
+    BOOL("latency-tracking", NULL, latency_tracking, "yes", 0, "how long each command takes is counted")
     CHECKED("latency-tracking-info-percentiles", NULL, ND_SET_WORDS, latency_percentiles, "50 99 99.9",
             nd_set_percentiles,
-            UNUSED, "percentiles that INFO latencystats shows")
+            0, "percentiles that INFO latencystats shows")
     BOOL("lazyfree-lazy-eviction", NULL, lazyfree_lazy_eviction, "no", 0, "evicted values are freed in the background")
     BOOL("lazyfree-lazy-expire", NULL, lazyfree_lazy_expire, "no", 0, "expired values are freed in the background")
     BOOL("lazyfree-lazy-server-del", NULL, lazyfree_lazy_server_del, "no", 0,

@@ -6,8 +6,10 @@
 
 #define ND_RATE_SAMPLES 16
 
+struct nd_histogram; /* histogram.h */
 struct nd_command_stats {
     uint64_t calls, usec, rejected, failed;
+    struct nd_histogram *latency; /* NULL: never run with latency-tracking */
 };
 
 struct nd_stats {
@@ -47,6 +49,7 @@ struct nd_client_buffers {
 struct nd_engine;
 /* CONFIG RESETSTAT: all counters but those of what is there now (rates.c). */
 void nd_stats_reset(struct nd_engine *e);
+void nd_stats_free(struct nd_engine *e);
 void nd_stats_forget_errors(struct nd_engine *e);
 
 #endif

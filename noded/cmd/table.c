@@ -209,6 +209,17 @@ const struct nd_command *nd_command_find(const struct nd_engine *e, const struct
     return row != NULL ? row->cmd : NULL;
 }
 
+const struct nd_command *nd_command_named(const struct nd_engine *e, struct slice name)
+{
+    struct slice words[2], rest = name;
+    words[0] = slice_cut(&rest, '|');
+    words[1] = rest;
+    bool sub = rest.p != NULL;
+    const struct nd_command *parent = NULL;
+    const struct nd_command *row = nd_command_find(e, words, sub ? 2 : 1, &parent);
+    return sub && parent == NULL ? NULL : row;
+}
+
 const struct nd_command *nd_command_at(const struct nd_engine *e, size_t index)
 {
     return index < e->commands->top ? e->commands->by_name[index]->cmd : NULL;
