@@ -33,16 +33,17 @@ NODECTL_SRC := $(filter-out nodectl/main.c,$(call sources,nodectl))
 STORE_SRC := $(call sources,noded/store)
 CMD_SRC := $(call sources,noded/cmd)
 REPL_SRC := $(call sources,noded/repl)
-NODED_SRC := $(filter-out noded/main.c $(STORE_SRC) $(CMD_SRC) $(REPL_SRC),$(call sources,noded))
+CLUSTER_SRC := $(call sources,noded/cluster)
+NODED_SRC := $(filter-out noded/main.c $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC),$(call sources,noded))
 TEST_SUPPORT_SRC := $(wildcard tests/unit/support/*.c)
 SIM_SRC := $(call sources,tests/sim)
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 
 # Pure code sees C11 and nothing else: without _GNU_SOURCE a system call doesn't even have a declaration.
-PURE_SRC := $(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC)
+PURE_SRC := $(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC)
 
-ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a io.a shell.a nodectl.a store.a cmd.a repl.a noded.a test.a)
-PURE_ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a store.a cmd.a repl.a)
+ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a io.a shell.a nodectl.a store.a cmd.a repl.a cluster.a noded.a test.a)
+PURE_ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a store.a cmd.a repl.a cluster.a)
 
 PROGRAMS := $(foreach p,sentineld nodectl noded,$(if $(wildcard $p/main.c),$(BUILD)/$p))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
@@ -91,6 +92,7 @@ $(eval $(call archive,nodectl,$(NODECTL_SRC)))
 $(eval $(call archive,store,$(STORE_SRC)))
 $(eval $(call archive,cmd,$(CMD_SRC)))
 $(eval $(call archive,repl,$(REPL_SRC)))
+$(eval $(call archive,cluster,$(CLUSTER_SRC)))
 $(eval $(call archive,noded,$(NODED_SRC)))
 $(eval $(call archive,test,$(TEST_SUPPORT_SRC)))
 
@@ -120,6 +122,7 @@ TEST_LIBS_io := io resp base test
 TEST_LIBS_store := store resp base test
 TEST_LIBS_cmd := cmd store resp base test
 TEST_LIBS_repl := repl cmd store resp base test
+TEST_LIBS_cluster := cluster resp base test
 TEST_LIBS_noded := noded repl cmd store io resp base test
 TEST_LIBS_shell := shell core io resp base test
 TEST_LIBS_nodectl := nodectl cmd store shell core io resp base test
@@ -161,6 +164,6 @@ endif
 planted-programs: $(PLANTED_SIMS)
 
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(IO_SRC) $(SHELL_SRC) \
-	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(NODED_SRC) $(SIM_SRC) $(UNIT_SRC) $(SHARED_SRC) \
+	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC) $(NODED_SRC) $(SIM_SRC) $(UNIT_SRC) $(SHARED_SRC) \
 	$(TEST_SUPPORT_SRC) \
 	sentineld/main.c nodectl/main.c noded/main.c)

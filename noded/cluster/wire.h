@@ -1,0 +1,113 @@
+/* The messages of the cluster bus, as stock nodes write and read them (reference: cluster-bus, section 1).
+ *
+ * A message is 8 bytes that tell its length, a header of 2256 bytes and a body by type. Reading checks everything that
+ * a stranger could have made up and copies nothing but the header's small fields; writing appends to a buffer. */
+#ifndef CLUSTER_WIRE_H
+#define CLUSTER_WIRE_H
+
+#include "noded/cluster/id.h"
+
+#define CL_WIRE_HEADER 2256
+#define CL_WIRE_MAX (64U << 20) /* bytes of the longest message that is taken in: a published one */
+
+enum cl_type {
+    CL_PING,
+    CL_PONG,
+    CL_MEET,
+    CL_FAIL,
+    CL_PUBLISH,
+    CL_AUTH_REQUEST,
+    CL_AUTH_ACK,
+    CL_UPDATE,
+    CL_MFSTART,
+    CL_MODULE,
+    CL_PUBLISH_SHARD,
+    CL_TYPES
+};
+
+/* Flags of a node, on the wire and in the table of members. */
+enum {
+    CL_MASTER = 1 << 0,
+    CL_REPLICA = 1 << 1,
+    CL_PFAIL = 1 << 2,
+    CL_FAILED = 1 << 3,
+    CL_MYSELF = 1 << 4,
+    CL_HANDSHAKE = 1 << 5,
+    CL_NOADDR = 1 << 6,
+    CL_MEETING = 1 << 7, /* the next message to it is a MEET */
+    CL_MIGRATE_TO = 1 << 8,
+    CL_NOFAILOVER = 1 << 9,
+    CL_EXTENSIONS = 1 << 10
+};
+
+/* Flags of a message (its first flag byte). */
+enum { CL_MSG_PAUSED = 1, CL_MSG_FORCE_ACK = 2, CL_MSG_HAS_EXTENSIONS = 4 };
+
+enum cl_extension { CL_EXT_HOSTNAME, CL_EXT_NAME, CL_EXT_FORGOTTEN, CL_EXT_SHARD };
+
+/* What a node of ours writes into unused bytes of its header, which stock nodes send as zeros and ignore: it knows all
+ * databases, and the extensions above. */
+#define CL_OWN_MARK "ndb1"
+
+struct cl_header {
+    enum cl_type type;
+    uint64_t current_epoch, config_epoch, offset;
+    struct cl_id sender, master; /* master: none when the sender is one */
+    const uint8_t *slots;        /* CL_SLOT_BYTES; of a replica its master's */
+    char ip[CL_IP_MAX];          /* "": the receiver sees it by itself */
+    uint16_t port, bus_port, other_port;
+    uint16_t flags;      /* of the sender */
+    uint16_t extensions; /* how many follow the gossip */
+    uint16_t gossip;     /* entries */
+    uint8_t message_flags;
+    bool ok;   /* the cluster's state, as the sender sees it */
+    bool ours; /* the sender wrote CL_OWN_MARK */
+};
+
+struct cl_gossip {
+    struct cl_id id;
+    uint32_t ping_s, pong_s; /* Unix seconds */
+    char ip[CL_IP_MAX];
+    uint16_t port, bus_port, other_port, flags;
+};
+
+/* A message that was read. Its slices point into the bytes it was read from. */
+struct cl_message {
+    struct cl_header head;
+    struct slice entries, extensions; /* of PING, PONG, MEET: see the functions below */
+    struct cl_id node;                /* of FAIL and UPDATE */
+    uint64_t epoch;                   /* of UPDATE */
+    const uint8_t *slots;             /* of UPDATE */
+    struct slice channel, payload;    /* of PUBLISH and PUBLISH_SHARD */
+};
+
+/* How many bytes the message at p[0..n) has. 0: more are needed to know. -1: these are no messages; *why says it. */
+int64_t cl_wire_length(const char *p, size_t n, const char **why);
+
+enum cl_read {
+    CL_READ_OK,
+    CL_READ_SKIP, /* well framed, but of a kind that is not for us: unknown types, modules, other versions */
+    CL_READ_BAD   /* contradicts itself: the link is not to be trusted */
+};
+/* p[0..n) is one message, as cl_wire_length() counts. *why (never NULL) is set unless OK. */
+enum cl_read cl_wire_read(const char *p, size_t n, struct cl_message *out, const char **why);
+/* Entry i of head.gossip. false: it names no node, which is to be skipped. */
+bool cl_wire_gossip(const struct cl_message *m, size_t i, struct cl_gossip *out);
+/* for (struct slice rest = m->extensions; cl_wire_extension(&rest, &type, &body);) Unknown types are shown too. The
+ * bodies are without padding only where their kind tells how long they are: a host name ends at its first zero byte. */
+bool cl_wire_extension(struct slice *rest, int *type, struct slice *body);
+
+/* Writing: begin, then entries, then extensions, then end. The head's gossip and extensions are counted by these
+ * functions, whatever it says. */
+void cl_wire_begin(struct buf *out, const struct cl_header *head);
+void cl_wire_put_gossip(struct buf *out, const struct cl_gossip *g);
+void cl_wire_put_extension(struct buf *out, enum cl_extension type, struct slice body); /* text gets its zero byte */
+void cl_wire_end(struct buf *out);
+void cl_wire_fail(struct buf *out, const struct cl_header *head, const struct cl_id *node);
+void cl_wire_update(struct buf *out, const struct cl_header *head, uint64_t epoch, const struct cl_id *node,
+                    const uint8_t *slots);
+void cl_wire_publish(struct buf *out, const struct cl_header *head, struct slice channel, struct slice payload);
+
+const char *cl_wire_type_name(enum cl_type type); /* as INFO has it: "ping", "auth-req" ... */
+
+#endif
