@@ -39,17 +39,38 @@ struct nd_persist_host {
     void (*stop)(void *owner); /* kills it; its end is told as any other */
     /* SAVE: writes the RDB file here and now. */
     bool (*save)(void *owner, const char *path, struct buf *why);
+    /* DEBUG RELOAD: loads the RDB file here and now. What is there stays, and is replaced where the file has it too. */
+    bool (*load)(void *owner, const char *path, bool replace, struct buf *why);
+};
+
+/* A point of `save`: after so many seconds when there were so many changes. */
+struct nd_save_point {
+    int64_t seconds, changes;
+};
+
+/* A file that is being loaded, as INFO tells. */
+struct nd_loading {
+    int64_t since_ms;
+    uint64_t total_bytes, loaded_bytes; /* total 0: unknown */
+    size_t rdb_used_memory;             /* of the server that wrote the file, as the file says */
+    bool async;                         /* the old dataset answers meanwhile */
 };
 
 struct nd_persist {
     struct nd_engine *e;
     struct nd_persist_host host;
+    struct nd_save_point *points;
+    size_t point_count;
+    struct nd_loading loading; /* while e->loading, or while async */
     /* ---- the child ---- */
     enum nd_child_kind child;
     bool child_is_stopped; /* by us */
     nd_child_ended_fn *ended;
     void *ended_owner;
-    int64_t child_since_ms, child_keys, child_keys_done, child_cow_bytes;
+    int64_t child_since_ms, child_keys, child_keys_done;
+    int64_t child_cow_bytes, child_cow_peak, child_cow_ms; /* as last told, the most, when it was told */
+    int64_t fork_us;                                       /* of the last fork */
+    uint64_t forks;
     /* ---- RDB, as INFO tells ---- */
     int64_t last_save_s, last_try_ms, last_duration_s;
     int64_t dirty_at_start; /* e->dirty when the child began */
@@ -63,6 +84,8 @@ struct nd_persist {
 
 struct nd_persist *nd_persist_new(struct nd_engine *e, const struct nd_persist_host *host);
 void nd_persist_free(struct nd_persist *p);
+/* `save` or stop-writes-on-bgsave-error is another one. */
+void nd_persist_settings(struct nd_persist *p);
 
 /* Begins a child, for whoever wants one; false: one lives already (ND_CHILD_NONE is not the child), or it cannot be. */
 bool nd_persist_start(struct nd_persist *p, const struct nd_child_spec *spec, nd_child_ended_fn *ended, void *owner,
@@ -75,6 +98,10 @@ void nd_persist_child_ended(struct nd_persist *p, const struct nd_child_end *end
 /* BGSAVE; SAVE. */
 bool nd_persist_bgsave(struct nd_persist *p, struct buf *why);
 bool nd_persist_save(struct nd_persist *p, struct buf *why);
+/* All is gone (FLUSHALL): a child that saves what was is stopped, and where snapshots are wanted the file is emptied. */
+void nd_persist_flushed(struct nd_engine *e);
+/* The dataset was loaded: it counts as saved. */
+void nd_persist_loaded(struct nd_persist *p, int64_t loaded, int64_t expired);
 
 /* Points of `save`, retries, what was scheduled, automatic rewrites of the append-only file. */
 int64_t nd_persist_deadline(const struct nd_persist *p);

@@ -8,7 +8,9 @@
 struct nd_rdb_entry {
     int db;
     struct slice key;      /* good until the callback returns */
-    struct nd_value value; /* the callee's from now on */
+    bool is_text;          /* it is a string: its bytes are `text`, good until the callback returns, and no value is made */
+    struct slice text;
+    struct nd_value value; /* else; the callee's from now on */
     int64_t expire_ms;     /* ND_NO_EXPIRE */
     int64_t idle_s;        /* since its last use; -1 unknown */
     int freq;              /* LFU counter; -1 unknown */

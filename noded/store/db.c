@@ -223,7 +223,9 @@ static void fill(struct nd_entry *e, const struct content *c)
         memcpy(nd_entry_embedded(e), c->bytes.p, c->bytes.n);
 }
 
-static struct nd_entry *create(struct nd_db *db, struct slice key, const struct content *c, int64_t expire_ms)
+/* hash is the key's. */
+static struct nd_entry *create_hashed(struct nd_db *db, struct slice key, uint64_t hash, const struct content *c,
+                                      int64_t expire_ms)
 {
     bool expires = expire_ms != ND_NO_EXPIRE;
     struct nd_entry *e = mem_alloc(entry_bytes(key.n, expires, c->bytes.n));
@@ -236,7 +238,6 @@ static struct nd_entry *create(struct nd_db *db, struct slice key, const struct 
     fill(e, c);
     int slot = nd_db_slot_of(db, key);
     struct nd_slot *s = make_slot(db, slot);
-    uint64_t hash = hash_of(db, key);
     nd_table_add_hashed(&s->keys, hash, e);
     if (expires)
         expires_add(db, s, hash, e);
@@ -245,6 +246,23 @@ static struct nd_entry *create(struct nd_db *db, struct slice key, const struct 
         db->in.pages[slot / ND_PAGE_SLOTS]->count++;
     db->in.resizing |= nd_slot_resizing(s);
     return e;
+}
+
+static struct nd_entry *create(struct nd_db *db, struct slice key, const struct content *c, int64_t expire_ms)
+{
+    return create_hashed(db, key, hash_of(db, key), c, expire_ms);
+}
+
+struct nd_entry *nd_db_load_string(struct nd_db *db, struct slice key, struct slice bytes, int64_t expire_ms,
+                                   uint32_t age)
+{
+    const struct nd_slot *s = find_slot(db, key);
+    uint64_t hash = hash_of(db, key);
+    if (s != NULL && nd_table_slot(&s->keys, hash, key, entry_key) != NULL)
+        return NULL;
+    struct content c = content_of_bytes(bytes, true);
+    c.v.age = age & 0xffffff;
+    return create_hashed(db, key, hash, &c, expire_ms);
 }
 
 static struct nd_entry *replace(struct nd_db *db, struct nd_entry *e, const struct content *c, int64_t expire_ms)

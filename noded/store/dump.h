@@ -24,6 +24,11 @@ void nd_dump_string(struct buf *out, struct slice s, bool compress);
 bool nd_load_value(struct slice *in, int type, const struct nd_limits *limits, struct nd_value *out, struct buf *why);
 bool nd_load_length(struct slice *in, uint64_t *out);
 bool nd_load_string(struct slice *in, struct buf *out); /* appends */
+/* A string: of the input itself when it stands there plainly, else put into memory, which is cleared first. Good until
+ * either changes. */
+bool nd_load_view(struct slice *in, struct buf *memory, struct slice *out);
+/* What a type of RDB is that other servers have and this one has not: "a stream"; NULL for all others. */
+const char *nd_load_unknown(int type);
 
 /* DUMP's payload: type, body, RDB version (u16 LE), CRC64. */
 void nd_dump_payload(struct buf *out, const struct nd_value *v, bool compress);

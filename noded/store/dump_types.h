@@ -1,4 +1,4 @@
-/* RDB's numbers: types of values, forms of a length. Inside of noded/store only. */
+/* RDB's numbers: types of values, forms of a length. For whoever reads or writes these bytes. */
 #ifndef STORE_DUMP_TYPES_H
 #define STORE_DUMP_TYPES_H
 

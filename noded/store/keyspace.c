@@ -69,6 +69,20 @@ void nd_keyspace_swap(struct nd_keyspace *k, int a, int b)
     y->in = kept;
 }
 
+void nd_keyspace_keep_still(struct nd_keyspace *k, bool still)
+{
+    k->still = still;
+    for (int n = 0; n < k->db_count; n++) {
+        struct nd_db *db = nd_keyspace_peek(k, n);
+        for (int slot = db != NULL ? nd_db_next_slot(db, 0) : -1; slot >= 0; slot = nd_db_next_slot(db, slot + 1)) {
+            struct nd_slot *s = nd_content_slot(&db->in, k->slots, slot);
+            s->keys.still = still;
+            if (s->expires != NULL)
+                s->expires->still = still;
+        }
+    }
+}
+
 int nd_db_number(const struct nd_db *db)
 {
     return db->number;
@@ -240,7 +254,7 @@ size_t nd_db_slot_clear(struct nd_db *db, int slot)
 bool nd_db_step(struct nd_db *db, size_t buckets)
 {
     struct nd_content *in = &db->in;
-    if (!in->resizing)
+    if (!in->resizing || db->k->still)
         return false;
     /* One round over all slots: from where the last step was to the end, and from the beginning. */
     for (int round = 0; round < 2; round++) {

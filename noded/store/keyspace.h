@@ -23,6 +23,7 @@ struct nd_keyspace {
     nd_release_fn *release; /* NULL: values are freed at once */
     void *release_owner;
     size_t expired_rounds; /* for the expiry cycle: free for its use */
+    bool still;            /* nd_keyspace_keep_still() */
 };
 
 void nd_keyspace_init(struct nd_keyspace *k, int databases, bool slots, const uint64_t seed[2]);
@@ -33,6 +34,10 @@ struct nd_db *nd_keyspace_db(struct nd_keyspace *k, int n);
 struct nd_db *nd_keyspace_peek(const struct nd_keyspace *k, int n); /* NULL: nobody has used it yet */
 /* Exchanges the contents; the struct nd_db keep their numbers and addresses. */
 void nd_keyspace_swap(struct nd_keyspace *k, int a, int b);
+
+/* While a child process shares the memory, every page that is written is copied: tables are not resized for the
+ * benefit of order, only when they are much too full. */
+void nd_keyspace_keep_still(struct nd_keyspace *k, bool still);
 
 int nd_db_number(const struct nd_db *db);
 size_t nd_db_count(const struct nd_db *db);
@@ -53,6 +58,10 @@ void nd_db_prefetch_all(struct nd_db *db, const struct slice *keys, size_t n);
  *
  * The key is not there yet. The value's memory is taken over; a short string is taken into the entry. */
 struct nd_entry *nd_db_add(struct nd_db *db, struct slice key, struct nd_value value, int64_t expire_ms);
+/* A string for a key that is looked up on the way: NULL when it is there already. For loading: the key is hashed once,
+ * and the age is said. Text that is a number becomes one. */
+struct nd_entry *nd_db_load_string(struct nd_db *db, struct slice key, struct slice bytes, int64_t expire_ms,
+                                   uint32_t age);
 /* A string for a key that is there or not: one allocation when it is short. What the key held is released; the age is
  * kept. expire_ms: ND_NO_EXPIRE drops it. old: the entry as found just before, or NULL when the key is not there. */
 struct nd_entry *nd_db_set_string(struct nd_db *db, struct nd_entry *old, struct slice key, struct slice bytes,

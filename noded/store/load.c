@@ -135,7 +135,7 @@ static bool load_plain(struct slice *in, struct nd_value *out)
 }
 
 /* What other versions have and this node has not. */
-static const char *unknown_type(int type)
+const char *nd_load_unknown(int type)
 {
     switch (type) {
     case RDB_MODULE_OLD:
@@ -153,7 +153,7 @@ static const char *unknown_type(int type)
 
 bool nd_load_value(struct slice *in, int type, const struct nd_limits *limits, struct nd_value *out, struct buf *why)
 {
-    const char *unknown = unknown_type(type);
+    const char *unknown = nd_load_unknown(type);
     if (unknown != NULL) {
         buf_printf(why, "it is %s (RDB type %d), which this server does not have", unknown, type);
         return false;

@@ -11,6 +11,7 @@
  * to a lookup; at four, after it grew, nearly none. So a table costs 10 to 16 bytes an element and a bit. */
 #define GROW_ABOVE 8
 #define SHRINK_BELOW_QUARTERS 3
+#define GROW_STILL_ABOVE 16 /* the same while the table is to keep still */
 #define MOVED_BY_A_CHANGE 2 /* buckets */
 #define BITS_MAX 48
 
@@ -259,6 +260,8 @@ static void settle(struct nd_table *t, bool added)
         nd_table_clear(t);
         return;
     }
+    if (t->still && count <= (size_t)GROW_STILL_ABOVE << t->bits[0])
+        return;
     if (t->buckets[1] == NULL) {
         unsigned bits = t->bits[0];
         /* The only bucket is to be full, not to be followed by another. */

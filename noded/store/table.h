@@ -20,6 +20,7 @@ struct nd_table {
     void *buckets[2]; /* as bucket.h has them; [1] while it is being resized */
     uint8_t bits[2];  /* log2 of the number of buckets; nothing is allocated before the first element */
     uint8_t paused;   /* > 0: no resizing step (somebody iterates) */
+    bool still;       /* no resizing before it is much too full: a child process shares the memory */
     uint32_t chained; /* buckets behind others */
     size_t used[2];
     size_t moved;         /* next bucket of [0] to be moved to [1] */

@@ -1,0 +1,15 @@
+/* What replication and persistence add to the engine: their commands and their sections of INFO. */
+#ifndef REPL_EXTENSION_H
+#define REPL_EXTENSION_H
+
+#include "noded/cmd/extension.h"
+
+extern const struct nd_extension nd_repl_extension; /* for host.extension */
+
+/* The families, each beside its functions. */
+extern const struct nd_command nd_persist_commands[]; /* persist_command.c */
+
+/* Sections of INFO. */
+void nd_persist_info(struct nd_info *i); /* persist_info.c */
+
+#endif
