@@ -1,0 +1,148 @@
+#include "noded/repl/aof_base.h"
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "noded/repl/stream.h"
+#include "noded/store/string.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PIECE_BYTES ((size_t)64 * 1024)
+#define WORDS_MAX 130     /* of one request: name, key and 64 pairs; Redis's requests are as long */
+#define ELEMENTS_MAX 64   /* of an aggregate in one request */
+
+struct writer {
+    const struct nd_rdb_sink *sink;
+    struct buf out;
+    bool failed;
+    /* The request that grows: an aggregate's. */
+    const char *name;
+    struct slice key;
+    enum nd_type type;
+    struct buf bytes; /* of its words, which are gone when the walk goes on; */
+    size_t lengths[WORDS_MAX];
+    size_t words, elements;
+};
+
+static void pour(struct writer *w, size_t at_least)
+{
+    if (w->failed || w->out.n < at_least || w->out.n == 0)
+        return;
+    w->failed = !w->sink->put(w->sink->owner, w->out.p, w->out.n);
+    buf_clear(&w->out);
+}
+
+static void request(struct writer *w, size_t argc, const struct slice *argv)
+{
+    nd_stream_request(&w->out, argc, argv);
+    pour(w, PIECE_BYTES);
+}
+
+static void end_request(struct writer *w)
+{
+    struct slice argv[WORDS_MAX];
+    size_t at = 0;
+    if (w->elements == 0)
+        return;
+    argv[0] = slice_of(w->name);
+    argv[1] = w->key;
+    for (size_t i = 0; i < w->words; i++) {
+        argv[2 + i] = (struct slice){w->bytes.p + at, w->lengths[i]};
+        at += w->lengths[i];
+    }
+    request(w, 2 + w->words, argv);
+    buf_clear(&w->bytes);
+    w->words = w->elements = 0;
+}
+
+static void add_word(struct writer *w, struct slice word)
+{
+    buf_put(&w->bytes, word.p, word.n);
+    w->lengths[w->words++] = word.n;
+}
+
+static bool on_element(void *owner, struct slice a, struct slice b, double score)
+{
+    struct writer *w = owner;
+    char text[TEXT_DOUBLE];
+    if (w->type == ND_ZSET)
+        add_word(w, (struct slice){text, text_put_double(score, text)});
+    add_word(w, a);
+    if (w->type == ND_HASH)
+        add_word(w, b);
+    if (++w->elements == ELEMENTS_MAX || w->bytes.n >= PIECE_BYTES)
+        end_request(w);
+    return !w->failed;
+}
+
+static void write_string(struct writer *w, struct slice key, const struct nd_value *v)
+{
+    char text[ND_INT_TEXT];
+    struct slice argv[] = {{"SET", 3}, key, nd_string_slice(v, text)};
+    request(w, 3, argv);
+}
+
+static void write_entry(struct writer *w, const struct nd_entry *e)
+{
+    static const char *const names[ND_TYPES] = {
+        [ND_LIST] = "RPUSH", [ND_SET] = "SADD", [ND_ZSET] = "ZADD", [ND_HASH] = "HMSET"};
+    struct slice key = nd_entry_key(e);
+    if (e->v.type == ND_STRING) {
+        write_string(w, key, &e->v);
+    } else {
+        w->type = (enum nd_type)e->v.type;
+        w->name = names[e->v.type];
+        w->key = key;
+        nd_value_visit(&e->v, on_element, w);
+        end_request(w);
+    }
+    int64_t at_ms = nd_entry_expire(e);
+    if (at_ms == ND_NO_EXPIRE)
+        return;
+    char text[24];
+    int n = snprintf(text, sizeof text, "%" PRId64, at_ms);
+    struct slice argv[] = {{"PEXPIREAT", 9}, key, {text, (size_t)n}};
+    request(w, 3, argv);
+}
+
+static size_t write_db(struct writer *w, struct nd_db *db)
+{
+    char number[16];
+    int n = snprintf(number, sizeof number, "%d", nd_db_number(db));
+    struct slice argv[] = {{"SELECT", 6}, {number, (size_t)n}};
+    request(w, 2, argv);
+    struct nd_db_iter it;
+    size_t keys = 0;
+    struct nd_entry *e = NULL;
+    nd_db_iterate(db, &it);
+    while (!w->failed && (e = nd_db_next(&it)) != NULL) {
+        write_entry(w, e);
+        keys++;
+    }
+    nd_db_iterate_stop(&it);
+    return keys;
+}
+
+bool nd_aof_base_write(const struct nd_keyspace *k, int64_t stamp_s, const struct nd_rdb_sink *sink, size_t *keys)
+{
+    struct writer *w = mem_zalloc(sizeof *w);
+    size_t count = 0;
+    w->sink = sink;
+    if (stamp_s > 0)
+        buf_printf(&w->out, "#TS:%" PRId64 "\r\n", stamp_s);
+    for (int i = 0; i < k->db_count && !w->failed; i++) {
+        struct nd_db *db = nd_keyspace_peek(k, i);
+        if (db != NULL && nd_db_count(db) > 0)
+            count += write_db(w, db);
+    }
+    pour(w, 0);
+    bool ok = !w->failed;
+    buf_free(&w->out);
+    buf_free(&w->bytes);
+    free(w);
+    if (keys != NULL)
+        *keys = count;
+    return ok;
+}

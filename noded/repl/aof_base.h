@@ -1,0 +1,11 @@
+/* The base of an append-only file as requests (aof-use-rdb-preamble no): they make the dataset from nothing. */
+#ifndef REPL_AOF_BASE_H
+#define REPL_AOF_BASE_H
+
+#include "noded/repl/rdb_write.h"
+
+/* stamp_s: Unix time that is noted at the front; 0: none. Only reads the dataset: meant for a child process too. false:
+ * the sink refused. Returns how many keys were written in *keys (may be NULL). */
+bool nd_aof_base_write(const struct nd_keyspace *k, int64_t stamp_s, const struct nd_rdb_sink *sink, size_t *keys);
+
+#endif
