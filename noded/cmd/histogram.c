@@ -4,29 +4,15 @@
 
 #include <stdlib.h>
 
-#define COLUMN_BITS 7
 #define FIRST_LEVEL_NS 1024
 #define LAST_NS (((uint64_t)1 << 30) - 1) /* the end of the last bucket */
-
-struct bucket {
-    unsigned row, column;
-};
-
-/* Row r > 0 has the values of 2^(6+r) up to twice that, in buckets of 2^(r-1). */
-static struct bucket bucket_of(uint64_t ns)
-{
-    if (ns < ND_HISTOGRAM_COLUMNS)
-        return (struct bucket){0, (unsigned)ns};
-    unsigned row = 63 - COLUMN_BITS + 1 - (unsigned)__builtin_clzll(ns);
-    return (struct bucket){row, (unsigned)(ns >> (row - 1)) - ND_HISTOGRAM_COLUMNS};
-}
 
 static uint64_t width_of(unsigned row)
 {
     return row == 0 ? 1 : (uint64_t)1 << (row - 1);
 }
 
-static uint64_t begin_of(struct bucket b)
+static uint64_t begin_of(struct nd_histogram_bucket b)
 {
     return b.row == 0 ? b.column : (uint64_t)(b.column + ND_HISTOGRAM_COLUMNS) << (b.row - 1);
 }
@@ -43,23 +29,15 @@ void nd_histogram_free(struct nd_histogram *h)
     free(h);
 }
 
-void nd_histogram_note(struct nd_histogram *h, uint64_t ns)
+void nd_histogram_add_row(struct nd_histogram *h, unsigned row)
 {
-    if (ns == 0)
-        ns = 1;
-    if (ns > ND_HISTOGRAM_MAX_NS)
-        ns = ND_HISTOGRAM_MAX_NS;
-    struct bucket b = bucket_of(ns);
-    if (__builtin_expect(h->rows[b.row] == NULL, 0))
-        h->rows[b.row] = mem_zalloc(ND_HISTOGRAM_COLUMNS * sizeof(uint64_t));
-    h->rows[b.row][b.column]++;
-    h->total++;
+    h->rows[row] = mem_zalloc(ND_HISTOGRAM_COLUMNS * sizeof(uint64_t));
 }
 
 uint64_t nd_histogram_percentile(const struct nd_histogram *h, double percent)
 {
     uint64_t wanted = (uint64_t)(percent / 100 * (double)h->total + 0.5), seen = 0;
-    for (struct bucket b = {0, 0}; b.row < ND_HISTOGRAM_ROWS; b.row++) {
+    for (struct nd_histogram_bucket b = {0, 0}; b.row < ND_HISTOGRAM_ROWS; b.row++) {
         if (h->rows[b.row] == NULL)
             continue;
         for (b.column = 0; b.column < ND_HISTOGRAM_COLUMNS; b.column++) {
@@ -73,7 +51,7 @@ uint64_t nd_histogram_percentile(const struct nd_histogram *h, double percent)
 
 static uint64_t count_up_to(const struct nd_histogram *h, uint64_t ns)
 {
-    struct bucket last = bucket_of(ns);
+    struct nd_histogram_bucket last = nd_histogram_bucket(ns);
     uint64_t n = 0;
     for (unsigned row = 0; row <= last.row; row++)
         for (unsigned i = 0; h->rows[row] != NULL && i < ND_HISTOGRAM_COLUMNS && (row < last.row || i <= last.column);
@@ -87,7 +65,7 @@ bool nd_histogram_next(const struct nd_histogram *h, struct nd_histogram_level *
     uint64_t before = at->count;
     while (at->count < h->total) {
         uint64_t from_ns = (uint64_t)FIRST_LEVEL_NS << at->number++;
-        uint64_t up_to_ns = from_ns + width_of(bucket_of(from_ns).row) - 1;
+        uint64_t up_to_ns = from_ns + width_of(nd_histogram_bucket(from_ns).row) - 1;
         at->up_to_ns = up_to_ns < LAST_NS ? up_to_ns : LAST_NS;
         at->count = count_up_to(h, at->up_to_ns);
         if (at->count > before)
