@@ -146,11 +146,12 @@ void nd_info_stats(struct nd_info *i)
                "# Stats\r\ntotal_connections_received:%" PRIu64 "\r\ntotal_commands_processed:%" PRIu64
                "\r\ninstantaneous_ops_per_sec:%" PRIu64 "\r\ntotal_net_input_bytes:%" PRIu64
                "\r\ntotal_net_output_bytes:%" PRIu64
-               "\r\ntotal_net_repl_input_bytes:0\r\ntotal_net_repl_output_bytes:0\r\n"
+               "\r\ntotal_net_repl_input_bytes:%" PRIu64 "\r\ntotal_net_repl_output_bytes:%" PRIu64 "\r\n"
                "instantaneous_input_kbps:%.2f\r\ninstantaneous_output_kbps:%.2f\r\nrejected_connections:%" PRIu64
-               "\r\nsync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\n",
-               s->connections, s->commands, nd_rate(&s->ops), s->net_input, s->net_output,
-               (double)nd_rate(&s->input) / 1024, (double)nd_rate(&s->output) / 1024, s->rejected_connections);
+               "\r\nsync_full:%" PRIu64 "\r\nsync_partial_ok:%" PRIu64 "\r\nsync_partial_err:%" PRIu64 "\r\n",
+               s->connections, s->commands, nd_rate(&s->ops), s->net_input, s->net_output, s->repl_input,
+               s->repl_output, (double)nd_rate(&s->input) / 1024, (double)nd_rate(&s->output) / 1024,
+               s->rejected_connections, s->sync_full, s->sync_partial_ok, s->sync_partial_err);
     buf_printf(i->out,
                "expired_keys:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
                "\r\nevicted_keys:%" PRIu64 "\r\nevicted_clients:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64

@@ -29,7 +29,7 @@ static void resume_all(struct nd_engine *e)
 
 void nd_pause(struct nd_engine *e, int64_t until_ms, bool all)
 {
-    bool already = nd_paused(e);
+    bool already = e->pause_until_ms > e->now_ms;
     e->pause_all = all || (already && e->pause_all);
     if (!already || until_ms > e->pause_until_ms)
         e->pause_until_ms = until_ms;
@@ -40,6 +40,13 @@ void nd_unpause(struct nd_engine *e)
     e->pause_until_ms = 0;
     e->pause_all = false;
     resume_all(e);
+}
+
+void nd_hold_writes(struct nd_engine *e, bool held)
+{
+    e->writes_held = held;
+    if (!held)
+        resume_all(e);
 }
 
 /* The values of the map are counts: as pointers, because no more than that is needed. */

@@ -17,6 +17,8 @@ struct nd_stats {
     uint64_t expired, expired_stale_permille, expire_time_cap, evicted, evicted_clients, hits, misses;
     uint64_t errors, unexpected_errors, reads_processed, writes_processed, output_limit_closed, query_limit_closed;
     uint64_t pubsub_clients;
+    uint64_t sync_full, sync_partial_ok, sync_partial_err; /* replicas that were served */
+    uint64_t repl_input, repl_output;                      /* bytes of streams and snapshots */
     size_t peak_memory, startup_memory;  /* startup: of the program before its first client */
     struct nd_command_stats *by_command; /* nd_command_number() indexes it */
     struct map errors_by_code;           /* "WRONGTYPE" -> uint64_t count */

@@ -70,7 +70,8 @@ struct nd_serving {
     size_t shared_n;
     bool writing; /* a child of ours is at work */
     bool to_sockets;
-    unsigned file_capa; /* of the replica for which the file is written: who comes later must have them too */
+    unsigned file_capa;           /* of the replica for which the file is written: who comes later must have them too */
+    char file_id[ND_REPL_ID + 1]; /* the place in the history that the file has */
     int64_t file_offset;
     char mark[ND_REPL_ID + 1];
     /* ---- the stream ---- */
