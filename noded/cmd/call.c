@@ -27,6 +27,8 @@ void nd_error(struct nd_call *c, const char *fmt, ...)
     nd_count_error(c->e, (struct slice){out->p + from + 1, out->n - from - 1});
     buf_put(out, "\r\n", 2);
     c->failed = true;
+    if (c->s->kind == ND_MASTER)
+        c->e->stats.unexpected_errors++; /* it did not fail there */
 }
 
 void nd_ok(struct nd_call *c)

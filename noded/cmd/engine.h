@@ -134,12 +134,13 @@ struct nd_engine {
     struct nd_persist *persist;   /* NULL without noded/repl */
     bool is_replica;              /* does not expire, refuses writes of clients */
     bool loading;
+    bool async_loading;     /* into a keyspace beside the one that is read: what ND_NO_ASYNC_LOADING says waits */
     uint32_t guards;        /* ND_GUARD_* */
     char guard_reason[128]; /* of ND_GUARD_AOF_FAILED: what the system said */
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: none */
     bool pause_all;
+    bool writes_held;  /* as in a pause of writes, until FAILOVER is over (pause.h) */
     struct map locked; /* keys of a MIGRATE under way, of whatever database (pause.h); cap 0 while there are none */
-    bool writes_held; /* as in a pause of writes, until FAILOVER is over (pause.h) */
     int64_t dirty;     /* changes since the last save */
     int64_t house_dirty, house_us; /* dirty when the tables were in order; when they are looked at next */
     int depth;                     /* > 0: inside a command; EXEC runs others */
@@ -157,8 +158,8 @@ void nd_engine_moved_on(struct nd_engine *e);
 /* Something in the state of the node may stand in the way of a command (gate.c looks closer). */
 static inline bool nd_engine_guarded(const struct nd_engine *e)
 {
-    return e->config.maxmemory != 0 || e->is_replica || e->loading || e->async_loading || e->guards != 0 || e->pause_until_ms != 0 ||
-           e->writes_held || e->locked.used > 0;
+    return e->config.maxmemory != 0 || e->is_replica || e->loading || e->async_loading || e->guards != 0 ||
+           e->pause_until_ms != 0 || e->writes_held || e->locked.used > 0;
 }
 /* The next time (mono us) at which nd_engine_tick() has something to do: timeouts of blocked clients, end of a pause,
  * expiry cycle while there are keys to expire. HEAP_NEVER: nothing, an idle node sleeps. */

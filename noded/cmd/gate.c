@@ -41,7 +41,9 @@ static uint32_t flags_that_count(const struct nd_call *c)
 
 static bool refused_out_of_memory(struct nd_call *c, uint32_t flags)
 {
-    if (c->e->config.maxmemory == 0 || c->s->kind == ND_MASTER || nd_evict(c->e))
+    const struct nd_engine *e = c->e;
+    if (e->config.maxmemory == 0 || c->s->kind == ND_MASTER || (e->is_replica && e->config.replica_ignore_maxmemory) ||
+        nd_evict(c->e))
         return false;
     /* Queueing takes memory too. */
     bool queued = (c->s->flags & ND_S_MULTI) != 0 && (flags & ND_RUNS_IN_MULTI) == 0;
@@ -96,7 +98,8 @@ static bool refused_for_state(struct nd_call *c, uint32_t flags)
         nd_refuse(c, "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
         return true;
     }
-    if (e->loading && s->kind == ND_CLIENT && (flags & ND_LOADING) == 0) {
+    bool waits = (e->loading && (flags & ND_LOADING) == 0) || (e->async_loading && (flags & ND_NO_ASYNC_LOADING) != 0);
+    if (waits && s->kind == ND_CLIENT) {
         nd_refuse(c, "LOADING Redis is loading the dataset in memory");
         return true;
     }

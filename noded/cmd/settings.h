@@ -69,8 +69,8 @@ struct nd_config {
     int64_t auto_aof_rewrite_percentage, auto_aof_rewrite_min_size;
     /* replication */
     char *replicaof, *replica_announce_ip;
-    bool replica_read_only, replica_serve_stale_data, replica_announced, replica_ignore_maxmemory, repl_diskless_sync,
-        repl_disable_tcp_nodelay;
+    bool replica_guard, replica_read_only, replica_serve_stale_data, replica_announced, replica_ignore_maxmemory,
+        repl_diskless_sync, repl_disable_tcp_nodelay;
     int repl_diskless_load;
     int64_t replica_priority, replica_announce_port, repl_diskless_sync_delay_s, repl_diskless_sync_max_replicas,
         repl_ping_replica_period_s, repl_timeout_s, repl_backlog_size, repl_backlog_ttl_s, min_replicas_to_write,

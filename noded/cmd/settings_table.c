@@ -165,8 +165,8 @@ const struct nd_setting nd_settings[] = {
            "elements of a node of a list; -1 to -5: 4 to 64 KiB")
     TEXT("logfile", NULL, logfile, "", FIXED, "file of the log; empty: standard error")
     WORD("loglevel", loglevel, "debug verbose notice warning", "notice", 0, "least important lines that are logged")
-    TEXT("masterauth", NULL, masterauth, "", SECRET | UNUSED, "password for the master")
-    TEXT("masteruser", NULL, masteruser, "", UNUSED, "user for the master")
+    TEXT("masterauth", NULL, masterauth, "", SECRET, "password for the master")
+    TEXT("masteruser", NULL, masteruser, "", 0, "user for the master")
     NUMBER("maxclients", NULL, maxclients, 1, UINT32_MAX, "10000", 0, "clients that may be connected at a time")
     MEMORY("maxmemory", NULL, maxmemory, 0, "0", 0, "bytes of memory in use at which keys are evicted; 0: no limit")
     ROW("maxmemory-clients", NULL, ND_SET_MEMORY_OR_PERCENT, PLACE(int64_t, maxmemory_clients), 0, I64_MAX, NULL, "0",
@@ -197,7 +197,7 @@ const struct nd_setting nd_settings[] = {
     BOOL("protected-mode", NULL, protected_mode, "yes", 0, "without a password only this host is let in")
     /* A key, a member and a field are bounded by it: their lengths have 30 bits. */
     MEMORY_UP_TO("proto-max-bulk-len", proto_max_bulk_len, 1048576, 536870912, "512mb", 0, "bytes of one argument")
-    BOOL("rdb-del-sync-files", NULL, rdb_del_sync_files, "no", UNUSED,
+    BOOL("rdb-del-sync-files", NULL, rdb_del_sync_files, "no", 0,
          "snapshots that only served a replica are deleted")
     KEPT_BOOL("rdb-save-incremental-fsync", "yes", 0, "a snapshot is flushed as it goes")
     BOOL("rdbchecksum", NULL, rdbchecksum, "yes", FIXED | UNUSED, "snapshots end with a checksum")
@@ -207,7 +207,7 @@ const struct nd_setting nd_settings[] = {
     NUMBER("repl-backlog-ttl", NULL, repl_backlog_ttl_s, 0, I64_MAX, "3600", UNUSED,
            "seconds without replicas after which the backlog goes; 0: never")
     BOOL("repl-disable-tcp-nodelay", NULL, repl_disable_tcp_nodelay, "no", UNUSED, "fewer packets to replicas, later")
-    WORD("repl-diskless-load", repl_diskless_load, "disabled on-empty-db swapdb", "disabled", UNUSED,
+    WORD("repl-diskless-load", repl_diskless_load, "disabled on-empty-db swapdb", "disabled", 0,
          "a replica loads from the socket")
     BOOL("repl-diskless-sync", NULL, repl_diskless_sync, "yes", UNUSED, "replicas get a snapshot without a file")
     NUMBER("repl-diskless-sync-delay", NULL, repl_diskless_sync_delay_s, 0, I32_MAX, "5", UNUSED,
@@ -218,22 +218,24 @@ const struct nd_setting nd_settings[] = {
            "seconds between PINGs to replicas")
     NUMBER("repl-timeout", NULL, repl_timeout_s, 1, I32_MAX, "60", UNUSED,
            "seconds of silence after which a link is closed")
-    TEXT("replica-announce-ip", "slave-announce-ip", replica_announce_ip, "", UNUSED, "address that the master shows")
-    NUMBER("replica-announce-port", "slave-announce-port", replica_announce_port, 0, PORT_MAX, "0", UNUSED,
+    TEXT("replica-announce-ip", "slave-announce-ip", replica_announce_ip, "", 0, "address that the master shows")
+    NUMBER("replica-announce-port", "slave-announce-port", replica_announce_port, 0, PORT_MAX, "0", 0,
            "port that the master shows")
     BOOL("replica-announced", NULL, replica_announced, "yes", UNUSED, "supervisors see this replica")
+    BOOL("replica-guard", NULL, replica_guard, "yes", 0,
+         "a replica with keys refuses an empty dataset of an unknown history")
     KEPT_BOOL("replica-ignore-disk-write-errors", "no", 0, "a replica goes on when it cannot write its log")
-    BOOL("replica-ignore-maxmemory", "slave-ignore-maxmemory", replica_ignore_maxmemory, "yes", UNUSED,
+    BOOL("replica-ignore-maxmemory", "slave-ignore-maxmemory", replica_ignore_maxmemory, "yes", 0,
          "a replica evicts nothing by itself")
     BOOL("replica-lazy-flush", "slave-lazy-flush", replica_lazy_flush, "no", UNUSED,
-         "a replica frees its old data in the background")
-    NUMBER("replica-priority", "slave-priority", replica_priority, 0, I32_MAX, "100", UNUSED,
+         "a replica frees its old data in the background; here it always does")
+    NUMBER("replica-priority", "slave-priority", replica_priority, 0, I32_MAX, "100", 0,
            "the lowest is promoted first; 0: never")
-    BOOL("replica-read-only", "slave-read-only", replica_read_only, "yes", UNUSED, "clients of a replica cannot write")
-    BOOL("replica-serve-stale-data", "slave-serve-stale-data", replica_serve_stale_data, "yes", UNUSED,
+    BOOL("replica-read-only", "slave-read-only", replica_read_only, "yes", 0, "clients of a replica cannot write")
+    BOOL("replica-serve-stale-data", "slave-serve-stale-data", replica_serve_stale_data, "yes", 0,
          "a replica answers while it has no master")
     ROW("replicaof", "slaveof", ND_SET_WORDS, PLACE(char *, replicaof), 0, 0, NULL, "", nd_set_replicaof, NULL,
-        FIXED | UNUSED, "host and port of the master")
+        FIXED, "host and port of the master")
     TEXT("requirepass", NULL, requirepass, "", SECRET, "password of the default user")
     WORD("sanitize-dump-payload", sanitize_dump_payload, "no yes clients", "no", UNUSED,
          "values from outside are looked at closely; they always are here")

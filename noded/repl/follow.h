@@ -35,16 +35,16 @@ struct nd_follow_host {
 
 /* What the link to the master is doing. */
 enum nd_follow_state {
-    ND_FOLLOW_NOBODY,     /* this node is a master */
-    ND_FOLLOW_WAITING,    /* for the next try */
-    ND_FOLLOW_CONNECTING, /* */
-    ND_FOLLOW_GREETING,   /* PING, AUTH, REPLCONF */
-    ND_FOLLOW_ASKING,     /* PSYNC was sent */
-    ND_FOLLOW_RECEIVING,  /* a snapshot; into a file, or loaded as it comes */
-    ND_FOLLOW_FLUSHING,   /* the file */
-    ND_FOLLOW_LOADING,    /* the file */
-    ND_FOLLOW_STREAMING,  /* in step with the master */
-    ND_FOLLOW_STOPPED     /* something came that this node cannot follow; only REPLICAOF goes on */
+    ND_FOLLOW_NOBODY,  /* this node is a master */
+    ND_FOLLOW_WAITING, /* for the next try */
+    ND_FOLLOW_CONNECTING,
+    ND_FOLLOW_GREETING,  /* PING, AUTH, REPLCONF */
+    ND_FOLLOW_ASKING,    /* PSYNC was sent */
+    ND_FOLLOW_RECEIVING, /* a snapshot; into a file, or loaded as it comes */
+    ND_FOLLOW_FLUSHING,  /* the file */
+    ND_FOLLOW_LOADING,   /* the file */
+    ND_FOLLOW_STREAMING, /* in step with the master */
+    ND_FOLLOW_STOPPED    /* something came that this node cannot follow; only REPLICAOF goes on */
 };
 
 struct nd_following *nd_follow_new(struct nd_repl *r, const struct nd_follow_host *host); /* r->following is set */
@@ -76,7 +76,7 @@ static inline bool nd_follow_is_down(const struct nd_repl *r)
 bool nd_follow_loads_aside(const struct nd_repl *r);
 
 /* ---- told by the shell ---- */
-void nd_follow_connected(struct nd_repl *r, const char *own_ip);
+void nd_follow_connected(struct nd_repl *r);
 void nd_follow_lost(struct nd_repl *r, const char *why);
 /* Takes bytes from the front of *in, which becomes what was not taken. Not all may be taken although more could be
  * done: at most about `budget_us` of work are done in one call (0: no bound); and none are while a file is loaded.

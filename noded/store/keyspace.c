@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PAGE_DBS 64
 
@@ -80,6 +81,36 @@ void nd_keyspace_keep_still(struct nd_keyspace *k, bool still)
             if (s->expires != NULL)
                 s->expires->still = still;
         }
+    }
+}
+
+/* A content that comes from another keyspace. */
+static void take_seed(struct nd_db *db)
+{
+    const uint64_t *seed = db->k->seed;
+    db->in.one.keys.seed = seed;
+    if (db->in.one.expires != NULL)
+        db->in.one.expires->seed = seed;
+    for (int slot = nd_db_next_slot(db, 0); db->k->slots && slot >= 0; slot = nd_db_next_slot(db, slot + 1)) {
+        struct nd_slot *s = nd_content_slot(&db->in, true, slot);
+        s->keys.seed = seed;
+        if (s->expires != NULL)
+            s->expires->seed = seed;
+    }
+}
+
+void nd_keyspace_exchange(struct nd_keyspace *a, struct nd_keyspace *b)
+{
+    assert(a->db_count == b->db_count && a->slots == b->slots && memcmp(a->seed, b->seed, sizeof a->seed) == 0);
+    for (int i = 0; i < a->db_count; i++) {
+        if (nd_keyspace_peek(a, i) == NULL && nd_keyspace_peek(b, i) == NULL)
+            continue;
+        struct nd_db *x = nd_keyspace_db(a, i), *y = nd_keyspace_db(b, i);
+        struct nd_content kept = x->in;
+        x->in = y->in;
+        y->in = kept;
+        take_seed(x);
+        take_seed(y);
     }
 }
 

@@ -34,6 +34,8 @@ struct nd_db *nd_keyspace_db(struct nd_keyspace *k, int n);
 struct nd_db *nd_keyspace_peek(const struct nd_keyspace *k, int n); /* NULL: nobody has used it yet */
 /* Exchanges the contents; the struct nd_db keep their numbers and addresses. */
 void nd_keyspace_swap(struct nd_keyspace *k, int a, int b);
+/* The same for all databases of two keyspaces, which have as many and the same seed. */
+void nd_keyspace_exchange(struct nd_keyspace *a, struct nd_keyspace *b);
 
 /* While a child process shares the memory, every page that is written is copied: tables are not resized for the
  * benefit of order, only when they are much too full. */

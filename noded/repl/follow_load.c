@@ -1,0 +1,580 @@
+/* A snapshot of the master: taken into a file that is loaded then, loaded as it comes when there is nothing to lose, or
+ * into a keyspace beside ours.
+ *
+ * Nothing of ours goes before it is known that what comes is whole (a file's checksum), and that it is not an empty
+ * dataset of a history that we have never heard of (replica-guard). */
+#include "noded/repl/follow_state.h"
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "noded/cmd/block.h"
+#include "noded/cmd/watch.h"
+#include "noded/repl/persist.h"
+#include "noded/repl/serve.h"
+#include "noded/store/dump.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE_BYTES ((size_t)64 * 1024)
+#define STEP_US 2000
+#define RETRY_US 1000000
+
+static void failed(struct nd_following *f, const char *why);
+
+/* ---- the dataset ---- */
+
+static size_t keys_held(const struct nd_engine *e)
+{
+    size_t n = 0;
+    for (int i = 0; i < e->keys.db_count; i++) {
+        const struct nd_db *db = nd_keyspace_peek(&e->keys, i);
+        n += db != NULL ? nd_db_count(db) : 0;
+    }
+    return n;
+}
+
+/* Freed elsewhere: a great dataset takes seconds. */
+static void release(struct nd_engine *e, struct nd_db *db)
+{
+    struct nd_content *content = nd_db_detach(db);
+    if (content != NULL)
+        e->host.release_content(e->host.owner, content);
+}
+
+static void empty(struct nd_engine *e)
+{
+    for (int i = 0; i < e->keys.db_count; i++) {
+        struct nd_db *db = nd_keyspace_peek(&e->keys, i);
+        if (db == NULL || nd_db_count(db) == 0)
+            continue;
+        nd_watch_db_changed(e, db, NULL);
+        release(e, db);
+    }
+}
+
+/* The dataset is another one from here on: whoever follows us has to begin anew, and a child that writes the old one
+ * works in vain. */
+static void leave_old(struct nd_following *f)
+{
+    struct nd_engine *e = f->r->e;
+    if (e->persist != NULL && (e->persist->child == ND_CHILD_SAVE || e->persist->child == ND_CHILD_SYNC))
+        nd_persist_stop(e->persist);
+    nd_serve_drop_all(f->r, "the dataset is replaced by that of another history");
+    nd_repl_close_backlog(f->r);
+    f->host.replacing(f->host.owner);
+    nd_repl_new_history(f->r);
+    f->r->offset = 0;
+    f->in.began = true;
+}
+
+/* ---- what the reader finds ---- */
+
+static void begin_anew(struct nd_following *f)
+{
+    if (f->in.began || f->in.take == ND_TAKE_ASIDE)
+        return;
+    leave_old(f);
+    empty(f->r->e);
+}
+
+static bool on_aux(void *owner, struct slice key, struct slice value, struct buf *why)
+{
+    struct nd_following *f = owner;
+    return nd_load_events.aux(&f->in.load, key, value, why);
+}
+
+static bool on_resize(void *owner, int db, uint64_t keys, uint64_t expiring, struct buf *why)
+{
+    struct nd_following *f = owner;
+    /* Keys are to come, and the file is known to be whole. */
+    if (keys > 0 && f->in.verified)
+        begin_anew(f);
+    if (!f->in.began && f->in.take != ND_TAKE_ASIDE)
+        return true;
+    return nd_load_events.resize(&f->in.load, db, keys, expiring, why);
+}
+
+static bool on_entry(void *owner, struct nd_rdb_entry *entry, struct buf *why)
+{
+    struct nd_following *f = owner;
+    begin_anew(f);
+    f->in.has_keys = true;
+    return nd_load_events.entry(&f->in.load, entry, why);
+}
+
+static const struct nd_rdb_events load_events = {.aux = on_aux, .resize = on_resize, .entry = on_entry};
+
+/* One key is enough to know that there are some. */
+static bool on_peek(void *owner, struct nd_rdb_entry *entry, struct buf *why)
+{
+    struct nd_following *f = owner;
+    f->in.has_keys = true;
+    if (!entry->is_text)
+        nd_value_free(&entry->value);
+    buf_puts(why, "seen");
+    return false;
+}
+
+static const struct nd_rdb_events peek_events = {.entry = on_peek};
+
+static void new_reader(struct nd_following *f)
+{
+    struct nd_engine *e = f->r->e;
+    struct nd_payload_in *in = &f->in;
+    nd_load_init(&in->load, e, in->take == ND_TAKE_ASIDE ? &in->aside : NULL);
+    in->load.bytes = (uint64_t)(in->length > 0 ? in->length : in->got);
+    bool checked = in->take == ND_TAKE_FILE; /* while it came */
+    in->reader = nd_rdb_reader_new(&e->config.limits, e->keys.db_count, !checked && e->config.rdbchecksum, &load_events,
+                                   f);
+}
+
+static void show_loading(struct nd_following *f, bool aside)
+{
+    struct nd_engine *e = f->r->e;
+    f->in.shown = true;
+    e->loading = !aside;
+    e->async_loading = aside;
+    if (e->persist != NULL)
+        e->persist->loading = (struct nd_loading){
+            .since_ms = e->now_ms,
+            .total_bytes = (uint64_t)(f->in.length > 0 ? f->in.length : f->in.got),
+            .async = aside,
+        };
+}
+
+static void show_progress(struct nd_following *f)
+{
+    struct nd_persist *p = f->r->e->persist;
+    if (p != NULL)
+        p->loading.loaded_bytes = nd_rdb_offset(f->in.reader);
+}
+
+/* ---- its beginning and end ---- */
+
+static bool related(const struct nd_following *f)
+{
+    const struct nd_repl *r = f->r;
+    return strcmp(f->sync_id, r->id) == 0 || (r->id2_offset >= 0 && strcmp(f->sync_id, r->id2) == 0);
+}
+
+static bool is_guarded(const struct nd_following *f)
+{
+    const struct nd_engine *e = f->r->e;
+    return e->config.replica_guard && !f->in.began && strcmp(f->accepted, f->sync_id) != 0 && !related(f) &&
+           keys_held(e) > 0;
+}
+
+static enum nd_take choose(const struct nd_following *f)
+{
+    int wanted = f->r->e->config.repl_diskless_load;
+    if (f->by_file)
+        return ND_TAKE_FILE;
+    if (wanted == ND_DISKLESS_SWAPDB)
+        return ND_TAKE_ASIDE;
+    return wanted == ND_DISKLESS_EMPTY && keys_held(f->r->e) == 0 ? ND_TAKE_HERE : ND_TAKE_FILE;
+}
+
+void nd_payload_begin(struct nd_following *f)
+{
+    f->in = (struct nd_payload_in){.length = -1, .take = choose(f)};
+    f->say_us = f->r->e->now_us + 1000000;
+    nd_follow_enter(f, ND_FOLLOW_RECEIVING);
+}
+
+/* The first line has been read: what follows is the file. */
+static bool begin_file(struct nd_following *f)
+{
+    struct nd_payload_in *in = &f->in;
+    struct nd_engine *e = f->r->e;
+    in->head_seen = true;
+    if (in->take == ND_TAKE_FILE) {
+        struct buf why = {0};
+        bool ok = f->host.file_open(f->host.owner, &why);
+        if (!ok)
+            failed(f, buf_str(&why));
+        buf_free(&why);
+        in->was_guarded = ok && is_guarded(f);
+        if (in->was_guarded)
+            in->peek = nd_rdb_reader_new(&e->config.limits, e->keys.db_count, false, &peek_events, f);
+        return ok;
+    }
+    if (in->take == ND_TAKE_ASIDE) {
+        nd_keyspace_init(&in->aside, e->keys.db_count, e->keys.slots, e->keys.seed);
+        in->aside_made = true;
+    }
+    new_reader(f);
+    show_loading(f, in->take == ND_TAKE_ASIDE && strcmp(f->sync_id, f->r->id) == 0);
+    return true;
+}
+
+void nd_payload_drop(struct nd_following *f)
+{
+    struct nd_payload_in *in = &f->in;
+    struct nd_engine *e = f->r->e;
+    nd_rdb_reader_free(in->reader);
+    nd_rdb_reader_free(in->peek);
+    if (in->aside_made) {
+        for (int i = 0; i < in->aside.db_count; i++)
+            if (nd_keyspace_peek(&in->aside, i) != NULL)
+                release(e, nd_keyspace_peek(&in->aside, i));
+        nd_keyspace_free(&in->aside);
+    }
+    if (in->began) { /* and it did not come to its end */
+        empty(e);
+        f->host.replaced(f->host.owner, false);
+    }
+    if (in->shown) {
+        e->loading = e->async_loading = false;
+        if (e->persist != NULL)
+            e->persist->loading = (struct nd_loading){.since_ms = 0};
+    }
+    if (in->take == ND_TAKE_FILE && in->head_seen)
+        f->host.file_drop(f->host.owner);
+    buf_free(&in->held);
+    buf_free(&in->chunk);
+    *in = (struct nd_payload_in){.length = -1};
+}
+
+static void failed(struct nd_following *f, const char *why)
+{
+    nd_follow_log(f, ND_LOG_WARNING, "The dataset of the master %s:%d could not be taken: %s", f->host_name, f->port,
+                  why);
+    nd_follow_retry(f, RETRY_US);
+}
+
+/* The reader cannot go on. Bytes that are as they were sent will be the same the next time; others are taken by way of
+ * a file then, so that it can be told. */
+static void unreadable(struct nd_following *f)
+{
+    struct buf why = {0};
+    buf_printf(&why, "its dataset cannot be loaded: %s", nd_rdb_error(f->in.reader));
+    if (f->in.take == ND_TAKE_FILE && f->in.verified)
+        nd_follow_stop(f, buf_str(&why));
+    else
+        failed(f, buf_str(&why));
+    f->by_file = true;
+    buf_free(&why);
+}
+
+static void guarded(struct nd_following *f)
+{
+    bool first = strcmp(f->guarded, f->sync_id) != 0;
+    memcpy(f->guarded, f->sync_id, sizeof f->guarded);
+    nd_follow_log(
+        f, first ? ND_LOG_WARNING : ND_LOG_VERBOSE,
+        "replica-guard: the master %s:%d is empty, and its history %s is none of ours: what this replica has is "
+        "kept. REPLICAOF ACCEPT %s lets the empty dataset in",
+        f->host_name, f->port, f->sync_id, f->sync_id);
+    nd_follow_retry(f, RETRY_US);
+}
+
+/* The other keyspace takes the place of ours. */
+static void put_in_place(struct nd_following *f)
+{
+    struct nd_engine *e = f->r->e;
+    struct nd_keyspace *aside = &f->in.aside;
+    for (int i = 0; i < e->keys.db_count; i++) {
+        struct nd_db *db = nd_keyspace_peek(&e->keys, i);
+        if (db != NULL)
+            nd_watch_db_changed(e, db, nd_keyspace_peek(aside, i));
+    }
+    nd_keyspace_exchange(&e->keys, aside);
+}
+
+static void wake_waiting(struct nd_engine *e)
+{
+    for (int i = 0; i < e->keys.db_count; i++) {
+        struct nd_db *db = nd_keyspace_peek(&e->keys, i);
+        if (db != NULL)
+            nd_wait_db_ready(e, db);
+    }
+    nd_serve_ready(e);
+}
+
+static void loaded(struct nd_following *f)
+{
+    struct nd_repl *r = f->r;
+    struct nd_payload_in *in = &f->in;
+    struct nd_persist *persist = r->e->persist;
+    int64_t keys = in->load.loaded;
+    if (!in->has_keys && is_guarded(f)) {
+        guarded(f);
+        return;
+    }
+    if (!in->began) {
+        leave_old(f);
+        if (in->take == ND_TAKE_ASIDE)
+            put_in_place(f);
+        else
+            empty(r->e);
+    }
+    nd_repl_adopt_history(r, f->sync_id, f->sync_offset);
+    in->began = false;
+    int db = in->load.repl_stream_db;
+    if (in->take == ND_TAKE_FILE) {
+        f->host.file_keep(f->host.owner);
+        in->head_seen = false; /* nothing to be dropped */
+    }
+    nd_payload_drop(f);
+    nd_follow_log(f, ND_LOG_NOTICE, "In step with the master %s:%d: %" PRId64 " keys loaded", f->host_name, f->port,
+                  keys);
+    if (persist != NULL)
+        nd_persist_loaded(persist, keys, 0);
+    f->by_file = false;
+    f->syncs_full++;
+    nd_stream_begin(f, db);
+    f->host.replaced(f->host.owner, true);
+    wake_waiting(r->e);
+}
+
+/* ---- bytes of the file ---- */
+
+/* The checksum is of everything but the last eight bytes. */
+static void add_to_checksum(struct nd_payload_in *in, const char *p, size_t n)
+{
+    if (n >= ND_FOLLOW_TAIL) {
+        in->crc = nd_crc64(in->crc, in->tail, in->tail_n);
+        in->crc = nd_crc64(in->crc, p, n - ND_FOLLOW_TAIL);
+        memcpy(in->tail, p + n - ND_FOLLOW_TAIL, ND_FOLLOW_TAIL);
+        in->tail_n = ND_FOLLOW_TAIL;
+        return;
+    }
+    size_t over = in->tail_n + n > ND_FOLLOW_TAIL ? in->tail_n + n - ND_FOLLOW_TAIL : 0;
+    in->crc = nd_crc64(in->crc, in->tail, over);
+    memmove(in->tail, in->tail + over, in->tail_n - over);
+    memcpy(in->tail + in->tail_n - over, p, n);
+    in->tail_n += n - over;
+}
+
+/* As it was sent, as far as can be known: a master may leave the checksum out. */
+static bool is_whole(struct nd_payload_in *in)
+{
+    uint64_t said = 0;
+    for (size_t i = 0; i < ND_FOLLOW_TAIL; i++)
+        said |= (uint64_t)(unsigned char)in->tail[i] << (8 * i);
+    in->verified = in->tail_n == ND_FOLLOW_TAIL && said != 0 && said == in->crc;
+    return in->verified || (in->tail_n == ND_FOLLOW_TAIL && said == 0);
+}
+
+/* false: the transfer has ended, badly. */
+static bool put_file(struct nd_following *f, const char *p, size_t n)
+{
+    struct nd_payload_in *in = &f->in;
+    struct buf why = {0};
+    add_to_checksum(in, p, n);
+    if (in->peek != NULL && !in->has_keys) {
+        struct slice piece = {p, n};
+        if (nd_rdb_feed(in->peek, &piece, 0) != ND_RDB_MORE) {
+            nd_rdb_reader_free(in->peek);
+            in->peek = NULL;
+        }
+    }
+    bool ok = f->host.file_write(f->host.owner, p, n, &why);
+    if (!ok)
+        failed(f, buf_str(&why));
+    buf_free(&why);
+    return ok;
+}
+
+static bool put_reader(struct nd_following *f, const char *p, size_t n)
+{
+    struct slice piece = {p, n};
+    enum nd_rdb_status st = f->in.done ? ND_RDB_DONE : nd_rdb_feed(f->in.reader, &piece, 0);
+    if (st == ND_RDB_BAD) {
+        unreadable(f);
+        return false;
+    }
+    show_progress(f);
+    f->in.done = st == ND_RDB_DONE;
+    if (f->in.done && piece.n > 0) {
+        failed(f, "there is more than a dataset in it");
+        return false;
+    }
+    return true;
+}
+
+static bool put(struct nd_following *f, const char *p, size_t n)
+{
+    if (n == 0)
+        return true;
+    f->in.got += (int64_t)n;
+    return f->in.take == ND_TAKE_FILE ? put_file(f, p, n) : put_reader(f, p, n);
+}
+
+static void received(struct nd_following *f)
+{
+    struct nd_payload_in *in = &f->in;
+    if (in->take != ND_TAKE_FILE) {
+        if (in->done)
+            loaded(f);
+        else
+            failed(f, "it ends too early");
+        return;
+    }
+    if (!is_whole(in)) {
+        failed(f, "its checksum is wrong: it was damaged on its way");
+        return;
+    }
+    if (in->peek != NULL) { /* not one key has been seen */
+        nd_rdb_reader_free(in->peek);
+        in->peek = NULL;
+    }
+    nd_follow_enter(f, ND_FOLLOW_FLUSHING);
+    f->host.file_flush(f->host.owner);
+}
+
+/* ---- bytes of the link ---- */
+
+/* The place of the mark, or n. */
+static size_t find_mark(const struct nd_payload_in *in, const char *p, size_t n)
+{
+    const char *at = p;
+    while (n - (size_t)(at - p) >= ND_FOLLOW_MARK &&
+           (at = memchr(at, in->mark[0], n - (size_t)(at - p) - ND_FOLLOW_MARK + 1)) != NULL) {
+        if (memcmp(at, in->mark, ND_FOLLOW_MARK) == 0)
+            return (size_t)(at - p);
+        at++;
+    }
+    return n;
+}
+
+static void take_marked(struct nd_following *f, struct slice *in)
+{
+    struct buf *held = &f->in.held;
+    size_t n = in->n < PIECE_BYTES ? in->n : PIECE_BYTES;
+    buf_put(held, in->p, n);
+    size_t at = find_mark(&f->in, held->p, held->n);
+    if (at < held->n) {
+        size_t behind = held->n - at - ND_FOLLOW_MARK;
+        *in = (struct slice){in->p + n - behind, in->n - n + behind};
+        if (put(f, held->p, at))
+            received(f);
+        return;
+    }
+    *in = (struct slice){in->p + n, in->n - n};
+    size_t sure = held->n >= ND_FOLLOW_MARK ? held->n - ND_FOLLOW_MARK + 1 : 0;
+    if (put(f, held->p, sure))
+        buf_drop(held, sure);
+}
+
+static void take_counted(struct nd_following *f, struct slice *in)
+{
+    size_t n = in->n < PIECE_BYTES ? in->n : PIECE_BYTES;
+    int64_t left = f->in.length - f->in.got;
+    if ((int64_t)n > left)
+        n = (size_t)left;
+    const char *p = in->p;
+    *in = (struct slice){in->p + n, in->n - n};
+    if (put(f, p, n) && f->in.got == f->in.length)
+        received(f);
+}
+
+static void take_head(struct nd_following *f, struct slice *in)
+{
+    const char *nl = memchr(in->p, '\n', in->n);
+    size_t n = nl != NULL ? (size_t)(nl - in->p) : in->n;
+    buf_put(&f->line, in->p, n);
+    *in = (struct slice){in->p + n + (nl != NULL), in->n - n - (nl != NULL)};
+    if (nl == NULL && f->line.n <= ND_FOLLOW_LINE_MAX)
+        return;
+    struct slice line = slice_trim(buf_slice(&f->line));
+    int64_t length;
+    bool good = true, marked = line.n == 5 + ND_FOLLOW_MARK && memcmp(line.p, "$EOF:", 5) == 0;
+    if (marked)
+        memcpy(f->in.mark, line.p + 5, ND_FOLLOW_MARK);
+    else if (line.n > 1 && line.p[0] == '$' &&
+             text_range((struct slice){line.p + 1, line.n - 1}, 1, INT64_MAX, &length))
+        f->in.length = length;
+    else
+        good = line.n == 0 && nl != NULL; /* the master lives, and is not ready yet */
+    bool begins = good && line.n > 0;
+    if (!good) {
+        struct buf why = {0};
+        buf_puts(&why, "it said ");
+        text_quote(&why, line, 200);
+        failed(f, buf_str(&why));
+        buf_free(&why);
+    }
+    buf_clear(&f->line);
+    if (begins)
+        begin_file(f);
+}
+
+bool nd_payload_bytes(struct nd_following *f, struct slice *in, int64_t until_us)
+{
+    const struct nd_host *host = &f->r->e->host;
+    while (in->n > 0 && f->state == ND_FOLLOW_RECEIVING) {
+        if (!f->in.head_seen)
+            take_head(f, in);
+        else if (f->in.length < 0)
+            take_marked(f, in);
+        else
+            take_counted(f, in);
+        if (in->n > 0 && until_us != HEAP_NEVER && host->clock_us(host->owner) >= until_us)
+            break;
+    }
+    return in->n > 0 && f->state == ND_FOLLOW_RECEIVING;
+}
+
+/* ---- loading the file ---- */
+
+void nd_follow_flushed(struct nd_repl *r, const char *error)
+{
+    struct nd_following *f = r->following;
+    if (f->state != ND_FOLLOW_FLUSHING)
+        return;
+    if (error != NULL) {
+        failed(f, error);
+        return;
+    }
+    if (!f->in.has_keys && f->in.was_guarded && is_guarded(f)) {
+        guarded(f);
+        return;
+    }
+    f->in.has_keys = false;
+    new_reader(f);
+    show_loading(f, false);
+    nd_follow_enter(f, ND_FOLLOW_LOADING);
+}
+
+/* false: there is no more, or it has ended badly. */
+static bool read_on(struct nd_following *f)
+{
+    struct buf *chunk = &f->in.chunk;
+    if (f->in.chunk_used < chunk->n)
+        return true;
+    buf_clear(chunk);
+    buf_reserve(chunk, PIECE_BYTES);
+    f->in.chunk_used = 0;
+    ptrdiff_t n = f->host.file_read(f->host.owner, chunk->p, PIECE_BYTES);
+    if (n <= 0) {
+        failed(f, n < 0 ? "the file cannot be read" : "the file ends too early");
+        return false;
+    }
+    chunk->n = (size_t)n;
+    return true;
+}
+
+void nd_payload_step(struct nd_following *f)
+{
+    const struct nd_host *host = &f->r->e->host;
+    int64_t until_us = host->clock_us(host->owner) + STEP_US;
+    do {
+        if (!read_on(f))
+            return;
+        struct slice piece = {f->in.chunk.p + f->in.chunk_used, f->in.chunk.n - f->in.chunk_used};
+        enum nd_rdb_status st = nd_rdb_feed(f->in.reader, &piece, PIECE_BYTES);
+        f->in.chunk_used = f->in.chunk.n - piece.n;
+        show_progress(f);
+        if (st == ND_RDB_BAD) {
+            unreadable(f);
+            return;
+        }
+        if (st == ND_RDB_DONE) {
+            loaded(f);
+            return;
+        }
+    } while (host->clock_us(host->owner) < until_us);
+}

@@ -1,0 +1,228 @@
+/* The stream of a master: its requests are run, and the bytes of what was run go on to our own replicas.
+ *
+ * The offset counts what was run. A transaction counts with its EXEC: a link that breaks in the middle of it, or of a
+ * request, is asked for all of it again. */
+#include "noded/repl/follow_state.h"
+
+#include "noded/cmd/block.h"
+#include "noded/cmd/multi.h"
+#include "noded/cmd/run.h"
+
+#include "common/base/text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define AHEAD 16
+
+void nd_stream_begin(struct nd_following *f, int db)
+{
+    struct nd_repl *r = f->r;
+    struct nd_engine *e = r->e;
+    nd_repl_open_backlog(r, false);
+    f->ask_full = false;
+    f->guarded[0] = '\0';
+    f->unread = 0;
+    f->session = nd_session_new(e, ND_MASTER, NULL, NULL);
+    if (db >= 0 && db < e->keys.db_count)
+        f->session->db = nd_keyspace_db(&e->keys, db);
+    r->stream_db = nd_db_number(f->session->db);
+    f->parser = resp_parser_new(&f->limits);
+    nd_follow_enter(f, ND_FOLLOW_STREAMING);
+    f->say_us = e->now_us + 1000000;
+    nd_stream_acknowledge(f); /* so the master knows that we are in step */
+}
+
+void nd_stream_end(struct nd_following *f)
+{
+    if (f->session == NULL)
+        return;
+    f->up_heard_us = f->heard_us;
+    nd_session_free(f->session);
+    f->session = NULL;
+    resp_parser_free(f->parser);
+    f->parser = NULL;
+    buf_free(&f->held);
+}
+
+void nd_stream_acknowledge(struct nd_following *f)
+{
+    char offset[24];
+    snprintf(offset, sizeof offset, "%" PRId64, f->r->offset);
+    const char *words[] = {"REPLCONF", "ACK", offset};
+    nd_follow_send(f, 3, words);
+}
+
+/* ---- what was run ---- */
+
+/* These bytes were run, or belong to a transaction that has not ended. */
+static void count(struct nd_following *f, const char *p, size_t n)
+{
+    if (n == 0)
+        return;
+    if ((f->session->flags & ND_S_MULTI) != 0) {
+        buf_put(&f->held, p, n);
+        return;
+    }
+    if (f->held.n > 0) {
+        nd_repl_feed_bytes(f->r, f->held.p, f->held.n);
+        buf_free(&f->held);
+    }
+    nd_repl_feed_bytes(f->r, p, n);
+}
+
+struct batch {
+    const char *from; /* what was run and not yet counted */
+    size_t n;
+};
+
+static void flush(struct nd_following *f, struct batch *b)
+{
+    count(f, b->from, b->n);
+    b->from += b->n;
+    b->n = 0;
+}
+
+static void stop_at(struct nd_following *f, const struct resp_request *q, struct slice error)
+{
+    struct buf why = {0};
+    buf_puts(&why, "the request ");
+    text_quote(&why, q->argv[0], 64);
+    buf_printf(&why,
+               " at offset %" PRId64 " of its stream cannot be run here: ", f->r->offset + (int64_t)f->held.n + 1);
+    text_quote(&why, error, 200);
+    nd_follow_stop(f, buf_str(&why));
+    buf_free(&why);
+}
+
+/* What a master's stream is made of. Nothing else that a master may say is obeyed. */
+static bool belongs(const struct nd_command *cmd)
+{
+    return cmd == NULL || (cmd->flags & (ND_WRITE | ND_MAY_REPLICATE)) != 0 || strcmp(cmd->name, "ping") == 0 ||
+           strcmp(cmd->name, "select") == 0 || strcmp(cmd->name, "multi") == 0 || strcmp(cmd->name, "exec") == 0;
+}
+
+/* The error in an answer: of the command itself, or of one that EXEC ran. */
+static struct slice error_in(struct slice answer)
+{
+    for (size_t i = 0; i < answer.n; i++) {
+        if (answer.p[i] != '-' || (i > 0 && answer.p[i - 1] != '\n'))
+            continue;
+        const char *end = memchr(answer.p + i, '\r', answer.n - i);
+        return (struct slice){answer.p + i + 1, end != NULL ? (size_t)(end - answer.p) - i - 1 : answer.n - i - 1};
+    }
+    return slice_of("it failed");
+}
+
+/* false: the link is no more, or has been left. */
+static bool run(struct nd_following *f, const struct resp_request *q, struct batch *b)
+{
+    struct nd_engine *e = f->r->e;
+    const struct nd_command *parent;
+    const struct nd_command *cmd = nd_command_find(e, q->argv, q->argc, &parent);
+    if (!belongs(cmd)) {
+        flush(f, b);
+        stop_at(f, q, slice_of("it does not belong into a stream"));
+        return false;
+    }
+    uint64_t errors = e->stats.unexpected_errors;
+    enum nd_ran ran = nd_session_run(f->session, q->argc, q->argv);
+    if (e->stats.unexpected_errors != errors || ran != ND_RAN) {
+        flush(f, b); /* what came before it was run */
+        stop_at(f, q, error_in(buf_slice(&e->dropped)));
+        return false;
+    }
+    f->r->stream_db = nd_db_number(f->session->db);
+    return true;
+}
+
+/* ---- the bytes ---- */
+
+static bool take(struct nd_following *f, const struct resp_request *q, struct batch *b)
+{
+    if (q->argc == 0) {
+        b->n += q->consumed;
+        return true;
+    }
+    if (slice_ieq(q->argv[0], "replconf")) {
+        flush(f, b);
+        if (q->argc == 3 && slice_ieq(q->argv[1], "getack"))
+            nd_stream_acknowledge(f); /* says what came before it */
+        b->n += q->consumed;
+        return true;
+    }
+    bool held = (f->session->flags & ND_S_MULTI) != 0;
+    bool begins = q->argc == 1 && slice_ieq(q->argv[0], "multi");
+    if (begins && !held)
+        flush(f, b); /* what comes before it is counted, whatever becomes of it */
+    if (!run(f, q, b))
+        return false;
+    b->n += q->consumed;
+    if (held || begins)
+        flush(f, b);
+    return true;
+}
+
+/* Requests whose keys are not in the processor's cache: what they will want is asked for together. */
+static void look_ahead(struct nd_following *f, const struct resp_request *q, size_t n)
+{
+    struct slice keys[AHEAD];
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (q[i].argc > 1)
+            keys[found++] = q[i].argv[1];
+    }
+    if (found > 1)
+        nd_db_prefetch_all(f->session->db, keys, found);
+}
+
+static void broken(struct nd_following *f, const char *why)
+{
+    nd_follow_log(f, ND_LOG_WARNING, "The stream of the master %s:%d is broken at offset %" PRId64 ": %s", f->host_name,
+                  f->port, f->r->offset + (int64_t)f->held.n + 1, why);
+    f->ask_full = true;
+    nd_follow_retry(f, 1000000);
+}
+
+/* false: nothing more can be taken now. */
+static bool take_some(struct nd_following *f, struct slice *in)
+{
+    struct resp_request ahead[AHEAD], one;
+    size_t got = resp_parse_ahead(f->parser, in->p, in->n, ahead, AHEAD);
+    const struct resp_request *q = ahead;
+    if (got == 0) {
+        enum resp_status st = resp_parse(f->parser, in->p, in->n, &one);
+        if (st == RESP_ERROR)
+            broken(f, one.error);
+        if (st != RESP_READY)
+            return false;
+        q = &one;
+        got = 1;
+    }
+    look_ahead(f, q, got);
+    struct batch b = {.from = in->p};
+    bool ok = true;
+    for (size_t i = 0; ok && i < got; i++) {
+        ok = take(f, &q[i], &b);
+        if (ok)
+            *in = (struct slice){in->p + q[i].consumed, in->n - q[i].consumed};
+    }
+    if (ok)
+        flush(f, &b);
+    return ok;
+}
+
+bool nd_stream_bytes(struct nd_following *f, struct slice *in, int64_t until_us)
+{
+    struct nd_engine *e = f->r->e;
+    bool more = true;
+    while (in->n > 0 && more && f->state == ND_FOLLOW_STREAMING) {
+        more = take_some(f, in);
+        if (more && in->n > 0 && e->host.clock_us(e->host.owner) >= until_us)
+            break;
+    }
+    if (f->state == ND_FOLLOW_STREAMING)
+        f->unread = (int64_t)in->n;
+    return more && in->n > 0;
+}
