@@ -1,4 +1,5 @@
-/* MONITOR, ROLE, SHUTDOWN, TIME: the server as a whole. */
+/* MONITOR, SHUTDOWN, TIME: the server as a whole. */
+#include "noded/cmd/block.h"
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
 #include "noded/cmd/families.h"
@@ -16,14 +17,6 @@ static void monitor(struct nd_call *c)
     }
     nd_monitor_start(c->s);
     nd_ok(c);
-}
-
-static void role(struct nd_call *c)
-{
-    reply_array(c->r, 3);
-    reply_bulks(c->r, "master");
-    reply_int(c->r, 0);
-    reply_array(c->r, 0);
 }
 
 /* Of this moment, not of the turn: clients compare it with their own clocks. */
@@ -85,16 +78,6 @@ const struct nd_command nd_server_commands[] = {
      .since = "1.0.0",
      .group = "server",
      .complexity = ""},
-    {.name = "role",
-     .arity = 1,
-     .flags = ND_NOSCRIPT | ND_LOADING | ND_STALE | ND_FAST,
-     .categories = ND_CAT_ADMIN | ND_CAT_DANGEROUS,
-     .run = role,
-     .syntax = "",
-     .summary = "Shows the part that the server has in replication.",
-     .since = "2.8.12",
-     .group = "server",
-     .complexity = "O(1)"},
     {.name = "shutdown",
      .arity = -1,
      .flags = ND_ADMIN | ND_NOSCRIPT | ND_LOADING | ND_STALE | ND_NO_MULTI | ND_ALLOW_BUSY,

@@ -1,11 +1,16 @@
 #include "noded/repl/extension.h"
 
+#include "noded/repl/serve.h"
+
 static const struct nd_command *const families[] = {
     nd_persist_commands,
+    nd_serve_commands,
     NULL,
 };
 
 const struct nd_extension nd_repl_extension = {
     .families = families,
     .info_persistence = nd_persist_info,
+    .info_replication = nd_serve_info,
+    .session_gone = nd_serve_gone,
 };

@@ -2,7 +2,9 @@
 
 #include "common/base/mem.h"
 #include "common/base/runid.h"
+#include "noded/repl/follow.h"
 #include "noded/repl/rdb_write.h"
+#include "noded/repl/serve.h"
 #include "noded/repl/stream.h"
 
 #include <stdlib.h>
@@ -99,4 +101,16 @@ void nd_repl_facts(const struct nd_repl *r, struct nd_rdb_facts *out)
     out->repl_id = known ? r->id : NULL;
     out->repl_offset = r->offset;
     out->repl_stream_db = r->stream_db;
+}
+
+int64_t nd_repl_deadline(const struct nd_repl *r)
+{
+    int64_t serve = nd_serve_deadline(r), follow = nd_follow_deadline(r);
+    return serve < follow ? serve : follow;
+}
+
+void nd_repl_tick(struct nd_repl *r)
+{
+    nd_follow_tick(r);
+    nd_serve_tick(r);
 }

@@ -105,7 +105,7 @@ static bool say_capa(struct nd_replica *p, struct slice word)
 static bool say_rdb_only(struct nd_call *c, struct nd_replica *p, size_t at)
 {
     int64_t only;
-    if (!nd_arg_range(c, at, 0, 1, &only, NULL))
+    if (!nd_arg_range(c, at, 0, 1, &only, "ERR value is out of range, value must between 0 and 1"))
         return false;
     if (p->state == ND_REPLICA_NOT)
         p->rdb_only = only == 1;

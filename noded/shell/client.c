@@ -7,6 +7,7 @@
 #include "common/io/loop.h"
 #include "noded/shell/node.h"
 
+#include "noded/shell/replica_out.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -299,6 +300,7 @@ void client_free(struct client *c)
     client_unqueue(c);
     client_free_output(c);
     buf_free(&c->in);
+    replica_out_free(c);
     client_uncount(c);
     all->over_soft -= c->over_soft_since_ms != 0;
     all->closing -= c->closing_since_ms != 0;

@@ -22,6 +22,8 @@ enum {
 };
 
 /* A place in a queue of the turn. */
+struct replica_out; /* replica_out.c */
+
 struct client_link {
     struct client *next, **place; /* place NULL: not in the queue */
 };
@@ -45,6 +47,11 @@ struct client {
     size_t sent; /* bytes of what stands first (chain, else out) that are sent */
     struct client_link to_run, to_send;
     int64_t over_soft_since_ms; /* 0: its output is within the soft limit */
+    /* Answers that wait for the disk (append-only file): of the unsent bytes the first `free` may leave, those behind
+     * wait for the flush under way, and the rest for one that has not begun. Only while `held` is in its queue. */
+    struct client_link held;
+    size_t free, in_flight, later;
+    struct replica_out *replica;  /* NULL: nothing but answers was ever sent to it */
     int64_t closing_since_ms;
     size_t counted; /* bytes of buffers, as summed in all->memory[] */
     int counted_class;
@@ -82,6 +89,8 @@ void client_take_buffer(struct client *c); /* before a request may write */
 void client_check_output(struct client *c);
 bool client_flush(struct client *c); /* false: it was freed */
 size_t client_unsent(const struct client *c);
+/* Its answers leave now, not at the end of the turn. false: not all of them could. */
+bool client_send_now(struct client *c);
 void client_free_output(struct client *c);
 
 /* clients.c */

@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/io/log.h"
+#include "noded/shell/replica_out.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -87,7 +88,7 @@ static void over_limit(struct client *c, const char *which)
     io_log(IO_WARNING,
            "Client id=%" PRIu64 " addr=%s has %zu bytes of answers unread, past the %s limit of its class "
            "(client-output-buffer-limit)",
-           c->session->id, c->session->addr, client_unsent(c), which);
+           c->session->id, c->session->addr, client_unsent(c) + replica_out_unread(c), which);
     client_kill(c, NULL);
 }
 
@@ -108,6 +109,21 @@ static void check_soft(struct client *c, const struct nd_output_limit *limit, si
     }
 }
 
+/* A replica that may lack as much as the backlog keeps is not sent away for it: it would come back for just that. */
+static struct nd_output_limit limit_of(const struct client *c)
+{
+    const struct nd_config *config = &c->all->engine->config;
+    int class = client_class(c);
+    struct nd_output_limit limit = config->output[class];
+    if (class != ND_CLASS_REPLICA)
+        return limit;
+    if (limit.hard_bytes > 0 && limit.hard_bytes < config->repl_backlog_size)
+        limit.hard_bytes = config->repl_backlog_size;
+    if (limit.soft_bytes > 0 && limit.soft_bytes < config->repl_backlog_size)
+        limit.soft_bytes = config->repl_backlog_size;
+    return limit;
+}
+
 void client_check_output(struct client *c)
 {
     if (c->flags & CLIENT_DYING) {
@@ -116,12 +132,12 @@ void client_check_output(struct client *c)
     }
     if (c->out.n > CLIENT_OUT_BYTES)
         put_in_line(c);
-    size_t unsent = client_unsent(c);
-    const struct nd_output_limit *limit = &c->all->engine->config.output[client_class(c)];
-    if (limit->hard_bytes > 0 && unsent >= (size_t)limit->hard_bytes)
+    size_t unsent = client_unsent(c) + replica_out_unread(c);
+    struct nd_output_limit limit = limit_of(c);
+    if (limit.hard_bytes > 0 && unsent >= (size_t)limit.hard_bytes)
         over_limit(c, "hard");
-    else if (limit->soft_bytes > 0 || c->over_soft_since_ms != 0)
-        check_soft(c, limit, unsent);
+    else if (limit.soft_bytes > 0 || c->over_soft_since_ms != 0)
+        check_soft(c, &limit, unsent);
 }
 
 /* ---- sending ---- */
@@ -180,14 +196,11 @@ static bool failed(struct client *c)
     return false;
 }
 
-bool client_flush(struct client *c)
+/* Answers, as many as the socket takes of about TURN_BYTES. Returns the bytes that were sent; -1: writing failed. */
+static ssize_t send_answers(struct client *c)
 {
-    struct clients *all = c->all;
+    struct nd_stats *stats = &c->all->engine->stats;
     size_t done = 0;
-    if (c->flags & CLIENT_DYING) {
-        client_free(c);
-        return false;
-    }
     while (client_unsent(c) > 0 && done < TURN_BYTES) {
         ssize_t n = send_some(c);
         if (n < 0 && errno == EINTR)
@@ -195,22 +208,54 @@ bool client_flush(struct client *c)
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0)
-            return failed(c);
+            return -1;
         done += (size_t)n;
         forget_sent(c, (size_t)n);
-        all->engine->stats.writes_processed++;
-        all->engine->stats.net_output += (uint64_t)n;
+        stats->writes_processed++;
+        stats->net_output += (uint64_t)n;
     }
-    if (client_unsent(c) > 0) {
-        ev_io_start(all->ev, &c->writer);
-        if (c->flags & CLIENT_CLOSING && c->closing_since_ms == 0) {
-            c->closing_since_ms = all->engine->now_ms;
-            all->closing++;
-            clients_settings(all);
-        }
+    return (ssize_t)done;
+}
+
+bool client_send_now(struct client *c)
+{
+    return send_answers(c) >= 0 && client_unsent(c) == 0;
+}
+
+/* The socket takes no more for now. */
+static void wait_to_send(struct client *c)
+{
+    struct clients *all = c->all;
+    ev_io_start(all->ev, &c->writer);
+    if (c->flags & CLIENT_CLOSING && c->closing_since_ms == 0) {
+        c->closing_since_ms = all->engine->now_ms;
+        all->closing++;
+        clients_settings(all);
+    }
+}
+
+bool client_flush(struct client *c)
+{
+    bool closing = (c->flags & CLIENT_CLOSING) != 0, serves = c->session->kind == ND_REPLICA && !closing;
+    bool lent = replica_out_is_lent(c);
+    if ((c->flags & CLIENT_DYING) != 0 || (lent && closing)) {
+        client_free(c);
+        return false;
+    }
+    if (lent) {
+        ev_io_stop(c->all->ev, &c->writer);
+        return true;
+    }
+    ssize_t done = send_answers(c);
+    if (done >= 0 && serves && client_unsent(c) == 0 && !replica_out_send(c, TURN_BYTES))
+        done = -1;
+    if (done < 0)
+        return failed(c);
+    if (client_unsent(c) > 0 || (serves && replica_out_waits(c))) {
+        wait_to_send(c);
     } else {
         all_sent(c);
-        if (c->flags & CLIENT_CLOSING) {
+        if (closing) {
             client_free(c);
             return false;
         }

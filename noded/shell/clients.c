@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/io/log.h"
 #include "common/io/loop.h"
+#include "noded/repl/serve.h"
 #include "noded/shell/client.h"
 #include "noded/shell/node.h"
 
@@ -132,7 +133,7 @@ void clients_buffers(struct clients *all, const struct nd_session *s, struct nd_
         .query_free = c->in.cap - query,
         .output = c->out.n > c->sent || c->chain != NULL ? c->out.n : 0,
         .output_list = c->chain_count,
-        .total = sizeof *c + sizeof *s + c->in.cap + c->out.cap + c->chain_bytes,
+        .total = sizeof *c + sizeof *s + c->in.cap + c->out.cap + c->chain_bytes + nd_serve_unread(s),
         .events = ev_is_active(&c->writer) ? "rw" : "r",
     };
 }

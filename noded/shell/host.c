@@ -1,6 +1,7 @@
 /* What the engine asks of the program. */
 #include "common/io/clock.h"
 #include "common/io/log.h"
+#include "noded/repl/extension.h"
 #include "noded/repl/repl.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/config_rewrite.h"
@@ -151,6 +152,7 @@ struct nd_host node_host(struct node *n)
 {
     return (struct nd_host){
         .owner = n,
+        .extension = &nd_repl_extension,
         .clock_us = host_clock_us,
         .wake = host_wake,
         .resume = host_resume,

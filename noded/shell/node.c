@@ -8,6 +8,7 @@
 #include "noded/shell/memory.h"
 #include "noded/shell/migrate.h"
 #include "noded/shell/reclaim.h"
+#include "noded/shell/replica_out.h"
 
 #include <errno.h>
 #include <string.h>
@@ -36,9 +37,14 @@ static void start_timer(struct node *n, int64_t wait_us)
     ev_timer_start(ev, &n->timer);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void arm(struct node *n)
 {
-    int64_t at_us = nd_engine_deadline(n->engine);
+    int64_t at_us = earlier(nd_engine_deadline(n->engine), nd_repl_deadline(n->repl));
     if (at_us == n->armed_us && (at_us == HEAP_NEVER || ev_is_active(&n->timer)))
         return;
     n->armed_us = at_us;
@@ -60,6 +66,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int events)
     }
     node_time(n);
     nd_engine_tick(n->engine);
+    nd_repl_tick(n->repl);
     node_touch(n);
 }
 
@@ -76,6 +83,7 @@ static void on_turn_end(struct io_turn_end *t)
 {
     struct node *n = (struct node *)((char *)t - offsetof(struct node, turn_end));
     clients_run(n->clients);
+    nd_serve_turn_end(n->repl);
     clients_send(n->clients);
     n->timed = false;
     arm(n);
@@ -117,8 +125,10 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
     n->reclaim = reclaim_new();
     struct nd_host host = node_host(n);
     n->engine = nd_engine_new(&host, config, seed);
-    n->repl = nd_repl_new(n->engine);
     nd_engine_time(n->engine, io_wall_ms(), io_now_us());
+    n->repl = nd_repl_new(n->engine);
+    struct nd_serve_host serve = replica_out_host(n);
+    nd_serve_new(n->repl, &serve);
     n->clients = clients_open(n);
     n->migrator = migrate_open(n);
     n->listen = listen_open(n->loop, &n->engine->config, on_accept, n, error);
@@ -146,6 +156,7 @@ void node_close(struct node *n)
     ev_timer_stop(io_loop_ev(n->loop), &n->timer);
     io_turn_end_cancel(n->loop, &n->turn_end);
     if (!memory_is_ours()) {
+        nd_serve_free(n->repl);
         nd_repl_free(n->repl);
         if (n->engine != NULL)
             nd_engine_free(n->engine);

@@ -2,6 +2,7 @@
 #include "common/base/mem.h"
 #include "common/io/file.h"
 #include "common/io/log.h"
+#include "noded/repl/serve.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
 #include "noded/shell/node.h"
@@ -94,5 +95,6 @@ bool node_follow_setting(struct node *n, const char *name, struct buf *why)
         listen_set_keepalive(n->listen, (int)config->tcp_keepalive_s);
     else
         clients_settings(n->clients);
+    nd_serve_settings(n->repl);
     return true;
 }
