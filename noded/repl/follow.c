@@ -216,8 +216,8 @@ void nd_follow_none(struct nd_repl *r)
     write_setting(f);
     nd_repl_fork_history(r);
     r->e->is_replica = false;
+    nd_follow_file(f, true);
     /* Ours have to hear of the new name of the history. */
-    nd_serve_drop_all(r, "the history has a new name since this node was promoted");
     nd_serve_history_changed(r);
 }
 

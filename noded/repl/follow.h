@@ -27,10 +27,6 @@ struct nd_follow_host {
     ptrdiff_t (*file_read)(void *owner, char *p, size_t n);
     void (*file_keep)(void *owner); /* it was loaded: it becomes dbfilename, or is deleted (rdb-del-sync-files) */
     void (*file_drop)(void *owner); /* closes and deletes it, if there is one */
-    /* The dataset is about to be replaced by another one; it has been (or it is empty, if ok is false). The
-     * append-only file begins anew. */
-    void (*replacing)(void *owner);
-    void (*replaced)(void *owner, bool ok);
 };
 
 /* What the link to the master is doing. */

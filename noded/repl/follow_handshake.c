@@ -3,7 +3,7 @@
 
 #include "common/base/runid.h"
 #include "common/base/text.h"
-#include "noded/repl/serve.h"
+#include "noded/repl/failover.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -154,7 +154,6 @@ static void renamed(struct nd_following *f, const char *id)
     r->id2_offset = r->offset + 1;
     memcpy(r->id, id, ND_REPL_ID);
     /* They have to hear of the new name. */
-    nd_serve_drop_all(r, "the history has a new name since the master was promoted");
     nd_serve_history_changed(r);
 }
 
@@ -176,20 +175,37 @@ static void partial(struct nd_following *f, struct slice rest)
     nd_stream_begin(f, r->stream_db);
 }
 
+/* FAILOVER: the replica that was to be the master did not take it. */
+static void failover_refused(struct nd_following *f, struct slice line)
+{
+    struct nd_repl *r = f->r;
+    struct buf why = {0};
+    buf_puts(&why, "it answered PSYNC with ");
+    text_quote(&why, line, 200);
+    nd_follow_none(r);
+    nd_failover_ended(r, false, buf_str(&why));
+    buf_free(&why);
+}
+
 static void take_psync(struct nd_following *f, struct slice line)
 {
     if (line.n == 0)
         return; /* it lives, and is still busy */
+    bool failover = f->failover;
     if (starts(line, "+FULLRESYNC ")) {
-        f->failover = false;
         full(f, (struct slice){line.p + 12, line.n - 12});
     } else if (starts(line, "+CONTINUE")) {
-        f->failover = false;
         partial(f, (struct slice){line.p + 9, line.n - 9});
+    } else if (failover) {
+        failover_refused(f, line);
+        return;
     } else {
-        f->failover = false;
         refused(f, "PSYNC", line);
+        return;
     }
+    f->failover = false;
+    if (failover)
+        nd_failover_ended(f->r, true, "the replica has taken over");
 }
 
 bool nd_greet_bytes(struct nd_following *f, struct slice *in)

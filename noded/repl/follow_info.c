@@ -18,7 +18,8 @@ static void put_sync(const struct nd_following *f, struct buf *out)
     const struct nd_payload_in *in = &f->in;
     int64_t total = in->length > 0 ? in->length : in->head_seen ? 0 : -1;
     buf_printf(out,
-               "master_sync_total_bytes:%" PRId64 "\r\nmaster_sync_read_bytes:%" PRId64 "\r\nmaster_sync_left_bytes:%" PRId64
+               "master_sync_total_bytes:%" PRId64 "\r\nmaster_sync_read_bytes:%" PRId64
+               "\r\nmaster_sync_left_bytes:%" PRId64
                "\r\nmaster_sync_perc:%.2f\r\nmaster_sync_last_io_seconds_ago:%" PRId64 "\r\n",
                total, in->got, total - in->got, total > 0 ? (double)in->got * 100 / (double)total : 0.0,
                seconds_since(f, f->heard_us));
@@ -42,7 +43,8 @@ void nd_follow_info(const struct nd_repl *r, struct buf *out)
     bool up = nd_follow_is_up(r);
     buf_printf(out,
                "master_host:%s\r\nmaster_port:%d\r\nmaster_link_status:%s\r\nmaster_last_io_seconds_ago:%" PRId64
-               "\r\nmaster_sync_in_progress:%d\r\nslave_read_repl_offset:%" PRId64 "\r\nslave_repl_offset:%" PRId64 "\r\n",
+               "\r\nmaster_sync_in_progress:%d\r\nslave_read_repl_offset:%" PRId64 "\r\nslave_repl_offset:%" PRId64
+               "\r\n",
                f->host_name, f->port, up ? "up" : "down", up ? seconds_since(f, f->heard_us) : -1, syncs(f),
                r->offset + (int64_t)f->held.n + f->unread, r->offset);
     if (syncs(f))

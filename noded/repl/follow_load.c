@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 #include "noded/cmd/block.h"
 #include "noded/cmd/watch.h"
+#include "noded/repl/aof_state.h"
 #include "noded/repl/persist.h"
 #include "noded/repl/serve.h"
 #include "noded/store/dump.h"
@@ -54,6 +55,20 @@ static void empty(struct nd_engine *e)
     }
 }
 
+/* The append-only file of the old dataset ends here; that of the new one begins with all of it. A dataset that did not
+ * come whole gets none: the old file stays what it was. */
+void nd_follow_file(struct nd_following *f, bool on)
+{
+    struct nd_engine *e = f->r->e;
+    struct nd_aof_state *aof = e->persist != NULL ? e->persist->aof : NULL;
+    if (aof == NULL || !e->config.appendonly || on == (aof->mode != ND_AOF_OFF))
+        return;
+    struct buf why = {0};
+    if (!nd_aof_switch(aof, on, &why))
+        nd_follow_log(f, ND_LOG_WARNING, "The append-only file could not be begun anew: %s", buf_str(&why));
+    buf_free(&why);
+}
+
 /* The dataset is another one from here on: whoever follows us has to begin anew, and a child that writes the old one
  * works in vain. */
 static void leave_old(struct nd_following *f)
@@ -63,7 +78,7 @@ static void leave_old(struct nd_following *f)
         nd_persist_stop(e->persist);
     nd_serve_drop_all(f->r, "the dataset is replaced by that of another history");
     nd_repl_close_backlog(f->r);
-    f->host.replacing(f->host.owner);
+    nd_follow_file(f, false);
     nd_repl_new_history(f->r);
     f->r->offset = 0;
     f->in.began = true;
@@ -221,10 +236,8 @@ void nd_payload_drop(struct nd_following *f)
                 release(e, nd_keyspace_peek(&in->aside, i));
         nd_keyspace_free(&in->aside);
     }
-    if (in->began) { /* and it did not come to its end */
+    if (in->began) /* and it did not come to its end */
         empty(e);
-        f->host.replaced(f->host.owner, false);
-    }
     if (in->shown) {
         e->loading = e->async_loading = false;
         if (e->persist != NULL)
@@ -325,7 +338,7 @@ static void loaded(struct nd_following *f)
     f->by_file = false;
     f->syncs_full++;
     nd_stream_begin(f, db);
-    f->host.replaced(f->host.owner, true);
+    nd_follow_file(f, true);
     wake_waiting(r->e);
 }
 

@@ -98,6 +98,8 @@ void nd_payload_begin(struct nd_following *f);
 bool nd_payload_bytes(struct nd_following *f, struct slice *in, int64_t until_us);
 void nd_payload_step(struct nd_following *f); /* a step of loading the file */
 void nd_payload_drop(struct nd_following *f); /* whatever there is of it */
+/* The append-only file, where the settings want one: it goes on or not. */
+void nd_follow_file(struct nd_following *f, bool on);
 
 /* follow_stream.c */
 void nd_stream_begin(struct nd_following *f, int db);
