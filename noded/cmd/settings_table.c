@@ -178,9 +178,9 @@ const struct nd_setting nd_settings[] = {
          "volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu allkeys-random noeviction",
          "noeviction", 0, "which keys are evicted")
     NUMBER("maxmemory-samples", NULL, maxmemory_samples, 1, I32_MAX, "5", 0, "keys that are compared for each eviction")
-    NUMBER("min-replicas-max-lag", "min-slaves-max-lag", min_replicas_max_lag_s, 0, I32_MAX, "10", UNUSED,
+    NUMBER("min-replicas-max-lag", "min-slaves-max-lag", min_replicas_max_lag_s, 0, I32_MAX, "10", 0,
            "a replica that was silent for longer does not count, seconds")
-    NUMBER("min-replicas-to-write", "min-slaves-to-write", min_replicas_to_write, 0, I32_MAX, "0", UNUSED,
+    NUMBER("min-replicas-to-write", "min-slaves-to-write", min_replicas_to_write, 0, I32_MAX, "0", 0,
            "with fewer good replicas writes are refused")
     BOOL("no-appendfsync-on-rewrite", NULL, no_appendfsync_on_rewrite, "no", UNUSED, "no flush while a child writes")
     ROW("notify-keyspace-events", NULL, ND_SET_TEXT, PLACE(int, notify_events), 0, 0, NULL, "", nd_set_notify,
@@ -203,20 +203,20 @@ const struct nd_setting nd_settings[] = {
     BOOL("rdbchecksum", NULL, rdbchecksum, "yes", FIXED | UNUSED, "snapshots end with a checksum")
     BOOL("rdbcompression", NULL, rdbcompression, "yes", 0, "strings are compressed in snapshots and by DUMP")
     ROW("repl-backlog-size", NULL, ND_SET_MEMORY, PLACE(int64_t, repl_backlog_size), 1, I64_MAX, NULL, "1mb",
-        nd_set_backlog_size, NULL, UNUSED, "bytes of the stream kept for replicas that come back")
-    NUMBER("repl-backlog-ttl", NULL, repl_backlog_ttl_s, 0, I64_MAX, "3600", UNUSED,
+        nd_set_backlog_size, NULL, 0, "bytes of the stream kept for replicas that come back")
+    NUMBER("repl-backlog-ttl", NULL, repl_backlog_ttl_s, 0, I64_MAX, "3600", 0,
            "seconds without replicas after which the backlog goes; 0: never")
-    BOOL("repl-disable-tcp-nodelay", NULL, repl_disable_tcp_nodelay, "no", UNUSED, "fewer packets to replicas, later")
+    BOOL("repl-disable-tcp-nodelay", NULL, repl_disable_tcp_nodelay, "no", 0, "fewer packets to replicas, later")
     WORD("repl-diskless-load", repl_diskless_load, "disabled on-empty-db swapdb", "disabled", 0,
          "a replica loads from the socket")
-    BOOL("repl-diskless-sync", NULL, repl_diskless_sync, "yes", UNUSED, "replicas get a snapshot without a file")
-    NUMBER("repl-diskless-sync-delay", NULL, repl_diskless_sync_delay_s, 0, I32_MAX, "5", UNUSED,
+    BOOL("repl-diskless-sync", NULL, repl_diskless_sync, "yes", 0, "replicas get a snapshot without a file")
+    NUMBER("repl-diskless-sync-delay", NULL, repl_diskless_sync_delay_s, 0, I32_MAX, "5", 0,
            "seconds that it waits for more replicas")
-    NUMBER("repl-diskless-sync-max-replicas", NULL, repl_diskless_sync_max_replicas, 0, I32_MAX, "0", UNUSED,
+    NUMBER("repl-diskless-sync-max-replicas", NULL, repl_diskless_sync_max_replicas, 0, I32_MAX, "0", 0,
            "replicas with which it does not wait any longer; 0: it waits")
-    NUMBER("repl-ping-replica-period", "repl-ping-slave-period", repl_ping_replica_period_s, 1, I32_MAX, "10", UNUSED,
+    NUMBER("repl-ping-replica-period", "repl-ping-slave-period", repl_ping_replica_period_s, 1, I32_MAX, "10", 0,
            "seconds between PINGs to replicas")
-    NUMBER("repl-timeout", NULL, repl_timeout_s, 1, I32_MAX, "60", UNUSED,
+    NUMBER("repl-timeout", NULL, repl_timeout_s, 1, I32_MAX, "60", 0,
            "seconds of silence after which a link is closed")
     TEXT("replica-announce-ip", "slave-announce-ip", replica_announce_ip, "", 0, "address that the master shows")
     NUMBER("replica-announce-port", "slave-announce-port", replica_announce_port, 0, PORT_MAX, "0", 0,
