@@ -9,6 +9,7 @@ extern const struct nd_extension nd_repl_extension; /* for host.extension */
 /* The families, each beside its functions. */
 extern const struct nd_command nd_persist_commands[]; /* persist_command.c */
 extern const struct nd_command nd_serve_commands[];   /* serve_command.c */
+extern const struct nd_command nd_follow_commands[];  /* follow_command.c */
 
 /* Sections of INFO. */
 void nd_persist_info(struct nd_info *i); /* persist_info.c */

@@ -103,6 +103,8 @@ void clients_resume(struct clients *all, struct nd_session *s)
     (void)all;
     struct client *c = s->shell;
     c->flags &= ~(unsigned)(CLIENT_BLOCKED | CLIENT_POSTPONED);
+    if ((s->flags & ND_S_CLOSING) != 0)
+        c->flags |= CLIENT_CLOSING;
     clients_queue_run(c);
     clients_queue_send(c);
 }

@@ -6,6 +6,7 @@
 #include "noded/shell/clients.h"
 #include "noded/shell/config_rewrite.h"
 #include "noded/shell/facts.h"
+#include "noded/shell/master_link.h"
 #include "noded/shell/memory.h"
 #include "noded/shell/migrate.h"
 #include "noded/shell/node.h"
@@ -35,7 +36,10 @@ static void host_resume(void *owner, struct nd_session *s)
 static void host_kill(void *owner, struct nd_session *s, const char *why)
 {
     struct node *n = owner;
-    clients_kill(n->clients, s, why);
+    if (s->kind == ND_MASTER)
+        master_link_kill(n->master, why);
+    else
+        clients_kill(n->clients, s, why);
 }
 
 /* What was done goes to the replicas. */
@@ -145,7 +149,10 @@ static void host_log(void *owner, int level, const char *text)
 static void host_client_buffers(void *owner, const struct nd_session *s, struct nd_client_buffers *out)
 {
     struct node *n = owner;
-    clients_buffers(n->clients, s, out);
+    if (s->kind == ND_MASTER)
+        *out = (struct nd_client_buffers){.total = master_link_memory(n->master), .events = "r"};
+    else
+        clients_buffers(n->clients, s, out);
 }
 
 struct nd_host node_host(struct node *n)

@@ -5,6 +5,7 @@
 #include "noded/repl/repl.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
+#include "noded/shell/master_link.h"
 #include "noded/shell/memory.h"
 #include "noded/shell/migrate.h"
 #include "noded/shell/reclaim.h"
@@ -85,6 +86,7 @@ static void on_turn_end(struct io_turn_end *t)
     clients_run(n->clients);
     nd_serve_turn_end(n->repl);
     clients_send(n->clients);
+    master_link_turn_end(n->master);
     n->timed = false;
     arm(n);
 }
@@ -129,6 +131,9 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
     n->repl = nd_repl_new(n->engine);
     struct nd_serve_host serve = replica_out_host(n);
     nd_serve_new(n->repl, &serve);
+    n->master = master_link_open(n);
+    struct nd_follow_host follow = master_link_host(n->master);
+    nd_follow_new(n->repl, &follow);
     n->clients = clients_open(n);
     n->migrator = migrate_open(n);
     n->listen = listen_open(n->loop, &n->engine->config, on_accept, n, error);
@@ -138,6 +143,7 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
         buf_puts(error, "nowhere to listen: port is 0 or bind is empty, and there is no unixsocket");
         return false;
     }
+    master_link_start(n->master);
     n->engine->stats.startup_memory = memory_used();
     node_touch(n);
     return true;
@@ -153,6 +159,9 @@ void node_close(struct node *n)
     if (n->loop == NULL)
         return;
     migrate_close(n->migrator);
+    if (n->repl != NULL)
+        nd_follow_free(n->repl);
+    master_link_close(n->master);
     ev_timer_stop(io_loop_ev(n->loop), &n->timer);
     io_turn_end_cancel(n->loop, &n->turn_end);
     if (!memory_is_ours()) {

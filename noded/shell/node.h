@@ -11,6 +11,7 @@
 
 struct clients;
 struct listen;
+struct master_link;
 struct migrator;
 struct nd_repl;
 struct reclaim;
@@ -22,6 +23,7 @@ struct node {
     struct clients *clients;
     struct listen *listen;
     struct migrator *migrator;
+    struct master_link *master;
     struct reclaim *reclaim;
     const char *config_path; /* absolute; NULL: started without a file */
     const char *executable;

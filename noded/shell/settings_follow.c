@@ -2,6 +2,7 @@
 #include "common/base/mem.h"
 #include "common/io/file.h"
 #include "common/io/log.h"
+#include "noded/repl/follow.h"
 #include "noded/repl/serve.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
@@ -96,5 +97,6 @@ bool node_follow_setting(struct node *n, const char *name, struct buf *why)
     else
         clients_settings(n->clients);
     nd_serve_settings(n->repl);
+    nd_follow_settings(n->repl);
     return true;
 }
