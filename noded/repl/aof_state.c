@@ -253,6 +253,12 @@ void nd_aof_sync_ended(struct nd_aof_state *s, const char *why)
     buf_free(&text);
 }
 
+void nd_aof_synced_to(struct nd_aof_state *s, uint64_t position)
+{
+    if (s->synced < position && !s->sync_failed)
+        s->synced = position;
+}
+
 /* While the disk fails answers of reads and refusals leave, or nobody could learn what is wrong; those of the writes
  * in question stay. */
 enum nd_aof_wait nd_aof_answers(const struct nd_aof_state *s, bool wrote)

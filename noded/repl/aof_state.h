@@ -23,7 +23,7 @@ struct nd_aof_host {
     bool (*rewrite)(void *owner, struct buf *why);
     /* Ends the file: what waits is written and flushed, a rewrite under way is given up. */
     void (*close)(void *owner);
-    /* DEBUG LOADAOF: writes what waits, then loads the files into the dataset, which is empty by then. */
+    /* DEBUG LOADAOF: writes what waits, then empties the dataset and loads the files. */
     bool (*load)(void *owner, struct buf *why);
 };
 
@@ -82,6 +82,7 @@ void nd_aof_write_failed(struct nd_aof_state *s, const char *why);
 bool nd_aof_may_sync(const struct nd_aof_state *s);
 void nd_aof_sync_began(struct nd_aof_state *s); /* of all that is written */
 void nd_aof_sync_ended(struct nd_aof_state *s, const char *why); /* why NULL: it is on disk */
+void nd_aof_synced_to(struct nd_aof_state *s, uint64_t position); /* flushed in another way than these */
 
 /* What the answers of this turn have to wait for. */
 enum nd_aof_wait {
