@@ -241,12 +241,12 @@ static void bitpos(struct nd_call *c)
     }
 
 const struct nd_command nd_bits_commands[] = {
-    ROW(bitcount, -2, ND_READONLY, "RO ACCESS", "key [start end [BYTE | BIT]]",
+    ROW(bitcount, -2, ND_READONLY, "RO ACCESS", "key [start end [BYTE | BIT]{index_unit @7.0.0}]{index}",
         "Counts the ones among the bits of a string or of a part of it.", "2.6.0", "O(N)"),
-    ROW(bitpos, -3, ND_READONLY, "RO ACCESS", "key bit [start [end [BYTE | BIT]]]",
+    ROW(bitpos, -3, ND_READONLY, "RO ACCESS", "key bit [start [end [BYTE | BIT]{index_unit @7.0.0}]{end_index}]{index}",
         "Shows where the first bit of a string is that is set, or not set.", "2.8.7", "O(N)"),
     ROW(getbit, 3, ND_READONLY | ND_FAST, "RO ACCESS", "key offset", "Shows one bit of a string.", "2.2.0", "O(1)"),
-    ROW(setbit, 4, ND_WRITE | ND_DENYOOM, "RW ACCESS UPDATE", "key offset value",
+    ROW(setbit, 4, ND_WRITE | ND_DENYOOM, "RW ACCESS UPDATE", "key offset value{:integer}",
         "Sets one bit of a string, which grows by zeros as far as needed, and shows what the bit was.", "2.2.0",
         "O(1), and O(N) for the bytes that are added"),
     {0},

@@ -239,6 +239,19 @@ static void bitfield_ro(struct nd_call *c)
     run(c, false);
 }
 
+/* Who only reads needs no right to write. */
+static const char *bitfield_key_flags(const struct slice *argv, size_t argc, int key)
+{
+    (void)key;
+    size_t i = 2, values;
+    for (; i < argc; i += 1 + values) {
+        values = slice_ieq(argv[i], "get") ? 2 : slice_ieq(argv[i], "overflow") ? 1 : argc;
+        if (values > argc - i - 1)
+            return "RW ACCESS UPDATE";
+    }
+    return "RO ACCESS";
+}
+
 const struct nd_command nd_bitfield_commands[] = {
     {.name = "bitfield",
      .arity = -2,
@@ -246,8 +259,9 @@ const struct nd_command nd_bitfield_commands[] = {
      .categories = ND_CAT_BITMAP,
      .run = bitfield,
      .keys = {{.flags = "RW ACCESS UPDATE VARIABLE_FLAGS", .first = 1, .step = 1}},
-     .syntax = "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | INCRBY encoding "
-               "offset increment ...]",
+     .key_flags = bitfield_key_flags,
+     .syntax = "key [GET encoding offset | <[OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value{:integer} | "
+               "INCRBY encoding offset increment>{write_operation}>{write} ...]{operation}",
      .summary = "Reads, sets and adds to numbers of any width at any bit of a string.",
      .since = "3.2.0",
      .group = "bitmap",
@@ -258,7 +272,7 @@ const struct nd_command nd_bitfield_commands[] = {
      .categories = ND_CAT_BITMAP,
      .run = bitfield_ro,
      .keys = {{.flags = "RO ACCESS", .first = 1, .step = 1}},
-     .syntax = "key [GET encoding offset ...]",
+     .syntax = "key [GET encoding offset [GET encoding offset ...]]",
      .summary = "Reads numbers of any width at any bit of a string.",
      .since = "6.0.0",
      .group = "bitmap",

@@ -4,6 +4,7 @@
 #include "common/base/text.h"
 #include "noded/cmd/engine.h"
 #include "noded/cmd/run.h"
+#include "noded/cmd/syntax.h"
 #include "noded/cmd/table.h"
 #include "noded/store/number.h"
 #include "noded/store/string.h"
@@ -111,7 +112,10 @@ void nd_help(struct nd_call *c)
         if (slice_is(slice_of(sub->name), "help"))
             continue;
         bool words = sub->syntax != NULL && sub->syntax[0] != '\0';
-        buf_printf(c->r->out, "+%s%s%s\r\n", capitals(sub->name, name), words ? " " : "", words ? sub->syntax : "");
+        buf_printf(c->r->out, "+%s%s", capitals(sub->name, name), words ? " " : "");
+        if (words)
+            nd_syntax_for_people(c->r->out, sub->syntax);
+        buf_puts(c->r->out, "\r\n");
         buf_printf(c->r->out, "+    %s\r\n", sub->summary);
     }
     buf_puts(c->r->out, "+HELP\r\n+    Prints this help.\r\n");

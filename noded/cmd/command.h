@@ -13,6 +13,8 @@ typedef void nd_command_fn(struct nd_call *c);
 /* Positions of keys that no key spec can say (SORT, MIGRATE): at most max are written; returns how many there are, -1
  * when the arguments make no sense. */
 typedef int nd_keys_fn(const struct slice *argv, size_t argc, int *out, int max);
+/* What this request does to the key at this position, as flags of a key spec; of a request that makes no sense too. */
+typedef const char *nd_key_flags_fn(const struct slice *argv, size_t argc, int key);
 
 /* Flags as COMMAND INFO names them. */
 enum {
@@ -87,6 +89,7 @@ struct nd_command {
     const char *since, *group, *complexity; /* group: "string", "list", "generic", "connection", ... */
     const char *tips;                       /* "nondeterministic_output", ...; space between; NULL none */
     nd_keys_fn *find_keys;                  /* instead of the specs, for COMMAND GETKEYS; NULL: the specs say it all */
+    nd_key_flags_fn *key_flags;             /* for COMMAND GETKEYSANDFLAGS, where options decide; NULL: the specs' */
 };
 
 /* The engine holds the index of all rows (table.c); rows themselves are constant. */

@@ -107,8 +107,10 @@ static void command_getkeys(struct nd_call *c)
 }
 
 /* Which spec a key belongs to: the last whose range begins at or before it. */
-static const char *flags_at(const struct nd_command *row, int key)
+static const char *flags_at(const struct nd_command *row, const struct slice *argv, size_t argc, int key)
 {
+    if (row->key_flags != NULL)
+        return row->key_flags(argv, argc, key);
     const char *flags = row->keys[0].flags;
     for (size_t i = 1; i < ND_KEYSPECS_MAX && row->keys[i].flags != NULL; i++)
         if (row->keys[i].first > 0 && key >= row->keys[i].first)
@@ -126,7 +128,7 @@ static void command_getkeysandflags(struct nd_call *c)
     for (int i = 0; i < n; i++) {
         reply_array(c->r, 2);
         reply_bulk(c->r, c->argv[2 + keys[i]].p, c->argv[2 + keys[i]].n);
-        nd_keyspec_flags(c, flags_at(row, keys[i]));
+        nd_keyspec_flags(c, flags_at(row, c->argv + 2, c->argc - 2, keys[i]));
     }
     free(keys);
 }
@@ -197,7 +199,8 @@ static const struct nd_command command_subs[] = {
     COMMAND_SUB("help", 2, nd_help, "", "Shows what COMMAND can do.", "5.0.0", "O(1)", NULL),
     COMMAND_SUB("info", -2, command_info, "[command-name [command-name ...]]", "Shows the rows of commands.", "2.8.13",
                 "O(N) for N commands.", ANY_ORDER),
-    COMMAND_SUB("list", -2, command_list, "[FILTERBY [MODULE module-name | ACLCAT category | PATTERN pattern]]",
+    COMMAND_SUB("list", -2, command_list,
+                "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>{filterby}]",
                 "Shows the names of commands.", "7.0.0", "O(N) for N commands.", ANY_ORDER),
     {0},
 };

@@ -189,7 +189,7 @@ static const struct nd_command config_subs[] = {
      .arity = -3,
      .flags = CONFIG_FLAGS,
      .run = config_get,
-     .syntax = "parameter [parameter ...]",
+     .syntax = "parameter [parameter ...]{=blocks}",
      .summary = "Shows the settings whose names match one of the patterns",
      .since = "2.0.0",
      .group = "server",

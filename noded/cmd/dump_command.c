@@ -146,7 +146,8 @@ const struct nd_command nd_dump_commands[] = {
      .categories = ND_CAT_KEYSPACE | ND_CAT_DANGEROUS,
      .run = restore,
      .keys = {{.flags = "OW UPDATE", .first = 1, .step = 1}},
-     .syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+     .syntax = "key ttl serialized-value [REPLACE]{@3.0.0} [ABSTTL]{@5.0.0} [IDLETIME seconds]{@5.0.0} "
+               "[FREQ frequency]{@5.0.0}",
      .summary = "Makes a key from what DUMP gave.",
      .since = "2.6.0",
      .group = "generic",
@@ -157,7 +158,8 @@ const struct nd_command nd_dump_commands[] = {
      .categories = ND_CAT_KEYSPACE | ND_CAT_DANGEROUS,
      .run = restore,
      .keys = {{.flags = "OW UPDATE", .first = 1, .step = 1}},
-     .syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+     .syntax = "key ttl serialized-value [REPLACE]{@3.0.0} [ABSTTL]{@5.0.0} [IDLETIME seconds]{@5.0.0} "
+               "[FREQ frequency]{@5.0.0}",
      .summary = "RESTORE into a slot that is being imported; MIGRATE sends it.",
      .since = "3.0.0",
      .group = "server",

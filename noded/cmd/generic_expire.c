@@ -164,12 +164,12 @@ static void pexpiretime_command(struct nd_call *c)
     tell_expire(c, 1, true);
 }
 
-#define SETS_EXPIRE(command_name, function, unit, first_version, what)                                             \
-    {                                                                                                              \
-        .name = command_name, .arity = -3, .flags = ND_WRITE | ND_FAST, .categories = ND_CAT_KEYSPACE,             \
-        .run = function, .keys = {{.flags = "RW UPDATE", .first = 1, .last = 0, .step = 1}},                       \
-        .syntax = "key " unit " [NX | XX | GT | LT]", .summary = what, .since = first_version, .group = "generic", \
-        .complexity = "O(1)"                                                                                       \
+#define SETS_EXPIRE(command_name, function, unit, first_version, what)                                           \
+    {                                                                                                            \
+        .name = command_name, .arity = -3, .flags = ND_WRITE | ND_FAST, .categories = ND_CAT_KEYSPACE,           \
+        .run = function, .keys = {{.flags = "RW UPDATE", .first = 1, .last = 0, .step = 1}},                     \
+        .syntax = "key " unit " [NX | XX | GT | LT]{condition @7.0.0}", .summary = what, .since = first_version, \
+        .group = "generic", .complexity = "O(1)"                                                                 \
     }
 #define TELLS_EXPIRE(command_name, function, first_version, what, tip)                                        \
     {                                                                                                         \

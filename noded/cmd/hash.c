@@ -243,7 +243,7 @@ const struct nd_command nd_hash_commands[] = {
     ROW(hget, 3, FAST_READ, "RO ACCESS", "key field", "Shows the value of a field of a hash.", "2.0.0", "O(1)"),
     ROW(hincrby, 4, FAST_WRITE, "RW ACCESS UPDATE", "key field increment",
         "Adds to the whole number in a field of a hash; a field that is not there counts as 0.", "2.0.0", "O(1)"),
-    ROW(hincrbyfloat, 4, FAST_WRITE, "RW ACCESS UPDATE", "key field increment",
+    ROW(hincrbyfloat, 4, FAST_WRITE, "RW ACCESS UPDATE", "key field increment{:double}",
         "Adds to the number in a field of a hash, with a fraction; a field that is not there counts as 0.", "2.6.0",
         "O(1)"),
     ROW(hlen, 2, FAST_READ, "RO", "key", "Shows how many fields a hash has.", "2.0.0", "O(1)"),

@@ -154,7 +154,7 @@ const struct nd_command nd_hash_walk_commands[] = {
     ROW(hgetall, 2, "key", "Shows all fields of a hash with their values.", "2.0.0", "O(N) for N fields",
         "nondeterministic_output_order"),
     ROW(hkeys, 2, "key", "Shows all fields of a hash.", "2.0.0", "O(N) for N fields", "nondeterministic_output_order"),
-    ROW(hrandfield, -2, "key [count [WITHVALUES]]", "Shows one or more fields of a hash by chance.", "6.2.0",
+    ROW(hrandfield, -2, "key [count [WITHVALUES]]{options}", "Shows one or more fields of a hash by chance.", "6.2.0",
         "O(N) for N fields shown", "nondeterministic_output"),
     ROW(hscan, -3, "key cursor [MATCH pattern] [COUNT count]", "Shows some fields of a hash, and where to go on.",
         "2.8.0", "O(1) for each call, O(N) for all N fields", "nondeterministic_output"),

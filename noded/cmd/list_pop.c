@@ -224,7 +224,7 @@ static void blmpop(struct nd_call *c)
 #define POP(word, from)                                                                                             \
     {                                                                                                               \
         .name = #word, .arity = -2, .flags = ND_WRITE | ND_FAST, .categories = ND_CAT_LIST, .run = word,            \
-        .keys = ND_ONE_KEY("RW ACCESS DELETE"), .syntax = "key [count]",                                            \
+        .keys = ND_ONE_KEY("RW ACCESS DELETE"), .syntax = "key [count]{@6.2.0}",                                    \
         .summary = "Takes elements from the " from " of a list and shows them.", .since = "1.0.0", .group = "list", \
         .complexity = "O(N) for N elements taken"                                                                   \
     }
@@ -244,7 +244,7 @@ const struct nd_command nd_list_pop_commands[] = {
      .categories = ND_CAT_LIST,
      .run = blmpop,
      .keys = {{.flags = "RW ACCESS DELETE", .first = 2, .step = 1, .keynum = 1}},
-     .syntax = "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
+     .syntax = "timeout numkeys key [key ...] <LEFT | RIGHT>{where} [COUNT count]",
      .summary = "Takes elements from the first list that has some; waits while none has.",
      .since = "7.0.0",
      .group = "list",
@@ -257,7 +257,7 @@ const struct nd_command nd_list_pop_commands[] = {
      .categories = ND_CAT_LIST,
      .run = lmpop,
      .keys = {{.flags = "RW ACCESS DELETE", .first = 1, .step = 1, .keynum = 1}},
-     .syntax = "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
+     .syntax = "numkeys key [key ...] <LEFT | RIGHT>{where} [COUNT count]",
      .summary = "Takes elements from the first list that has some.",
      .since = "7.0.0",
      .group = "list",

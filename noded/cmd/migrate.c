@@ -30,7 +30,7 @@ struct nd_migration {
     struct nd_session *s; /* NULL: the client went away */
     const struct nd_indexed *row;
     struct nd_db *db;
-    bool copy, locked;
+    bool copy, locked, of_master;
     uint64_t redacted;
     size_t n, answered;
     struct moved *keys;
@@ -86,6 +86,8 @@ static int migrate_keys(const struct slice *argv, size_t argc, int *out, int max
     struct options o;
     if (argc < FIRST_OPTION || read_options(argv, argc, &o) != NULL)
         return -1;
+    if (o.n == 0) /* KEYS without any: the key that is left empty is all there is */
+        o = (struct options){.first = 3, .n = 1};
     for (size_t i = 0; i < o.n && (int)i < max; i++)
         out[i] = (int)(o.first + i);
     return (int)o.n;
@@ -239,6 +241,7 @@ static void begin(struct nd_call *c)
         .row = c->row,
         .db = c->db,
         .copy = o.copy,
+        .of_master = !c->e->is_replica,
         .redacted = o.redacted,
     };
     collect(c, m, &o);
@@ -298,6 +301,11 @@ static void finish(struct nd_call *c)
 {
     struct nd_migration *m = c->ended;
     c->redacted = m->redacted;
+    /* A replica has what its master has: the keys stay, and are there twice. */
+    if (m->of_master && c->e->is_replica) {
+        nd_error(c, "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+        return;
+    }
     if (!m->copy)
         delete_taken(c, m);
     answer(c, m);
@@ -369,8 +377,9 @@ const struct nd_command nd_migrate_commands[] = {
      .keys = {{.flags = "RW ACCESS DELETE", .first = 3, .step = 1},
               {.flags = "RW ACCESS DELETE INCOMPLETE", .word = "KEYS", .first_from = -2, .last = -1, .step = 1}},
      .find_keys = migrate_keys,
-     .syntax = "host port key destination-db timeout [COPY] [REPLACE] [AUTH password | AUTH2 username password] "
-               "[KEYS key [key ...]]",
+     .syntax = "host port <key | \"\"{empty_string}>{key_or_empty_string} destination-db timeout{:integer} "
+               "[COPY]{@3.0.0} [REPLACE]{@3.0.0} [[AUTH password]{@4.0.7} | "
+               "[AUTH2 username password]{@6.0.0}]{authentication} [KEYS key [key ...]]{@3.0.6}",
      .summary = "Moves keys to another server: they are deleted here once that one has them.",
      .since = "2.6.0",
      .group = "generic",

@@ -263,7 +263,7 @@ const struct nd_command nd_pubsub_commands[] = {
         .arity = -2,
         .flags = SUBSCRIBING,
         .run = psubscribe_command,
-        .syntax = "pattern [pattern ...]",
+        .syntax = "pattern [pattern ...]{=blocks}",
         .summary = "Subscribes to all channels that fit the patterns.",
         .since = "2.0.0",
         .group = "pubsub",

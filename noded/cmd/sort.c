@@ -369,9 +369,17 @@ static int sort_keys(const struct slice *argv, size_t argc, int *out, int max)
     return n;
 }
 
-#define SORT_SYNTAX "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]"
+#define SORT_SYNTAX                                                                                      \
+    "key [BY pattern{#1}] [LIMIT offset count] [GET pattern{#1} [GET pattern ...]] [ASC | DESC]{order} " \
+    "[ALPHA]{sorting}"
 #define SORT_CATEGORIES (ND_CAT_SET | ND_CAT_SORTEDSET | ND_CAT_LIST | ND_CAT_DANGEROUS)
 #define SORT_COMPLEXITY "O(N+M*log(M)) for N elements of which M are answered; O(N) when they are not sorted."
+
+static const char *sort_key_flags(const struct slice *argv, size_t argc, int key)
+{
+    (void)argv, (void)argc;
+    return key == 1 ? "RO ACCESS" : "OW UPDATE";
+}
 
 /* BY and GET name keys by what the elements are, and STORE may stand anywhere: specs without a place. */
 const struct nd_command nd_sort_commands[] = {
@@ -382,7 +390,8 @@ const struct nd_command nd_sort_commands[] = {
      .run = sort,
      .keys = {{.flags = "RO ACCESS", .first = 1, .step = 1}, {.flags = "RO ACCESS"}, {.flags = "OW UPDATE"}},
      .find_keys = sort_keys,
-     .syntax = SORT_SYNTAX " [STORE destination]",
+     .key_flags = sort_key_flags,
+     .syntax = SORT_SYNTAX " [STORE destination{#2}]",
      .summary = "Sorts a list, set or sorted set, and answers or stores what comes of it.",
      .since = "1.0.0",
      .group = "generic",

@@ -332,6 +332,16 @@ static void getex(struct nd_call *c)
     }
 }
 
+/* SET only looks at what was there before when it is to show it. */
+static const char *set_key_flags(const struct slice *argv, size_t argc, int key)
+{
+    (void)key;
+    for (size_t i = 3; i < argc; i++)
+        if (slice_ieq(argv[i], "get"))
+            return "RW ACCESS UPDATE";
+    return "OW UPDATE";
+}
+
 /* ---- rows ---- */
 
 #define ROW(word, fn, args, bits, access, arguments, text, version, cost)                               \
@@ -353,7 +363,7 @@ const struct nd_command nd_string_commands[] = {
         "O(1)"),
     ROW("getdel", getdel, 2, ND_WRITE | ND_FAST, "RW ACCESS DELETE", "key",
         "Shows the string that a key holds and deletes the key.", "6.2.0", "O(1)"),
-    ROW("getex", getex, -2, ND_WRITE | ND_FAST, "RW ACCESS UPDATE", "key [" TIMES "PERSIST]",
+    ROW("getex", getex, -2, ND_WRITE | ND_FAST, "RW ACCESS UPDATE", "key [" TIMES "PERSIST]{expiration}",
         "Shows the string that a key holds, and may set or take away its time to live.", "6.2.0", "O(1)"),
     ROW("getset", getset, 3, ND_WRITE | ND_DENYOOM | ND_FAST, "RW ACCESS UPDATE", "key value",
         "Sets a string and shows the one before. SET with GET does the same.", "1.0.0", "O(1)"),
@@ -367,10 +377,20 @@ const struct nd_command nd_string_commands[] = {
          "request_policy:multi_shard response_policy:agg_min"),
     ROW("psetex", psetex, 4, ND_WRITE | ND_DENYOOM, "OW UPDATE", "key milliseconds value",
         "Sets a string with a time to live in milliseconds.", "2.6.0", "O(1)"),
-    ROW("set", set, -3, ND_WRITE | ND_DENYOOM, "RW ACCESS UPDATE VARIABLE_FLAGS",
-        "key value [NX | XX] [GET] [" TIMES "KEEPTTL]",
-        "Sets a string, whatever the key held before; with options only under a condition, or for a time.", "1.0.0",
-        "O(1)"),
+    {.name = "set",
+     .arity = -3,
+     .flags = ND_WRITE | ND_DENYOOM,
+     .categories = ND_CAT_STRING,
+     .run = set,
+     .keys = {{.flags = "RW ACCESS UPDATE VARIABLE_FLAGS", .first = 1, .step = 1}},
+     .key_flags = set_key_flags,
+     .syntax = "key value [NX | XX]{condition @2.6.12} [GET]{@6.2.0} [EX seconds{@2.6.12} | PX milliseconds{@2.6.12} "
+               "| EXAT unix-time-seconds{@6.2.0} | PXAT unix-time-milliseconds{@6.2.0} | "
+               "KEEPTTL{@6.0.0}]{expiration}",
+     .summary = "Sets a string, whatever the key held before; with options only under a condition, or for a time.",
+     .since = "1.0.0",
+     .group = "string",
+     .complexity = "O(1)"},
     ROW("setex", setex, 4, ND_WRITE | ND_DENYOOM, "OW UPDATE", "key seconds value",
         "Sets a string with a time to live in seconds.", "2.0.0", "O(1)"),
     ROW("setnx", setnx, 3, ND_WRITE | ND_DENYOOM | ND_FAST, "OW INSERT", "key value",

@@ -183,7 +183,7 @@ const struct nd_command nd_string_lcs_commands[] = {
      .categories = ND_CAT_STRING,
      .run = lcs,
      .keys = {{.flags = "RO ACCESS", .first = 1, .last = 1, .step = 1}},
-     .syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]",
+     .syntax = "key1 key2{#0} [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]",
      .summary =
          "Shows the longest row of bytes that two strings have in the same order, or how long it is, or where it "
          "stands.",

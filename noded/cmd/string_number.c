@@ -108,7 +108,7 @@ const struct nd_command nd_string_number_commands[] = {
     ROW(decrby, 3, "key decrement", "Takes a whole number from another; a key that is not there counts as 0.", "1.0.0"),
     ROW(incr, 2, "key", "Adds one to a whole number; a key that is not there counts as 0.", "1.0.0"),
     ROW(incrby, 3, "key increment", "Adds a whole number to another; a key that is not there counts as 0.", "1.0.0"),
-    ROW(incrbyfloat, 3, "key increment",
+    ROW(incrbyfloat, 3, "key increment{:double}",
         "Adds a number with a fraction to another; a key that is not there counts as 0.", "2.6.0"),
     {0},
 };

@@ -283,7 +283,8 @@ const struct nd_command nd_zset_commands[] = {
      .flags = ND_WRITE | ND_DENYOOM | ND_FAST,
      .run = zadd,
      .keys = {ND_ZSET_KEY("RW UPDATE")},
-     .syntax = "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
+     .syntax = "key [NX | XX]{condition @3.0.2} [GT | LT]{comparison @6.2.0} [CH]{change @3.0.2} "
+               "[INCR]{increment @3.0.2} score member [score member ...]",
      .summary = "Adds members with their scores to a sorted set, or gives those that are there other scores.",
      .since = "1.2.0",
      .complexity = "O(log(N)) for each member, in a sorted set of N.",

@@ -352,7 +352,7 @@ static void zdiffstore(struct nd_call *c)
 #define STORES                                        \
     .flags = ND_WRITE | ND_DENYOOM | ND_MOVABLE_KEYS, \
     .keys = {ND_ZSET_KEY("OW UPDATE"), {.flags = "RO ACCESS", .first = 2, .keynum = 1, .step = 1}}
-#define OPTIONS " [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]"
+#define OPTIONS " [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>{aggregate}]"
 #define INTER_COST "O(N*K)+O(M*log(M)) for K sorted sets, the smallest of N members, and a result of M."
 #define UNION_COST "O(N)+O(M*log(M)) for N members of all together and a result of M."
 #define DIFF_COST "O(N*K)+O(M*log(M)) for K sorted sets, the first of N members, and a result of M."

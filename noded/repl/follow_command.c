@@ -82,17 +82,17 @@ static void replicaof(struct nd_call *c)
     free(host);
 }
 
-#define ROW(name_)                                                                                                     \
+#define ROW(name_, since_)                                                                                             \
     {                                                                                                                  \
         .name = name_, .arity = 3, .flags = ND_ADMIN | ND_NOSCRIPT | ND_STALE | ND_NO_ASYNC_LOADING, .run = replicaof, \
-        .syntax = "host port | NO ONE | ACCEPT replid",                                                                \
+        .syntax = "<<host port>{host-port} | <NO ONE>{no-one} | ACCEPT replid>{args}",                                 \
         .summary = "Follows a master, or is one. With replica-guard a replica that has keys does not let an empty "    \
                    "dataset of a history that it does not know replace them, until ACCEPT names that history.",        \
-        .since = "1.0.0", .group = "server", .complexity = "O(1)",                                                     \
+        .since = since_, .group = "server", .complexity = "O(1)",                                                      \
     }
 
 const struct nd_command nd_follow_commands[] = {
-    ROW("replicaof"),
-    ROW("slaveof"),
+    ROW("replicaof", "5.0.0"),
+    ROW("slaveof", "1.0.0"),
     {.name = NULL},
 };

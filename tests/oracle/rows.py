@@ -1,7 +1,10 @@
 #!/usr/bin/python3
-"""The rows of noded's command table beside redis-server's: arity, flags, keys, categories, tips, key specs.
+"""The rows of noded's command table beside redis-server's: arity, flags, keys, categories, tips, key specs (COMMAND),
+arguments and history (COMMAND DOCS), and the keys of requests with what is done to them (COMMAND GETKEYS,
+GETKEYSANDFLAGS).
 
-What redis-server says of a command that both have, noded says too. EXPECTED names what differs and why.
+What redis-server says of a command that both have, noded says too; sentences are each server's own. EXPECTED names
+what differs and why.
 """
 import os
 import shutil
@@ -12,13 +15,21 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from oracle import ROOT, Server  # noqa: E402
+from key_requests import requests  # noqa: E402
 from resp import Connection  # noqa: E402
 
 FIELDS = ("name", "arity", "flags", "first key", "last key", "step", "categories", "tips", "key specs")
 # (command, field): why.
 EXPECTED = {
     ("client|setinfo", "there"): "of Redis 7.2",
+    ("command|getkeys", "arguments"): "redis-server does not say that it takes a command",
+    ("command|getkeysandflags", "arguments"): "redis-server does not say that it takes a command",
+    ("replicaof", "arguments"): "ACCEPT is noded's own",
+    ("slaveof", "arguments"): "ACCEPT is noded's own",
+    ("debug", "arguments"): "redis-server does not say that it takes subcommands",
 }
+# Words for people: they must be there, and are each server's own.
+SENTENCES = ("summary", "complexity", "replaced_by")
 
 
 def plain(x):
@@ -38,13 +49,57 @@ def comparable(row):
                              sorted(plain(t) for t in row[7]), [spec(s) for s in row[8]]]))
 
 
+def named(flat):
+    return dict(zip([plain(k) for k in flat[::2]], flat[1::2]))
+
+
+def argument(flat):
+    """As text, so that a difference can be read."""
+    fields = named(flat)
+    parts = [argument(a) for a in fields.pop("arguments", [])]
+    fields["flags"] = ",".join(sorted(plain(f) for f in fields.get("flags", [])))
+    about = "%s:%s" % (plain(fields.pop("name")), plain(fields.pop("type")))
+    about += "".join(" %s=%r" % (k, plain(fields[k])) for k in sorted(fields) if fields[k] != "")
+    return about + (" (%s)" % ", ".join(parts) if parts else "")
+
+
+def put_docs(found, name, flat):
+    fields = named(flat)
+    subs = fields.pop("subcommands", [])
+    row = found.setdefault(name, {})
+    row["arguments"] = [argument(a) for a in fields.pop("arguments", [])]
+    row["history"] = sorted(plain(change[0]) for change in fields.pop("history", []))
+    row["doc flags"] = sorted(plain(f) for f in fields.pop("doc_flags", []))
+    row["docs"] = {k: "" if k in SENTENCES else plain(v) for k, v in fields.items()}
+    for sub, about in zip(subs[::2], subs[1::2]):
+        put_docs(found, plain(sub), about)
+
+
 def rows(port):
     connection = Connection(port)
     found = {}
+    documented = connection.call("COMMAND", "DOCS")
     for row in connection.call("COMMAND"):
         found[plain(row[0])] = comparable(row)
         for sub in row[9]:
             found[plain(sub[0])] = comparable(sub)
+    for name, about in zip(documented[::2], documented[1::2]):
+        put_docs(found, plain(name), about)
+    connection.close()
+    return found
+
+
+def flagged(reply):
+    """Flags are sets."""
+    return [[pair[0], sorted(pair[1])] for pair in reply] if isinstance(reply, list) else reply
+
+
+def keys(port):
+    connection = Connection(port)
+    found = {}
+    for request in requests():
+        found[" ".join(request)] = {"keys": connection.call("COMMAND", "GETKEYS", *request),
+                                    "keys and flags": flagged(connection.call("COMMAND", "GETKEYSANDFLAGS", *request))}
     connection.close()
     return found
 
@@ -56,7 +111,7 @@ def main():
         servers.append(Server(["redis-server"], os.path.join(folder, "redis")))
         noded = os.environ.get("NODED", os.path.join(ROOT, "build", "noded"))
         servers.append(Server([noded], os.path.join(folder, "noded")))
-        stock, ours = (rows(s.port) for s in servers)
+        stock, ours = (dict(rows(s.port), **keys(s.port)) for s in servers)
     finally:
         for s in servers:
             s.stop()
@@ -67,7 +122,7 @@ def main():
         if name not in stock:
             differs = [("there", "no", "yes")]
         else:
-            differs = [(f, stock[name][f], ours[name][f]) for f in FIELDS if stock[name][f] != ours[name][f]]
+            differs = [(f, stock[name][f], ours[name][f]) for f in ours[name] if stock[name][f] != ours[name][f]]
         differs = [d for d in differs if (name, d[0]) not in EXPECTED]
         for field, a, b in differs:
             print("%s: %s: redis %s, noded %s" % (name, field, a, b))
