@@ -121,9 +121,13 @@ void nd_run(struct nd_call *c)
     nd_latency_note_command(c, e->now_us - start_us);
 }
 
-static enum nd_ran ending(struct nd_session *s)
+static enum nd_ran ending(const struct nd_call *c)
 {
+    struct nd_session *s = c->s;
     nd_session_answered(s);
+    /* Whoever waits for an answer on a replica's connection would take the stream for it. */
+    if (s->kind == ND_REPLICA && c->r == &c->e->nowhere && c->e->dropped.n > 0)
+        s->flags |= ND_S_CLOSING;
     return (s->flags & ND_S_CLOSING) != 0 ? ND_CLOSE : ND_RAN;
 }
 
@@ -174,7 +178,7 @@ static enum nd_ran run_unknown(struct nd_call *c, const struct nd_indexed *paren
         return ND_CLOSE;
     }
     refuse_unknown(c, parent);
-    return ending(c->s);
+    return ending(c);
 }
 
 static bool arity_fits(const struct nd_indexed *row, size_t argc)
@@ -205,23 +209,19 @@ enum nd_ran nd_session_run(struct nd_session *s, size_t argc, const struct slice
     s->last = row->cmd;
     if (!arity_fits(row, argc)) {
         nd_refuse(&c, "ERR wrong number of arguments for '%s' command", row->full_name);
-        return ending(s);
+        return ending(&c);
     }
     if (unusual != 0 || s->kind != ND_CLIENT || nd_engine_guarded(e)) {
         enum nd_gate gate = nd_gate(&c);
         if (gate == ND_GATE_POSTPONED)
             return ND_POSTPONED;
         if (gate != ND_GATE_OPEN)
-            return ending(s);
+            return ending(&c);
     }
     nd_run(&c);
     if (e->waits->ready_n > 0)
         nd_serve_ready(e);
     if (c.blocked)
         return ND_BLOCKED;
-    if (s->kind == ND_REPLICA && c.r == &e->nowhere && e->dropped.n > 0) {
-        /* Whoever waits for an answer on a replica's connection would take the stream for it. */
-        s->flags |= ND_S_CLOSING;
-    }
-    return ending(s);
+    return ending(&c);
 }

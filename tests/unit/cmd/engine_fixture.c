@@ -80,6 +80,8 @@ static void host_effects(void *owner, const struct nd_effect_row *rows, size_t n
     }
     if (n > 1)
         buf_puts(&f->effects, "}\n");
+    if (f->also != NULL)
+        f->also(f->also_owner, rows, n);
 }
 
 static bool host_setting(void *owner, const char *name, struct buf *why)
@@ -191,14 +193,21 @@ static struct nd_host host_of(struct fixture *f)
 
 struct fixture *fixture_new_with(const struct nd_config *config)
 {
+    return fixture_new_extended(config, NULL);
+}
+
+struct fixture *fixture_new_extended(const struct nd_config *config, const struct nd_extension *more)
+{
     struct fixture *f = mem_zalloc(sizeof *f);
     nd_config_copy(&f->config, config);
     f->unix_ms = 1700000000000;
     f->mono_us = 1000000;
     struct nd_host host = host_of(f);
+    host.extension = more;
     f->e = nd_engine_new(&host, config, 1);
     nd_engine_time(f->e, f->unix_ms, f->mono_us);
     host.effects = ignore_effects;
+    host.extension = NULL;
     f->copy = nd_engine_new(&host, config, 2);
     f->copy->is_replica = true;
     nd_engine_time(f->copy, f->unix_ms, f->mono_us);

@@ -32,13 +32,16 @@ struct fixture {
     struct nd_engine *copy; /* follows the effects */
     struct nd_session *copy_session;
     struct buf copy_out;
-    size_t copied;                           /* effects so far */
-    const struct nd_migrate_spec *migrating; /* the last that MIGRATE asked for */
+    size_t copied;                                                         /* effects so far */
+    const struct nd_migrate_spec *migrating;                               /* the last that MIGRATE asked for */
+    void (*also)(void *owner, const struct nd_effect_row *rows, size_t n); /* is told the effects too; NULL: nobody */
+    void *also_owner;
 };
 
 /* Settings are the defaults; a test may change f->e->config at any time. */
 struct fixture *fixture_new(void);
 struct fixture *fixture_new_with(const struct nd_config *config);
+struct fixture *fixture_new_extended(const struct nd_config *config, const struct nd_extension *more);
 void fixture_free(struct fixture *f);
 
 /* The answer to one command, written as in redis-cli ("SET a \"b c\\x00\""). Good until the client's next one. */
