@@ -82,7 +82,6 @@ static void tell_started(const struct node *n, const struct nd_config *config)
     io_log(IO_WARNING, "noded %s has started: port %d, process %ld, %s", SENTINELD_VERSION, (int)config->port,
            (long)getpid(), n->config_path != NULL ? n->config_path : "no configuration file");
     tell_unused(config);
-    io_log(IO_NOTICE, "Ready to accept connections");
 }
 
 static int run(struct nd_config *config, const char *config_path, const char *executable)
@@ -107,15 +106,15 @@ static int run(struct nd_config *config, const char *config_path, const char *ex
     process_write_pid(config);
     process_watch_signals(&n);
     tell_started(&n, config);
-    process_ready();
-    process_forget_start();
-    io_loop_run(n.loop);
+    node_load(&n);
+    if (!n.ending)
+        io_loop_run(n.loop);
     process_stopping();
     process_unwatch_signals(&n);
     node_close(&n);
     process_remove_pid(config);
     io_log(IO_WARNING, "noded has ended");
-    return EXIT_OK;
+    return n.failed ? EXIT_START : EXIT_OK;
 }
 
 static int start(const struct arguments *a)

@@ -3,6 +3,7 @@
 #include "noded/cmd/block.h"
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/extension.h"
 #include "noded/cmd/watch.h"
 
 static void select_command(struct nd_call *c)
@@ -104,6 +105,9 @@ static void flushall_command(struct nd_call *c)
         if (db != NULL)
             flush(c, db, async);
     }
+    const struct nd_extension *more = c->e->host.extension;
+    if (more != NULL && more->flushed != NULL)
+        more->flushed(c->e);
     end_flush(c);
 }
 

@@ -2,6 +2,7 @@
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
 #include "noded/cmd/evict.h"
+#include "noded/cmd/extension.h"
 #include "noded/cmd/families.h"
 #include "noded/store/digest.h"
 #include "noded/store/dump.h"
@@ -231,11 +232,7 @@ static void protocol(struct nd_call *c)
 
 static void help(struct nd_call *c);
 
-static const struct {
-    const char *name, *syntax, *text;
-    size_t min, max; /* arguments with DEBUG and the name; max 0: any number */
-    nd_command_fn *run;
-} rows[] = {
+static const struct nd_debug_row rows[] = {
     {"digest", "", "Shows a sum over the whole dataset, equal to Redis's over the same data.", 2, 2, digest},
     {"digest-value", "<key> [<key> ...]", "Shows the sum over each of the values.", 2, 0, digest_value},
     {"error", "<string>", "Answers an error with this text.", 3, 3, error_reply},
@@ -249,24 +246,57 @@ static const struct {
     {"set-active-expire", "<0|1>", "Whether expired keys are deleted before anybody looks at them.", 3, 3,
      set_active_expire},
     {"sleep", "<seconds>", "Stops the whole server for so long; a fraction is allowed.", 3, 3, sleeps},
+    {0},
 };
-#define ROWS (sizeof rows / sizeof rows[0])
 
-static void help(struct nd_call *c)
+/* What replication and persistence have to show. */
+static const struct nd_debug_row *more_rows(const struct nd_call *c)
 {
-    reply_array(c->r, 1 + 2 * ROWS);
-    reply_status(c->r, "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
-    for (size_t i = 0; i < ROWS; i++) {
+    const struct nd_extension *more = c->e->host.extension;
+    return more != NULL && more->debug != NULL ? more->debug : &rows[sizeof rows / sizeof rows[0] - 1];
+}
+
+static void help_rows(struct nd_call *c, const struct nd_debug_row *row)
+{
+    for (; row->name != NULL; row++) {
         struct buf line = {0};
-        for (const char *p = rows[i].name; *p != '\0'; p++)
+        for (const char *p = row->name; *p != '\0'; p++)
             buf_putc(&line, *p >= 'a' && *p <= 'z' ? (char)(*p - ('a' - 'A')) : *p);
-        buf_printf(&line, "%s%s", rows[i].syntax[0] != '\0' ? " " : "", rows[i].syntax);
+        buf_printf(&line, "%s%s", row->syntax[0] != '\0' ? " " : "", row->syntax);
         reply_status(c->r, buf_str(&line));
         buf_clear(&line);
-        buf_printf(&line, "    %s", rows[i].text);
+        buf_printf(&line, "    %s", row->text);
         reply_status(c->r, buf_str(&line));
         buf_free(&line);
     }
+}
+
+static size_t count_rows(const struct nd_debug_row *row)
+{
+    size_t n = 0;
+    while (row[n].name != NULL)
+        n++;
+    return n;
+}
+
+static void help(struct nd_call *c)
+{
+    reply_array(c->r, 1 + 2 * (count_rows(rows) + count_rows(more_rows(c))));
+    reply_status(c->r, "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    help_rows(c, rows);
+    help_rows(c, more_rows(c));
+}
+
+/* false: none has this name and so many arguments. */
+static bool run_row(struct nd_call *c, const struct nd_debug_row *row)
+{
+    for (; row->name != NULL; row++) {
+        if (nd_arg_is(c, 1, row->name) && c->argc >= row->min && (row->max == 0 || c->argc <= row->max)) {
+            row->run(c);
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool allowed(const struct nd_call *c)
@@ -290,12 +320,8 @@ static void debug(struct nd_call *c)
                  "then restart the server.");
         return;
     }
-    for (size_t i = 0; i < ROWS; i++) {
-        if (nd_arg_is(c, 1, rows[i].name) && c->argc >= rows[i].min && (rows[i].max == 0 || c->argc <= rows[i].max)) {
-            rows[i].run(c);
-            return;
-        }
-    }
+    if (run_row(c, rows) || run_row(c, more_rows(c)))
+        return;
     nd_error(c, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
              (int)(c->argv[1].n < 128 ? c->argv[1].n : 128), c->argv[1].p);
 }

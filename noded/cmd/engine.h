@@ -22,6 +22,7 @@ struct nd_eviction;    /* evict.c */
 struct nd_migration;   /* migrate.c */
 struct nd_migrate_spec;
 struct nd_extension; /* extension.h */
+struct nd_cluster;   /* cluster.h */
 struct nd_repl;      /* noded/repl: replication */
 struct nd_persist;   /* and persistence */
 
@@ -43,6 +44,12 @@ enum {
     ND_SHUTDOWN_NOW = 1 << 2,
     ND_SHUTDOWN_FORCE = 1 << 3,
     ND_SHUTDOWN_ABORT = 1 << 4
+};
+
+enum nd_shutdown_answer {
+    ND_SHUTDOWN_REFUSED,
+    ND_SHUTDOWN_AGREED, /* the process ends after this turn; with ABORT: it does not end */
+    ND_SHUTDOWN_WAITS   /* for replicas */
 };
 
 /* What stands in the way of writes, or of all that looks at the dataset (gate.c has the errors). Set and cleared by the
@@ -81,8 +88,9 @@ struct nd_host {
     /* Memory given back elsewhere than in this thread. */
     void (*release)(void *owner, struct nd_value v);
     void (*release_content)(void *owner, struct nd_content *content);
-    /* SHUTDOWN: false: refused or not possible, why has the reason. true: the process ends after this turn. */
-    bool (*shutdown)(void *owner, uint32_t flags, struct buf *why);
+    /* SHUTDOWN. REFUSED: or not possible, why has the reason. WAITS: nd_shutdown_given_up() is called when nothing comes
+     * of it. */
+    enum nd_shutdown_answer (*shutdown)(void *owner, uint32_t flags, struct buf *why);
     /* MIGRATE: sends; nd_migrate_ended() is called later (migrate.h). The session is blocked and the keys are locked.
      */
     void (*migrate)(void *owner, const struct nd_migrate_spec *spec);
@@ -132,6 +140,7 @@ struct nd_engine {
     struct nd_repl *repl;         /* NULL without noded/repl */
     const int64_t *stream_offset; /* of the replication stream; NULL without noded/repl */
     struct nd_persist *persist;   /* NULL without noded/repl */
+    struct nd_cluster *cluster;   /* NULL outside of cluster mode */
     bool is_replica;              /* does not expire, refuses writes of clients */
     bool loading;
     bool async_loading;     /* into a keyspace beside the one that is read: what ND_NO_ASYNC_LOADING says waits */
@@ -161,6 +170,8 @@ static inline bool nd_engine_guarded(const struct nd_engine *e)
     return e->config.maxmemory != 0 || e->is_replica || e->loading || e->async_loading || e->guards != 0 ||
            e->pause_until_ms != 0 || e->writes_held || e->locked.used > 0;
 }
+/* The end that SHUTDOWN asked for does not come: those who wait for it get an error (server_command.c). */
+void nd_shutdown_given_up(struct nd_engine *e);
 /* The next time (mono us) at which nd_engine_tick() has something to do: timeouts of blocked clients, end of a pause,
  * expiry cycle while there are keys to expire. HEAP_NEVER: nothing, an idle node sleeps. */
 int64_t nd_engine_deadline(const struct nd_engine *e);

@@ -29,8 +29,17 @@ static void time_now(struct nd_call *c)
     reply_bulk_int(c->r, unix_us % 1000000);
 }
 
+static void waiter_gone(void *session)
+{
+    (void)session; /* those who wait are found among the sessions */
+}
+
 static void shutdown_node(struct nd_call *c)
 {
+    if (c->ended != NULL) {
+        nd_error(c, "ERR Errors trying to SHUTDOWN. Check logs.");
+        return;
+    }
     static const struct {
         const char *word;
         uint32_t flag;
@@ -56,16 +65,31 @@ static void shutdown_node(struct nd_call *c)
         nd_syntax_error(c);
         return;
     }
+    if ((flags & (ND_SHUTDOWN_NOW | ND_SHUTDOWN_ABORT)) == 0 && !nd_may_block(c)) {
+        nd_error(c, "ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client");
+        return;
+    }
     struct buf why = {0};
-    if (c->e->host.shutdown(c->e->host.owner, flags, &why)) {
+    switch (c->e->host.shutdown(c->e->host.owner, flags, &why)) {
+    case ND_SHUTDOWN_AGREED:
         if ((flags & ND_SHUTDOWN_ABORT) != 0)
             nd_ok(c);
         else
             c->s->flags |= ND_S_CLOSING; /* nobody is answered: that the connection ends is the answer */
-    } else {
-        nd_error(c, "ERR %s", buf_str(&why));
+        break;
+    case ND_SHUTDOWN_WAITS: nd_block_outside(c, waiter_gone, c->s); break;
+    case ND_SHUTDOWN_REFUSED: nd_error(c, "ERR %s", buf_str(&why)); break;
     }
     buf_free(&why);
+}
+
+void nd_shutdown_given_up(struct nd_engine *e)
+{
+    for (struct nd_session *s = e->sessions, *next; s != NULL; s = next) {
+        next = s->next;
+        if (s->waiting != NULL && s->last != NULL && s->last->run == shutdown_node)
+            nd_wait_over(s);
+    }
 }
 
 const struct nd_command nd_server_commands[] = {

@@ -57,20 +57,20 @@ const struct nd_setting nd_settings[] = {
     BOOL("activerehashing", NULL, activerehashing, "yes", 0, "tables are resized in idle time too")
     KEPT_BOOL("always-show-logo", "no", FIXED, "a picture at the start of the log")
     KEPT_BOOL("aof-disable-auto-gc", "no", 0, "old append-only files stay")
-    BOOL("aof-load-truncated", NULL, aof_load_truncated, "yes", UNUSED, "a torn end of the append-only file is cut off")
+    BOOL("aof-load-truncated", NULL, aof_load_truncated, "yes", 0, "a torn end of the append-only file is cut off")
     KEPT_BOOL("aof-rewrite-incremental-fsync", "yes", 0, "a rewrite is flushed as it goes")
-    BOOL("aof-timestamp-enabled", NULL, aof_timestamp_enabled, "no", UNUSED, "times in the append-only file")
-    BOOL("aof-use-rdb-preamble", NULL, aof_use_rdb_preamble, "yes", UNUSED, "a rewrite begins with a snapshot")
+    BOOL("aof-timestamp-enabled", NULL, aof_timestamp_enabled, "no", 0, "times in the append-only file")
+    BOOL("aof-use-rdb-preamble", NULL, aof_use_rdb_preamble, "yes", 0, "a rewrite begins with a snapshot")
     KEPT_TEXT("aof_rewrite_cpulist", "", FIXED, "processors of a rewrite")
-    CHECKED("appenddirname", NULL, ND_SET_TEXT, appenddirname, "appendonlydir", nd_set_file_name, FIXED | UNUSED,
+    CHECKED("appenddirname", NULL, ND_SET_TEXT, appenddirname, "appendonlydir", nd_set_file_name, FIXED,
             "folder of the append-only files, inside of dir")
-    CHECKED("appendfilename", NULL, ND_SET_TEXT, appendfilename, "appendonly.aof", nd_set_file_name, FIXED | UNUSED,
+    CHECKED("appendfilename", NULL, ND_SET_TEXT, appendfilename, "appendonly.aof", nd_set_file_name, FIXED,
             "first part of the names of the append-only files")
-    WORD("appendfsync", appendfsync, "everysec always no", "everysec", UNUSED, "when the append-only file is flushed")
-    BOOL("appendonly", NULL, appendonly, "no", UNUSED, "every write goes to the append-only file")
-    MEMORY("auto-aof-rewrite-min-size", NULL, auto_aof_rewrite_min_size, 0, "64mb", UNUSED,
+    WORD("appendfsync", appendfsync, "everysec always no", "everysec", 0, "when the append-only file is flushed")
+    BOOL("appendonly", NULL, appendonly, "no", 0, "every write goes to the append-only file")
+    MEMORY("auto-aof-rewrite-min-size", NULL, auto_aof_rewrite_min_size, 0, "64mb", 0,
            "size below which the append-only file is not rewritten")
-    NUMBER("auto-aof-rewrite-percentage", NULL, auto_aof_rewrite_percentage, 0, I32_MAX, "100", UNUSED,
+    NUMBER("auto-aof-rewrite-percentage", NULL, auto_aof_rewrite_percentage, 0, I32_MAX, "100", 0,
            "growth at which the append-only file is rewritten, percent")
     KEPT_TEXT("bgsave_cpulist", "", FIXED, "processors of a snapshot")
     ROW("bind", NULL, ND_SET_WORDS, PLACE(char *, bind), 0, ND_BINDS_MAX, NULL, "* -::*", nd_set_bind, NULL, 0,
@@ -122,7 +122,7 @@ const struct nd_setting nd_settings[] = {
     KEPT_BOOL("crash-memcheck-enabled", "yes", 0, "a test of memory after a crash")
     BOOL("daemonize", NULL, daemonize, "no", FIXED, "leave the terminal and go to the background")
     NUMBER("databases", NULL, databases, 1, I32_MAX, "16", FIXED, "how many databases there are")
-    CHECKED("dbfilename", NULL, ND_SET_TEXT, dbfilename, "dump.rdb", nd_set_file_name, GUARDED | UNUSED,
+    CHECKED("dbfilename", NULL, ND_SET_TEXT, dbfilename, "dump.rdb", nd_set_file_name, GUARDED,
             "file of snapshots, inside of dir")
     TEXT("dir", NULL, dir, ".", GUARDED, "working directory, in which all files are")
     KEPT_BOOL("disable-thp", "yes", FIXED, "no huge pages for this process")
@@ -182,7 +182,7 @@ const struct nd_setting nd_settings[] = {
            "a replica that was silent for longer does not count, seconds")
     NUMBER("min-replicas-to-write", "min-slaves-to-write", min_replicas_to_write, 0, I32_MAX, "0", 0,
            "with fewer good replicas writes are refused")
-    BOOL("no-appendfsync-on-rewrite", NULL, no_appendfsync_on_rewrite, "no", UNUSED, "no flush while a child writes")
+    BOOL("no-appendfsync-on-rewrite", NULL, no_appendfsync_on_rewrite, "no", 0, "no flush while a child writes")
     ROW("notify-keyspace-events", NULL, ND_SET_TEXT, PLACE(int, notify_events), 0, 0, NULL, "", nd_set_notify,
         nd_get_notify, 0, "events that are published: K, E, and g $ l s h z x e t m d n, A")
     KEPT_WORD("oom-score-adj", "no yes relative absolute", "no", 0, "tell the kernel whom to kill first")
@@ -200,7 +200,7 @@ const struct nd_setting nd_settings[] = {
     BOOL("rdb-del-sync-files", NULL, rdb_del_sync_files, "no", 0,
          "snapshots that only served a replica are deleted")
     KEPT_BOOL("rdb-save-incremental-fsync", "yes", 0, "a snapshot is flushed as it goes")
-    BOOL("rdbchecksum", NULL, rdbchecksum, "yes", FIXED | UNUSED, "snapshots end with a checksum")
+    BOOL("rdbchecksum", NULL, rdbchecksum, "yes", FIXED, "snapshots end with a checksum")
     BOOL("rdbcompression", NULL, rdbcompression, "yes", 0, "strings are compressed in snapshots and by DUMP")
     ROW("repl-backlog-size", NULL, ND_SET_MEMORY, PLACE(int64_t, repl_backlog_size), 1, I64_MAX, NULL, "1mb",
         nd_set_backlog_size, NULL, 0, "bytes of the stream kept for replicas that come back")
@@ -239,23 +239,23 @@ const struct nd_setting nd_settings[] = {
     TEXT("requirepass", NULL, requirepass, "", SECRET, "password of the default user")
     WORD("sanitize-dump-payload", sanitize_dump_payload, "no yes clients", "no", UNUSED,
          "values from outside are looked at closely; they always are here")
-    CHECKED("save", NULL, ND_SET_WORDS, save, "3600 1 300 100 60 10000", nd_set_save, UNUSED | GATHERS,
+    CHECKED("save", NULL, ND_SET_WORDS, save, "3600 1 300 100 60 10000", nd_set_save, GATHERS,
             "a snapshot after so many seconds with so many changes")
     KEPT_TEXT("server_cpulist", "", FIXED, "processors of the main thread")
     NUMBER("set-max-intset-entries", NULL, limits.set_max_intset_entries, 0, I64_MAX, "512", 0,
            "members of a compact set of numbers")
     KEPT_BOOL("set-proc-title", "yes", FIXED, "ps shows what the process does")
-    CHECKED("shutdown-on-sigint", NULL, ND_SET_WORDS, shutdown_on_sigint, "default", nd_set_shutdown, UNUSED,
+    CHECKED("shutdown-on-sigint", NULL, ND_SET_WORDS, shutdown_on_sigint, "default", nd_set_shutdown, 0,
             "how SIGINT ends the server: default, save, nosave, now, force")
-    CHECKED("shutdown-on-sigterm", NULL, ND_SET_WORDS, shutdown_on_sigterm, "default", nd_set_shutdown, UNUSED,
+    CHECKED("shutdown-on-sigterm", NULL, ND_SET_WORDS, shutdown_on_sigterm, "default", nd_set_shutdown, 0,
             "how SIGTERM ends the server: default, save, nosave, now, force")
-    NUMBER("shutdown-timeout", NULL, shutdown_timeout_s, 0, I32_MAX, "10", UNUSED,
+    NUMBER("shutdown-timeout", NULL, shutdown_timeout_s, 0, I32_MAX, "10", 0,
            "seconds that replicas get at the end")
     NUMBER("slowlog-log-slower-than", NULL, slowlog_log_slower_than_us, -1, I64_MAX, "10000", 0,
            "commands that take longer are remembered, microseconds; -1: none")
     NUMBER("slowlog-max-len", NULL, slowlog_max_len, 0, I64_MAX, "128", 0, "how many of them")
     KEPT_NUMBER("socket-mark-id", 0, UINT32_MAX, "0", FIXED, "mark of the listening sockets")
-    BOOL("stop-writes-on-bgsave-error", NULL, stop_writes_on_bgsave_error, "yes", UNUSED,
+    BOOL("stop-writes-on-bgsave-error", NULL, stop_writes_on_bgsave_error, "yes", 0,
          "writes are refused after a failed snapshot")
     KEPT_MEMORY("stream-node-max-bytes", 0, "4096", 0, "bytes of a node of a stream")
     KEPT_NUMBER("stream-node-max-entries", 0, I64_MAX, "100", 0, "entries of a node of a stream")

@@ -1,5 +1,6 @@
 #include "noded/repl/extension.h"
 
+#include "noded/repl/persist.h"
 #include "noded/repl/serve.h"
 
 static const struct nd_command *const families[] = {
@@ -13,5 +14,7 @@ const struct nd_extension nd_repl_extension = {
     .families = families,
     .info_persistence = nd_persist_info,
     .info_replication = nd_serve_info,
+    .debug = nd_persist_debug,
+    .flushed = nd_persist_flushed,
     .session_gone = nd_serve_gone,
 };

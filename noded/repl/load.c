@@ -84,10 +84,30 @@ static bool add(struct nd_db *db, struct nd_rdb_entry *entry, uint32_t age)
     return true;
 }
 
+/* The history goes on where the file was written. What a master drops because it has expired is told to those who
+ * follow it from there: they have it still. */
+static void begin(struct nd_load *l)
+{
+    l->begun = true;
+    if (l->at_start && l->e->repl != NULL && nd_load_has_place(l))
+        nd_repl_resume(l->e->repl, l->repl_id, l->repl_offset, l->repl_stream_db);
+}
+
+static void tell_dropped(struct nd_load *l, const struct nd_rdb_entry *entry)
+{
+    const struct slice argv[] = {slice_of("DEL"), entry->key};
+    const struct nd_effect_row row = {.db = entry->db, .argc = 2, .argv = argv};
+    if (l->at_start && l->e->repl != NULL && nd_load_has_place(l))
+        nd_repl_feed(l->e->repl, &row, 1);
+}
+
 static bool on_entry(void *owner, struct nd_rdb_entry *entry, struct buf *why)
 {
     struct nd_load *l = owner;
+    if (!l->begun)
+        begin(l);
     if (l->drop_expired && entry->expire_ms != ND_NO_EXPIRE && entry->expire_ms < l->e->now_ms) {
+        tell_dropped(l, entry);
         drop(entry);
         l->expired++;
         return true;
@@ -109,6 +129,12 @@ static bool on_entry(void *owner, struct nd_rdb_entry *entry, struct buf *why)
 }
 
 const struct nd_rdb_events nd_load_events = {.aux = on_aux, .resize = on_resize, .entry = on_entry};
+
+void nd_load_end(struct nd_load *l)
+{
+    if (!l->begun)
+        begin(l);
+}
 
 struct nd_rdb_reader *nd_load_reader(struct nd_load *l)
 {

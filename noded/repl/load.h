@@ -14,7 +14,8 @@ struct nd_load {
     struct nd_engine *e;
     struct nd_keyspace *into;
     bool drop_expired;        /* a master's: what is over when it is loaded is not loaded */
-    enum nd_load_twice twice; /* with 0 as a file has it */
+    bool at_start;            /* the file's place in the history becomes that of the node, before the first entry */
+    enum nd_load_twice twice;
     uint64_t bytes;           /* of the whole file: no more room is made than so many bytes can hold; 0 unknown */
     /* What came of it. */
     int64_t loaded, expired;
@@ -22,6 +23,7 @@ struct nd_load {
     int64_t repl_offset;          /* -1: none was said */
     int repl_stream_db;           /* -1 */
     bool aof_base;
+    bool begun; /* entries have come */
 };
 
 /* into: NULL: the engine's own. A replica keeps what has expired, as its master decides. */
@@ -30,6 +32,8 @@ void nd_load_init(struct nd_load *l, struct nd_engine *e, struct nd_keyspace *in
 extern const struct nd_rdb_events nd_load_events;
 /* A reader that fills l. */
 struct nd_rdb_reader *nd_load_reader(struct nd_load *l);
+/* After the last byte of a whole file: also an empty dataset stands somewhere. */
+void nd_load_end(struct nd_load *l);
 /* The file said a whole place: id, offset and database. */
 bool nd_load_has_place(const struct nd_load *l);
 

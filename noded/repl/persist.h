@@ -20,6 +20,7 @@ struct nd_child_spec {
                          is left out */
     size_t fd_count;
     struct slice head, tail; /* before and behind the file ("$EOF:<mark>\r\n", "<mark>") */
+    bool as_requests;        /* the file is not an RDB file but requests that make the dataset (aof_base.h) */
 };
 
 struct nd_child_end {

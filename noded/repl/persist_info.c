@@ -1,5 +1,6 @@
 /* INFO persistence. */
 #include "noded/cmd/info.h"
+#include "noded/repl/aof_state.h"
 #include "noded/repl/extension.h"
 #include "noded/repl/persist.h"
 
@@ -37,20 +38,6 @@ static void snapshots(const struct nd_persist *p, struct buf *out)
     put(out, "rdb_last_load_keys_loaded", p->loaded_keys);
 }
 
-static void append_only(struct buf *out)
-{
-    put(out, "aof_enabled", 0);
-    put(out, "aof_rewrite_in_progress", 0);
-    put(out, "aof_rewrite_scheduled", 0);
-    put(out, "aof_last_rewrite_time_sec", -1);
-    put(out, "aof_current_rewrite_time_sec", -1);
-    buf_puts(out, "aof_last_bgrewrite_status:ok\r\n");
-    put(out, "aof_rewrites", 0);
-    put(out, "aof_rewrites_consecutive_failures", 0);
-    buf_puts(out, "aof_last_write_status:ok\r\n");
-    put(out, "aof_last_cow_size", 0);
-}
-
 static void loading(const struct nd_persist *p, struct buf *out)
 {
     const struct nd_loading *l = &p->loading;
@@ -76,9 +63,7 @@ void nd_persist_info(struct nd_info *i)
     buf_printf(i->out, "# Persistence\r\nloading:%d\r\nasync_loading:%d\r\n", i->e->loading, p->loading.async);
     child(p, i->out);
     snapshots(p, i->out);
-    append_only(i->out);
-    put(i->out, "module_fork_in_progress", 0);
-    put(i->out, "module_fork_last_cow_size", 0);
+    nd_aof_info(i->e, i->out); /* those of modules stand in the middle of it */
     if (i->e->loading)
         loading(p, i->out);
 }

@@ -36,6 +36,7 @@ void nd_rdb_facts_now(const struct nd_engine *e, struct nd_rdb_facts *out)
         .ages_lfu = nd_age_is_lfu(e),
         .lru_clock = e->lru_clock,
         .frequencies = e,
+        .stamp_s = e->config.aof_timestamp_enabled ? e->now_ms / 1000 : 0,
         .repl_stream_db = -1,
     };
     if (e->repl != NULL)

@@ -95,6 +95,18 @@ void nd_repl_adopt_history(struct nd_repl *r, const char *id, int64_t offset)
     r->offset = offset;
 }
 
+void nd_repl_resume(struct nd_repl *r, const char *id, int64_t offset, int stream_db)
+{
+    nd_repl_adopt_history(r, id, offset);
+    if (r->e->is_replica) {
+        r->stream_db = stream_db;
+        return;
+    }
+    nd_repl_close_backlog(r);
+    nd_repl_fork_history(r);
+    nd_repl_open_backlog(r, false);
+}
+
 void nd_repl_facts(const struct nd_repl *r, struct nd_rdb_facts *out)
 {
     bool known = r->backlog != NULL || r->e->is_replica;

@@ -52,6 +52,11 @@ void nd_repl_fork_history(struct nd_repl *r);
 /* The dataset stands at this place of another's history. */
 void nd_repl_adopt_history(struct nd_repl *r, const char *id, int64_t offset);
 
+/* The dataset is loaded from a file that was written at this place of a history. A replica goes on there with its
+ * master. A master begins a history of its own, and those who have followed the old one up to there can go on with it:
+ * the backlog is open from now on. */
+void nd_repl_resume(struct nd_repl *r, const char *id, int64_t offset, int stream_db);
+
 /* What an RDB file says of the place where the dataset stands (repl_id, repl_offset, repl_stream_db). */
 void nd_repl_facts(const struct nd_repl *r, struct nd_rdb_facts *out);
 

@@ -42,7 +42,8 @@ static void host_kill(void *owner, struct nd_session *s, const char *why)
         clients_kill(n->clients, s, why);
 }
 
-/* What was done goes to the replicas. */
+/* What was done goes to the replicas and into the append-only file. A replica's file gets what its master's commands
+ * did. */
 static void host_effects(void *owner, const struct nd_effect_row *rows, size_t count)
 {
     struct node *n = owner;
@@ -104,17 +105,6 @@ static void host_release_content(void *owner, struct nd_content *content)
     reclaim_content(n->reclaim, content);
 }
 
-static bool host_shutdown(void *owner, uint32_t flags, struct buf *why)
-{
-    if (flags & ND_SHUTDOWN_ABORT) { /* the end comes in the same turn: there is never one under way */
-        buf_puts(why, "No shutdown in progress.");
-        return false;
-    }
-    io_log(IO_WARNING, "A client asked for the end: ending");
-    node_stop(owner);
-    return true;
-}
-
 static void host_migrate(void *owner, const struct nd_migrate_spec *spec)
 {
     struct node *n = owner;
@@ -171,7 +161,7 @@ struct nd_host node_host(struct node *n)
         .facts = host_facts,
         .release = host_release,
         .release_content = host_release_content,
-        .shutdown = host_shutdown,
+        .shutdown = shutdown_ask,
         .migrate = host_migrate,
         .purge_memory = host_purge_memory,
         .allocator_stats = host_allocator_stats,

@@ -2,12 +2,15 @@
 
 #include "common/io/clock.h"
 #include "common/io/log.h"
+#include "noded/repl/persist.h"
 #include "noded/repl/repl.h"
+#include "noded/shell/child.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
 #include "noded/shell/master_link.h"
 #include "noded/shell/memory.h"
 #include "noded/shell/migrate.h"
+#include "noded/shell/rdb_file.h"
 #include "noded/shell/reclaim.h"
 #include "noded/shell/replica_out.h"
 
@@ -46,6 +49,8 @@ static int64_t earlier(int64_t a, int64_t b)
 static void arm(struct node *n)
 {
     int64_t at_us = earlier(nd_engine_deadline(n->engine), nd_repl_deadline(n->repl));
+    at_us = earlier(at_us, nd_persist_deadline(n->engine->persist));
+    at_us = earlier(at_us, shutdown_deadline(n));
     if (at_us == n->armed_us && (at_us == HEAP_NEVER || ev_is_active(&n->timer)))
         return;
     n->armed_us = at_us;
@@ -68,6 +73,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int events)
     node_time(n);
     nd_engine_tick(n->engine);
     nd_repl_tick(n->repl);
+    nd_persist_tick(n->engine->persist);
     node_touch(n);
 }
 
@@ -87,6 +93,7 @@ static void on_turn_end(struct io_turn_end *t)
     nd_serve_turn_end(n->repl);
     clients_send(n->clients);
     master_link_turn_end(n->master);
+    shutdown_look(n);
     n->timed = false;
     arm(n);
 }
@@ -128,6 +135,10 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
     struct nd_host host = node_host(n);
     n->engine = nd_engine_new(&host, config, seed);
     nd_engine_time(n->engine, io_wall_ms(), io_now_us());
+    n->child = child_open(n);
+    struct nd_persist_host persist = {
+        .owner = n, .start = child_start, .stop = child_stop, .save = rdb_file_save, .load = rdb_file_load};
+    nd_persist_new(n->engine, &persist);
     n->repl = nd_repl_new(n->engine);
     struct nd_serve_host serve = replica_out_host(n);
     nd_serve_new(n->repl, &serve);
@@ -164,9 +175,13 @@ void node_close(struct node *n)
     master_link_close(n->master);
     ev_timer_stop(io_loop_ev(n->loop), &n->timer);
     io_turn_end_cancel(n->loop, &n->turn_end);
+    rdb_load_stop(n);
+    child_close(n->child);
     if (!memory_is_ours()) {
         nd_serve_free(n->repl);
         nd_repl_free(n->repl);
+        if (n->engine != NULL)
+            nd_persist_free(n->engine->persist);
         if (n->engine != NULL)
             nd_engine_free(n->engine);
         reclaim_free(n->reclaim);

@@ -4,22 +4,29 @@
 
 #include "common/io/loop.h"
 #include "noded/cmd/engine.h"
+#include "noded/shell/shutdown.h"
 
 #include <ev.h>
 
 #define NODE_READ_BYTES ((size_t)64 * 1024) /* read from one client in one turn */
 
+struct aof;
+struct child;
 struct clients;
 struct listen;
 struct master_link;
 struct migrator;
 struct nd_repl;
+struct rdb_load;
 struct reclaim;
 
 struct node {
     struct io_loop *loop;
     struct nd_engine *engine;
     struct nd_repl *repl;
+    struct aof *aof; /* NULL until persistence is there */
+    struct child *child;
+    struct rdb_load *rdb_load; /* while the RDB file is loaded at the start */
     struct clients *clients;
     struct listen *listen;
     struct migrator *migrator;
@@ -32,6 +39,8 @@ struct node {
     struct io_turn_end turn_end;
     bool timed;  /* the engine knows the time of this turn */
     bool ending; /* no further turn */
+    bool failed; /* it ends because it cannot start: status 1 */
+    struct shutdown shutdown;
     int64_t start_us;
 };
 
@@ -42,6 +51,11 @@ void node_close(struct node *n);
 void node_touch(struct node *n); /* something was done: the turn has an end */
 void node_time(struct node *n);  /* before the engine works: it learns the time, once a turn */
 void node_stop(struct node *n);
+
+/* start.c: loads the dataset, turn by turn, while clients are told to wait. node_loaded() comes when that is over, also
+ * from inside; why: it could not be loaded, and the program ends. */
+void node_load(struct node *n);
+void node_loaded(struct node *n, const char *why);
 
 /* host.c */
 struct nd_host node_host(struct node *n);

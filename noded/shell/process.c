@@ -151,8 +151,14 @@ static void on_end(struct ev_loop *loop, ev_signal *w, int events)
 {
     (void)loop;
     (void)events;
-    io_log(IO_WARNING, "%s received: ending", w->signum == SIGTERM ? "SIGTERM" : "SIGINT");
-    node_stop(w->data);
+    struct node *n = w->data;
+    const struct nd_config *config = &n->engine->config;
+    node_time(n);
+    if (w->signum == SIGTERM)
+        shutdown_signal(n, "SIGTERM", config->shutdown_on_sigterm);
+    else
+        shutdown_signal(n, "SIGINT", config->shutdown_on_sigint);
+    node_touch(n);
 }
 
 /* A closed terminal sends it too: the server lives on, as Redis does. */

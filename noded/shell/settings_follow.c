@@ -3,6 +3,7 @@
 #include "common/io/file.h"
 #include "common/io/log.h"
 #include "noded/repl/follow.h"
+#include "noded/repl/persist.h"
 #include "noded/repl/serve.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
@@ -96,6 +97,7 @@ bool node_follow_setting(struct node *n, const char *name, struct buf *why)
         listen_set_keepalive(n->listen, (int)config->tcp_keepalive_s);
     else
         clients_settings(n->clients);
+    nd_persist_settings(n->engine->persist);
     nd_serve_settings(n->repl);
     nd_follow_settings(n->repl);
     return true;

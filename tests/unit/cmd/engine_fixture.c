@@ -129,12 +129,12 @@ static void host_release_content(void *owner, struct nd_content *content)
     nd_content_free(content);
 }
 
-static bool host_shutdown(void *owner, uint32_t flags, struct buf *why)
+static enum nd_shutdown_answer host_shutdown(void *owner, uint32_t flags, struct buf *why)
 {
     (void)owner;
     (void)flags;
     buf_puts(why, "not in a test");
-    return false;
+    return ND_SHUTDOWN_REFUSED;
 }
 
 static void host_migrate(void *owner, const struct nd_migrate_spec *spec)
