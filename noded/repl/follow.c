@@ -98,9 +98,10 @@ void nd_follow_lost(struct nd_repl *r, const char *why)
     if (f->state == ND_FOLLOW_NOBODY || f->state == ND_FOLLOW_WAITING || f->state == ND_FOLLOW_STOPPED)
         return;
     nd_follow_log(f, ND_LOG_WARNING, "The link to the master %s:%d is lost: %s", f->host_name, f->port, why);
-    /* One that was in step, or on the way to be, is tried again at once. */
+    /* One that was in step, or on the way to be, is tried again at once, but not more often than each second. */
     bool was_near = f->state == ND_FOLLOW_STREAMING || f->state == ND_FOLLOW_RECEIVING;
-    nd_follow_retry(f, was_near ? 0 : SECOND_US);
+    int64_t lived_us = r->e->now_us - f->began_us;
+    nd_follow_retry(f, was_near && lived_us >= SECOND_US ? 0 : was_near ? SECOND_US - lived_us : SECOND_US);
 }
 
 /* ---- roles ---- */
@@ -110,7 +111,7 @@ struct nd_following *nd_follow_new(struct nd_repl *r, const struct nd_follow_hos
     struct nd_following *f = mem_zalloc(sizeof *f);
     f->r = r;
     f->host = *host;
-    f->heard_us = f->up_heard_us = -1;
+    f->heard_us = -1;
     f->limits = resp_limits_default;
     f->limits.max_query = SIZE_MAX / 2;
     r->following = f;
@@ -190,7 +191,6 @@ bool nd_follow_set(struct nd_repl *r, const char *host, int port, bool failover)
     f->failover = failover;
     f->accepted[0] = f->guarded[0] = '\0';
     f->down_since_ms = 0;
-    f->up_heard_us = -1;
     buf_clear(&f->stopped);
     if (f->state == ND_FOLLOW_NOBODY)
         become_replica(f);
@@ -343,7 +343,7 @@ int64_t nd_follow_deadline(const struct nd_repl *r)
 static void begin_link(struct nd_following *f)
 {
     nd_follow_log(f, ND_LOG_NOTICE, "Connecting to the master %s:%d", f->host_name, f->port);
-    f->heard_us = f->r->e->now_us;
+    f->heard_us = f->began_us = f->r->e->now_us;
     nd_follow_enter(f, ND_FOLLOW_CONNECTING);
     f->host.connect(f->host.owner, f->host_name, f->port);
 }

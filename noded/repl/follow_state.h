@@ -59,8 +59,8 @@ struct nd_following {
     struct buf stopped;            /* why it follows no more; empty: it does */
     /* ---- the link ---- */
     int64_t try_us;        /* when to connect */
+    int64_t began_us;      /* when it was connected to last */
     int64_t heard_us;      /* when the last byte came; -1 none yet */
-    int64_t up_heard_us;   /* the same of a link that is or was in step */
     int64_t say_us;        /* when to acknowledge, or to show that we live */
     int64_t down_since_ms; /* Unix time; 0 never up */
     struct buf line;       /* the beginning of an answer */

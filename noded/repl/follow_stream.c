@@ -8,8 +8,6 @@
 #include "noded/cmd/multi.h"
 #include "noded/cmd/run.h"
 
-#include "common/base/text.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +23,8 @@ void nd_stream_begin(struct nd_following *f, int db)
     f->guarded[0] = '\0';
     f->unread = 0;
     f->session = nd_session_new(e, ND_MASTER, NULL, NULL);
+    f->session->id = e->next_session++;
+    snprintf(f->session->addr, sizeof f->session->addr, "%.50s:%d", f->host_name, f->port);
     if (db >= 0 && db < e->keys.db_count)
         f->session->db = nd_keyspace_db(&e->keys, db);
     r->stream_db = nd_db_number(f->session->db);
@@ -38,7 +38,6 @@ void nd_stream_end(struct nd_following *f)
 {
     if (f->session == NULL)
         return;
-    f->up_heard_us = f->heard_us;
     nd_session_free(f->session);
     f->session = NULL;
     resp_parser_free(f->parser);
@@ -84,14 +83,21 @@ static void flush(struct nd_following *f, struct batch *b)
     b->n = 0;
 }
 
+/* As it stands in a line of INFO or of the log. */
+static void put_plain(struct buf *out, struct slice text, size_t max)
+{
+    for (size_t i = 0; i < text.n && i < max; i++)
+        buf_putc(out, text.p[i] >= ' ' && text.p[i] <= '~' ? text.p[i] : '?');
+}
+
 static void stop_at(struct nd_following *f, const struct resp_request *q, struct slice error)
 {
     struct buf why = {0};
     buf_puts(&why, "the request ");
-    text_quote(&why, q->argv[0], 64);
+    put_plain(&why, q->argv[0], 64);
     buf_printf(&why,
                " at offset %" PRId64 " of its stream cannot be run here: ", f->r->offset + (int64_t)f->held.n + 1);
-    text_quote(&why, error, 200);
+    put_plain(&why, error, 200);
     nd_follow_stop(f, buf_str(&why));
     buf_free(&why);
 }
