@@ -1,0 +1,285 @@
+/* The CLUSTER subcommands that change something, with the answers that Redis 7.0 gives. */
+#include "noded/cluster/state.h"
+
+#include "common/base/addr.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FAIL_WITH(c, token, ...)                                       \
+    do {                                                               \
+        cl_effect_answer((c)->fx, (token), false, "ERR " __VA_ARGS__); \
+        return;                                                        \
+    } while (0)
+
+static void ok_durable(struct cl_core *c, cl_token token)
+{
+    cl_answer_durable(c, token, "OK");
+}
+
+/* "%.*s" of a slice, bounded: an id that is none may be of any length. */
+#define SHOWN(s) (int)((s).n < 128 ? (s).n : 128), (s).p
+
+static void meet(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    char ip[CL_IP_MAX] = "";
+    int64_t bus = m->bus_port != 0 ? m->bus_port : m->port + 10000;
+    if (m->ip.n < sizeof ip)
+        memcpy(ip, m->ip.p, m->ip.n);
+    if (!addr_is_ip(ip) || m->port < 1 || m->port > 65535 || bus < 1 || bus > 65535)
+        FAIL_WITH(c, token, "Invalid node address specified: %.*s:%" PRId64, SHOWN(m->ip), m->port);
+    cl_handshake(c, ip, (uint16_t)m->port, (uint16_t)bus, true);
+    cl_effect_answer(c->fx, token, true, "OK");
+}
+
+static void forget(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    struct cl_node *n = cl_node_find_text(c, m->node);
+    if (n == NULL)
+        FAIL_WITH(c, token, "Unknown node %.*s", SHOWN(m->node));
+    if (n == c->me)
+        FAIL_WITH(c, token, "I tried hard but I can't forget myself...");
+    if (n == c->me->master && cl_has(c->me, CL_REPLICA))
+        FAIL_WITH(c, token, "Can't forget my master!");
+    cl_ban(c, &n->id);
+    cl_node_remove(c, n);
+    ok_durable(c, token);
+}
+
+static void add_slots(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    if (!cl_has(c->me, CL_MASTER))
+        FAIL_WITH(c, token, "Slots are assigned to masters only.");
+    int slot;
+    for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true))
+        if (cl_owner(c, slot) != NULL)
+            FAIL_WITH(c, token, "Slot %d is already busy", slot);
+    for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true)) {
+        cl_open_clear(c, slot, true);
+        cl_slot_give(c, slot, c->me);
+    }
+    ok_durable(c, token);
+}
+
+static void delete_slots(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    int slot;
+    for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true))
+        if (cl_owner(c, slot) == NULL)
+            FAIL_WITH(c, token, "Slot %d is already unassigned", slot);
+    for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true)) {
+        cl_open_clear(c, slot, false);
+        cl_slot_give(c, slot, NULL);
+    }
+    ok_durable(c, token);
+}
+
+static void flush_slots(struct cl_core *c, cl_token token)
+{
+    if (c->facts.has_keys)
+        FAIL_WITH(c, token, "DB must be empty to perform CLUSTER FLUSHSLOTS.");
+    cl_slots_drop(c, c->me);
+    ok_durable(c, token);
+}
+
+/* The node of MIGRATING and IMPORTING. NULL: the error was answered. */
+static struct cl_node *other_end(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    struct cl_node *n = cl_node_find_text(c, m->node);
+    if (n == NULL)
+        cl_effect_answer(c->fx, token, false, "ERR I don't know about node %.*s", SHOWN(m->node));
+    else if (!cl_has(n, CL_MASTER))
+        cl_effect_answer(c->fx, token, false, "ERR Target node is not a master");
+    return n != NULL && cl_has(n, CL_MASTER) ? n : NULL;
+}
+
+static void open_slot(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    bool importing = m->verb == CL_SETSLOT_IMPORTING, mine = cl_owner(c, m->slot) == c->me;
+    if (!importing && !mine)
+        FAIL_WITH(c, token, "I'm not the owner of hash slot %d", m->slot);
+    if (importing && mine)
+        FAIL_WITH(c, token, "I'm already the owner of hash slot %d", m->slot);
+    struct cl_node *n = other_end(c, token, m);
+    if (n == NULL)
+        return;
+    cl_open_set(c, m->slot, importing, n);
+    ok_durable(c, token);
+}
+
+static void slot_to_node(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    struct cl_node *n = cl_node_find_text(c, m->node);
+    bool mine = cl_owner(c, m->slot) == c->me;
+    if (n == NULL)
+        FAIL_WITH(c, token, "Unknown node %.*s", SHOWN(m->node));
+    if (!cl_has(n, CL_MASTER))
+        FAIL_WITH(c, token, "Target node is not a master");
+    if (mine && n != c->me && m->slot_has_keys)
+        FAIL_WITH(c, token, "Can't assign hashslot %d to a different node while I still hold keys for this hash slot.",
+                  m->slot);
+    if (!m->slot_has_keys)
+        cl_open_clear(c, m->slot, false);
+    bool imported = n == c->me && cl_open_find(c, m->slot, true) != NULL;
+    cl_slot_give(c, m->slot, n);
+    if (imported) {
+        /* The new owner's claim must be the newest, or the old owner's would win it back. */
+        cl_open_clear(c, m->slot, true);
+        if (cl_bump_epoch(c, false))
+            CL_LOG(c, NOTICE, "Config epoch %" PRIu64 " after taking slot %d", c->me->config_epoch, m->slot);
+    }
+    if (mine && n != c->me && c->me->nslots == 0 && c->set.allow_migration)
+        cl_follow(c, n);
+    ok_durable(c, token);
+}
+
+static void set_slot(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    if (!cl_has(c->me, CL_MASTER))
+        FAIL_WITH(c, token, "You can use SETSLOT only with masters.");
+    if (m->verb == CL_SETSLOT_NODE) {
+        slot_to_node(c, token, m);
+    } else if (m->verb == CL_SETSLOT_STABLE) {
+        cl_open_clear(c, m->slot, true);
+        cl_open_clear(c, m->slot, false);
+        ok_durable(c, token);
+    } else {
+        open_slot(c, token, m);
+    }
+}
+
+static void replicate(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    struct cl_node *n = cl_node_find_text(c, m->node);
+    if (n == NULL)
+        FAIL_WITH(c, token, "Unknown node %.*s", SHOWN(m->node));
+    if (n == c->me)
+        FAIL_WITH(c, token, "Can't replicate myself");
+    if (!cl_has(n, CL_MASTER))
+        FAIL_WITH(c, token, "I can only replicate a master, not a replica.");
+    if (cl_has(c->me, CL_MASTER) && (c->me->nslots != 0 || c->facts.has_keys))
+        FAIL_WITH(c, token, "To set a master the node must be empty and without assigned slots.");
+    if (c->me->master != n)
+        cl_follow(c, n);
+    ok_durable(c, token);
+}
+
+static void failover(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    struct cl_node *master = c->me->master;
+    if (cl_has(c->me, CL_MASTER))
+        FAIL_WITH(c, token, "You should send CLUSTER FAILOVER to a replica");
+    if (master == NULL)
+        FAIL_WITH(c, token, "I'm a replica but my master is unknown to me");
+    bool down = cl_has(master, CL_FAILED) || master->link_state != CL_LINK_UP;
+    if (down && !m->force && !m->takeover)
+        FAIL_WITH(c, token, "Master is down or failed, please use CLUSTER FAILOVER FORCE");
+    cl_manual_end(c);
+    if (m->takeover) {
+        CL_LOG(c, WARNING, "Taking over from the master, as an operator wants");
+        cl_bump_epoch(c, false);
+        cl_take_over(c);
+        ok_durable(c, token);
+        return;
+    }
+    c->manual = (struct cl_manual){.end_us = c->now_us + INT64_C(5000000), .master_offset = -1};
+    if (m->force) {
+        c->manual.can_start = true;
+        cl_election_stop(c);
+    } else {
+        struct cl_header h;
+        c->manual.asked = true;
+        cl_head(c, CL_MFSTART, &h);
+        buf_clear(&c->scratch);
+        cl_wire_begin(&c->scratch, &h);
+        cl_wire_end(&c->scratch);
+        if (cl_send_to(c, master, &c->scratch))
+            c->sent[CL_MFSTART]++;
+    }
+    cl_effect_answer(c->fx, token, true, "OK");
+}
+
+static void set_config_epoch(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    if (m->number < 0 || (uint64_t)m->number >= CL_EPOCH_MAX)
+        FAIL_WITH(c, token, "Invalid config epoch specified: %" PRId64, m->number);
+    if (c->known > 1)
+        FAIL_WITH(c, token, "The user can assign a config epoch only when the node does not know any other node.");
+    if (c->me->config_epoch != 0)
+        FAIL_WITH(c, token, "Node config epoch is already non-zero");
+    c->me->config_epoch = (uint64_t)m->number;
+    if (c->current_epoch < c->me->config_epoch)
+        c->current_epoch = c->me->config_epoch;
+    c->version++;
+    ok_durable(c, token);
+}
+
+static void bump(struct cl_core *c, cl_token token)
+{
+    char text[64];
+    bool bumped = cl_bump_epoch(c, false);
+    snprintf(text, sizeof text, "%s %" PRIu64, bumped ? "BUMPED" : "STILL", c->me->config_epoch);
+    cl_answer_durable(c, token, text);
+}
+
+void cl_reset(struct cl_core *c, bool hard)
+{
+    struct cl_node *n;
+    cl_manual_end(c);
+    cl_election_stop(c);
+    if (cl_has(c->me, CL_REPLICA)) {
+        cl_effect_add(c->fx, CL_FX_PROMOTE);
+        cl_effect_add(c->fx, CL_FX_EMPTY);
+        c->promoting = false;
+        cl_role_set(c, c->me, NULL);
+    }
+    cl_open_clear_all(c);
+    cl_slots_drop(c, c->me);
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (n != c->me)
+            cl_node_remove(c, n);
+    if (hard) {
+        struct cl_id id;
+        c->current_epoch = c->last_vote_epoch = c->vote_floor = 0;
+        c->nvoted = 0;
+        c->me->config_epoch = 0;
+        cl_id_draw(&c->rng, &id);
+        cl_node_rename(c, c->me, &id);
+    }
+    if (!cl_id_is_none(&c->me->shard))
+        cl_id_draw(&c->rng, &c->me->shard);
+    c->me->had_replicas = false;
+    c->looks = true;
+    cl_durable(c);
+}
+
+static void reset(struct cl_core *c, cl_token token, const struct cl_command *m)
+{
+    if (cl_has(c->me, CL_MASTER) && c->facts.has_keys)
+        FAIL_WITH(c, token, "CLUSTER RESET can't be called with master nodes containing keys");
+    cl_reset(c, m->hard);
+    ok_durable(c, token);
+}
+
+void cl_command_run(struct cl_core *c, const struct cl_event *e)
+{
+    const struct cl_command *m = e->command;
+    switch (m->verb) {
+    case CL_MEET_NODE: meet(c, e->token, m); break;
+    case CL_FORGET: forget(c, e->token, m); break;
+    case CL_ADDSLOTS: add_slots(c, e->token, m); break;
+    case CL_DELSLOTS: delete_slots(c, e->token, m); break;
+    case CL_FLUSHSLOTS: flush_slots(c, e->token); break;
+    case CL_SETSLOT_MIGRATING:
+    case CL_SETSLOT_IMPORTING:
+    case CL_SETSLOT_STABLE:
+    case CL_SETSLOT_NODE: set_slot(c, e->token, m); break;
+    case CL_REPLICATE: replicate(c, e->token, m); break;
+    case CL_FAILOVER: failover(c, e->token, m); break;
+    case CL_RESET: reset(c, e->token, m); break;
+    case CL_BUMPEPOCH: bump(c, e->token); break;
+    case CL_SET_CONFIG_EPOCH: set_config_epoch(c, e->token, m); break;
+    case CL_SAVECONFIG: ok_durable(c, e->token); break;
+    }
+}

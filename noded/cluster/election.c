@@ -1,0 +1,217 @@
+/* The candidate's side: a replica whose master failed asks the masters with slots for their votes.
+ *
+ * Stock replicas wait for half a second and more before they stand, so that the news of the failure is everywhere and
+ * they don't get in each other's way. Here the news goes first over the same links as the request, the replicas of one
+ * master know each other's offsets and so their order, and those of different masters take different epochs. */
+#include "noded/cluster/state.h"
+
+#include "common/base/mem.h"
+
+#include <string.h>
+
+#define MS INT64_C(1000)
+#define RANK_US (250 * MS)  /* what the better replica gets before the next one stands */
+#define UNSURE_US (40 * MS) /* for the offsets of the other replicas to arrive */
+
+static bool data_is_young(const struct cl_core *c)
+{
+    if (c->facts.link_up || c->set.validity_factor == 0)
+        return c->facts.link_up || c->facts.old_since_us >= 0;
+    if (PLANTED(10, c->facts.old_since_us < 0, false))
+        return false;
+    int64_t limit = cl_timeout_us(c) * (c->set.validity_factor + 1) + c->set.repl_ping_ms * MS;
+    return PLANTED(10, c->now_us - c->facts.old_since_us <= limit, true);
+}
+
+static bool wants(const struct cl_core *c)
+{
+    const struct cl_node *me = c->me, *master = me->master;
+    if (!cl_has(me, CL_REPLICA) || master == NULL || master->nslots == 0 || c->facts.loading)
+        return false;
+    if (c->manual.end_us != 0 && c->manual.can_start)
+        return true;
+    return cl_has(master, CL_FAILED) && !c->set.no_failover && data_is_young(c);
+}
+
+/* How many of the other replicas are better: more data, and of equals the smaller id. *sure: all of them have told
+ * their offset since the master was last heard. */
+static int rank_find(const struct cl_core *c, bool *sure)
+{
+    int rank = 0;
+    uint64_t own = (uint64_t)c->facts.offset;
+    struct cl_node *n;
+    *sure = true;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
+        if (n == c->me || n->master != c->me->master || !cl_has(n, CL_REPLICA) ||
+            cl_has(n, CL_NOFAILOVER | CL_FAILED | CL_PFAIL))
+            continue;
+        if (n->offset_us < c->me->master->heard_us)
+            *sure = false;
+        if (n->offset > own || (n->offset == own && cl_id_cmp(&n->id, &c->me->id) < 0))
+            rank++;
+    }
+    return rank;
+}
+
+/* Masters that fail together: their candidates take epochs side by side, in the order of the masters' ids. */
+static uint64_t place_among_failing(const struct cl_core *c)
+{
+    uint64_t place = 0;
+    struct cl_node *n;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (cl_votes_here(n) && cl_has(n, CL_FAILED | CL_PFAIL) && cl_id_cmp(&n->id, &c->me->master->id) < 0)
+            place++;
+    return place;
+}
+
+void cl_election_stop(struct cl_core *c)
+{
+    c->election.stand = CL_STAND_NOT;
+    c->election.failures = 0;
+    c->election.again_us = 0;
+    c->election.siblings_told = false;
+    c->election.nvotes = 0;
+}
+
+static void schedule(struct cl_core *c)
+{
+    struct cl_election *el = &c->election;
+    bool sure;
+    el->force = c->manual.end_us != 0 && c->manual.can_start;
+    el->rank = el->force ? 0 : rank_find(c, &sure);
+    if (!el->siblings_told)
+        cl_tell_siblings(c);
+    el->siblings_told = true;
+    el->stand = CL_STAND_DELAYED;
+    el->begin_us = c->now_us;
+    if (!el->force)
+        el->begin_us += el->rank * RANK_US + (sure ? 0 : UNSURE_US);
+}
+
+static void stand(struct cl_core *c)
+{
+    struct cl_election *el = &c->election;
+    bool sure;
+    /* The others may have told their offsets meanwhile. */
+    int rank = el->force ? 0 : rank_find(c, &sure);
+    if (rank > el->rank) {
+        el->begin_us += (rank - el->rank) * RANK_US;
+        el->rank = rank;
+        return;
+    }
+    el->epoch = c->current_epoch + 1 + (el->force ? 0 : place_among_failing(c));
+    c->current_epoch = el->epoch;
+    el->nvotes = 0;
+    el->stand = CL_STAND_PERSISTING;
+    cl_durable(c);
+    CL_LOG(c, NOTICE, "Standing for election in epoch %llu, rank %d", (unsigned long long)el->epoch, el->rank);
+}
+
+static void ask(struct cl_core *c)
+{
+    struct cl_election *el = &c->election;
+    struct cl_header h;
+    struct cl_node *n;
+    int64_t patience = cl_timeout_us(c) / 2 < 400 * MS ? 400 * MS : cl_timeout_us(c) / 2;
+    el->stand = CL_STAND_ASKING;
+    el->asked_us = c->now_us;
+    for (int i = 0; i < el->failures && patience < 2 * cl_timeout_us(c); i++)
+        patience *= 2;
+    el->until_us = c->now_us + patience;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
+        if (n == c->me || !cl_votes_here(n) || n->link_state != CL_LINK_UP)
+            continue;
+        if (!el->force)
+            cl_tell_failed_to(c, c->me->master, n);
+        cl_head(c, CL_AUTH_REQUEST, &h);
+        h.current_epoch = el->epoch;
+        h.message_flags |= el->force ? CL_MSG_FORCE_ACK : 0;
+        buf_clear(&c->scratch);
+        cl_wire_begin(&c->scratch, &h);
+        cl_wire_end(&c->scratch);
+        if (cl_send_to(c, n, &c->scratch))
+            c->sent[CL_AUTH_REQUEST]++;
+    }
+}
+
+static int votes_needed(const struct cl_core *c)
+{
+    int size = 0;
+    struct cl_node *n;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        size += cl_votes_here(n) ? 1 : 0;
+    return PLANTED(7, size / 2 + 1, 1);
+}
+
+void cl_vote_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender)
+{
+    struct cl_election *el = &c->election;
+    if (el->stand != CL_STAND_ASKING || !cl_votes_here(sender) || m->head.current_epoch != el->epoch)
+        return;
+    for (size_t i = 0; i < el->nvotes; i++)
+        if (cl_id_eq(&el->votes[i], &sender->id))
+            return;
+    el->votes = mem_grow(el->votes, el->nvotes, &el->cap_votes, sizeof *el->votes);
+    el->votes[el->nvotes++] = sender->id;
+}
+
+void cl_take_over(struct cl_core *c)
+{
+    struct cl_node *old = c->me->master;
+    cl_election_stop(c);
+    cl_role_set(c, c->me, NULL);
+    for (int slot = 0; slot < CL_SLOTS && old != NULL && old->nslots > 0; slot++)
+        if (cl_owner(c, slot) == old)
+            cl_slot_give(c, slot, c->me);
+    c->promoting = true;
+    cl_manual_end(c);
+    c->looks = true;
+    cl_durable(c);
+}
+
+static void win(struct cl_core *c)
+{
+    uint64_t epoch = c->election.epoch;
+    CL_LOG(c, NOTICE, "Elected in epoch %llu with %zu votes", (unsigned long long)epoch, c->election.nvotes);
+    if (c->me->config_epoch < epoch)
+        c->me->config_epoch = epoch;
+    cl_take_over(c);
+}
+
+void cl_election_run(struct cl_core *c)
+{
+    struct cl_election *el = &c->election;
+    if (!wants(c)) {
+        if (el->stand != CL_STAND_NOT || el->again_us != 0 || el->siblings_told)
+            cl_election_stop(c);
+        return;
+    }
+    if (el->stand == CL_STAND_NOT && c->now_us >= el->again_us)
+        schedule(c);
+    if (el->stand == CL_STAND_DELAYED && c->now_us >= el->begin_us)
+        stand(c);
+    if (el->stand == CL_STAND_PERSISTING && c->claim.current_epoch >= el->epoch)
+        ask(c);
+    if (el->stand != CL_STAND_ASKING)
+        return;
+    if ((int)el->nvotes >= votes_needed(c)) {
+        win(c);
+    } else if (c->now_us >= el->until_us) {
+        CL_LOG(c, NOTICE, "No majority in epoch %llu: %zu votes", (unsigned long long)el->epoch, el->nvotes);
+        el->stand = CL_STAND_NOT;
+        el->failures++;
+        el->again_us = c->now_us + 1 + (int64_t)rng_below(&c->rng, (uint64_t)(100 * MS)) + el->rank * RANK_US;
+    }
+}
+
+int64_t cl_election_deadline(const struct cl_core *c)
+{
+    const struct cl_election *el = &c->election;
+    switch (el->stand) {
+    case CL_STAND_NOT: return el->again_us != 0 ? el->again_us : HEAP_NEVER;
+    case CL_STAND_DELAYED: return el->begin_us;
+    case CL_STAND_PERSISTING: return HEAP_NEVER;
+    case CL_STAND_ASKING: return el->until_us;
+    }
+    return HEAP_NEVER;
+}

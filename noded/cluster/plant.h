@@ -1,0 +1,24 @@
+/* Planted bugs of the bus. The simulator of the bus must find each of them, so that one that has gone blind is noticed.
+ * Built with -DPLANT=n, condition n is the changed one; without it every condition is the normal one and nothing of
+ * this is in the program.
+ *
+ *   1  votes twice in one epoch (B1)
+ *   2  tells its vote before it is on disk (B1)
+ *   3  votes for a claim of slots that is older than what it knows (B3)
+ *   4  a minority marks a node as failed
+ *   5  a slot follows the lower config epoch (B3)
+ *   6  a collision of config epochs is left alone (B4)
+ *   7  is elected without a majority (B2)
+ *   8  a master that returns from a minority takes writes at once
+ *   9  its own claim is told before it is on disk
+ *  10  a candidate does not look at the age of its data */
+#ifndef CLUSTER_PLANT_H
+#define CLUSTER_PLANT_H
+
+#ifndef PLANT
+#define PLANT 0
+#endif
+
+#define PLANTED(n, normal, changed) (PLANT == (n) ? (changed) : (normal))
+
+#endif

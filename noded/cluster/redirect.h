@@ -1,0 +1,46 @@
+/* Whether a request is for this node, and what to answer when it is not (reference: cluster-bus, section 3). */
+#ifndef CLUSTER_REDIRECT_H
+#define CLUSTER_REDIRECT_H
+
+#include "noded/cluster/describe.h"
+
+enum cl_verdict {
+    CL_HERE,
+    CL_MOVED,
+    CL_ASK,
+    CL_TRYAGAIN,
+    CL_CROSSSLOT,
+    CL_UNBOUND,        /* nobody has the slot */
+    CL_DOWN,           /* the cluster's state is fail */
+    CL_DOWN_READS_ONLY /* the same, and reads are allowed */
+};
+
+#define CL_NO_KEYS (-1)
+#define CL_MANY_SLOTS (-2)
+
+/* A request (of a transaction: all of its commands together). */
+struct cl_request {
+    int slot;               /* of its keys, or of its shard channels; CL_NO_KEYS, CL_MANY_SLOTS */
+    size_t keys;            /* how many; the same key counts each time */
+    bool write;             /* some command of it writes, or may (EXEC: any of the queued) */
+    bool asking;            /* the client said ASKING just before, or it is RESTORE-ASKING */
+    bool readonly;          /* the client said READONLY */
+    bool migrate;           /* MIGRATE: runs where a slot is open */
+    bool between_databases; /* MOVE, or COPY into another database: not while the slot is open */
+    bool shard_channels;    /* SSUBSCRIBE, SUNSUBSCRIBE, SPUBLISH: no keys, so none is missing */
+    /* Keys of the request that are not there, in the databases that it reads them from; asked only when the slot is
+     * open. */
+    size_t (*missing)(void *owner);
+    void *owner;
+};
+
+/* *to (may be NULL) is set with MOVED and ASK. */
+enum cl_verdict cl_redirect(const struct cl_core *c, const struct cl_request *r, struct cl_member *to);
+
+/* The error of a verdict that is not HERE, with its code, without '-' and line end. */
+void cl_verdict_text(const struct cl_core *c, enum cl_verdict v, int slot, const struct cl_member *to, struct buf *out);
+
+/* A client that was let in while the slot was here, and waits (BLPOP): whether it is to be told that this is over. */
+bool cl_still_here(const struct cl_core *c, const struct cl_request *r);
+
+#endif

@@ -1,0 +1,155 @@
+#include "noded/cluster/state.h"
+
+#include "common/base/mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct cl_node *cl_owner(const struct cl_core *c, int slot)
+{
+    return c->owner[slot] != 0 ? c->nodes[c->owner[slot] - 1] : NULL;
+}
+
+void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n)
+{
+    struct cl_node *old = cl_owner(c, slot);
+    if (old == n)
+        return;
+    if (old != NULL) {
+        cl_bit_clear(old->slots, slot);
+        c->assigned--;
+        if (--old->nslots == 0) {
+            free(old->slots);
+            old->slots = NULL;
+        }
+    }
+    c->owner[slot] = 0;
+    if (n != NULL) {
+        if (n->slots == NULL)
+            n->slots = mem_zalloc(CL_SLOT_BYTES);
+        cl_bit_set(n->slots, slot);
+        n->nslots++;
+        c->owner[slot] = (uint16_t)(n->index + 1);
+        c->assigned++;
+    }
+    c->version++;
+    c->looks = true;
+    cl_saved_later(c);
+    if (old == c->me || n == c->me)
+        cl_durable(c);
+}
+
+void cl_slots_drop(struct cl_core *c, struct cl_node *n)
+{
+    if (n->nslots == 0)
+        return;
+    for (int slot = 0; slot < CL_SLOTS && n->nslots > 0; slot++)
+        if (c->owner[slot] == n->index + 1)
+            cl_slot_give(c, slot, NULL);
+}
+
+struct cl_open *cl_open_find(const struct cl_core *c, int slot, bool importing)
+{
+    if (!cl_bit(c->open_slots, slot))
+        return NULL;
+    for (size_t i = 0; i < c->nopen; i++)
+        if (c->open[i].slot == slot && c->open[i].importing == importing)
+            return &c->open[i];
+    return NULL;
+}
+
+void cl_open_set(struct cl_core *c, int slot, bool importing, struct cl_node *n)
+{
+    struct cl_open *o = cl_open_find(c, slot, importing);
+    if (o == NULL) {
+        c->open = mem_grow(c->open, c->nopen, &c->cap_open, sizeof *c->open);
+        o = &c->open[c->nopen++];
+        cl_bit_set(c->open_slots, slot);
+    }
+    *o = (struct cl_open){slot, importing, n};
+    c->version++;
+    cl_durable(c);
+}
+
+void cl_open_clear(struct cl_core *c, int slot, bool importing)
+{
+    struct cl_open *o = cl_open_find(c, slot, importing);
+    if (o == NULL)
+        return;
+    *o = c->open[--c->nopen];
+    if (cl_open_find(c, slot, !importing) == NULL)
+        cl_bit_clear(c->open_slots, slot);
+    c->version++;
+    cl_durable(c);
+}
+
+void cl_open_clear_all(struct cl_core *c)
+{
+    while (c->nopen > 0)
+        cl_open_clear(c, c->open[0].slot, c->open[0].importing);
+}
+
+/* Keys of a slot that was ours; dropped at the end of the step, unless we become a replica, which gets other data. */
+static void slot_lost(struct cl_core *c, int slot)
+{
+    if (c->lost_slots == NULL)
+        c->lost_slots = mem_zalloc(CL_SLOT_BYTES);
+    cl_bit_set(c->lost_slots, slot);
+}
+
+/* A slot follows the highest config epoch. One that we are importing is decided by SETSLOT NODE alone. */
+static bool claim_wins(const struct cl_core *c, const struct cl_node *owner, uint64_t epoch, int slot)
+{
+    if (cl_open_find(c, slot, true) != NULL)
+        return false;
+    return owner == NULL || PLANTED(5, owner->config_epoch<epoch, owner->config_epoch> epoch);
+}
+
+void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, const uint8_t *slots)
+{
+    struct cl_node *mine = cl_has(c->me, CL_MASTER) ? c->me : c->me->master;
+    int claimed = 0, taken = 0;
+    if (by == c->me || epoch >= CL_EPOCH_MAX)
+        return;
+    for (int slot = cl_bit_next(slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(slots, slot + 1, true)) {
+        struct cl_node *owner = cl_owner(c, slot);
+        claimed++;
+        if (owner == by || !claim_wins(c, owner, epoch, slot))
+            continue;
+        if (owner != NULL && owner == mine)
+            taken++;
+        if (owner == c->me)
+            slot_lost(c, slot);
+        cl_open_clear(c, slot, false);
+        cl_slot_give(c, slot, by);
+    }
+    /* A master whose last slot went to another has been replaced, and with it its replicas have another master. */
+    if (taken > 0 && mine->nslots == 0 && (c->set.allow_migration || claimed == taken)) {
+        CL_LOG(c, NOTICE, "Another master has all the slots of ours: following %s:%u", by->ip, (unsigned)by->port);
+        cl_follow(c, by);
+    }
+}
+
+void cl_follow(struct cl_core *c, struct cl_node *master)
+{
+    assert(master != c->me);
+    if (cl_has(c->me, CL_MASTER)) {
+        cl_open_clear_all(c);
+        free(c->lost_slots);
+        c->lost_slots = NULL;
+    }
+    if (c->me->master != master) {
+        cl_manual_end(c);
+        cl_election_stop(c);
+        c->me->shard = master->shard;
+    }
+    c->promoting = false;
+    cl_role_set(c, c->me, master);
+    struct cl_effect *e = cl_effect_add(c->fx, CL_FX_FOLLOW);
+    e->node = master->id;
+    memcpy(e->ip, master->ip, sizeof e->ip);
+    e->port = master->port;
+    c->facts.link_up = false;
+    cl_durable(c);
+}

@@ -1,0 +1,313 @@
+/* The core's state, for the core's own files and for readers (tests, the simulator's checkers). Only the core writes
+ * it.
+ *
+ * One door for each change that others build on: cl_slot_give() for the owner of a slot, cl_role_set() for who is whose
+ * replica, cl_flags_set() for what a node is held for, cl_durable() for what must be on disk before it is told. */
+#ifndef CLUSTER_STATE_H
+#define CLUSTER_STATE_H
+
+#include "common/base/heap.h"
+#include "common/base/idmap.h"
+#include "common/base/map.h"
+#include "noded/cluster/core.h"
+#include "noded/cluster/plant.h"
+#include "noded/cluster/wire.h"
+
+/* No honest cluster comes near. A higher epoch from outside is ignored: it would leave no room above it. */
+#define CL_EPOCH_MAX (UINT64_C(1) << 62)
+#define CL_NODES_MAX 16000 /* numbers of nodes fit an owner's 16 bits, with room */
+
+enum cl_link_state { CL_LINK_NONE, CL_LINK_CONNECTING, CL_LINK_UP };
+
+struct cl_report {
+    struct cl_node *by;
+    int64_t at_us;
+};
+
+struct cl_node {
+    struct heap_node timer; /* first */
+    struct cl_id id, shard; /* shard: none while unknown (stock 7.0 has none) */
+    uint16_t index;         /* in cl_core.nodes */
+    uint16_t flags, other_port, port, bus_port;
+    char ip[CL_IP_MAX];
+    bool ours;              /* it says that it is a noded */
+    bool extends;           /* it may get a host name */
+    bool extends_more;      /* and the other extensions */
+    bool heard;             /* since this life began, or since it was met */
+    char *hostname;         /* NULL: none */
+    struct cl_node *master; /* of a replica; NULL: unknown */
+    uint64_t config_epoch, offset;
+    int64_t offset_us; /* when it told the offset */
+    uint8_t *slots;    /* NULL: none */
+    int nslots;
+    int64_t created_us;       /* known since */
+    int64_t heard_us;         /* its last message on any link, or when it became known: the base of PFAIL */
+    int64_t exchanged_us;     /* its last PING, PONG or MEET: the base of our next PING */
+    int64_t tried_us;         /* we ask since then, without having heard it; 0: we don't */
+    bool asking;              /* a PING is without answer on this link */
+    int64_t ping_ms, pong_ms; /* Unix: shown. ping_ms 0: no PING is without answer */
+    int64_t failed_us;        /* FAIL since */
+    int64_t voted_us;         /* a master: we voted for a replica of it; 0 never */
+    struct cl_id voted_for;
+    int64_t orphaned_us; /* a master: without replicas that work, which it had, since; 0: not so */
+    bool had_replicas;
+    /* our own link to it */
+    cl_link link;
+    enum cl_link_state link_state;
+    int64_t link_us; /* in this state since */
+    int64_t retry_us, backoff_us;
+    int64_t sent_ms;  /* Unix, of the last PING */
+    cl_link incoming; /* the newest of its links to us; 0 none */
+    struct cl_report *reports;
+    size_t nreports, cap_reports;
+};
+
+/* A link that came in. */
+struct cl_incoming {
+    cl_link link;
+    struct cl_node *node; /* who speaks there; NULL: not known yet */
+    int64_t since_ms;
+    char ip[CL_IP_MAX], local_ip[CL_IP_MAX];
+};
+
+struct cl_open { /* a slot in a classic resharding */
+    int slot;
+    bool importing; /* else migrating */
+    struct cl_node *node;
+};
+
+struct cl_waiting { /* an ANSWER that waits for the disk */
+    cl_token token;
+    uint64_t seq;
+    char text[64];
+};
+
+struct cl_vote { /* a vote that waits for the disk */
+    struct cl_id to;
+    uint64_t epoch, seq;
+};
+
+struct cl_ban {
+    struct cl_id id;
+    int64_t until_us;
+};
+
+/* What the headers of our messages claim: as it is known to be on disk. */
+struct cl_claim {
+    uint64_t current_epoch, config_epoch;
+    uint16_t flags; /* CL_MASTER or CL_REPLICA */
+    struct cl_id id, master, shard;
+    uint8_t slots[CL_SLOT_BYTES];
+};
+
+enum cl_stand { CL_STAND_NOT, CL_STAND_DELAYED, CL_STAND_PERSISTING, CL_STAND_ASKING };
+
+struct cl_election {
+    enum cl_stand stand;
+    uint64_t epoch, seq;
+    int64_t begin_us; /* stands from then on */
+    int64_t asked_us, until_us;
+    int64_t again_us; /* not before; after one that failed */
+    bool force;       /* of a manual failover: voters need not hold the master for failed */
+    bool siblings_told;
+    int rank, failures; /* failures: attempts in a row that did not get their votes */
+    size_t nvotes, cap_votes;
+    struct cl_id *votes;
+};
+
+struct cl_manual {
+    int64_t end_us; /* 0: none is under way */
+    /* the replica's side */
+    bool asked; /* MFSTART was sent */
+    bool can_start;
+    int64_t master_offset; /* -1: not yet known */
+    /* the master's side */
+    struct cl_node *replica; /* NULL: not the master of one */
+    int64_t told_us;
+};
+
+struct cl_core {
+    struct rng rng;
+    struct cl_settings set;
+    struct cl_facts facts;
+    int64_t now_us, unix_ms, deadline_us, start_us;
+    int64_t late_us;       /* when we last found that we had been stopped */
+    struct cl_effects *fx; /* of the step that runs */
+    struct heap heap;
+    struct cl_node *me;
+    struct cl_node **nodes;          /* by index; NULL where none is */
+    size_t nnodes, cap_nodes, known; /* indexes in use, room, nodes */
+    struct map by_id;
+    struct idmap outs, ins; /* links: to nodes, to struct cl_incoming by the number without CL_INCOMING */
+    uint64_t last_link;
+    uint16_t owner[CL_SLOTS]; /* index + 1; 0: nobody */
+    int assigned;
+    uint8_t open_slots[CL_SLOT_BYTES]; /* slots in `open` */
+    struct cl_open *open;
+    size_t nopen, cap_open;
+    uint64_t current_epoch, last_vote_epoch;
+    uint8_t *lost_slots; /* to be dropped at the end of the step; NULL none */
+    /* disk */
+    struct cl_claim claim, pending; /* told; in the file that is being written */
+    bool speaks;                    /* the claim is on disk: we may be heard */
+    bool changed_now, changed;      /* not yet in a file: must be before it is told; may wait a while */
+    int64_t save_us;                /* when `changed` is to be written at the latest */
+    uint64_t issued;                /* the last PERSIST */
+    bool writing;                   /* it is under way */
+    bool promoting;                 /* PROMOTE waits for the disk */
+    int64_t persist_again_us;       /* after a failure; 0 */
+    struct cl_waiting *waiting;
+    size_t nwaiting, cap_waiting;
+    struct cl_vote *votes;
+    size_t nvotes, cap_votes;
+    uint64_t vote_floor; /* voted, or perhaps voted, in every epoch up to it */
+    uint64_t *voted;     /* epochs above it in which we voted */
+    size_t nvoted, cap_voted;
+    /* the cluster as a whole */
+    bool ok, looks;      /* looks: the state is to be found anew at the end of the step */
+    const char *why_not; /* static text */
+    int size;            /* masters with slots */
+    int64_t state_us;    /* when to look by time; HEAP_NEVER */
+    int64_t minority_us; /* we were last in a minority then; 0 never */
+    bool restarted;      /* with slots that were ours before */
+    bool begun;          /* the first step was made */
+    struct cl_election election;
+    struct cl_manual manual;
+    int64_t migrate_us; /* replica migration: when to look; HEAP_NEVER */
+    struct cl_ban *bans;
+    size_t nbans, cap_bans;
+    struct buf scratch;
+    uint64_t sent[CL_TYPES], received[CL_TYPES];
+    uint64_t version; /* goes up when what describe.h says (but for times) may have changed */
+};
+
+/* members.c */
+struct cl_node *cl_node_find(const struct cl_core *c, const struct cl_id *id);
+struct cl_node *cl_node_find_text(const struct cl_core *c, struct slice id);            /* NULL too when it is no id */
+struct cl_node *cl_node_new(struct cl_core *c, const struct cl_id *id, uint16_t flags); /* NULL: too many */
+void cl_node_remove(struct cl_core *c, struct cl_node *n);
+void cl_node_rename(struct cl_core *c, struct cl_node *n, const struct cl_id *id);
+void cl_node_address(struct cl_core *c, struct cl_node *n, const char *ip, uint16_t port, uint16_t bus_port,
+                     uint16_t other_port);
+void cl_flags_set(struct cl_core *c, struct cl_node *n, uint16_t on, uint16_t off);
+void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master); /* NULL: it is a master */
+void cl_hostname_set(struct cl_core *c, struct cl_node *n, struct slice name);
+bool cl_banned(struct cl_core *c, const struct cl_id *id);
+void cl_ban(struct cl_core *c, const struct cl_id *id);
+struct cl_node *cl_handshake(struct cl_core *c, const char *ip, uint16_t port, uint16_t bus_port, bool meet);
+int cl_replicas_of(const struct cl_core *c, const struct cl_node *master, bool working);
+/* for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) all nodes, oneself included; removing the shown one is allowed */
+struct cl_node *cl_each(const struct cl_core *c, size_t *it);
+bool cl_votes_here(const struct cl_node *n); /* a master with slots */
+
+static inline bool cl_has(const struct cl_node *n, unsigned flags)
+{
+    return (n->flags & flags) != 0;
+}
+
+/* links.c */
+void cl_node_tick(struct cl_core *c, struct cl_node *n); /* all that is due by time; sets its timer; may remove it */
+void cl_tick_soon(struct cl_core *c, struct cl_node *n);
+void cl_link_close(struct cl_core *c, struct cl_node *n);
+void cl_link_up(struct cl_core *c, const struct cl_event *e);
+void cl_link_down(struct cl_core *c, const struct cl_event *e);
+void cl_accepted(struct cl_core *c, const struct cl_event *e);
+void cl_heard(struct cl_core *c, struct cl_node *n);
+void cl_exchanged(struct cl_core *c, struct cl_node *n, bool answer); /* its PING or MEET, or its answer to ours */
+struct cl_incoming *cl_incoming_find(const struct cl_core *c, cl_link link);
+
+/* send.c */
+void cl_head(const struct cl_core *c, enum cl_type type, struct cl_header *out);
+void cl_send_greeting(
+    struct cl_core *c, cl_link link, struct cl_node *to, enum cl_type type,
+    const struct cl_node *about); /* PING, PONG, MEET with gossip; about (may be NULL): told for sure */
+bool cl_send_to(struct cl_core *c, struct cl_node *to, struct buf *message); /* over our own link; false: no link */
+void cl_tell_all(struct cl_core *c);                                         /* our claim, as a PONG to everybody */
+void cl_tell_siblings(struct cl_core *c);
+void cl_tell_failed(struct cl_core *c, const struct cl_node *failed);
+void cl_tell_failed_to(struct cl_core *c, const struct cl_node *failed, struct cl_node *to);
+void cl_send_update(struct cl_core *c, cl_link link, const struct cl_node *about);
+void cl_send_publish(struct cl_core *c, const struct cl_event *e);
+
+/* message.c */
+void cl_received(struct cl_core *c, const struct cl_event *e);
+/* gossip.c */
+void cl_gossip_read(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+void cl_extensions_read(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+
+/* failure.c */
+void cl_suspect(struct cl_core *c, struct cl_node *n); /* PFAIL */
+void cl_failed(struct cl_core *c, struct cl_node *n, bool tell);
+void cl_fail_if_agreed(struct cl_core *c, struct cl_node *n);
+void cl_works_again(struct cl_core *c, struct cl_node *n);
+void cl_report_add(struct cl_core *c, struct cl_node *n, struct cl_node *by);
+void cl_report_drop(struct cl_core *c, struct cl_node *n, const struct cl_node *by);
+void cl_reports_forget(struct cl_core *c, const struct cl_node *by); /* everywhere */
+int cl_reports_count(struct cl_core *c, struct cl_node *n);
+
+/* config.c: nodes.conf */
+void cl_config_write(struct cl_core *c, struct buf *out);
+/* describe.c: one line as in nodes.conf and CLUSTER NODES, without line end */
+void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_node *n, bool with_aux);
+
+/* slots.c */
+struct cl_node *cl_owner(const struct cl_core *c, int slot);       /* NULL: nobody */
+void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n); /* n NULL: to nobody */
+void cl_slots_drop(struct cl_core *c, struct cl_node *n);
+struct cl_open *cl_open_find(const struct cl_core *c, int slot, bool importing);
+void cl_open_set(struct cl_core *c, int slot, bool importing, struct cl_node *n);
+void cl_open_clear(struct cl_core *c, int slot, bool importing);
+void cl_open_clear_all(struct cl_core *c);
+void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, const uint8_t *slots);
+void cl_follow(struct cl_core *c, struct cl_node *master); /* we become its replica */
+
+/* epochs.c */
+void cl_epoch_heard(struct cl_core *c, uint64_t epoch);
+void cl_collision(struct cl_core *c, struct cl_node *sender);
+bool cl_bump_epoch(struct cl_core *c, bool always); /* without consensus; false: ours is the greatest already */
+uint64_t cl_greatest_epoch(const struct cl_core *c);
+void cl_update_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+
+/* voter.c, election.c, manual.c, migration.c */
+void cl_vote_asked(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+void cl_votes_send(struct cl_core *c);
+void cl_vote_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+void cl_election_run(struct cl_core *c);
+void cl_election_stop(struct cl_core *c);
+int64_t cl_election_deadline(const struct cl_core *c);
+void cl_take_over(struct cl_core *c); /* our master's slots are ours, at our config epoch */
+void cl_manual_asked(struct cl_core *c, struct cl_node *sender);
+void cl_manual_offset(struct cl_core *c, const struct cl_header *h, const struct cl_node *sender);
+void cl_manual_run(struct cl_core *c);
+void cl_manual_end(struct cl_core *c);
+int64_t cl_manual_deadline(const struct cl_core *c);
+void cl_migration_run(struct cl_core *c);
+
+/* health.c */
+void cl_health_run(struct cl_core *c);
+
+/* command.c, reset.c */
+void cl_command_run(struct cl_core *c, const struct cl_event *e);
+void cl_reset(struct cl_core *c, bool hard);
+
+/* disk.c */
+void cl_durable(struct cl_core *c);     /* changed what must be on disk before it is told */
+void cl_saved_later(struct cl_core *c); /* changed what is only worth to be kept */
+void cl_answer_durable(struct cl_core *c, cl_token token, const char *text);
+void cl_persist_run(struct cl_core *c);
+void cl_persisted(struct cl_core *c, const struct cl_event *e);
+void cl_persist_failed(struct cl_core *c, const struct cl_event *e);
+void cl_claim_loaded(struct cl_core *c);       /* what was read is on disk */
+uint64_t cl_next_seq(const struct cl_core *c); /* the file that will hold what changed just now */
+
+/* core.c */
+void cl_own_address(struct cl_core *c); /* as the settings have it */
+
+static inline int64_t cl_timeout_us(const struct cl_core *c)
+{
+    return c->set.node_timeout_ms * 1000;
+}
+
+#define CL_LOG(c, level, ...) cl_effect_log((c)->fx, CL_LOG_##level, __VA_ARGS__)
+
+#endif
