@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "noded/cmd/block.h"
+#include "noded/cmd/expire.h"
 #include "noded/repl/serve.h"
 #include "noded/repl/stream.h"
 
@@ -216,6 +217,7 @@ void nd_follow_none(struct nd_repl *r)
     write_setting(f);
     nd_repl_fork_history(r);
     r->e->is_replica = false;
+    nd_expiry_wake(r->e);
     nd_follow_file(f, true);
     /* Ours have to hear of the new name of the history. */
     nd_serve_history_changed(r);

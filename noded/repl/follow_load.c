@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "noded/cmd/block.h"
+#include "noded/cmd/expire.h"
 #include "noded/cmd/watch.h"
 #include "noded/repl/aof_state.h"
 #include "noded/repl/persist.h"
@@ -52,6 +53,16 @@ static void empty(struct nd_engine *e)
             continue;
         nd_watch_db_changed(e, db, NULL);
         release(e, db);
+    }
+}
+
+/* Keys that somebody watched, or that he found missing, are there now. */
+static void tell_watchers(struct nd_engine *e)
+{
+    for (int i = 0; i < e->keys.db_count; i++) {
+        struct nd_db *db = nd_keyspace_peek(&e->keys, i);
+        if (db != NULL && nd_db_count(db) > 0)
+            nd_watch_db_changed(e, db, NULL);
     }
 }
 
@@ -323,6 +334,7 @@ static void loaded(struct nd_following *f)
         else
             empty(r->e);
     }
+    tell_watchers(r->e);
     nd_repl_adopt_history(r, f->sync_id, f->sync_offset);
     in->began = false;
     int db = in->load.repl_stream_db;
@@ -339,6 +351,7 @@ static void loaded(struct nd_following *f)
     f->syncs_full++;
     nd_stream_begin(f, db);
     nd_follow_file(f, true);
+    nd_expiry_wake(r->e);
     wake_waiting(r->e);
 }
 
