@@ -21,16 +21,18 @@ $(FUZZ_DIR)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "CC    $< for fuzzing"
 	@clang $(subst fuzzer,fuzzer-no-link,$(FUZZ_FLAGS)) -MMD -MP -c -o $@ $<
-# A fuzzer that includes the core or the node's store gets it.
+# A fuzzer that includes the core, the node's store or its replication and persistence gets it.
 FUZZ_LIB_SRC := $(BASE_SRC) $(RESP_SRC) $(TEST_SUPPORT_SRC)
 FUZZ_CORE := $(shell grep -l '"sentineld/core/' $(FUZZ_SRC) /dev/null)
 FUZZ_STORE := $(shell grep -l '"noded/store/' $(FUZZ_SRC) /dev/null)
+FUZZ_REPL := $(shell grep -l '"noded/repl/' $(FUZZ_SRC) /dev/null)
 $(FUZZERS): $(FUZZ_DIR)/%: $(FUZZ_DIR)/obj/tests/fuzz/%.o $(call fuzz_objects,$(FUZZ_LIB_SRC))
 	@echo "LINK  $@"
 	@clang $(FUZZ_FLAGS) -o $@ $^ -lhiredis -llzf -lm
 $(FUZZ_CORE:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(CORE_SRC))
 $(FUZZ_STORE:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(STORE_SRC))
--include $(patsubst %.c,$(FUZZ_DIR)/obj/%.d,$(FUZZ_LIB_SRC) $(FUZZ_SRC) $(CORE_SRC) $(STORE_SRC))
+$(FUZZ_REPL:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(REPL_SRC) $(CMD_SRC) $(STORE_SRC))
+-include $(patsubst %.c,$(FUZZ_DIR)/obj/%.d,$(FUZZ_LIB_SRC) $(FUZZ_SRC) $(CORE_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC))
 
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/sentineld
