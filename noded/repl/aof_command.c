@@ -1,8 +1,9 @@
-/* BGREWRITEAOF. */
+/* BGREWRITEAOF, DEBUG LOADAOF. */
 #include "noded/repl/aof_state.h"
 #include "noded/repl/extension.h"
 #include "noded/repl/persist.h"
 
+#include "noded/cmd/block.h"
 #include "noded/cmd/call.h"
 
 static void rewrite(struct nd_call *c)
@@ -16,6 +17,40 @@ static void rewrite(struct nd_call *c)
     case ND_AOF_REFUSED: break;
     }
     nd_error(c, "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.");
+}
+
+static void gone(void *what)
+{
+    struct nd_aof_state *s = what;
+    s->reloads = NULL;
+}
+
+/* Requests of the files run as commands, so this one must be over, or wait, while they do. */
+void nd_aof_reload(struct nd_call *c)
+{
+    struct nd_aof_state *s = c->e->persist->aof;
+    if (c->ended != NULL) {
+        s->reloads = NULL;
+        if (s->reload_ok)
+            nd_ok(c);
+        else
+            nd_error(c, "ERR Error trying to load the AOF files, check server logs.");
+    } else if (s->mode == ND_AOF_WAITS || s->reloads != NULL || c->e->loading || !nd_may_block(c)) {
+        nd_error(c, "ERR The append-only file cannot be loaded now");
+    } else {
+        s->reloads = c->s;
+        nd_block_outside(c, gone, s);
+        s->host.load(s->host.owner);
+    }
+    nd_effect_none(c);
+}
+
+void nd_aof_reloaded(struct nd_aof_state *s, bool ok)
+{
+    s->reload_ok = ok;
+    s->e->dirty = 0;
+    if (s->reloads != NULL)
+        nd_wait_over(s->reloads);
 }
 
 const struct nd_command nd_aof_commands[] = {

@@ -23,9 +23,12 @@ struct nd_aof_host {
     bool (*rewrite)(void *owner, struct buf *why);
     /* Ends the file: what waits is written and flushed, a rewrite under way is given up. */
     void (*close)(void *owner);
-    /* DEBUG LOADAOF: writes what waits, then empties the dataset and loads the files. */
-    bool (*load)(void *owner, struct buf *why);
+    /* DEBUG LOADAOF: in a later step of the loop, outside of every command: writes what waits, empties the dataset,
+     * loads the files, and tells nd_aof_reloaded(). */
+    void (*load)(void *owner);
 };
+
+struct nd_call;
 
 struct nd_aof_state {
     struct nd_engine *e;
@@ -56,6 +59,8 @@ struct nd_aof_state {
     uint64_t rewrites, failures; /* failures: in a row */
     bool last_rewrite_ok;
     size_t last_cow_bytes;
+    struct nd_session *reloads; /* who waits for DEBUG LOADAOF; NULL nobody */
+    bool reload_ok;
     /* ---- sizes in bytes of all files that would be loaded ---- */
     uint64_t size, base_size; /* now; after the last rewrite or load */
 };
@@ -101,6 +106,10 @@ enum nd_aof_asked nd_aof_ask_rewrite(struct nd_aof_state *s, bool in_transaction
 void nd_aof_rewrite_began(struct nd_aof_state *s);
 /* ok: size is that of all files from now on. */
 void nd_aof_rewrite_ended(struct nd_aof_state *s, bool ok, uint64_t size, size_t cow_bytes);
+
+/* DEBUG LOADAOF. */
+void nd_aof_reload(struct nd_call *c);
+void nd_aof_reloaded(struct nd_aof_state *s, bool ok);
 
 /* The next time (mono us) at which nd_aof_tick() has something to do; HEAP_NEVER: nothing. */
 int64_t nd_aof_deadline(const struct nd_aof_state *s);

@@ -5,6 +5,7 @@
 
 static const struct nd_command *const families[] = {
     nd_persist_commands,
+    nd_aof_commands,
     nd_serve_commands,
     nd_follow_commands,
     NULL,

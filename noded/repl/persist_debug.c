@@ -49,27 +49,8 @@ static void reload(struct nd_call *c)
     buf_free(&why);
 }
 
-static void load_aof(struct nd_call *c)
-{
-    struct nd_aof_state *s = c->e->persist->aof;
-    struct buf why = {0};
-    if (s->mode == ND_AOF_WAITS) {
-        nd_error(c, "ERR The first base of the append-only file is still being made");
-        return;
-    }
-    nd_effect_none(c);
-    if (s->host.load(s->host.owner, &why)) {
-        c->e->dirty = 0;
-        nd_ok(c);
-    } else {
-        c->e->host.log(c->e->host.owner, ND_LOG_WARNING, buf_str(&why));
-        nd_error(c, "ERR Error trying to load the AOF files, check server logs.");
-    }
-    buf_free(&why);
-}
-
 const struct nd_debug_row nd_persist_debug[] = {
-    {"loadaof", "", "Empties the dataset and loads the append-only file.", 2, 2, load_aof},
+    {"loadaof", "", "Empties the dataset and loads the append-only file.", 2, 2, nd_aof_reload},
     {"reload", "[MERGE] [NOFLUSH] [NOSAVE]",
      "Saves, empties and loads the dataset. NOSAVE: from the file as it is; NOFLUSH: into what is there; MERGE: keys of "
      "the file take the place of those that are there.",

@@ -48,6 +48,7 @@ static struct aof_job *take(struct queue *q)
 static void *work(void *arg)
 {
     struct aof_thread *t = arg;
+    pthread_setname_np(pthread_self(), "noded-files");
     memory_count_thread();
     pthread_mutex_lock(&t->lock);
     for (;;) {

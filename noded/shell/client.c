@@ -5,9 +5,10 @@
 #include "common/io/listener.h"
 #include "common/io/log.h"
 #include "common/io/loop.h"
+#include "noded/shell/aof.h"
 #include "noded/shell/node.h"
-
 #include "noded/shell/replica_out.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -129,6 +130,7 @@ static bool run_one(struct client *c, struct resp_parser *parser, const char *da
 static size_t run(struct client *c, const char *data, size_t n)
 {
     size_t used = 0;
+    uint64_t put = aof_put(c->all->node->aof);
     client_take_buffer(c);
     while (used < n && (c->flags & CLIENT_WAITS) == 0) {
         struct resp_parser *parser = parser_of(c);
@@ -137,6 +139,8 @@ static size_t run(struct client *c, const char *data, size_t n)
         if (done == 0 && (c->flags & CLIENT_WAITS) == 0 && !run_one(c, parser, data + used, n - used, &used))
             break;
     }
+    if (put != aof_put(c->all->node->aof))
+        c->flags |= CLIENT_WROTE;
     return used;
 }
 
@@ -296,11 +300,11 @@ void client_free(struct client *c)
     client_unqueue(c);
     ev_io_stop(all->ev, &c->reader);
     ev_io_stop(all->ev, &c->writer);
+    replica_out_free(c);
     nd_session_free(c->session); /* may wake and resume others, never this one */
     client_unqueue(c);
     client_free_output(c);
     buf_free(&c->in);
-    replica_out_free(c);
     client_uncount(c);
     all->over_soft -= c->over_soft_since_ms != 0;
     all->closing -= c->closing_since_ms != 0;

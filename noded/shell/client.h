@@ -18,12 +18,13 @@ enum {
     CLIENT_POSTPONED = 1 << 1, /* the same; the request stands first in its input */
     CLIENT_CLOSING = 1 << 2,   /* closed when its answers are sent; nothing more is read */
     CLIENT_DYING = 1 << 3,     /* closed at the end of the turn; answers are dropped */
+    CLIENT_WROTE = 1 << 4,     /* its requests left effects since its answers were looked at last */
     CLIENT_WAITS = CLIENT_BLOCKED | CLIENT_POSTPONED | CLIENT_CLOSING | CLIENT_DYING
 };
 
-/* A place in a queue of the turn. */
 struct replica_out; /* replica_out.c */
 
+/* A place in a queue of the turn. */
 struct client_link {
     struct client *next, **place; /* place NULL: not in the queue */
 };
@@ -46,12 +47,12 @@ struct client {
     size_t chain_bytes, chain_count;
     size_t sent; /* bytes of what stands first (chain, else out) that are sent */
     struct client_link to_run, to_send;
-    int64_t over_soft_since_ms; /* 0: its output is within the soft limit */
     /* Answers that wait for the disk (append-only file): of the unsent bytes the first `free` may leave, those behind
      * wait for the flush under way, and the rest for one that has not begun. Only while `held` is in its queue. */
     struct client_link held;
     size_t free, in_flight, later;
     struct replica_out *replica;  /* NULL: nothing but answers was ever sent to it */
+    int64_t over_soft_since_ms; /* 0: its output is within the soft limit */
     int64_t closing_since_ms;
     size_t counted; /* bytes of buffers, as summed in all->memory[] */
     int counted_class;
@@ -65,7 +66,7 @@ struct clients {
     struct resp_parser *parser; /* for every request that is whole in what was read */
     struct resp_limits limits, limits_unauthenticated;
     char *shared; /* what was read last */
-    struct client *first_to_run, **last_to_run, *first_to_send, **last_to_send;
+    struct client *first_to_run, **last_to_run, *first_to_send, **last_to_send, *first_held, **last_held;
     struct buf *spare; /* empty output buffers */
     size_t spare_count;
     size_t count;
@@ -88,14 +89,16 @@ void client_take_buffer(struct client *c); /* before a request may write */
 /* Closes it when its output has passed a limit of its class. Also puts a full buffer in line. */
 void client_check_output(struct client *c);
 bool client_flush(struct client *c); /* false: it was freed */
-size_t client_unsent(const struct client *c);
 /* Its answers leave now, not at the end of the turn. false: not all of them could. */
 bool client_send_now(struct client *c);
+size_t client_unsent(const struct client *c);
+void client_unhold(struct client *c); /* it is in no queue of those that wait for the disk */
 void client_free_output(struct client *c);
 
 /* clients.c */
 void clients_queue_run(struct client *c);
 void clients_queue_send(struct client *c);
+void clients_queue_held(struct client *c);
 void client_unqueue(struct client *c);
 void client_kill(struct client *c, const char *why); /* at the end of the turn; why NULL: nothing is logged */
 void client_count(struct client *c);                 /* its buffers have changed */

@@ -3,6 +3,8 @@
 
 #include "common/base/mem.h"
 #include "common/io/log.h"
+#include "noded/shell/aof.h"
+#include "noded/shell/node.h"
 #include "noded/shell/replica_out.h"
 
 #include <errno.h>
@@ -78,6 +80,7 @@ void client_free_output(struct client *c)
         drop_first(c);
     buf_free(&c->out);
     c->sent = 0;
+    client_unhold(c);
 }
 
 /* ---- limits ---- */
@@ -142,29 +145,60 @@ void client_check_output(struct client *c)
 
 /* ---- sending ---- */
 
-static ssize_t send_line(struct client *c)
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Bytes that may leave now. What was written since the last look waits for what the append-only file says, and always
+ * behind what waits already. */
+static size_t may_leave(struct client *c)
+{
+    size_t unsent = client_unsent(c);
+    enum nd_aof_wait wait = aof_answers(c->all->node->aof, (c->flags & CLIENT_WROTE) != 0);
+    c->flags &= ~(unsigned)CLIENT_WROTE;
+    if (c->session->kind != ND_CLIENT) { /* a replica's promises are its own */
+        client_unhold(c);
+        return unsent;
+    }
+    if (wait == ND_AOF_FREE && c->held.place == NULL)
+        return unsent;
+    size_t fresh = unsent - c->free - c->in_flight - c->later;
+    if (fresh > 0 && c->held.place == NULL)
+        clients_queue_held(c);
+    if (wait == ND_AOF_LATER || c->later > 0)
+        c->later += fresh;
+    else
+        c->in_flight += fresh;
+    return c->free;
+}
+
+static ssize_t send_line(struct client *c, size_t most)
 {
     struct iovec v[PIECES];
     int n = 0;
     size_t skip = c->sent;
-    for (struct client_chunk *k = c->chain; k != NULL && n < PIECES; k = k->next) {
-        v[n++] = (struct iovec){k->bytes.p + skip, k->bytes.n - skip};
+    for (struct client_chunk *k = c->chain; k != NULL && n < PIECES && most > 0; k = k->next) {
+        v[n] = (struct iovec){k->bytes.p + skip, least(k->bytes.n - skip, most)};
+        most -= v[n++].iov_len;
         skip = 0;
     }
-    if (n < PIECES && c->out.n > 0)
-        v[n++] = (struct iovec){c->out.p, c->out.n};
+    if (n < PIECES && c->out.n > 0 && most > 0)
+        v[n++] = (struct iovec){c->out.p, least(c->out.n, most)};
     return writev(c->writer.fd, v, n);
 }
 
-static ssize_t send_some(struct client *c)
+static ssize_t send_some(struct client *c, size_t most)
 {
     if (c->chain == NULL)
-        return send(c->writer.fd, c->out.p + c->sent, c->out.n - c->sent, MSG_NOSIGNAL);
-    return send_line(c);
+        return send(c->writer.fd, c->out.p + c->sent, least(c->out.n - c->sent, most), MSG_NOSIGNAL);
+    return send_line(c, most);
 }
 
 static void forget_sent(struct client *c, size_t n)
 {
+    if (c->held.place != NULL)
+        c->free -= n;
     c->sent += n;
     while (c->chain != NULL && c->sent >= c->chain->bytes.n) {
         c->sent -= c->chain->bytes.n;
@@ -201,8 +235,9 @@ static ssize_t send_answers(struct client *c)
 {
     struct nd_stats *stats = &c->all->engine->stats;
     size_t done = 0;
-    while (client_unsent(c) > 0 && done < TURN_BYTES) {
-        ssize_t n = send_some(c);
+    size_t most = may_leave(c);
+    while (most > 0 && done < TURN_BYTES) {
+        ssize_t n = send_some(c, most);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -210,6 +245,7 @@ static ssize_t send_answers(struct client *c)
         if (n < 0)
             return -1;
         done += (size_t)n;
+        most -= (size_t)n;
         forget_sent(c, (size_t)n);
         stats->writes_processed++;
         stats->net_output += (uint64_t)n;
@@ -251,7 +287,9 @@ bool client_flush(struct client *c)
         done = -1;
     if (done < 0)
         return failed(c);
-    if (client_unsent(c) > 0 || (serves && replica_out_waits(c))) {
+    if (c->held.place != NULL && c->free == 0) {
+        ev_io_stop(c->all->ev, &c->writer); /* the disk lets it go on, not the socket */
+    } else if (client_unsent(c) > 0 || (serves && replica_out_waits(c))) {
         wait_to_send(c);
     } else {
         all_sent(c);

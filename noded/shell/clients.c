@@ -54,6 +54,11 @@ static struct client_link *link_to_send(struct client *c)
     return &c->to_send;
 }
 
+static struct client_link *link_held(struct client *c)
+{
+    return &c->held;
+}
+
 void clients_queue_run(struct client *c)
 {
     queue(c, &c->to_run, &c->all->last_to_run);
@@ -62,6 +67,17 @@ void clients_queue_run(struct client *c)
 void clients_queue_send(struct client *c)
 {
     queue(c, &c->to_send, &c->all->last_to_send);
+}
+
+void clients_queue_held(struct client *c)
+{
+    queue(c, &c->held, &c->all->last_held);
+}
+
+void client_unhold(struct client *c)
+{
+    unqueue(&c->held, &c->all->last_held, link_held);
+    c->free = c->in_flight = c->later = 0;
 }
 
 void client_unqueue(struct client *c)
@@ -85,6 +101,48 @@ void clients_send(struct clients *all)
         struct client *c = all->first_to_send;
         unqueue(&c->to_send, &all->last_to_send, link_to_send);
         client_flush(c);
+    }
+}
+
+/* ---- answers that wait for the disk ---- */
+
+void clients_flush_begins(struct clients *all)
+{
+    for (struct client *c = all->first_held; c != NULL; c = c->held.next) {
+        c->in_flight += c->later;
+        c->later = 0;
+    }
+}
+
+static void let_go(struct client *c, size_t n)
+{
+    c->free += n;
+    if (c->in_flight == 0 && c->later == 0)
+        client_unhold(c);
+    if (n > 0 || (c->flags & CLIENT_CLOSING) != 0)
+        clients_queue_send(c);
+}
+
+void clients_flush_ended(struct clients *all, bool ok)
+{
+    for (struct client *c = all->first_held, *next; c != NULL; c = next) {
+        next = c->held.next;
+        size_t n = c->in_flight;
+        c->in_flight = 0;
+        if (ok)
+            let_go(c, n);
+        else
+            c->later += n;
+    }
+}
+
+void clients_hold_nothing(struct clients *all)
+{
+    for (struct client *c = all->first_held, *next; c != NULL; c = next) {
+        next = c->held.next;
+        size_t n = c->in_flight + c->later;
+        c->in_flight = c->later = 0;
+        let_go(c, n);
     }
 }
 
@@ -324,6 +382,7 @@ struct clients *clients_open(struct node *node)
     all->ev = io_loop_ev(node->loop);
     all->last_to_run = &all->first_to_run;
     all->last_to_send = &all->first_to_send;
+    all->last_held = &all->first_held;
     all->shared = mem_alloc(NODE_READ_BYTES);
     ev_timer_init(&all->housekeeping, on_housekeeping, 0., HOUSEKEEPING_S);
     all->housekeeping.data = all;

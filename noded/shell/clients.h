@@ -16,6 +16,12 @@ void clients_accept(struct clients *all, int fd, const char *peer, bool on_unix)
 /* The end of a turn: kept requests of resumed clients run, then answers leave. */
 void clients_run(struct clients *all);
 void clients_send(struct clients *all);
+
+/* Answers that wait for the disk, see aof_answers(). A flush of all that is written begins: whoever waits for one waits
+ * for this one. It has ended: answers that waited for it may leave; or failed: they wait for another. */
+void clients_flush_begins(struct clients *all);
+void clients_flush_ended(struct clients *all, bool ok);
+void clients_hold_nothing(struct clients *all); /* all may leave */
 /* Settings that concern clients have changed. */
 void clients_settings(struct clients *all);
 

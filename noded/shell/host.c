@@ -3,6 +3,7 @@
 #include "common/io/log.h"
 #include "noded/repl/extension.h"
 #include "noded/repl/repl.h"
+#include "noded/shell/aof.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/config_rewrite.h"
 #include "noded/shell/facts.h"
@@ -47,7 +48,10 @@ static void host_kill(void *owner, struct nd_session *s, const char *why)
 static void host_effects(void *owner, const struct nd_effect_row *rows, size_t count)
 {
     struct node *n = owner;
+    if (n->engine->loading)
+        return; /* what is loaded stands in the files already, and replicas get it whole */
     nd_repl_feed(n->repl, rows, count);
+    aof_feed(n->aof, rows, count);
 }
 
 static bool host_setting(void *owner, const char *name, struct buf *why)

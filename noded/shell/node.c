@@ -4,6 +4,7 @@
 #include "common/io/log.h"
 #include "noded/repl/persist.h"
 #include "noded/repl/repl.h"
+#include "noded/shell/aof.h"
 #include "noded/shell/child.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
@@ -50,6 +51,7 @@ static void arm(struct node *n)
 {
     int64_t at_us = earlier(nd_engine_deadline(n->engine), nd_repl_deadline(n->repl));
     at_us = earlier(at_us, nd_persist_deadline(n->engine->persist));
+    at_us = earlier(at_us, aof_deadline(n->aof));
     at_us = earlier(at_us, shutdown_deadline(n));
     if (at_us == n->armed_us && (at_us == HEAP_NEVER || ev_is_active(&n->timer)))
         return;
@@ -74,6 +76,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int events)
     nd_engine_tick(n->engine);
     nd_repl_tick(n->repl);
     nd_persist_tick(n->engine->persist);
+    aof_tick(n->aof);
     node_touch(n);
 }
 
@@ -91,6 +94,7 @@ static void on_turn_end(struct io_turn_end *t)
     struct node *n = (struct node *)((char *)t - offsetof(struct node, turn_end));
     clients_run(n->clients);
     nd_serve_turn_end(n->repl);
+    aof_turn(n->aof);
     clients_send(n->clients);
     master_link_turn_end(n->master);
     shutdown_look(n);
@@ -139,6 +143,7 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
     struct nd_persist_host persist = {
         .owner = n, .start = child_start, .stop = child_stop, .save = rdb_file_save, .load = rdb_file_load};
     nd_persist_new(n->engine, &persist);
+    n->aof = aof_open(n);
     n->repl = nd_repl_new(n->engine);
     struct nd_serve_host serve = replica_out_host(n);
     nd_serve_new(n->repl, &serve);
@@ -165,6 +170,7 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
 void node_close(struct node *n)
 {
     listen_close(n->listen);
+    aof_close(n->aof);
     if (n->clients != NULL)
         clients_close(n->clients);
     if (n->loop == NULL)

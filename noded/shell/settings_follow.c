@@ -5,6 +5,7 @@
 #include "noded/repl/follow.h"
 #include "noded/repl/persist.h"
 #include "noded/repl/serve.h"
+#include "noded/shell/aof.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
 #include "noded/shell/node.h"
@@ -79,6 +80,24 @@ static bool follow_dir(struct nd_config *config, struct buf *why)
     return true;
 }
 
+/* Off: what waits is written first. On: a base is made by a child process. */
+static bool follow_appendonly(struct node *n, struct buf *why)
+{
+    struct nd_engine *e = n->engine;
+    struct buf reason = {0};
+    if (e->loading) {
+        buf_puts(why, "the dataset is being loaded");
+        return false;
+    }
+    bool ok = nd_aof_switch(e->persist->aof, e->config.appendonly, &reason);
+    if (!ok) {
+        io_log(IO_WARNING, "The append-only file cannot be switched on: %s", buf_str(&reason));
+        buf_puts(why, "Unable to turn on AOF. Check server logs.");
+    }
+    buf_free(&reason);
+    return ok;
+}
+
 bool node_follow_setting(struct node *n, const char *name, struct buf *why)
 {
     struct nd_config *config = &n->engine->config;
@@ -91,6 +110,8 @@ bool node_follow_setting(struct node *n, const char *name, struct buf *why)
         return follow_maxclients(config, why);
     if (slice_is(s, "dir"))
         return follow_dir(config, why);
+    if (slice_is(s, "appendonly"))
+        return follow_appendonly(n, why);
     if (slice_is(s, "loglevel"))
         io_log_set_level((enum io_log_level)config->loglevel);
     else if (slice_is(s, "tcp-keepalive"))

@@ -2,6 +2,7 @@
 #include "common/io/log.h"
 #include "noded/cmd/expire.h"
 #include "noded/repl/persist.h"
+#include "noded/shell/aof.h"
 #include "noded/shell/node.h"
 #include "noded/shell/process.h"
 #include "noded/shell/rdb_file.h"
@@ -11,7 +12,10 @@ void node_load(struct node *n)
     struct nd_engine *e = n->engine;
     rdb_temp_tidy();
     e->loading = true;
-    rdb_load_start(n);
+    if (e->config.appendonly)
+        aof_start(n->aof);
+    else
+        rdb_load_start(n);
 }
 
 void node_loaded(struct node *n, const char *why)

@@ -27,7 +27,11 @@ class SmallDisk:
         self.path = "/proc/%d/root%s" % (self.holder.pid, supervisor.state_dir)
         self.ballast = os.path.join(self.path, "ballast")
         for name in os.listdir(supervisor.state_dir):
-            shutil.copy(os.path.join(supervisor.state_dir, name), self.path)
+            source = os.path.join(supervisor.state_dir, name)
+            if os.path.isdir(source):
+                shutil.copytree(source, os.path.join(self.path, name))
+            else:
+                shutil.copy(source, self.path)
         enter = ["--user", "--preserve-credentials"] if user else []
         supervisor.argv = ["nsenter", "--target", str(self.holder.pid), "--mount", *enter, "--"] + supervisor.argv
         supervisor.disk = self
