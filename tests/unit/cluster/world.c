@@ -1,0 +1,602 @@
+#include "tests/unit/cluster/world.h"
+
+#include "common/base/mem.h"
+#include "noded/cluster/state.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS INT64_C(1000)
+
+enum what { W_SYN, W_UP, W_BYTES, W_CLOSE, W_DISK };
+
+struct packet {
+    struct heap_node at; /* first */
+    enum what what;
+    int to;
+    unsigned life; /* of `to` */
+    struct world_link *link;
+    int side; /* of the link, that it arrives at */
+    struct cl_bytes *bytes;
+};
+
+struct world_link {
+    int end[2]; /* node numbers: who connected, who accepted */
+    cl_link name[2];
+    bool open[2];
+    int64_t last_us[2]; /* arrival of what was sent last towards that end */
+    struct packet **held;
+    size_t nheld, cap_held;
+};
+
+static void step(struct world *w, struct world_node *n, struct cl_event *e);
+
+static int64_t draw_delay(struct world *w)
+{
+    return 1 + (int64_t)rng_below(&w->rng, (uint64_t)(2 * w->delay_us));
+}
+
+static void packet_send(struct world *w, enum what what, struct world_link *l, int side, struct cl_bytes *bytes)
+{
+    struct packet *p = mem_zalloc(sizeof *p);
+    heap_node_init(&p->at);
+    p->what = what;
+    p->link = l;
+    p->side = side;
+    p->to = l->end[side];
+    p->life = w->nodes[p->to].life;
+    p->bytes = bytes;
+    int64_t at = w->now_us + draw_delay(w);
+    at = at > l->last_us[side] ? at : l->last_us[side];
+    l->last_us[side] = at;
+    heap_set(&w->heap, &p->at, at);
+}
+
+static void packet_free(struct packet *p)
+{
+    cl_bytes_release(p->bytes);
+    free(p);
+}
+
+/* ---- the data side ---- */
+
+static void facts_refresh(struct world *w, struct world_node *n)
+{
+    if (n->master || n->following < 0)
+        return;
+    struct world_node *m = &w->nodes[n->following];
+    bool up = m->core != NULL && m->master && !w->cut[n->number][m->number] && !w->cut[m->number][n->number] &&
+              w->now_us - n->followed_us >= 5 * MS;
+    if (up) {
+        n->offset = m->offset;
+        n->has_keys = m->has_keys;
+        n->old_since_us = w->now_us;
+    }
+    n->link_up = up;
+}
+
+static struct cl_facts facts(struct world *w, struct world_node *n)
+{
+    facts_refresh(w, n);
+    return (struct cl_facts){.offset = n->offset,
+                             .old_since_us = n->old_since_us,
+                             .link_up = n->link_up && !n->master,
+                             .has_keys = n->has_keys};
+}
+
+/* Whoever has lost or found its master's stream is told so. */
+static void facts_tell(struct world *w)
+{
+    for (int i = 0; i < w->nnodes; i++) {
+        struct world_node *n = &w->nodes[i];
+        bool before = n->link_up;
+        if (n->core == NULL)
+            continue;
+        facts_refresh(w, n);
+        if (before != n->link_up) {
+            struct cl_event e = {.kind = CL_EV_TIME};
+            step(w, n, &e);
+        }
+    }
+}
+
+static int number_at(const struct world *w, const char *ip)
+{
+    int i = -1;
+    (void)w;
+    return sscanf(ip, "10.0.0.%d", &i) == 1 ? i : -1;
+}
+
+/* ---- effects ---- */
+
+static struct world_link *link_named(struct world *w, const struct world_node *n, cl_link name, int *side)
+{
+    for (size_t i = 0; i < w->nlinks; i++)
+        for (int s = 0; s < 2; s++)
+            if (w->links[i]->end[s] == n->number && w->links[i]->name[s] == name && w->links[i]->open[s]) {
+                *side = s;
+                return w->links[i];
+            }
+    return NULL;
+}
+
+static void do_connect(struct world *w, struct world_node *n, const struct cl_effect *e)
+{
+    int to = number_at(w, e->ip);
+    struct world_link *l = mem_zalloc(sizeof *l);
+    assert(to >= 0 && to < w->nnodes);
+    l->end[0] = n->number;
+    l->end[1] = to;
+    l->name[0] = e->link;
+    l->name[1] = (uint64_t)(w->nlinks + 1) | CL_INCOMING;
+    l->open[0] = true;
+    w->links = mem_grow(w->links, w->nlinks, &w->cap_links, sizeof *w->links);
+    w->links[w->nlinks++] = l;
+    packet_send(w, W_SYN, l, 1, NULL);
+}
+
+static void do_disconnect(struct world *w, struct world_node *n, cl_link name)
+{
+    int side;
+    struct world_link *l = link_named(w, n, name, &side);
+    if (l == NULL)
+        return;
+    l->open[side] = false;
+    packet_send(w, W_CLOSE, l, 1 - side, NULL);
+}
+
+static void do_send(struct world *w, struct world_node *n, struct cl_effect *e)
+{
+    int side;
+    struct world_link *l = link_named(w, n, e->link, &side);
+    n->sends++;
+    n->bytes += cl_effect_text(e).n;
+    if (l == NULL)
+        return;
+    packet_send(w, W_BYTES, l, 1 - side, cl_bytes_new(cl_effect_text(e)));
+}
+
+static void do_persist(struct world *w, struct world_node *n, const struct cl_effect *e)
+{
+    struct packet *p = mem_zalloc(sizeof *p);
+    struct slice text = cl_effect_text(e);
+    heap_node_init(&p->at);
+    p->what = W_DISK;
+    p->to = n->number;
+    p->life = n->life;
+    n->write_seq = e->seq;
+    buf_clear(&n->write);
+    buf_put(&n->write, text.p, text.n);
+    heap_set(&w->heap, &p->at, w->now_us + 1 + (int64_t)rng_below(&w->rng, (uint64_t)(2 * w->disk_us)));
+}
+
+static void do_follow(struct world *w, struct world_node *n, const struct cl_effect *e)
+{
+    int to = e->ip[0] != '\0' ? number_at(w, e->ip) : -1;
+    bool same = !n->master && n->following == to;
+    n->master = false;
+    if (same)
+        return;
+    n->following = to;
+    n->link_up = false;
+    n->followed_us = w->now_us;
+}
+
+static void do_effect(struct world *w, struct world_node *n, struct cl_effect *e)
+{
+    struct slice text = cl_effect_text(e);
+    switch (e->kind) {
+    case CL_FX_CONNECT: do_connect(w, n, e); break;
+    case CL_FX_DISCONNECT: do_disconnect(w, n, e->link); break;
+    case CL_FX_SEND: do_send(w, n, e); break;
+    case CL_FX_PERSIST: do_persist(w, n, e); break;
+    case CL_FX_FOLLOW: do_follow(w, n, e); break;
+    case CL_FX_PROMOTE:
+        n->master = true;
+        n->following = -1;
+        n->promotions++;
+        n->promoted_us = w->now_us;
+        break;
+    case CL_FX_EMPTY: n->has_keys = false; break;
+    case CL_FX_DROP_SLOTS:
+        for (size_t i = 0; i < text.n; i++)
+            n->dropped[i] = (uint8_t)(n->dropped[i] | (uint8_t)text.p[i]);
+        break;
+    case CL_FX_ANSWER:
+        n->answered = true;
+        n->answer_ok = e->ok;
+        snprintf(n->answer, sizeof n->answer, "%.*s", (int)text.n, text.n > 0 ? text.p : "");
+        break;
+    case CL_FX_STATE: break;
+    case CL_FX_PAUSE: n->paused = true; break;
+    case CL_FX_UNPAUSE: n->paused = false; break;
+    case CL_FX_PUBLISH: {
+        struct slice channel = cl_effect_channel(e), payload = cl_effect_payload(e);
+        buf_printf(&n->heard, "%.*s %.*s\n", (int)channel.n, channel.p, (int)payload.n, payload.p);
+        break;
+    }
+    case CL_FX_LOG:
+        if (getenv("WORLD_LOG") != NULL)
+            fprintf(stderr, "%8.3f node %d: %.*s\n", (double)w->now_us / 1e6, n->number, (int)text.n, text.p);
+        break;
+    }
+}
+
+static void step(struct world *w, struct world_node *n, struct cl_event *e)
+{
+    struct cl_effects fx = {NULL, 0, 0};
+    if (n->core == NULL)
+        return;
+    e->now_us = w->now_us;
+    e->unix_ms = 1700000000000 + w->now_us / 1000;
+    e->facts = facts(w, n);
+    cl_step(n->core, e, &fx);
+    n->steps++;
+    if (w->watch != NULL)
+        w->watch(w, n, &fx);
+    for (size_t i = 0; i < fx.n; i++)
+        do_effect(w, n, &fx.v[i]);
+    cl_effects_free(&fx);
+    int64_t at = cl_deadline(n->core);
+    heap_set(&w->timers, &n->timer, at == HEAP_NEVER || at > w->now_us ? at : w->now_us + 1);
+}
+
+/* ---- arrivals ---- */
+
+static const char *ip_of(int number, char out[32])
+{
+    snprintf(out, 32, "10.0.0.%d", number);
+    return out;
+}
+
+static void refused(struct world *w, struct world_link *l)
+{
+    packet_send(w, W_CLOSE, l, 0, NULL);
+}
+
+static void arrive_link(struct world *w, struct packet *p, struct world_node *n)
+{
+    char peer[32], own[32];
+    struct world_link *l = p->link;
+    struct cl_event e = {.kind = CL_EV_LINK_DOWN, .link = l->name[p->side]};
+    bool alive = n->core != NULL && n->life == p->life;
+    if (p->what == W_SYN) {
+        if (n->core == NULL) {
+            refused(w, l);
+            return;
+        }
+        l->open[1] = true;
+        e = (struct cl_event){.kind = CL_EV_ACCEPTED,
+                              .link = l->name[1],
+                              .ip = ip_of(l->end[0], peer),
+                              .local_ip = ip_of(l->end[1], own)};
+        packet_send(w, W_UP, l, 0, NULL);
+        step(w, n, &e);
+        return;
+    }
+    if (!alive || !l->open[p->side])
+        return;
+    if (p->what == W_CLOSE) {
+        l->open[p->side] = false;
+    } else if (p->what == W_UP) {
+        e.kind = CL_EV_LINK_UP;
+        e.local_ip = ip_of(n->number, own);
+    } else {
+        struct slice bytes = cl_bytes_slice(p->bytes);
+        const char *why;
+        assert(cl_wire_length(bytes.p, bytes.n, &why) == (int64_t)bytes.n);
+        e.kind = CL_EV_MESSAGE;
+        e.bytes = bytes;
+    }
+    step(w, n, &e);
+}
+
+static void arrive_disk(struct world *w, struct packet *p, struct world_node *n)
+{
+    struct cl_event e = {.kind = CL_EV_PERSISTED, .seq = n->write_seq, .bytes = slice_of("no space left")};
+    if (n->core == NULL || n->life != p->life)
+        return;
+    if (n->disk_fails) {
+        e.kind = CL_EV_PERSIST_FAILED;
+    } else {
+        buf_clear(&n->disk);
+        buf_put(&n->disk, n->write.p, n->write.n);
+        n->has_disk = true;
+    }
+    step(w, n, &e);
+}
+
+static void arrive(struct world *w, struct packet *p)
+{
+    struct world_node *n = &w->nodes[p->to];
+    if (p->what == W_DISK) {
+        arrive_disk(w, p, n);
+    } else if (w->cut[p->link->end[1 - p->side]][p->to]) {
+        p->link->held = mem_grow(p->link->held, p->link->nheld, &p->link->cap_held, sizeof *p->link->held);
+        p->link->held[p->link->nheld++] = p;
+        return;
+    } else {
+        arrive_link(w, p, n);
+    }
+    packet_free(p);
+}
+
+/* ---- what tests do ---- */
+
+struct world *world_new(uint64_t seed, int nodes, int64_t node_timeout_ms)
+{
+    struct world *w = mem_zalloc(sizeof *w);
+    assert(nodes <= WORLD_NODES);
+    rng_seed(&w->rng, seed);
+    w->now_us = 1000 * MS;
+    w->disk_us = 2 * MS;
+    w->delay_us = MS / 2;
+    w->nnodes = nodes;
+    w->settings = (struct cl_settings){.node_timeout_ms = node_timeout_ms,
+                                       .validity_factor = 10,
+                                       .migration_barrier = 1,
+                                       .repl_ping_ms = 10000,
+                                       .full_coverage = true,
+                                       .allow_migration = true,
+                                       .pubsub_when_down = true,
+                                       .port = 7000,
+                                       .bus_port = 17000};
+    for (int i = 0; i < nodes; i++) {
+        struct world_node *n = &w->nodes[i];
+        heap_node_init(&n->timer);
+        n->world = w;
+        n->number = i;
+        world_start(w, i);
+    }
+    return w;
+}
+
+void world_start(struct world *w, int node)
+{
+    struct world_node *n = &w->nodes[node];
+    struct cl_options o = {.seed = rng_u64(&w->rng), .settings = w->settings};
+    struct buf why = {NULL, 0, 0};
+    struct cl_event e = {.kind = CL_EV_TIME};
+    assert(n->core == NULL);
+    n->life++;
+    n->core = cl_core_new(&o, w->now_us, 1700000000000 + w->now_us / 1000);
+    n->master = true;
+    n->following = -1;
+    n->old_since_us = -1;
+    n->paused = false;
+    n->link_up = false;
+    if (n->has_disk && !cl_core_load(n->core, buf_slice(&n->disk), &why)) {
+        fprintf(stderr, "%.*s\n", (int)why.n, why.p);
+        assert(false);
+    }
+    buf_free(&why);
+    step(w, n, &e);
+}
+
+void world_kill(struct world *w, int node)
+{
+    struct world_node *n = &w->nodes[node];
+    cl_core_free(n->core);
+    n->core = NULL;
+    heap_set(&w->timers, &n->timer, HEAP_NEVER);
+    for (size_t i = 0; i < w->nlinks; i++)
+        for (int s = 0; s < 2; s++) {
+            struct world_link *l = w->links[i];
+            if (l->end[s] != node || !l->open[s])
+                continue;
+            l->open[s] = false;
+            packet_send(w, W_CLOSE, l, 1 - s, NULL);
+        }
+}
+
+void world_cut(struct world *w, int a, int b, bool cut)
+{
+    w->cut[a][b] = w->cut[b][a] = cut;
+    for (size_t i = 0; i < w->nlinks && !cut; i++) {
+        struct world_link *l = w->links[i];
+        bool between = (l->end[0] == a && l->end[1] == b) || (l->end[0] == b && l->end[1] == a);
+        for (size_t k = 0; between && k < l->nheld; k++)
+            heap_set(&w->heap, &l->held[k]->at, w->now_us + 1);
+        l->nheld = between ? 0 : l->nheld;
+    }
+}
+
+/* Links that nobody holds any more would make every look-up longer. */
+static void links_sweep(struct world *w)
+{
+    (void)w;
+}
+
+static bool happen(struct world *w, int64_t until)
+{
+    struct heap_node *first = heap_top(&w->heap), *timer = heap_top(&w->timers);
+    int64_t at = first != NULL ? first->at : HEAP_NEVER, tick = timer != NULL ? timer->at : HEAP_NEVER;
+    if (at > until && tick > until)
+        return false;
+    if (tick < at) {
+        struct world_node *n = (struct world_node *)(void *)timer;
+        struct cl_event e = {.kind = CL_EV_TIME};
+        w->now_us = tick > w->now_us ? tick : w->now_us;
+        step(w, n, &e);
+    } else {
+        w->now_us = at > w->now_us ? at : w->now_us;
+        heap_set(&w->heap, first, HEAP_NEVER);
+        arrive(w, (struct packet *)(void *)first);
+    }
+    facts_tell(w);
+    links_sweep(w);
+    return true;
+}
+
+void world_run(struct world *w, int64_t us)
+{
+    int64_t until = w->now_us + us;
+    facts_tell(w);
+    while (happen(w, until)) {
+    }
+    w->now_us = until;
+    facts_tell(w);
+}
+
+bool world_until(struct world *w, bool (*holds)(struct world *w, void *arg), void *arg, int64_t us)
+{
+    int64_t until = w->now_us + us;
+    facts_tell(w);
+    while (!holds(w, arg))
+        if (!happen(w, until))
+            return false;
+    return true;
+}
+
+static bool is_answered(struct world *w, void *arg)
+{
+    struct world_node *n = arg;
+    (void)w;
+    return n->answered;
+}
+
+bool world_command(struct world *w, int node, const struct cl_command *m)
+{
+    struct world_node *n = &w->nodes[node];
+    struct cl_event e = {.kind = CL_EV_COMMAND, .token = 1, .command = m};
+    n->answered = false;
+    n->answer[0] = '\0';
+    step(w, n, &e);
+    return world_until(w, is_answered, n, 10000 * MS) && n->answer_ok;
+}
+
+bool world_meet(struct world *w, int node, int other)
+{
+    char ip[32];
+    return world_command(w, node,
+                         &(struct cl_command){.verb = CL_MEET_NODE, .ip = slice_of(ip_of(other, ip)), .port = 7000});
+}
+
+bool world_add_slots(struct world *w, int node, int first, int last)
+{
+    uint8_t slots[CL_SLOT_BYTES] = {0};
+    for (int s = first; s <= last; s++)
+        cl_bit_set(slots, s);
+    return world_command(w, node, &(struct cl_command){.verb = CL_ADDSLOTS, .slots = slots});
+}
+
+struct cl_id world_id(const struct world *w, int node)
+{
+    return cl_my_id(w->nodes[node].core);
+}
+
+bool world_replicate(struct world *w, int node, int master)
+{
+    char text[CL_ID_DIGITS + 1];
+    struct cl_id id = world_id(w, master);
+    return world_command(
+        w, node, &(struct cl_command){.verb = CL_REPLICATE, .node = slice_of(cl_id_text(&id, text))});
+}
+
+void world_publish(struct world *w, int node, const char *channel, const char *text)
+{
+    struct cl_event e = {.kind = CL_EV_PUBLISH, .channel = slice_of(channel), .bytes = slice_of(text)};
+    step(w, &w->nodes[node], &e);
+}
+
+int world_owner(const struct world *w, int node, int slot)
+{
+    const struct cl_node *n = cl_owner(w->nodes[node].core, slot);
+    for (int i = 0; n != NULL && i < w->nnodes; i++)
+        if (w->nodes[i].core != NULL && cl_id_eq(&n->id, &w->nodes[i].core->me->id))
+            return i;
+    return -1;
+}
+
+static bool all_known(struct world *w, void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < w->nnodes; i++) {
+        const struct cl_core *c = w->nodes[i].core;
+        const struct cl_node *n;
+        size_t good = 0;
+        for (size_t it = 0; c != NULL && (n = cl_each(c, &it)) != NULL;)
+            good += n == c->me || (n->link_state == CL_LINK_UP && n->heard && !cl_has(n, CL_HANDSHAKE)) ? 1 : 0;
+        if (c != NULL && good != (size_t)w->nnodes)
+            return false;
+    }
+    return true;
+}
+
+bool world_agrees(struct world *w, void *unused)
+{
+    const struct cl_core *first = NULL;
+    (void)unused;
+    for (int i = 0; i < w->nnodes; i++) {
+        const struct cl_core *c = w->nodes[i].core;
+        const struct cl_node *n;
+        if (c == NULL)
+            continue;
+        if (!c->ok)
+            return false;
+        for (int k = 0; k < w->nnodes; k++) {
+            n = w->nodes[k].core != NULL ? cl_node_find(c, &w->nodes[k].core->me->id) : c->me;
+            if (n == NULL || cl_has(n, CL_PFAIL | CL_FAILED | CL_HANDSHAKE))
+                return false;
+            if (w->nodes[k].core != NULL && cl_has(n, CL_MASTER) != cl_is_master(w->nodes[k].core))
+                return false;
+        }
+        if (first == NULL)
+            first = c;
+        for (int s = 0; s < CL_SLOTS; s++) {
+            const struct cl_node *a = cl_owner(first, s), *b = cl_owner(c, s);
+            if (a == NULL || b == NULL || !cl_id_eq(&a->id, &b->id))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool world_form(struct world *w, int masters, int replicas)
+{
+    int each = replicas + 1;
+    assert(w->nnodes == masters * each);
+    for (int m = 0; m < masters; m++)
+        if (!world_add_slots(w, m * each, CL_SLOTS * m / masters, CL_SLOTS * (m + 1) / masters - 1) ||
+            !world_command(w, m * each, &(struct cl_command){.verb = CL_SET_CONFIG_EPOCH, .number = m + 1}))
+            return false;
+    for (int i = 1; i < w->nnodes; i++)
+        if (!world_meet(w, 0, i))
+            return false;
+    if (!world_until(w, all_known, NULL, 60000 * MS))
+        return false;
+    for (int i = 0; i < w->nnodes; i++)
+        if (i % each != 0 && !world_replicate(w, i, i - i % each))
+            return false;
+    if (!world_until(w, world_agrees, NULL, 60000 * MS))
+        return false;
+    world_run(w, 200 * MS);
+    return true;
+}
+
+void world_free(struct world *w)
+{
+    struct heap_node *p;
+    while ((p = heap_top(&w->heap)) != NULL) {
+        heap_set(&w->heap, p, HEAP_NEVER);
+        packet_free((struct packet *)(void *)p);
+    }
+    for (size_t i = 0; i < w->nlinks; i++) {
+        for (size_t k = 0; k < w->links[i]->nheld; k++)
+            packet_free(w->links[i]->held[k]);
+        free(w->links[i]->held);
+        free(w->links[i]);
+    }
+    free(w->links);
+    for (int i = 0; i < w->nnodes; i++) {
+        cl_core_free(w->nodes[i].core);
+        buf_free(&w->nodes[i].disk);
+        buf_free(&w->nodes[i].write);
+        buf_free(&w->nodes[i].heard);
+    }
+    heap_free(&w->heap);
+    heap_free(&w->timers);
+    free(w);
+}
