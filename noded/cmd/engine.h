@@ -148,9 +148,10 @@ struct nd_engine {
     char guard_reason[128]; /* of ND_GUARD_AOF_FAILED: what the system said */
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: none */
     bool pause_all;
-    bool writes_held;  /* as in a pause of writes, until FAILOVER is over (pause.h) */
-    struct map locked; /* keys of a MIGRATE under way, of whatever database (pause.h); cap 0 while there are none */
-    int64_t dirty;     /* changes since the last save */
+    bool writes_held;   /* as in a pause of writes, until FAILOVER is over (pause.h) */
+    struct map locked;  /* keys of a MIGRATE under way, of whatever database (pause.h); cap 0 while there are none */
+    int64_t dirty;      /* changes since the last save */
+    size_t not_evicted; /* memory that grows by what eviction tells replicas: maxmemory does not count it */
     int64_t house_dirty, house_us; /* dirty when the tables were in order; when they are looked at next */
     int depth;                     /* > 0: inside a command; EXEC runs others */
     bool active_expire;            /* DEBUG SET-ACTIVE-EXPIRE */

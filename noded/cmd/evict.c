@@ -259,7 +259,7 @@ static void evict_key(struct nd_engine *e, struct nd_db *db, struct nd_entry *en
 
 static bool memory_is_short(const struct nd_engine *e)
 {
-    return e->config.maxmemory > 0 && e->host.memory_used(e->host.owner) > (size_t)e->config.maxmemory;
+    return e->config.maxmemory > 0 && e->host.memory_used(e->host.owner) > (size_t)e->config.maxmemory + e->not_evicted;
 }
 
 /* As redis.conf has it: 10 is half a millisecond, above it grows by 15 % each, 100 knows no end. */

@@ -77,7 +77,7 @@ void nd_info_clients(struct nd_info *i)
 
 size_t nd_memory_overhead(const struct nd_engine *e, const struct nd_facts *f)
 {
-    size_t n = f->client_memory_normal;
+    size_t n = f->client_memory_normal + f->client_memory_replicas + f->backlog_memory + f->aof_buffer;
     for (int k = 0; k < e->keys.db_count; k++) {
         const struct nd_db *db = nd_keyspace_peek(&e->keys, k);
         if (db != NULL && nd_db_count(db) > 0)
@@ -120,13 +120,14 @@ void nd_info_memory(struct nd_info *i)
         "maxmemory_policy:%s\r\nallocator_frag_ratio:%.2f\r\nallocator_frag_bytes:%zu\r\n"
         "allocator_rss_ratio:%.2f\r\nallocator_rss_bytes:%" PRId64 "\r\nrss_overhead_ratio:%.2f\r\n"
         "rss_overhead_bytes:%" PRId64 "\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%" PRId64
-        "\r\nmem_not_counted_for_evict:0\r\nmem_replication_backlog:0\r\nmem_total_replication_buffers:0\r\n"
-        "mem_clients_slaves:0\r\nmem_clients_normal:%zu\r\nmem_cluster_links:0\r\nmem_aof_buffer:0\r\n"
+        "\r\nmem_not_counted_for_evict:%zu\r\nmem_replication_backlog:%zu\r\nmem_total_replication_buffers:%zu\r\n"
+        "mem_clients_slaves:%zu\r\nmem_clients_normal:%zu\r\nmem_cluster_links:0\r\nmem_aof_buffer:%zu\r\n"
         "mem_allocator:%s\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%zu\r\nlazyfreed_objects:%zu\r\n",
         buf_str(&policy), ratio(f->active, f->allocated), f->active - f->allocated, ratio(f->resident, f->active),
         (int64_t)f->resident - (int64_t)f->active, ratio(f->rss, f->resident), (int64_t)f->rss - (int64_t)f->resident,
-        ratio(f->rss, i->used), (int64_t)f->rss - (int64_t)i->used, f->client_memory_normal, f->allocator,
-        f->lazyfree_pending, f->lazyfreed);
+        ratio(f->rss, i->used), (int64_t)f->rss - (int64_t)i->used, e->not_evicted,
+        f->backlog_memory - f->replication_stream_extra, f->backlog_memory, f->client_memory_replicas,
+        f->client_memory_normal, f->aof_buffer, f->allocator, f->lazyfree_pending, f->lazyfreed - e->stats.lazyfreed_before);
     buf_free(&policy);
 }
 
@@ -156,15 +157,17 @@ void nd_info_stats(struct nd_info *i)
                "expired_keys:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
                "\r\nevicted_keys:%" PRIu64 "\r\nevicted_clients:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64
                "\r\nkeyspace_misses:%" PRIu64 "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\n"
-               "pubsubshard_channels:%zu\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\nmigrate_cached_sockets:%zu\r\n"
+               "pubsubshard_channels:%zu\r\nlatest_fork_usec:%" PRId64 "\r\ntotal_forks:%" PRIu64
+               "\r\nmigrate_cached_sockets:%zu\r\n"
                "slave_expires_tracked_keys:0\r\nunexpected_error_replies:%" PRIu64 "\r\ntotal_error_replies:%" PRIu64
                "\r\ntotal_reads_processed:%" PRIu64 "\r\ntotal_writes_processed:%" PRIu64
                "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
                "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\n",
                s->expired, (double)s->expired_stale_permille / 10, s->expire_time_cap, s->evicted, s->evicted_clients,
                s->hits, s->misses, p->by_name[ND_CHANNEL].used, p->by_name[ND_PATTERN].used,
-               p->by_name[ND_SHARD_CHANNEL].used, i->facts.migrate_cached, s->unexpected_errors, s->errors,
-               s->reads_processed, s->writes_processed, s->query_limit_closed, s->output_limit_closed);
+               p->by_name[ND_SHARD_CHANNEL].used, i->facts.fork_us, i->facts.forks, i->facts.migrate_cached,
+               s->unexpected_errors, s->errors, s->reads_processed, s->writes_processed, s->query_limit_closed,
+               s->output_limit_closed);
 }
 
 void nd_info_replication(struct nd_info *i)

@@ -92,11 +92,11 @@ static void memory_stats(struct nd_call *c)
         {.name = "peak.allocated", .number = (int64_t)peak},
         {.name = "total.allocated", .number = (int64_t)used},
         {.name = "startup.allocated", .number = (int64_t)startup},
-        {.name = "replication.backlog"},
-        {.name = "clients.slaves"},
+        {.name = "replication.backlog", .number = (int64_t)f.backlog_memory},
+        {.name = "clients.slaves", .number = (int64_t)f.client_memory_replicas},
         {.name = "clients.normal", .number = (int64_t)f.client_memory_normal},
         {.name = "cluster.links"},
-        {.name = "aof.buffer"},
+        {.name = "aof.buffer", .number = (int64_t)f.aof_buffer},
     };
     const struct stat_row rest[] = {
         {.name = "overhead.total", .number = (int64_t)overhead},

@@ -260,6 +260,24 @@ size_t nd_serve_unread(const struct nd_session *s)
     return p != NULL ? nd_backlog_unread(&p->cursor) : 0;
 }
 
+static size_t stream_extra(const struct nd_repl *r)
+{
+    size_t memory = r->backlog != NULL ? nd_backlog_memory(r->backlog) : 0;
+    size_t wanted = (size_t)r->e->config.repl_backlog_size;
+    return memory > wanted ? memory - wanted : 0;
+}
+
+void nd_serve_facts(const struct nd_repl *r, struct nd_facts *out)
+{
+    const struct nd_persist *persist = r->e->persist;
+    out->backlog_memory = r->backlog != NULL ? nd_backlog_memory(r->backlog) : 0;
+    out->replication_stream_extra = stream_extra(r);
+    if (persist != NULL) {
+        out->forks = persist->forks;
+        out->fork_us = persist->fork_us;
+    }
+}
+
 /* ---- time ---- */
 
 void nd_serve_settings(struct nd_repl *r)
@@ -298,6 +316,7 @@ void nd_serve_turn_end(struct nd_repl *r)
             put_in_stream(r, "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
     }
     nd_serve_look_for_snapshot(v);
+    e->not_evicted = stream_extra(r);
     if (v->told == r->offset)
         return;
     v->told = r->offset;

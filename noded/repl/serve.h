@@ -132,6 +132,8 @@ struct nd_backlog_cursor *nd_serve_cursor(const struct nd_session *s);
 /* Bytes of the stream that it has not taken, whether or not it may be sent them now. */
 size_t nd_serve_unread(const struct nd_session *s);
 void nd_serve_file_sent(struct nd_session *s);
+/* What INFO and MEMORY STATS tell of memory and forks. */
+void nd_serve_facts(const struct nd_repl *r, struct nd_facts *out);
 /* Settings have changed. */
 void nd_serve_settings(struct nd_repl *r);
 /* Before what was written leaves: questions for acknowledgements, snapshots that are due, who waits for

@@ -278,6 +278,11 @@ size_t clients_memory(const struct clients *all)
     return all->memory[ND_CLASS_NORMAL] + all->memory[ND_CLASS_PUBSUB];
 }
 
+size_t clients_memory_replicas(const struct clients *all)
+{
+    return all->memory[ND_CLASS_REPLICA];
+}
+
 /* ---- coming in ---- */
 
 static bool is_local(const char *peer)

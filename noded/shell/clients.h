@@ -31,5 +31,6 @@ void clients_resume(struct clients *all, struct nd_session *s);
 void clients_kill(struct clients *all, struct nd_session *s, const char *why);
 void clients_buffers(struct clients *all, const struct nd_session *s, struct nd_client_buffers *out);
 size_t clients_memory(const struct clients *all); /* of the buffers of normal clients */
+size_t clients_memory_replicas(const struct clients *all);
 
 #endif

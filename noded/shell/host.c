@@ -3,6 +3,7 @@
 #include "common/io/log.h"
 #include "noded/repl/extension.h"
 #include "noded/repl/repl.h"
+#include "noded/repl/serve.h"
 #include "noded/shell/aof.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/config_rewrite.h"
@@ -95,6 +96,8 @@ static void host_facts(void *owner, struct nd_facts *out)
     out->lazyfree_pending = reclaim_pending(n->reclaim);
     out->lazyfreed = reclaim_done(n->reclaim);
     out->migrate_cached = migrate_cached(n->migrator);
+    out->client_memory_replicas = clients_memory_replicas(n->clients);
+    nd_serve_facts(n->repl, out);
 }
 
 static void host_release(void *owner, struct nd_value v)
