@@ -37,6 +37,8 @@ static bool on_aux(void *owner, struct slice key, struct slice value, struct buf
         l->repl_offset = v;
     } else if (slice_is(key, "repl-stream-db") && text_i64(value, &v) && v >= 0 && v < l->into->db_count) {
         l->repl_stream_db = (int)v;
+    } else if (slice_is(key, "used-mem") && text_i64(value, &v) && v > 0) {
+        l->used_memory = (size_t)v;
     } else if (slice_is(key, "aof-base") && text_i64(value, &v)) {
         l->aof_base = v != 0;
     }

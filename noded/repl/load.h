@@ -23,6 +23,7 @@ struct nd_load {
     int64_t repl_offset;          /* -1: none was said */
     int repl_stream_db;           /* -1 */
     bool aof_base;
+    size_t used_memory; /* of the server that wrote the file */
     bool begun; /* entries have come */
 };
 

@@ -28,7 +28,8 @@ struct rdb_load {
     struct slice in; /* read and not yet taken */
     struct nd_load load;
     struct nd_rdb_reader *reader;
-    ev_idle idle;
+    ev_check turn; /* a step of each turn; */
+    ev_idle idle;  /* and no turn waits for events */
     int64_t began_us;
 };
 
@@ -89,7 +90,9 @@ static enum nd_rdb_status work(struct rdb_load *l, struct buf *why)
     if (l->in.n == 0 && !fill(l, why))
         return ND_RDB_BAD;
     enum nd_rdb_status s = nd_rdb_feed(l->reader, &l->in, FEED_BYTES);
-    l->n->engine->persist->loading.loaded_bytes = nd_rdb_offset(l->reader);
+    struct nd_loading *loading = &l->n->engine->persist->loading;
+    loading->loaded_bytes = nd_rdb_offset(l->reader);
+    loading->rdb_used_memory = l->load.used_memory;
     if (s == ND_RDB_BAD)
         buf_printf(why, "%s is refused: %s", l->path, nd_rdb_error(l->reader));
     return s;
@@ -120,6 +123,7 @@ static void forget(struct node *n)
     struct rdb_load *l = n->rdb_load;
     if (l == NULL)
         return;
+    ev_check_stop(io_loop_ev(n->loop), &l->turn);
     ev_idle_stop(io_loop_ev(n->loop), &l->idle);
     close_file(l);
     free(l->path);
@@ -145,6 +149,13 @@ static void loaded(struct rdb_load *l)
 }
 
 static void on_idle(struct ev_loop *ev, ev_idle *w, int events)
+{
+    (void)ev;
+    (void)w;
+    (void)events;
+}
+
+static void on_turn(struct ev_loop *ev, ev_check *w, int events)
 {
     (void)ev;
     (void)events;
@@ -176,13 +187,16 @@ void rdb_load_start(struct node *n)
     l->fd = -1;
     l->path = mem_strdup(n->engine->config.dbfilename);
     l->began_us = io_now_us();
+    ev_check_init(&l->turn, on_turn);
     ev_idle_init(&l->idle, on_idle);
-    ev_set_priority(&l->idle, EV_MINPRI);
-    l->idle.data = l;
+    l->turn.data = l;
     nd_load_init(&l->load, n->engine, NULL);
     l->load.at_start = true;
     switch (open_file(l, &why)) {
-    case OPENED: ev_idle_start(io_loop_ev(n->loop), &l->idle); break;
+    case OPENED:
+        ev_check_start(io_loop_ev(n->loop), &l->turn);
+        ev_idle_start(io_loop_ev(n->loop), &l->idle);
+        break;
     case MISSING:
         forget(n);
         node_loaded(n, NULL);

@@ -77,6 +77,6 @@ class Node(Child):
     def wait_ready(self, timeout_s=15):
         def ready():
             assert self.alive(), "%s ended with status %s: %s" % (self.name, self.proc.returncode, self.log()[-400:])
-            return self.call("PING") is not None
+            return not str(self.call("PING")).startswith("LOADING")
         wait_until(ready, timeout_s, "%s (port %d) answers" % (self.name, self.port))
         return self
