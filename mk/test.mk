@@ -11,7 +11,8 @@ export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
 SIM_JOBS := $(NPROC)
-PARTS := check-unit check-scenarios check-sim check-planted check-fuzz check-oracle check-rows check-e2e check-clients
+PARTS := check-unit check-scenarios check-sim check-planted check-fuzz check-oracle check-rows check-chains check-e2e \
+	check-clients
 
 .PHONY: check check-build $(PARTS) sim soak demo bench
 check:
@@ -54,6 +55,11 @@ check-rows: programs
 CROWD_RUNS ?= 6
 check-crowd: programs
 	@$(PYTHON) tests/oracle/crowd.py --runs $(CROWD_RUNS) $(if $(SEED),--seed $(SEED))
+
+# Chains of redis-server and noded whose links are cut while commands of chance run at the head.
+CHAIN_RUNS ?= 1
+check-chains: programs
+	@$(PYTHON) tests/oracle/chains.py --seconds 3 --runs $(CHAIN_RUNS) $(if $(SEED),--seed $(SEED))
 
 check-e2e: programs
 	@$(PYTHON) tests/e2e/run.py
