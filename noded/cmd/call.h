@@ -31,8 +31,18 @@ struct nd_call {
     bool failed; /* an error was answered */
     bool effect_said;
     bool blocked;      /* nd_block() was called */
-    uint64_t redacted; /* bits of arguments (passwords) that MONITOR and SLOWLOG must not show */
+    uint64_t redacted; /* passwords, which MONITOR and SLOWLOG must not show: nd_redact() */
 };
+
+/* Arguments not to be shown, a bit each; the last bit stands for all from there on. */
+static inline void nd_redact(uint64_t *arguments, size_t i)
+{
+    *arguments |= (uint64_t)1 << (i < 63 ? i : 63);
+}
+static inline bool nd_is_redacted(uint64_t arguments, size_t i)
+{
+    return (arguments >> (i < 63 ? i : 63) & 1) != 0;
+}
 
 /* ---- answers beyond common/resp/reply.h ---- */
 /* An error "CODE text", counted in INFO errorstats. */

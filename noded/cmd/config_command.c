@@ -132,6 +132,15 @@ static void follow_inside(struct nd_engine *e)
     nd_evict_soon(e);
 }
 
+static void redact(struct nd_call *c)
+{
+    for (size_t i = 2; i + 1 < c->argc; i += 2) {
+        const struct nd_setting *row = nd_setting_find(c->argv[i]);
+        if (row != NULL && nd_setting_sensitive(row))
+            nd_redact(&c->redacted, i + 1);
+    }
+}
+
 /* All or nothing: what the program had already followed it follows back. */
 static void config_set(struct nd_call *c)
 {
@@ -140,6 +149,7 @@ static void config_set(struct nd_call *c)
         nd_syntax_error(c);
         return;
     }
+    redact(c);
     const struct nd_setting **rows = rows_of(c);
     if (rows == NULL)
         return;

@@ -41,7 +41,8 @@ static bool login(struct nd_call *c, struct slice user, struct slice password)
 
 static void auth(struct nd_call *c)
 {
-    c->redacted |= 1u << 1 | 1u << 2;
+    nd_redact(&c->redacted, 1);
+    nd_redact(&c->redacted, 2);
     if (c->argc > 3) {
         nd_syntax_error(c);
         return;
@@ -110,7 +111,8 @@ static void hello(struct nd_call *c)
     }
     for (size_t i = 2; i < c->argc; i++) {
         if (nd_arg_is(c, i, "auth") && i + 2 < c->argc) {
-            c->redacted |= (uint64_t)3 << (i + 1 < 62 ? i + 1 : 62);
+            nd_redact(&c->redacted, i + 1);
+            nd_redact(&c->redacted, i + 2);
             if (!login(c, c->argv[i + 1], c->argv[i + 2]))
                 return;
             i += 2;

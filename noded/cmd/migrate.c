@@ -63,9 +63,12 @@ static const char *read_options(const struct slice *argv, size_t argc, struct op
         } else if (slice_ieq(argv[i], "auth") && more >= 1) {
             o->user = 0;
             o->password = ++i;
+            nd_redact(&o->redacted, i);
         } else if (slice_ieq(argv[i], "auth2") && more >= 2) {
             o->user = ++i;
             o->password = ++i;
+            nd_redact(&o->redacted, i - 1);
+            nd_redact(&o->redacted, i);
         } else if (slice_ieq(argv[i], "keys")) {
             if (argv[3].n > 0)
                 return "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string";
@@ -75,8 +78,6 @@ static const char *read_options(const struct slice *argv, size_t argc, struct op
         } else {
             return "ERR syntax error";
         }
-        if (i < 64 && (i == o->password || i == o->user))
-            o->redacted |= (uint64_t)(o->user > 0 ? 3 : 1) << (o->user > 0 ? i - 1 : i);
     }
     return NULL;
 }

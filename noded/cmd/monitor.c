@@ -31,7 +31,7 @@ static void put_line(struct buf *out, const struct nd_call *c)
     buf_printf(out, "+%lld.%06lld [%d %s%s]", (long long)(unix_us / 1000000), (long long)(unix_us % 1000000),
                nd_db_number(c->s->db), (c->s->flags & ND_S_UNIX) != 0 ? "unix:" : "", c->s->addr);
     for (size_t i = 0; i < c->argc; i++)
-        put_word(out, i < 64 && (c->redacted & (uint64_t)1 << i) != 0 ? slice_of("(redacted)") : c->argv[i]);
+        put_word(out, nd_is_redacted(c->redacted, i) ? slice_of("(redacted)") : c->argv[i]);
     buf_puts(out, "\r\n");
 }
 

@@ -89,11 +89,15 @@ void nd_stats_reset(struct nd_engine *e)
     nd_stats_forget_errors(e);
     forget_histograms(e);
     struct nd_stats kept = e->stats;
+    struct nd_facts facts = {0};
+    e->host.facts(e->host.owner, &facts);
     e->stats = (struct nd_stats){
         .by_command = kept.by_command,
         .errors_by_code = kept.errors_by_code,
         .pubsub_clients = kept.pubsub_clients,
         .peak_memory = kept.peak_memory,
+        .startup_memory = kept.startup_memory,
+        .lazyfreed_before = facts.lazyfreed,
     };
     memset(kept.by_command, 0, nd_command_numbers(e) * sizeof *kept.by_command);
 }

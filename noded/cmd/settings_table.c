@@ -166,7 +166,7 @@ const struct nd_setting nd_settings[] = {
     TEXT("logfile", NULL, logfile, "", FIXED, "file of the log; empty: standard error")
     WORD("loglevel", loglevel, "debug verbose notice warning", "notice", 0, "least important lines that are logged")
     TEXT("masterauth", NULL, masterauth, "", SECRET, "password for the master")
-    TEXT("masteruser", NULL, masteruser, "", 0, "user for the master")
+    TEXT("masteruser", NULL, masteruser, "", SECRET, "user for the master")
     NUMBER("maxclients", NULL, maxclients, 1, UINT32_MAX, "10000", 0, "clients that may be connected at a time")
     MEMORY("maxmemory", NULL, maxmemory, 0, "0", 0, "bytes of memory in use at which keys are evicted; 0: no limit")
     ROW("maxmemory-clients", NULL, ND_SET_MEMORY_OR_PERCENT, PLACE(int64_t, maxmemory_clients), 0, I64_MAX, NULL, "0",

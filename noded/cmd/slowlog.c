@@ -63,7 +63,7 @@ static void copy_args(struct slow *s, const struct nd_call *c)
     s->argc = c->argc < ARGS_MAX ? c->argc : ARGS_MAX;
     for (size_t i = 0; i < s->argc; i++) {
         struct slice arg = c->argv[i];
-        if (i < 64 && (c->redacted & (uint64_t)1 << i) != 0)
+        if (nd_is_redacted(c->redacted, i))
             arg = slice_of("(redacted)");
         if (c->argc > ARGS_MAX && i == ARGS_MAX - 1) {
             buf_printf(&s->args[i], "... (%zu more arguments)", c->argc - ARGS_MAX + 1);

@@ -138,6 +138,27 @@ main(async () => {
     await sub.quit();
   });
 
+  await section('keyspace events', async () => {
+    const sub = connect();
+    const got = [];
+    // Before it is ready ioredis asks for INFO, which a connection that has subscribed meanwhile may not; it connects
+    // anew then, and what happens until it is back is not heard.
+    await sub.ping();
+    show('config', [await r.config('SET', 'notify-keyspace-events', 'KEA'), await r.config('GET', 'notify-keyspace-events')]);
+    // Keys of other sections may expire meanwhile.
+    sub.on('pmessage', (_pattern, channel, message) => {
+      if (channel.endsWith(':watched') || message === 'watched') got.push(`${channel} ${message}`);
+    });
+    await sub.psubscribe('__key*@0__:*');
+    await r.set('watched', 1);
+    await r.expire('watched', 100);
+    await r.del('watched');
+    await until(() => got.length >= 6, () => `the events ${got}`);
+    show('got', got);
+    await r.config('SET', 'notify-keyspace-events', '');
+    await sub.quit();
+  });
+
   await section('blocking', async () => {
     const waiting = connect();
     await waiting.ping();
