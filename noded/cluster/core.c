@@ -266,3 +266,8 @@ bool cl_owns_slot(const struct cl_core *c, int slot)
 {
     return cl_owner(c, slot) == c->me;
 }
+
+bool cl_slot_assigned(const struct cl_core *c, int slot)
+{
+    return cl_owner(c, slot) != NULL;
+}

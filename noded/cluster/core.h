@@ -60,5 +60,6 @@ bool cl_node_is_stock(const struct cl_core *c, const struct cl_id *id); /* false
 /* Failure reports against a node that are valid now; -1: no such node. */
 int64_t cl_failure_reports(const struct cl_core *c, struct slice id);
 bool cl_owns_slot(const struct cl_core *c, int slot);
+bool cl_slot_assigned(const struct cl_core *c, int slot); /* to whomever */
 
 #endif

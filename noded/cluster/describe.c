@@ -134,7 +134,6 @@ void cl_info_text(const struct cl_core *c, struct buf *out)
                c->current_epoch, mine->config_epoch);
     messages_put(out, "sent", c->sent);
     messages_put(out, "received", c->received);
-    buf_puts(out, "total_cluster_links_buffer_limit_exceeded:0\r\n");
 }
 
 /* ---- rows ---- */

@@ -75,7 +75,6 @@ void cl_extensions_read(struct cl_core *c, const struct cl_message *m, struct cl
         else if (type == CL_EXT_FORGOTTEN)
             forgotten(c, body, sender);
     }
-    bool told = (m->head.message_flags & CL_MSG_HAS_EXTENSIONS) != 0 && m->head.extensions > 0;
-    if (told || (m->head.type == CL_PING && sender->extends))
+    if (m->head.gossip > 0 || name.n > 0) /* the short PONG that tells all has no room for it */
         cl_hostname_set(c, sender, name);
 }

@@ -22,8 +22,7 @@ static void head_learn(struct cl_core *c, struct cl_node *n, const struct cl_hea
     n->offset = h->offset;
     n->offset_us = c->now_us;
     n->ours = h->ours;
-    n->extends = n->extends || h->ours || (h->message_flags & CL_MSG_HAS_EXTENSIONS) != 0;
-    n->extends_more = n->extends_more || h->ours || (h->flags & CL_EXTENSIONS) != 0;
+    n->extends = h->ours || (h->flags & CL_EXTENSIONS) != 0;
     cl_manual_offset(c, h, n);
 }
 

@@ -2,6 +2,7 @@
 #include "noded/cluster/state.h"
 
 #include <assert.h>
+#include <string.h>
 
 static enum cl_verdict while_down(const struct cl_core *c, const struct cl_request *r)
 {
@@ -66,6 +67,17 @@ enum cl_verdict cl_redirect(const struct cl_core *c, const struct cl_request *r,
     if (to != NULL)
         cl_member_at(c, owner->index, to);
     return CL_MOVED;
+}
+
+void cl_plain_slots(const struct cl_core *c, uint8_t out[CL_SLOT_BYTES])
+{
+    const struct cl_node *me = c->me;
+    if (!c->ok || c->promoting || me->slots == NULL || !cl_has(me, CL_MASTER)) {
+        memset(out, 0, CL_SLOT_BYTES);
+        return;
+    }
+    for (size_t i = 0; i < CL_SLOT_BYTES; i++)
+        out[i] = (uint8_t)(me->slots[i] & ~c->open_slots[i]);
 }
 
 void cl_verdict_text(const struct cl_core *c, enum cl_verdict v, int slot, const struct cl_member *to, struct buf *out)

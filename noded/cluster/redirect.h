@@ -37,6 +37,10 @@ struct cl_request {
 /* *to (may be NULL) is set with MOVED and ASK. */
 enum cl_verdict cl_redirect(const struct cl_core *c, const struct cl_request *r, struct cl_member *to);
 
+/* Slots whose requests are HERE whatever else is true of them: this node's, not open, and all is well. The bitmap is
+ * good until the next step. */
+void cl_plain_slots(const struct cl_core *c, uint8_t out[CL_SLOT_BYTES]);
+
 /* The error of a verdict that is not HERE, with its code, without '-' and line end. */
 void cl_verdict_text(const struct cl_core *c, enum cl_verdict v, int slot, const struct cl_member *to, struct buf *out);
 

@@ -82,11 +82,10 @@ static void entries_put(struct cl_core *c, struct buf *out, const struct cl_node
 
 static void extensions_put(struct cl_core *c, struct buf *out, const struct cl_node *to)
 {
-    if (to == NULL || !to->extends)
-        return;
     if (c->set.hostname[0] != '\0')
         cl_wire_put_extension(out, CL_EXT_HOSTNAME, slice_of(c->set.hostname));
-    if (!to->extends_more)
+    /* Stock 7.0 knows host names only, and logs a warning for each of the others. */
+    if (to == NULL || !to->extends)
         return;
     if (!cl_id_is_none(&c->claim.shard)) {
         char text[CL_ID_DIGITS + 1];

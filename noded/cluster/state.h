@@ -31,8 +31,7 @@ struct cl_node {
     uint16_t flags, other_port, port, bus_port;
     char ip[CL_IP_MAX];
     bool ours;              /* it says that it is a noded */
-    bool extends;           /* it may get a host name */
-    bool extends_more;      /* and the other extensions */
+    bool extends; /* it may get extensions beyond the host name */
     bool heard;             /* since this life began, or since it was met */
     char *hostname;         /* NULL: none */
     struct cl_node *master; /* of a replica; NULL: unknown */
