@@ -183,19 +183,17 @@ static struct nd_replica *target(struct nd_serving *v)
 
 void nd_failover_look(struct nd_serving *v)
 {
-    if (v->failover == ND_FAILOVER_NONE)
+    if (v->failover != ND_FAILOVER_SYNCING)
         return;
-    bool late = v->failover_until_us <= v->r->e->now_us;
-    if (v->failover == ND_FAILOVER_RUNNING)
-        return;
-    if (late) {
+    if (v->failover_until_us <= v->r->e->now_us) {
         if (v->failover_force)
             begin(v);
         else
             give_up(v, "no replica had everything within the time");
         return;
     }
-    const struct nd_replica *p = target(v);
+    /* The end of a MIGRATE deletes keys, which the replica has to be told. */
+    const struct nd_replica *p = v->r->e->migrations == NULL ? target(v) : NULL;
     if (p == NULL || p->state != ND_REPLICA_ONLINE || p->ack != v->r->offset)
         return;
     if (v->failover_host == NULL) {

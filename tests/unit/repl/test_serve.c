@@ -4,6 +4,7 @@
 
 #include "common/base/heap.h"
 #include "common/base/mem.h"
+#include "noded/cmd/migrate.h"
 #include "noded/repl/extension.h"
 #include "noded/repl/failover.h"
 #include "noded/repl/persist.h"
@@ -704,6 +705,29 @@ static void failover_waits_for_the_replica(void **state)
     world_free(w);
 }
 
+/* The end of a MIGRATE is a write that nothing holds back: the replica has to have it too. */
+static void failover_waits_for_a_migration(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct client *a = online(w), *mover = fixture_client(w->f);
+    run(w->f, "SET a 1");
+    client_run(mover, "MIGRATE 127.0.0.1 7777 a 0 1000");
+    assert_int_equal(mover->ran, ND_BLOCKED);
+    assert_string_equal(run(w->f, "FAILOVER"), "+OK\r\n");
+    ack(a, w->r->offset);
+    turn(w);
+    assert_string_equal(info(w, "master_failover_state"), "master_failover_state:waiting-for-sync");
+    int64_t before = w->r->offset;
+    nd_migrate_answered(w->f->migrating->migration, (struct slice){NULL, 0});
+    nd_migrate_ended(w->f->migrating->migration, ND_MIGRATE_DONE);
+    turn(w);
+    assert_true(w->r->offset > before);
+    assert_string_equal(info(w, "master_failover_state"), "master_failover_state:waiting-for-sync");
+    assert_string_equal(run(w->f, "FAILOVER ABORT"), "+OK\r\n");
+    world_free(w);
+}
+
 /* ---- anything in any order ---- */
 
 struct follower {
@@ -864,6 +888,7 @@ int main(void)
         cmocka_unit_test(wait_for_replicas),
         cmocka_unit_test(hostile_replica),
         cmocka_unit_test(failover_waits_for_the_replica),
+        cmocka_unit_test(failover_waits_for_a_migration),
         cmocka_unit_test(random_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
