@@ -21,14 +21,46 @@ void nd_keyspace_init(struct nd_keyspace *k, int databases, bool slots, const ui
     k->pages = mem_zalloc(page_count(k) * sizeof(struct nd_db **));
 }
 
+static void clear_slot(struct nd_slot *s)
+{
+    if (s->expires != NULL) {
+        nd_table_clear(s->expires);
+        free(s->expires);
+        s->expires = NULL;
+    }
+    nd_table_clear(&s->keys);
+}
+
+static void free_tables(struct nd_content *c)
+{
+    clear_slot(&c->one);
+    for (size_t p = 0; c->pages != NULL && p < ND_SLOT_PAGES; p++) {
+        for (size_t i = 0; c->pages[p] != NULL && i < ND_PAGE_SLOTS; i++) {
+            if (c->pages[p]->slots[i] == NULL)
+                continue;
+            clear_slot(c->pages[p]->slots[i]);
+            free(c->pages[p]->slots[i]);
+        }
+        free(c->pages[p]);
+    }
+    free(c->pages);
+}
+
+void nd_content_free(struct nd_content *c)
+{
+    if (c == NULL)
+        return;
+    free_tables(c);
+    free(c);
+}
+
 void nd_keyspace_free(struct nd_keyspace *k)
 {
     for (size_t p = 0; p < page_count(k); p++) {
         for (size_t i = 0; k->pages[p] != NULL && i < PAGE_DBS; i++) {
             if (k->pages[p][i] == NULL)
                 continue;
-            nd_content_free(nd_db_detach(k->pages[p][i]));
-            free(k->pages[p][i]->in.one.expires);
+            free_tables(&k->pages[p][i]->in); /* one without keys may have tables too */
             free(k->pages[p][i]);
         }
         free(k->pages[p]);
@@ -160,34 +192,6 @@ struct nd_content *nd_db_detach(struct nd_db *db)
     *c = db->in;
     nd_content_init(&db->in, db->k);
     return c;
-}
-
-static void clear_slot(struct nd_slot *s)
-{
-    if (s->expires != NULL) {
-        nd_table_clear(s->expires);
-        free(s->expires);
-        s->expires = NULL;
-    }
-    nd_table_clear(&s->keys);
-}
-
-void nd_content_free(struct nd_content *c)
-{
-    if (c == NULL)
-        return;
-    clear_slot(&c->one);
-    for (size_t p = 0; c->pages != NULL && p < ND_SLOT_PAGES; p++) {
-        for (size_t i = 0; c->pages[p] != NULL && i < ND_PAGE_SLOTS; i++) {
-            if (c->pages[p]->slots[i] == NULL)
-                continue;
-            clear_slot(c->pages[p]->slots[i]);
-            free(c->pages[p]->slots[i]);
-        }
-        free(c->pages[p]);
-    }
-    free(c->pages);
-    free(c);
 }
 
 size_t nd_db_clear(struct nd_db *db)

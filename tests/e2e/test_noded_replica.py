@@ -205,7 +205,9 @@ def test_restart_of_a_replica(lab, kind):
         client.ok("SELECT", 9)
         client.ok("SET", "in nine", 1)
         wait_equal(master, ours)
-        ours.call("SHUTDOWN", "SAVE")
+        with ours.connect() as last:
+            last.send_raw(encode("SHUTDOWN", "SAVE"))
+            assert last.read_until_closed(10) == b""
         wait_until(lambda: not ours.alive(), 10, "the replica has ended")
         client.ok("SET", "meanwhile", 2)  # without another SELECT in the stream
     ours.start()
@@ -314,7 +316,7 @@ def test_stale_data(lab):
 # ---- what cannot be followed ----
 
 @case(kinds=OURS, matrix=[("XADD", "s", "*", "a", "1"), ("PFADD", "p", "x"),
-                           ("FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function() return 1 end)")])
+                           ("FUNCTION", "LOAD", "#!lua name=l \n redis.register_function('f', function() return 1 end)")])
 def test_unknown_command_in_the_stream(lab, *request):
     """Nothing diverges silently: the following ends, says where and why, and begins anew when it is told to."""
     master, ours = filled(lab), lab.node("ours")
