@@ -102,8 +102,8 @@ link = $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
 	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_ALL)
 
 $(BUILD)/sentineld: $(BUILD)/obj/sentineld/main.o $(call lib,shell core io resp base)
-$(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core cmd io resp base)
-$(BUILD)/noded: $(BUILD)/obj/noded/main.o $(call lib,noded repl cmd store io resp base)
+$(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core cmd cluster io resp base)
+$(BUILD)/noded: $(BUILD)/obj/noded/main.o $(call lib,noded repl cmd cluster store io resp base)
 $(BUILD)/noded: LDLIBS_ALL := $(LDLIBS_NODED) $(LDLIBS_ALL)
 $(foreach p,sentineld nodectl noded,$(BUILD)/$p):
 	@echo "LINK  $@"
@@ -120,12 +120,12 @@ TEST_LIBS_resp := resp base test
 TEST_LIBS_core := core resp base test
 TEST_LIBS_io := io resp base test
 TEST_LIBS_store := store resp base test
-TEST_LIBS_cmd := cmd store resp base test
-TEST_LIBS_repl := repl cmd store resp base test
+TEST_LIBS_cmd := cmd cluster store resp base test
+TEST_LIBS_repl := repl cmd cluster store resp base test
 TEST_LIBS_cluster := cluster resp base test
-TEST_LIBS_noded := noded repl cmd store io resp base test
+TEST_LIBS_noded := noded repl cmd cluster store io resp base test
 TEST_LIBS_shell := shell core io resp base test
-TEST_LIBS_nodectl := nodectl cmd store shell core io resp base test
+TEST_LIBS_nodectl := nodectl cmd cluster store shell core io resp base test
 test_libs = $(call lib,$(TEST_LIBS_$(word 3,$(subst /, ,$1))))
 $(foreach t,$(UNIT_SRC),$(eval $(t:%.c=$(BUILD)/%): $(t:%.c=$(BUILD)/obj/%.o) $(call test_libs,$t)))
 # Files of a test folder that are not tests themselves are shared by all tests of that folder.

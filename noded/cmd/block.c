@@ -229,6 +229,18 @@ void nd_wait_over(struct nd_session *s)
     run_again(s, (struct slice){NULL, 0}, s->waiting->what);
 }
 
+bool nd_waits_for_keys(const struct nd_session *s, const struct nd_command **cmd, const struct slice **argv,
+                       size_t *argc)
+{
+    const struct nd_waiting *w = s->waiting;
+    if (w == NULL || w->n == 0)
+        return false;
+    *cmd = w->row->cmd;
+    *argv = w->argv;
+    *argc = w->argc;
+    return true;
+}
+
 static void serve_key(struct nd_engine *e, struct nd_db *db, struct slice key)
 {
     struct nd_waited *waited = map_get(&e->waits->keys, key);

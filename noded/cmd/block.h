@@ -40,6 +40,9 @@ int64_t nd_waits_deadline(const struct nd_engine *e); /* mono us, or HEAP_NEVER 
 /* CLIENT UNBLOCK, and a master that becomes a replica: ends the waiting with the answer of a timeout (error NULL) or
  * with this error. false: the session does not wait. */
 bool nd_unblock(struct nd_session *s, const char *error);
+/* false: it doesn't wait, or not for keys. Else what it wants to run again. */
+bool nd_waits_for_keys(const struct nd_session *s, const struct nd_command **cmd, const struct slice **argv,
+                       size_t *argc);
 /* The session waits for something outside of the engine, without a timeout; CLIENT UNBLOCK does not end it. Where
  * nd_may_block() allows it. gone() is told when the session goes away before nd_wait_over(). */
 void nd_block_outside(struct nd_call *c, void (*gone)(void *what), void *what);

@@ -28,6 +28,11 @@ static void swapdb_command(struct nd_call *c)
 {
     static const char *const bad[] = {"first", "second"};
     int64_t n[2];
+    /* One node alone would leave the shards disagreeing about which database is which. A master's word stands. */
+    if (c->e->config.cluster_enabled && c->s->kind == ND_CLIENT) {
+        nd_error(c, "ERR SWAPDB is not allowed in cluster mode");
+        return;
+    }
     for (size_t i = 0; i < 2; i++) {
         if (!text_range(c->argv[i + 1], INT32_MIN, INT32_MAX, &n[i])) {
             nd_error(c, "ERR invalid %s DB index", bad[i]);

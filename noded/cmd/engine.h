@@ -88,8 +88,8 @@ struct nd_host {
     /* Memory given back elsewhere than in this thread. */
     void (*release)(void *owner, struct nd_value v);
     void (*release_content)(void *owner, struct nd_content *content);
-    /* SHUTDOWN. REFUSED: or not possible, why has the reason. WAITS: nd_shutdown_given_up() is called when nothing comes
-     * of it. */
+    /* SHUTDOWN. REFUSED: or not possible, why has the reason. WAITS: nd_shutdown_given_up() is called when nothing
+     * comes of it. */
     enum nd_shutdown_answer (*shutdown)(void *owner, uint32_t flags, struct buf *why);
     /* MIGRATE: sends; nd_migrate_ended() is called later (migrate.h). The session is blocked and the keys are locked.
      */

@@ -46,7 +46,8 @@
     X(nd_info_commands)          \
     X(nd_memory_commands)        \
     X(nd_server_commands)        \
-    X(nd_command_commands)
+    X(nd_command_commands)       \
+    X(nd_cluster_commands)
 
 #define ND_DECLARE_FAMILY(rows) extern const struct nd_command rows[];
 ND_FAMILIES(ND_DECLARE_FAMILY)

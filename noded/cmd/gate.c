@@ -1,5 +1,6 @@
 #include "noded/cmd/run.h"
 
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/evict.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/pause.h"
@@ -132,6 +133,8 @@ enum nd_gate nd_gate(struct nd_call *c)
         nd_refuse(c, "ERR Command not allowed inside a transaction");
         return ND_GATE_REFUSED;
     }
+    if (nd_cluster_concerned(c) && nd_cluster_refuses(c))
+        return ND_GATE_REFUSED;
     if (refused_out_of_memory(c, flags) || refused_unsafe(c, flags) || refused_for_state(c, flags))
         return ND_GATE_REFUSED;
     if (nd_must_wait(c, flags))

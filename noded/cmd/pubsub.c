@@ -168,3 +168,18 @@ size_t nd_publish(struct nd_engine *e, enum nd_channel_kind kind, struct slice c
     }
     return sent;
 }
+
+void nd_channel_closed(struct nd_engine *e, enum nd_channel_kind kind, struct slice channel)
+{
+    const struct nd_channel *c;
+    /* The channel itself goes with its last subscriber. */
+    while ((c = map_get(&e->pubsub->by_name[kind], channel)) != NULL) {
+        struct nd_session *s = c->subscribers[0];
+        nd_unsubscribe(s, kind, channel);
+        reply_push(&s->r, 3);
+        reply_bulks(&s->r, kind == ND_SHARD_CHANNEL ? "sunsubscribe" : "unsubscribe");
+        reply_bulk(&s->r, channel.p, channel.n);
+        reply_int(&s->r, (int64_t)nd_subscriptions(s, kind)->used);
+        e->host.wake(e->host.owner, s);
+    }
+}

@@ -24,6 +24,8 @@ struct map *nd_subscriptions(struct nd_session *s, enum nd_channel_kind kind);
 /* To all that are subscribed to the channel, and to the patterns that fit (ND_SHARD_CHANNEL: to its own subscribers
  * only). Returns how many messages were sent. */
 size_t nd_publish(struct nd_engine *e, enum nd_channel_kind kind, struct slice channel, struct slice message);
+/* The channel belongs elsewhere from now on: all its subscribers leave it and are told so. */
+void nd_channel_closed(struct nd_engine *e, enum nd_channel_kind kind, struct slice channel);
 size_t nd_channel_subscribers(const struct nd_channel *c);
 
 #endif

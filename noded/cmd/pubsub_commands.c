@@ -2,6 +2,7 @@
 
 #include "common/base/text.h"
 #include "noded/cmd/call.h"
+#include "noded/cmd/cluster.h"
 
 #include <stdlib.h>
 
@@ -85,11 +86,15 @@ static void sunsubscribe_command(struct nd_call *c)
     unsubscribe_from(c, "sunsubscribe", ND_SHARD_CHANNEL);
 }
 
-/* A message is an effect: subscribers of replicas get it too. */
+/* A message is an effect: subscribers of replicas get it too. In cluster mode the bus takes it there. */
 static void publish_to(struct nd_call *c, enum nd_channel_kind kind)
 {
+    struct nd_cluster *cl = c->e->cluster;
     size_t sent = nd_publish(c->e, kind, c->argv[1], c->argv[2]);
-    nd_effect_in(c, -1, c->argc, c->argv);
+    if (cl != NULL)
+        cl->host.publish(cl->host.owner, c->argv[1], c->argv[2], kind == ND_SHARD_CHANNEL);
+    else
+        nd_effect_in(c, -1, c->argc, c->argv);
     reply_int(c->r, (int64_t)sent);
 }
 

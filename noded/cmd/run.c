@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "noded/cmd/block.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/latency.h"
 #include "noded/cmd/monitor.h"
@@ -16,7 +17,7 @@
 /* States of a session that need a look before a command may run. */
 #define LOOK_AT                                                                                                   \
     (ND_S_MULTI | ND_S_AUTHENTICATED | ND_S_REPLY_OFF | ND_S_REPLY_SKIP | ND_S_REPLY_SKIP_NEXT | ND_S_POSTPONED | \
-     ND_S_SUBSCRIBED | ND_S_MONITOR)
+     ND_S_SUBSCRIBED | ND_S_MONITOR | ND_S_ASKING)
 
 struct reply *nd_session_reply(struct nd_session *s)
 {
@@ -125,6 +126,8 @@ static enum nd_ran ending(const struct nd_call *c)
 {
     struct nd_session *s = c->s;
     nd_session_answered(s);
+    if ((s->flags & ND_S_ASKING) != 0)
+        nd_cluster_asked(s, c->cmd);
     /* Whoever waits for an answer on a replica's connection would take the stream for it. */
     if (s->kind == ND_REPLICA && c->r == &c->e->nowhere && c->e->dropped.n > 0)
         s->flags |= ND_S_CLOSING;
@@ -217,6 +220,8 @@ enum nd_ran nd_session_run(struct nd_session *s, size_t argc, const struct slice
             return ND_POSTPONED;
         if (gate != ND_GATE_OPEN)
             return ending(&c);
+    } else if (nd_cluster_concerned(&c) && nd_cluster_refuses(&c)) {
+        return ending(&c);
     }
     nd_run(&c);
     if (e->waits->ready_n > 0)

@@ -4,6 +4,7 @@
 #include "noded/cmd/engine.h"
 #include "noded/cmd/extension.h"
 #include "noded/cmd/families.h"
+#include "noded/cmd/transaction.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -107,6 +108,17 @@ static char *full_name(const struct nd_indexed *parent, const struct nd_command 
     return b.p;
 }
 
+static enum nd_keyed keyed(const struct nd_command *cmd)
+{
+    const struct nd_keyspec *spec = &cmd->keys[0];
+    if (cmd->find_keys != NULL || cmd->run == nd_exec_command)
+        return ND_KEYED_SOME;
+    if (spec->flags == NULL)
+        return ND_KEYED_NOT;
+    bool one = spec->first == 1 && spec->last == 0 && spec->keynum == 0 && cmd->keys[1].flags == NULL;
+    return one && strcmp(spec->flags, "NOT_KEY") != 0 ? ND_KEYED_FIRST : ND_KEYED_SOME;
+}
+
 static void add_rows(struct nd_commands *x, const struct nd_command *rows, const struct nd_indexed *parent)
 {
     for (const struct nd_command *cmd = rows; cmd->name != NULL; cmd++) {
@@ -120,6 +132,7 @@ static void add_rows(struct nd_commands *x, const struct nd_command *rows, const
             .arity = cmd->arity,
             .number = (uint32_t)x->count,
             .has_subs = cmd->subs != NULL,
+            .keyed = keyed(cmd),
             .full_name = full_name(parent, cmd),
         };
         size_t at = slot_of(x, &row->name, parent);

@@ -13,6 +13,13 @@ struct nd_name {
     size_t n;
 };
 
+/* What the slots of a cluster have to do with a command. */
+enum nd_keyed {
+    ND_KEYED_NOT,   /* it runs anywhere */
+    ND_KEYED_FIRST, /* its first argument is its one key */
+    ND_KEYED_SOME   /* the specs say it, or the function, or the queue of a transaction */
+};
+
 struct nd_indexed {
     struct nd_name name;
     const struct nd_command *cmd;
@@ -21,6 +28,7 @@ struct nd_indexed {
     int32_t arity;                   /* cmd's */
     uint32_t number;
     bool has_subs;
+    enum nd_keyed keyed;
     char *full_name;
 };
 

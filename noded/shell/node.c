@@ -6,6 +6,7 @@
 #include "noded/repl/repl.h"
 #include "noded/shell/aof.h"
 #include "noded/shell/child.h"
+#include "noded/shell/bus.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
 #include "noded/shell/master_link.h"
@@ -93,6 +94,7 @@ static void on_turn_end(struct io_turn_end *t)
 {
     struct node *n = (struct node *)((char *)t - offsetof(struct node, turn_end));
     clients_run(n->clients);
+    bus_turn(n->bus);
     nd_serve_turn_end(n->repl);
     aof_turn(n->aof);
     clients_send(n->clients);
@@ -159,6 +161,8 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
         buf_puts(error, "nowhere to listen: port is 0 or bind is empty, and there is no unixsocket");
         return false;
     }
+    if (n->engine->config.cluster_enabled && (n->bus = bus_open(n, error)) == NULL)
+        return false;
     master_link_start(n->master);
     n->engine->stats.startup_memory = memory_used();
     node_touch(n);
@@ -176,6 +180,7 @@ void node_close(struct node *n)
     if (n->loop == NULL)
         return;
     migrate_close(n->migrator);
+    bus_close(n->bus);
     if (n->repl != NULL)
         nd_follow_free(n->repl);
     master_link_close(n->master);

@@ -6,6 +6,7 @@
 #include "noded/repl/persist.h"
 #include "noded/repl/serve.h"
 #include "noded/shell/aof.h"
+#include "noded/shell/bus.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/listen.h"
 #include "noded/shell/node.h"
@@ -112,6 +113,8 @@ bool node_follow_setting(struct node *n, const char *name, struct buf *why)
         return follow_dir(config, why);
     if (slice_is(s, "appendonly"))
         return follow_appendonly(n, why);
+    if (!bus_setting(n->bus, why))
+        return false;
     if (slice_is(s, "loglevel"))
         io_log_set_level((enum io_log_level)config->loglevel);
     else if (slice_is(s, "tcp-keepalive"))

@@ -3,6 +3,7 @@
 #include "noded/cmd/expire.h"
 #include "noded/repl/persist.h"
 #include "noded/shell/aof.h"
+#include "noded/shell/bus.h"
 #include "noded/shell/node.h"
 #include "noded/shell/process.h"
 #include "noded/shell/rdb_file.h"
@@ -30,6 +31,7 @@ void node_loaded(struct node *n, const char *why)
     e->loading = false;
     e->persist->loading = (struct nd_loading){.since_ms = 0};
     nd_expiry_wake(e);
+    bus_start(n->bus);
     io_log(IO_NOTICE, "Ready to accept connections");
     process_ready();
     process_forget_start();

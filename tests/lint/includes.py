@@ -21,8 +21,8 @@ ROOMS = {
     "sentineld/shell": ("common", "sentineld/core"),
     "sentineld": ("common", "sentineld"),
     "noded/store": ("common/base", "common/resp"),
-    "noded/cmd": ("common/base", "common/resp", "noded/store"),
-    "noded/repl": ("common/base", "common/resp", "noded/store", "noded/cmd"),
+    "noded/cmd": ("common/base", "common/resp", "noded/store", "noded/cluster"),
+    "noded/repl": ("common/base", "common/resp", "noded/store", "noded/cluster", "noded/cmd"),
     "noded/cluster": ("common/base", "common/resp"),
     "noded": ("common", "noded"),
     # The tool reads and writes the configuration files, so it shares the tables of their keys; and it

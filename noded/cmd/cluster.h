@@ -1,0 +1,104 @@
+/* Cluster mode as commands see it: which requests this node serves itself and where the others belong (CLUSTER, the
+ * checks before a command), and what happens to sessions when a slot moves. The bus itself is noded/cluster; the
+ * program around the engine (shell/bus.c) steps it and owns it. Outside of cluster mode there is no struct nd_cluster,
+ * and nobody pays for it. Reference: cluster-bus, sections 3 and 4; multi-db; SAFETY, section 7. */
+#ifndef CMD_CLUSTER_H
+#define CMD_CLUSTER_H
+
+#include "noded/cluster/core.h"
+#include "noded/cmd/call.h"
+#include "noded/cmd/engine.h"
+#include "noded/cmd/table.h"
+
+struct nd_info;
+struct nd_cluster_ask; /* cluster.c: a session that waits for the answer of the core */
+
+/* What cluster mode asks of the program. None of them calls back before it returns. */
+struct nd_cluster_host {
+    void *owner;
+    /* The core is stepped with this command in a later part of the turn; what it points to is copied. Exactly one
+     * nd_cluster_answered() follows. */
+    void (*command)(void *owner, cl_token token, const struct cl_command *command);
+    /* A client's message, to be spread over the bus; local subscribers have it. */
+    void (*publish)(void *owner, struct slice channel, struct slice message, bool shard);
+    /* Bytes that wait to be sent on a link, and what its buffers hold; false: no such link. */
+    bool (*link_buffers)(void *owner, cl_link link, size_t *used, size_t *allocated);
+    uint64_t (*links_over_limit)(void *owner); /* closed because of cluster-link-sendbuf-limit */
+    size_t (*links_memory)(void *owner);       /* bytes of all their buffers */
+};
+
+/* An answer that is made once and kept until something changes (cluster_describe.c). */
+struct nd_cluster_text {
+    struct buf bytes;
+    uint64_t version; /* of the core when it was made */
+    int64_t made_ms;
+    bool made;
+};
+
+struct nd_cluster {
+    struct nd_engine *e;
+    struct cl_core *core; /* the program's */
+    struct nd_cluster_host host;
+    /* Slots whose requests run here without a closer look: ours, not open, the cluster is well. */
+    uint8_t plain[CL_SLOT_BYTES];
+    bool has_stock; /* a member of this shard knows database 0 only: */
+    struct cl_id stock;
+    uint64_t version;            /* of the core, as of the last nd_cluster_look() */
+    struct nd_cluster_ask *asks; /* under way */
+    cl_token last_token;
+    struct nd_cluster_text slots[2], shards[2]; /* by protocol: RESP2, RESP3 */
+};
+
+/* e->cluster is set. The core outlives it. */
+struct nd_cluster *nd_cluster_new(struct nd_engine *e, struct cl_core *core, const struct nd_cluster_host *host);
+void nd_cluster_free(
+    struct nd_cluster *cl); /* NULL is allowed; sessions that wait for an answer of the core get none */
+
+/* ---- told by the program ---- */
+/* After a step of the core, before anything else of its effects is done: what depends on slots and roles follows.
+ * Sessions that wait for keys of slots that went away, and subscribers of their shard channels, are told. Nothing
+ * happens when nothing has changed. */
+void nd_cluster_changed(struct nd_cluster *cl);
+/* The answer to host.command(): the text of a status or of an error. */
+void nd_cluster_answered(struct nd_cluster *cl, cl_token token, bool ok, struct slice text);
+/* Keys of these slots are deleted in all databases, here and on the replicas. */
+void nd_cluster_drop_slots(struct nd_engine *e, const uint8_t *slots);
+/* All databases are emptied. */
+void nd_cluster_empty(struct nd_engine *e);
+bool nd_cluster_has_keys(const struct nd_engine *e);
+/* Slots in which some database holds a key: bits are set in out, which is cleared first. */
+void nd_cluster_key_slots(const struct nd_engine *e, uint8_t out[CL_SLOT_BYTES]);
+size_t nd_cluster_slot_keys(const struct nd_engine *e, int slot); /* in all databases */
+
+/* ---- for commands ---- */
+/* The core is asked; the session is blocked until it answers. Where it may not block the error is answered. */
+void nd_cluster_ask(struct nd_call *c, const struct cl_command *command);
+/* What was answered, when c->ended is set: to be called first by every function that asks. true: it is done. */
+bool nd_cluster_reply(struct nd_call *c);
+/* A slot number as argument; else the error is answered. */
+bool nd_cluster_slot_arg(struct nd_call *c, size_t i, int *slot);
+/* false: cluster mode is off, and the error was answered. */
+bool nd_cluster_on(struct nd_call *c);
+
+/* ---- for cluster*.c ---- */
+void nd_cluster_asks_free(struct nd_cluster *cl);
+
+/* ---- the checks before a command (cluster_gate.c) ---- */
+/* What the fast checks need is found anew. false: nothing has changed since the last time. */
+bool nd_cluster_look(struct nd_cluster *cl);
+bool nd_cluster_shard_has(struct nd_cluster *cl, int slot); /* the slot is of this node's shard */
+static inline bool nd_cluster_concerned(const struct nd_call *c)
+{
+    return c->e->cluster != NULL && (c->row->keyed != ND_KEYED_NOT || c->e->cluster->has_stock);
+}
+/* true: this node does not run the request: the answer says why, and a transaction is spoiled by it. */
+bool nd_cluster_refuses(struct nd_call *c);
+/* A request of a session that has said ASKING is over: it was for one only. */
+void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd);
+/* The session waits for keys: the redirect that it gets if they are not served here any more is appended to out. */
+bool nd_cluster_moved_away(struct nd_session *s, const struct nd_command *cmd, const struct slice *argv, size_t argc,
+                           struct buf *out);
+
+void nd_asking_command(struct nd_call *c);
+
+#endif

@@ -1,0 +1,308 @@
+/* Whose request it is. The slots of its keys are compared with the map before a command runs, and before it is queued;
+ * EXEC looks at all that is queued together, with the databases that the SELECTs among them choose. */
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "noded/cluster/redirect.h"
+#include "noded/cmd/cluster.h"
+#include "noded/cmd/lookup.h"
+#include "noded/cmd/multi.h"
+#include "noded/cmd/run.h"
+#include "noded/cmd/transaction.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KEYS_AT_ONCE 64
+
+/* Keys of one command: few stand here, many in memory of their own. */
+struct keys {
+    int few[KEYS_AT_ONCE];
+    int *at;
+    int n;
+};
+
+static bool is_channels(const struct nd_command *cmd)
+{
+    return cmd->keys[0].flags != NULL && strcmp(cmd->keys[0].flags, "NOT_KEY") == 0;
+}
+
+/* A command whose arguments make no sense has no keys: it answers its own error. */
+static void find_keys(const struct nd_command *cmd, const struct slice *argv, size_t argc, struct keys *k)
+{
+    k->at = k->few;
+    if (is_channels(cmd)) {
+        /* Shard channels are no keys to COMMAND GETKEYS, but they have slots as keys have. */
+        struct nd_command channels = *cmd;
+        channels.keys[0].flags = "";
+        k->n = nd_command_keys(&channels, argv, argc, k->few, KEYS_AT_ONCE);
+        if (k->n > KEYS_AT_ONCE) {
+            k->at = mem_array(NULL, (size_t)k->n, sizeof *k->at);
+            nd_command_keys(&channels, argv, argc, k->at, k->n);
+        }
+    } else {
+        k->n = nd_command_keys(cmd, argv, argc, k->few, KEYS_AT_ONCE);
+        if (k->n > KEYS_AT_ONCE) {
+            k->at = mem_array(NULL, (size_t)k->n, sizeof *k->at);
+            nd_command_keys(cmd, argv, argc, k->at, k->n);
+        }
+    }
+    if (k->n < 0)
+        k->n = 0;
+}
+
+static void free_keys(struct keys *k)
+{
+    if (k->at != k->few)
+        free(k->at);
+}
+
+/* ---- databases ---- */
+
+/* SELECT among the queued: the database of those behind it. */
+static int db_after(const struct nd_engine *e, int db, const struct nd_command *cmd, const struct slice *argv)
+{
+    int64_t n;
+    if (strcmp(cmd->name, "select") != 0 || !text_range(argv[1], 0, e->keys.db_count - 1, &n))
+        return db;
+    return (int)n;
+}
+
+/* The other database of MOVE and COPY; `own` when there is none. */
+static int other_db(const struct nd_command *cmd, const struct slice *argv, size_t argc, int own)
+{
+    int64_t n = own;
+    if (strcmp(cmd->name, "move") == 0) {
+        text_range(argv[2], 0, INT32_MAX, &n);
+    } else if (strcmp(cmd->name, "copy") == 0) {
+        for (size_t i = 3; i + 1 < argc; i++)
+            if (slice_ieq(argv[i], "db"))
+                text_range(argv[i + 1], 0, INT32_MAX, &n);
+    }
+    return (int)n;
+}
+
+/* ---- a request, command by command ---- */
+
+struct part {
+    const struct nd_command *cmd;
+    const struct slice *argv;
+    size_t argc;
+    int db;
+};
+
+struct look {
+    const struct nd_call *c;
+    const struct nd_multi *queue; /* NULL: the command alone; else what was queued, */
+    bool exec;                    /* and of EXEC nothing more */
+    size_t next;
+    int db;
+};
+
+static void look_begin(struct look *l, const struct nd_call *c)
+{
+    bool multi = (c->s->flags & ND_S_MULTI) != 0;
+    *l = (struct look){
+        .c = c,
+        .queue = multi ? c->s->multi : NULL,
+        .exec = c->cmd->run == nd_exec_command,
+        .db = nd_db_number(c->s->db),
+    };
+}
+
+/* The next part. Queued commands are parts of EXEC only; otherwise they are walked over for their SELECTs. */
+static bool look_next(struct look *l, struct part *p)
+{
+    size_t queued = l->queue != NULL ? l->queue->n : 0;
+    while (l->next < queued) {
+        const struct nd_queued *q = &l->queue->v[l->next++];
+        *p = (struct part){.cmd = q->row->cmd, .argv = q->argv, .argc = q->argc, .db = l->db};
+        l->db = db_after(l->c->e, l->db, q->row->cmd, q->argv);
+        if (l->exec)
+            return true;
+    }
+    if (l->exec || l->next > queued)
+        return false;
+    l->next++;
+    *p = (struct part){.cmd = l->c->cmd, .argv = l->c->argv, .argc = l->c->argc, .db = l->db};
+    return true;
+}
+
+static bool is_there(struct nd_engine *e, int number, struct slice key)
+{
+    struct nd_db *db = nd_keyspace_peek(&e->keys, number);
+    const struct nd_entry *entry = db != NULL ? nd_db_find(db, key) : NULL;
+    return entry != NULL && !nd_time_is_over(e->now_ms, entry);
+}
+
+static size_t count_missing(void *owner)
+{
+    struct look l;
+    struct part p;
+    size_t n = 0;
+    const struct nd_call *c = owner;
+    look_begin(&l, c);
+    while (look_next(&l, &p)) {
+        struct keys k;
+        find_keys(p.cmd, p.argv, p.argc, &k);
+        for (int i = 0; i < k.n; i++)
+            n += !is_there(c->e, p.db, p.argv[k.at[i]]);
+        free_keys(&k);
+    }
+    return n;
+}
+
+/* What the parts are together. */
+static void gather(const struct nd_call *c, struct cl_request *r)
+{
+    struct look l;
+    struct part p;
+    look_begin(&l, c);
+    while (look_next(&l, &p)) {
+        struct keys k;
+        find_keys(p.cmd, p.argv, p.argc, &k);
+        for (int i = 0; i < k.n; i++) {
+            int slot = nd_key_slot(p.argv[k.at[i]]);
+            r->slot = r->slot == CL_NO_KEYS || r->slot == slot ? slot : CL_MANY_SLOTS;
+        }
+        r->keys += (size_t)k.n;
+        free_keys(&k);
+        r->write |= (p.cmd->flags & ND_WRITE) != 0;
+        r->asking |= (p.cmd->flags & ND_ASKING) != 0;
+        r->migrate |= strcmp(p.cmd->name, "migrate") == 0;
+        r->shard_channels |= is_channels(p.cmd);
+        r->between_databases |= other_db(p.cmd, p.argv, p.argc, p.db) != p.db;
+    }
+}
+
+/* ---- answers ---- */
+
+static void refuse(struct nd_call *c, const char *error)
+{
+    struct nd_session *s = c->s;
+    if (c->cmd->run == nd_exec_command)
+        nd_multi_discard(s);
+    else if ((s->flags & ND_S_MULTI) != 0)
+        s->flags |= ND_S_DIRTY_EXEC;
+    c->e->stats.by_command[c->row->number].rejected++;
+    nd_error(c, "%s", error);
+}
+
+/* A node that knows database 0 only would take what is written to another one for its own (SAFETY, section 7). */
+static bool refused_for_stock(struct nd_call *c)
+{
+    const struct nd_cluster *cl = c->e->cluster;
+    struct look l;
+    struct part p;
+    int db = 0;
+    look_begin(&l, c);
+    while (db == 0 && look_next(&l, &p)) {
+        if ((p.cmd->flags & ND_WRITE) == 0 || strcmp(p.cmd->name, "flushall") == 0)
+            continue; /* FLUSHALL means the same everywhere */
+        int other = other_db(p.cmd, p.argv, p.argc, p.db);
+        db = p.db != 0 ? p.db : other;
+    }
+    if (db == 0)
+        return false;
+    char id[CL_ID_DIGITS + 1];
+    struct cl_member m;
+    struct buf error = {0};
+    buf_printf(&error, "ERR Database %d can't be written: node %s", db, cl_id_text(&cl->stock, id));
+    if (cl_find_member(cl->core, slice_of(id), &m))
+        buf_printf(&error, " at %s:%d", m.ip, (int)m.port);
+    buf_puts(&error, " in this shard knows database 0 only");
+    refuse(c, buf_str(&error));
+    buf_free(&error);
+    return true;
+}
+
+static bool refused_slowly(struct nd_call *c)
+{
+    const struct nd_cluster *cl = c->e->cluster;
+    struct cl_request r = {
+        .slot = CL_NO_KEYS,
+        .asking = (c->s->flags & ND_S_ASKING) != 0,
+        .readonly = (c->s->flags & ND_S_READONLY) != 0,
+        .missing = count_missing,
+        .owner = c,
+    };
+    struct cl_member to;
+    gather(c, &r);
+    r.readonly |= r.shard_channels;
+    enum cl_verdict v = cl_redirect(cl->core, &r, &to);
+    if (v == CL_HERE)
+        return false;
+    struct buf error = {0};
+    cl_verdict_text(cl->core, v, r.slot, &to, &error);
+    refuse(c, buf_str(&error));
+    buf_free(&error);
+    return true;
+}
+
+/* One key of a slot that is ours and at rest: what nearly every request is. */
+static bool is_plain(const struct nd_call *c)
+{
+    return c->row->keyed == ND_KEYED_FIRST && cl_bit(c->e->cluster->plain, nd_key_slot(c->argv[1]));
+}
+
+bool nd_cluster_refuses(struct nd_call *c)
+{
+    if (c->s->kind == ND_MASTER || c->s->kind == ND_INNER)
+        return false;
+    if (c->row->keyed != ND_KEYED_NOT && !is_plain(c) && refused_slowly(c))
+        return true;
+    return c->e->cluster->has_stock && refused_for_stock(c);
+}
+
+void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd)
+{
+    bool said_now = cmd != NULL && cmd->run == nd_asking_command;
+    if (!said_now && (s->flags & ND_S_MULTI) == 0)
+        s->flags &= ~(uint32_t)ND_S_ASKING;
+}
+
+/* ---- what has changed ---- */
+
+bool nd_cluster_look(struct nd_cluster *cl)
+{
+    uint8_t plain[CL_SLOT_BYTES];
+    uint64_t version = cl_version(cl->core);
+    cl_plain_slots(cl->core, plain);
+    if (version == cl->version && memcmp(plain, cl->plain, sizeof plain) == 0)
+        return false;
+    cl->version = version;
+    memcpy(cl->plain, plain, sizeof plain);
+    cl->has_stock = cl_shard_has_stock(cl->core, &cl->stock);
+    return true;
+}
+
+bool nd_cluster_shard_has(struct nd_cluster *cl, int slot)
+{
+    struct cl_request r = {.slot = slot, .keys = 1, .readonly = true, .shard_channels = true};
+    enum cl_verdict v = cl_redirect(cl->core, &r, NULL);
+    return v == CL_HERE || v == CL_DOWN;
+}
+
+bool nd_cluster_moved_away(struct nd_session *s, const struct nd_command *cmd, const struct slice *argv, size_t argc,
+                           struct buf *out)
+{
+    const struct nd_cluster *cl = s->e->cluster;
+    struct keys k;
+    struct cl_member to;
+    struct cl_request r = {
+        .slot = CL_NO_KEYS,
+        .readonly = (s->flags & ND_S_READONLY) != 0,
+        .write = (cmd->flags & ND_WRITE) != 0,
+    };
+    find_keys(cmd, argv, argc, &k);
+    if (k.n > 0)
+        r.slot = nd_key_slot(argv[k.at[0]]);
+    r.keys = (size_t)k.n;
+    free_keys(&k);
+    if (cl_still_here(cl->core, &r))
+        return false;
+    enum cl_verdict v = cl_redirect(cl->core, &r, &to);
+    if (v == CL_HERE)
+        return false;
+    cl_verdict_text(cl->core, v, r.slot, &to, out);
+    return true;
+}

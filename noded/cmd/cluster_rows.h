@@ -1,0 +1,20 @@
+/* The functions behind the rows of CLUSTER, for cluster*.c. */
+#ifndef CMD_CLUSTER_ROWS_H
+#define CMD_CLUSTER_ROWS_H
+
+#include "noded/cmd/cluster.h"
+
+/* cluster_slots.c */
+nd_command_fn nd_cluster_addslots, nd_cluster_addslotsrange, nd_cluster_delslots, nd_cluster_delslotsrange,
+    nd_cluster_flushslots, nd_cluster_setslot, nd_cluster_keyslot, nd_cluster_countkeysinslot, nd_cluster_getkeysinslot,
+    nd_cluster_slot_keys_command;
+
+/* cluster_describe.c */
+nd_command_fn nd_cluster_info_command, nd_cluster_nodes, nd_cluster_replicas, nd_cluster_slots, nd_cluster_shards,
+    nd_cluster_links, nd_cluster_myid, nd_cluster_myshardid, nd_cluster_failure_reports;
+
+/* cluster_nodes.c */
+nd_command_fn nd_cluster_meet, nd_cluster_forget, nd_cluster_replicate, nd_cluster_failover, nd_cluster_reset,
+    nd_cluster_bumpepoch, nd_cluster_set_config_epoch, nd_cluster_saveconfig;
+
+#endif

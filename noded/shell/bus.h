@@ -1,0 +1,23 @@
+/* The node's end of the cluster bus: its listener, its links, the file nodes.conf, and what the core (noded/cluster)
+ * wants done. Only there in cluster mode. */
+#ifndef SHELL_BUS_H
+#define SHELL_BUS_H
+
+#include "noded/shell/node.h"
+
+struct bus;
+
+/* Reads and locks nodes.conf and opens the port. NULL: it cannot be (the file is torn or in use, the port is taken);
+ * the reason is appended to error. */
+struct bus *bus_open(struct node *n, struct buf *error);
+/* The dataset is loaded: the first step is taken. Until then the node is silent, so that a replica may take its place,
+ * and commands for the cluster wait. NULL is allowed, here and below. */
+void bus_start(struct bus *b);
+/* The file on the disk is as the core last wanted it. */
+void bus_close(struct bus *b);
+/* The end of a turn: the core is told when the data side has changed. */
+void bus_turn(struct bus *b);
+/* A setting has changed. false: it cannot be, the reason is appended to why. */
+bool bus_setting(struct bus *b, struct buf *why);
+
+#endif
