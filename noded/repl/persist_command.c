@@ -26,8 +26,8 @@ static void bgsave(struct nd_call *c)
         nd_syntax_error(c);
     } else if (p->child == ND_CHILD_SAVE) {
         nd_error(c, "ERR Background save already in progress");
-    } else if (p->child != ND_CHILD_NONE && schedule) {
-        p->save_scheduled = true;
+    } else if ((p->child != ND_CHILD_NONE && schedule) || (c->s->flags & ND_S_IN_EXEC) != 0) {
+        p->save_scheduled = true; /* a transaction is not to be cut in two by its own fork */
         reply_status(c->r, "Background saving scheduled");
     } else if (p->child != ND_CHILD_NONE) {
         nd_error(c, "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order "

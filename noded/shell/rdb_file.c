@@ -43,6 +43,22 @@ static int64_t writer_of(const char *name)
     return text_i64((struct slice){s.p + head, s.n - head - tail}, &pid) && pid > 0 && pid <= INT32_MAX ? pid : -1;
 }
 
+/* A process that is dead and not buried writes nothing either. */
+static bool lives(int64_t pid)
+{
+    char path[64], text[512];
+    if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+        return false;
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end == NULL || strncmp(name_end, ") Z", 3) != 0;
+}
+
 void rdb_temp_tidy(void)
 {
     DIR *folder = opendir(".");
@@ -50,7 +66,7 @@ void rdb_temp_tidy(void)
         return;
     for (struct dirent *d; (d = readdir(folder)) != NULL;) {
         int64_t pid = writer_of(d->d_name);
-        if (pid < 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+        if (pid < 0 || lives(pid))
             continue;
         if (unlink(d->d_name) == 0)
             io_log(IO_NOTICE, "%s was removed: it was left by process %" PRId64 ", which is no more", d->d_name, pid);
