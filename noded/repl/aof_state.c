@@ -103,6 +103,14 @@ bool nd_aof_switch(struct nd_aof_state *s, bool on, struct buf *why)
     return false;
 }
 
+void nd_aof_start_over(struct nd_aof_state *s)
+{
+    if (s->mode != ND_AOF_OFF)
+        switch_off(s);
+    s->mode = ND_AOF_WAITS;
+    s->try_after_us = 0; /* the next tick begins it */
+}
+
 void nd_aof_begin(struct nd_aof_state *s, uint64_t size, uint64_t base_size)
 {
     s->mode = ND_AOF_ON;

@@ -71,6 +71,9 @@ void nd_aof_free(struct nd_aof_state *s); /* NULL is allowed */
 /* CONFIG SET appendonly, and a replica's dataset that was replaced as a whole (off, then on). on: a rewrite begins, or
  * is scheduled when another child lives. false: the reason is appended to why. */
 bool nd_aof_switch(struct nd_aof_state *s, bool on, struct buf *why);
+/* Another dataset has taken the place of the one that the file had (a replica's snapshot): the file begins anew with a
+ * base of it. That is tried until it succeeds. */
+void nd_aof_start_over(struct nd_aof_state *s);
 /* The file as it was loaded or made at the start goes on from here. */
 void nd_aof_begin(struct nd_aof_state *s, uint64_t size, uint64_t base_size);
 

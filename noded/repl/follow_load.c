@@ -74,10 +74,10 @@ void nd_follow_file(struct nd_following *f, bool on)
     struct nd_aof_state *aof = e->persist != NULL ? e->persist->aof : NULL;
     if (aof == NULL || !e->config.appendonly || on == (aof->mode != ND_AOF_OFF))
         return;
-    struct buf why = {0};
-    if (!nd_aof_switch(aof, on, &why))
-        nd_follow_log(f, ND_LOG_WARNING, "The append-only file could not be begun anew: %s", buf_str(&why));
-    buf_free(&why);
+    if (on)
+        nd_aof_start_over(aof);
+    else
+        nd_aof_switch(aof, false, NULL);
 }
 
 /* The dataset is another one from here on: whoever follows us has to begin anew, and a child that writes the old one

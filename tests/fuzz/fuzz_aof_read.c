@@ -1,0 +1,136 @@
+/* The files of an append-only file: any bytes, read whole and in pieces that the first byte chooses. Both ways come to
+ * the same end with the same dataset, and what is called whole is a prefix of the file. */
+#include "noded/repl/aof_read.h"
+
+#include "common/base/mem.h"
+#include "noded/store/digest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* ---- the engine's host ---- */
+
+static int64_t clock_us(void *owner)
+{
+    (void)owner;
+    return 1000;
+}
+
+static void about_session(void *owner, struct nd_session *s)
+{
+    (void)owner;
+    (void)s;
+}
+
+static void effects(void *owner, const struct nd_effect_row *rows, size_t n)
+{
+    (void)owner;
+    (void)rows;
+    (void)n;
+}
+
+static size_t memory_used(void *owner)
+{
+    (void)owner;
+    return 0;
+}
+
+static void release(void *owner, struct nd_value v)
+{
+    (void)owner;
+    nd_value_free(&v);
+}
+
+static void release_content(void *owner, struct nd_content *content)
+{
+    (void)owner;
+    nd_content_free(content);
+}
+
+static void take_line(void *owner, int level, const char *text)
+{
+    (void)owner;
+    (void)level;
+    (void)text;
+}
+
+static struct nd_engine *new_engine(void)
+{
+    const struct nd_host host = {
+        .clock_us = clock_us,
+        .wake = about_session,
+        .resume = about_session,
+        .effects = effects,
+        .memory_used = memory_used,
+        .release = release,
+        .release_content = release_content,
+        .log = take_line,
+    };
+    struct nd_config config;
+    nd_config_init(&config);
+    struct nd_engine *e = nd_engine_new(&host, &config, 1);
+    nd_config_free(&config);
+    nd_engine_time(e, 1700000000000, 1000);
+    e->loading = true;
+    return e;
+}
+
+/* ---- one reading ---- */
+
+struct outcome {
+    enum nd_aof_end end;
+    uint64_t whole;
+    unsigned char digest[ND_DIGEST_BYTES];
+};
+
+/* step 0: all at once. */
+static void read_file(const uint8_t *data, size_t size, size_t step, struct outcome *out)
+{
+    struct nd_engine *e = new_engine();
+    struct nd_aof_reader *r = nd_aof_reader_new(e);
+    size_t at = 0, have = step == 0 ? size : 0;
+    enum nd_aof_read st;
+    memset(out, 0, sizeof *out);
+    nd_aof_reader_begin(r, size);
+    for (;;) {
+        char *exact = mem_alloc(have - at);
+        if (have > at)
+            memcpy(exact, data + at, have - at);
+        struct slice in = {exact, have - at};
+        st = nd_aof_read_some(r, &in, step);
+        if (in.n > have - at)
+            abort();
+        at = have - in.n;
+        if (st == ND_AOF_MORE && have == size)
+            out->end = nd_aof_reader_end(r, in);
+        free(exact);
+        if (st == ND_AOF_BAD || (st == ND_AOF_MORE && have == size))
+            break;
+        if (st == ND_AOF_MORE)
+            have = step < size - have ? have + step : size;
+    }
+    if (st == ND_AOF_BAD)
+        out->end = ND_AOF_END_BAD;
+    out->whole = nd_aof_whole(r);
+    if (out->whole > size || (out->end == ND_AOF_END_BAD && nd_aof_error(r)[0] == '\0'))
+        abort();
+    nd_aof_reader_free(r);
+    nd_digest_keyspace(&e->keys, out->digest);
+    nd_engine_free(e);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct outcome whole, pieces;
+    if (size == 0)
+        return 0;
+    read_file(data + 1, size - 1, 0, &whole);
+    read_file(data + 1, size - 1, 1 + data[0] % 61, &pieces);
+    if (whole.end != pieces.end)
+        abort();
+    if (whole.end != ND_AOF_END_BAD && memcmp(&whole, &pieces, sizeof whole) != 0)
+        abort();
+    return 0;
+}
