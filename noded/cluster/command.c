@@ -83,10 +83,17 @@ static void flush_slots(struct cl_core *c, cl_token token)
     ok_durable(c, token);
 }
 
+/* Whoever is only being met has no id of its own yet: it is unknown. */
+static struct cl_node *named(const struct cl_core *c, const struct cl_command *m)
+{
+    struct cl_node *n = cl_node_find_text(c, m->node);
+    return n != NULL && !cl_has(n, CL_HANDSHAKE) ? n : NULL;
+}
+
 /* The node of MIGRATING and IMPORTING. NULL: the error was answered. */
 static struct cl_node *other_end(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
-    struct cl_node *n = cl_node_find_text(c, m->node);
+    struct cl_node *n = named(c, m);
     if (n == NULL)
         cl_effect_answer(c->fx, token, false, "ERR I don't know about node %.*s", SHOWN(m->node));
     else if (!cl_has(n, CL_MASTER))
@@ -110,7 +117,7 @@ static void open_slot(struct cl_core *c, cl_token token, const struct cl_command
 
 static void slot_to_node(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
-    struct cl_node *n = cl_node_find_text(c, m->node);
+    struct cl_node *n = named(c, m);
     bool mine = cl_owner(c, m->slot) == c->me;
     if (n == NULL)
         FAIL_WITH(c, token, "Unknown node %.*s", SHOWN(m->node));
@@ -137,7 +144,7 @@ static void slot_to_node(struct cl_core *c, cl_token token, const struct cl_comm
 static void set_slot(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     if (!cl_has(c->me, CL_MASTER))
-        FAIL_WITH(c, token, "You can use SETSLOT only with masters.");
+        FAIL_WITH(c, token, "Please use SETSLOT only with masters.");
     if (m->verb == CL_SETSLOT_NODE) {
         slot_to_node(c, token, m);
     } else if (m->verb == CL_SETSLOT_STABLE) {
@@ -151,7 +158,7 @@ static void set_slot(struct cl_core *c, cl_token token, const struct cl_command 
 
 static void replicate(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
-    struct cl_node *n = cl_node_find_text(c, m->node);
+    struct cl_node *n = named(c, m);
     if (n == NULL)
         FAIL_WITH(c, token, "Unknown node %.*s", SHOWN(m->node));
     if (n == c->me)

@@ -38,14 +38,22 @@ static struct slice word(struct slice *rest)
 static struct cl_node *node_of(struct reader *r, struct slice text)
 {
     struct cl_id id;
-    if (!cl_id_parse(text, &id) || cl_id_is_none(&id)) {
-        r->error = "not a node id";
-        return NULL;
-    }
-    struct cl_node *n = cl_node_find(r->c, &id);
-    if (n == NULL && (n = cl_node_new(r->c, &id, 0)) == NULL)
-        r->error = "too many nodes";
+    struct cl_node *n = cl_id_parse(text, &id) && !cl_id_is_none(&id) ? cl_node_find(r->c, &id) : NULL;
+    if (n == NULL)
+        r->error = "a node is named that has no line";
     return n;
+}
+
+/* All nodes are there before the first line is read whole: a replica may stand before its master. */
+static void node_announce(struct reader *r, struct slice rest)
+{
+    struct cl_id id;
+    if (!cl_id_parse(word(&rest), &id) || cl_id_is_none(&id))
+        r->error = "not a node id";
+    else if (cl_node_find(r->c, &id) != NULL)
+        r->error = "a node stands there twice";
+    else if (cl_node_new(r->c, &id, 0) == NULL)
+        r->error = "too many nodes";
 }
 
 static bool port_read(struct slice s, uint16_t *out)
@@ -190,10 +198,6 @@ static void node_read(struct reader *r, struct slice rest)
     struct cl_node *n = node_of(r, word(&rest));
     if (n == NULL)
         return;
-    if (cl_has(n, CL_MASTER | CL_REPLICA)) {
-        r->error = "a node stands there twice";
-        return;
-    }
     struct slice address = word(&rest), flags = word(&rest), master = word(&rest);
     struct slice ping = word(&rest), pong = word(&rest), epoch = word(&rest), state = word(&rest);
     if (state.p == NULL) {
@@ -226,8 +230,8 @@ static const char *whole_check(const struct reader *r)
     if (r->me == NULL)
         return "no line is myself";
     for (size_t it = 0; (n = cl_each(r->c, &it)) != NULL;) {
-        if (n->flags == 0 || (!cl_has(n, CL_MASTER | CL_REPLICA) && n == r->me))
-            return "a node is named that has no line";
+        if (!cl_has(n, CL_MASTER | CL_REPLICA) && n == r->me)
+            return "myself is neither master nor replica";
         if (cl_has(n, CL_REPLICA) && n->nslots > 0)
             return "a replica has slots";
         if (n->master == n)
@@ -250,30 +254,46 @@ static void loaded(struct cl_core *c)
     cl_own_address(c);
 }
 
+static bool is_vars(struct slice line)
+{
+    return line.n >= 5 && memcmp(line.p, "vars ", 5) == 0;
+}
+
+/* One pass over the lines; *number ends as that of the line with the error. */
+static void lines_read(struct reader *r, struct slice text, bool all, size_t *number)
+{
+    for (*number = 0; text.n > 0 && r->error == NULL;) {
+        const char *end = memchr(text.p, '\n', text.n);
+        ++*number;
+        if (end == NULL || r->vars) {
+            r->error = end == NULL ? "no line end: the file is torn" : "something stands behind the last line";
+            return;
+        }
+        struct slice line = {text.p, (size_t)(end - text.p)}, rest = line;
+        text = (struct slice){end + 1, text.n - line.n - 1};
+        if (is_vars(line)) {
+            word(&rest);
+            vars_read(r, rest);
+        } else if (all) {
+            node_read(r, line);
+        } else {
+            node_announce(r, line);
+        }
+    }
+}
+
 bool cl_core_load(struct cl_core *c, struct slice text, struct buf *why)
 {
     struct reader r = {.c = c};
-    size_t number = 0;
+    size_t number;
     struct cl_node *drawn = c->me;
     /* The node of chance that stood for us gives way to the one of the file. */
     c->me = NULL;
     cl_node_remove(c, drawn);
-    while (text.n > 0 && r.error == NULL) {
-        const char *end = memchr(text.p, '\n', text.n);
-        number++;
-        if (end == NULL || r.vars) {
-            r.error = end == NULL ? "no line end: the file is torn" : "something stands behind the last line";
-            break;
-        }
-        struct slice line = {text.p, (size_t)(end - text.p)}, rest = line;
-        text = (struct slice){end + 1, text.n - line.n - 1};
-        if (line.n >= 5 && memcmp(line.p, "vars ", 5) == 0) {
-            word(&rest);
-            vars_read(&r, rest);
-        } else {
-            node_read(&r, line);
-        }
-    }
+    lines_read(&r, text, false, &number);
+    r.vars = r.error != NULL && r.vars;
+    if (r.error == NULL)
+        lines_read(&r, text, true, &number);
     if (r.error == NULL)
         r.error = whole_check(&r);
     if (r.error != NULL) {

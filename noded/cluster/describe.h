@@ -12,8 +12,8 @@ uint64_t cl_version(const struct cl_core *c);
 void cl_nodes_text(const struct cl_core *c, struct buf *out); /* CLUSTER NODES: a line for each */
 /* CLUSTER REPLICAS: the lines of a master's replicas, each in order; next one: *it from 0 on. */
 bool cl_next_replica_line(const struct cl_core *c, const struct cl_id *master, size_t *it, struct buf *out);
-void cl_info_text(const struct cl_core *c, struct buf *out); /* CLUSTER INFO, with \r\n; its last line, of the buffers of
-                                                              links, is the program's */
+void cl_info_text(const struct cl_core *c, struct buf *out); /* CLUSTER INFO, with \r\n; its last line, of the buffers
+                                                              of links, is the program's */
 
 struct cl_member {
     struct cl_id id, master, shard; /* none: no master, unknown shard */

@@ -27,9 +27,13 @@ static const char *why_not(struct cl_core *c)
     }
     c->size = size;
     if (reachable < size / 2 + 1) {
-        c->minority_us = c->now_us;
+        /* Where nobody has a slot there is nothing that could have changed hands. */
+        c->in_minority = size > 0;
         return "a majority of the masters is out of reach";
     }
+    if (c->in_minority)
+        c->minority_us = c->now_us;
+    c->in_minority = false;
     if (c->set.full_coverage && (failed || c->assigned < CL_SLOTS))
         return failed ? "slots of a failed master are not served" : "not all slots are assigned";
     return NULL;

@@ -217,7 +217,7 @@ struct cl_node *cl_handshake(struct cl_core *c, const char *ip, uint16_t port, u
             return NULL;
     struct cl_id id;
     cl_id_draw(&c->rng, &id);
-    n = cl_node_new(c, &id, (uint16_t)(CL_HANDSHAKE | CL_MASTER | (meet ? CL_MEETING : 0)));
+    n = cl_node_new(c, &id, (uint16_t)(CL_HANDSHAKE | (meet ? CL_MEETING : 0)));
     if (n == NULL)
         return NULL;
     memcpy(n->ip, ip, strlen(ip) + 1);

@@ -31,7 +31,7 @@ struct cl_node {
     uint16_t flags, other_port, port, bus_port;
     char ip[CL_IP_MAX];
     bool ours;              /* it says that it is a noded */
-    bool extends; /* it may get extensions beyond the host name */
+    bool extends;           /* it may get extensions beyond the host name */
     bool heard;             /* since this life began, or since it was met */
     char *hostname;         /* NULL: none */
     struct cl_node *master; /* of a replica; NULL: unknown */
@@ -167,7 +167,8 @@ struct cl_core {
     const char *why_not; /* static text */
     int size;            /* masters with slots */
     int64_t state_us;    /* when to look by time; HEAP_NEVER */
-    int64_t minority_us; /* we were last in a minority then; 0 never */
+    bool in_minority;
+    int64_t minority_us; /* when we were last in a minority, and were so no longer; 0 never */
     bool restarted;      /* with slots that were ours before */
     bool begun;          /* the first step was made */
     struct cl_election election;

@@ -434,8 +434,7 @@ void world_run(struct world *w, int64_t us)
 {
     int64_t until = w->now_us + us;
     facts_tell(w);
-    while (happen(w, until)) {
-    }
+    while (happen(w, until)) {}
     w->now_us = until;
     facts_tell(w);
 }
@@ -491,8 +490,7 @@ bool world_replicate(struct world *w, int node, int master)
 {
     char text[CL_ID_DIGITS + 1];
     struct cl_id id = world_id(w, master);
-    return world_command(
-        w, node, &(struct cl_command){.verb = CL_REPLICATE, .node = slice_of(cl_id_text(&id, text))});
+    return world_command(w, node, &(struct cl_command){.verb = CL_REPLICATE, .node = slice_of(cl_id_text(&id, text))});
 }
 
 void world_publish(struct world *w, int node, const char *channel, const char *text)

@@ -23,7 +23,7 @@ struct world_node {
     uint64_t write_seq;
     /* the data side */
     bool master, link_up, paused;
-    int following;          /* number of a node, -1: none */
+    int following; /* number of a node, -1: none */
     int64_t offset, old_since_us, followed_us;
     bool has_keys;
     /* what came out */
