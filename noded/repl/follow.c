@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "noded/cmd/block.h"
+#include "noded/cmd/effects.h"
 #include "noded/cmd/expire.h"
 #include "noded/repl/serve.h"
 #include "noded/repl/stream.h"
@@ -165,6 +166,7 @@ static void send_waiting_away(struct nd_engine *e)
 static void become_replica(struct nd_following *f)
 {
     struct nd_repl *r = f->r;
+    nd_effects_flush(r->e); /* what a transaction did before this belongs to our own history */
     r->e->is_replica = true;
     send_waiting_away(r->e);
     /* Without a backlog writes were not counted, so the place in our history says nothing. What is loaded from a file
@@ -215,6 +217,7 @@ void nd_follow_none(struct nd_repl *r)
     nd_follow_enter(f, ND_FOLLOW_NOBODY);
     f->down_since_ms = 0;
     write_setting(f);
+    nd_effects_flush(r->e); /* of a transaction, before this: it is none of the new history's */
     nd_repl_fork_history(r);
     r->e->is_replica = false;
     nd_expiry_wake(r->e);
