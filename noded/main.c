@@ -90,6 +90,7 @@ static int run(struct nd_config *config, const char *config_path, const char *ex
     if (!process_enter_folder(config, &error) || !process_open_log(config, &error) ||
         !process_go_to_background(config, &error))
         return failed(&error);
+    process_refuse_huge_pages(config);
     int64_t clients = node_raise_file_limit(config->maxclients);
     if (clients < config->maxclients) {
         io_log(IO_WARNING,

@@ -45,7 +45,7 @@ struct nd_config {
     char *dir, *logfile, *pidfile;
     int loglevel; /* levels of common/io/log.h */
     int64_t databases, hz;
-    bool daemonize;
+    bool daemonize, disable_thp;
     int supervised;
     int enable_debug_command, enable_protected_configs;
     int64_t shutdown_timeout_s;

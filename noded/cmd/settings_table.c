@@ -83,40 +83,40 @@ const struct nd_setting nd_settings[] = {
         "normal 0 0 0 slave 256mb 64mb 60 pubsub 32mb 8mb 60", nd_set_output_limit, nd_get_output_limit, GATHERS,
         "class, bytes at which it is closed at once, bytes and seconds at which it is closed after a while")
     MEMORY("client-query-buffer-limit", NULL, client_query_buffer_limit, 1048576, "1gb", 0, "bytes of one request")
-    BOOL("cluster-allow-pubsubshard-when-down", NULL, cluster_allow_pubsubshard_when_down, "yes", UNUSED,
+    BOOL("cluster-allow-pubsubshard-when-down", NULL, cluster_allow_pubsubshard_when_down, "yes", 0,
          "shard channels work while the cluster is down")
-    BOOL("cluster-allow-reads-when-down", NULL, cluster_allow_reads_when_down, "no", UNUSED,
+    BOOL("cluster-allow-reads-when-down", NULL, cluster_allow_reads_when_down, "no", 0,
          "reads work while the cluster is down")
-    BOOL("cluster-allow-replica-migration", NULL, cluster_allow_replica_migration, "yes", UNUSED,
+    BOOL("cluster-allow-replica-migration", NULL, cluster_allow_replica_migration, "yes", 0,
          "a replica goes over to a master that has none")
-    NUMBER("cluster-announce-bus-port", NULL, cluster_announce_bus_port, 0, PORT_MAX, "0", UNUSED,
+    NUMBER("cluster-announce-bus-port", NULL, cluster_announce_bus_port, 0, PORT_MAX, "0", 0,
            "port of the bus that others are told; 0: its own")
-    CHECKED("cluster-announce-hostname", NULL, ND_SET_TEXT, cluster_announce_hostname, "", nd_set_hostname, UNUSED,
+    CHECKED("cluster-announce-hostname", NULL, ND_SET_TEXT, cluster_announce_hostname, "", nd_set_hostname, 0,
             "name that others are told")
-    TEXT("cluster-announce-ip", NULL, cluster_announce_ip, "", UNUSED, "address that others are told")
-    NUMBER("cluster-announce-port", NULL, cluster_announce_port, 0, PORT_MAX, "0", UNUSED,
+    TEXT("cluster-announce-ip", NULL, cluster_announce_ip, "", 0, "address that others are told")
+    NUMBER("cluster-announce-port", NULL, cluster_announce_port, 0, PORT_MAX, "0", 0,
            "port that others are told; 0: its own")
     KEPT_NUMBER("cluster-announce-tls-port", 0, PORT_MAX, "0", 0, "TLS port that others are told")
-    TEXT("cluster-config-file", NULL, cluster_config_file, "nodes.conf", FIXED | UNUSED,
+    TEXT("cluster-config-file", NULL, cluster_config_file, "nodes.conf", FIXED,
          "what the node knows of its cluster")
-    NUMBER("cluster-databases", NULL, cluster_databases, 1, 16384, "16", FIXED | UNUSED, "databases in cluster mode")
-    BOOL("cluster-enabled", NULL, cluster_enabled, "no", FIXED | UNUSED, "the node is one of a cluster")
-    MEMORY("cluster-link-sendbuf-limit", NULL, cluster_link_sendbuf_limit, 0, "0", UNUSED,
+    NUMBER("cluster-databases", NULL, cluster_databases, 1, 16384, "16", FIXED, "databases in cluster mode")
+    BOOL("cluster-enabled", NULL, cluster_enabled, "no", FIXED, "the node is one of a cluster")
+    MEMORY("cluster-link-sendbuf-limit", NULL, cluster_link_sendbuf_limit, 0, "0", 0,
            "bytes waiting on a link of the bus at which it is closed; 0: no limit")
-    NUMBER("cluster-migration-barrier", NULL, cluster_migration_barrier, 0, I32_MAX, "1", UNUSED,
+    NUMBER("cluster-migration-barrier", NULL, cluster_migration_barrier, 0, I32_MAX, "1", 0,
            "replicas that a master keeps when one goes over to another")
-    NUMBER("cluster-node-timeout", NULL, cluster_node_timeout_ms, 0, I64_MAX, "15000", UNUSED,
+    NUMBER("cluster-node-timeout", NULL, cluster_node_timeout_ms, 0, I64_MAX, "15000", 0,
            "silence after which a node may have failed, ms")
-    NUMBER("cluster-port", NULL, cluster_port, 0, PORT_MAX, "0", FIXED | UNUSED, "port of the bus; 0: port + 10000")
+    NUMBER("cluster-port", NULL, cluster_port, 0, PORT_MAX, "0", FIXED, "port of the bus; 0: port + 10000")
     WORD("cluster-preferred-endpoint-type", cluster_preferred_endpoint_type, "ip hostname unknown-endpoint", "ip",
-         UNUSED,
+         0,
          "how clients are told where a slot is")
-    BOOL("cluster-replica-no-failover", "cluster-slave-no-failover", cluster_replica_no_failover, "no", UNUSED,
+    BOOL("cluster-replica-no-failover", "cluster-slave-no-failover", cluster_replica_no_failover, "no", 0,
          "a replica never stands for election by itself")
     NUMBER("cluster-replica-validity-factor", "cluster-slave-validity-factor", cluster_replica_validity_factor, 0,
            I32_MAX,
-           "10", UNUSED, "how stale a replica may be to stand for election")
-    BOOL("cluster-require-full-coverage", NULL, cluster_require_full_coverage, "yes", UNUSED,
+           "10", 0, "how stale a replica may be to stand for election")
+    BOOL("cluster-require-full-coverage", NULL, cluster_require_full_coverage, "yes", 0,
          "nothing works while a slot has no owner")
     KEPT_BOOL("crash-log-enabled", "yes", 0, "a report in the log after a crash")
     KEPT_BOOL("crash-memcheck-enabled", "yes", 0, "a test of memory after a crash")
@@ -125,7 +125,7 @@ const struct nd_setting nd_settings[] = {
     CHECKED("dbfilename", NULL, ND_SET_TEXT, dbfilename, "dump.rdb", nd_set_file_name, GUARDED,
             "file of snapshots, inside of dir")
     TEXT("dir", NULL, dir, ".", GUARDED, "working directory, in which all files are")
-    KEPT_BOOL("disable-thp", "yes", FIXED, "no huge pages for this process")
+    BOOL("disable-thp", NULL, disable_thp, "yes", FIXED, "no huge pages for this process")
     KEPT_BOOL("dynamic-hz", "yes", 0, "hz grows with the number of clients")
     WORD("enable-debug-command", enable_debug_command, "no yes local", "no", FIXED, "who may use DEBUG")
     KEPT_WORD("enable-module-command", "no yes local", "no", FIXED, "who may use MODULE")

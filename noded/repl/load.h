@@ -13,10 +13,10 @@ enum nd_load_twice {
 struct nd_load {
     struct nd_engine *e;
     struct nd_keyspace *into;
-    bool drop_expired;        /* a master's: what is over when it is loaded is not loaded */
-    bool at_start;            /* the file's place in the history becomes that of the node, before the first entry */
+    bool drop_expired; /* a master's: what is over when it is loaded is not loaded */
+    bool at_start;     /* the file's place in the history becomes that of the node, before the first entry */
     enum nd_load_twice twice;
-    uint64_t bytes;           /* of the whole file: no more room is made than so many bytes can hold; 0 unknown */
+    uint64_t bytes; /* of the whole file: no more room is made than so many bytes can hold; 0 unknown */
     /* What came of it. */
     int64_t loaded, expired;
     char repl_id[ND_REPL_ID + 1]; /* the place in the history where the dataset stands; "" none was said */
@@ -24,7 +24,7 @@ struct nd_load {
     int repl_stream_db;           /* -1 */
     bool aof_base;
     size_t used_memory; /* of the server that wrote the file */
-    bool begun; /* entries have come */
+    bool begun;         /* entries have come */
 };
 
 /* into: NULL: the engine's own. A replica keeps what has expired, as its master decides. */

@@ -52,7 +52,8 @@ static void reload(struct nd_call *c)
 const struct nd_debug_row nd_persist_debug[] = {
     {"loadaof", "", "Empties the dataset and loads the append-only file.", 2, 2, nd_aof_reload},
     {"reload", "[MERGE] [NOFLUSH] [NOSAVE]",
-     "Saves, empties and loads the dataset. NOSAVE: from the file as it is; NOFLUSH: into what is there; MERGE: keys of "
+     "Saves, empties and loads the dataset. NOSAVE: from the file as it is; NOFLUSH: into what is there; MERGE: keys "
+     "of "
      "the file take the place of those that are there.",
      2, 0, reload},
     {0},

@@ -60,7 +60,8 @@ static void loading(const struct nd_persist *p, struct buf *out)
 void nd_persist_info(struct nd_info *i)
 {
     const struct nd_persist *p = i->e->persist;
-    buf_printf(i->out, "# Persistence\r\nloading:%d\r\nasync_loading:%d\r\n", i->e->loading, p->loading.async);
+    buf_printf(i->out, "# Persistence\r\nloading:%d\r\nasync_loading:%d\r\n", i->e->loading && !i->e->async_loading,
+               i->e->async_loading);
     child(p, i->out);
     snapshots(p, i->out);
     nd_aof_info(i->e, i->out); /* those of modules stand in the middle of it */

@@ -29,10 +29,10 @@ struct nd_rdb_reader {
     bool measuring;  /* it is an entry: its key ends at key_end, and extent goes on */
     size_t key_end;
     struct nd_extent extent;
-    size_t need;               /* bytes that the item has at least */
-    uint64_t taken, item_at;   /* bytes of the file: so far, where the item begins */
+    size_t need;             /* bytes that the item has at least */
+    uint64_t taken, item_at; /* bytes of the file: so far, where the item begins */
     uint64_t sum, keys;
-    struct nd_rdb_entry next;  /* what was said of the next key */
+    struct nd_rdb_entry next; /* what was said of the next key */
     struct buf key_memory, value_memory, error;
 };
 

@@ -7,8 +7,8 @@
 
 struct nd_rdb_entry {
     int db;
-    struct slice key;      /* good until the callback returns */
-    bool is_text;          /* it is a string: its bytes are `text`, good until the callback returns, and no value is made */
+    struct slice key; /* good until the callback returns */
+    bool is_text;     /* it is a string: its bytes are `text`, good until the callback returns, and no value is made */
     struct slice text;
     struct nd_value value; /* else; the callee's from now on */
     int64_t expire_ms;     /* ND_NO_EXPIRE */

@@ -17,12 +17,12 @@ struct nd_rdb_sink {
 struct nd_rdb_facts {
     int64_t unix_s;
     size_t used_memory;
-    bool compress, checksum; /* rdbcompression, rdbchecksum */
-    bool aof_base;           /* the file is the base of an append-only file */
-    bool as_requests;        /* whoever writes the file writes requests instead (aof_base.h) */
-    int64_t stamp_s;         /* with requests: Unix time noted at their front; 0 none */
-    bool ages_lru, ages_lfu; /* maxmemory-policy needs how lately or how often a key was used */
-    uint32_t lru_clock;      /* now, in the unit of nd_value.age; with ages_lru */
+    bool compress, checksum;             /* rdbcompression, rdbchecksum */
+    bool aof_base;                       /* the file is the base of an append-only file */
+    bool as_requests;                    /* whoever writes the file writes requests instead (aof_base.h) */
+    int64_t stamp_s;                     /* with requests: Unix time noted at their front; 0 none */
+    bool ages_lru, ages_lfu;             /* maxmemory-policy needs how lately or how often a key was used */
+    uint32_t lru_clock;                  /* now, in the unit of nd_value.age; with ages_lru */
     const struct nd_engine *frequencies; /* with ages_lfu: whose clock and settings say how they wear off */
     /* The place in the history of writes at which the dataset stands; repl_id NULL: it has none. */
     const char *repl_id;

@@ -15,11 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define PROGRESS_US 1000000 /* between notes of how far it is */
-#define COW_SHARE 100       /* counting the copied pages takes at most so much less than the work between */
+#define NICER 5
+#define COW_SHARE 100 /* counting the copied pages takes at most so much less than the work between */
 
 struct run {
     const struct child_work *work;
@@ -31,7 +33,7 @@ struct run {
         bool gone;
         size_t at; /* of the piece under way */
         int64_t moved_us;
-    } *takers;
+    } * takers;
     struct pollfd *polls;
 };
 
@@ -148,8 +150,8 @@ static bool to_descriptors(struct run *r, struct buf *why)
     for (size_t i = 0; i < spec->fd_count; i++)
         r->takers[i].fd = spec->fds[i];
     struct nd_rdb_sink sink = {.owner = r, .put = put_all};
-    bool ok = put_all(r, spec->head.p, spec->head.n) &&
-              nd_rdb_write(r->work->keys, r->work->facts, &sink, &r->keys) && put_all(r, spec->tail.p, spec->tail.n);
+    bool ok = put_all(r, spec->head.p, spec->head.n) && nd_rdb_write(r->work->keys, r->work->facts, &sink, &r->keys) &&
+              put_all(r, spec->tail.p, spec->tail.n);
     if (!ok)
         buf_puts(why, "no replica takes the snapshot any more");
     for (size_t i = 0; i < spec->fd_count && ok; i++) {
@@ -200,6 +202,9 @@ static void settle_down(const struct child_work *work)
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_NAME, "noded-snapshot");
+    /* Clients come before a file; a replica that waits is a client too. */
+    if (work->spec->kind != ND_CHILD_SYNC)
+        (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICER);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != work->parent)
         _exit(1);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -194,6 +195,12 @@ void process_unwatch_signals(struct node *n)
 }
 
 /* ---- memory ---- */
+
+void process_refuse_huge_pages(const struct nd_config *config)
+{
+    if (config->disable_thp && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
+        io_log(IO_WARNING, "Huge pages cannot be switched off for this process: %s", strerror(errno));
+}
 
 /* Pages of a file that nobody can write are clean: the system has them at hand when they are touched again. */
 static int forget_segments(struct dl_phdr_info *info, size_t size, void *arg)

@@ -24,6 +24,9 @@ void process_remove_pid(const struct nd_config *config);
 void process_watch_signals(struct node *n);
 void process_unwatch_signals(struct node *n);
 
+/* disable-thp: while a child process shares the memory each page that is written is copied, and a huge one takes long.
+ */
+void process_refuse_huge_pages(const struct nd_config *config);
 /* Code and constants that only the start needed leave the memory of this process; what is needed comes back by itself.
  */
 void process_forget_start(void);
