@@ -134,10 +134,20 @@ static bool is_there(struct nd_engine *e, int number, struct slice key)
     return entry != NULL && !nd_time_is_over(e->now_ms, entry);
 }
 
+/* One key named again counts once: so Redis sees whether there are several. */
+static bool is_again(struct slice key, struct slice *first)
+{
+    if (first->p != NULL)
+        return slice_eq(key, *first);
+    *first = key.p != NULL ? key : slice_of("");
+    return false;
+}
+
 static size_t count_missing(void *owner)
 {
     struct look l;
     struct part p;
+    struct slice first = {NULL, 0};
     size_t n = 0;
     const struct nd_call *c = owner;
     look_begin(&l, c);
@@ -145,26 +155,33 @@ static size_t count_missing(void *owner)
         struct keys k;
         find_keys(p.cmd, p.argv, p.argc, &k);
         for (int i = 0; i < k.n; i++)
-            n += !is_there(c->e, p.db, p.argv[k.at[i]]);
+            n += !is_again(p.argv[k.at[i]], &first) && !is_there(c->e, p.db, p.argv[k.at[i]]);
         free_keys(&k);
     }
     return n;
 }
 
-/* What the parts are together. */
-static void gather(const struct nd_call *c, struct cl_request *r)
+/* What the parts are together. Returns the slot of the first key. */
+static int gather(const struct nd_call *c, struct cl_request *r)
 {
     struct look l;
     struct part p;
+    struct slice first = {NULL, 0};
+    int first_slot = CL_NO_KEYS;
     look_begin(&l, c);
     while (look_next(&l, &p)) {
         struct keys k;
         find_keys(p.cmd, p.argv, p.argc, &k);
         for (int i = 0; i < k.n; i++) {
+            if (is_again(p.argv[k.at[i]], &first))
+                continue;
             int slot = nd_key_slot(p.argv[k.at[i]]);
-            r->slot = r->slot == CL_NO_KEYS || r->slot == slot ? slot : CL_MANY_SLOTS;
+            if (first_slot == CL_NO_KEYS)
+                r->slot = first_slot = slot;
+            else if (slot != first_slot)
+                r->slot = CL_MANY_SLOTS;
+            r->keys++;
         }
-        r->keys += (size_t)k.n;
         free_keys(&k);
         r->write |= (p.cmd->flags & ND_WRITE) != 0;
         r->asking |= (p.cmd->flags & ND_ASKING) != 0;
@@ -172,6 +189,7 @@ static void gather(const struct nd_call *c, struct cl_request *r)
         r->shard_channels |= is_channels(p.cmd);
         r->between_databases |= other_db(p.cmd, p.argv, p.argc, p.db) != p.db;
     }
+    return first_slot;
 }
 
 /* ---- answers ---- */
@@ -226,7 +244,10 @@ static bool refused_slowly(struct nd_call *c)
         .owner = c,
     };
     struct cl_member to;
-    gather(c, &r);
+    int first = gather(c, &r);
+    /* A slot of nobody is told before the others are looked at. */
+    if (r.slot == CL_MANY_SLOTS && !cl_slot_assigned(cl->core, first))
+        r.slot = first;
     r.readonly |= r.shard_channels;
     enum cl_verdict v = cl_redirect(cl->core, &r, &to);
     if (v == CL_HERE)

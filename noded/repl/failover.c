@@ -134,7 +134,7 @@ void nd_failover_command(struct nd_call *c)
     struct nd_serving *v = c->e->repl->serving;
     struct wish w = {.host = {NULL, 0}};
     if (c->e->config.cluster_enabled) {
-        nd_error(c, "ERR FAILOVER not allowed in cluster mode.");
+        nd_error(c, "ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.");
         return;
     }
     if (c->argc == 2 && nd_arg_is(c, 1, "abort")) {
