@@ -1,9 +1,10 @@
-#include "noded/repl/follow_state.h"
+#include "noded/repl/follow.h"
 
 #include "common/base/mem.h"
 #include "noded/cmd/block.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/expire.h"
+#include "noded/repl/follow_state.h"
 #include "noded/repl/serve.h"
 #include "noded/repl/stream.h"
 

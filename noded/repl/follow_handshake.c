@@ -55,8 +55,8 @@ static void introduce(struct nd_following *f)
         const char *ip[] = {"REPLCONF", "ip-address", config->replica_announce_ip};
         ask(f, ASKED_IP, 3, ip);
     }
-    static const char *const capa[] = {"REPLCONF", "capa", "eof", "capa", "psync2"};
-    ask(f, ASKED_CAPA, 5, capa);
+    static const char *const capa[] = {"REPLCONF", "capa", "eof", "capa", "psync2", "capa", "databases"};
+    ask(f, ASKED_CAPA, 7, capa);
 }
 
 /* A history of which nobody else can know is not worth asking for. */

@@ -94,12 +94,21 @@ bool nd_greet_bytes(struct nd_following *f, struct slice *in);
 
 /* follow_load.c */
 void nd_payload_begin(struct nd_following *f);
-/* As nd_follow_bytes(). */
-bool nd_payload_bytes(struct nd_following *f, struct slice *in, int64_t until_us);
-void nd_payload_step(struct nd_following *f); /* a step of loading the file */
-void nd_payload_drop(struct nd_following *f); /* whatever there is of it */
+/* Its first line was read: the file begins. false: it cannot be taken. */
+bool nd_payload_open(struct nd_following *f);
+void nd_payload_loaded(struct nd_following *f);                  /* all of it: it is the dataset from now on */
+void nd_payload_failed(struct nd_following *f, const char *why); /* tried again */
+/* The reader cannot go on. Bytes that are as they were sent will be the same the next time; others are taken by way of
+ * a file then, so that it can be told. */
+void nd_payload_unreadable(struct nd_following *f);
+void nd_payload_step(struct nd_following *f);     /* a step of loading the file */
+void nd_payload_progress(struct nd_following *f); /* the reader has come further, for INFO */
+void nd_payload_drop(struct nd_following *f);     /* whatever there is of it */
 /* The append-only file, where the settings want one: it goes on or not. */
 void nd_follow_file(struct nd_following *f, bool on);
+
+/* follow_payload.c: as nd_follow_bytes(). */
+bool nd_payload_bytes(struct nd_following *f, struct slice *in, int64_t until_us);
 
 /* follow_stream.c */
 void nd_stream_begin(struct nd_following *f, int db);

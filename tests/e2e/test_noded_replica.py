@@ -316,7 +316,8 @@ def test_stale_data(lab):
 # ---- what cannot be followed ----
 
 @case(kinds=OURS, matrix=[("XADD", "s", "*", "a", "1"), ("PFADD", "p", "x"),
-                           ("FUNCTION", "LOAD", "#!lua name=l \n redis.register_function('f', function() return 1 end)")])
+                           ("FUNCTION", "LOAD",
+                            "#!lua name=l \n redis.register_function('f', function() return 1 end)")])
 def test_unknown_command_in_the_stream(lab, *request):
     """Nothing diverges silently: the following ends, says where and why, and begins anew when it is told to."""
     master, ours = filled(lab), lab.node("ours")
