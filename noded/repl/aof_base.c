@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 #define PIECE_BYTES ((size_t)64 * 1024)
-#define WORDS_MAX 130     /* of one request: name, key and 64 pairs; Redis's requests are as long */
-#define ELEMENTS_MAX 64   /* of an aggregate in one request */
+#define WORDS_MAX 130   /* of one request: name, key and 64 pairs; Redis's requests are as long */
+#define ELEMENTS_MAX 64 /* of an aggregate in one request */
 
 struct writer {
     const struct nd_rdb_sink *sink;

@@ -11,9 +11,7 @@ static void rewrite(struct nd_call *c)
     switch (nd_aof_ask_rewrite(c->e->persist->aof, (c->s->flags & ND_S_IN_EXEC) != 0)) {
     case ND_AOF_STARTED: reply_status(c->r, "Background append only file rewriting started"); return;
     case ND_AOF_SCHEDULED: reply_status(c->r, "Background append only file rewriting scheduled"); return;
-    case ND_AOF_IN_PROGRESS:
-        nd_error(c, "ERR Background append only file rewriting already in progress");
-        return;
+    case ND_AOF_IN_PROGRESS: nd_error(c, "ERR Background append only file rewriting already in progress"); return;
     case ND_AOF_REFUSED: break;
     }
     nd_error(c, "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.");

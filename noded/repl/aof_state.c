@@ -293,7 +293,8 @@ static bool has_grown(const struct nd_aof_state *s)
         s->size <= (uint64_t)config->auto_aof_rewrite_min_size)
         return false;
     uint64_t base = s->base_size > 0 ? s->base_size : 1;
-    return s->size > base && (double)(s->size - base) * 100 / (double)base >= (double)config->auto_aof_rewrite_percentage;
+    return s->size > base &&
+           (double)(s->size - base) * 100 / (double)base >= (double)config->auto_aof_rewrite_percentage;
 }
 
 static bool wants_rewrite(const struct nd_aof_state *s)
@@ -396,8 +397,7 @@ int64_t nd_aof_deadline(const struct nd_aof_state *s)
     if (s->waits_since_us != 0 && !s->delayed)
         at = earlier(at, s->waits_since_us + WAIT_MAX_US);
     if (s->mode == ND_AOF_ON && s->e->config.appendfsync == ND_FSYNC_EVERYSEC && s->written != s->synced &&
-        !s->syncing && !s->exchanging && !s->sync_failed &&
-        !(s->e->config.no_appendfsync_on_rewrite && child_lives(s)))
+        !s->syncing && !s->exchanging && !s->sync_failed && !(s->e->config.no_appendfsync_on_rewrite && child_lives(s)))
         at = earlier(at, s->sync_began_us + SECOND_US);
     return at;
 }

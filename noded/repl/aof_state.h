@@ -40,22 +40,22 @@ struct nd_aof_state {
     struct buf pending; /* from `written` to `put` */
     uint64_t put, written, synced;
     /* ---- flushing ---- */
-    bool exchanging;           /* one file takes the other's place: nothing is written meanwhile */
-    bool syncing;              /* a flush is under way, */
-    uint64_t sync_to;          /* up to here */
-    int64_t sync_began_us;     /* of the last one */
-    int64_t waits_since_us;    /* bytes wait for the flush under way to end; 0: none do */
-    bool delayed;              /* for so long that answers wait too */
-    uint64_t delayed_count;    /* aof_delayed_fsync */
-    bool write_failed;         /* the last write; */
-    bool sync_failed;          /* what was written may not be on disk, ever: only a rewrite helps */
-    int64_t retry_us;          /* when writing is tried again */
+    bool exchanging;        /* one file takes the other's place: nothing is written meanwhile */
+    bool syncing;           /* a flush is under way, */
+    uint64_t sync_to;       /* up to here */
+    int64_t sync_began_us;  /* of the last one */
+    int64_t waits_since_us; /* bytes wait for the flush under way to end; 0: none do */
+    bool delayed;           /* for so long that answers wait too */
+    uint64_t delayed_count; /* aof_delayed_fsync */
+    bool write_failed;      /* the last write; */
+    bool sync_failed;       /* what was written may not be on disk, ever: only a rewrite helps */
+    int64_t retry_us;       /* when writing is tried again */
     /* ---- rewriting ---- */
     bool rewriting, scheduled;
-    uint64_t fork_at;        /* position of the base that is being made */
-    int64_t try_after_us;    /* no rewrite by itself before */
+    uint64_t fork_at;     /* position of the base that is being made */
+    int64_t try_after_us; /* no rewrite by itself before */
     int64_t rewrite_since_ms;
-    int64_t last_rewrite_s;  /* seconds that it took; -1: there was none */
+    int64_t last_rewrite_s;      /* seconds that it took; -1: there was none */
     uint64_t rewrites, failures; /* failures: in a row */
     bool last_rewrite_ok;
     size_t last_cow_bytes;
@@ -88,8 +88,8 @@ void nd_aof_wrote(struct nd_aof_state *s, size_t n); /* the first n bytes of pen
 /* None of pending was written; why: of the system. */
 void nd_aof_write_failed(struct nd_aof_state *s, const char *why);
 bool nd_aof_may_sync(const struct nd_aof_state *s);
-void nd_aof_sync_began(struct nd_aof_state *s); /* of all that is written */
-void nd_aof_sync_ended(struct nd_aof_state *s, const char *why); /* why NULL: it is on disk */
+void nd_aof_sync_began(struct nd_aof_state *s);                   /* of all that is written */
+void nd_aof_sync_ended(struct nd_aof_state *s, const char *why);  /* why NULL: it is on disk */
 void nd_aof_synced_to(struct nd_aof_state *s, uint64_t position); /* flushed in another way than these */
 
 /* What the answers of this turn have to wait for. */

@@ -1,9 +1,10 @@
-#include "noded/shell/aof_inner.h"
+#include "noded/shell/aof.h"
 
 #include "common/base/mem.h"
 #include "common/io/clock.h"
 #include "common/io/log.h"
 #include "noded/repl/persist.h"
+#include "noded/shell/aof_inner.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/node.h"
 #include "noded/shell/rdb_file.h"
@@ -199,6 +200,7 @@ static uint64_t bytes_of(const struct aof *a, bool base_only)
 bool aof_go_on(struct aof *a, struct buf *why)
 {
     struct buf told = {0};
+    rdb_temp_tidy(a->folder);
     if (nd_aof_manifest_empty(&a->manifest) && (!aof_folder_make(a->folder, why) || !make_base(a, why)))
         return false;
     if (!open_increment(a, why))

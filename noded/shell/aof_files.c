@@ -107,8 +107,7 @@ bool aof_manifest_save(const char *folder, const char *prefix, const struct nd_a
     return ok;
 }
 
-bool aof_manifest_read(const char *folder, const char *prefix, struct nd_aof_manifest *m, bool *found,
-                       struct buf *why)
+bool aof_manifest_read(const char *folder, const char *prefix, struct nd_aof_manifest *m, bool *found, struct buf *why)
 {
     struct buf text = {0}, reason = {0};
     char *path = manifest_path(folder, prefix, "");

@@ -32,24 +32,23 @@ char *aof_path(const char *folder, const char *name); /* the caller frees */
 bool aof_manifest_save(const char *folder, const char *prefix, const struct nd_aof_manifest *m, bool *replaced,
                        struct buf *why);
 /* true with an empty one: there is none. */
-bool aof_manifest_read(const char *folder, const char *prefix, struct nd_aof_manifest *m, bool *found,
-                       struct buf *why);
+bool aof_manifest_read(const char *folder, const char *prefix, struct nd_aof_manifest *m, bool *found, struct buf *why);
 int aof_increment_create(const char *folder, const char *name, struct buf *why); /* empty, for appending; -1 */
 bool aof_folder_flush(const char *folder, struct buf *why);
-bool aof_folder_make(const char *folder, struct buf *why); /* it may be there */
+bool aof_folder_make(const char *folder, struct buf *why);    /* it may be there */
 int64_t aof_file_bytes(const char *folder, const char *name); /* -1: it cannot be told */
 /* Deletes the files that are history. Those that cannot be deleted are of no harm; why tells of them. */
 void aof_history_delete(const char *folder, const struct nd_aof_manifest *m, struct buf *why);
 
 /* ---- aof.c ---- */
-void aof_find_folder(struct aof *a);        /* from the settings */
+void aof_find_folder(struct aof *a); /* from the settings */
 struct aof_thread *aof_worker(struct aof *a);
-void aof_write(struct aof *a);              /* what waits, as far as it goes */
+void aof_write(struct aof *a); /* what waits, as far as it goes */
 /* Loading is over: the last increment goes on, or the first files are made. */
 bool aof_go_on(struct aof *a, struct buf *why);
 
 /* ---- aof_load.c ---- */
-void aof_load_start(struct aof *a); /* in steps; then aof_go_on() */
+void aof_load_start(struct aof *a);                    /* in steps; then aof_go_on() */
 bool aof_load_whole(struct aof *a, struct buf *error); /* at once, into an empty dataset; files stay as they are */
 void aof_load_free(struct aof_load *l);                /* NULL is allowed */
 

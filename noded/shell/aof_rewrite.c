@@ -1,10 +1,10 @@
 /* The append-only file is written anew: a child process writes the dataset as the next base, while effects from then on
  * go into the next increment.
  *
- * Every step leaves a set of files that loads to the same dataset. First all that was written is flushed, and a manifest
- * names the new increment behind the old ones: the two lie on disk before the first byte is written to the new one.
- * When the child has made the base, a manifest names it and the new increment, and what was before as history; then
- * that is deleted. A rewrite that fails anywhere leaves the base as it was and one increment more. */
+ * Every step leaves a set of files that loads to the same dataset. First all that was written is flushed, and a
+ * manifest names the new increment behind the old ones: the two lie on disk before the first byte is written to the new
+ * one. When the child has made the base, a manifest names it and the new increment, and what was before as history;
+ * then that is deleted. A rewrite that fails anywhere leaves the base as it was and one increment more. */
 #include "noded/shell/aof_inner.h"
 
 #include "common/base/mem.h"
@@ -143,8 +143,10 @@ static void finish_done(struct aof_job *job)
         a->rewrite = NULL;
         uint64_t size = (uint64_t)s->base_bytes + (r->increment != NULL ? a->file_bytes : 0);
         nd_aof_rewrite_ended(a->state, true, size, r->cow_bytes);
-        io_log(IO_NOTICE, "The append-only file was rewritten: %s has %" PRId64 " bytes; copied meanwhile: %zu bytes of "
-               "memory", r->base, s->base_bytes, r->cow_bytes);
+        io_log(IO_NOTICE,
+               "The append-only file was rewritten: %s has %" PRId64 " bytes; copied meanwhile: %zu bytes of "
+               "memory",
+               r->base, s->base_bytes, r->cow_bytes);
         free_rewrite(r);
     } else {
         fail(r, buf_str(&s->why));

@@ -1,7 +1,5 @@
 #include "noded/shell/rdb_file.h"
 
-#include "noded/repl/aof_base.h"
-
 #include "common/base/text.h"
 #include "common/io/file.h"
 #include "common/io/log.h"
@@ -59,19 +57,19 @@ static bool lives(int64_t pid)
     return name_end == NULL || strncmp(name_end, ") Z", 3) != 0;
 }
 
-void rdb_temp_tidy(void)
+void rdb_temp_tidy(const char *folder)
 {
-    DIR *folder = opendir(".");
-    if (folder == NULL)
+    DIR *dir = opendir(folder);
+    if (dir == NULL)
         return;
-    for (struct dirent *d; (d = readdir(folder)) != NULL;) {
+    for (struct dirent *d; (d = readdir(dir)) != NULL;) {
         int64_t pid = writer_of(d->d_name);
         if (pid < 0 || lives(pid))
             continue;
-        if (unlink(d->d_name) == 0)
+        if (unlinkat(dirfd(dir), d->d_name, 0) == 0)
             io_log(IO_NOTICE, "%s was removed: it was left by process %" PRId64 ", which is no more", d->d_name, pid);
     }
-    closedir(folder);
+    closedir(dir);
 }
 
 /* ---- writing ---- */

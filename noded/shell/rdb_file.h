@@ -8,8 +8,8 @@
 
 /* "temp-<pid>.rdb" in the folder of path: what a file is before it is whole. */
 void rdb_temp_name(const char *path, int64_t pid, struct buf *out);
-/* Removes those in the working directory whose writers are no more. */
-void rdb_temp_tidy(void);
+/* Removes those in the folder whose writers are no more. */
+void rdb_temp_tidy(const char *folder);
 /* Flushes the folder of path, so that a new name in it lasts. false: errno. */
 bool rdb_sync_folder(const char *path);
 

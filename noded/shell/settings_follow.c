@@ -67,8 +67,12 @@ static bool follow_listen(struct node *n, const char *failure, struct buf *why)
 }
 
 /* CONFIG GET shows the folder itself, not how it was written. */
-static bool follow_dir(struct nd_config *config, struct buf *why)
+static bool follow_dir(const struct node *n, struct nd_config *config, struct buf *why)
 {
+    if (n->engine->persist->aof->mode != ND_AOF_OFF) {
+        buf_puts(why, "The append-only file is on, and its files do not move: switch it off first");
+        return false;
+    }
     if (chdir(config->dir) != 0) {
         buf_printf(why, "Changing directory: %s", strerror(errno));
         return false;
@@ -110,7 +114,7 @@ bool node_follow_setting(struct node *n, const char *name, struct buf *why)
     if (slice_is(s, "maxclients"))
         return follow_maxclients(config, why);
     if (slice_is(s, "dir"))
-        return follow_dir(config, why);
+        return follow_dir(n, config, why);
     if (slice_is(s, "appendonly"))
         return follow_appendonly(n, why);
     if (!bus_setting(n->bus, why))

@@ -11,7 +11,7 @@
 void node_load(struct node *n)
 {
     struct nd_engine *e = n->engine;
-    rdb_temp_tidy();
+    rdb_temp_tidy(".");
     e->loading = true;
     if (e->config.appendonly)
         aof_start(n->aof);

@@ -138,8 +138,8 @@ static void test_retire(void **state)
     (void)state;
     struct nd_aof_manifest m;
     struct buf why = {0}, out = {0};
-    assert_true(read_text("file b seq 1 type b\nfile i1 seq 1 type i\nfile i2 seq 2 type i\nfile i3 seq 3 type i\n", &m,
-                          &why));
+    assert_true(
+        read_text("file b seq 1 type b\nfile i1 seq 1 type i\nfile i2 seq 2 type i\nfile i3 seq 3 type i\n", &m, &why));
     nd_aof_manifest_add_base(&m, "b2");
     nd_aof_manifest_retire(&m, 1);
     nd_aof_manifest_write(&m, &out);

@@ -1,5 +1,5 @@
-/* Reading the files of an append-only file: however its bytes are split, the dataset is that of the engine whose effects
- * they are; and what is damaged is refused where it is. */
+/* Reading the files of an append-only file: however its bytes are split, the dataset is that of the engine whose
+ * effects they are; and what is damaged is refused where it is. */
 #include "noded/repl/aof_read.h"
 
 #include "tests/unit/cmd/engine_fixture.h"
@@ -32,10 +32,26 @@ static void digest(struct fixture *f, char hex[2 * ND_DIGEST_BYTES + 1])
     nd_digest_hex(bytes, hex);
 }
 
-static const char *const words[] = {"SELECT 0", "SELECT 5", "SET a 1", "SET b 12345678901234567890", "INCR n",
-                                    "RPUSH l a b c 1 2 3", "SADD s 1 2 3", "SADD s x", "HSET h f v g 7", "LPOP l",
-                                    "ZADD z 1.5 a -inf b", "EXPIREAT a 99999999999", "SPOP s", "APPEND b \"\\r\\n*1\"",
-                                    "DEL h", "SWAPDB 0 5", "FLUSHDB", "MSET q 1 r 2", "PERSIST a", "COPY z zz"};
+static const char *const words[] = {"SELECT 0",
+                                    "SELECT 5",
+                                    "SET a 1",
+                                    "SET b 12345678901234567890",
+                                    "INCR n",
+                                    "RPUSH l a b c 1 2 3",
+                                    "SADD s 1 2 3",
+                                    "SADD s x",
+                                    "HSET h f v g 7",
+                                    "LPOP l",
+                                    "ZADD z 1.5 a -inf b",
+                                    "EXPIREAT a 99999999999",
+                                    "SPOP s",
+                                    "APPEND b \"\\r\\n*1\"",
+                                    "DEL h",
+                                    "SWAPDB 0 5",
+                                    "FLUSHDB",
+                                    "MSET q 1 r 2",
+                                    "PERSIST a",
+                                    "COPY z zz"};
 
 static void fill(struct fixture *f, struct rng *rng, int count)
 {

@@ -315,7 +315,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_content), TEST(test_always), TEST(test_everysec), TEST(test_full_disk),
+        TEST(test_content),      TEST(test_always), TEST(test_everysec), TEST(test_full_disk),
         TEST(test_failed_flush), TEST(test_growth), TEST(test_switch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
