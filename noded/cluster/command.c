@@ -42,7 +42,7 @@ static void forget(struct cl_core *c, cl_token token, const struct cl_command *m
         FAIL_WITH(c, token, "I tried hard but I can't forget myself...");
     if (n == c->me->master && cl_has(c->me, CL_REPLICA))
         FAIL_WITH(c, token, "Can't forget my master!");
-    cl_ban(c, &n->id);
+    cl_ban(c, &n->id, CL_BAN_S);
     cl_node_remove(c, n);
     ok_durable(c, token);
 }

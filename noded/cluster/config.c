@@ -246,6 +246,9 @@ static void loaded(struct cl_core *c)
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
         if (n->master != NULL)
             n->master->had_replicas = true;
+        /* A replica's line shows the epoch of its master, which is not its own when it becomes a master. */
+        if (n != c->me && cl_has(n, CL_REPLICA))
+            n->config_epoch = 0;
         if (n != c->me && !cl_has(n, CL_HANDSHAKE))
             cl_tick_soon(c, n);
     }

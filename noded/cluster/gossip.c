@@ -58,7 +58,13 @@ static void forgotten(struct cl_core *c, struct slice body, const struct cl_node
     struct cl_node *n = cl_node_find(c, &id);
     if (n == NULL || n == c->me || n == c->me->master || n == sender || cl_banned(c, &id))
         return;
-    cl_ban(c, &id);
+    /* No longer than there: bans that begin anew with each who hears of them would never end. */
+    uint64_t seconds = 0;
+    for (size_t i = 0; i < 8; i++)
+        seconds = seconds << 8 | (uint8_t)body.p[CL_ID_DIGITS + i];
+    if (seconds == 0)
+        return;
+    cl_ban(c, &id, seconds < CL_BAN_S ? (int64_t)seconds : CL_BAN_S);
     cl_node_remove(c, n);
 }
 

@@ -199,12 +199,12 @@ bool cl_banned(struct cl_core *c, const struct cl_id *id)
     return found;
 }
 
-void cl_ban(struct cl_core *c, const struct cl_id *id)
+void cl_ban(struct cl_core *c, const struct cl_id *id, int64_t seconds)
 {
     if (cl_banned(c, id))
         return;
     c->bans = mem_grow(c->bans, c->nbans, &c->cap_bans, sizeof *c->bans);
-    c->bans[c->nbans++] = (struct cl_ban){*id, c->now_us + 60 * INT64_C(1000000)};
+    c->bans[c->nbans++] = (struct cl_ban){*id, c->now_us + seconds * INT64_C(1000000)};
 }
 
 /* Whoever answers at that address: its id is not known yet, so it has one of chance until it says its own. NULL: that

@@ -14,7 +14,8 @@ static struct cl_node *sender_of(const struct cl_core *c, const struct cl_messag
 static void head_learn(struct cl_core *c, struct cl_node *n, const struct cl_header *h)
 {
     cl_epoch_heard(c, h->current_epoch);
-    if (h->config_epoch > n->config_epoch && h->config_epoch < CL_EPOCH_MAX) {
+    /* A replica tells the epoch of its master, which would stay with it when it becomes a master of its own. */
+    if (cl_id_is_none(&h->master) && h->config_epoch > n->config_epoch && h->config_epoch < CL_EPOCH_MAX) {
         n->config_epoch = h->config_epoch;
         c->version++;
         cl_saved_later(c);

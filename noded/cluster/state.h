@@ -15,6 +15,7 @@
 
 /* No honest cluster comes near. A higher epoch from outside is ignored: it would leave no room above it. */
 #define CL_EPOCH_MAX (UINT64_C(1) << 62)
+#define CL_BAN_S 60        /* a node that was forgotten is not taken in again for so long */
 #define CL_NODES_MAX 16000 /* numbers of nodes fit an owner's 16 bits, with room */
 
 enum cl_link_state { CL_LINK_NONE, CL_LINK_CONNECTING, CL_LINK_UP };
@@ -193,7 +194,7 @@ void cl_flags_set(struct cl_core *c, struct cl_node *n, uint16_t on, uint16_t of
 void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master); /* NULL: it is a master */
 void cl_hostname_set(struct cl_core *c, struct cl_node *n, struct slice name);
 bool cl_banned(struct cl_core *c, const struct cl_id *id);
-void cl_ban(struct cl_core *c, const struct cl_id *id);
+void cl_ban(struct cl_core *c, const struct cl_id *id, int64_t seconds); /* at most CL_BAN_S */
 struct cl_node *cl_handshake(struct cl_core *c, const char *ip, uint16_t port, uint16_t bus_port, bool meet);
 int cl_replicas_of(const struct cl_core *c, const struct cl_node *master, bool working);
 /* for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) all nodes, oneself included; removing the shown one is allowed */
