@@ -32,8 +32,8 @@ $(FUZZERS): $(FUZZ_DIR)/%: $(FUZZ_DIR)/obj/tests/fuzz/%.o $(call fuzz_objects,$(
 $(FUZZ_CORE:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(CORE_SRC))
 $(FUZZ_STORE:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(STORE_SRC))
 $(FUZZ_REPL:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(REPL_SRC) $(CMD_SRC) $(CLUSTER_SRC) $(STORE_SRC))
--include $(patsubst %.c,$(FUZZ_DIR)/obj/%.d,$(FUZZ_LIB_SRC) $(FUZZ_SRC) $(CORE_SRC) $(STORE_SRC) $(CMD_SRC) $(CLUSTER_SRC) \
-	$(REPL_SRC))
+-include $(patsubst %.c,$(FUZZ_DIR)/obj/%.d,$(FUZZ_LIB_SRC) $(FUZZ_SRC) $(CORE_SRC) $(STORE_SRC) $(CMD_SRC) \
+	$(CLUSTER_SRC) $(REPL_SRC))
 
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/sentineld

@@ -56,7 +56,7 @@ static void introduce(struct nd_following *f)
         ask(f, ASKED_IP, 3, ip);
     }
     static const char *const capa[] = {"REPLCONF", "capa", "eof", "capa", "psync2", "capa", "databases"};
-    ask(f, ASKED_CAPA, 7, capa);
+    ask(f, ASKED_CAPA, config->cluster_enabled ? 7 : 5, capa);
 }
 
 /* A history of which nobody else can know is not worth asking for. */

@@ -70,6 +70,9 @@ void nd_repl_feed(struct nd_repl *r, const struct nd_effect_row *rows, size_t n)
     buf_clear(&r->unit);
     nd_stream_put(&r->unit, &r->stream_db, rows, n, true);
     nd_repl_feed_bytes(r, r->unit.p, r->unit.n);
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].db > 0)
+            r->other_db_offset = r->offset;
 }
 
 void nd_repl_new_history(struct nd_repl *r)

@@ -21,6 +21,7 @@ struct nd_repl {
     char id2[ND_REPL_ID + 1];   /* the history that ours went on from; zeros: none */
     int64_t offset;             /* master_repl_offset */
     int64_t id2_offset;         /* second_repl_offset: from here on id2 is not ours any more; -1: there is no id2 */
+    int64_t other_db_offset;    /* up to here the stream has writes to databases other than 0 */
     int stream_db;              /* selected in the stream; -1: to be said with the next unit */
     struct nd_backlog *backlog; /* NULL: nobody follows, and nobody has for repl-backlog-ttl */
     struct buf unit;            /* scratch */

@@ -20,7 +20,11 @@ enum nd_replica_state {
 };
 
 /* REPLCONF capa. */
-enum { ND_CAPA_EOF = 1 << 0, ND_CAPA_PSYNC2 = 1 << 1 };
+enum {
+    ND_CAPA_EOF = 1 << 0,
+    ND_CAPA_PSYNC2 = 1 << 1,
+    ND_CAPA_DATABASES = 1 << 2 /* ours: it knows all databases in cluster mode too */
+};
 
 struct nd_replica {
     struct nd_session *s;
@@ -115,6 +119,8 @@ struct nd_replica *nd_serve_find(const struct nd_serving *v, const char *host, i
 /* ---- asked by commands ---- */
 /* PSYNC and SYNC (id NULL): the session becomes a replica. */
 void nd_serve_begin(struct nd_call *c, const char *id, int64_t offset);
+/* In cluster mode a replica that has not said REPLCONF capa databases is not served while others than 0 hold keys. */
+bool nd_serve_knows_too_little(struct nd_call *c);
 void nd_serve_ack(struct nd_replica *p, int64_t offset);
 void nd_serve_wait_command(struct nd_call *c); /* serve_wait.c */
 void nd_serve_waits_look(struct nd_serving *v);

@@ -41,6 +41,10 @@ static bool can_serve(struct nd_call *c)
         nd_error(c, "NOMASTERLINK Can't SYNC while not connected with my master");
         return false;
     }
+    if (nd_serve_knows_too_little(c)) {
+        nd_error(c, "ERR Databases other than 0 hold keys, which a replica that knows database 0 only would mix up");
+        return false;
+    }
     /* The answers would be taken for the beginning of the snapshot. */
     if (c->s->r.out->n > 0) {
         nd_error(c, "ERR SYNC and PSYNC are invalid with pending output");
@@ -99,6 +103,8 @@ static bool say_capa(struct nd_replica *p, struct slice word)
         p->capa |= ND_CAPA_EOF;
     else if (slice_ieq(word, "psync2"))
         p->capa |= ND_CAPA_PSYNC2;
+    else if (slice_ieq(word, "databases"))
+        p->capa |= ND_CAPA_DATABASES;
     return true;
 }
 
