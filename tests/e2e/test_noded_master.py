@@ -6,7 +6,7 @@ import threading
 import time
 
 from cases import case
-from lab import Closed, RespError, encode, wait_until
+from lab import Closed, Group, RespError, encode, wait_until
 from lab.cutting_proxy import CuttingProxy
 from lab.random_writes import RandomWrites, fill
 
@@ -547,3 +547,28 @@ def test_chain(lab, *kinds):
     assert count(middle, "sync_full") == full, "the last went on with what it lacked"
     first.ok("REPLICAOF", "127.0.0.1", middle.port)
     wait_equal(middle, [first, last])
+
+
+@case(kinds=("stock", "ours"))
+def test_supervised(lab):
+    """Supervisors of either kind watch a noded with a replica of each kind, replace it when it dies, and take it back
+    as a replica."""
+    master = filled(lab)
+    node = master_of(lab, "node", replicaof=["127.0.0.1", master.port], replica_priority=10)
+    redis = lab.redis("redis", replica_of=master, replica_priority=100).wait_ready()
+    for replica in (node, redis):
+        wait_until(lambda r=replica: is_up(r), 20, "%s follows" % replica.name)
+    group = Group(port=master.port, quorum=2, down_after_ms=600, failover_timeout_ms=5000)
+    watchers = [lab.supervisor("watcher%d" % i, [group]) for i in range(3)]
+    for watcher in watchers:
+        wait_until(lambda w=watcher: w.knows("mymaster", 2, 2), 20, "%s knows all" % watcher.name)
+    wait_equal(master, [node, redis])
+    master.kill9()
+    wait_until(lambda: {w.master_port("mymaster") for w in watchers} == {node.port}, 25, "all agree on the other noded")
+    wait_until(lambda: node.ok("ROLE")[0] == "master" and redis.ok("ROLE")[2:4] == [node.port, "connected"], 25,
+               "the rest follows it")
+    assert count(node, "sync_full") == 0, "redis-server went on with the second history"
+    node.ok("SET", "after", "failover")
+    master.start()
+    wait_until(lambda: master.ok("ROLE")[1:4] == ["127.0.0.1", node.port, "connected"], 30, "the old one is a replica")
+    wait_equal(node, [master, redis])
