@@ -30,7 +30,8 @@ struct nd_migration {
     struct nd_session *s; /* NULL: the client went away */
     const struct nd_indexed *row;
     struct nd_db *db;
-    bool copy, locked, of_master;
+    bool copy, locked;
+    bool disowned; /* nd_migrations_disown() */
     uint64_t redacted;
     size_t n, answered;
     struct moved *keys;
@@ -166,6 +167,12 @@ void nd_migrations_free(struct nd_engine *e)
         free_migration(e->migrations);
 }
 
+void nd_migrations_disown(struct nd_engine *e)
+{
+    for (struct nd_migration *m = e->migrations; m != NULL; m = m->next)
+        m->disowned = true;
+}
+
 static void client_gone(void *what)
 {
     struct nd_migration *m = what;
@@ -242,7 +249,6 @@ static void begin(struct nd_call *c)
         .row = c->row,
         .db = c->db,
         .copy = o.copy,
-        .of_master = !c->e->is_replica,
         .redacted = o.redacted,
     };
     collect(c, m, &o);
@@ -302,8 +308,9 @@ static void finish(struct nd_call *c)
 {
     struct nd_migration *m = c->ended;
     c->redacted = m->redacted;
-    /* A replica has what its master has: the keys stay, and are there twice. */
-    if (m->of_master && c->e->is_replica) {
+    /* A replica has what its master has, and so has a master that was one meanwhile: the keys stay, and are there
+     * twice. */
+    if (m->disowned) {
         nd_error(c, "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
         return;
     }

@@ -37,6 +37,10 @@ void nd_migrate_refused(struct nd_migration *m, struct slice error);
  * spec is freed. Not from inside of host->migrate. */
 void nd_migrate_ended(struct nd_migration *m, enum nd_migrate_end end);
 
+/* The dataset becomes another's (its master's): what is under way deletes no keys of it, whatever the other side took.
+ */
+void nd_migrations_disown(struct nd_engine *e);
+
 /* The engine goes away. */
 void nd_migrations_free(struct nd_engine *e);
 

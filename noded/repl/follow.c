@@ -4,6 +4,7 @@
 #include "noded/cmd/block.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/expire.h"
+#include "noded/cmd/migrate.h"
 #include "noded/repl/follow_state.h"
 #include "noded/repl/serve.h"
 #include "noded/repl/stream.h"
@@ -170,6 +171,7 @@ static void become_replica(struct nd_following *f)
     nd_effects_flush(r->e); /* what a transaction did before this belongs to our own history */
     r->e->is_replica = true;
     send_waiting_away(r->e);
+    nd_migrations_disown(r->e);
     /* Without a backlog writes were not counted, so the place in our history says nothing. What is loaded from a file
      * at the start is another matter: then this comes first. */
     if (r->backlog == NULL) {

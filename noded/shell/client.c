@@ -126,13 +126,13 @@ static bool run_one(struct client *c, struct resp_parser *parser, const char *da
     return true;
 }
 
-/* Runs whole requests from the front. Returns the bytes that are done with. */
-static size_t run(struct client *c, const char *data, size_t n)
+/* Runs whole requests from the front, until about `most` bytes are done with. Returns how many are. */
+static size_t run(struct client *c, const char *data, size_t n, size_t most)
 {
     size_t used = 0;
     uint64_t put = aof_put(c->all->node->aof);
     client_take_buffer(c);
-    while (used < n && (c->flags & CLIENT_WAITS) == 0) {
+    while (used < n && used < most && (c->flags & CLIENT_WAITS) == 0) {
         struct resp_parser *parser = parser_of(c);
         size_t done = run_ahead(c, parser, data + used, n - used);
         used += done;
@@ -167,12 +167,17 @@ void client_run_kept(struct client *c)
 {
     if ((c->flags & CLIENT_WAITS) != 0 || c->in.n == c->in_used)
         return;
-    c->in_used += run(c, c->in.p + c->in_used, c->in.n - c->in_used);
+    /* A client that had to wait may have much in store: the others get their turn in between. */
+    size_t n = c->in.n - c->in_used, most = n > 2 * OWN_READ_MAX ? OWN_READ_MAX : SIZE_MAX;
+    size_t used = run(c, c->in.p + c->in_used, n, most);
+    c->in_used += used;
     if (c->in_used == c->in.n) {
         buf_free(&c->in);
         c->in_used = 0;
     }
     after_run(c);
+    if (used >= most && c->in.n > 0 && (c->flags & CLIENT_WAITS) == 0)
+        clients_queue_later(c);
 }
 
 /* ---- reading ---- */
@@ -207,7 +212,7 @@ static void read_shared(struct client *c)
     }
     node_time(all->node);
     count_read(c, n);
-    size_t used = (c->flags & CLIENT_WAITS) == 0 ? run(c, all->shared, (size_t)n) : 0;
+    size_t used = (c->flags & CLIENT_WAITS) == 0 ? run(c, all->shared, (size_t)n, SIZE_MAX) : 0;
     if (used < (size_t)n && (c->flags & (CLIENT_CLOSING | CLIENT_DYING)) == 0)
         keep(c, all->shared + used, (size_t)n - used);
     after_run(c);
@@ -255,6 +260,8 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
     (void)ev;
     (void)events;
     struct client *c = w->data;
+    if (c->run_later.place != NULL)
+        return; /* it has sent enough for now */
     if (c->in.n == c->in_used)
         read_shared(c);
     else

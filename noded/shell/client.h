@@ -46,13 +46,13 @@ struct client {
     struct client_chunk *chain, **chain_end;
     size_t chain_bytes, chain_count;
     size_t sent; /* bytes of what stands first (chain, else out) that are sent */
-    struct client_link to_run, to_send;
+    struct client_link to_run, to_send, run_later;
     /* Answers that wait for the disk (append-only file): of the unsent bytes the first `free` may leave, those behind
      * wait for the flush under way, and the rest for one that has not begun. Only while `held` is in its queue. */
     struct client_link held;
     size_t free, in_flight, later;
-    struct replica_out *replica;  /* NULL: nothing but answers was ever sent to it */
-    int64_t over_soft_since_ms; /* 0: its output is within the soft limit */
+    struct replica_out *replica; /* NULL: nothing but answers was ever sent to it */
+    int64_t over_soft_since_ms;  /* 0: its output is within the soft limit */
     int64_t closing_since_ms;
     size_t counted; /* bytes of buffers, as summed in all->memory[] */
     int counted_class;
@@ -67,6 +67,8 @@ struct clients {
     struct resp_limits limits, limits_unauthenticated;
     char *shared; /* what was read last */
     struct client *first_to_run, **last_to_run, *first_to_send, **last_to_send, *first_held, **last_held;
+    struct client *first_later, **last_later; /* they run on in the next turn */
+    struct ev_timer next_turn;
     struct buf *spare; /* empty output buffers */
     size_t spare_count;
     size_t count;
@@ -97,6 +99,7 @@ void client_free_output(struct client *c);
 
 /* clients.c */
 void clients_queue_run(struct client *c);
+void clients_queue_later(struct client *c);
 void clients_queue_send(struct client *c);
 void clients_queue_held(struct client *c);
 void client_unqueue(struct client *c);

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/io/log.h"
 #include "common/io/loop.h"
+#include "noded/cmd/multi.h"
 #include "noded/repl/serve.h"
 #include "noded/shell/client.h"
 #include "noded/shell/node.h"
@@ -29,7 +30,6 @@ static void queue(struct client *c, struct client_link *link, struct client ***l
     link->place = *last;
     **last = c;
     *last = &link->next;
-    node_touch(c->all->node);
 }
 
 static void unqueue(struct client_link *link, struct client ***last, struct client_link *(*of)(struct client *))
@@ -54,6 +54,11 @@ static struct client_link *link_to_send(struct client *c)
     return &c->to_send;
 }
 
+static struct client_link *link_run_later(struct client *c)
+{
+    return &c->run_later;
+}
+
 static struct client_link *link_held(struct client *c)
 {
     return &c->held;
@@ -62,16 +67,40 @@ static struct client_link *link_held(struct client *c)
 void clients_queue_run(struct client *c)
 {
     queue(c, &c->to_run, &c->all->last_to_run);
+    node_touch(c->all->node);
+}
+
+/* Not in what is left of this turn: the loop looks at all sockets before. */
+void clients_queue_later(struct client *c)
+{
+    queue(c, &c->run_later, &c->all->last_later);
+    if (!ev_is_active(&c->all->next_turn))
+        ev_timer_start(c->all->ev, &c->all->next_turn);
+}
+
+static void on_next_turn(struct ev_loop *ev, ev_timer *w, int events)
+{
+    (void)ev;
+    (void)events;
+    struct clients *all = w->data;
+    node_time(all->node);
+    while (all->first_later != NULL) {
+        struct client *c = all->first_later;
+        unqueue(&c->run_later, &all->last_later, link_run_later);
+        clients_queue_run(c);
+    }
 }
 
 void clients_queue_send(struct client *c)
 {
     queue(c, &c->to_send, &c->all->last_to_send);
+    node_touch(c->all->node);
 }
 
 void clients_queue_held(struct client *c)
 {
     queue(c, &c->held, &c->all->last_held);
+    node_touch(c->all->node);
 }
 
 void client_unhold(struct client *c)
@@ -84,6 +113,7 @@ void client_unqueue(struct client *c)
 {
     unqueue(&c->to_run, &c->all->last_to_run, link_to_run);
     unqueue(&c->to_send, &c->all->last_to_send, link_to_send);
+    unqueue(&c->run_later, &c->all->last_later, link_run_later);
 }
 
 void clients_run(struct clients *all)
@@ -116,9 +146,7 @@ void clients_flush_begins(struct clients *all)
 
 static void let_go(struct client *c, size_t n)
 {
-    c->free += n;
-    if (c->in_flight == 0 && c->later == 0)
-        client_unhold(c);
+    c->free += n; /* it stays in the queue until that is sent: it waits for no other flush */
     if (n > 0 || (c->flags & CLIENT_CLOSING) != 0)
         clients_queue_send(c);
 }
@@ -256,7 +284,9 @@ void client_count(struct client *c)
     struct clients *all = c->all;
     if (c->flags & CLIENT_DYING)
         return;
+    const struct nd_multi *multi = c->session->multi;
     size_t now = sizeof *c + sizeof *c->session + c->in.cap + c->out.cap + c->chain_bytes;
+    now += multi != NULL ? multi->memory : 0;
     int class = client_class(c);
     bool evictable = c->session->kind == ND_CLIENT && (c->session->flags & ND_S_NO_EVICT) == 0;
     if (now == c->counted && class == c->counted_class && evictable == c->counted_evictable)
@@ -388,6 +418,9 @@ struct clients *clients_open(struct node *node)
     all->last_to_run = &all->first_to_run;
     all->last_to_send = &all->first_to_send;
     all->last_held = &all->first_held;
+    all->last_later = &all->first_later;
+    ev_timer_init(&all->next_turn, on_next_turn, 0., 0.);
+    all->next_turn.data = all;
     all->shared = mem_alloc(NODE_READ_BYTES);
     ev_timer_init(&all->housekeeping, on_housekeeping, 0., HOUSEKEEPING_S);
     all->housekeeping.data = all;
@@ -409,6 +442,7 @@ void clients_close(struct clients *all)
             client_free(c);
     }
     ev_timer_stop(all->ev, &all->housekeeping);
+    ev_timer_stop(all->ev, &all->next_turn);
     while (all->spare_count > 0)
         buf_free(&all->spare[--all->spare_count]);
     free(all->spare);

@@ -22,8 +22,9 @@
 #define KEEP_S 10.0
 #define KEPT_MAX 64
 #define READ_BYTES 16384
-#define LINE_MAX_BYTES 65536 /* of one answer; they are +OK or an error */
-#define PRIORITY_TIMER (-2)  /* what has arrived is not late */
+#define LINE_MAX_BYTES 65536             /* of one answer; they are +OK or an error */
+#define TURN_BYTES ((size_t)1024 * 1024) /* sent in one turn of the loop: others want theirs too */
+#define PRIORITY_TIMER (-2)              /* what has arrived is not late */
 #define RESOLVER_THREADS 1
 #define RESOLVER_WAITING_MAX 1024
 
@@ -172,13 +173,19 @@ static void put_login(struct link *l)
     }
 }
 
+/* What is to be sent in this phase. */
+static struct slice said(const struct link *l)
+{
+    return l->phase == SENDING ? l->spec->requests : buf_slice(&l->out);
+}
+
 /* false: the link has ended, or begins anew. */
 static bool flush(struct link *l)
 {
-    const struct slice *requests = &l->spec->requests;
-    struct slice what = l->phase == SENDING ? *requests : buf_slice(&l->out);
-    while (l->sent < what.n) {
-        ssize_t n = send(l->writer.fd, what.p + l->sent, what.n - l->sent, MSG_NOSIGNAL);
+    struct slice what = said(l);
+    for (size_t from = l->sent; l->sent < what.n && l->sent - from < TURN_BYTES;) {
+        size_t some = what.n - l->sent < TURN_BYTES ? what.n - l->sent : TURN_BYTES;
+        ssize_t n = send(l->writer.fd, what.p + l->sent, some, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -229,10 +236,13 @@ static bool go_on(struct link *l)
 static bool take_answer(struct link *l, struct slice line)
 {
     bool error = line.n > 0 && line.p[0] == '-';
-    if (line.n == 0 || (!error && line.p[0] != '+') || l->wanted == 0) {
+    /* Who answers what was not even sent says nothing true: it is not believed, and not talked to again. */
+    bool too_early = l->wanted == 1 && l->sent < said(l).n && !error;
+    if (line.n == 0 || (!error && line.p[0] != '+') || l->wanted == 0 || too_early) {
         end(l, ND_MIGRATE_NO_READ);
         return false;
     }
+    ev_timer_again(loop_of(l), &l->timer);
     struct slice text = error ? (struct slice){line.p + 1, line.n - 1} : (struct slice){NULL, 0};
     l->wanted--;
     l->answered = true;
@@ -244,7 +254,13 @@ static bool take_answer(struct link *l, struct slice line)
         end(l, ND_MIGRATE_DONE);
         return false;
     }
-    return l->wanted > 0 || go_on(l);
+    if (l->wanted > 0)
+        return true;
+    if (l->sent == said(l).n)
+        return go_on(l);
+    disconnect(l); /* an error that did not wait for the rest of the request: nobody wants to hear it */
+    end(l, ND_MIGRATE_DONE);
+    return false;
 }
 
 /* false: as flush(). */
@@ -279,13 +295,10 @@ static bool read_answers(struct link *l)
         if (n < 0 && errno == EAGAIN)
             return true;
         if (n <= 0) {
-            const struct slice requests = l->spec->requests;
-            bool all_sent = l->sent >= (l->phase == SENDING ? requests.n : l->out.n);
-            fail(l, all_sent ? ND_MIGRATE_NO_READ : ND_MIGRATE_NO_WRITE);
+            fail(l, l->sent >= said(l).n ? ND_MIGRATE_NO_READ : ND_MIGRATE_NO_WRITE);
             return false;
         }
         l->in.n += (size_t)n;
-        ev_timer_again(loop_of(l), &l->timer);
         if (!take_answers(l))
             return false;
     }
@@ -396,11 +409,10 @@ static void on_silence(struct ev_loop *ev, ev_timer *w, int events)
         io_resolve_cancel(l->all->resolver, l->resolving);
         l->resolving = NULL;
     }
-    size_t all = l->phase == SENDING ? l->spec->requests.n : l->out.n;
     if (l->phase == RESOLVING || l->phase == CONNECTING)
         end(l, ND_MIGRATE_NO_CONNECT);
     else
-        end(l, l->sent < all ? ND_MIGRATE_NO_WRITE : ND_MIGRATE_NO_READ);
+        end(l, l->sent < said(l).n ? ND_MIGRATE_NO_WRITE : ND_MIGRATE_NO_READ);
 }
 
 /* ---- asked by the engine ---- */

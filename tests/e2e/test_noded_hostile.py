@@ -315,3 +315,42 @@ def test_words_without_sense(lab):
             for _ in batch:
                 client.read()
     assert_well(node, pid)
+
+
+@case(kinds=OURS, limit_s=90)
+def test_much_in_store(lab):
+    """A client that waits goes on sending. When it may go on, all of it is run in order, but the others do not have to
+    wait until it is through."""
+    node = lab.node("n")
+    pid, many = node.pid, 700000
+    with node.connect(timeout_s=60) as victim, node.connect() as other:
+        victim.send_raw(encode("BLPOP", "list", "0"))
+        data = b"".join(encode("SET", "k", "%020d" % i) for i in range(1000))
+        for _ in range(many // 1000):
+            victim.send_raw(data)
+        size = len(data) * many // 1000
+        wait_until(lambda: "qbuf=%d " % size in other.ok("CLIENT", "LIST"), 30, "all of it has arrived")
+        other.ok("RPUSH", "list", "v")
+        done = other.ok("INFO", "commandstats").split("cmdstat_set:calls=")
+        assert len(done) == 1 or int(done[1].split(",")[0]) < many, "the others had to wait for all of it"
+        assert victim.read() == ["list", "v"]
+        for _ in range(many):
+            assert victim.read() == "OK"
+        assert victim.ok("GET", "k") == "%020d" % 999
+    assert_well(node, pid)
+
+
+@case(kinds=OURS)
+def test_a_queue_without_an_end_counts_as_memory(lab):
+    """The commands that a transaction has queued count against maxmemory-clients."""
+    node = lab.node("n", maxmemory_clients="20mb")
+    with node.connect(timeout_s=20) as client:
+        client.ok("MULTI")
+        try:
+            for _ in range(100):
+                assert client.call("SET", "k", "v" * MB) == "QUEUED"
+        except Closed:
+            pass
+        else:
+            raise AssertionError("100 MB were queued")
+    assert node.info("stats")["evicted_clients"] == "1"

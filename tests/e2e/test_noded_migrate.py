@@ -1,5 +1,6 @@
 """MIGRATE between noded and redis-server: what moves, what is answered, and that nothing is lost when the other side
 refuses, hangs, dies or is full, or the client goes away."""
+import socket
 import threading
 import time
 
@@ -268,6 +269,62 @@ def test_target_that_says_too_much(lab):
         assert node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 500) == "OK"
         wait_until(lambda: node.info("stats")["migrate_cached_sockets"] == "0", 5, "it is closed")
     assert target.connections == 3 and node.ok("DBSIZE") == 0
+
+
+class Talker:
+    """A target that says OK to SELECT and then says its own, whatever it is sent: each of the texts after a pause."""
+
+    def __init__(self, lab, texts, pause_s):
+        self.texts, self.pause_s = texts, pause_s
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        self.stop = threading.Event()
+        lab.on_close(self.close)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        conn, _ = self.listening.accept()
+        with conn:
+            conn.recv(1 << 10)
+            conn.sendall(b"+OK\r\n")
+            conn.recv(1)
+            try:
+                for text in self.texts:
+                    conn.sendall(text)
+                    self.stop.wait(self.pause_s)
+            except OSError:
+                pass  # the node has had enough
+            self.stop.wait(20)
+
+    def close(self):
+        self.stop.set()
+        self.listening.close()
+
+
+@case(kinds=OURS, matrix=[("ok",), ("error",)])
+def test_target_that_answers_what_it_was_not_sent(lab, kind):
+    """Nothing it says of a value that is still on its way can be true; and the connection, in the middle of a request,
+    is not kept for the next keys."""
+    node = start(lab, "node", "source", rdbcompression="no")
+    value = bytes(range(256)) * 100000
+    node.ok("SET", "k", value)
+    target = Talker(lab, [b"+OK\r\n" if kind == "ok" else b"-ERR no\r\n"], 0)
+    answer = node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 2000)
+    assert answer == (NO_ANSWER if kind == "ok" else RespError(REFUSED + "ERR no")), answer
+    assert node.info("stats")["migrate_cached_sockets"] == "0"
+    assert node.ok("STRLEN", "k") == len(value)
+
+
+@case(kinds=OURS)
+def test_target_that_is_never_done_with_its_answer(lab):
+    """A byte now and then does not hold the key for ever."""
+    node = start(lab, "node", "source")
+    node.ok("SET", "k", "v")
+    target = Talker(lab, [b"+"] + [b"O"] * 200, 0.1)
+    began = time.monotonic()
+    assert node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 500) == NO_ANSWER
+    assert 0.4 < time.monotonic() - began < 3
+    assert node.ok("GET", "k") == "v"
 
 
 @case(kinds=OURS)

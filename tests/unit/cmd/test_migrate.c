@@ -177,6 +177,25 @@ static void the_client_may_go(void **state)
     fixture_free(f);
 }
 
+/* The dataset became another's meanwhile, and perhaps its own again: what has the name of a key that left is not what
+ * left. */
+static void another_dataset_keeps_its_keys(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    run(f, "MSET a 1 b 2");
+    struct client *c = moving(f, "MIGRATE h 7000 \"\" 0 1000 KEYS a b");
+    fixture_effects(f);
+    nd_migrate_answered(f->migrating->migration, no_error);
+    nd_migrations_disown(f->e);
+    nd_migrate_answered(f->migrating->migration, no_error);
+    end(f, ND_MIGRATE_DONE);
+    assert_non_null(strstr(client_read(c), "-UNBLOCKED "));
+    assert_string_equal(run(f, "MGET a b"), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+    assert_string_equal(fixture_effects(f), "");
+    fixture_free(f);
+}
+
 static void the_engine_may_go(void **state)
 {
     (void)state;
@@ -256,6 +275,7 @@ int main(void)
         cmocka_unit_test(a_copy_changes_and_locks_nothing),
         cmocka_unit_test(keys_wait_until_it_is_over),
         cmocka_unit_test(the_client_may_go),
+        cmocka_unit_test(another_dataset_keeps_its_keys),
         cmocka_unit_test(the_engine_may_go),
         cmocka_unit_test(who_waited_before_writes_after),
         cmocka_unit_test(what_ran_out_meanwhile),
