@@ -2,6 +2,7 @@
 
 #include "common/base/heap.h"
 #include "common/base/mem.h"
+#include "noded/cmd/pubsub.h"
 #include "noded/repl/failover.h"
 #include "noded/repl/serve_sync.h"
 
@@ -78,6 +79,7 @@ void nd_serve_join(struct nd_serving *v, struct nd_replica *p)
         v->next_us = e->now_us + LOOK_US;
         v->next_ping_us = e->now_us + e->config.repl_ping_replica_period_s * 1000000;
     }
+    nd_unsubscribe_all(p->s); /* nothing may come between the bytes of the stream */
     nd_session_become(p->s, ND_REPLICA);
     if (e->config.repl_disable_tcp_nodelay)
         v->host.delay_packets(v->host.owner, p->s);
