@@ -251,7 +251,7 @@ def test_damaged_files_are_refused(lab):
 def test_clients_are_told_while_a_file_is_loaded(lab):
     stock = lab.redis("stock").wait_ready()
     with stock.connect(timeout_s=60) as c:
-        c.ok("DEBUG", "POPULATE", 2000000)
+        c.ok("DEBUG", "POPULATE", 600000)
         c.ok("SAVE")
         digest = c.ok("DEBUG", "DIGEST")
     node = lab.node("n", boot=False)

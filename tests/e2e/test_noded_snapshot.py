@@ -363,3 +363,25 @@ def test_replicas_go_on_after_a_clean_restart(lab):
     with replica.connect() as c:
         c.ok("SELECT", 3)
         assert c.ok("KEYS", "*") == ["stays"]
+
+
+@case(kinds=OURS, limit_s=90)
+def test_a_replica_goes_on_after_a_clean_restart(lab):
+    """The other side: what its master says next is of the database that was selected before."""
+    stock = lab.redis("stock").wait_ready()
+    node = lab.node("n", save="3600 1", replicaof=["127.0.0.1", stock.port])
+    wait_until(lambda: node.info("replication")["master_link_status"] == "up", 10, "it follows")
+    with stock.connect() as c:
+        c.ok("SELECT", 3)
+        c.ok("SET", "a", "v")
+        c.ok("WAIT", 1, 5000)
+        assert end_of(node, "SHUTDOWN") == 0
+        c.ok("SET", "b", "v")
+        node.start()
+        node.wait_ready()
+        wait_until(lambda: node.info("replication")["master_link_status"] == "up", 10, "it follows again")
+        c.ok("SET", "c", "v")
+        c.ok("WAIT", 1, 5000)
+        fields = stock.info("stats")
+        assert (fields["sync_full"], fields["sync_partial_ok"]) == ("1", "1"), fields
+        assert node.ok("DEBUG", "DIGEST") == c.ok("DEBUG", "DIGEST")
