@@ -93,7 +93,7 @@ bool nd_aof_switch(struct nd_aof_state *s, bool on, struct buf *why)
     }
     s->mode = ND_AOF_WAITS;
     s->try_after_us = 0;
-    if (child_lives(s)) {
+    if (child_lives(s) || s->rewriting) {
         s->scheduled = true;
         return true;
     }
@@ -344,6 +344,7 @@ enum nd_aof_asked nd_aof_ask_rewrite(struct nd_aof_state *s, bool in_transaction
 void nd_aof_rewrite_began(struct nd_aof_state *s)
 {
     s->rewriting = true;
+    s->rewrite_is_first = s->mode == ND_AOF_WAITS;
     s->rewrite_since_ms = s->e->now_ms;
     s->fork_at = s->put;
     s->db = -1; /* the next file begins with no database selected */
@@ -371,7 +372,7 @@ void nd_aof_rewrite_ended(struct nd_aof_state *s, bool ok, uint64_t size, size_t
     s->rewrites++;
     s->failures = 0;
     s->try_after_us = 0;
-    if (s->mode == ND_AOF_WAITS)
+    if (s->rewrite_is_first)
         s->mode = ND_AOF_ON;
     if (s->mode == ND_AOF_ON) {
         s->size = s->base_size = size;

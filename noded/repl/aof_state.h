@@ -52,6 +52,7 @@ struct nd_aof_state {
     int64_t retry_us;       /* when writing is tried again */
     /* ---- rewriting ---- */
     bool rewriting, scheduled;
+    bool rewrite_is_first; /* the one under way was begun to switch the file on */
     uint64_t fork_at;     /* position of the base that is being made */
     int64_t try_after_us; /* no rewrite by itself before */
     int64_t rewrite_since_ms;

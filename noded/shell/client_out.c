@@ -168,8 +168,10 @@ static size_t may_leave(struct client *c)
         clients_queue_held(c);
     if (wait == ND_AOF_LATER || c->later > 0)
         c->later += fresh;
-    else
+    else if (wait == ND_AOF_FLIGHT || c->in_flight > 0)
         c->in_flight += fresh;
+    else
+        c->free += fresh;
     return c->free;
 }
 
@@ -250,6 +252,8 @@ static ssize_t send_answers(struct client *c)
         stats->writes_processed++;
         stats->net_output += (uint64_t)n;
     }
+    if (c->held.place != NULL && client_unsent(c) == 0)
+        client_unhold(c);
     return (ssize_t)done;
 }
 
