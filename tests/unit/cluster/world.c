@@ -4,6 +4,7 @@
 #include "noded/cluster/state.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,15 +112,29 @@ static int number_at(const struct world *w, const char *ip)
 
 /* ---- effects ---- */
 
-static struct world_link *link_named(struct world *w, const struct world_node *n, cl_link name, int *side)
+static uint64_t key_of(cl_link name)
 {
-    for (size_t i = 0; i < w->nlinks; i++)
-        for (int s = 0; s < 2; s++)
-            if (w->links[i]->end[s] == n->number && w->links[i]->name[s] == name && w->links[i]->open[s]) {
-                *side = s;
-                return w->links[i];
-            }
-    return NULL;
+    return (name & ~CL_INCOMING) << 1 | ((name & CL_INCOMING) != 0 ? 1 : 0);
+}
+
+static struct world_link *link_named(const struct world_node *n, cl_link name, int *side)
+{
+    struct world_link *l = idmap_get(&n->links, key_of(name));
+    *side = (name & CL_INCOMING) != 0 ? 1 : 0;
+    return l;
+}
+
+static void side_open(struct world *w, struct world_link *l, int side)
+{
+    l->open[side] = true;
+    idmap_put(&w->nodes[l->end[side]].links, key_of(l->name[side]), l);
+}
+
+static void side_close(struct world *w, struct world_link *l, int side)
+{
+    if (l->open[side])
+        idmap_del(&w->nodes[l->end[side]].links, key_of(l->name[side]));
+    l->open[side] = false;
 }
 
 static void do_connect(struct world *w, struct world_node *n, const struct cl_effect *e)
@@ -131,7 +146,7 @@ static void do_connect(struct world *w, struct world_node *n, const struct cl_ef
     l->end[1] = to;
     l->name[0] = e->link;
     l->name[1] = (uint64_t)(w->nlinks + 1) | CL_INCOMING;
-    l->open[0] = true;
+    side_open(w, l, 0);
     w->links = mem_grow(w->links, w->nlinks, &w->cap_links, sizeof *w->links);
     w->links[w->nlinks++] = l;
     packet_send(w, W_SYN, l, 1, NULL);
@@ -140,17 +155,17 @@ static void do_connect(struct world *w, struct world_node *n, const struct cl_ef
 static void do_disconnect(struct world *w, struct world_node *n, cl_link name)
 {
     int side;
-    struct world_link *l = link_named(w, n, name, &side);
+    struct world_link *l = link_named(n, name, &side);
     if (l == NULL)
         return;
-    l->open[side] = false;
+    side_close(w, l, side);
     packet_send(w, W_CLOSE, l, 1 - side, NULL);
 }
 
 static void do_send(struct world *w, struct world_node *n, struct cl_effect *e)
 {
     int side;
-    struct world_link *l = link_named(w, n, e->link, &side);
+    struct world_link *l = link_named(n, e->link, &side);
     n->sends++;
     n->bytes += cl_effect_text(e).n;
     if (l == NULL)
@@ -267,7 +282,7 @@ static void arrive_link(struct world *w, struct packet *p, struct world_node *n)
             refused(w, l);
             return;
         }
-        l->open[1] = true;
+        side_open(w, l, 1);
         e = (struct cl_event){.kind = CL_EV_ACCEPTED,
                               .link = l->name[1],
                               .ip = ip_of(l->end[0], peer),
@@ -279,7 +294,7 @@ static void arrive_link(struct world *w, struct packet *p, struct world_node *n)
     if (!alive || !l->open[p->side])
         return;
     if (p->what == W_CLOSE) {
-        l->open[p->side] = false;
+        side_close(w, l, p->side);
     } else if (p->what == W_UP) {
         e.kind = CL_EV_LINK_UP;
         e.local_ip = ip_of(n->number, own);
@@ -304,6 +319,11 @@ static void arrive_disk(struct world *w, struct packet *p, struct world_node *n)
         buf_clear(&n->disk);
         buf_put(&n->disk, n->write.p, n->write.n);
         n->has_disk = true;
+        const char *vars = strstr(buf_str(&n->disk), "vars currentEpoch ");
+        assert(vars != NULL);
+        int read = sscanf(vars, "vars currentEpoch %" SCNu64 " lastVoteEpoch %" SCNu64, &n->disk_epoch, &n->disk_vote);
+        assert(read == 2);
+        (void)read;
     }
     step(w, n, &e);
 }
@@ -381,14 +401,14 @@ void world_kill(struct world *w, int node)
     cl_core_free(n->core);
     n->core = NULL;
     heap_set(&w->timers, &n->timer, HEAP_NEVER);
-    for (size_t i = 0; i < w->nlinks; i++)
-        for (int s = 0; s < 2; s++) {
-            struct world_link *l = w->links[i];
-            if (l->end[s] != node || !l->open[s])
-                continue;
-            l->open[s] = false;
-            packet_send(w, W_CLOSE, l, 1 - s, NULL);
-        }
+    struct world_link *l;
+    for (size_t it = 0; (l = idmap_next(&n->links, &it)) != NULL;) {
+        int side = l->end[0] == node ? 0 : 1;
+        l->open[side] = false;
+        packet_send(w, W_CLOSE, l, 1 - side, NULL);
+    }
+    idmap_free(&n->links);
+    n->links = (struct idmap){0};
 }
 
 void world_cut(struct world *w, int a, int b, bool cut)
@@ -401,12 +421,6 @@ void world_cut(struct world *w, int a, int b, bool cut)
             heap_set(&w->heap, &l->held[k]->at, w->now_us + 1);
         l->nheld = between ? 0 : l->nheld;
     }
-}
-
-/* Links that nobody holds any more would make every look-up longer. */
-static void links_sweep(struct world *w)
-{
-    (void)w;
 }
 
 static bool happen(struct world *w, int64_t until)
@@ -426,7 +440,6 @@ static bool happen(struct world *w, int64_t until)
         arrive(w, (struct packet *)(void *)first);
     }
     facts_tell(w);
-    links_sweep(w);
     return true;
 }
 
@@ -491,6 +504,12 @@ bool world_replicate(struct world *w, int node, int master)
     char text[CL_ID_DIGITS + 1];
     struct cl_id id = world_id(w, master);
     return world_command(w, node, &(struct cl_command){.verb = CL_REPLICATE, .node = slice_of(cl_id_text(&id, text))});
+}
+
+void world_settings(struct world *w, int node, const struct cl_settings *s)
+{
+    struct cl_event e = {.kind = CL_EV_SETTINGS, .settings = s};
+    step(w, &w->nodes[node], &e);
 }
 
 void world_publish(struct world *w, int node, const char *channel, const char *text)
@@ -590,10 +609,12 @@ void world_free(struct world *w)
     free(w->links);
     for (int i = 0; i < w->nnodes; i++) {
         cl_core_free(w->nodes[i].core);
+        idmap_free(&w->nodes[i].links);
         buf_free(&w->nodes[i].disk);
         buf_free(&w->nodes[i].write);
         buf_free(&w->nodes[i].heard);
     }
+    free(w->broken);
     heap_free(&w->heap);
     heap_free(&w->timers);
     free(w);

@@ -4,6 +4,7 @@
 #define TESTS_CLUSTER_WORLD_H
 
 #include "common/base/heap.h"
+#include "common/base/idmap.h"
 #include "noded/cluster/core.h"
 #include "noded/cluster/describe.h"
 
@@ -17,8 +18,10 @@ struct world_node {
     int number;
     struct cl_core *core; /* NULL: it does not run */
     unsigned life;
+    struct idmap links; /* by key_of() */
     struct buf disk; /* what will be read back */
     bool has_disk, disk_fails;
+    uint64_t disk_epoch, disk_vote; /* currentEpoch and lastVoteEpoch that will be read back */
     struct buf write; /* on its way to the disk */
     uint64_t write_seq;
     /* the data side */
@@ -50,6 +53,7 @@ struct world {
     /* Looked at before the effects of a step are done; NULL: nobody looks. */
     void (*watch)(struct world *w, struct world_node *n, const struct cl_effects *fx);
     void *watcher;
+    char *broken; /* what the watcher found, NULL: nothing. The caller of world_free() asserts it. */
 };
 
 struct world *world_new(uint64_t seed, int nodes, int64_t node_timeout_ms); /* all running, each alone */
@@ -65,6 +69,7 @@ bool world_command(struct world *w, int node, const struct cl_command *m);
 bool world_meet(struct world *w, int node, int other);
 bool world_add_slots(struct world *w, int node, int first, int last);
 bool world_replicate(struct world *w, int node, int master);
+void world_settings(struct world *w, int node, const struct cl_settings *s);
 void world_publish(struct world *w, int node, const char *channel, const char *text);
 struct cl_id world_id(const struct world *w, int node);
 /* A cluster of so many masters with `replicas` each, whole and agreed: node i * (replicas + 1) is a master, and behind
