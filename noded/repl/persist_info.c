@@ -65,6 +65,6 @@ void nd_persist_info(struct nd_info *i)
     child(p, i->out);
     snapshots(p, i->out);
     nd_aof_info(i->e, i->out); /* those of modules stand in the middle of it */
-    if (i->e->loading)
+    if (i->e->loading || i->e->async_loading)
         loading(p, i->out);
 }

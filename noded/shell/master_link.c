@@ -37,6 +37,8 @@ struct master_link {
     ev_timer again; /* there is more to be done with what was read */
     struct buf in, out;
     size_t used;       /* of in */
+    char *killed;      /* to be closed in a later step: why */
+    bool is_replica;   /* what the log says of the node's role */
     uint64_t closings; /* tells whether the link that a call began with is still there */
     struct sync_file *file;
 };
@@ -60,6 +62,8 @@ static void hang_up(struct master_link *l)
     l->fd = -1;
     l->connecting = false;
     buf_free(&l->out);
+    free(l->killed);
+    l->killed = NULL;
 }
 
 static void lost(struct master_link *l, const char *why)
@@ -101,6 +105,14 @@ static void host_send(void *owner, const char *p, size_t n)
 
 /* ---- reading ---- */
 
+static void do_again(struct master_link *l)
+{
+    if (ev_is_active(&l->again))
+        return;
+    ev_timer_set(&l->again, 0., 0.);
+    ev_timer_start(loop_of(l), &l->again);
+}
+
 /* Shows the machine what was read. false: the link is no more. */
 static bool show(struct master_link *l, int64_t budget_us)
 {
@@ -121,10 +133,8 @@ static bool show(struct master_link *l, int64_t budget_us)
         if (l->in.cap > KEPT_BYTES)
             buf_free(&l->in);
     }
-    if (more && !ev_is_active(&l->again)) {
-        ev_timer_set(&l->again, 0., 0.);
-        ev_timer_start(loop_of(l), &l->again);
-    }
+    if (more)
+        do_again(l);
     /* What comes while a file is loaded stays with the system. */
     if (more || !nd_follow_wants_bytes(l->node->repl))
         ev_io_stop(loop_of(l), &l->reader);
@@ -137,7 +147,14 @@ static void on_again(struct ev_loop *ev, ev_timer *w, int events)
 {
     (void)ev;
     (void)events;
-    show(w->data, TURN_US);
+    struct master_link *l = w->data;
+    char *why = l->killed;
+    l->killed = NULL;
+    if (why != NULL)
+        lost(l, why);
+    else if (l->fd >= 0 && !l->connecting)
+        show(l, TURN_US);
+    free(why);
 }
 
 static void on_readable(struct ev_loop *ev, ev_io *w, int events)
@@ -167,11 +184,14 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int events)
 
 void master_link_turn_end(struct master_link *l)
 {
-    if (l == NULL || l->fd < 0 || l->connecting || ev_is_active(&l->again) || ev_is_active(&l->reader) ||
+    if (l->is_replica != l->node->engine->is_replica) {
+        l->is_replica = l->node->engine->is_replica;
+        io_log_set_role(l->is_replica ? 'S' : 'M');
+    }
+    if ( l->fd < 0 || l->connecting || ev_is_active(&l->again) || ev_is_active(&l->reader) ||
         !nd_follow_wants_bytes(l->node->repl))
         return;
-    ev_timer_set(&l->again, 0., 0.);
-    ev_timer_start(loop_of(l), &l->again);
+    do_again(l);
 }
 
 /* ---- connecting ---- */
@@ -395,8 +415,10 @@ void master_link_start(struct master_link *l)
 
 void master_link_kill(struct master_link *l, const char *why)
 {
-    if (l->fd >= 0)
-        lost(l, why);
+    if (l->fd < 0 || l->killed != NULL)
+        return;
+    l->killed = mem_strdup(why != NULL ? why : "a client asked for it (CLIENT KILL)");
+    do_again(l);
 }
 
 size_t master_link_memory(const struct master_link *l)
