@@ -53,15 +53,21 @@ static int rank_find(const struct cl_core *c, bool *sure)
     return rank;
 }
 
-/* Masters that fail together: their candidates take epochs side by side, in the order of the masters' ids. */
-static uint64_t place_among_failing(const struct cl_core *c)
+/* The epoch to stand in. Masters that fail together have candidates that must not meet in one epoch, whatever each has
+ * heard of the others' so far: each shard has its own remainder modulo their number, by the order of the masters' ids.
+ * A master that fails alone gets the next epoch. */
+static uint64_t epoch_choose(const struct cl_core *c)
 {
-    uint64_t place = 0;
+    uint64_t place = 0, shards = 0, failing = 0, next = c->current_epoch + 1;
     struct cl_node *n;
-    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
-        if (cl_votes_here(n) && cl_has(n, CL_FAILED | CL_PFAIL) && cl_id_cmp(&n->id, &c->me->master->id) < 0)
-            place++;
-    return place;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
+        if (!cl_votes_here(n))
+            continue;
+        shards++;
+        failing += cl_has(n, CL_FAILED | CL_PFAIL) ? 1 : 0;
+        place += cl_id_cmp(&n->id, &c->me->master->id) < 0 ? 1 : 0;
+    }
+    return failing < 2 ? next : next + (place + shards - next % shards) % shards;
 }
 
 void cl_election_stop(struct cl_core *c)
@@ -99,7 +105,7 @@ static void stand(struct cl_core *c)
         el->rank = rank;
         return;
     }
-    el->epoch = c->current_epoch + 1 + (el->force ? 0 : place_among_failing(c));
+    el->epoch = el->force ? c->current_epoch + 1 : epoch_choose(c);
     c->current_epoch = el->epoch;
     el->nvotes = 0;
     el->stand = CL_STAND_PERSISTING;
@@ -112,10 +118,11 @@ static void ask(struct cl_core *c)
     struct cl_election *el = &c->election;
     struct cl_header h;
     struct cl_node *n;
-    int64_t patience = cl_timeout_us(c) / 2 < 400 * MS ? 400 * MS : cl_timeout_us(c) / 2;
+    int64_t patience = cl_timeout_us(c) / 5;
+    patience = patience < 150 * MS ? 150 * MS : patience > 1000 * MS ? 1000 * MS : patience;
     el->stand = CL_STAND_ASKING;
     el->asked_us = c->now_us;
-    for (int i = 0; i < el->failures && patience < 2 * cl_timeout_us(c); i++)
+    for (int i = 0; i < el->failures && patience < cl_timeout_us(c); i++)
         patience *= 2;
     el->until_us = c->now_us + patience;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
@@ -200,7 +207,7 @@ void cl_election_run(struct cl_core *c)
         CL_LOG(c, NOTICE, "No majority in epoch %llu: %zu votes", (unsigned long long)el->epoch, el->nvotes);
         el->stand = CL_STAND_NOT;
         el->failures++;
-        el->again_us = c->now_us + 1 + (int64_t)rng_below(&c->rng, (uint64_t)(100 * MS)) + el->rank * RANK_US;
+        el->again_us = c->now_us + 1 + (int64_t)rng_below(&c->rng, (uint64_t)(50 * MS)) + el->rank * RANK_US;
     }
 }
 

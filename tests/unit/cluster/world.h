@@ -19,10 +19,10 @@ struct world_node {
     struct cl_core *core; /* NULL: it does not run */
     unsigned life;
     struct idmap links; /* by key_of() */
-    struct buf disk; /* what will be read back */
+    struct buf disk;    /* what will be read back */
     bool has_disk, disk_fails;
     uint64_t disk_epoch, disk_vote; /* currentEpoch and lastVoteEpoch that will be read back */
-    struct buf write; /* on its way to the disk */
+    struct buf write;               /* on its way to the disk */
     uint64_t write_seq;
     /* the data side */
     bool master, link_up, paused;

@@ -1,0 +1,399 @@
+#include "tests/unit/cluster/world.h"
+
+#include "noded/cluster/state.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS INT64_C(1000)
+
+static bool is_promoted(struct world *w, void *arg)
+{
+    return w->nodes[*(int *)arg].promotions > 0;
+}
+
+static bool is_ok(struct world *w, void *arg)
+{
+    return cl_ok(w->nodes[*(int *)arg].core);
+}
+
+static bool is_not_ok(struct world *w, void *arg)
+{
+    return !is_ok(w, arg);
+}
+
+static struct cl_node *seen_by(const struct world *w, int node, int other)
+{
+    struct cl_id id = world_id(w, other);
+    return cl_node_find(w->nodes[node].core, &id);
+}
+
+static bool named(struct world *w, int node, enum cl_verb verb, int other)
+{
+    char text[CL_ID_DIGITS + 1];
+    struct cl_id id = world_id(w, other);
+    return world_command(w, node, &(struct cl_command){.verb = verb, .node = slice_of(cl_id_text(&id, text))});
+}
+
+static void many_masters_fail_at_once(void **state)
+{
+    (void)state;
+    struct world *w = world_new(3, 80, 1000);
+    assert_true(world_form(w, 40, 1));
+    world_run(w, 1000 * MS);
+    int64_t killed = w->now_us;
+    for (int m = 0; m < 19; m++)
+        world_kill(w, m * 4);
+    world_run(w, 1400 * MS);
+    int64_t last = 0;
+    for (int m = 0; m < 19; m++) {
+        struct world_node *replica = &w->nodes[m * 4 + 1];
+        assert_int_equal(replica->promotions, 1);
+        last = replica->promoted_us > last ? replica->promoted_us : last;
+    }
+    print_message("19 of 40 masters at once: the last replica was promoted %d ms after\n",
+                  (int)((last - killed) / 1000));
+    assert_true(world_until(w, world_agrees, NULL, 10000 * MS));
+    world_free(w);
+}
+
+static void the_replica_with_most_data_is_promoted(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct world *w = world_new(seed, 12, 1000);
+        int best = 2;
+        assert_true(world_form(w, 3, 3));
+        w->nodes[0].offset = 5000;
+        world_run(w, 200 * MS);
+        /* The others lose the stream, and then more is written. */
+        world_cut(w, 0, 1, true);
+        world_cut(w, 0, 3, true);
+        world_run(w, 50 * MS);
+        w->nodes[0].offset = 6000;
+        world_run(w, 50 * MS);
+        world_kill(w, 0);
+        assert_true(world_until(w, is_promoted, &best, 3000 * MS));
+        assert_int_equal(w->nodes[2].offset, 6000);
+        world_cut(w, 0, 1, false);
+        world_cut(w, 0, 3, false);
+        assert_true(world_until(w, world_agrees, NULL, 10000 * MS));
+        assert_int_equal(w->nodes[1].promotions + w->nodes[3].promotions, 0);
+        assert_int_equal(w->nodes[1].following, 2);
+        world_free(w);
+    }
+}
+
+/* Planted bug 8. */
+static void a_master_without_majority_stops_and_waits_when_it_is_back(void **state)
+{
+    (void)state;
+    struct world *w = world_new(4, 6, 1000);
+    int cut = 0, replica = 1;
+    assert_true(world_form(w, 3, 1));
+    for (int i = 1; i < 6; i++)
+        world_cut(w, 0, i, true);
+    int64_t from = w->now_us;
+    assert_true(world_until(w, is_not_ok, &cut, 5000 * MS));
+    assert_true(w->now_us - from <= 1100 * MS);
+    assert_true(world_until(w, is_promoted, &replica, 5000 * MS));
+    for (int i = 1; i < 6; i++)
+        world_cut(w, 0, i, false);
+    from = w->now_us;
+    assert_true(world_until(w, world_agrees, NULL, 10000 * MS));
+    assert_false(w->nodes[0].master);
+    /* All alone: nobody takes its slots, and it waits all the same. */
+    world_kill(w, 5);
+    int alone = 4;
+    for (int i = 0; i < 6; i++)
+        if (i != 4)
+            world_cut(w, 4, i, true);
+    assert_true(world_until(w, is_not_ok, &alone, 5000 * MS));
+    world_run(w, 100 * MS);
+    for (int i = 0; i < 6; i++)
+        if (i != 4)
+            world_cut(w, 4, i, false);
+    from = w->now_us;
+    assert_true(world_until(w, is_ok, &alone, 10000 * MS));
+    assert_true(w->now_us - from >= 900 * MS);
+    world_free(w);
+}
+
+/* Planted bug 10. */
+static void old_data_does_not_stand(void **state)
+{
+    (void)state;
+    struct world *w = world_new(5, 6, 1000);
+    int replica = 1;
+    w->settings.validity_factor = 2;
+    for (int i = 0; i < 6; i++)
+        w->nodes[i].core->set.validity_factor = 2;
+    assert_true(world_form(w, 3, 1));
+    w->nodes[1].following = -1; /* its stream is broken for a reason of its own */
+    w->nodes[1].link_up = false;
+    world_run(w, (1000 + 10000 + 2 * 1000 + 500) * MS);
+    world_kill(w, 0);
+    assert_false(world_until(w, is_promoted, &replica, 5000 * MS));
+    w->nodes[1].core->set.validity_factor = 0;
+    world_run(w, 100 * MS);
+    assert_true(world_until(w, is_promoted, &replica, 5000 * MS));
+    world_free(w);
+}
+
+static void manual_failover_waits_for_all_data(void **state)
+{
+    (void)state;
+    struct world *w = world_new(6, 6, 1000);
+    int replica = 1;
+    assert_true(world_form(w, 3, 1));
+    w->nodes[0].offset = 777;
+    assert_true(world_command(w, 1, &(struct cl_command){.verb = CL_FAILOVER}));
+    assert_true(world_until(w, is_promoted, &replica, 1000 * MS));
+    assert_int_equal(w->nodes[1].offset, 777);
+    assert_true(world_until(w, world_agrees, NULL, 5000 * MS));
+    assert_false(w->nodes[0].master);
+    assert_false(w->nodes[0].paused);
+    assert_int_equal(world_owner(w, 3, 0), 1);
+    world_free(w);
+}
+
+static void manual_failover_that_cannot_end_gives_up(void **state)
+{
+    (void)state;
+    struct world *w = world_new(7, 6, 60000);
+    assert_true(world_form(w, 3, 1));
+    /* It never reads so far. */
+    w->nodes[0].offset = 1000;
+    w->nodes[1].following = -1;
+    assert_true(world_command(w, 1, &(struct cl_command){.verb = CL_FAILOVER}));
+    world_run(w, 500 * MS);
+    assert_true(w->nodes[0].paused);
+    world_run(w, 5000 * MS);
+    assert_false(w->nodes[0].paused);
+    assert_int_equal(w->nodes[1].promotions, 0);
+    world_free(w);
+}
+
+static void takeover_and_force_need_no_master(void **state)
+{
+    (void)state;
+    struct world *w = world_new(8, 6, 10000);
+    int forced = 1, taken = 3;
+    assert_true(world_form(w, 3, 1));
+    world_kill(w, 0);
+    world_run(w, 50 * MS);
+    assert_false(world_command(w, 1, &(struct cl_command){.verb = CL_FAILOVER}));
+    assert_string_equal(w->nodes[1].answer, "ERR Master is down or failed, please use CLUSTER FAILOVER FORCE");
+    assert_true(world_command(w, 1, &(struct cl_command){.verb = CL_FAILOVER, .force = true}));
+    assert_true(world_until(w, is_promoted, &forced, 1000 * MS));
+    uint64_t epoch = w->nodes[1].core->me->config_epoch;
+    world_run(w, 50 * MS);
+    assert_true(world_command(w, 3, &(struct cl_command){.verb = CL_FAILOVER, .takeover = true}));
+    assert_true(world_until(w, is_promoted, &taken, 1000 * MS));
+    assert_true(w->nodes[3].core->me->config_epoch > epoch);
+    world_run(w, 100 * MS);
+    assert_int_equal(w->nodes[2].following, 3);
+    world_free(w);
+}
+
+static void an_orphan_gets_a_replica(void **state)
+{
+    (void)state;
+    struct world *w = world_new(9, 7, 1000);
+    /* Three masters; 0 has three replicas, 4 has one, 6 has none and never had. */
+    assert_true(world_add_slots(w, 0, 0, 5000) && world_add_slots(w, 4, 5001, 10000) &&
+                world_add_slots(w, 6, 10001, 16383));
+    for (int i = 1; i < 7; i++)
+        assert_true(world_meet(w, 0, i));
+    world_run(w, 3000 * MS);
+    assert_true(world_replicate(w, 1, 0) && world_replicate(w, 2, 0) && world_replicate(w, 3, 0) &&
+                world_replicate(w, 5, 4));
+    assert_true(world_until(w, world_agrees, NULL, 20000 * MS));
+    world_run(w, 10000 * MS);
+    assert_int_equal(cl_replicas_of(w->nodes[6].core, w->nodes[6].core->me, false), 0);
+    world_kill(w, 5);
+    world_run(w, 10000 * MS);
+    assert_int_equal(cl_replicas_of(w->nodes[4].core, w->nodes[4].core->me, true), 1);
+    assert_int_equal(cl_replicas_of(w->nodes[0].core, w->nodes[0].core->me, true), 2);
+    world_free(w);
+}
+
+static void the_forgotten_stay_away_for_a_minute(void **state)
+{
+    (void)state;
+    struct world *w = world_new(10, 6, 1000);
+    assert_true(world_form(w, 3, 1));
+    struct cl_id gone = world_id(w, 5);
+    world_kill(w, 5);
+    world_run(w, 2000 * MS);
+    char text[CL_ID_DIGITS + 1];
+    struct cl_command forget = {.verb = CL_FORGET, .node = slice_of(cl_id_text(&gone, text))};
+    assert_true(world_command(w, 0, &forget));
+    /* Told once: nodes of ours tell it on. */
+    world_run(w, 3000 * MS);
+    for (int i = 0; i < 5; i++)
+        assert_null(cl_node_find(w->nodes[i].core, &gone));
+    assert_false(world_command(w, 0, &forget));
+    assert_int_equal(strncmp(w->nodes[0].answer, "ERR Unknown node ", 17), 0);
+    assert_false(named(w, 1, CL_FORGET, 1));
+    assert_string_equal(w->nodes[1].answer, "ERR I tried hard but I can't forget myself...");
+    assert_false(named(w, 1, CL_FORGET, 0));
+    assert_string_equal(w->nodes[1].answer, "ERR Can't forget my master!");
+    world_free(w);
+}
+
+static void reset_leaves_the_cluster(void **state)
+{
+    (void)state;
+    struct world *w = world_new(11, 6, 1000);
+    assert_true(world_form(w, 3, 1));
+    struct cl_id before = world_id(w, 5), after;
+    assert_true(world_command(w, 5, &(struct cl_command){.verb = CL_RESET, .hard = true}));
+    after = world_id(w, 5);
+    assert_false(cl_id_eq(&before, &after));
+    assert_int_equal(w->nodes[5].core->known, 1);
+    assert_true(w->nodes[5].master);
+    assert_int_equal(w->nodes[5].core->current_epoch, 0);
+    w->nodes[0].has_keys = true;
+    assert_false(world_command(w, 0, &(struct cl_command){.verb = CL_RESET}));
+    assert_string_equal(w->nodes[0].answer, "ERR CLUSTER RESET can't be called with master nodes containing keys");
+    world_free(w);
+}
+
+static void a_slot_moves_by_hand(void **state)
+{
+    (void)state;
+    struct world *w = world_new(12, 6, 1000);
+    assert_true(world_form(w, 3, 1));
+    char from[CL_ID_DIGITS + 1], to[CL_ID_DIGITS + 1];
+    struct cl_id id = world_id(w, 0);
+    struct slice source = slice_of(cl_id_text(&id, from));
+    id = world_id(w, 2);
+    struct slice target = slice_of(cl_id_text(&id, to));
+    assert_true(world_command(w, 2, &(struct cl_command){.verb = CL_SETSLOT_IMPORTING, .slot = 7, .node = source}));
+    assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_SETSLOT_MIGRATING, .slot = 7, .node = target}));
+    assert_false(world_command(
+        w, 0, &(struct cl_command){.verb = CL_SETSLOT_NODE, .slot = 7, .node = target, .slot_has_keys = true}));
+    assert_string_equal(w->nodes[0].answer, "ERR Can't assign hashslot 7 to a different node while I still hold keys "
+                                            "for this hash slot.");
+    uint64_t epoch = cl_greatest_epoch(w->nodes[2].core);
+    assert_true(world_command(
+        w, 2, &(struct cl_command){.verb = CL_SETSLOT_NODE, .slot = 7, .node = target, .slot_has_keys = true}));
+    assert_true(w->nodes[2].core->me->config_epoch > epoch);
+    assert_true(world_until(w, world_agrees, NULL, 5000 * MS));
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(world_owner(w, i, 7), 2);
+    assert_true(cl_bit(w->nodes[0].dropped, 7));
+    assert_int_equal(w->nodes[0].core->nopen, 0);
+    world_free(w);
+}
+
+static void equal_epochs_are_resolved(void **state)
+{
+    (void)state;
+    struct world *w = world_new(13, 4, 1000);
+    for (int i = 0; i < 4; i++)
+        assert_true(world_add_slots(w, i, i * 4096, i * 4096 + 4095));
+    for (int i = 1; i < 4; i++)
+        assert_true(world_meet(w, 0, i));
+    assert_true(world_until(w, world_agrees, NULL, 20000 * MS));
+    world_run(w, 5000 * MS);
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < i; k++)
+            assert_int_not_equal(w->nodes[i].core->me->config_epoch, w->nodes[k].core->me->config_epoch);
+    world_free(w);
+}
+
+static void what_is_published_is_spread(void **state)
+{
+    (void)state;
+    struct world *w = world_new(14, 6, 1000);
+    assert_true(world_form(w, 3, 1));
+    world_publish(w, 2, "news", "good");
+    world_run(w, 100 * MS);
+    for (int i = 0; i < 6; i++) {
+        const char *heard = buf_str(&w->nodes[i].heard);
+        assert_string_equal(heard, i == 2 ? "" : "news good\n");
+    }
+    world_free(w);
+}
+
+static void a_full_disk_gives_no_promise(void **state)
+{
+    (void)state;
+    struct world *w = world_new(15, 6, 1000);
+    int replica = 1;
+    assert_true(world_form(w, 3, 1));
+    w->nodes[2].disk_fails = w->nodes[4].disk_fails = true;
+    uint64_t epoch = w->nodes[2].disk_epoch;
+    assert_false(world_command(w, 2, &(struct cl_command){.verb = CL_BUMPEPOCH}) && w->nodes[2].answer_ok);
+    assert_string_equal(w->nodes[2].answer, "ERR error saving the cluster node config: no space left");
+    world_kill(w, 0);
+    /* Nobody can vote. */
+    assert_false(world_until(w, is_promoted, &replica, 4000 * MS));
+    assert_true(seen_by(w, 1, 2)->config_epoch <= epoch);
+    w->nodes[2].disk_fails = w->nodes[4].disk_fails = false;
+    assert_true(world_until(w, is_promoted, &replica, 6000 * MS));
+    world_free(w);
+}
+
+static void all_are_ours(void **state)
+{
+    (void)state;
+    struct world *w = world_new(16, 6, 1000);
+    assert_true(world_form(w, 3, 1));
+    assert_false(cl_shard_has_stock(w->nodes[0].core, NULL));
+    seen_by(w, 0, 1)->ours = false; /* as after a header without our mark */
+    struct cl_id who, one = world_id(w, 1);
+    assert_true(cl_shard_has_stock(w->nodes[0].core, &who));
+    assert_true(cl_id_eq(&who, &one));
+    seen_by(w, 2, 1)->ours = false;
+    assert_false(cl_shard_has_stock(w->nodes[2].core, NULL));
+    world_free(w);
+}
+
+static void all_start_again_from_their_disks(void **state)
+{
+    (void)state;
+    struct world *w = world_new(17, 9, 1000);
+    assert_true(world_form(w, 3, 2));
+    for (int i = 0; i < 9; i++)
+        world_kill(w, i);
+    world_run(w, 5000 * MS);
+    for (int i = 0; i < 9; i++)
+        world_start(w, i);
+    int64_t from = w->now_us;
+    assert_true(world_until(w, world_agrees, NULL, 20000 * MS));
+    /* A restarted master may have been replaced: it waits. */
+    assert_true(w->now_us - from >= 1900 * MS);
+    assert_int_equal(w->nodes[0].promotions, 0);
+    assert_int_equal(w->nodes[8].following, 6);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_masters_fail_at_once),
+        cmocka_unit_test(the_replica_with_most_data_is_promoted),
+        cmocka_unit_test(a_master_without_majority_stops_and_waits_when_it_is_back),
+        cmocka_unit_test(old_data_does_not_stand),
+        cmocka_unit_test(manual_failover_waits_for_all_data),
+        cmocka_unit_test(manual_failover_that_cannot_end_gives_up),
+        cmocka_unit_test(takeover_and_force_need_no_master),
+        cmocka_unit_test(an_orphan_gets_a_replica),
+        cmocka_unit_test(the_forgotten_stay_away_for_a_minute),
+        cmocka_unit_test(reset_leaves_the_cluster),
+        cmocka_unit_test(a_slot_moves_by_hand),
+        cmocka_unit_test(equal_epochs_are_resolved),
+        cmocka_unit_test(what_is_published_is_spread),
+        cmocka_unit_test(a_full_disk_gives_no_promise),
+        cmocka_unit_test(all_are_ours),
+        cmocka_unit_test(all_start_again_from_their_disks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
