@@ -22,6 +22,11 @@ static void confirm(struct nd_call *c, const char *what, enum nd_channel_kind ki
 
 static void subscribe_to(struct nd_call *c, const char *what, enum nd_channel_kind kind)
 {
+    /* Nobody reads what a file or a master's stream would be sent. */
+    if (c->s->kind != ND_CLIENT) {
+        nd_error(c, "ERR only a client can subscribe");
+        return;
+    }
     for (size_t i = 1; i < c->argc; i++) {
         nd_subscribe(c->s, kind, c->argv[i]);
         confirm(c, what, kind, c->argv[i]);
@@ -30,6 +35,8 @@ static void subscribe_to(struct nd_call *c, const char *what, enum nd_channel_ki
 
 static void unsubscribe_from(struct nd_call *c, const char *what, enum nd_channel_kind kind)
 {
+    if (c->s->kind != ND_CLIENT)
+        return;
     for (size_t i = 1; i < c->argc; i++) {
         nd_unsubscribe(c->s, kind, c->argv[i]);
         confirm(c, what, kind, c->argv[i]);

@@ -124,11 +124,31 @@ static void classes_of_events_as_letters(void **state)
     assert_int_equal(nd_notify_parse(slice_of("KEq")), -1);
 }
 
+/* In a file or in a master's stream: there is nobody to send to. */
+static void only_clients_subscribe(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    struct nd_session *master = nd_session_new(f->e, ND_MASTER, NULL, NULL);
+    static const char *const words[] = {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "SUNSUBSCRIBE"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        struct slice argv[] = {slice_of(words[i]), slice_of("news")};
+        assert_int_equal(nd_session_run(master, 2, argv), ND_RAN);
+    }
+    assert_string_equal(run(f, "PUBLISH news hello"), ":0\r\n");
+    assert_string_equal(run(f, "SPUBLISH news hello"), ":0\r\n");
+    nd_session_free(master);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_reach_channels_and_patterns), cmocka_unit_test(leaving),
-        cmocka_unit_test(own_messages_come_before_the_answer),  cmocka_unit_test(events_are_published),
+        cmocka_unit_test(only_clients_subscribe),
+        cmocka_unit_test(messages_reach_channels_and_patterns),
+        cmocka_unit_test(leaving),
+        cmocka_unit_test(own_messages_come_before_the_answer),
+        cmocka_unit_test(events_are_published),
         cmocka_unit_test(classes_of_events_as_letters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
