@@ -2,6 +2,7 @@
 
 #include "common/base/heap.h"
 #include "common/base/mem.h"
+#include "noded/cmd/pause.h"
 #include "noded/cmd/pubsub.h"
 #include "noded/repl/failover.h"
 #include "noded/repl/serve_sync.h"
@@ -312,7 +313,7 @@ void nd_serve_turn_end(struct nd_repl *r)
         nd_serve_waits_look(v);
     }
     /* While writes wait the offset stands still. */
-    if (v->ask && e->pause_until_ms == 0) {
+    if (v->ask && !nd_paused(e)) {
         v->ask = false;
         if (!e->is_replica && v->count > 0)
             put_in_stream(r, "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
@@ -391,6 +392,6 @@ void nd_serve_tick(struct nd_repl *r)
     if (v->next_ping_us > now_us)
         return;
     v->next_ping_us = now_us + e->config.repl_ping_replica_period_s * 1000000;
-    if (!e->is_replica && v->count > 0 && v->failover == ND_FAILOVER_NONE)
+    if (!e->is_replica && v->count > 0 && !e->writes_held)
         put_in_stream(r, "*1\r\n$4\r\nPING\r\n");
 }

@@ -39,7 +39,9 @@ static bool finish(struct node *n, uint32_t flags)
         if (!ok)
             io_log(IO_WARNING, "The dataset could not be saved, and the program ends as it was told to (FORCE)");
     }
-    stop_waiting(n);
+    /* Nothing runs in what is left of this turn: it would be answered and not saved. */
+    n->shutdown.waits = false;
+    nd_pause(n->engine, INT64_MAX, true);
     node_stop(n);
     return true;
 }

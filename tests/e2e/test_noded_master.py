@@ -429,13 +429,43 @@ def test_backlog_ends(lab):
     assert count(master, "sync_full") == 2
 
 
+@case(kinds=OURS)
+def test_clean_restart(lab):
+    """SHUTDOWN SAVE waits for the replica; after the start it goes on with what it lacks, which is nothing; and no write
+    was answered that the file has not."""
+    master = filled(lab)
+    replica = lab.redis("replica", replica_of=master).wait_ready().wait_follows(master.port)
+    load = RandomWrites(lab, master, SEEDS.random())
+    writers = [Appender(lab, [master], "numbers%d" % i) for i in range(4)]
+    wait_until(lambda: load.done > 500 and len(writers[0].acked) > 100, 20, "writes go on")
+    replid = field(master, "master_replid")
+    with master.connect(timeout_s=20) as client:
+        client.send_raw(encode("SHUTDOWN", "SAVE"))
+        wait_until(lambda: not master.alive(), 15, "it ends")
+    load.halt()
+    for writer in writers:
+        writer.stop()
+    master.start()
+    master.wait_ready().ok("PING")
+    wait_equal(master, [replica])
+    for writer in writers:
+        kept = set(master.ok("LRANGE", writer.key, 0, -1))
+        assert not [n for n in writer.acked if n not in kept]
+    assert field(master, "master_replid2") == replid
+    assert (count(master, "sync_full"), count(master, "sync_partial_ok")) == (0, 1)
+    with master.connect() as client:
+        client.ok("SELECT", 5)
+        client.ok("SET", "after", "restart")
+    wait_equal(master, [replica])
+
+
 # ---- another master ----
 
 class Appender:
     """Appends numbers to a list at whichever of the servers is the master, and remembers those that were answered."""
 
-    def __init__(self, lab, servers):
-        self.servers, self.acked, self.next = servers, [], 0
+    def __init__(self, lab, servers, key="numbers"):
+        self.servers, self.key, self.acked, self.next = servers, key, [], 0
         self.stopping = False
         self.thread = threading.Thread(target=self.run, daemon=True)
         lab.on_close(self.stop)
@@ -448,7 +478,7 @@ class Appender:
                 if client is None:
                     client = self.servers[at % len(self.servers)].connect(timeout_s=10)
                 self.next += 1
-                answer = client.call("RPUSH", "numbers", self.next)
+                answer = client.call("RPUSH", self.key, self.next)
                 if isinstance(answer, int):
                     self.acked.append(str(self.next))
                 else:
