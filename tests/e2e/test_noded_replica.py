@@ -1,63 +1,16 @@
-"""noded as a replica of redis-server: equal datasets whatever happens to the link, and nothing of its own lost to a
-master that is empty, damaged or makes no sense."""
+"""noded as a replica of redis-server: equal datasets whatever happens to the link, and changes of roles."""
+import os
 import random
-import socket
-import threading
 import time
 
 from cases import case
-from lab import Resp, RespError, encode, wait_until
+from lab import RespError, encode, wait_until
 from lab.cutting_proxy import CuttingProxy
-from lab.random_writes import RandomWrites, fill
+from lab.following import counts, field, filled, follow, is_up, wait_equal, wait_up
+from lab.random_writes import RandomWrites
 
 OURS = ("ours",)
 SEEDS = random.Random()
-
-
-def field(server, name, section="replication"):
-    return server.info(section).get(name)
-
-
-def is_up(server):
-    return field(server, "master_link_status") == "up"
-
-
-def wait_up(server, timeout_s=20):
-    wait_until(lambda: is_up(server), timeout_s, "%s is in step with its master" % server.name)
-
-
-def wait_equal(master, replica, timeout_s=30):
-    """The replica has all of the stream, and the datasets are equal. Nobody writes meanwhile; what runs out of time is
-    deleted by the master when it is looked at."""
-    def caught_up():
-        return field(replica, "master_repl_offset") == field(master, "master_repl_offset") and is_up(replica)
-    def equal():
-        with master.connect() as client:
-            for db in range(16):
-                client.ok("SELECT", db)
-                for key in client.ok("KEYS", "*"):
-                    client.call("TTL", key)
-        assert wait_until(caught_up, timeout_s, "%s has the stream of %s" % (replica.name, master.name))
-        mine, theirs = replica.ok("DEBUG", "DIGEST"), master.ok("DEBUG", "DIGEST")
-        assert mine == theirs, (mine, theirs)
-        return True
-    wait_until(equal, timeout_s, "%s has the dataset of %s" % (replica.name, master.name), every_s=0.2)
-
-
-def counts(master):
-    fields = master.info("stats")
-    return {name: int(fields["sync_" + name]) for name in ("full", "partial_ok", "partial_err")}
-
-
-def filled(lab, name="master", seed=1, **options):
-    master = lab.redis(name, **options).wait_ready()
-    with master.connect() as client:
-        fill(client, random.Random(seed))
-    return master
-
-
-def follow(replica, port):
-    assert replica.ok("REPLICAOF", "127.0.0.1", port).startswith("OK")
 
 
 # ---- datasets ----
@@ -160,6 +113,106 @@ def test_great_values_and_pauses(lab):
     assert counts(master)["full"] == 1, counts(master)
 
 
+LOADING = RespError("LOADING Redis is loading the dataset in memory")
+
+
+@case(kinds=OURS, matrix=[("disabled",), ("on-empty-db",), ("swapdb",)])
+def test_while_a_snapshot_comes(lab, load):
+    """In the middle of a snapshot: a file leaves the old dataset as it is; what is loaded as it comes is not shown
+    before it is whole; beside one of the same history the old one answers."""
+    master = filled(lab, repl_backlog_size="16384")
+    proxy = CuttingProxy(lab, master.port)
+    replica = lab.node("replica", repl_diskless_load=load)
+    if load != "on-empty-db":
+        follow(replica, proxy.port)
+        wait_up(replica)
+        proxy.refuse = True
+        proxy.cut()
+        with master.connect() as client:  # more than the backlog has
+            for i in range(20):
+                client.ok("SET", "str:0", "new" + "x" * 1000 * i)
+    proxy.hold_after = 20000
+    proxy.refuse = False
+    if load == "on-empty-db":
+        follow(replica, proxy.port)
+    wait_until(lambda: field(replica, "master_sync_in_progress") == "1" and
+               int(field(replica, "master_sync_read_bytes")) > 10000, 10, "the snapshot comes")
+    said = replica.info("persistence")
+    assert (said["loading"], said["async_loading"]) == {"disabled": ("0", "0"), "on-empty-db": ("1", "0"),
+                                                        "swapdb": ("0", "1")}[load], said
+    assert replica.ok("ROLE")[3] == "sync"
+    assert replica.call("PING") == (LOADING if load == "on-empty-db" else "PONG")
+    answer = replica.call("GET", "str:0")
+    assert answer == LOADING if load == "on-empty-db" else not answer.startswith("new"), answer
+    flush = replica.call("REPLICAOF", "127.0.0.1", proxy.port)
+    assert flush == ("OK Already connected to specified master" if load == "disabled" else LOADING), flush
+    proxy.go_on()
+    wait_up(replica)
+    wait_equal(master, replica)
+    said = replica.info("persistence")
+    assert (said["loading"], said["async_loading"]) == ("0", "0"), said
+
+
+@case(kinds=OURS)
+def test_promotion_in_the_middle_of_a_snapshot(lab):
+    """What has not come whole is forgotten, file and all, and the old dataset is the master's."""
+    master = filled(lab)
+    proxy = CuttingProxy(lab, master.port)
+    replica = lab.node("replica")
+    replica.ok("SET", "mine", 1)
+    proxy.hold_after = 20000
+    follow(replica, proxy.port)
+    wait_until(lambda: field(replica, "master_sync_in_progress") == "1" and
+               int(field(replica, "master_sync_read_bytes")) > 10000, 10, "the snapshot comes")
+    assert any(name.startswith("temp-") for name in os.listdir(replica.directory))
+    assert replica.ok("REPLICAOF", "NO", "ONE") == "OK"
+    assert not any(name.startswith("temp-") for name in os.listdir(replica.directory))
+    assert replica.ok("GET", "mine") == "1" and replica.ok("DBSIZE") == 1
+    assert replica.ok("SET", "mine", 2) == "OK"
+
+
+@case(kinds=OURS, matrix=[("yes",), ("no",)])
+def test_file_of_a_replica(lab, rdb_del_sync_files):
+    """The snapshot becomes the replica's own file; with rdb-del-sync-files and no persistence it goes."""
+    master = filled(lab)
+    replica = lab.node("replica", rdb_del_sync_files=rdb_del_sync_files)
+    follow(replica, master.port)
+    wait_up(replica)
+    names = os.listdir(replica.directory)
+    assert ("dump.rdb" in names) == (rdb_del_sync_files == "no"), names
+    assert not any(name.startswith("temp-") for name in names), names
+    if rdb_del_sync_files == "yes":
+        return
+    digest = replica.ok("DEBUG", "DIGEST")
+    replica.kill9()
+    master.kill9()
+    replica.start()
+    replica.wait_ready()
+    wait_until(lambda: replica.ok("DEBUG", "DIGEST") == digest, 10, "it has its data without its master")
+
+
+@case(kinds=OURS)
+def test_append_only_file_of_a_replica(lab):
+    """The append-only file begins anew with the dataset of the master, and has what comes through the stream."""
+    master = filled(lab)
+    replica = lab.node("replica", appendonly="yes", appendfsync="always", replica_guard="no")
+    replica.ok("SET", "mine", 1)
+    follow(replica, master.port)
+    wait_up(replica)
+    master.ok("SET", "later", 1)
+    wait_equal(master, replica)
+    wait_until(lambda: field(replica, "aof_rewrite_in_progress", "persistence") == "0" and
+               field(replica, "aof_rewrite_scheduled", "persistence") == "0", 20, "the file is begun anew")
+    master.ok("SET", "last", 1)
+    wait_equal(master, replica)
+    digest = replica.ok("DEBUG", "DIGEST")
+    master.kill9()
+    replica.kill9()
+    replica.start()
+    replica.wait_ready()
+    wait_until(lambda: replica.ok("DEBUG", "DIGEST") == digest, 10, "it has its data without its master")
+
+
 # ---- roles ----
 
 @case(kinds=OURS)
@@ -246,6 +299,46 @@ def test_blocked_clients_and_transactions(lab):
 
 
 @case(kinds=OURS)
+def test_master_among_the_clients(lab):
+    """CLIENT LIST shows the master; CLIENT KILL of it ends the link, which comes back where it was."""
+    master, ours = filled(lab), lab.node("ours")
+    follow(ours, master.port)
+    wait_up(ours)
+    shown = ours.ok("CLIENT", "LIST", "TYPE", "master")
+    assert "addr=127.0.0.1:%d " % master.port in shown and "flags=M" in shown, shown
+    assert ours.ok("CLIENT", "KILL", "TYPE", "master") == 1
+    wait_until(lambda: counts(master)["partial_ok"] == 1, 10, "the link comes back")
+    assert ours.ok("CLIENT", "KILL", "TYPE", "normal") == 0
+    wait_up(ours)
+    wait_equal(master, ours)
+
+
+@case(kinds=OURS)
+def test_transaction_around_a_change_of_role(lab):
+    """As supervisors send it; and what a transaction wrote before it belongs to the history that ends."""
+    master, ours = filled(lab), lab.node("ours")
+    follow(ours, master.port)
+    wait_up(ours)
+    with ours.connect() as client:
+        client.ok("MULTI")
+        for words in (("REPLICAOF", "NO", "ONE"), ("CLIENT", "KILL", "TYPE", "normal")):
+            assert client.call(*words) == "QUEUED"
+        assert client.call("EXEC")[0] == "OK"
+    ours.ok("SET", "first", "write")
+    follow(master, ours.port)
+    wait_up(master)
+    wait_equal(ours, master)
+    with ours.connect() as client:
+        client.ok("MULTI")
+        client.call("SET", "last", "write")
+        client.call("REPLICAOF", "127.0.0.1", master.port)
+        assert client.call("EXEC") == ["OK", "OK"]
+    assert master.ok("REPLICAOF", "NO", "ONE") == "OK"
+    wait_up(ours)
+    wait_equal(master, ours)
+
+
+@case(kinds=OURS)
 def test_words_of_a_replica(lab):
     """REPLICAOF, ROLE and INFO as redis-server has them."""
     master = filled(lab)
@@ -311,184 +404,6 @@ def test_stale_data(lab):
     assert isinstance(ours.call("GET", "str:0"), RespError)
     ours.ok("REPLICAOF", "NO", "ONE")
     assert ours.ok("GET", "str:0") is not None
-
-
-# ---- what cannot be followed ----
-
-@case(kinds=OURS, matrix=[("XADD", "s", "*", "a", "1"), ("PFADD", "p", "x"),
-                           ("FUNCTION", "LOAD",
-                            "#!lua name=l \n redis.register_function('f', function() return 1 end)")])
-def test_unknown_command_in_the_stream(lab, *request):
-    """Nothing diverges silently: the following ends, says where and why, and begins anew when it is told to."""
-    master, ours = filled(lab), lab.node("ours")
-    follow(ours, master.port)
-    wait_up(ours)
-    master.ok("SET", "before", 1)
-    master.ok(*request)
-    master.ok("SET", "behind", 1)
-    wait_until(lambda: field(ours, "master_stream_stopped") is not None, 10, "the following has ended")
-    said = field(ours, "master_stream_stopped")
-    assert request[0] in said and "unknown command" in said, said
-    assert request[0] in ours.log()
-    assert ours.ok("GET", "before") == "1" and ours.ok("GET", "behind") is None and not is_up(ours)
-    master.ok("FUNCTION", "FLUSH")
-    master.ok("DEL", request[1])
-    follow(ours, master.port)
-    wait_up(ours)
-    wait_equal(master, ours)
-    assert counts(master)["full"] == 2
-
-
-@case(kinds=OURS, matrix=[("disabled",), ("on-empty-db",), ("swapdb",)])
-def test_unknown_type_in_the_snapshot(lab, load):
-    master, ours = filled(lab), lab.node("ours", repl_diskless_load=load)
-    master.ok("XADD", "a stream", "*", "a", "1")
-    follow(ours, master.port)
-    wait_until(lambda: field(ours, "master_stream_stopped") is not None, 20, "the following has ended")
-    assert "a stream" in field(ours, "master_stream_stopped"), field(ours, "master_stream_stopped")
-    assert field(ours, "loading", "persistence") == "0"
-
-
-# ---- replica-guard ----
-
-def reborn(lab, load="disabled"):
-    """A replica with data, whose master came back without any."""
-    master = filled(lab)
-    ours = lab.node("ours", repl_diskless_load=load)
-    follow(ours, master.port)
-    wait_up(ours)
-    wait_equal(master, ours)
-    master.kill9()
-    empty = lab.redis("empty", port=master.port).wait_ready()
-    wait_until(lambda: field(ours, "master_sync_guarded") is not None, 20, "the empty dataset is refused")
-    assert field(ours, "master_sync_guarded") == field(empty, "master_replid")
-    assert ours.ok("DBSIZE") > 10 and not is_up(ours)
-    return empty, ours
-
-
-@case(kinds=OURS, matrix=[("disabled",), ("on-empty-db",), ("swapdb",)])
-def test_guard_until_accepted(lab, load):
-    """An empty dataset of an unknown history is let in by REPLICAOF ACCEPT with its name, and by no other name."""
-    empty, ours = reborn(lab, load)
-    assert isinstance(ours.call("REPLICAOF", "ACCEPT", "0" * 39), RespError)
-    assert ours.ok("REPLICAOF", "ACCEPT", "0" * 40) == "OK"
-    before = field(ours, "master_link_status")
-    assert before == "down" and ours.ok("DBSIZE") > 10
-    assert ours.ok("REPLICAOF", "ACCEPT", field(empty, "master_replid")) == "OK"
-    wait_up(ours)
-    assert ours.ok("DBSIZE") == 0 and field(ours, "master_sync_guarded") is None
-
-
-@case(kinds=OURS)
-def test_guard_switched_off(lab):
-    _, ours = reborn(lab)
-    ours.ok("CONFIG", "SET", "replica-guard", "no")
-    wait_up(ours)
-    assert ours.ok("DBSIZE") == 0
-
-
-@case(kinds=OURS)
-def test_guard_is_about_empty_datasets(lab):
-    """A master that has keys after all is followed; so is one that was emptied by a command, and a promotion of the
-    replica keeps its data."""
-    empty, ours = reborn(lab)
-    empty.ok("SET", "some", "key")
-    wait_up(ours)
-    wait_equal(empty, ours)
-    empty.ok("FLUSHALL")
-    wait_equal(empty, ours)
-    ours.ok("REPLICAOF", "NO", "ONE")
-    ours.ok("SET", "own", 1)
-    follow(ours, empty.port)  # known: the history that ours went on from
-    wait_up(ours)
-    assert ours.ok("DBSIZE") == 0
-
-
-# ---- masters that make no sense ----
-
-class FakeMaster:
-    """Answers each connection with the same bytes, after what the replica has said first; then waits or closes."""
-
-    def __init__(self, lab, answers, closes=False):
-        self.answers, self.closes = answers, closes
-        self.server = socket.socket()
-        self.server.bind(("127.0.0.1", 0))
-        self.server.listen(20)
-        self.port = self.server.getsockname()[1]
-        self.connections = 0
-        lab.on_close(self.server.close)
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        kept = []
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return
-            self.connections += 1
-            kept.append(client)
-            client.settimeout(2)
-            try:
-                for answer in self.answers:
-                    client.recv(4096)
-                    client.sendall(answer)
-                if self.closes:
-                    client.close()
-            except OSError:
-                pass
-
-
-HELLO = [b"+PONG\r\n", b"+OK\r\n+OK\r\n"]
-FULL = b"+FULLRESYNC " + b"a" * 40 + b" 1\r\n"
-NONSENSE = {
-    "http": [b"HTTP/1.1 400 Bad Request\r\n\r\n"],
-    "endless line": [b"+" + b"x" * 100000],
-    "no psync": HELLO + [b"-ERR unknown command\r\n"],
-    "continue of nothing": HELLO + [b"+CONTINUE " + b"b" * 40 + b"\r\n"],
-    "bad offset": HELLO + [b"+FULLRESYNC " + b"a" * 40 + b" -5\r\n"],
-    "bad id": HELLO + [b"+FULLRESYNC abc 5\r\n"],
-    "no payload": HELLO + [FULL + b"hello\r\n"],
-    "negative length": HELLO + [FULL + b"$-1\r\n"],
-    "great length": HELLO + [FULL + b"$99999999999999999999\r\nREDIS0010"],
-    "garbage for a file": HELLO + [FULL + b"$20\r\n" + b"\xff" * 20],
-    "newer version": HELLO + [FULL + b"$18\r\nREDIS0099\xff" + b"\0" * 8],
-    "short": HELLO + [FULL + b"$9\r\nREDIS0010"],
-    "mark at once": HELLO + [FULL + b"$EOF:" + b"m" * 40 + b"\r\n" + b"m" * 40],
-}
-
-
-@case(kinds=OURS, matrix=[(name, load) for name in sorted(NONSENSE) for load in ("disabled", "swapdb")])
-def test_nonsense(lab, name, load):
-    """Whatever a master says, the replica lives, keeps what it has, tries again, and follows a real one later."""
-    fake = FakeMaster(lab, NONSENSE[name], closes=name == "short")
-    ours = lab.node("ours", repl_diskless_load=load, replica_guard="no", repl_timeout=5)
-    ours.ok("SET", "mine", 1)
-    follow(ours, fake.port)
-    wait_until(lambda: fake.connections >= 2 or field(ours, "master_stream_stopped") is not None or
-               (name == "great length" and fake.connections == 1), 15, "it has been tried")
-    assert ours.ok("GET", "mine") == "1" and not is_up(ours)
-    master = filled(lab)
-    follow(ours, master.port)
-    wait_up(ours)
-    wait_equal(master, ours)
-
-
-@case(kinds=OURS)
-def test_silent_master(lab):
-    """Silence for longer than repl-timeout ends a link, in the greeting and in the stream."""
-    master = filled(lab)
-    ours = lab.node("ours", repl_timeout=2)
-    fake = FakeMaster(lab, [])
-    follow(ours, fake.port)
-    wait_until(lambda: fake.connections >= 2, 15, "a silent master is tried again")
-    follow(ours, master.port)
-    wait_up(ours)
-    master.pause()
-    wait_until(lambda: not is_up(ours), 15, "the stream stands still, and is left")
-    master.resume()
-    wait_up(ours)
-    wait_equal(master, ours)
 
 
 # ---- passwords, addresses, settings ----

@@ -5,12 +5,15 @@ import threading
 
 class CuttingProxy:
     """Forwards connections to target_port. cut_after: from the master so many bytes pass on a connection, then it is
-    closed; None: all. flip: the byte at this position is changed. both count from the start of each connection."""
+    closed; None: all. flip: the byte at this position is changed. hold_after: what comes behind so many bytes waits for
+    go_on(). All count from the start of each connection."""
 
     def __init__(self, lab, target_port):
         self.target_port = target_port
         self.cut_after = None
         self.flip = None
+        self.hold_after = None
+        self.may_go_on = threading.Event()
         self.connections = 0
         self.refuse = False
         self.lock = threading.Lock()
@@ -42,10 +45,11 @@ class CuttingProxy:
             far.settimeout(None)
             with self.lock:
                 self.open.update((near, far))
-            threading.Thread(target=self.forward, args=(near, far, None, None), daemon=True).start()
-            threading.Thread(target=self.forward, args=(far, near, self.cut_after, self.flip), daemon=True).start()
+            threading.Thread(target=self.forward, args=(near, far, None, None, None), daemon=True).start()
+            threading.Thread(target=self.forward, args=(far, near, self.cut_after, self.flip, self.hold_after),
+                             daemon=True).start()
 
-    def forward(self, source, sink, cut_after, flip):
+    def forward(self, source, sink, cut_after, flip, hold_after):
         passed = 0
         try:
             while True:
@@ -58,6 +62,10 @@ class CuttingProxy:
                 if cut_after is not None and passed + len(data) >= cut_after:
                     sink.sendall(data[:cut_after - passed])
                     break
+                if hold_after is not None and passed + len(data) >= hold_after:
+                    sink.sendall(data[:hold_after - passed])
+                    self.may_go_on.wait(30)
+                    data, passed, hold_after = data[hold_after - passed:], hold_after, None
                 sink.sendall(data)
                 passed += len(data)
         except OSError:
@@ -80,7 +88,11 @@ class CuttingProxy:
             now = list(self.open)
         self.drop(*now)
 
+    def go_on(self):
+        self.may_go_on.set()
+
     def close(self):
         self.closed = True
+        self.go_on()
         self.drop(self.server)
         self.cut()
