@@ -265,9 +265,9 @@ static bool other_length_fits(struct slice digits, struct slice in, bool last)
         return false;
     for (size_t i = 0; i < digits.n; i++) {
         memcpy(text, digits.p, digits.n);
-        for (char d = '0'; d <= '9'; d++) {
-            text[i] = d;
-            if (d != digits.p[i] && text_u64((struct slice){text, digits.n}, &n) && n < in.n &&
+        for (const char *d = "0123456789"; *d != '\0'; d++) {
+            text[i] = *d;
+            if (*d != digits.p[i] && text_u64((struct slice){text, digits.n}, &n) && n < in.n &&
                 makes_sense(in, n, last))
                 return true;
         }

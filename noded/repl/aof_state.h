@@ -53,8 +53,8 @@ struct nd_aof_state {
     /* ---- rewriting ---- */
     bool rewriting, scheduled;
     bool rewrite_is_first; /* the one under way was begun to switch the file on */
-    uint64_t fork_at;     /* position of the base that is being made */
-    int64_t try_after_us; /* no rewrite by itself before */
+    uint64_t fork_at;      /* position of the base that is being made */
+    int64_t try_after_us;  /* no rewrite by itself before */
     int64_t rewrite_since_ms;
     int64_t last_rewrite_s;      /* seconds that it took; -1: there was none */
     uint64_t rewrites, failures; /* failures: in a row */

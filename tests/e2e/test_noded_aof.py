@@ -312,3 +312,31 @@ def test_clients_are_told_while_it_loads(lab):
             seen += "loading:1" in info and "loading_total_bytes" in info
     assert seen > 3, seen
     assert node.ok("DBSIZE") == 600000
+
+
+@case(kinds=("ours",), limit_s=90)
+def test_of_a_replica(lab):
+    """A replica's file has what its master's commands did, begins anew with a snapshot, and loads to the same dataset;
+    a master feeds replicas and file alike."""
+    rng = random.Random(19)
+    master = lab.node("master", appendfsync="always", repl_diskless_sync_delay="0", **ON)
+    fill(master, rng, 200)
+    replica = lab.node("replica", **ON)
+    replica.ok("SET", "own", "1")
+    old = files_of(replica, "b") + files_of(replica, "i")
+    replica.ok("REPLICAOF", "127.0.0.1", master.port)
+
+    def same():
+        mine, theirs = replica.ok("DEBUG", "DIGEST"), master.ok("DEBUG", "DIGEST")
+        return mine == theirs and int(replica.info("replication")["master_repl_offset"]) > 0
+    wait_until(same, 20, "the replica has the master's dataset")
+    wait_rewritten(replica)
+    assert not set(old) & set(files_of(replica, "b") + files_of(replica, "i"))
+    fill(master, rng, 200)
+    wait_until(same, 20, "the replica follows")
+    digest = master.ok("DEBUG", "DIGEST")
+    for node in (master, replica):
+        node.kill9()
+        check_files(node)
+        restart(node)
+        assert node.ok("DEBUG", "DIGEST") == digest, node.name

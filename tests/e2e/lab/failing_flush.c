@@ -4,14 +4,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int fdatasync(int fd);
-
-int fdatasync(int fd)
+int fdatasync(int fildes)
 {
     const char *name = getenv("FAILING_FLUSH");
     if (name != NULL && access(name, F_OK) == 0) {
         errno = EIO;
         return -1;
     }
-    return (int)syscall(SYS_fdatasync, fd);
+    return (int)syscall(SYS_fdatasync, fildes);
 }
