@@ -112,7 +112,7 @@ void nd_cluster_setslot(struct nd_call *c)
     if (nd_cluster_reply(c) || !nd_cluster_on(c))
         return;
     if (!cl_is_master(c->e->cluster->core)) {
-        nd_error(c, "ERR You can use SETSLOT only with masters.");
+        nd_error(c, "ERR Please use SETSLOT only with masters.");
         return;
     }
     if (!nd_cluster_slot_arg(c, 2, &command.slot))
