@@ -20,12 +20,23 @@ static struct slice usual_type(struct slice name)
 {
     static const char *const keys[] = {"key", "newkey", "source", "destination", "destkey",
                                        "src", "dst",    "key1",   "key2",        NULL};
-    static const char *const numbers[] = {
-        "seconds",   "milliseconds", "count",       "offset",      "index",   "start",
-        "stop",      "end",          "cursor",      "ttl",         "numkeys", "bit",
-        "increment", "decrement",    "num-matches", "rank",        "len",     "limit",
-        "client-id", "protover",     "db",          "port",        "weight",  "destination-db",
-        "index1",    "index2",       "frequency",   "numreplicas", NULL};
+    static const char *const numbers[] = {"seconds",      "milliseconds",
+                                          "count",        "offset",
+                                          "index",        "start",
+                                          "stop",         "end",
+                                          "cursor",       "ttl",
+                                          "numkeys",      "bit",
+                                          "increment",    "decrement",
+                                          "num-matches",  "rank",
+                                          "len",          "limit",
+                                          "client-id",    "protover",
+                                          "db",           "port",
+                                          "weight",       "destination-db",
+                                          "index1",       "index2",
+                                          "frequency",    "numreplicas",
+                                          "slot",         "start-slot",
+                                          "end-slot",     "cluster_bus_port",
+                                          "config-epoch", NULL};
     static const char *const doubles[] = {"score", "min", "max", "timeout", NULL};
     static const char *const times[] = {"unix-time-seconds", "unix-time-milliseconds", NULL};
     return slice_of(is_one_of(name, keys)       ? "key"

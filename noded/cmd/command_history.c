@@ -26,6 +26,12 @@ static const struct nd_command_past rows[] = {
                 "tot-mem, laddr and redir, and the filter ID.; 7.0.0: The fields resp, multi-mem, rbs and rbp.; 7.0.3: "
                 "The field ssub."},
     {.name = "client|pause", .changes = "6.2.0: Only writes may be paused."},
+    {.name = "cluster|meet", .changes = "4.0.0: It takes the port of the bus."},
+    {.name = "cluster|slaves", .deprecated_since = "5.0.0", .replaced_by = "CLUSTER REPLICAS"},
+    {.name = "cluster|slots",
+     .deprecated_since = "7.0.0",
+     .replaced_by = "CLUSTER SHARDS",
+     .changes = "4.0.0: It shows the nodes' ids.; 7.0.0: It shows more of how to reach them."},
     {.name = "command|info", .changes = "7.0.0: Without a name it shows all commands."},
     {.name = "config|get", .changes = "7.0.0: It takes several patterns."},
     {.name = "config|set", .changes = "7.0.0: It sets several parameters at once."},

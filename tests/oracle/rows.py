@@ -22,6 +22,8 @@ FIELDS = ("name", "arity", "flags", "first key", "last key", "step", "categories
 # (command, field): why.
 EXPECTED = {
     ("client|setinfo", "there"): "of Redis 7.2",
+    ("cluster|myshardid", "there"): "of Redis 7.2",
+    ("cluster|slot-keys", "there"): "noded's own",
     ("command|getkeys", "arguments"): "redis-server does not say that it takes a command",
     ("command|getkeysandflags", "arguments"): "redis-server does not say that it takes a command",
     ("replicaof", "arguments"): "ACCEPT is noded's own",
