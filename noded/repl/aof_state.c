@@ -202,6 +202,7 @@ void nd_aof_write_failed(struct nd_aof_state *s, const char *why)
 {
     s->retry_us = s->e->now_us + SECOND_US;
     if (!s->write_failed) {
+        s->failed_turn_us = s->e->turn_us;
         struct buf text = {0};
         buf_printf(&text,
                    "The append-only file cannot be written: %s. Writes are refused (MISCONF); %zu bytes wait in memory "
@@ -249,6 +250,7 @@ void nd_aof_sync_ended(struct nd_aof_state *s, const char *why)
     if (s->mode != ND_AOF_ON)
         return;
     s->sync_failed = true;
+    s->failed_turn_us = s->e->turn_us;
     s->try_after_us = 0;
     guard(s, why);
     struct buf text = {0};
@@ -267,18 +269,22 @@ void nd_aof_synced_to(struct nd_aof_state *s, uint64_t position)
         s->synced = position;
 }
 
-/* While the disk fails answers of reads and refusals leave, or nobody could learn what is wrong; those of the writes
- * in question stay. */
+/* While the disk fails answers of reads and refusals leave, or nobody could learn what is wrong. In the turn in which it
+ * begins to fail writes have been executed: of those that could not be written the answers say so; those that could
+ * not be flushed wait for the rewrite. */
 enum nd_aof_wait nd_aof_answers(const struct nd_aof_state *s, bool wrote)
 {
     if (s->mode != ND_AOF_ON)
         return ND_AOF_FREE;
+    bool in_question = wrote && s->failed_turn_us == s->e->turn_us;
+    if (s->write_failed)
+        return in_question ? ND_AOF_UNSAVED : ND_AOF_FREE;
     if (!is_always(s))
         return s->delayed ? ND_AOF_LATER : ND_AOF_FREE;
     if (s->synced == s->put)
         return ND_AOF_FREE;
-    if (s->write_failed || s->sync_failed)
-        return wrote ? ND_AOF_LATER : ND_AOF_FREE;
+    if (s->sync_failed)
+        return in_question ? ND_AOF_LATER : ND_AOF_FREE;
     if (s->e->config.no_appendfsync_on_rewrite && !s->syncing && child_lives(s) && s->pending.n == 0)
         return ND_AOF_FREE;
     return s->syncing && s->sync_to == s->put ? ND_AOF_FLIGHT : ND_AOF_LATER;

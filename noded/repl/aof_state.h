@@ -50,6 +50,7 @@ struct nd_aof_state {
     bool write_failed;      /* the last write; */
     bool sync_failed;       /* what was written may not be on disk, ever: only a rewrite helps */
     int64_t retry_us;       /* when writing is tried again */
+    int64_t failed_turn_us; /* the turn (engine's turn_us) in which it began to fail */
     /* ---- rewriting ---- */
     bool rewriting, scheduled;
     bool rewrite_is_first; /* the one under way was begun to switch the file on */
@@ -97,7 +98,8 @@ void nd_aof_synced_to(struct nd_aof_state *s, uint64_t position); /* flushed in 
 enum nd_aof_wait {
     ND_AOF_FREE,   /* nothing */
     ND_AOF_FLIGHT, /* the flush that is under way */
-    ND_AOF_LATER   /* one that has not begun */
+    ND_AOF_LATER,  /* one that has not begun */
+    ND_AOF_UNSAVED /* it could not be written: they must not say that it was done */
 };
 /* wrote: of a session whose commands left effects in this turn. */
 enum nd_aof_wait nd_aof_answers(const struct nd_aof_state *s, bool wrote);

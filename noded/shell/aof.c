@@ -44,7 +44,10 @@ static void take_back(struct aof *a, size_t done, int why)
         a->file_bytes += done;
         nd_aof_wrote(a->state, done);
     }
+    bool begins = !a->state->write_failed;
     nd_aof_write_failed(a->state, strerror(why));
+    if (begins)
+        clients_unsaved(a->node->clients);
 }
 
 void aof_write(struct aof *a)
@@ -118,7 +121,7 @@ void aof_turn(struct aof *a)
     nd_aof_note_waiting(s);
     if (a->fd >= 0 && nd_aof_may_sync(s))
         flush(a);
-    if (nd_aof_answers(s, true) == ND_AOF_FREE)
+    if (!s->sync_failed && !s->write_failed && nd_aof_answers(s, true) == ND_AOF_FREE)
         clients_hold_nothing(a->node->clients);
 }
 

@@ -97,6 +97,11 @@ size_t client_unsent(const struct client *c);
 void client_unhold(struct client *c); /* it is in no queue of those that wait for the disk */
 void client_free_output(struct client *c);
 
+/* client_unsaved.c */
+/* The last n unsent bytes are whole answers: in place of each comes an error, because what it tells of is not saved.
+ * Returns how many bytes they are now. */
+size_t client_unsaved(struct client *c, size_t n);
+
 /* clients.c */
 void clients_queue_run(struct client *c);
 void clients_queue_later(struct client *c);

@@ -164,6 +164,8 @@ static size_t may_leave(struct client *c)
     if (wait == ND_AOF_FREE && c->held.place == NULL)
         return unsent;
     size_t fresh = unsent - c->free - c->in_flight - c->later;
+    if (wait == ND_AOF_UNSAVED)
+        fresh = client_unsaved(c, fresh);
     if (fresh > 0 && c->held.place == NULL)
         clients_queue_held(c);
     if (wait == ND_AOF_LATER || c->later > 0)

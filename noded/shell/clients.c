@@ -164,6 +164,19 @@ void clients_flush_ended(struct clients *all, bool ok)
     }
 }
 
+void clients_unsaved(struct clients *all)
+{
+    for (struct client *c = all->first_held, *next; c != NULL; c = next) {
+        next = c->held.next;
+        size_t n = c->later > 0 ? client_unsaved(c, c->later) : 0;
+        c->later = 0;
+        if (c->in_flight > 0)
+            c->in_flight += n; /* still behind what waits for the flush under way */
+        else
+            let_go(c, n);
+    }
+}
+
 void clients_hold_nothing(struct clients *all)
 {
     for (struct client *c = all->first_held, *next; c != NULL; c = next) {
@@ -188,6 +201,8 @@ void clients_resume(struct clients *all, struct nd_session *s)
 {
     (void)all;
     struct client *c = s->shell;
+    if (c->flags & CLIENT_BLOCKED)
+        c->flags |= CLIENT_WROTE; /* it was served: what it popped is gone */
     c->flags &= ~(unsigned)(CLIENT_BLOCKED | CLIENT_POSTPONED);
     if ((s->flags & ND_S_CLOSING) != 0)
         c->flags |= CLIENT_CLOSING;

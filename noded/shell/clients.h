@@ -22,6 +22,8 @@ void clients_send(struct clients *all);
 void clients_flush_begins(struct clients *all);
 void clients_flush_ended(struct clients *all, bool ok);
 void clients_hold_nothing(struct clients *all); /* all may leave */
+/* What those tell of who wait for a flush that has not begun could not be written: they become errors. */
+void clients_unsaved(struct clients *all);
 /* Settings that concern clients have changed. */
 void clients_settings(struct clients *all);
 
