@@ -111,8 +111,8 @@ static void flushall_command(struct nd_call *c)
             flush(c, db, async);
     }
     const struct nd_extension *more = c->e->host.extension;
-    if (more != NULL && more->flushed != NULL)
-        more->flushed(c->e);
+    if (more != NULL && more->flushed != NULL && more->flushed(c->e))
+        c->dirty = 0;
     end_flush(c);
 }
 

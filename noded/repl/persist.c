@@ -196,7 +196,6 @@ bool nd_persist_save(struct nd_persist *p, struct buf *why)
 {
     struct nd_engine *e = p->e;
     struct buf reason = {0};
-    p->saves++;
     bool ok = p->host.save(p->host.owner, e->config.dbfilename, &reason);
     if (ok) {
         e->dirty = 0;
@@ -212,20 +211,20 @@ bool nd_persist_save(struct nd_persist *p, struct buf *why)
     return ok;
 }
 
-void nd_persist_flushed(struct nd_engine *e)
+bool nd_persist_flushed(struct nd_engine *e)
 {
     struct nd_persist *p = e->persist;
-    if (p == NULL)
-        return;
+    bool saved = false;
+    if (p == NULL || e->loading)
+        return false;
     if (p->child == ND_CHILD_SAVE)
         nd_persist_stop(p);
     if (p->point_count > 0) {
         struct buf why = {0};
-        int64_t dirty = e->dirty; /* what the command itself did still counts, as in Redis */
-        if (nd_persist_save(p, &why))
-            e->dirty = dirty;
+        saved = nd_persist_save(p, &why); /* a failure is logged there; the command has done its work all the same */
         buf_free(&why);
     }
+    return saved;
 }
 
 void nd_persist_loaded(struct nd_persist *p, int64_t loaded, int64_t expired)

@@ -99,9 +99,9 @@ void nd_persist_child_ended(struct nd_persist *p, const struct nd_child_end *end
 /* BGSAVE; SAVE. */
 bool nd_persist_bgsave(struct nd_persist *p, struct buf *why);
 bool nd_persist_save(struct nd_persist *p, struct buf *why);
-/* All is gone (FLUSHALL): a child that saves what was is stopped, and where snapshots are wanted the file is emptied.
- */
-void nd_persist_flushed(struct nd_engine *e);
+/* All is gone (FLUSHALL): a child that saves what was is stopped, and where snapshots are wanted the file is emptied:
+ * true. */
+bool nd_persist_flushed(struct nd_engine *e);
 /* The dataset was loaded: it counts as saved. */
 void nd_persist_loaded(struct nd_persist *p, int64_t loaded, int64_t expired);
 

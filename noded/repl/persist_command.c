@@ -8,9 +8,12 @@ static void save(struct nd_call *c)
 {
     struct nd_persist *p = c->e->persist;
     struct buf why = {0};
-    if (p->child == ND_CHILD_SAVE)
+    if (p->child == ND_CHILD_SAVE) {
         nd_error(c, "ERR Background save already in progress");
-    else if (nd_persist_save(p, &why))
+        return;
+    }
+    p->saves++;
+    if (nd_persist_save(p, &why))
         nd_ok(c);
     else
         nd_error(c, "ERR %s", buf_str(&why));
