@@ -23,6 +23,8 @@ from words import Pools, Template, spoil  # noqa: E402
 
 CHAINS = (("redis", "noded", "redis"), ("noded", "redis", "noded"), ("noded", "noded", "noded"))
 FAMILIES = ("string", "bits", "list", "hash", "set", "zset", "generic", "transaction")
+# redis-server does not tell its replicas of a key that BITFIELD made without a change of a bit.
+LEFT_OUT = ("BITFIELD ",)
 DATABASES = 16
 LOADS = ("disabled", "on-empty-db", "swapdb")
 SETTLE_S = 30
@@ -120,7 +122,8 @@ class Chain:
         end = time.monotonic() + seconds
         next_cut = time.monotonic() + self.rng.uniform(0.05, 0.6)
         pools = Pools(self.rng)
-        templates = [Template(t) for name in FAMILIES for t in families.FAMILIES[name].strip().split("\n")]
+        templates = [Template(t) for name in FAMILIES for t in families.FAMILIES[name].strip().split("\n")
+                     if not t.startswith(LEFT_OUT)]
         head, count = self.connections[0], 0
         while time.monotonic() < end:
             batch = [["SELECT", self.rng.randrange(DATABASES)]] if self.rng.random() < 0.5 else []
