@@ -96,6 +96,7 @@ static void host_facts(void *owner, struct nd_facts *out)
     out->lazyfree_pending = reclaim_pending(n->reclaim);
     out->lazyfreed = reclaim_done(n->reclaim);
     out->migrate_cached = migrate_cached(n->migrator);
+    out->aof_buffer = nd_aof_memory(n->engine);
     out->client_memory_replicas = clients_memory_replicas(n->clients);
     nd_serve_facts(n->repl, out);
 }

@@ -328,7 +328,8 @@ def test_a_flush_that_fails_leads_to_new_files(lab, policy):
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lab", "failing_flush.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True, timeout=60)
     node = lab.node("n", appendfsync=policy, boot=False, **ON)
-    node.argv = ["env", "LD_PRELOAD=" + library, "FAILING_FLUSH=" + switch] + node.argv
+    sanitizer = "ASAN_OPTIONS=verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")
+    node.argv = ["env", "LD_PRELOAD=" + library, "FAILING_FLUSH=" + switch, sanitizer] + node.argv
     restart(node)
     with node.connect(timeout_s=20) as c:
         assert c.ok("SET", "a", "1") == "OK"
