@@ -30,7 +30,7 @@ struct nd_latency *nd_latency_new(void);
 void nd_latency_free(struct nd_latency *l);
 
 /* Something of this kind (31 letters at most) took so long; nothing happens below the threshold, or without one. */
-void nd_latency_note(struct nd_engine *e, const char *event, int64_t ms);
+void nd_latency_note(struct nd_engine *e, const char *name, int64_t ms);
 /* The same around a piece of work: the clock is read only while there is a threshold. */
 static inline int64_t nd_latency_begin(const struct nd_engine *e)
 {
