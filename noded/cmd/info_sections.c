@@ -127,7 +127,8 @@ void nd_info_memory(struct nd_info *i)
         (int64_t)f->resident - (int64_t)f->active, ratio(f->rss, f->resident), (int64_t)f->rss - (int64_t)f->resident,
         ratio(f->rss, i->used), (int64_t)f->rss - (int64_t)i->used, e->not_evicted,
         f->backlog_memory - f->replication_stream_extra, f->backlog_memory, f->client_memory_replicas,
-        f->client_memory_normal, f->aof_buffer, f->allocator, f->lazyfree_pending, f->lazyfreed - e->stats.lazyfreed_before);
+        f->client_memory_normal, f->aof_buffer, f->allocator, f->lazyfree_pending,
+        f->lazyfreed - e->stats.lazyfreed_before);
     buf_free(&policy);
 }
 
