@@ -188,7 +188,7 @@ void master_link_turn_end(struct master_link *l)
         l->is_replica = l->node->engine->is_replica;
         io_log_set_role(l->is_replica ? 'S' : 'M');
     }
-    if ( l->fd < 0 || l->connecting || ev_is_active(&l->again) || ev_is_active(&l->reader) ||
+    if (l->fd < 0 || l->connecting || ev_is_active(&l->again) || ev_is_active(&l->reader) ||
         !nd_follow_wants_bytes(l->node->repl))
         return;
     do_again(l);

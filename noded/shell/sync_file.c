@@ -17,10 +17,12 @@
 /* What is written begins its way to the disk after so many bytes, so that the flush at the end is short. */
 #define BEGIN_BYTES ((off_t)8 * 1024 * 1024)
 
-/* A flush in its thread. It has a descriptor of its own, so the file may be given up meanwhile. */
+/* What may take long, in a thread of its own: flushing, and the last closing of a file that has no name any more. It
+ * has a descriptor of its own, so the file may be given up meanwhile. */
 struct flush {
-    struct sync_file *f; /* NULL: nobody waits for it any more */
+    struct sync_file *f; /* NULL: nobody waits for it */
     struct flush *next, **place;
+    bool closes_only;
     struct ev_async done;
     struct ev_loop *loop;
     pthread_t thread;
@@ -96,14 +98,15 @@ static void end_flush(struct flush *x)
     *x->place = x->next;
     if (x->next != NULL)
         x->next->place = x->place;
-    close(x->fd);
     free(x);
 }
 
 static void *run_flush(void *arg)
 {
     struct flush *x = arg;
-    x->error = fdatasync(x->fd) == 0 ? 0 : errno;
+    if (!x->closes_only)
+        x->error = fdatasync(x->fd) == 0 ? 0 : errno;
+    close(x->fd);
     ev_async_send(x->loop, &x->done);
     return NULL;
 }
@@ -123,12 +126,16 @@ static void on_flushed(struct ev_loop *ev, ev_async *w, int events)
     f->flushed(f->owner, error == 0 ? NULL : text);
 }
 
-void sync_file_flush(struct sync_file *f)
+/* fd is closed by it. */
+static void start_flush(struct sync_file *f, int fd, bool closes_only, bool tells)
 {
+    if (fd < 0 && !tells)
+        return;
     struct flush *x = mem_zalloc(sizeof *x);
-    x->f = f;
+    x->f = tells ? f : NULL;
     x->loop = io_loop_ev(f->node->loop);
-    x->fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+    x->fd = fd;
+    x->closes_only = closes_only;
     x->next = f->flushes;
     x->place = &f->flushes;
     if (x->next != NULL)
@@ -140,6 +147,11 @@ void sync_file_flush(struct sync_file *f)
     x->threaded = pthread_create(&x->thread, NULL, run_flush, x) == 0;
     if (!x->threaded) /* then it is done here: slower for everybody else, but done */
         run_flush(x);
+}
+
+void sync_file_flush(struct sync_file *f)
+{
+    start_flush(f, fcntl(f->fd, F_DUPFD_CLOEXEC, 0), false, true);
 }
 
 /* ---- afterwards ---- */
@@ -161,16 +173,6 @@ static bool keeps_nothing(const struct nd_config *config)
     return config->rdb_del_sync_files && !config->appendonly && config->save[0] == '\0';
 }
 
-/* So that the new name lasts. */
-static void sync_folder(void)
-{
-    int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    fsync(fd);
-    close(fd);
-}
-
 void sync_file_keep(struct sync_file *f)
 {
     const struct nd_config *config = &f->node->engine->config;
@@ -178,13 +180,17 @@ void sync_file_keep(struct sync_file *f)
         sync_file_drop(f);
         return;
     }
-    if (rename(f->name, config->dbfilename) != 0) {
+    int old = open(config->dbfilename, O_RDONLY | O_CLOEXEC);
+    bool kept = rename(f->name, config->dbfilename) == 0;
+    int error = errno;
+    start_flush(f, old, true, false);
+    if (!kept) {
         io_log(IO_WARNING, "The snapshot of the master is loaded, but %s cannot become %s: %s", f->name,
-               config->dbfilename, strerror(errno));
+               config->dbfilename, strerror(error));
         sync_file_drop(f);
         return;
     }
-    sync_folder();
+    start_flush(f, open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), false, false); /* so that the new name lasts */
     close(f->fd);
     f->fd = -1;
 }
@@ -195,9 +201,9 @@ void sync_file_drop(struct sync_file *f)
         x->f = NULL;
     if (f->fd < 0)
         return;
-    close(f->fd);
-    f->fd = -1;
     unlink(f->name);
+    start_flush(f, f->fd, true, false);
+    f->fd = -1;
 }
 
 void sync_file_free(struct sync_file *f)
