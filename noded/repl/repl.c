@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNIT_KEPT ((size_t)1024 * 1024) /* bytes of memory that a great unit leaves behind */
+
 static void forget_second(struct nd_repl *r)
 {
     memset(r->id2, '0', ND_REPL_ID);
@@ -70,6 +72,8 @@ void nd_repl_feed(struct nd_repl *r, const struct nd_effect_row *rows, size_t n)
     buf_clear(&r->unit);
     nd_stream_put(&r->unit, &r->stream_db, rows, n, true);
     nd_repl_feed_bytes(r, r->unit.p, r->unit.n);
+    if (r->unit.cap > UNIT_KEPT)
+        buf_free(&r->unit);
     for (size_t i = 0; i < n; i++)
         if (rows[i].db > 0)
             r->other_db_offset = r->offset;

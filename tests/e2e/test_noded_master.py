@@ -1,12 +1,13 @@
 """noded as the master of redis-server replicas: equal datasets whatever happens to the links, and the answers that
 replicas, clients and supervisors read."""
+import os
 import random
 import re
 import threading
 import time
 
 from cases import case
-from lab import Closed, Group, RespError, encode, wait_until
+from lab import Closed, Group, Resp, RespError, encode, wait_until
 from lab.cutting_proxy import CuttingProxy
 from lab.random_writes import RandomWrites, fill
 
@@ -31,6 +32,13 @@ def filled(lab, keys=300, **options):
     master = master_of(lab, **options)
     with master.connect() as client:
         fill(client, random.Random(SEEDS.random()), keys=keys)
+    return master
+
+
+def filled_with_password(lab):
+    master = master_of(lab, requirepass="secret", repl_diskless_sync="no", rdb_del_sync_files="yes")
+    with master.connect() as client:
+        fill(client, random.Random(SEEDS.random()))
     return master
 
 
@@ -176,6 +184,19 @@ def test_only_a_snapshot(lab):
     assert data.startswith(b"REDIS0010")
     assert client.sock.recv(1) == b"", "the connection ends with the snapshot"
     wait_until(lambda: field(master, "connected_slaves") == "0", 5, "it does not follow")
+
+
+@case(kinds=OURS)
+def test_password_and_files_for_replicas_only(lab):
+    """A replica must know the password; the file that was made for it does not stay where nothing else is kept."""
+    master = filled_with_password(lab)
+    stranger = lab.redis("stranger", replica_of=master).wait_ready()
+    known = lab.redis("known", replica_of=master, masterauth="secret").wait_ready().wait_follows(master.port)
+    wait_equal(master, [known])
+    assert not os.path.exists(os.path.join(master.directory, "dump.rdb"))
+    assert not is_up(stranger) and field(master, "connected_slaves") == "1"
+    with Resp(master.port) as client:
+        assert str(client.call("PSYNC", "?", -1)) == "NOAUTH Authentication required."
 
 
 # ---- links that break ----

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CLIENTS 6
 #define WORDS_MAX 12
-#define LINES_MAX 2000
+#define LINES_MAX 60
 
 struct world;
 
