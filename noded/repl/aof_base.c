@@ -17,6 +17,8 @@ struct writer {
     const struct nd_rdb_sink *sink;
     struct buf out;
     bool failed;
+    size_t keys;
+    size_t *shown; /* the same, for whoever looks meanwhile; NULL */
     /* The request that grows: an aggregate's. */
     const char *name;
     struct slice key;
@@ -107,42 +109,42 @@ static void write_entry(struct writer *w, const struct nd_entry *e)
     request(w, 3, argv);
 }
 
-static size_t write_db(struct writer *w, struct nd_db *db)
+static void write_db(struct writer *w, struct nd_db *db)
 {
     char number[16];
     int n = snprintf(number, sizeof number, "%d", nd_db_number(db));
     struct slice argv[] = {{"SELECT", 6}, {number, (size_t)n}};
     request(w, 2, argv);
     struct nd_db_iter it;
-    size_t keys = 0;
     struct nd_entry *e = NULL;
     nd_db_iterate(db, &it);
     while (!w->failed && (e = nd_db_next(&it)) != NULL) {
         write_entry(w, e);
-        keys++;
+        w->keys++;
+        if (w->shown != NULL)
+            *w->shown = w->keys;
     }
     nd_db_iterate_stop(&it);
-    return keys;
 }
 
 bool nd_aof_base_write(const struct nd_keyspace *k, int64_t stamp_s, const struct nd_rdb_sink *sink, size_t *keys)
 {
     struct writer *w = mem_zalloc(sizeof *w);
-    size_t count = 0;
     w->sink = sink;
+    w->shown = keys;
+    if (keys != NULL)
+        *keys = 0;
     if (stamp_s > 0)
         buf_printf(&w->out, "#TS:%" PRId64 "\r\n", stamp_s);
     for (int i = 0; i < k->db_count && !w->failed; i++) {
         struct nd_db *db = nd_keyspace_peek(k, i);
         if (db != NULL && nd_db_count(db) > 0)
-            count += write_db(w, db);
+            write_db(w, db);
     }
     pour(w, 0);
     bool ok = !w->failed;
     buf_free(&w->out);
     buf_free(&w->bytes);
     free(w);
-    if (keys != NULL)
-        *keys = count;
     return ok;
 }

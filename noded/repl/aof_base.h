@@ -5,7 +5,7 @@
 #include "noded/repl/rdb_write.h"
 
 /* stamp_s: Unix time that is noted at the front; 0: none. Only reads the dataset: meant for a child process too. false:
- * the sink refused. Returns how many keys were written in *keys (may be NULL). */
+ * the sink refused. *keys (may be NULL) is how many keys were written so far, also for the sink to look at. */
 bool nd_aof_base_write(const struct nd_keyspace *k, int64_t stamp_s, const struct nd_rdb_sink *sink, size_t *keys);
 
 #endif

@@ -399,7 +399,7 @@ int64_t nd_aof_deadline(const struct nd_aof_state *s)
         at = earlier(at, s->try_after_us);
     if (s->mode == ND_AOF_OFF)
         return at;
-    if (s->pending.n > 0 && s->write_failed)
+    if (s->pending.n > 0 && s->write_failed && !s->exchanging && !s->syncing)
         at = earlier(at, s->retry_us);
     if (s->waits_since_us != 0 && !s->delayed)
         at = earlier(at, s->waits_since_us + WAIT_MAX_US);

@@ -275,7 +275,7 @@ def test_always_does_not_overtake_a_slow_disk(lab):
         time.sleep(0.5)
         assert node.cpu_s() - cpu < 0.2, "it spins while it waits"
         held.release()
-        assert writer.read() == 2 and reader.read() == "2" and other.read() == 3
+        assert writer.read() == 2 and reader.read() in ("2", "3") and other.read() == 3
         # A pipeline longer than a buffer, and a client that is closed behind its answer.
         held = HeldThread(lab, node.pid, WORKER, ".incr.aof")
         writer.send_raw(encode("INCR", "n") * 3000 + encode("QUIT"))
