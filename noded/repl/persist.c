@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "noded/cmd/latency.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -99,6 +100,7 @@ bool nd_persist_start(struct nd_persist *p, const struct nd_child_spec *spec, nd
     p->child_cow_bytes = p->child_cow_peak = p->child_cow_ms = 0;
     p->fork_us = fork_us;
     p->forks++;
+    nd_latency_note(e, "fork", fork_us / 1000);
     nd_keyspace_keep_still(&e->keys, true);
     return true;
 }
