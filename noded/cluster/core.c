@@ -68,6 +68,7 @@ void cl_core_free(struct cl_core *c)
     free(c->votes);
     free(c->voted);
     free(c->election.votes);
+    free(c->floors);
     free(c->bans);
     buf_free(&c->scratch);
     free(c);

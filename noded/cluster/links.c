@@ -125,6 +125,15 @@ void cl_accepted(struct cl_core *c, const struct cl_event *e)
     c->version++;
 }
 
+/* How long after the last exchange this side asks. */
+static int64_t ask_after_us(const struct cl_core *c, const struct cl_node *n)
+{
+    int64_t half = cl_timeout_us(c) / 2;
+    if (cl_has(n, CL_PFAIL | CL_FAILED))
+        return half / 2;
+    return cl_id_cmp(&c->me->id, &n->id) < 0 ? half : half + half / 4;
+}
+
 void cl_heard(struct cl_core *c, struct cl_node *n)
 {
     n->heard = true;
@@ -138,20 +147,14 @@ void cl_exchanged(struct cl_core *c, struct cl_node *n, bool answer)
 {
     n->exchanged_us = c->now_us;
     n->pong_ms = c->unix_ms;
-    if (!answer)
-        return;
-    n->asking = false;
-    n->tried_us = 0;
-    n->ping_ms = 0;
-}
-
-/* How long after the last exchange this side asks. */
-static int64_t ask_after_us(const struct cl_core *c, const struct cl_node *n)
-{
-    int64_t half = cl_timeout_us(c) / 2;
-    if (cl_has(n, CL_PFAIL | CL_FAILED))
-        return half / 2;
-    return cl_id_cmp(&c->me->id, &n->id) < 0 ? half - half / 8 : half + half / 8;
+    if (answer) {
+        n->asking = false;
+        n->tried_us = 0;
+        n->ping_ms = 0;
+    }
+    /* Nothing is due before the next PING: a timer that went off earlier would find nothing to do. */
+    if (!n->asking && n->link_state == CL_LINK_UP && !cl_has(n, CL_HANDSHAKE | CL_PFAIL | CL_FAILED))
+        heap_set(&c->heap, &n->timer, c->now_us + ask_after_us(c, n));
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -163,8 +166,9 @@ static int64_t earlier(int64_t a, int64_t b)
 static int64_t link_tick(struct cl_core *c, struct cl_node *n)
 {
     int64_t now = c->now_us, half = cl_timeout_us(c) / 2;
-    if (n->link_state == CL_LINK_UP && n->tried_us != 0 && now - n->tried_us > half && now - n->link_us > half) {
-        /* Perhaps only the connection is dead. */
+    bool silent = (n->tried_us != 0 && now - n->tried_us > half) || (n->asking && now - n->asked_us > half);
+    if (n->link_state == CL_LINK_UP && silent && now - n->link_us > half) {
+        /* Perhaps only the connection is dead: it may be so while the other is well heard on its own. */
         cl_link_close(c, n);
     } else if (n->link_state == CL_LINK_CONNECTING && now - n->link_us > (half < 100 * MS ? 100 * MS : half)) {
         cl_link_close(c, n);
@@ -183,6 +187,7 @@ static int64_t link_tick(struct cl_core *c, struct cl_node *n)
     if (!n->asking && now >= due) {
         cl_send_greeting(c, n->link, n, cl_has(n, CL_MEETING) ? CL_MEET : CL_PING, NULL);
         n->asking = true;
+        n->asked_us = now;
         if (n->tried_us == 0)
             n->tried_us = now;
         if (n->ping_ms == 0)
@@ -190,8 +195,8 @@ static int64_t link_tick(struct cl_core *c, struct cl_node *n)
         n->sent_ms = c->unix_ms;
         cl_flags_set(c, n, 0, CL_MEETING);
     }
-    int64_t next = !n->asking ? due : n->tried_us + half;
-    if (n->tried_us != 0 && next < n->link_us + half)
+    int64_t next = !n->asking ? due : earlier(n->asked_us, n->tried_us != 0 ? n->tried_us : n->asked_us) + half;
+    if ((n->tried_us != 0 || n->asking) && next < n->link_us + half)
         next = n->link_us + half;
     return next + MS;
 }

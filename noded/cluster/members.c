@@ -157,7 +157,7 @@ void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master)
         return;
     if (master != NULL) {
         master->had_replicas = true;
-        cl_slots_drop(c, n);
+        cl_slots_yield(c, n);
         if (n != c->me && !cl_id_is_none(&master->shard))
             n->shard = master->shard;
     }

@@ -47,6 +47,20 @@ static void address_learn(struct cl_core *c, struct cl_node *n, cl_link link, co
         CL_LOG(c, NOTICE, "A node is at another address now: %s:%u", copy, (unsigned)h->port);
 }
 
+/* A master that has become a replica speaks of the claim of the one that replaced it: taken at its word, like UPDATE,
+ * so that its slots are without owner at no time. */
+static void successor_learn(struct cl_core *c, struct cl_node *master, const struct cl_header *h)
+{
+    if (master == c->me || h->config_epoch <= master->config_epoch || h->config_epoch >= CL_EPOCH_MAX)
+        return;
+    if (!cl_has(master, CL_MASTER))
+        cl_role_set(c, master, NULL);
+    master->config_epoch = h->config_epoch;
+    c->version++;
+    cl_saved_later(c);
+    cl_slots_claimed(c, master, h->config_epoch, h->slots);
+}
+
 static void role_learn(struct cl_core *c, struct cl_node *n, const struct cl_header *h)
 {
     if (cl_id_is_none(&h->master)) {
@@ -58,10 +72,12 @@ static void role_learn(struct cl_core *c, struct cl_node *n, const struct cl_hea
     if (master == n)
         return;
     if (master != NULL) {
+        if (cl_has(n, CL_MASTER) && n->nslots > 0 && h->config_epoch > n->config_epoch)
+            successor_learn(c, master, h);
         cl_role_set(c, n, master);
     } else if (cl_has(n, CL_MASTER) || n->master != NULL) {
         /* A replica of somebody whom we don't know: it owns nothing, whoever that is. */
-        cl_slots_drop(c, n);
+        cl_slots_yield(c, n);
         n->master = NULL;
         cl_flags_set(c, n, CL_REPLICA, CL_MASTER);
         cl_saved_later(c);
@@ -89,12 +105,20 @@ static void claim_correct(struct cl_core *c, struct cl_node *n, cl_link link, co
 
 static void claim_learn(struct cl_core *c, struct cl_node *n, cl_link link, const struct cl_header *h)
 {
+    /* There are two links between two nodes: what comes on the one may be older than what came on the other. */
+    bool overtaken = h->current_epoch < n->seen_epoch || (cl_has(n, CL_MASTER) && h->current_epoch < n->config_epoch);
+    if (overtaken || h->current_epoch >= CL_EPOCH_MAX)
+        return;
+    n->seen_epoch = h->current_epoch;
     role_learn(c, n, h);
     if (cl_has(n, CL_MASTER)) {
         bool same = n->slots != NULL ? memcmp(n->slots, h->slots, CL_SLOT_BYTES) == 0
                                      : cl_bit_next(h->slots, 0, true) == CL_SLOTS;
+        if (!same || c->some_unclaimed)
+            cl_slots_not_claimed(c, n, h->slots);
         if (!same)
             cl_slots_claimed(c, n, h->config_epoch, h->slots);
+        n->claim_epoch = h->config_epoch;
     }
     claim_correct(c, n, link, h);
     if (cl_has(n, CL_MASTER) && cl_has(c->me, CL_MASTER) && h->config_epoch == c->me->config_epoch)

@@ -25,6 +25,7 @@ void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n)
         }
     }
     c->owner[slot] = 0;
+    cl_bit_clear(c->unclaimed, slot);
     if (n != NULL) {
         if (n->slots == NULL)
             n->slots = mem_zalloc(CL_SLOT_BYTES);
@@ -47,6 +48,56 @@ void cl_slots_drop(struct cl_core *c, struct cl_node *n)
     for (int slot = 0; slot < CL_SLOTS && n->nslots > 0; slot++)
         if (c->owner[slot] == n->index + 1)
             cl_slot_give(c, slot, NULL);
+}
+
+static struct cl_floor *floor_add(struct cl_core *c, uint64_t epoch)
+{
+    c->floors = mem_grow(c->floors, c->nfloors, &c->cap_floors, sizeof *c->floors);
+    struct cl_floor *f = &c->floors[c->nfloors++];
+    *f = (struct cl_floor){.epoch = epoch, .until_us = c->now_us + 2 * cl_timeout_us(c)};
+    return f;
+}
+
+void cl_slots_yield(struct cl_core *c, struct cl_node *n)
+{
+    if (n->nslots == 0)
+        return;
+    memcpy(floor_add(c, n->config_epoch)->slots, n->slots, CL_SLOT_BYTES);
+    cl_slots_drop(c, n);
+}
+
+/* A node that was away may have lost a slot and won another since we heard of it last. Its new epoch must not speak for
+ * the old slot, or the claim of its true owner would be the older one for ever. */
+void cl_slots_not_claimed(struct cl_core *c, struct cl_node *n, const uint8_t *slots)
+{
+    struct cl_floor *f = NULL;
+    for (size_t i = 0; n->slots != NULL && i < CL_SLOT_BYTES; i++) {
+        unsigned lost = n->slots[i] & ~slots[i] & ~c->unclaimed[i];
+        c->unclaimed[i] = (uint8_t)((c->unclaimed[i] | lost) & ~(n->slots[i] & slots[i]));
+        if (lost == 0)
+            continue;
+        f = f != NULL ? f : floor_add(c, n->claim_epoch);
+        c->some_unclaimed = true;
+        f->slots[i] = (uint8_t)lost;
+    }
+}
+
+/* The highest epoch at which a slot that has no owner, or one that does not claim it, was owned lately. */
+static uint64_t floor_of(struct cl_core *c, int slot)
+{
+    uint64_t epoch = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < c->nfloors; i++) {
+        if (c->floors[i].until_us <= c->now_us)
+            continue;
+        if (cl_bit(c->floors[i].slots, slot) && c->floors[i].epoch > epoch)
+            epoch = c->floors[i].epoch;
+        if (kept != i)
+            c->floors[kept] = c->floors[i];
+        kept++;
+    }
+    c->nfloors = kept;
+    return epoch;
 }
 
 struct cl_open *cl_open_find(const struct cl_core *c, int slot, bool importing)
@@ -99,11 +150,13 @@ static void slot_lost(struct cl_core *c, int slot)
 }
 
 /* A slot follows the highest config epoch. One that we are importing is decided by SETSLOT NODE alone. */
-static bool claim_wins(const struct cl_core *c, const struct cl_node *owner, uint64_t epoch, int slot)
+static bool claim_wins(struct cl_core *c, const struct cl_node *owner, uint64_t epoch, int slot)
 {
     if (cl_open_find(c, slot, true) != NULL)
         return false;
-    return owner == NULL || PLANTED(5, owner->config_epoch<epoch, owner->config_epoch> epoch);
+    if (owner == NULL || (owner != c->me && cl_bit(c->unclaimed, slot)))
+        return c->nfloors == 0 || floor_of(c, slot) <= epoch;
+    return PLANTED(5, owner->config_epoch<epoch, owner->config_epoch> epoch);
 }
 
 void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, const uint8_t *slots)

@@ -37,14 +37,17 @@ struct cl_node {
     char *hostname;         /* NULL: none */
     struct cl_node *master; /* of a replica; NULL: unknown */
     uint64_t config_epoch, offset;
-    int64_t offset_us; /* when it told the offset */
-    uint8_t *slots;    /* NULL: none */
+    uint64_t claim_epoch; /* config epoch of its last claim of slots, told by itself */
+    uint64_t seen_epoch;  /* the newest current epoch that it told: what is older was overtaken */
+    int64_t offset_us;    /* when it told the offset */
+    uint8_t *slots;       /* NULL: none */
     int nslots;
     int64_t created_us;       /* known since */
     int64_t heard_us;         /* its last message on any link, or when it became known: the base of PFAIL */
     int64_t exchanged_us;     /* its last PING, PONG or MEET: the base of our next PING */
     int64_t tried_us;         /* we ask since then, without having heard it; 0: we don't */
-    bool asking;              /* a PING is without answer on this link */
+    bool asking;              /* a PING is without answer on this link, */
+    int64_t asked_us;         /* sent then */
     int64_t ping_ms, pong_ms; /* Unix: shown. ping_ms 0: no PING is without answer */
     int64_t failed_us;        /* FAIL since */
     int64_t voted_us;         /* a master: we voted for a replica of it; 0 never */
@@ -85,6 +88,14 @@ struct cl_waiting { /* an ANSWER that waits for the disk */
 struct cl_vote { /* a vote that waits for the disk */
     struct cl_id to;
     uint64_t epoch, seq;
+};
+
+/* Slots of a master that became a replica: nobody owns them until somebody claims them, but a claim that is older than
+ * the last one is still none. */
+struct cl_floor {
+    uint64_t epoch;
+    int64_t until_us;
+    uint8_t slots[CL_SLOT_BYTES];
 };
 
 struct cl_ban {
@@ -142,6 +153,9 @@ struct cl_core {
     uint64_t last_link;
     uint16_t owner[CL_SLOTS]; /* index + 1; 0: nobody */
     int assigned;
+    uint8_t unclaimed[CL_SLOT_BYTES]; /* slots whose owner says that they are not its own: whoever claims them has them,
+                                         but nobody is left without owner meanwhile */
+    bool some_unclaimed;              /* there may be such */
     uint8_t open_slots[CL_SLOT_BYTES]; /* slots in `open` */
     struct cl_open *open;
     size_t nopen, cap_open;
@@ -175,6 +189,8 @@ struct cl_core {
     struct cl_election election;
     struct cl_manual manual;
     int64_t migrate_us; /* replica migration: when to look; HEAP_NEVER */
+    struct cl_floor *floors;
+    size_t nfloors, cap_floors;
     struct cl_ban *bans;
     size_t nbans, cap_bans;
     struct buf scratch;
@@ -255,6 +271,8 @@ void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_nod
 struct cl_node *cl_owner(const struct cl_core *c, int slot);       /* NULL: nobody */
 void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n); /* n NULL: to nobody */
 void cl_slots_drop(struct cl_core *c, struct cl_node *n);
+void cl_slots_not_claimed(struct cl_core *c, struct cl_node *n, const uint8_t *slots); /* all but these of its own */
+void cl_slots_yield(struct cl_core *c, struct cl_node *n);                             /* it is no master any more */
 struct cl_open *cl_open_find(const struct cl_core *c, int slot, bool importing);
 void cl_open_set(struct cl_core *c, int slot, bool importing, struct cl_node *n);
 void cl_open_clear(struct cl_core *c, int slot, bool importing);

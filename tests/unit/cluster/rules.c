@@ -119,11 +119,15 @@ static void check_slots(struct rules *r, struct world *w, const struct world_nod
         uint64_t *epoch = &r->seen[n->number].epoch[i];
         if (owner == NULL)
             continue;
-        if (!fresh && !cl_id_is_none(before) && !cl_id_eq(before, &owner->id) && owner->config_epoch <= *epoch)
+        /* An owner that says that a slot is not its own gives it to whoever claims it. */
+        if (cl_bit(n->core->unclaimed, i * (CL_SLOTS / SAMPLES)))
+            *epoch = 0;
+        else if (!fresh && !cl_id_is_none(before) && !cl_id_eq(before, &owner->id) && owner->config_epoch <= *epoch)
             broken(w, "B3: node %d gave slot %d from epoch %llu to %llu", n->number, i * (CL_SLOTS / SAMPLES),
                    (unsigned long long)*epoch, (unsigned long long)owner->config_epoch);
         *before = owner->id;
-        *epoch = owner->config_epoch;
+        if (!cl_bit(n->core->unclaimed, i * (CL_SLOTS / SAMPLES)))
+            *epoch = owner->config_epoch;
     }
     r->seen[n->number].life = n->life;
 }
