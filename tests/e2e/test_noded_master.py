@@ -7,32 +7,13 @@ import threading
 import time
 
 from cases import case
-from lab import Closed, Group, Resp, RespError, encode, wait_until
+from lab import Resp, RespError, encode, wait_until
 from lab.cutting_proxy import CuttingProxy
+from lab.followers import (SEEDS, ZEROS, by_hand, count, field, filled, is_up, master_of, read_line, read_snapshot,
+                           wait_equal, wait_in_step)
 from lab.random_writes import RandomWrites, fill
 
 OURS = ("ours",)
-SEEDS = random.Random(510)
-ZEROS = "0" * 40
-
-
-def field(server, name, section="replication"):
-    return server.info(section).get(name)
-
-
-def count(server, name):
-    return int(field(server, name, "stats"))
-
-
-def master_of(lab, name="master", **options):
-    return lab.node(name, **dict({"repl_diskless_sync_delay": 0, "repl_ping_replica_period": 1}, **options))
-
-
-def filled(lab, keys=300, **options):
-    master = master_of(lab, **options)
-    with master.connect() as client:
-        fill(client, random.Random(SEEDS.random()), keys=keys)
-    return master
 
 
 def filled_with_password(lab):
@@ -40,66 +21,6 @@ def filled_with_password(lab):
     with master.connect() as client:
         fill(client, random.Random(SEEDS.random()))
     return master
-
-
-def is_up(replica):
-    return field(replica, "master_link_status") == "up"
-
-
-def wait_in_step(master, replica, timeout_s=30):
-    def in_step():
-        return is_up(replica) and field(replica, "master_repl_offset") == field(master, "master_repl_offset")
-    wait_until(in_step, timeout_s, "%s has the stream of %s" % (replica.name, master.name))
-
-
-def wait_equal(master, replicas, timeout_s=30):
-    """Nobody writes meanwhile; what runs out of time goes when the master looks at it."""
-    def equal():
-        with master.connect() as client:
-            for db in range(16):
-                client.ok("SELECT", db)
-                for key in client.ok("KEYS", "*"):
-                    client.call("TTL", key)
-        for replica in replicas:
-            wait_in_step(master, replica, timeout_s)
-        digests = {server.name: server.ok("DEBUG", "DIGEST") for server in (master, *replicas)}
-        assert len(set(digests.values())) == 1, digests
-        return True
-    wait_until(equal, timeout_s, "all have the dataset of %s" % master.name, every_s=0.2)
-
-
-def by_hand(master, *words, capa=("eof", "psync2")):
-    """A connection that has said what a replica says, and the answer to PSYNC if there are words for it."""
-    client = master.connect(timeout_s=10)
-    for word in capa:
-        client.ok("REPLCONF", "capa", word)
-    if words:
-        client.send_raw(encode("PSYNC", *words))
-    return client
-
-
-def read_line(client):
-    """A line of a master, without the empty lines that are signs of life."""
-    line = b""
-    while not line.endswith(b"\r\n"):
-        byte = client.sock.recv(1)
-        if not byte:
-            raise Closed("the master closed the connection after %r" % line)
-        line = (line + byte).lstrip(b"\n")
-    return line[:-2].decode()
-
-
-def read_snapshot(client):
-    """A snapshot over the socket, from its first line to its mark; the bytes between."""
-    line = read_line(client)
-    assert line.startswith("$EOF:"), line
-    mark, data = line[5:].encode(), b""
-    while not data.endswith(mark):
-        more = client.sock.recv(1 << 20)
-        if not more:
-            raise Closed("the master closed the connection in the snapshot, after %d bytes" % len(data))
-        data += more
-    return data[:-len(mark)]
 
 
 # ---- whole synchronizations ----
@@ -277,12 +198,12 @@ def test_replica_that_does_not_read(lab):
 
 @case(kinds=OURS)
 def test_silent_replica_is_closed(lab):
-    master = filled(lab, repl_timeout=2)
+    master = filled(lab, repl_timeout=5)
     replica = lab.redis("replica", replica_of=master).wait_ready().wait_follows(master.port)
     wait_until(lambda: (field(master, "slave0") or "").endswith("lag=0"), 5, "it acknowledges")
     replica.pause()
     wait_until(lambda: (field(master, "slave0") or "").endswith("lag=2"), 5, "the lag grows")
-    wait_until(lambda: field(master, "connected_slaves") == "0", 8, "it is closed")
+    wait_until(lambda: field(master, "connected_slaves") == "0", 12, "it is closed")
     replica.resume()
     wait_equal(master, [replica])
 
@@ -448,178 +369,3 @@ def test_backlog_ends(lab):
     replica.wait_ready().wait_follows(master.port)
     wait_equal(master, [replica])
     assert count(master, "sync_full") == 2
-
-
-@case(kinds=OURS)
-def test_clean_restart(lab):
-    """SHUTDOWN SAVE waits for the replica; after the start it goes on with what it lacks, which is nothing; and no write
-    was answered that the file has not."""
-    master = filled(lab)
-    replica = lab.redis("replica", replica_of=master).wait_ready().wait_follows(master.port)
-    load = RandomWrites(lab, master, SEEDS.random())
-    writers = [Appender(lab, [master], "numbers%d" % i) for i in range(4)]
-    wait_until(lambda: load.done > 500 and len(writers[0].acked) > 100, 20, "writes go on")
-    replid = field(master, "master_replid")
-    with master.connect(timeout_s=20) as client:
-        client.send_raw(encode("SHUTDOWN", "SAVE"))
-        wait_until(lambda: not master.alive(), 15, "it ends")
-    load.halt()
-    for writer in writers:
-        writer.stop()
-    master.start()
-    master.wait_ready().ok("PING")
-    wait_equal(master, [replica])
-    for writer in writers:
-        kept = set(master.ok("LRANGE", writer.key, 0, -1))
-        assert not [n for n in writer.acked if n not in kept]
-    assert field(master, "master_replid2") == replid
-    assert (count(master, "sync_full"), count(master, "sync_partial_ok")) == (0, 1)
-    with master.connect() as client:
-        client.ok("SELECT", 5)
-        client.ok("SET", "after", "restart")
-    wait_equal(master, [replica])
-
-
-# ---- another master ----
-
-class Appender:
-    """Appends numbers to a list at whichever of the servers is the master, and remembers those that were answered."""
-
-    def __init__(self, lab, servers, key="numbers"):
-        self.servers, self.key, self.acked, self.next = servers, key, [], 0
-        self.stopping = False
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        lab.on_close(self.stop)
-        self.thread.start()
-
-    def run(self):
-        at, client = 0, None
-        while not self.stopping:
-            try:
-                if client is None:
-                    client = self.servers[at % len(self.servers)].connect(timeout_s=10)
-                self.next += 1
-                answer = client.call("RPUSH", self.key, self.next)
-                if isinstance(answer, int):
-                    self.acked.append(str(self.next))
-                else:
-                    at, client = at + 1, client.close()
-                    time.sleep(0.005)
-            except OSError:
-                at, client = at + 1, None
-
-    def stop(self):
-        self.stopping = True
-        self.thread.join(20)
-
-
-@case(kinds=OURS, matrix=[("redis",), ("node",)])
-def test_failover(lab, kind):
-    """FAILOVER under load to a replica and back: no acknowledged write is lost, nothing is copied anew, and a third
-    server goes on with either."""
-    master = filled(lab)
-    if kind == "node":
-        other = master_of(lab, "other", replicaof=["127.0.0.1", master.port])
-    else:
-        other = lab.redis("other", replica_of=master).wait_ready()
-    third = lab.redis("third", replica_of=master).wait_ready()
-    for replica in (other, third):
-        wait_until(lambda r=replica: is_up(r), 20, "%s follows" % replica.name)
-    writer = Appender(lab, [master, other])
-    wait_until(lambda: len(writer.acked) > 100, 10, "writes go on")
-    for old, new in ((master, other), (other, master)):
-        replid = field(old, "master_replid")
-        assert old.ok("FAILOVER", "TO", "127.0.0.1", new.port, "TIMEOUT", 10000) == "OK"
-        wait_until(lambda n=new: n.ok("ROLE")[0] == "master", 15, "%s is the master" % new.name)
-        wait_until(lambda o=old, n=new: o.ok("ROLE")[:4] == ["slave", "127.0.0.1", n.port, "connected"], 15,
-                   "%s follows %s" % (old.name, new.name))
-        assert field(old, "master_failover_state") == "no-failover"
-        assert field(new, "master_replid2") == replid
-        assert field(old, "master_replid") == field(new, "master_replid")
-        third.ok("REPLICAOF", "127.0.0.1", new.port)
-        wait_until(lambda: is_up(third), 15, "the third follows %s" % new.name)
-        before = len(writer.acked)
-        wait_until(lambda b=before: len(writer.acked) > b + 50, 10, "writes go on")
-    writer.stop()
-    wait_equal(master, [other, third])
-    kept = set(master.ok("LRANGE", "numbers", 0, -1))
-    assert not [n for n in writer.acked if n not in kept]
-    assert count(master, "sync_full") == 2 and count(other, "sync_full") == 0
-
-
-@case(kinds=OURS)
-def test_failover_that_fails(lab):
-    """The time is over before the replica has everything; and with FORCE a target that does not answer."""
-    master = filled(lab)
-    replica = lab.redis("replica", replica_of=master).wait_ready().wait_follows(master.port)
-    wait_in_step(master, replica)
-    replica.pause()
-    master.ok("SET", "not", "there")
-    assert master.ok("FAILOVER", "TIMEOUT", 400) == "OK"
-    assert field(master, "master_failover_state") == "waiting-for-sync"
-    with master.connect(timeout_s=10) as client:
-        assert client.ok("SET", "waited", 1) == "OK"
-    assert field(master, "master_failover_state") == "no-failover"
-    assert master.ok("FAILOVER", "TO", "127.0.0.1", replica.port, "FORCE", "TIMEOUT", 200) == "OK"
-    wait_until(lambda: field(master, "master_failover_state") == "failover-in-progress", 5, "it goes ahead")
-    assert master.ok("ROLE")[0] == "slave"
-    assert master.ok("FAILOVER", "ABORT") == "OK"
-    assert master.ok("ROLE")[0] == "master"
-    assert master.ok("SET", "master", "again") == "OK"
-    replica.resume()
-    wait_equal(master, [replica])
-
-
-@case(kinds=OURS, matrix=[("redis", "node", "redis"), ("node", "redis", "node"), ("node", "node", "redis")])
-def test_chain(lab, *kinds):
-    """Three in a row: one stream, one offset, and the last goes on after the middle was promoted."""
-    servers = []
-    for i, kind in enumerate(kinds):
-        options = {} if not servers else {"replicaof": ["127.0.0.1", servers[-1].port]}
-        if kind == "node":
-            servers.append(master_of(lab, "s%d" % i, **options))
-        else:
-            servers.append(lab.redis("s%d" % i, replica_of=servers[-1] if servers else None).wait_ready())
-        if i == 0:
-            with servers[0].connect() as client:
-                fill(client, random.Random(SEEDS.random()))
-        else:
-            wait_until(lambda s=servers[i]: is_up(s), 20, "it follows")
-    first, middle, last = servers
-    load = RandomWrites(lab, first, SEEDS.random(), pause_s=0.001)
-    wait_until(lambda: load.done > 1000, 20, "writes go on")
-    load.stop()
-    wait_equal(first, [middle, last])
-    assert len({field(s, "master_replid") for s in servers}) == 1
-    full = count(middle, "sync_full")
-    middle.ok("REPLICAOF", "NO", "ONE")
-    middle.ok("SET", "own", 1)
-    wait_equal(middle, [last])
-    assert count(middle, "sync_full") == full, "the last went on with what it lacked"
-    first.ok("REPLICAOF", "127.0.0.1", middle.port)
-    wait_equal(middle, [first, last])
-
-
-@case(kinds=("stock", "ours"))
-def test_supervised(lab):
-    """Supervisors of either kind watch a noded with a replica of each kind, replace it when it dies, and take it back
-    as a replica."""
-    master = filled(lab)
-    node = master_of(lab, "node", replicaof=["127.0.0.1", master.port], replica_priority=10)
-    redis = lab.redis("redis", replica_of=master, replica_priority=100).wait_ready()
-    for replica in (node, redis):
-        wait_until(lambda r=replica: is_up(r), 20, "%s follows" % replica.name)
-    group = Group(port=master.port, quorum=2, down_after_ms=600, failover_timeout_ms=5000)
-    watchers = [lab.supervisor("watcher%d" % i, [group]) for i in range(3)]
-    for watcher in watchers:
-        wait_until(lambda w=watcher: w.knows("mymaster", 2, 2), 20, "%s knows all" % watcher.name)
-    wait_equal(master, [node, redis])
-    master.kill9()
-    wait_until(lambda: {w.master_port("mymaster") for w in watchers} == {node.port}, 25, "all agree on the other noded")
-    wait_until(lambda: node.ok("ROLE")[0] == "master" and redis.ok("ROLE")[2:4] == [node.port, "connected"], 25,
-               "the rest follows it")
-    assert count(node, "sync_full") == 0, "redis-server went on with the second history"
-    node.ok("SET", "after", "failover")
-    master.start()
-    wait_until(lambda: master.ok("ROLE")[1:4] == ["127.0.0.1", node.port, "connected"], 30, "the old one is a replica")
-    wait_equal(node, [master, redis])
