@@ -375,7 +375,8 @@ def test_expired_keys_are_hidden(lab):
         for i in range(20):
             client.ok("SET", "k%d" % i, i, "PX", 30)
         client.ok("SET", "stays", 1)
-    wait_until(lambda: field(ours, "slave_repl_offset") == field(master, "master_repl_offset"), 5, "in step")
+    for server in (ours, stock):
+        wait_until(lambda s=server: field(s, "slave_repl_offset") == field(master, "master_repl_offset"), 10, "in step")
     time.sleep(0.1)  # the time of the keys is over by then
     with ours.connect() as mine, stock.connect() as theirs:
         for words in (("SELECT", 3), ("DBSIZE",), ("GET", "k1"), ("TTL", "k1"), ("EXISTS", "k1", "k2", "stays"),
