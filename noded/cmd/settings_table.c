@@ -237,7 +237,7 @@ const struct nd_setting nd_settings[] = {
     ROW("replicaof", "slaveof", ND_SET_WORDS, PLACE(char *, replicaof), 0, 0, NULL, "", nd_set_replicaof, NULL,
         FIXED, "host and port of the master")
     TEXT("requirepass", NULL, requirepass, "", SECRET, "password of the default user")
-    WORD("sanitize-dump-payload", sanitize_dump_payload, "no yes clients", "no", UNUSED,
+    WORD("sanitize-dump-payload", sanitize_dump_payload, "no yes clients", "no", 0,
          "values from outside are looked at closely; they always are here")
     CHECKED("save", NULL, ND_SET_WORDS, save, "3600 1 300 100 60 10000", nd_set_save, GATHERS,
             "a snapshot after so many seconds with so many changes")
