@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_BYTES ((size_t)16 * 1024)
-
 struct nd_backlog_block {
     struct nd_backlog_block *next;
     size_t readers; /* cursors in it */
@@ -14,6 +12,9 @@ struct nd_backlog_block {
     int64_t offset; /* of its first byte */
     char bytes[];
 };
+
+/* With its header a block has a size that an allocator has: nothing is lost behind it. */
+#define BLOCK_BYTES ((size_t)16 * 1024 - sizeof(struct nd_backlog_block))
 
 struct nd_backlog {
     struct nd_backlog_block *first, *last;

@@ -197,6 +197,32 @@ def test_replica_that_does_not_read(lab):
 
 
 @case(kinds=OURS)
+def test_eviction_beside_a_slow_replica(lab):
+    """What is kept for a replica that does not read is not made good by evicting keys, which would make it more."""
+    master = master_of(lab, maxmemory="24mb", maxmemory_policy="allkeys-random", repl_backlog_size="64kb",
+                       client_output_buffer_limit=["replica", "0", "0", "0"])
+    replica = lab.redis("replica", replica_of=master, maxmemory="24mb").wait_ready().wait_follows(master.port)
+    replica.pause()
+
+    def write(first, n):
+        with master.connect(timeout_s=30) as client:
+            client.send_raw(b"".join(encode("SET", "k%d" % i, "z" * 1000) for i in range(first, first + n)))
+            for _ in range(n):
+                assert client.read(30) == "OK"
+
+    write(0, 25000)
+    wait_until(lambda: count(master, "evicted_keys") > 1000, 10, "keys are evicted")
+    keys = master.ok("DBSIZE")
+    write(25000, 15000)
+    extra = int(field(master, "mem_not_counted_for_evict", "memory"))
+    assert extra > 20 << 20, extra
+    assert master.ok("DBSIZE") > keys * 0.8, (master.ok("DBSIZE"), keys)
+    replica.resume()
+    wait_equal(master, [replica])
+    assert int(field(master, "mem_not_counted_for_evict", "memory")) < 1 << 20
+
+
+@case(kinds=OURS)
 def test_silent_replica_is_closed(lab):
     master = filled(lab, repl_timeout=5)
     replica = lab.redis("replica", replica_of=master).wait_ready().wait_follows(master.port)
