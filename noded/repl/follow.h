@@ -25,8 +25,9 @@ struct nd_follow_host {
     void (*file_flush)(void *owner); /* to the disk, elsewhere; nd_follow_flushed() comes later */
     /* Reads on from the beginning; 0: the end; -1: it cannot be read. */
     ptrdiff_t (*file_read)(void *owner, char *p, size_t n);
-    void (*file_keep)(void *owner); /* it was loaded: it becomes dbfilename, or is deleted (rdb-del-sync-files) */
-    void (*file_drop)(void *owner); /* closes and deletes it, if there is one */
+    void (*file_rewind)(void *owner); /* to the beginning */
+    void (*file_keep)(void *owner);   /* it was loaded: it becomes dbfilename, or is deleted (rdb-del-sync-files) */
+    void (*file_drop)(void *owner);   /* closes and deletes it, if there is one */
 };
 
 /* What the link to the master is doing. */

@@ -1,8 +1,9 @@
 /* A snapshot of the master: taken into a file that is loaded then, loaded as it comes when there is nothing to lose, or
  * into a keyspace beside ours.
  *
- * Nothing of ours goes before it is known that what comes is whole (a file's checksum), and that it is not an empty
- * dataset of a history that we have never heard of (replica-guard). */
+ * Nothing of ours goes before it is known that what comes is whole (a file's checksum), that it can be loaded (a file
+ * is read twice if there is something to lose), and that it is not an empty dataset of a history that we have never
+ * heard of (replica-guard). */
 #include "noded/repl/follow_state.h"
 
 #include "noded/cmd/block.h"
@@ -126,18 +127,17 @@ static bool on_entry(void *owner, struct nd_rdb_entry *entry, struct buf *why)
 
 static const struct nd_rdb_events load_events = {.aux = on_aux, .resize = on_resize, .entry = on_entry};
 
-/* One key is enough to know that there are some. */
-static bool on_peek(void *owner, struct nd_rdb_entry *entry, struct buf *why)
+static bool on_check(void *owner, struct nd_rdb_entry *entry, struct buf *why)
 {
     struct nd_following *f = owner;
+    (void)why;
     f->in.has_keys = true;
     if (!entry->is_text)
         nd_value_free(&entry->value);
-    buf_puts(why, "seen");
-    return false;
+    return true;
 }
 
-static const struct nd_rdb_events peek_events = {.entry = on_peek};
+static const struct nd_rdb_events check_events = {.entry = on_check};
 
 static void new_reader(struct nd_following *f)
 {
@@ -167,7 +167,7 @@ static void show_loading(struct nd_following *f, bool aside)
 void nd_payload_progress(struct nd_following *f)
 {
     struct nd_persist *p = f->r->e->persist;
-    if (p != NULL)
+    if (p != NULL && f->in.shown)
         p->loading.loaded_bytes = nd_rdb_offset(f->in.reader);
 }
 
@@ -215,9 +215,6 @@ bool nd_payload_open(struct nd_following *f)
         if (!ok)
             nd_payload_failed(f, buf_str(&why));
         buf_free(&why);
-        in->was_guarded = ok && is_guarded(f);
-        if (in->was_guarded)
-            in->peek = nd_rdb_reader_new(&e->config.limits, e->keys.db_count, false, &peek_events, f);
         return ok;
     }
     if (in->take == ND_TAKE_ASIDE) {
@@ -234,7 +231,6 @@ void nd_payload_drop(struct nd_following *f)
     struct nd_payload_in *in = &f->in;
     struct nd_engine *e = f->r->e;
     nd_rdb_reader_free(in->reader);
-    nd_rdb_reader_free(in->peek);
     if (in->aside_made) {
         for (int i = 0; i < in->aside.db_count; i++)
             if (nd_keyspace_peek(&in->aside, i) != NULL)
@@ -349,6 +345,28 @@ void nd_payload_loaded(struct nd_following *f)
 
 /* ---- loading the file ---- */
 
+static void begin_loading(struct nd_following *f)
+{
+    new_reader(f);
+    show_loading(f, false);
+}
+
+/* It can be loaded: so it is. */
+static void checked(struct nd_following *f)
+{
+    struct nd_payload_in *in = &f->in;
+    if (!in->has_keys && is_guarded(f)) {
+        guarded(f);
+        return;
+    }
+    nd_rdb_reader_free(in->reader);
+    in->checking = in->has_keys = false;
+    buf_clear(&in->chunk);
+    in->chunk_used = 0;
+    f->host.file_rewind(f->host.owner);
+    begin_loading(f);
+}
+
 void nd_follow_flushed(struct nd_repl *r, const char *error)
 {
     struct nd_following *f = r->following;
@@ -358,13 +376,12 @@ void nd_follow_flushed(struct nd_repl *r, const char *error)
         nd_payload_failed(f, error);
         return;
     }
-    if (!f->in.has_keys && f->in.was_guarded && is_guarded(f)) {
-        guarded(f);
-        return;
-    }
     f->in.has_keys = false;
-    new_reader(f);
-    show_loading(f, false);
+    f->in.checking = keys_held(r->e) > 0;
+    if (f->in.checking)
+        f->in.reader = nd_rdb_reader_new(&r->e->config.limits, r->e->keys.db_count, false, &check_events, f);
+    else
+        begin_loading(f);
     nd_follow_enter(f, ND_FOLLOW_LOADING);
 }
 
@@ -402,7 +419,10 @@ void nd_payload_step(struct nd_following *f)
             return;
         }
         if (st == ND_RDB_DONE) {
-            nd_payload_loaded(f);
+            if (f->in.checking)
+                checked(f);
+            else
+                nd_payload_loaded(f);
             return;
         }
     } while (host->clock_us(host->owner) < until_us);

@@ -43,13 +43,6 @@ static bool put_file(struct nd_following *f, const char *p, size_t n)
     struct nd_payload_in *in = &f->in;
     struct buf why = {0};
     add_to_checksum(in, p, n);
-    if (in->peek != NULL && !in->has_keys) {
-        struct slice piece = {p, n};
-        if (nd_rdb_feed(in->peek, &piece, 0) != ND_RDB_MORE) {
-            nd_rdb_reader_free(in->peek);
-            in->peek = NULL;
-        }
-    }
     bool ok = f->host.file_write(f->host.owner, p, n, &why);
     if (!ok)
         nd_payload_failed(f, buf_str(&why));
@@ -95,10 +88,6 @@ static void received(struct nd_following *f)
     if (!is_whole(in)) {
         nd_payload_failed(f, "its checksum is wrong: it was damaged on its way");
         return;
-    }
-    if (in->peek != NULL) { /* not one key has been seen */
-        nd_rdb_reader_free(in->peek);
-        in->peek = NULL;
     }
     nd_follow_enter(f, ND_FOLLOW_FLUSHING);
     f->host.file_flush(f->host.owner);

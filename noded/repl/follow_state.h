@@ -30,9 +30,8 @@ struct nd_payload_in {
     char tail[ND_FOLLOW_TAIL];
     size_t tail_n;
     bool verified;
-    /* Whether there is a key in it, while that has to be known (replica-guard). */
-    struct nd_rdb_reader *peek; /* NULL: it does not, or one was seen */
-    bool was_guarded, has_keys;
+    bool has_keys; /* one was seen */
+    bool checking; /* the file is read once before anything of ours goes: it could not be loaded */
     /* Loading. */
     struct nd_rdb_reader *reader;
     struct nd_keyspace aside;

@@ -344,6 +344,12 @@ static ptrdiff_t host_file_read(void *owner, char *p, size_t n)
     return sync_file_read(l->file, p, n);
 }
 
+static void host_file_rewind(void *owner)
+{
+    struct master_link *l = owner;
+    sync_file_rewind(l->file);
+}
+
 static void host_file_keep(void *owner)
 {
     struct master_link *l = owner;
@@ -367,6 +373,7 @@ struct nd_follow_host master_link_host(struct master_link *l)
         .file_write = host_file_write,
         .file_flush = host_file_flush,
         .file_read = host_file_read,
+        .file_rewind = host_file_rewind,
         .file_keep = host_file_keep,
         .file_drop = host_file_drop,
     };

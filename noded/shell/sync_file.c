@@ -167,6 +167,11 @@ ptrdiff_t sync_file_read(struct sync_file *f, char *p, size_t n)
     return got;
 }
 
+void sync_file_rewind(struct sync_file *f)
+{
+    f->read = 0;
+}
+
 /* Nobody wants to load anything from a file later. */
 static bool keeps_nothing(const struct nd_config *config)
 {

@@ -15,6 +15,7 @@ bool sync_file_open(struct sync_file *f, struct buf *why);
 bool sync_file_write(struct sync_file *f, const char *p, size_t n, struct buf *why);
 void sync_file_flush(struct sync_file *f);
 ptrdiff_t sync_file_read(struct sync_file *f, char *p, size_t n); /* on from the beginning; 0: the end; -1: errno */
+void sync_file_rewind(struct sync_file *f);
 void sync_file_keep(struct sync_file *f);
 void sync_file_drop(struct sync_file *f);
 

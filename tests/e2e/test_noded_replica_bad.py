@@ -38,12 +38,16 @@ def test_unknown_command_in_the_stream(lab, *request):
 
 @case(kinds=OURS, matrix=[("disabled",), ("on-empty-db",), ("swapdb",)])
 def test_unknown_type_in_the_snapshot(lab, load):
+    """It is found before anything of the old dataset goes."""
     master, ours = filled(lab), lab.node("ours", repl_diskless_load=load)
     master.ok("XADD", "a stream", "*", "a", "1")
+    ours.ok("SET", "mine", 1)
     follow(ours, master.port)
     wait_until(lambda: field(ours, "master_stream_stopped") is not None, 20, "the following has ended")
     assert "a stream" in field(ours, "master_stream_stopped"), field(ours, "master_stream_stopped")
     assert field(ours, "loading", "persistence") == "0"
+    assert ours.ok("GET", "mine") == "1" and ours.ok("DBSIZE") == 1
+    assert ours.ok("REPLICAOF", "NO", "ONE") == "OK" and ours.ok("SET", "mine", 2) == "OK"
 
 
 # ---- replica-guard ----

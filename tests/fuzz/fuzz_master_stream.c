@@ -135,6 +135,11 @@ static ptrdiff_t file_read(void *owner, char *p, size_t n)
     return (ptrdiff_t)n;
 }
 
+static void file_rewind(void *owner)
+{
+    ((struct world *)owner)->file_read = 0;
+}
+
 static void file_done(void *owner)
 {
     (void)owner;
@@ -207,6 +212,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .file_write = file_write,
                                     .file_flush = file_flush,
                                     .file_read = file_read,
+                                    .file_rewind = file_rewind,
                                     .file_keep = file_done,
                                     .file_drop = file_done};
     config.repl_diskless_load = data[0] % 3;

@@ -72,6 +72,11 @@ static ptrdiff_t host_file_read(void *owner, char *p, size_t n)
     return (ptrdiff_t)n;
 }
 
+static void host_file_rewind(void *owner)
+{
+    ((struct follower *)owner)->file_read = 0;
+}
+
 static void host_file_keep(void *owner)
 {
     struct follower *w = owner;
@@ -99,6 +104,7 @@ struct follower *follower_new(void)
         .file_write = host_file_write,
         .file_flush = host_file_flush,
         .file_read = host_file_read,
+        .file_rewind = host_file_rewind,
         .file_keep = host_file_keep,
         .file_drop = host_file_drop,
     };
