@@ -6,6 +6,7 @@
 #include "common/base/addr.h"
 #include "common/base/text.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -303,6 +304,7 @@ bool cl_core_load(struct cl_core *c, struct slice text, struct buf *why)
         buf_printf(why, "line %zu: %s", number, r.error);
         return false;
     }
+    assert(r.me != NULL); /* whole_check() */
     c->me = r.me;
     c->me->ours = c->me->heard = true;
     loaded(c);

@@ -82,7 +82,7 @@ void cl_election_stop(struct cl_core *c)
 static void schedule(struct cl_core *c)
 {
     struct cl_election *el = &c->election;
-    bool sure;
+    bool sure = true;
     el->force = c->manual.end_us != 0 && c->manual.can_start;
     el->rank = el->force ? 0 : rank_find(c, &sure);
     if (!el->siblings_told)

@@ -228,7 +228,8 @@ static void greeting_received(struct cl_core *c, const struct cl_message *m, cl_
         head_learn(c, n, h);
     cl_exchanged(c, n, own && h->type == CL_PONG);
     cl_heard(c, n);
-    cl_flags_set(c, n, h->flags & CL_NOFAILOVER, CL_NOFAILOVER & (uint16_t)~h->flags);
+    bool stays = (h->flags & CL_NOFAILOVER) != 0;
+    cl_flags_set(c, n, stays ? CL_NOFAILOVER : 0, stays ? 0 : CL_NOFAILOVER);
     if (h->type != CL_PONG)
         address_learn(c, n, link, h);
     claim_learn(c, n, link, h);

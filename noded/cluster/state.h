@@ -200,7 +200,7 @@ struct cl_core {
 
 /* members.c */
 struct cl_node *cl_node_find(const struct cl_core *c, const struct cl_id *id);
-struct cl_node *cl_node_find_text(const struct cl_core *c, struct slice id);            /* NULL too when it is no id */
+struct cl_node *cl_node_find_text(const struct cl_core *c, struct slice text);          /* NULL too when it is no id */
 struct cl_node *cl_node_new(struct cl_core *c, const struct cl_id *id, uint16_t flags); /* NULL: too many */
 void cl_node_remove(struct cl_core *c, struct cl_node *n);
 void cl_node_rename(struct cl_core *c, struct cl_node *n, const struct cl_id *id);

@@ -103,7 +103,6 @@ static void a_master_without_majority_stops_and_waits_when_it_is_back(void **sta
     assert_true(world_until(w, is_promoted, &replica, 5000 * MS));
     for (int i = 1; i < 6; i++)
         world_cut(w, 0, i, false);
-    from = w->now_us;
     assert_true(world_until(w, world_agrees, NULL, 10000 * MS));
     assert_false(w->nodes[0].master);
     /* All alone: nobody takes its slots, and it waits all the same. */

@@ -62,7 +62,7 @@ static void rules_hold_under_faults(void **state)
 {
     (void)state;
     const char *from = getenv("SEED"), *count = getenv("SEEDS");
-    uint64_t first = from != NULL ? strtoull(from, NULL, 10) : 1, n = count != NULL ? strtoull(count, NULL, 10) : 40;
+    uint64_t first = from != NULL ? strtoull(from, NULL, 10) : 1, n = count != NULL ? strtoull(count, NULL, 10) : 15;
     for (uint64_t seed = first; seed < first + n; seed++) {
         int masters = 3 + (int)(seed % 3), replicas = 1 + (int)(seed % 2);
         struct world *w = world_new(seed, masters * (replicas + 1), 1000);

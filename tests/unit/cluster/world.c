@@ -32,8 +32,6 @@ struct world_link {
     size_t nheld, cap_held;
 };
 
-static void step(struct world *w, struct world_node *n, struct cl_event *e);
-
 static int64_t draw_delay(struct world *w)
 {
     return 1 + (int64_t)rng_below(&w->rng, (uint64_t)(2 * w->delay_us));
@@ -98,7 +96,7 @@ static void facts_tell(struct world *w)
         facts_refresh(w, n);
         if (before != n->link_up) {
             struct cl_event e = {.kind = CL_EV_TIME};
-            step(w, n, &e);
+            world_step(w, n, &e);
         }
     }
 }
@@ -239,7 +237,7 @@ static void do_effect(struct world *w, struct world_node *n, struct cl_effect *e
     }
 }
 
-static void step(struct world *w, struct world_node *n, struct cl_event *e)
+void world_step(struct world *w, struct world_node *n, struct cl_event *e)
 {
     struct cl_effects fx = {NULL, 0, 0};
     if (n->core == NULL)
@@ -260,7 +258,7 @@ static void step(struct world *w, struct world_node *n, struct cl_event *e)
 
 /* ---- arrivals ---- */
 
-static const char *ip_of(int number, char out[32])
+const char *world_ip(int number, char out[32])
 {
     snprintf(out, 32, "10.0.0.%d", number);
     return out;
@@ -285,10 +283,10 @@ static void arrive_link(struct world *w, struct packet *p, struct world_node *n)
         side_open(w, l, 1);
         e = (struct cl_event){.kind = CL_EV_ACCEPTED,
                               .link = l->name[1],
-                              .ip = ip_of(l->end[0], peer),
-                              .local_ip = ip_of(l->end[1], own)};
+                              .ip = world_ip(l->end[0], peer),
+                              .local_ip = world_ip(l->end[1], own)};
         packet_send(w, W_UP, l, 0, NULL);
-        step(w, n, &e);
+        world_step(w, n, &e);
         return;
     }
     if (!alive || !l->open[p->side])
@@ -297,7 +295,7 @@ static void arrive_link(struct world *w, struct packet *p, struct world_node *n)
         side_close(w, l, p->side);
     } else if (p->what == W_UP) {
         e.kind = CL_EV_LINK_UP;
-        e.local_ip = ip_of(n->number, own);
+        e.local_ip = world_ip(n->number, own);
     } else {
         struct slice bytes = cl_bytes_slice(p->bytes);
         const char *why;
@@ -305,7 +303,7 @@ static void arrive_link(struct world *w, struct packet *p, struct world_node *n)
         e.kind = CL_EV_MESSAGE;
         e.bytes = bytes;
     }
-    step(w, n, &e);
+    world_step(w, n, &e);
 }
 
 static void arrive_disk(struct world *w, struct packet *p, struct world_node *n)
@@ -325,7 +323,7 @@ static void arrive_disk(struct world *w, struct packet *p, struct world_node *n)
         assert(read == 2);
         (void)read;
     }
-    step(w, n, &e);
+    world_step(w, n, &e);
 }
 
 static void arrive(struct world *w, struct packet *p)
@@ -392,7 +390,7 @@ void world_start(struct world *w, int node)
         assert(false);
     }
     buf_free(&why);
-    step(w, n, &e);
+    world_step(w, n, &e);
 }
 
 void world_kill(struct world *w, int node)
@@ -433,8 +431,9 @@ static bool happen(struct world *w, int64_t until)
         struct world_node *n = (struct world_node *)(void *)timer;
         struct cl_event e = {.kind = CL_EV_TIME};
         w->now_us = tick > w->now_us ? tick : w->now_us;
-        step(w, n, &e);
+        world_step(w, n, &e);
     } else {
+        assert(first != NULL);
         w->now_us = at > w->now_us ? at : w->now_us;
         heap_set(&w->heap, first, HEAP_NEVER);
         arrive(w, (struct packet *)(void *)first);
@@ -459,137 +458,6 @@ bool world_until(struct world *w, bool (*holds)(struct world *w, void *arg), voi
     while (!holds(w, arg))
         if (!happen(w, until))
             return false;
-    return true;
-}
-
-static bool is_answered(struct world *w, void *arg)
-{
-    struct world_node *n = arg;
-    (void)w;
-    return n->answered;
-}
-
-bool world_command(struct world *w, int node, const struct cl_command *m)
-{
-    struct world_node *n = &w->nodes[node];
-    struct cl_event e = {.kind = CL_EV_COMMAND, .token = 1, .command = m};
-    n->answered = false;
-    n->answer[0] = '\0';
-    step(w, n, &e);
-    return world_until(w, is_answered, n, 10000 * MS) && n->answer_ok;
-}
-
-bool world_meet(struct world *w, int node, int other)
-{
-    char ip[32];
-    return world_command(w, node,
-                         &(struct cl_command){.verb = CL_MEET_NODE, .ip = slice_of(ip_of(other, ip)), .port = 7000});
-}
-
-bool world_add_slots(struct world *w, int node, int first, int last)
-{
-    uint8_t slots[CL_SLOT_BYTES] = {0};
-    for (int s = first; s <= last; s++)
-        cl_bit_set(slots, s);
-    return world_command(w, node, &(struct cl_command){.verb = CL_ADDSLOTS, .slots = slots});
-}
-
-struct cl_id world_id(const struct world *w, int node)
-{
-    return cl_my_id(w->nodes[node].core);
-}
-
-bool world_replicate(struct world *w, int node, int master)
-{
-    char text[CL_ID_DIGITS + 1];
-    struct cl_id id = world_id(w, master);
-    return world_command(w, node, &(struct cl_command){.verb = CL_REPLICATE, .node = slice_of(cl_id_text(&id, text))});
-}
-
-void world_settings(struct world *w, int node, const struct cl_settings *s)
-{
-    struct cl_event e = {.kind = CL_EV_SETTINGS, .settings = s};
-    step(w, &w->nodes[node], &e);
-}
-
-void world_publish(struct world *w, int node, const char *channel, const char *text)
-{
-    struct cl_event e = {.kind = CL_EV_PUBLISH, .channel = slice_of(channel), .bytes = slice_of(text)};
-    step(w, &w->nodes[node], &e);
-}
-
-int world_owner(const struct world *w, int node, int slot)
-{
-    const struct cl_node *n = cl_owner(w->nodes[node].core, slot);
-    for (int i = 0; n != NULL && i < w->nnodes; i++)
-        if (w->nodes[i].core != NULL && cl_id_eq(&n->id, &w->nodes[i].core->me->id))
-            return i;
-    return -1;
-}
-
-static bool all_known(struct world *w, void *unused)
-{
-    (void)unused;
-    for (int i = 0; i < w->nnodes; i++) {
-        const struct cl_core *c = w->nodes[i].core;
-        const struct cl_node *n;
-        size_t good = 0;
-        for (size_t it = 0; c != NULL && (n = cl_each(c, &it)) != NULL;)
-            good += n == c->me || (n->link_state == CL_LINK_UP && n->heard && !cl_has(n, CL_HANDSHAKE)) ? 1 : 0;
-        if (c != NULL && good != (size_t)w->nnodes)
-            return false;
-    }
-    return true;
-}
-
-bool world_agrees(struct world *w, void *unused)
-{
-    const struct cl_core *first = NULL;
-    (void)unused;
-    for (int i = 0; i < w->nnodes; i++) {
-        const struct cl_core *c = w->nodes[i].core;
-        const struct cl_node *n;
-        if (c == NULL)
-            continue;
-        if (!c->ok)
-            return false;
-        for (int k = 0; k < w->nnodes; k++) {
-            n = w->nodes[k].core != NULL ? cl_node_find(c, &w->nodes[k].core->me->id) : c->me;
-            if (n == NULL || cl_has(n, CL_PFAIL | CL_FAILED | CL_HANDSHAKE))
-                return false;
-            if (w->nodes[k].core != NULL && cl_has(n, CL_MASTER) != cl_is_master(w->nodes[k].core))
-                return false;
-        }
-        if (first == NULL)
-            first = c;
-        for (int s = 0; s < CL_SLOTS; s++) {
-            const struct cl_node *a = cl_owner(first, s), *b = cl_owner(c, s);
-            if (a == NULL || b == NULL || !cl_id_eq(&a->id, &b->id))
-                return false;
-        }
-    }
-    return true;
-}
-
-bool world_form(struct world *w, int masters, int replicas)
-{
-    int each = replicas + 1;
-    assert(w->nnodes == masters * each);
-    for (int m = 0; m < masters; m++)
-        if (!world_add_slots(w, m * each, CL_SLOTS * m / masters, CL_SLOTS * (m + 1) / masters - 1) ||
-            !world_command(w, m * each, &(struct cl_command){.verb = CL_SET_CONFIG_EPOCH, .number = m + 1}))
-            return false;
-    for (int i = 1; i < w->nnodes; i++)
-        if (!world_meet(w, 0, i))
-            return false;
-    if (!world_until(w, all_known, NULL, 60000 * MS))
-        return false;
-    for (int i = 0; i < w->nnodes; i++)
-        if (i % each != 0 && !world_replicate(w, i, i - i % each))
-            return false;
-    if (!world_until(w, world_agrees, NULL, 60000 * MS))
-        return false;
-    world_run(w, 200 * MS);
     return true;
 }
 

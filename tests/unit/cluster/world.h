@@ -62,6 +62,8 @@ void world_start(struct world *w, int node); /* from its disk */
 void world_kill(struct world *w, int node);
 void world_cut(struct world *w, int a, int b, bool cut); /* both ways */
 void world_run(struct world *w, int64_t us);
+void world_step(struct world *w, struct world_node *n, struct cl_event *e); /* time and facts are filled in */
+const char *world_ip(int number, char out[32]);
 /* Runs until the condition holds; false: it did not within so long. */
 bool world_until(struct world *w, bool (*holds)(struct world *w, void *arg), void *arg, int64_t us);
 /* Gives the command and runs until it is answered. true: it was OK. */
