@@ -147,8 +147,8 @@ void nd_info_stats(struct nd_info *i)
     buf_printf(i->out,
                "# Stats\r\ntotal_connections_received:%" PRIu64 "\r\ntotal_commands_processed:%" PRIu64
                "\r\ninstantaneous_ops_per_sec:%" PRIu64 "\r\ntotal_net_input_bytes:%" PRIu64
-               "\r\ntotal_net_output_bytes:%" PRIu64
-               "\r\ntotal_net_repl_input_bytes:%" PRIu64 "\r\ntotal_net_repl_output_bytes:%" PRIu64 "\r\n"
+               "\r\ntotal_net_output_bytes:%" PRIu64 "\r\ntotal_net_repl_input_bytes:%" PRIu64
+               "\r\ntotal_net_repl_output_bytes:%" PRIu64 "\r\n"
                "instantaneous_input_kbps:%.2f\r\ninstantaneous_output_kbps:%.2f\r\nrejected_connections:%" PRIu64
                "\r\nsync_full:%" PRIu64 "\r\nsync_partial_ok:%" PRIu64 "\r\nsync_partial_err:%" PRIu64 "\r\n",
                s->connections, s->commands, nd_rate(&s->ops), s->net_input, s->net_output, s->repl_input,

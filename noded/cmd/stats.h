@@ -17,12 +17,12 @@ struct nd_stats {
     uint64_t expired, expired_stale_permille, expire_time_cap, evicted, evicted_clients, hits, misses;
     uint64_t errors, unexpected_errors, reads_processed, writes_processed, output_limit_closed, query_limit_closed;
     uint64_t pubsub_clients;
-    size_t lazyfreed_before; /* of facts' lazyfreed: before CONFIG RESETSTAT */
+    size_t lazyfreed_before;                               /* of facts' lazyfreed: before CONFIG RESETSTAT */
     uint64_t sync_full, sync_partial_ok, sync_partial_err; /* replicas that were served */
     uint64_t repl_input, repl_output;                      /* bytes of streams and snapshots */
-    size_t peak_memory, startup_memory;  /* startup: of the program before its first client */
-    struct nd_command_stats *by_command; /* nd_command_number() indexes it */
-    struct map errors_by_code;           /* "WRONGTYPE" -> uint64_t count */
+    size_t peak_memory, startup_memory;                    /* startup: of the program before its first client */
+    struct nd_command_stats *by_command;                   /* nd_command_number() indexes it */
+    struct map errors_by_code;                             /* "WRONGTYPE" -> uint64_t count */
     /* instantaneous_*: samples ten times a second while there is traffic */
     struct nd_rate {
         uint64_t last_count;
@@ -42,7 +42,7 @@ struct nd_facts {
     size_t client_memory_normal; /* bytes of buffers of all clients */
     size_t lazyfree_pending, lazyfreed;
     size_t migrate_cached;                           /* connections kept for the next MIGRATE */
-    size_t aof_buffer;     /* bytes of memory for the append-only file */
+    size_t aof_buffer;                               /* bytes of memory for the append-only file */
     size_t client_memory_replicas;                   /* of their buffers, without the stream */
     size_t backlog_memory, replication_stream_extra; /* all of it; of that, kept only for slow replicas */
     uint64_t forks;
