@@ -12,6 +12,7 @@ static void newcomer(struct cl_core *c, const struct cl_gossip *g)
     struct cl_node *n = cl_node_new(c, &g->id, (uint16_t)(role | CL_MEETING));
     if (n == NULL)
         return;
+    cl_incoming_adopt(c, n);
     cl_node_address(c, n, g->ip, g->port, g->bus_port, g->other_port);
     cl_tick_soon(c, n);
     c->looks = true;

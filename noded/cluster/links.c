@@ -95,6 +95,17 @@ static void incoming_forget(struct cl_core *c, cl_link link)
     c->version++;
 }
 
+void cl_incoming_adopt(struct cl_core *c, struct cl_node *n)
+{
+    struct cl_incoming *in;
+    for (size_t it = 0; (in = idmap_next(&c->ins, &it)) != NULL;) {
+        if (in->node != NULL || !cl_id_eq(&in->sender, &n->id))
+            continue;
+        in->node = n;
+        n->incoming = in->link;
+    }
+}
+
 void cl_link_down(struct cl_core *c, const struct cl_event *e)
 {
     if ((e->link & CL_INCOMING) != 0) {

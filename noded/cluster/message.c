@@ -163,6 +163,7 @@ static bool handshake_end(struct cl_core *c, struct cl_node *n, const struct cl_
         return false;
     }
     cl_node_rename(c, n, &h->sender);
+    cl_incoming_adopt(c, n);
     cl_flags_set(c, n, cl_id_is_none(&h->master) ? CL_MASTER : CL_REPLICA,
                  CL_HANDSHAKE | CL_MEETING | CL_MASTER | CL_REPLICA);
     n->config_epoch = 0;
@@ -300,6 +301,8 @@ void cl_received(struct cl_core *c, const struct cl_event *e)
         return;
     c->received[m.head.type]++;
     struct cl_node *n = sender_of(c, &m);
+    if (n == NULL && in != NULL)
+        in->sender = m.head.sender;
     if (n != NULL) {
         if (in != NULL && in->node != n) {
             in->node = n;

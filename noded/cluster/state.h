@@ -69,6 +69,7 @@ struct cl_node {
 struct cl_incoming {
     cl_link link;
     struct cl_node *node; /* who speaks there; NULL: not known yet */
+    struct cl_id sender;  /* who it says that it is */
     int64_t since_ms;
     char ip[CL_IP_MAX], local_ip[CL_IP_MAX];
 };
@@ -231,6 +232,8 @@ void cl_link_down(struct cl_core *c, const struct cl_event *e);
 void cl_accepted(struct cl_core *c, const struct cl_event *e);
 void cl_heard(struct cl_core *c, struct cl_node *n);
 void cl_exchanged(struct cl_core *c, struct cl_node *n, bool answer); /* its PING or MEET, or its answer to ours */
+void cl_incoming_adopt(struct cl_core *c,
+                       struct cl_node *n); /* it is known now: the link that it spoke on is its own */
 struct cl_incoming *cl_incoming_find(const struct cl_core *c, cl_link link);
 
 /* send.c */
