@@ -1,0 +1,413 @@
+/* The gate of cluster mode: an engine with a core behind it that was loaded from a file of two masters. */
+#include "noded/cmd/cluster.h"
+
+#include "common/base/mem.h"
+#include "noded/cluster/redirect.h"
+#include "noded/cmd/pubsub.h"
+#include "tests/unit/cmd/engine_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ME "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define OTHER "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+/* Slots: x 16287, y 12222, z 8157, a 15495, b 3300, c 7365, n 1891. */
+#define HERE_FILE \
+    ME " 127.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-8191 16287 [3300->-" OTHER "] [15495-<-" OTHER "]\n"
+#define THERE_FILE OTHER " 10.0.0.2:7001@17001 master - 0 0 2 connected 8192-16286 16288-16382\n"
+#define VARS "vars currentEpoch 2 lastVoteEpoch 0\n"
+
+struct world {
+    struct fixture *f;
+    struct cl_core *core;
+    struct cl_effects fx;
+    struct nd_cluster *cl;
+    struct cl_command asked; /* the last command that the engine handed on */
+    cl_token token;          /* 0: none is under way */
+    uint8_t slots[CL_SLOT_BYTES];
+    int64_t now_us;
+    int published;
+    bool shard;
+};
+
+static void host_command(void *owner, cl_token token, const struct cl_command *command)
+{
+    struct world *w = owner;
+    w->asked = *command;
+    w->token = token;
+    if (command->slots != NULL) {
+        memcpy(w->slots, command->slots, sizeof w->slots);
+        w->asked.slots = w->slots;
+    }
+}
+
+static void host_publish(void *owner, struct slice channel, struct slice message, bool shard)
+{
+    struct world *w = owner;
+    assert_true(channel.n > 0 && message.n > 0);
+    w->published++;
+    w->shard = shard;
+}
+
+static bool host_link_buffers(void *owner, cl_link link, size_t *used, size_t *allocated)
+{
+    (void)owner;
+    (void)link;
+    *used = *allocated = 0;
+    return true;
+}
+
+static uint64_t host_links_over_limit(void *owner)
+{
+    (void)owner;
+    return 3;
+}
+
+static size_t host_links_memory(void *owner)
+{
+    (void)owner;
+    return 0;
+}
+
+/* A step, its files on the disk at once, and its answers. */
+static void step(struct world *w, struct cl_event e)
+{
+    uint64_t seq = 0;
+    w->now_us += 1000;
+    e.now_us = w->now_us;
+    e.unix_ms = w->now_us / 1000;
+    e.facts.old_since_us = -1;
+    e.facts.has_keys = nd_cluster_has_keys(w->f->e);
+    cl_step(w->core, &e, &w->fx);
+    nd_cluster_changed(w->cl);
+    for (size_t i = 0; i < w->fx.n; i++) {
+        const struct cl_effect *fx = &w->fx.v[i];
+        if (fx->kind == CL_FX_PERSIST)
+            seq = fx->seq;
+        else if (fx->kind == CL_FX_ANSWER)
+            nd_cluster_answered(w->cl, fx->token, fx->ok, cl_effect_text(fx));
+        else if (fx->kind == CL_FX_DROP_SLOTS)
+            nd_cluster_drop_slots(w->f->e, cl_effect_slots(fx));
+    }
+    cl_effects_clear(&w->fx);
+    if (seq != 0)
+        step(w, (struct cl_event){.kind = CL_EV_PERSISTED, .seq = seq});
+}
+
+static struct world *world_new(const char *file)
+{
+    struct world *w = mem_zalloc(sizeof *w);
+    struct nd_config config;
+    struct buf why = {0};
+    nd_config_init(&config);
+    config.cluster_enabled = true;
+    w->f = fixture_new_with(&config);
+    nd_config_free(&config);
+    struct cl_options o = {.seed = 7, .settings = {.node_timeout_ms = 100000000, .port = 7000, .bus_port = 17000}};
+    w->now_us = 1000000;
+    w->core = cl_core_new(&o, w->now_us, 1000);
+    if (!cl_core_load(w->core, slice_of(file), &why))
+        fail_msg("%s", buf_str(&why));
+    struct nd_cluster_host host = {
+        .owner = w,
+        .command = host_command,
+        .publish = host_publish,
+        .link_buffers = host_link_buffers,
+        .links_over_limit = host_links_over_limit,
+        .links_memory = host_links_memory,
+    };
+    w->cl = nd_cluster_new(w->f->e, w->core, &host);
+    for (int i = 0; i < 8; i++) { /* a master that was away waits before it writes */
+        step(w, (struct cl_event){.kind = CL_EV_TIME});
+        w->now_us += 1000000;
+    }
+    assert_true(cl_ok(w->core));
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    nd_cluster_free(w->cl);
+    fixture_free(w->f);
+    cl_core_free(w->core);
+    cl_effects_free(&w->fx);
+    free(w);
+}
+
+/* A command that the core decides: the client waits, and has its answer after the step. */
+static const char *ask(struct world *w, const char *command)
+{
+    struct client *c = &w->f->clients[0];
+    assert_string_equal(client_run(c, command), "");
+    assert_int_equal(c->ran, ND_BLOCKED);
+    assert_true(w->token != 0);
+    cl_token token = w->token;
+    w->token = 0;
+    step(w, (struct cl_event){.kind = CL_EV_COMMAND, .token = token, .command = &w->asked});
+    return client_read(c);
+}
+
+struct row {
+    const char *command, *answer;
+};
+
+static void check(struct world *w, const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *got = run(w->f, rows[i].command);
+        if (strcmp(got, rows[i].answer) != 0)
+            fail_msg("row %zu: %s answers %s, not %s", i, rows[i].command, got, rows[i].answer);
+    }
+}
+
+#define CHECK(w, rows) check(w, rows, sizeof(rows) / sizeof *(rows))
+#define MOVED_Y "-MOVED 12222 10.0.0.2:7001\r\n"
+#define ASK_B "-ASK 3300 10.0.0.2:7001\r\n"
+#define MOVED_A "-MOVED 15495 10.0.0.2:7001\r\n"
+#define TRYAGAIN "-TRYAGAIN Multiple keys request during rehashing of slot\r\n"
+#define CROSSSLOT "-CROSSSLOT Keys in request don't hash to the same slot\r\n"
+#define UNBOUND "-CLUSTERDOWN Hash slot not served\r\n"
+
+static void one_key_and_many(void **state)
+{
+    (void)state;
+    struct world *w = world_new(HERE_FILE THERE_FILE VARS);
+    static const struct row rows[] = {
+        {"SET c 1", "+OK\r\n"},
+        {"GET c", "$1\r\n1\r\n"},
+        {"SET x 2", "+OK\r\n"},
+        {"GET y", MOVED_Y},
+        {"SET y 1", MOVED_Y},
+        {"MGET c x", CROSSSLOT},
+        {"MGET c y", CROSSSLOT},
+        {"MGET y c", CROSSSLOT},
+        {"MGET c {c}2", "*2\r\n$1\r\n1\r\n$-1\r\n"},
+        {"MGET y {y}2", MOVED_Y},
+        {"OBJECT ENCODING y", MOVED_Y},
+        {"SORT y", MOVED_Y},
+        {"ZUNION 2 c y", CROSSSLOT},
+        {"ZUNION nonsense", "-ERR wrong number of arguments for 'zunion' command\r\n"},
+        {"ZUNION a b c", "-ERR value is not an integer or out of range\r\n"}, /* no keys: its own error */
+        {"PING", "+PONG\r\n"},
+        {"DBSIZE", ":2\r\n"},
+        {"SPUBLISH y m", MOVED_Y},
+        {"SSUBSCRIBE y", MOVED_Y},
+        {"SSUBSCRIBE c x", CROSSSLOT},
+        {"SWAPDB 0 1", "-ERR SWAPDB is not allowed in cluster mode\r\n"},
+    };
+    CHECK(w, rows);
+    world_free(w);
+}
+
+static void slots_of_nobody(void **state)
+{
+    (void)state;
+    struct world *w = world_new(ME " 127.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-8191\n" VARS);
+    static const struct row rows[] = {
+        {"GET c", "$-1\r\n"}, {"GET y", UNBOUND}, {"MGET y c", UNBOUND}, {"MGET c y", CROSSSLOT}, {"MGET y x", UNBOUND},
+    };
+    CHECK(w, rows);
+    world_free(w);
+}
+
+static void open_slots(void **state)
+{
+    (void)state;
+    struct world *w = world_new(HERE_FILE THERE_FILE VARS);
+    struct nd_session *s = w->f->clients[0].s;
+    static const struct row rows[] = {
+        {"SET b 1", ASK_B}, /* not here: it is made there */
+        {"SELECT 1", "+OK\r\n"},
+        {"GET b", ASK_B},
+        {"GET a", MOVED_A},
+        {"ASKING", "+OK\r\n"},
+        {"SET a 1", "+OK\r\n"},
+        {"GET a", MOVED_A}, /* ASKING was for one request */
+        {"ASKING", "+OK\r\n"},
+        {"PING", "+PONG\r\n"},
+        {"GET a", MOVED_A},
+        {"ASKING", "+OK\r\n"},
+        {"ASKING", "+OK\r\n"},
+        {"MGET a {a}2", TRYAGAIN},
+        {"ASKING", "+OK\r\n"},
+        {"MGET a a", "*2\r\n$1\r\n1\r\n$1\r\n1\r\n"},
+        {"ASKING", "+OK\r\n"},
+        {"MOVE a 2", TRYAGAIN},
+        {"ASKING", "+OK\r\n"},
+        {"MULTI", "+OK\r\n"},
+        {"SET a 2", "+QUEUED\r\n"},
+        {"GET a", "+QUEUED\r\n"},
+        {"EXEC", "*2\r\n+OK\r\n$1\r\n2\r\n"},
+        {"GET a", MOVED_A},
+        {"ASKING", "+OK\r\n"},
+        {"NOSUCH a", "-ERR unknown command 'NOSUCH', with args beginning with: 'a' \r\n"},
+        {"GET a", MOVED_A},
+    };
+    CHECK(w, rows);
+    /* Keys of database 2, there only. */
+    struct nd_db *two = nd_keyspace_db(&w->f->e->keys, 2);
+    nd_db_set_string(two, NULL, slice_of("b"), slice_of("in two"), false, ND_NO_EXPIRE);
+    s->db = nd_keyspace_db(&w->f->e->keys, 0);
+    static const struct row databases[] = {
+        {"GET b", ASK_B},
+        {"MULTI", "+OK\r\n"},
+        {"SELECT 2", "+QUEUED\r\n"},
+        {"GET b", "+QUEUED\r\n"},
+        {"EXEC", "*2\r\n+OK\r\n$6\r\nin two\r\n"},
+        {"GET b", "$6\r\nin two\r\n"},
+        {"MGET b {b}2", TRYAGAIN},
+        {"MGET {b}2 {b}3", ASK_B},
+        {"MOVE b 3", TRYAGAIN},
+        {"COPY b {b}2 DB 3", TRYAGAIN},
+        {"COPY b {b}2", TRYAGAIN}, /* the destination is missing */
+        {"CLUSTER SLOT-KEYS 3300", "*2\r\n:2\r\n:1\r\n"},
+        {"MULTI", "+OK\r\n"},
+        {"SELECT 4", "+QUEUED\r\n"},
+        {"GET b", ASK_B},
+        {"EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n"},
+        {"GET b", "$6\r\nin two\r\n"},
+    };
+    CHECK(w, databases);
+    world_free(w);
+}
+
+static void transactions(void **state)
+{
+    (void)state;
+    struct world *w = world_new(HERE_FILE THERE_FILE VARS);
+    static const struct row rows[] = {
+        {"MULTI", "+OK\r\n"},
+        {"SET c 1", "+QUEUED\r\n"},
+        {"SET x 1", "+QUEUED\r\n"},
+        {"EXEC", CROSSSLOT}, /* together they are of two slots */
+        {"GET c", "$-1\r\n"},
+        {"EXEC", "-ERR EXEC without MULTI\r\n"},
+        {"MULTI", "+OK\r\n"},
+        {"GET y", MOVED_Y},
+        {"EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n"},
+        {"MULTI", "+OK\r\n"},
+        {"PING", "+QUEUED\r\n"},
+        {"EXEC", "*1\r\n+PONG\r\n"},
+        {"MULTI", "+OK\r\n"},
+        {"CLUSTER KEYSLOT c", "+QUEUED\r\n"},
+        {"CLUSTER BUMPEPOCH", "+QUEUED\r\n"},
+        {"EXEC", "*2\r\n:7365\r\n-ERR CLUSTER bumpepoch has to wait for the cluster, which isn't possible inside a "
+                 "transaction\r\n"},
+        {"WATCH y", MOVED_Y},
+    };
+    CHECK(w, rows);
+    world_free(w);
+}
+
+static void commands_wait_for_the_core(void **state)
+{
+    (void)state;
+    struct world *w = world_new(HERE_FILE THERE_FILE VARS);
+    assert_string_equal(ask(w, "CLUSTER BUMPEPOCH"), "+BUMPED 3\r\n");
+    assert_string_equal(ask(w, "CLUSTER SETSLOT 3300 STABLE"), "+OK\r\n");
+    assert_string_equal(run(w->f, "GET b"), "$-1\r\n");
+    assert_string_equal(ask(w, "CLUSTER ADDSLOTS 16383"), "+OK\r\n");
+    assert_string_equal(run(w->f, "CLUSTER ADDSLOTS 16383"), "-ERR Slot 16383 is already busy\r\n");
+    assert_string_equal(run(w->f, "SET b 1"), "+OK\r\n");
+    assert_string_equal(ask(w, "CLUSTER SETSLOT 3300 NODE " OTHER),
+                        "-ERR Can't assign hashslot 3300 to a different node while I still hold keys for this hash "
+                        "slot.\r\n");
+    assert_string_equal(run(w->f, "SELECT 9"), "+OK\r\n");
+    assert_string_equal(run(w->f, "SET b 9"), "+OK\r\n");
+    assert_string_equal(run(w->f, "SELECT 0"), "+OK\r\n");
+    assert_string_equal(run(w->f, "DEL b"), ":1\r\n");
+    assert_true(strncmp(ask(w, "CLUSTER SETSLOT 3300 NODE " OTHER), "-ERR Can't assign", 17) == 0); /* database 9 */
+    /* Who goes away while it waits is not answered, and nobody minds. */
+    struct client *c = fixture_client(w->f);
+    client_run(c, "CLUSTER SAVECONFIG");
+    cl_token token = w->token;
+    client_close(c);
+    step(w, (struct cl_event){.kind = CL_EV_COMMAND, .token = token, .command = &w->asked});
+    struct client *last = fixture_client(w->f);
+    client_run(last, "CLUSTER SAVECONFIG"); /* never answered: the node ends */
+    world_free(w);
+}
+
+static void who_waits_is_sent_on(void **state)
+{
+    (void)state;
+    struct world *w = world_new(HERE_FILE THERE_FILE VARS);
+    struct client *blocked = fixture_client(w->f), *stays = fixture_client(w->f), *sub = fixture_client(w->f);
+    assert_string_equal(client_run(blocked, "BLPOP c 0"), "");
+    assert_string_equal(client_run(stays, "BLPOP x 0"), "");
+    assert_string_equal(client_run(sub, "SSUBSCRIBE c"), "*3\r\n$10\r\nssubscribe\r\n$1\r\nc\r\n:1\r\n");
+    assert_string_equal(ask(w, "CLUSTER SETSLOT 7365 NODE " OTHER), "+OK\r\n");
+    assert_string_equal(client_read(blocked), "-MOVED 7365 10.0.0.2:7001\r\n");
+    assert_string_equal(client_read(stays), "");
+    assert_string_equal(client_read(sub), "*3\r\n$12\r\nsunsubscribe\r\n$1\r\nc\r\n:0\r\n");
+    assert_string_equal(client_run(sub, "SPUBLISH c m"), "-MOVED 7365 10.0.0.2:7001\r\n");
+    assert_string_equal(run(w->f, "RPUSH x 1"), ":1\r\n");
+    assert_string_equal(client_read(stays), "*2\r\n$1\r\nx\r\n$1\r\n1\r\n");
+    world_free(w);
+}
+
+static void messages_are_spread(void **state)
+{
+    (void)state;
+    struct world *w = world_new(HERE_FILE THERE_FILE VARS);
+    assert_string_equal(run(w->f, "PUBLISH y hello"), ":0\r\n");
+    assert_int_equal(w->published, 1);
+    assert_false(w->shard);
+    assert_string_equal(run(w->f, "SPUBLISH c hello"), ":0\r\n");
+    assert_int_equal(w->published, 2);
+    assert_true(w->shard);
+    assert_string_equal(fixture_effects(w->f), ""); /* the bus takes them to replicas */
+    world_free(w);
+}
+
+static void keys_of_lost_slots(void **state)
+{
+    (void)state;
+    struct world *w = world_new(HERE_FILE THERE_FILE VARS);
+    uint8_t lost[CL_SLOT_BYTES] = {0};
+    char command[64];
+    for (int db = 0; db < 3; db++) {
+        snprintf(command, sizeof command, "SELECT %d", db);
+        run(w->f, command);
+        for (int i = 0; i < 150; i++) {
+            snprintf(command, sizeof command, "SET {c}%d x", i);
+            assert_string_equal(run(w->f, command), "+OK\r\n");
+        }
+        assert_string_equal(run(w->f, "SET x kept"), "+OK\r\n");
+    }
+    assert_int_equal(nd_cluster_slot_keys(w->f->e, 7365), 450);
+    fixture_effects(w->f);
+    cl_bit_set(lost, 7365);
+    nd_cluster_drop_slots(w->f->e, lost);
+    assert_int_equal(nd_cluster_slot_keys(w->f->e, 7365), 0);
+    assert_int_equal(nd_cluster_slot_keys(w->f->e, 16287), 3);
+    assert_true(strstr(fixture_effects(w->f), "2 DEL {c}") != NULL);
+    fixture_assert_copied(w->f);
+    nd_cluster_key_slots(w->f->e, lost);
+    assert_true(cl_bit(lost, 16287) && !cl_bit(lost, 7365));
+    nd_cluster_empty(w->f->e);
+    assert_false(nd_cluster_has_keys(w->f->e));
+    fixture_assert_copied(w->f);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_key_and_many),
+        cmocka_unit_test(slots_of_nobody),
+        cmocka_unit_test(open_slots),
+        cmocka_unit_test(transactions),
+        cmocka_unit_test(commands_wait_for_the_core),
+        cmocka_unit_test(who_waits_is_sent_on),
+        cmocka_unit_test(messages_are_spread),
+        cmocka_unit_test(keys_of_lost_slots),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
