@@ -287,8 +287,8 @@ def test_memory(lab):
 
 @case(kinds=OURS, limit_s=60)
 def test_databases(lab):
-    """SELECT up to cluster-databases, the same slot in all of them, MOVE and COPY, FLUSHDB of one, and transactions with
-    a SELECT."""
+    """SELECT up to cluster-databases, the same slot in all of them, MOVE and COPY, FLUSHDB of one, and transactions
+    with a SELECT."""
     masters, _ = make_cluster(lab, ["ours"] * 2)
     k, other = keys_of(0, SLOTS // 2, 1)[0], keys_of(SLOTS // 2, SLOTS, 1)[0]
     slot = key_slot(k.encode())

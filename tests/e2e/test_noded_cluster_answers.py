@@ -290,7 +290,8 @@ def test_open_slots(lab):
             for text in ("get {K}1", "get {K}9", "set {K}9 1", "mget {K}1 {K}2", "mget {K}1 {K}9", "mget {K}8 {K}9",
                          "del {K}9", "del {K}1 {K}9", "mset {K}7 1", "mset {K}5 1 {K}6 2", "exists {K}1 {K}1",
                          "exists {K}4 {K}4", "copy {K}1 {K}3", "spublish {K} m", "restore-asking {K}4 0 x",
-                         "migrate 127.0.0.1 1 {K}9 0 10", "watch {K}9", "unwatch", "object encoding {K}9", "append {K}9 x"):
+                         "migrate 127.0.0.1 1 {K}9 0 10", "watch {K}9", "unwatch", "object encoding {K}9",
+                         "append {K}9 x"):
                 if prefix:
                     rows.append(prefix)
                 rows.append(text.replace("K", k))

@@ -64,7 +64,8 @@ def meet(first, others):
 
 
 def make_cluster(lab, masters, replicas=(), **options):
-    """masters: kinds; replicas: (kind, index of its master). Slots are dealt out evenly. Returns (masters, replicas)."""
+    """masters: kinds; replicas: (kind, index of its master). Slots are dealt out evenly. Returns (masters,
+    replicas)."""
     made = [cluster_node(lab, kind, "master%d" % i, **options) for i, kind in enumerate(masters)]
     copies = [cluster_node(lab, kind, "replica%d" % i, **options) for i, (kind, _) in enumerate(replicas)]
     for i, node in enumerate(made):
@@ -85,7 +86,8 @@ def make_cluster(lab, masters, replicas=(), **options):
 
 
 def plain(reply, nodes):
-    """A reply's bytes without what differs from cluster to cluster: ids and ports become names, numbers of clients go."""
+    """A reply's bytes without what differs from cluster to cluster: ids and ports become names, numbers of clients
+    go."""
     text = reply.decode("utf-8", "replace")
     for i, node in enumerate(nodes):
         own = lines(node)[my_id(node)]
