@@ -162,6 +162,8 @@ void cl_exchanged(struct cl_core *c, struct cl_node *n, bool answer)
         n->asking = false;
         n->tried_us = 0;
         n->ping_ms = 0;
+        /* Until now it may not have listened: a MEET that is lost is said again. */
+        cl_flags_set(c, n, 0, CL_MEETING);
     }
     /* Nothing is due before the next PING: a timer that went off earlier would find nothing to do. */
     if (!n->asking && n->link_state == CL_LINK_UP && !cl_has(n, CL_HANDSHAKE | CL_PFAIL | CL_FAILED))
@@ -204,7 +206,6 @@ static int64_t link_tick(struct cl_core *c, struct cl_node *n)
         if (n->ping_ms == 0)
             n->ping_ms = c->unix_ms;
         n->sent_ms = c->unix_ms;
-        cl_flags_set(c, n, 0, CL_MEETING);
     }
     int64_t next = !n->asking ? due : earlier(n->asked_us, n->tried_us != 0 ? n->tried_us : n->asked_us) + half;
     if ((n->tried_us != 0 || n->asking) && next < n->link_us + half)
