@@ -126,7 +126,7 @@ static void ask(struct cl_core *c)
         patience *= 2;
     el->until_us = c->now_us + patience;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
-        if (n == c->me || !cl_votes_here(n) || n->link_state != CL_LINK_UP)
+        if (n == c->me || !cl_votes_here(n))
             continue;
         if (!el->force)
             cl_tell_failed_to(c, c->me->master, n);

@@ -13,6 +13,7 @@ static bool orphaned(const struct cl_core *c, const struct cl_node *n)
 static struct cl_node *orphan_find(struct cl_core *c)
 {
     struct cl_node *n, *found = NULL;
+    c->migrate_version = c->version;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
         if (!orphaned(c, n)) {
             n->orphaned_us = 0;
@@ -20,6 +21,7 @@ static struct cl_node *orphan_find(struct cl_core *c)
         }
         if (n->orphaned_us == 0)
             n->orphaned_us = c->now_us;
+        c->migrate_version = c->version - 1;
         bool long_ago = c->now_us - n->orphaned_us >= ORPHAN_US;
         if (long_ago && (found == NULL || cl_id_cmp(&n->id, &found->id) < 0))
             found = n;
@@ -59,6 +61,9 @@ void cl_migration_run(struct cl_core *c)
     if (c->now_us < c->migrate_us)
         return;
     c->migrate_us = c->now_us + LOOK_US;
+    /* Nothing has changed, and nobody waits for its time as an orphan: nobody is one. */
+    if (c->migrate_version == c->version)
+        return;
     struct cl_node *to = orphan_find(c);
     if (to == NULL || to == me->master || cl_replicas_of(c, me->master, true) <= c->set.migration_barrier)
         return;

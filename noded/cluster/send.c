@@ -128,10 +128,11 @@ void cl_send_greeting(struct cl_core *c, cl_link link, struct cl_node *to, enum 
 
 bool cl_send_to(struct cl_core *c, struct cl_node *to, struct buf *message)
 {
-    if (to->link_state != CL_LINK_UP || !c->speaks)
+    cl_link link = to->link_state == CL_LINK_UP ? to->link : to->incoming;
+    if (link == 0 || !c->speaks)
         return false;
     struct cl_bytes *b = cl_bytes_new(buf_slice(message));
-    cl_effect_send(c->fx, to->link, b);
+    cl_effect_send(c->fx, link, b);
     cl_bytes_release(b);
     return true;
 }

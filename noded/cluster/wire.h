@@ -87,7 +87,7 @@ int64_t cl_wire_length(const char *p, size_t n, const char **why);
 enum cl_read {
     CL_READ_OK,
     CL_READ_SKIP, /* well framed, but of a kind that is not for us: unknown types, modules, other versions */
-    CL_READ_BAD   /* contradicts itself: the link is not to be trusted */
+    CL_READ_BAD   /* contradicts itself: nothing of it is believed */
 };
 /* p[0..n) is one message, as cl_wire_length() counts. *why (never NULL) is set unless OK. */
 enum cl_read cl_wire_read(const char *p, size_t n, struct cl_message *out, const char **why);

@@ -139,15 +139,15 @@ static void do_connect(struct world *w, struct world_node *n, const struct cl_ef
 {
     int to = number_at(w, e->ip);
     struct world_link *l = mem_zalloc(sizeof *l);
-    assert(to >= 0 && to < w->nnodes);
+    bool nowhere = to < 0 || to >= w->nnodes;
     l->end[0] = n->number;
-    l->end[1] = to;
+    l->end[1] = nowhere ? n->number : to;
     l->name[0] = e->link;
     l->name[1] = (uint64_t)(w->nlinks + 1) | CL_INCOMING;
     side_open(w, l, 0);
     w->links = mem_grow(w->links, w->nlinks, &w->cap_links, sizeof *w->links);
     w->links[w->nlinks++] = l;
-    packet_send(w, W_SYN, l, 1, NULL);
+    packet_send(w, nowhere ? W_CLOSE : W_SYN, l, nowhere ? 0 : 1, NULL);
 }
 
 static void do_disconnect(struct world *w, struct world_node *n, cl_link name)
