@@ -24,7 +24,6 @@ struct nd_cluster_host {
     /* Bytes that wait to be sent on a link, and what its buffers hold; false: no such link. */
     bool (*link_buffers)(void *owner, cl_link link, size_t *used, size_t *allocated);
     uint64_t (*links_over_limit)(void *owner); /* closed because of cluster-link-sendbuf-limit */
-    size_t (*links_memory)(void *owner);       /* bytes of all their buffers */
 };
 
 /* An answer that is made once and kept until something changes (cluster_describe.c). */

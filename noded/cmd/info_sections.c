@@ -69,10 +69,11 @@ void nd_info_clients(struct nd_info *i)
     }
     buf_printf(
         i->out,
-        "# Clients\r\nconnected_clients:%zu\r\ncluster_connections:0\r\nmaxclients:%" PRId64
+        "# Clients\r\nconnected_clients:%zu\r\ncluster_connections:%zu\r\nmaxclients:%" PRId64
         "\r\nclient_recent_max_input_buffer:%zu\r\nclient_recent_max_output_buffer:%zu\r\nblocked_clients:%zu\r\n"
         "tracking_clients:0\r\nclients_in_timeout_table:%zu\r\n",
-        e->session_count[ND_CLIENT], e->config.maxclients, input, output, e->waits->blocked, e->waits->timers.n);
+        e->session_count[ND_CLIENT], i->facts.cluster_links, e->config.maxclients, input, output, e->waits->blocked,
+        e->waits->timers.n);
 }
 
 size_t nd_memory_overhead(const struct nd_engine *e, const struct nd_facts *f)
@@ -121,13 +122,13 @@ void nd_info_memory(struct nd_info *i)
         "allocator_rss_ratio:%.2f\r\nallocator_rss_bytes:%" PRId64 "\r\nrss_overhead_ratio:%.2f\r\n"
         "rss_overhead_bytes:%" PRId64 "\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%" PRId64
         "\r\nmem_not_counted_for_evict:%zu\r\nmem_replication_backlog:%zu\r\nmem_total_replication_buffers:%zu\r\n"
-        "mem_clients_slaves:%zu\r\nmem_clients_normal:%zu\r\nmem_cluster_links:0\r\nmem_aof_buffer:%zu\r\n"
+        "mem_clients_slaves:%zu\r\nmem_clients_normal:%zu\r\nmem_cluster_links:%zu\r\nmem_aof_buffer:%zu\r\n"
         "mem_allocator:%s\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%zu\r\nlazyfreed_objects:%zu\r\n",
         buf_str(&policy), ratio(f->active, f->allocated), f->active - f->allocated, ratio(f->resident, f->active),
         (int64_t)f->resident - (int64_t)f->active, ratio(f->rss, f->resident), (int64_t)f->rss - (int64_t)f->resident,
         ratio(f->rss, i->used), (int64_t)f->rss - (int64_t)i->used, e->not_evicted,
         f->backlog_memory - f->replication_stream_extra, f->backlog_memory, f->client_memory_replicas,
-        f->client_memory_normal, f->aof_buffer, f->allocator, f->lazyfree_pending,
+        f->client_memory_normal, f->cluster_links_memory, f->aof_buffer, f->allocator, f->lazyfree_pending,
         f->lazyfreed - e->stats.lazyfreed_before);
     buf_free(&policy);
 }

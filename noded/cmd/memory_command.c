@@ -95,7 +95,7 @@ static void memory_stats(struct nd_call *c)
         {.name = "replication.backlog", .number = (int64_t)f.backlog_memory},
         {.name = "clients.slaves", .number = (int64_t)f.client_memory_replicas},
         {.name = "clients.normal", .number = (int64_t)f.client_memory_normal},
-        {.name = "cluster.links"},
+        {.name = "cluster.links", .number = (int64_t)f.cluster_links_memory},
         {.name = "aof.buffer", .number = (int64_t)f.aof_buffer},
     };
     const struct stat_row rest[] = {

@@ -45,6 +45,7 @@ struct nd_facts {
     size_t aof_buffer;                               /* bytes of memory for the append-only file */
     size_t client_memory_replicas;                   /* of their buffers, without the stream */
     size_t backlog_memory, replication_stream_extra; /* all of it; of that, kept only for slow replicas */
+    size_t cluster_links, cluster_links_memory;      /* of the bus, both ways; bytes of their buffers */
     uint64_t forks;
     int64_t fork_us; /* of the last */
 };

@@ -262,11 +262,6 @@ static uint64_t host_links_over_limit(void *owner)
     return ((struct bus *)owner)->over_limit;
 }
 
-static size_t host_links_memory(void *owner)
-{
-    return bus_links_memory(owner);
-}
-
 /* ---- opening and closing ---- */
 
 static void on_accept(void *owner, int fd, const char *peer, bool on_unix)
@@ -351,7 +346,6 @@ struct bus *bus_open(struct node *n, struct buf *error)
         .publish = host_publish,
         .link_buffers = host_link_buffers,
         .links_over_limit = host_links_over_limit,
-        .links_memory = host_links_memory,
     };
     nd_cluster_new(n->engine, b->core, &host);
     return b;

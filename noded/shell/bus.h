@@ -17,6 +17,8 @@ void bus_start(struct bus *b);
 void bus_close(struct bus *b);
 /* The end of a turn: the core is told when the data side has changed. */
 void bus_turn(struct bus *b);
+/* Fills cluster_links and cluster_links_memory. */
+void bus_count_links(const struct bus *b, struct nd_facts *out);
 /* A setting has changed. false: it cannot be, the reason is appended to why. */
 bool bus_setting(struct bus *b, struct buf *why);
 

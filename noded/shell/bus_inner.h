@@ -61,7 +61,6 @@ void bus_link_send(struct bus_link *l, struct slice bytes);
 void bus_link_close(struct bus_link *l);
 void bus_links_close(struct bus *b);
 void bus_link_buffers(const struct bus_link *l, size_t *used, size_t *allocated);
-size_t bus_links_memory(const struct bus *b);
 
 /* bus_disk.c */
 /* Opens and locks the file (made when there is none) and appends what is in it to text. NULL: the reason is appended to

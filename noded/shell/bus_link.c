@@ -367,14 +367,17 @@ void bus_link_buffers(const struct bus_link *l, size_t *used, size_t *allocated)
     *allocated = l->out.cap;
 }
 
-size_t bus_links_memory(const struct bus *b)
+void bus_count_links(const struct bus *b, struct nd_facts *out)
 {
+    out->cluster_links = out->cluster_links_memory = 0;
+    if (b == NULL)
+        return;
     const struct idmap *both[] = {&b->outs, &b->ins};
-    size_t sum = 0;
     for (size_t i = 0; i < 2; i++) {
         struct bus_link *l;
-        for (size_t it = 0; (l = idmap_next(both[i], &it)) != NULL;)
-            sum += sizeof *l + l->in.cap + l->out.cap;
+        for (size_t it = 0; (l = idmap_next(both[i], &it)) != NULL;) {
+            out->cluster_links++;
+            out->cluster_links_memory += sizeof *l + l->in.cap + l->out.cap;
+        }
     }
-    return sum;
 }

@@ -5,6 +5,7 @@
 #include "noded/repl/repl.h"
 #include "noded/repl/serve.h"
 #include "noded/shell/aof.h"
+#include "noded/shell/bus.h"
 #include "noded/shell/clients.h"
 #include "noded/shell/config_rewrite.h"
 #include "noded/shell/facts.h"
@@ -95,6 +96,7 @@ static void host_facts(void *owner, struct nd_facts *out)
     out->client_memory_normal = clients_memory(n->clients);
     out->lazyfree_pending = reclaim_pending(n->reclaim);
     out->lazyfreed = reclaim_done(n->reclaim);
+    bus_count_links(n->bus, out);
     out->migrate_cached = migrate_cached(n->migrator);
     out->aof_buffer = nd_aof_memory(n->engine);
     out->client_memory_replicas = clients_memory_replicas(n->clients);

@@ -69,12 +69,6 @@ static uint64_t host_links_over_limit(void *owner)
     return 3;
 }
 
-static size_t host_links_memory(void *owner)
-{
-    (void)owner;
-    return 0;
-}
-
 /* A step, its files on the disk at once, and its answers. */
 static void step(struct world *w, struct cl_event e)
 {
@@ -120,7 +114,6 @@ static struct world *world_new(const char *file)
         .publish = host_publish,
         .link_buffers = host_link_buffers,
         .links_over_limit = host_links_over_limit,
-        .links_memory = host_links_memory,
     };
     w->cl = nd_cluster_new(w->f->e, w->core, &host);
     for (int i = 0; i < 8; i++) { /* a master that was away waits before it writes */
