@@ -242,8 +242,9 @@ void cl_head(const struct cl_core *c, enum cl_type type, struct cl_header *out);
 void cl_send_greeting(
     struct cl_core *c, cl_link link, struct cl_node *to, enum cl_type type,
     const struct cl_node *about); /* PING, PONG, MEET with gossip; about (may be NULL): told for sure */
-bool cl_send_to(struct cl_core *c, struct cl_node *to, struct buf *message); /* over our own link, or else its; false: none */
-void cl_tell_all(struct cl_core *c);                                         /* our claim, as a PONG to everybody */
+bool cl_send_to(struct cl_core *c, struct cl_node *to,
+                struct buf *message); /* over our own link, or else its; false: none */
+void cl_tell_all(struct cl_core *c);  /* our claim, as a PONG to everybody */
 void cl_tell_siblings(struct cl_core *c);
 void cl_tell_failed(struct cl_core *c, const struct cl_node *failed);
 void cl_tell_failed_to(struct cl_core *c, const struct cl_node *failed, struct cl_node *to);
