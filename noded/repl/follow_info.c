@@ -32,6 +32,8 @@ static void put_obstacles(const struct nd_following *f, struct buf *out)
         buf_printf(out, "master_sync_guarded:%s\r\n", f->guarded);
     if (f->state == ND_FOLLOW_STOPPED)
         buf_printf(out, "master_stream_stopped:%.*s\r\n", (int)f->stopped.n, f->stopped.p);
+    if (f->divergences > 0)
+        buf_printf(out, "master_stream_divergences:%" PRId64 "\r\n", f->divergences);
 }
 
 void nd_follow_info(const struct nd_repl *r, struct buf *out)

@@ -74,8 +74,9 @@ struct nd_following {
     struct nd_session *session;
     struct resp_parser *parser;
     struct resp_limits limits;
-    struct buf held; /* of a transaction that has not ended: counted and relayed with its EXEC */
-    int64_t unread;  /* bytes that were shown and not taken */
+    struct buf held;                  /* of a transaction that has not ended: counted and relayed with its EXEC */
+    int64_t unread;                   /* bytes that were shown and not taken */
+    int64_t divergences, diverged_us; /* how often a request failed that the master could run; when last */
     int64_t syncs_full, syncs_partial;
 };
 

@@ -13,6 +13,10 @@
 #include <string.h>
 
 #define AHEAD 16
+#define SECOND_US INT64_C(1000000)
+/* A snapshot costs the master a child and the network all keys: where one does not help, the next one has to wait. */
+#define DIVERGED_LATELY_US (60 * SECOND_US)
+#define DIVERGED_WAIT_US (10 * SECOND_US)
 
 void nd_stream_begin(struct nd_following *f, int db)
 {
@@ -90,16 +94,51 @@ static void put_plain(struct buf *out, struct slice text, size_t max)
         buf_putc(out, text.p[i] >= ' ' && text.p[i] <= '~' ? text.p[i] : '?');
 }
 
+static void put_failure(const struct nd_following *f, const struct resp_request *q, struct slice error, struct buf *out)
+{
+    buf_puts(out, "the request ");
+    put_plain(out, q->argv[0], 64);
+    buf_printf(out, " at offset %" PRId64 " of its stream cannot be run here: ", f->r->offset + (int64_t)f->held.n + 1);
+    put_plain(out, error, 200);
+}
+
+/* No snapshot would change that. */
 static void stop_at(struct nd_following *f, const struct resp_request *q, struct slice error)
 {
     struct buf why = {0};
-    buf_puts(&why, "the request ");
-    put_plain(&why, q->argv[0], 64);
-    buf_printf(&why,
-               " at offset %" PRId64 " of its stream cannot be run here: ", f->r->offset + (int64_t)f->held.n + 1);
-    put_plain(&why, error, 200);
+    put_failure(f, q, error, &why);
     nd_follow_stop(f, buf_str(&why));
     buf_free(&why);
+}
+
+/* The master could run it and we could not: our dataset is not its dataset any more, by a fault of one of the two (a
+ * redis-server does not tell its replicas of everything: not of a key that BITFIELD made without a change, for
+ * instance). A snapshot makes them equal again. */
+static void diverged_at(struct nd_following *f, const struct resp_request *q, struct slice error)
+{
+    int64_t now_us = f->r->e->now_us;
+    bool lately = f->divergences > 0 && now_us - f->diverged_us < DIVERGED_LATELY_US;
+    struct buf why = {0};
+    put_failure(f, q, error, &why);
+    f->divergences++;
+    f->diverged_us = now_us;
+    f->ask_full = true;
+    nd_follow_log(f, ND_LOG_WARNING,
+                  "This node does not hold what its master %s:%d holds: %s. It asks for the whole dataset%s",
+                  f->host_name, f->port, buf_str(&why), lately ? " in 10 s, because it has just done so" : "");
+    nd_follow_retry(f, lately ? DIVERGED_WAIT_US : 0);
+    buf_free(&why);
+}
+
+/* What failed depends on the data, not on what this node can do or how it is set up. */
+static bool depends_on_data(const struct nd_command *cmd, struct slice answer)
+{
+    static const char arity[] = "-ERR wrong number of arguments";
+    if (cmd == NULL || answer.n == 0)
+        return false;
+    if (answer.p[0] == '*') /* one of those that EXEC ran */
+        return true;
+    return (cmd->flags & ND_WRITE) != 0 && (answer.n < sizeof arity || memcmp(answer.p, arity, sizeof arity - 1) != 0);
 }
 
 /* What a master's stream is made of. Nothing else that a master may say is obeyed. */
@@ -136,7 +175,8 @@ static bool run(struct nd_following *f, const struct resp_request *q, struct bat
     enum nd_ran ran = nd_session_run(f->session, q->argc, q->argv);
     if (e->stats.unexpected_errors != errors || ran != ND_RAN) {
         flush(f, b); /* what came before it was run */
-        stop_at(f, q, error_in(buf_slice(&e->dropped)));
+        struct slice answer = buf_slice(&e->dropped);
+        (depends_on_data(cmd, answer) ? diverged_at : stop_at)(f, q, error_in(answer));
         return false;
     }
     f->r->stream_db = nd_db_number(f->session->db);
