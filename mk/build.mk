@@ -37,6 +37,7 @@ CLUSTER_SRC := $(call sources,noded/cluster)
 NODED_SRC := $(filter-out noded/main.c $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC),$(call sources,noded))
 TEST_SUPPORT_SRC := $(wildcard tests/unit/support/*.c)
 SIM_SRC := $(call sources,tests/sim)
+BUS_SRC := $(call sources,tests/bus)
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 
 # Pure code sees C11 and nothing else: without _GNU_SOURCE a system call doesn't even have a declaration.
@@ -48,12 +49,13 @@ PURE_ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a store.a cmd.a re
 PROGRAMS := $(foreach p,sentineld nodectl noded,$(if $(wildcard $p/main.c),$(BUILD)/$p))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 SIM := $(if $(SIM_SRC),$(BUILD)/sim)
+BUS := $(BUILD)/bus
 
 .PHONY: all programs archives test-programs
 all: programs
 programs: $(PROGRAMS)
 archives: $(ARCHIVES)
-test-programs: $(UNIT_TESTS) $(SIM)
+test-programs: $(UNIT_TESTS) $(SIM) $(BUS)
 
 # Changes only when the compiler or its flags do; every object depends on it.
 FLAGS_FILE := $(BUILD)/flags
@@ -62,7 +64,7 @@ $(shell mkdir -p $(BUILD) && printf '%s\n' '$(FLAGS_TEXT)' >$(FLAGS_FILE).new.$$
 	if cmp -s $(FLAGS_FILE).new.$$$$ $(FLAGS_FILE); then rm -f $(FLAGS_FILE).new.$$$$; \
 	else mv -f $(FLAGS_FILE).new.$$$$ $(FLAGS_FILE); fi)
 
-$(call objects,$(filter-out $(PURE_SRC),$(BASE_SRC) $(IO_SRC) $(SHELL_SRC) $(NODECTL_SRC) $(NODED_SRC) $(SIM_SRC) \
+$(call objects,$(filter-out $(PURE_SRC),$(BASE_SRC) $(IO_SRC) $(SHELL_SRC) $(NODECTL_SRC) $(NODED_SRC) $(SIM_SRC) $(BUS_SRC) \
 	$(UNIT_SRC) $(TEST_SUPPORT_SRC) sentineld/main.c nodectl/main.c noded/main.c)): FEATURES := -D_GNU_SOURCE
 
 $(BUILD)/obj/%.o: %.c $(FLAGS_FILE)
@@ -114,6 +116,9 @@ $(foreach p,sentineld nodectl noded,$(BUILD)/$p):
 $(SIM): $(call objects,$(SIM_SRC)) $(call lib,core resp base test)
 	@echo "LINK  $@"
 	@$(link)
+$(BUS): $(call objects,$(BUS_SRC)) $(call lib,cluster resp base test)
+	@echo "LINK  $@"
+	@$(link)
 
 TEST_LIBS_base := base test
 TEST_LIBS_resp := resp base test
@@ -139,31 +144,37 @@ $(UNIT_TESTS):
 	@echo "LINK  $@"
 	@$(link) -lcmocka -llzf
 
-# Planted bugs: the table in sentineld/core/plant.h numbers them. -DPLANT=n changes one condition of the core; only the
-# sources with that condition are compiled again, everything else comes from core.a.
-PLANTED := $(shell sed -n 's/^ \*   \([0-9][0-9]*\)  .*/\1/p' sentineld/core/plant.h 2>/dev/null)
-PLANTED_SIMS := $(foreach b,$(PLANTED),$(BUILD)/planted/$b/sim)
+# Planted bugs: the tables in sentineld/core/plant.h and noded/cluster/plant.h number them. -DPLANT=n changes one
+# condition of a core; only the sources with that condition are compiled again, everything else comes from its archive.
+plants = $(shell sed -n 's/^ \*   *\([0-9][0-9]*\)  .*/\1/p' $1 2>/dev/null)
+PLANTED := $(call plants,sentineld/core/plant.h)
+BUS_PLANTED := $(call plants,noded/cluster/plant.h)
+PLANTED_SIMS := $(foreach b,$(PLANTED),$(BUILD)/planted/sim/$b/sim)
+PLANTED_BUSES := $(foreach b,$(BUS_PLANTED),$(BUILD)/planted/bus/$b/bus)
+# $(call planted,simulator,number,sources of the core,sources of the simulator,archives)
 define planted
-PLANTED_SRC_$1 := $$(shell grep -l 'PLANTED.$1,' $(CORE_SRC) /dev/null)
-$(BUILD)/planted/$1/sim: $$(patsubst %.c,$(BUILD)/planted/$1/%.o,$$(PLANTED_SRC_$1)) $(call objects,$(SIM_SRC)) \
-		$(call lib,core resp base test)
-	@test -n '$$(PLANTED_SRC_$1)' || \
-		{ echo "plant.h has bug $1, but no source of the core has PLANTED($1, ...)"; exit 1; }
+PLANTED_SRC_$1_$2 := $$(shell grep -l 'PLANTED.$2,' $3 /dev/null)
+$(BUILD)/planted/$1/$2/$1: $$(patsubst %.c,$(BUILD)/planted/$1/$2/%.o,$$(PLANTED_SRC_$1_$2)) $(call objects,$4) \
+		$(call lib,$5)
+	@test -n '$$(PLANTED_SRC_$1_$2)' || \
+		{ echo "plant.h has bug $2, but no source of the core has PLANTED($2, ...)"; exit 1; }
 	@echo "LINK  $$@"
 	@$$(link)
-$(BUILD)/planted/$1/%.o: %.c $(FLAGS_FILE)
+$(BUILD)/planted/$1/$2/%.o: %.c $(FLAGS_FILE)
 	@mkdir -p $$(@D)
-	@echo "CC    $$< with PLANT=$1"
-	@$(CC) $(CFLAGS_ALL) -DPLANT=$1 -MMD -MP -c -o $$@ $$<
--include $$(patsubst %.c,$(BUILD)/planted/$1/%.d,$$(PLANTED_SRC_$1))
+	@echo "CC    $$< with PLANT=$2"
+	@$(CC) $(CFLAGS_ALL) -DPLANT=$2 -MMD -MP -c -o $$@ $$<
+-include $$(patsubst %.c,$(BUILD)/planted/$1/$2/%.d,$$(PLANTED_SRC_$1_$2))
 endef
 ifneq ($(SIM),)
-$(foreach b,$(PLANTED),$(eval $(call planted,$b)))
+$(foreach b,$(PLANTED),$(eval $(call planted,sim,$b,$(CORE_SRC),$(SIM_SRC),core resp base test)))
 endif
+$(foreach b,$(BUS_PLANTED),$(eval $(call planted,bus,$b,$(CLUSTER_SRC),$(BUS_SRC),cluster resp base test)))
 .PHONY: planted-programs
-planted-programs: $(PLANTED_SIMS)
+planted-programs: $(PLANTED_SIMS) $(PLANTED_BUSES)
 
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(IO_SRC) $(SHELL_SRC) \
-	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC) $(NODED_SRC) $(SIM_SRC) $(UNIT_SRC) $(SHARED_SRC) \
+	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC) $(NODED_SRC) $(SIM_SRC) $(BUS_SRC) $(UNIT_SRC) \
+	$(SHARED_SRC) \
 	$(TEST_SUPPORT_SRC) \
 	sentineld/main.c nodectl/main.c noded/main.c)

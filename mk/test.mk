@@ -11,7 +11,7 @@ export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
 SIM_JOBS := $(NPROC)
-PARTS := check-unit check-scenarios check-sim check-planted check-fuzz check-oracle check-rows check-chains check-e2e \
+PARTS := check-unit check-scenarios check-sim check-planted check-bus check-bus-planted check-fuzz check-oracle check-rows check-chains check-e2e \
 	check-clients
 
 .PHONY: check check-build $(PARTS) sim soak demo bench
@@ -36,7 +36,18 @@ check-sim: $(SIM)
 	@$(SIM) --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS)
 
 check-planted: $(PLANTED_SIMS)
-	@$(PYTHON) tests/tools/run_planted.py --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS) $(BUILD)/planted $(PLANTED)
+	@$(PYTHON) tests/tools/run_planted.py --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS) --table sentineld/core/plant.h \
+		--program sim $(BUILD)/planted/sim $(PLANTED)
+
+# The same for the bus of a cluster: named situations and seeds, and bugs that they must find.
+BUS_SEEDS := $(if $(filter 1,$(SAN)),40,250)
+check-bus: $(BUS)
+	@$(PYTHON) tests/tools/sum_parts.py --part 'scenarios' '$(BUS) --scenarios $(sort $(wildcard tests/bus/scenarios/*))' \
+		--part 'seeds' '$(BUS) --seeds $(BUS_SEEDS) --jobs $(SIM_JOBS)'
+
+check-bus-planted: $(PLANTED_BUSES)
+	@$(PYTHON) tests/tools/run_planted.py --seeds 1000 --jobs $(SIM_JOBS) --table noded/cluster/plant.h \
+		--program bus $(BUILD)/planted/bus $(BUS_PLANTED)
 
 # The doors through which bytes come from outside, under the sanitizers whatever SAN says.
 check-fuzz: fuzz-programs
@@ -74,10 +85,16 @@ sim: $(SIM)
 	@test -n '$(SIM)' || { echo "tests/sim has no sources"; exit 1; }
 	@$(SIM) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --jobs $(SIM_JOBS)
 
+# make bus SEEDS=n [SEED=x]
+.PHONY: bus
+bus: $(BUS)
+	@$(BUS) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --jobs $(SIM_JOBS)
+
 # What check samples, whole.
 SOAK_SEEDS ?= 200000
-soak: programs $(SIM)
+soak: programs $(SIM) $(BUS)
 	@$(SIM) --seeds $(SOAK_SEEDS) --jobs $(SIM_JOBS)
+	@$(BUS) --seeds $$(($(SOAK_SEEDS) / 20)) --jobs $(SIM_JOBS)
 	@$(PYTHON) tests/e2e/run.py --soak
 
 demo:

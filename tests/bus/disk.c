@@ -1,0 +1,163 @@
+/* A node's disk: one text after the other, each whole or not at all. What was confirmed is read back after any crash;
+ * of what was on its way nobody knows. */
+#include "tests/bus/world.h"
+
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+static struct slice word(struct slice *rest)
+{
+    return slice_cut(rest, ' ');
+}
+
+static bool has_flag(struct slice flags, const char *name)
+{
+    while (flags.n > 0)
+        if (slice_is(slice_cut(&flags, ','), name))
+            return true;
+    return false;
+}
+
+static void read_slots(struct slice rest, uint8_t *slots)
+{
+    while (rest.n > 0) {
+        struct slice range = word(&rest), first = slice_cut(&range, '-');
+        uint64_t from, to;
+        if (!text_u64(first, &from)) /* an open one: [slot->-id] */
+            continue;
+        to = from;
+        if (range.n > 0 && !text_u64(range, &to))
+            continue;
+        for (uint64_t s = from; s <= to && s < CL_SLOTS; s++)
+            cl_bit_set(slots, (int)s);
+    }
+}
+
+static bool read_own_line(struct slice line, struct durable *out)
+{
+    struct slice id = word(&line);
+    word(&line); /* address */
+    struct slice flags = word(&line), master = word(&line);
+    word(&line);
+    word(&line); /* PING and PONG */
+    struct slice epoch = word(&line);
+    word(&line); /* connected or not */
+    if (!has_flag(flags, "myself"))
+        return false;
+    out->replica = has_flag(flags, "slave");
+    cl_id_parse(id, &out->id);
+    cl_id_parse(master, &out->master);
+    text_u64(epoch, &out->config_epoch);
+    read_slots(line, out->slots);
+    return true;
+}
+
+bool durable_read(struct slice text, struct durable *out)
+{
+    bool found = false;
+    memset(out, 0, sizeof *out);
+    while (text.n > 0) {
+        struct slice line = slice_cut(&text, '\n');
+        if (line.n > 5 && memcmp(line.p, "vars ", 5) == 0) {
+            word(&line);
+            while (line.n > 0) {
+                struct slice name = word(&line), value = word(&line);
+                if (slice_is(name, "currentEpoch"))
+                    text_u64(value, &out->current_epoch);
+                else if (slice_is(name, "lastVoteEpoch"))
+                    text_u64(value, &out->last_vote_epoch);
+            }
+        } else if (read_own_line(line, out)) {
+            found = true;
+        }
+    }
+    return found;
+}
+
+static void land(struct world *w, struct node *n)
+{
+    struct disk *d = &n->disk;
+    struct slice text = cl_bytes_slice(d->writing);
+    buf_clear(&d->text);
+    buf_put(&d->text, text.p, text.n);
+    cl_bytes_release(d->writing);
+    d->writing = NULL;
+    if (!durable_read(buf_slice(&d->text), &d->says))
+        violated(w, "disk", "the nodes.conf of %s does not name its own node", node_name(n->index));
+}
+
+/* Called when the write ends, or when a stopped process that waited for it goes on. */
+static void written(struct world *w, struct happening *h)
+{
+    struct node *n = &w->nodes[h->who];
+    struct disk *d = &n->disk;
+    if (n->stopped) {
+        inbox_put(&n->inbox, h);
+        return;
+    }
+    if (d->writing == NULL) /* its process has died meanwhile */
+        return;
+    struct cl_event e = {.kind = CL_EV_PERSISTED, .seq = d->seq};
+    if (d->full) {
+        e.kind = CL_EV_PERSIST_FAILED;
+        e.bytes = slice_of("No space left on device");
+        w->counts[COUNT_DISK_REFUSED]++;
+        cl_bytes_release(d->writing);
+        d->writing = NULL;
+    } else {
+        land(w, n);
+    }
+    node_step(w, n, &e);
+}
+
+static void crash(struct world *w, struct happening *h)
+{
+    node_crash(w, &w->nodes[h->who], false);
+}
+
+void disk_persist(struct world *w, struct node *n, struct cl_effect *e)
+{
+    struct disk *d = &n->disk;
+    if (d->writing != NULL) {
+        violated(w, "disk", "%s writes its nodes.conf while it writes it", node_name(n->index));
+        return;
+    }
+    d->writing = e->bytes;
+    d->seq = e->seq;
+    e->bytes = NULL;
+    int64_t takes = draw_skewed(&w->rng, 100, 3000);
+    if (d->slow_us > 0)
+        takes += (int64_t)rng_below(&w->rng, (uint64_t)d->slow_us);
+    happen(w, &n->written, w->now_us + takes, written);
+    if (!d->crash_next)
+        return;
+    d->crash_next = false;
+    happen(w, &n->crash, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)takes), crash);
+}
+
+void disk_crash(struct world *w, struct node *n)
+{
+    struct disk *d = &n->disk;
+    happen_not(w, &n->written);
+    happen_not(w, &n->crash);
+    d->crash_next = false;
+    if (d->writing == NULL)
+        return;
+    bool kept = !d->full && rng_below(&w->rng, 2) == 0;
+    w->counts[kept ? COUNT_PERSIST_KEPT : COUNT_PERSIST_LOST]++;
+    RECORD(w, node_name(n->index), "its disk %s the text that was on its way", kept ? "keeps" : "loses");
+    if (kept) {
+        land(w, n);
+        return;
+    }
+    cl_bytes_release(d->writing);
+    d->writing = NULL;
+}
+
+void disk_wipe(struct node *n)
+{
+    buf_clear(&n->disk.text);
+    memset(&n->disk.says, 0, sizeof n->disk.says);
+}

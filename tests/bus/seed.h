@@ -1,0 +1,20 @@
+/* One seed: a world is drawn, lives, is disturbed, is healed and must agree. */
+#ifndef BUS_SEED_H
+#define BUS_SEED_H
+
+#include "tests/bus/world.h"
+
+struct outcome {
+    bool held;
+    uint64_t hash;
+    uint64_t counts[COUNTS];
+    char rule[16], broken[400];
+};
+
+void seed_run(uint64_t seed, enum recording recording, struct outcome *out);
+
+/* The stages of a life, which scenarios use too. false: a rule broke, or it took longer than `within_us`. */
+bool seed_form(struct world *w, int64_t within_us);
+bool seed_agree(struct world *w, int64_t within_us, const char *after);
+
+#endif
