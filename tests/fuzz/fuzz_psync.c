@@ -1,7 +1,8 @@
 /* What replicas, or those who claim to be some, say to a master in any order, while writes, time and children of
  * snapshots go on. The input is lines: "0" to "5" and a request is what that connection says (words with spaces
  * between; $ stands for the history's id, @ for the offset); other letters are what happens around it. Whatever
- * comes, who is online has every byte of the stream from its place on. */
+ * comes, who is online has every byte of the stream from its place on.
+ * fuzz.sh: at most 20000 inputs. */
 #include "noded/repl/serve.h"
 
 #include "common/base/mem.h"
