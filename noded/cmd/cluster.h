@@ -31,6 +31,7 @@ struct nd_cluster_text {
     struct buf bytes;
     uint64_t version; /* of the core when it was made */
     int64_t made_ms;
+    int endpoint; /* cluster-preferred-endpoint-type then */
     bool made;
 };
 

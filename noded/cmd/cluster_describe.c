@@ -116,14 +116,16 @@ static void reply_kept(struct nd_call *c, struct nd_cluster_text both[2], make_f
     struct nd_cluster *cl = c->e->cluster;
     struct nd_cluster_text *text = &both[c->r->proto >= 3];
     uint64_t version = cl_version(cl->core);
-    if (!text->made || text->version != version || c->e->now_ms >= text->made_ms + KEPT_MS ||
-        c->e->now_ms < text->made_ms) {
+    int endpoint = c->e->config.cluster_preferred_endpoint_type;
+    if (!text->made || text->version != version || text->endpoint != endpoint ||
+        c->e->now_ms >= text->made_ms + KEPT_MS || c->e->now_ms < text->made_ms) {
         struct reply r = {.out = &text->bytes, .proto = c->r->proto};
         buf_clear(&text->bytes);
         make(cl, &r);
         text->made = true;
         text->version = version;
         text->made_ms = c->e->now_ms;
+        text->endpoint = endpoint;
     }
     buf_put(c->r->out, text->bytes.p, text->bytes.n);
 }

@@ -275,6 +275,33 @@ def test_slots_of_two(lab):
 
 
 @case(kinds=OURS, limit_s=90)
+def test_where_clients_are_sent(lab):
+    """Addresses, host names and nothing, as the setting wants it; announced ports."""
+    pair = Pair(lab, cluster_require_full_coverage="no")
+    pair.join()
+    x = keys_of(HALF, 16383, 1)[0]
+    rows = ["get " + x, "cluster slots", "cluster shards", "mget %s %s" % (x, x)]
+    kinds = ("ip", "hostname", "unknown-endpoint")
+    for kind in kinds:
+        pair.both(0, "config", "set", "cluster-preferred-endpoint-type", kind)
+        pair.table(rows)
+    for which in (0, 1):
+        pair.both(which, "config", "set", "cluster-announce-hostname", "host%d.example" % which)
+    for nodes in pair.clusters:
+        wait_until(lambda n=nodes: "host1.example" in str(lines(n[0])), 20, "the name of the other is known")
+    for kind in kinds + kinds[:1]:
+        pair.both(0, "config", "set", "cluster-preferred-endpoint-type", kind)
+        pair.table(rows)
+        pair.table(["hello 3"] + rows + ["hello 2"])
+    pair.table(["config set cluster-announce-hostname not_a_name", "config set cluster-announce-hostname -x",
+                "config set cluster-node-timeout -1", "config set cluster-preferred-endpoint-type x"])
+    pair.both(1, "config", "set", "cluster-announce-port", "7777")
+    for nodes in pair.clusters:
+        wait_until(lambda n=nodes: ":7777@" in str(lines(n[0])), 20, "the other's port is known")
+    pair.table(rows)
+
+
+@case(kinds=OURS, limit_s=90)
 def test_open_slots(lab):
     """A slot on its way out and one on its way in: present keys, missing keys, some of both."""
     pair = Pair(lab, cluster_require_full_coverage="no")
