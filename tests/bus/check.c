@@ -251,6 +251,17 @@ void check_write(struct world *w, struct node *n)
 
 /* ---- votes ---- */
 
+/* A vote for slots that the voter knows to be somebody else's by now would bring an old owner back. */
+static void hear_request(struct node *n, const struct cl_header *h, int from)
+{
+    n->overtaken[from] = 0;
+    for (int slot = cl_bit_next(h->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(h->slots, slot + 1, true)) {
+        const struct cl_node *owner = cl_owner(n->core, slot);
+        if (owner != NULL && owner->config_epoch > h->config_epoch)
+            n->overtaken[from] = h->current_epoch;
+    }
+}
+
 static void note_vote(struct world *w, struct node *n, const struct cl_header *h, const struct node *to)
 {
     uint8_t key[sizeof h->sender.b + 8];
@@ -261,6 +272,9 @@ static void note_vote(struct world *w, struct node *n, const struct cl_header *h
     if (n->disk.says.last_vote_epoch < h->current_epoch)
         violated(w, "B1", "%s tells its vote in epoch %llu, and its disk knows none after %llu", node_name(n->index),
                  (unsigned long long)h->current_epoch, (unsigned long long)n->disk.says.last_vote_epoch);
+    if (n->overtaken[to->index] == h->current_epoch)
+        violated(w, "B3", "%s votes for %s, and knows a newer owner of its slots", node_name(n->index),
+                 node_name(to->index));
     const struct cl_id *before = map_get(&w->checks->votes, bytes_of(key, sizeof key));
     if (before == NULL) {
         struct cl_id *id = mem_alloc(sizeof *id);
@@ -392,6 +406,8 @@ void check_heard(struct world *w, struct node *n, const struct conn *l, struct s
     if (n->core == NULL || cl_wire_read(message.p, message.n, &m, &why) != CL_READ_OK)
         return;
     int by = check_id(w, &m.head.sender);
+    if (m.head.type == CL_AUTH_REQUEST)
+        hear_request(n, &m.head, other);
     if (m.head.type == CL_AUTH_ACK)
         hear_vote(n, m.head.current_epoch, by);
     if (m.head.type == CL_PING || m.head.type == CL_PONG || m.head.type == CL_MEET)

@@ -17,7 +17,7 @@
 #include "tests/bus/seed.h"
 
 #define JOBS_MAX 64
-#define ALL_KINDS_FROM 300 /* from so many seeds on, every kind of thing must have happened */
+#define ALL_KINDS_FROM 200 /* from so many seeds on, every kind of thing must have happened */
 #define TWICE_EVERY 50     /* of so many seeds one is run twice, to see that it repeats itself */
 #define SEED_LIMIT_S 120   /* of real time: a core that never returns from a step ends its seed here */
 
