@@ -174,6 +174,22 @@ static void begin(struct cl_core *c)
         cl_follow(c, c->me->master);
 }
 
+static void timers_run(struct cl_core *c)
+{
+    struct heap_node *due = heap_top(&c->heap);
+    bool woken = due != NULL && due->at <= c->now_us;
+    for (size_t left = c->known + 1; woken && left > 0; left--) {
+        due = heap_top(&c->heap);
+        struct cl_node *n = (struct cl_node *)(void *)due;
+        if (due == NULL)
+            break;
+        if (due->at <= c->now_us)
+            cl_node_tick(c, n);
+        else if (!cl_ask_early(c, n))
+            break;
+    }
+}
+
 void cl_step(struct cl_core *c, const struct cl_event *e, struct cl_effects *out)
 {
     bool had_link = c->facts.link_up;
@@ -184,13 +200,7 @@ void cl_step(struct cl_core *c, const struct cl_event *e, struct cl_effects *out
         begin(c);
     dispatch(c, e);
     /* What comes next is found by level: whatever the event was, it is looked at where things stand. */
-    struct heap_node *due;
-    for (size_t left = c->known + 1; left > 0; left--) {
-        due = heap_top(&c->heap);
-        if (due == NULL || due->at > c->now_us)
-            break;
-        cl_node_tick(c, (struct cl_node *)(void *)due);
-    }
+    timers_run(c);
     if (had_link && !e->facts.link_up && cl_has(c->me, CL_REPLICA))
         cl_tell_siblings(c); /* the offset will not change any more: the others can order themselves by it */
     cl_manual_run(c);

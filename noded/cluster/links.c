@@ -197,7 +197,7 @@ static int64_t link_tick(struct cl_core *c, struct cl_node *n)
     if (n->link_state == CL_LINK_CONNECTING)
         return n->link_us + (half < 100 * MS ? 100 * MS : half) + MS;
     int64_t due = n->exchanged_us + ask_after_us(c, n);
-    if (!n->asking && now >= due) {
+    if (!n->asking && now >= due - c->early_us) {
         cl_send_greeting(c, n->link, n, cl_has(n, CL_MEETING) ? CL_MEET : CL_PING, NULL);
         n->asking = true;
         n->asked_us = now;
@@ -234,6 +234,19 @@ static int64_t silence_tick(struct cl_core *c, struct cl_node *n)
         return c->now_us + limit / 8;
     cl_suspect(c, n);
     return HEAP_NEVER;
+}
+
+/* Waking up costs more than a packet does: whoever is to be asked soon is asked along with those who are due. */
+bool cl_ask_early(struct cl_core *c, struct cl_node *n)
+{
+    int64_t early = cl_timeout_us(c) / 32;
+    if (n->asking || n->link_state != CL_LINK_UP || cl_has(n, CL_HANDSHAKE | CL_PFAIL | CL_FAILED) ||
+        c->now_us < n->exchanged_us + ask_after_us(c, n) - early)
+        return false;
+    c->early_us = early;
+    cl_node_tick(c, n);
+    c->early_us = 0;
+    return true;
 }
 
 void cl_node_tick(struct cl_core *c, struct cl_node *n)

@@ -143,6 +143,7 @@ struct cl_core {
     struct cl_settings set;
     struct cl_facts facts;
     int64_t now_us, unix_ms, deadline_us, start_us;
+    int64_t early_us;      /* what is due so soon may be done now */
     int64_t late_us;       /* when we last found that we had been stopped */
     struct cl_effects *fx; /* of the step that runs */
     struct heap heap;
@@ -226,6 +227,7 @@ static inline bool cl_has(const struct cl_node *n, unsigned flags)
 
 /* links.c */
 void cl_node_tick(struct cl_core *c, struct cl_node *n); /* all that is due by time; sets its timer; may remove it */
+bool cl_ask_early(struct cl_core *c, struct cl_node *n); /* false: it is not to be asked soon */
 void cl_tick_soon(struct cl_core *c, struct cl_node *n);
 void cl_link_close(struct cl_core *c, struct cl_node *n);
 void cl_link_up(struct cl_core *c, const struct cl_event *e);
