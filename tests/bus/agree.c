@@ -120,7 +120,7 @@ static const char *data_follows(struct world *w, const struct node *n)
     if (cl_is_master(n->core))
         return n->data.master == -1 ? NULL : MISSING("the data of %s, a master, follows somebody", node_name(n->index));
     if (is == NULL || is->core == NULL)
-        return MISSING("%s follows a master that is down", node_name(n->index));
+        return MISSING("%s follows a master that is down: %s", node_name(n->index), owner_name(w, master));
     if (n->data.master != is->index || n->data.repl != REPL_UP)
         return MISSING("%s has not the data of %s", node_name(n->index), node_name(is->index));
     if (!cl_is_master(is->core))

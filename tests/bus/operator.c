@@ -172,7 +172,13 @@ static bool repaired(struct world *w, const char *what, const struct node *n)
     return true;
 }
 
-/* Nodes that do not know each other: forgotten, wiped, or reset ones. */
+static bool reaches(const struct node *n, const struct node *other)
+{
+    const struct cl_node *seen = cl_node_find(n->core, &other->id);
+    return seen != NULL && strcmp(seen->ip, other->ip) == 0;
+}
+
+/* Nodes that do not know each other: forgotten, wiped, or reset ones; or do not know where, if all have moved. */
 static bool introduce(struct world *w)
 {
     bool any = false;
@@ -180,8 +186,7 @@ static bool introduce(struct world *w)
         struct node *n = &w->nodes[i];
         for (int k = i + 1; k < w->plan.nodes && n->core != NULL; k++) {
             struct node *other = &w->nodes[k];
-            if (other->core == NULL ||
-                (cl_node_find(n->core, &other->id) != NULL && cl_node_find(other->core, &n->id) != NULL))
+            if (other->core == NULL || (reaches(n, other) && reaches(other, n)))
                 continue;
             operator_meet(w, n, other);
             any = repaired(w, "MEET", n);
@@ -321,7 +326,7 @@ static bool lead_back(struct world *w)
             continue;
         const struct cl_node *its = n->core->me->master;
         const struct node *lives = its != NULL ? node_of_id(w, &its->id) : NULL;
-        if ((lives != NULL && cl_is_master(lives->core)) || cl_node_find(n->core, &master->id) == NULL)
+        if ((lives != NULL && lives->core != NULL && cl_is_master(lives->core)) || cl_node_find(n->core, &master->id) == NULL)
             continue;
         operator_on_node(w, n, CL_REPLICATE, &master->id);
         any = repaired(w, "REPLICATE", n);
