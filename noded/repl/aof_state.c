@@ -93,7 +93,7 @@ bool nd_aof_switch(struct nd_aof_state *s, bool on, struct buf *why)
     }
     s->mode = ND_AOF_WAITS;
     s->try_after_us = 0;
-    if (child_lives(s) || s->rewriting) {
+    if (child_lives(s) || s->rewriting || s->e->depth > 1) { /* a transaction is not to be cut in two by the fork */
         s->scheduled = true;
         return true;
     }

@@ -194,14 +194,22 @@ bool nd_persist_bgsave(struct nd_persist *p, struct buf *why)
     return ok;
 }
 
+/* The changes that a child may still write are counted as saved already. */
+static void all_is_saved(struct nd_persist *p)
+{
+    p->e->dirty = p->dirty_at_start = 0;
+    p->last_save_s = p->e->now_ms / 1000;
+}
+
 bool nd_persist_save(struct nd_persist *p, struct buf *why)
 {
     struct nd_engine *e = p->e;
     struct buf reason = {0};
+    if (p->child == ND_CHILD_SAVE) /* it has an older dataset, which must not take this one's place */
+        nd_persist_stop(p);
     bool ok = p->host.save(p->host.owner, e->config.dbfilename, &reason);
     if (ok) {
-        e->dirty = 0;
-        p->last_save_s = e->now_ms / 1000;
+        all_is_saved(p);
         p->last_ok = true;
         set_guard(p);
         say(p, ND_LOG_NOTICE, "The dataset was saved: %s", e->config.dbfilename);
@@ -233,8 +241,7 @@ void nd_persist_loaded(struct nd_persist *p, int64_t loaded, int64_t expired)
 {
     p->loaded_keys = loaded;
     p->loaded_expired = expired;
-    p->e->dirty = 0;
-    p->last_save_s = p->e->now_ms / 1000;
+    all_is_saved(p);
 }
 
 /* ---- time ---- */

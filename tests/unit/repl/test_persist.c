@@ -225,9 +225,28 @@ static void flushall_stops_the_child_and_empties_the_file(void **state)
     assert_int_equal(w->e->dirty, 0);
     child_ends(w, false); /* by our own hand: nothing has failed */
     says(w, "SET a 1", "+OK");
+    /* A child that had ended before it was stopped counts nothing twice. */
+    says(w, "MSET a 1 b 2 c 3", "+OK");
+    says(w, "BGSAVE", "+Background");
+    says(w, "FLUSHALL", "+OK");
+    child_ends(w, true);
+    assert_int_equal(w->e->dirty, 0);
+    says(w, "SET a 1", "+OK");
+    assert_int_equal(w->e->dirty, 1);
+    /* Nor does one that ends after the dataset was saved in another way (DEBUG RELOAD); it is stopped, it is older. */
+    says(w, "BGSAVE", "+Background");
+    int stops = w->stops, saves = w->saves;
+    struct buf why = {0};
+    assert_true(nd_persist_save(w->p, &why));
+    buf_free(&why);
+    assert_int_equal(w->stops, stops + 1);
+    child_ends(w, false);
+    says(w, "SET a 2", "+OK");
+    assert_int_equal(w->e->dirty, 1);
+    w->saves = saves;
     points(w, "");
     says(w, "FLUSHALL", "+OK");
-    assert_int_equal(w->saves, 1);
+    assert_int_equal(w->saves, saves);
 }
 
 int main(void)
