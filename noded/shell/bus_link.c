@@ -145,11 +145,23 @@ void bus_link_send(struct bus_link *l, struct slice bytes)
 
 /* ---- reading ---- */
 
+/* false: the link is no more, or is about to go. */
+static bool show_one(struct bus_link *l, struct slice message)
+{
+    bool closed = false;
+    struct cl_event e = {.kind = CL_EV_MESSAGE, .link = l->id, .bytes = message};
+    l->closed = &closed;
+    bus_step(l->b, &e);
+    if (closed)
+        return false;
+    l->closed = NULL;
+    return !l->doomed;
+}
+
 /* Shows whole messages at the front. Returns how many bytes they were; -1: the link is no more. */
 static ptrdiff_t show(struct bus_link *l, const char *p, size_t n)
 {
     size_t at = 0;
-    bool closed = false;
     while (at < n) {
         const char *why = NULL;
         int64_t length = cl_wire_length(p + at, n - at, &why);
@@ -160,15 +172,9 @@ static ptrdiff_t show(struct bus_link *l, const char *p, size_t n)
         }
         if (length == 0 || (size_t)length > n - at)
             break;
-        struct cl_event e = {.kind = CL_EV_MESSAGE, .link = l->id, .bytes = {p + at, (size_t)length}};
+        if (!show_one(l, (struct slice){p + at, (size_t)length}))
+            return -1;
         at += (size_t)length;
-        l->closed = &closed;
-        bus_step(l->b, &e);
-        if (closed)
-            return -1;
-        l->closed = NULL;
-        if (l->doomed)
-            return -1;
     }
     return (ptrdiff_t)at;
 }
