@@ -148,10 +148,10 @@ struct nd_engine {
     char guard_reason[128]; /* of ND_GUARD_AOF_FAILED: what the system said */
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: none */
     bool pause_all;
-    bool writes_held;   /* as in a pause of writes, until FAILOVER is over (pause.h) */
-    struct map locked;  /* keys of a MIGRATE under way, of whatever database (pause.h); cap 0 while there are none */
-    int64_t dirty;      /* changes since the last save */
-    size_t not_evicted; /* memory that grows by what eviction tells replicas: maxmemory does not count it */
+    uint32_t writes_held; /* as in a pause of writes: by whom (enum nd_holder, pause.h) */
+    struct map locked;    /* keys of a MIGRATE under way, of whatever database (pause.h); cap 0 while there are none */
+    int64_t dirty;        /* changes since the last save */
+    size_t not_evicted;   /* memory that grows by what eviction tells replicas: maxmemory does not count it */
     int64_t house_dirty, house_us; /* dirty when the tables were in order; when they are looked at next */
     int depth;                     /* > 0: inside a command; EXEC runs others */
     bool active_expire;            /* DEBUG SET-ACTIVE-EXPIRE */
@@ -169,7 +169,7 @@ void nd_engine_moved_on(struct nd_engine *e);
 static inline bool nd_engine_guarded(const struct nd_engine *e)
 {
     return e->config.maxmemory != 0 || e->is_replica || e->loading || e->async_loading || e->guards != 0 ||
-           e->pause_until_ms != 0 || e->writes_held || e->locked.used > 0;
+           e->pause_until_ms != 0 || e->writes_held != 0 || e->locked.used > 0;
 }
 /* The end that SHUTDOWN asked for does not come: those who wait for it get an error (server_command.c). */
 void nd_shutdown_given_up(struct nd_engine *e);

@@ -42,10 +42,13 @@ void nd_unpause(struct nd_engine *e)
     resume_all(e);
 }
 
-void nd_hold_writes(struct nd_engine *e, bool held)
+void nd_hold_writes(struct nd_engine *e, enum nd_holder who, bool held)
 {
-    e->writes_held = held;
-    if (!held)
+    if (held)
+        e->writes_held |= who;
+    else
+        e->writes_held &= ~(uint32_t)who;
+    if (e->writes_held == 0)
         resume_all(e);
 }
 

@@ -10,10 +10,11 @@ void nd_pause(struct nd_engine *e, int64_t until_ms, bool all);
 void nd_unpause(struct nd_engine *e);
 static inline bool nd_paused(const struct nd_engine *e)
 {
-    return e->pause_until_ms > e->now_ms || e->writes_held;
+    return e->pause_until_ms > e->now_ms || e->writes_held != 0;
 }
-/* The same for FAILOVER, without an end of its own: CLIENT UNPAUSE does not end it. */
-void nd_hold_writes(struct nd_engine *e, bool held);
+/* The same without an end of its own: CLIENT UNPAUSE does not end it. Writes wait as long as anybody holds them. */
+enum nd_holder { ND_HOLD_FAILOVER = 1 << 0, ND_HOLD_SHUTDOWN = 1 << 1, ND_HOLD_CLUSTER = 1 << 2 };
+void nd_hold_writes(struct nd_engine *e, enum nd_holder who, bool held);
 
 /* Requests with this key, in whatever database, wait until it is unlocked as often as it was locked. Requests that
  * write without naming keys (FLUSHALL, SWAPDB) wait for all locks. */

@@ -1,6 +1,6 @@
 #include "noded/repl/extension.h"
 
-#include "noded/repl/persist.h"
+#include "noded/repl/repl.h"
 #include "noded/repl/serve.h"
 
 static const struct nd_command *const families[] = {
@@ -16,6 +16,6 @@ const struct nd_extension nd_repl_extension = {
     .info_persistence = nd_persist_info,
     .info_replication = nd_serve_info,
     .debug = nd_persist_debug,
-    .flushed = nd_persist_flushed,
+    .flushed = nd_repl_flushed,
     .session_gone = nd_serve_gone,
 };

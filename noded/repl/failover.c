@@ -35,7 +35,7 @@ static void clear(struct nd_serving *v)
     v->failover_force = false;
     free(v->failover_host);
     v->failover_host = NULL;
-    nd_hold_writes(v->r->e, false);
+    nd_hold_writes(v->r->e, ND_HOLD_FAILOVER, false);
 }
 
 void nd_failover_ended(struct nd_repl *r, bool ok, const char *why)
@@ -156,7 +156,7 @@ void nd_failover_command(struct nd_call *c)
     if (w.timeout_ms > 0 && w.timeout_ms < (HEAP_NEVER - c->e->now_us) / 1000)
         v->failover_until_us = c->e->now_us + w.timeout_ms * 1000;
     note(v, "writes wait until the replica has everything", NULL);
-    nd_hold_writes(c->e, true);
+    nd_hold_writes(c->e, ND_HOLD_FAILOVER, true);
     nd_ok(c);
 }
 

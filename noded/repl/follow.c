@@ -195,6 +195,7 @@ bool nd_follow_set(struct nd_repl *r, const char *host, int port, bool failover)
     f->host_name = name;
     f->port = port;
     f->failover = failover;
+    f->failovers = 0;
     f->accepted[0] = f->guarded[0] = '\0';
     f->down_since_ms = 0;
     buf_clear(&f->stopped);
@@ -215,13 +216,17 @@ void nd_follow_none(struct nd_repl *r)
     free(f->host_name);
     f->host_name = NULL;
     f->accepted[0] = f->guarded[0] = '\0';
+    bool strayed = f->ask_full;
     f->ask_full = f->failover = false;
     buf_clear(&f->stopped);
     nd_follow_enter(f, ND_FOLLOW_NOBODY);
     f->down_since_ms = 0;
     write_setting(f);
     nd_effects_flush(r->e); /* of a transaction, before this: it is none of the new history's */
-    nd_repl_fork_history(r);
+    if (strayed)            /* who followed the same master has something else */
+        nd_repl_new_history(r);
+    else
+        nd_repl_fork_history(r);
     r->e->is_replica = false;
     nd_expiry_wake(r->e);
     nd_follow_file(f, true);
@@ -280,6 +285,11 @@ bool nd_follow_is_up(const struct nd_repl *r)
 bool nd_follow_loads_aside(const struct nd_repl *r)
 {
     return r->following != NULL && r->following->in.aside_made;
+}
+
+bool nd_follow_has_strayed(const struct nd_repl *r)
+{
+    return r->following != NULL && r->following->ask_full;
 }
 
 /* ---- the shell tells ---- */

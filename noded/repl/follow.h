@@ -69,6 +69,8 @@ static inline bool nd_follow_is_down(const struct nd_repl *r)
 {
     return nd_follow_host_name(r) != NULL && !nd_follow_is_up(r);
 }
+/* The dataset is no place in the master's history: a request of it could not be run, or a part of it only. */
+bool nd_follow_has_strayed(const struct nd_repl *r);
 /* A snapshot is being loaded into a keyspace beside the one that is read (swapdb). */
 bool nd_follow_loads_aside(const struct nd_repl *r);
 

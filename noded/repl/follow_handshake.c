@@ -78,6 +78,7 @@ static void ask_stream(struct nd_following *f)
         nd_follow_log(f, ND_LOG_NOTICE, "Asking %s:%d for its dataset", f->host_name, f->port);
     nd_follow_enter(f, ND_FOLLOW_ASKING);
     nd_follow_send(f, f->failover ? 4 : 3, words);
+    f->failovers += f->failover;
 }
 
 /* ---- answers to the greeting ---- */
@@ -187,6 +188,13 @@ static void failover_refused(struct nd_following *f, struct slice line)
     buf_free(&why);
 }
 
+/* It was asked before, and the link broke before its answer came: it is the master already, and two would be one too
+ * many. */
+static bool has_taken_over(const struct nd_following *f, struct slice line)
+{
+    return f->failovers > 1 && starts(line, "-ERR PSYNC FAILOVER can't be sent to a master");
+}
+
 static void take_psync(struct nd_following *f, struct slice line)
 {
     if (line.n == 0)
@@ -196,6 +204,8 @@ static void take_psync(struct nd_following *f, struct slice line)
         full(f, (struct slice){line.p + 12, line.n - 12});
     } else if (starts(line, "+CONTINUE")) {
         partial(f, (struct slice){line.p + 9, line.n - 9});
+    } else if (failover && has_taken_over(f, line)) {
+        nd_follow_retry(f, 0);
     } else if (failover) {
         failover_refused(f, line);
         return;

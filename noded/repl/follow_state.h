@@ -51,6 +51,7 @@ struct nd_following {
     char *host_name; /* NULL: nobody */
     int port;
     bool failover;                 /* the next PSYNC says so */
+    int failovers;                 /* how often it did */
     bool ask_full;                 /* what we have is no place in a history that can be gone on from */
     bool by_file;                  /* the last snapshot could not be read as it came */
     char accepted[ND_REPL_ID + 1]; /* replica-guard: this history may come; "": none */

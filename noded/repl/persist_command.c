@@ -8,7 +8,7 @@ static void save(struct nd_call *c)
 {
     struct nd_persist *p = c->e->persist;
     struct buf why = {0};
-    if (p->child == ND_CHILD_SAVE) {
+    if (p->child == ND_CHILD_SAVE || p->child == ND_CHILD_SYNC) { /* that of a replica may be this very file */
         nd_error(c, "ERR Background save already in progress");
         return;
     }

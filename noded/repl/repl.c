@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/runid.h"
+#include "noded/cmd/effects.h"
 #include "noded/repl/follow.h"
 #include "noded/repl/rdb_write.h"
 #include "noded/repl/serve.h"
@@ -114,9 +115,27 @@ void nd_repl_resume(struct nd_repl *r, const char *id, int64_t offset, int strea
     nd_repl_open_backlog(r, false);
 }
 
+/* A file that is written now is empty, and its place would be one where the dataset still was: whoever stands there
+ * would go on with the keys that are gone. A snapshot for replicas that goes by way of the same file is given up: none
+ * must take the place of the other. */
+bool nd_repl_flushed(struct nd_engine *e)
+{
+    struct nd_repl *r = e->repl;
+    if (r == NULL)
+        return nd_persist_flushed(e);
+    if (r->serving != NULL && r->serving->writing && !r->serving->to_sockets)
+        nd_persist_stop(e->persist);
+    bool before = r->ahead;
+    r->ahead = true;
+    bool saved = nd_persist_flushed(e);
+    r->ahead = before;
+    return saved;
+}
+
 void nd_repl_facts(const struct nd_repl *r, struct nd_rdb_facts *out)
 {
-    bool known = r->backlog != NULL || r->e->is_replica;
+    bool known = (r->backlog != NULL || r->e->is_replica) && !r->ahead && nd_effects_none(r->e->effects) &&
+                 !nd_follow_has_strayed(r);
     out->repl_id = known ? r->id : NULL;
     out->repl_offset = r->offset;
     out->repl_stream_db = r->stream_db;

@@ -24,6 +24,7 @@ struct nd_repl {
     int64_t other_db_offset;    /* up to here the stream has writes to databases other than 0 */
     int stream_db;              /* selected in the stream; -1: to be said with the next unit */
     struct nd_backlog *backlog; /* NULL: nobody follows, and nobody has for repl-backlog-ttl */
+    bool ahead;                 /* the dataset has more than `offset` says: a file of it says no place */
     struct buf unit;            /* scratch */
     struct nd_serving *serving;
     struct nd_following *following;
@@ -58,7 +59,11 @@ void nd_repl_adopt_history(struct nd_repl *r, const char *id, int64_t offset);
  * the backlog is open from now on. */
 void nd_repl_resume(struct nd_repl *r, const char *id, int64_t offset, int stream_db);
 
-/* What an RDB file says of the place where the dataset stands (repl_id, repl_offset, repl_stream_db). */
+/* FLUSHALL has run (extension.flushed), and the offset does not know of it yet. */
+bool nd_repl_flushed(struct nd_engine *e);
+
+/* What an RDB file says of the place where the dataset stands (repl_id, repl_offset, repl_stream_db). No repl_id:
+ * nowhere, because a part of a unit has been run, or one that the master ran otherwise. */
 void nd_repl_facts(const struct nd_repl *r, struct nd_rdb_facts *out);
 
 /* The next time (mono us) at which nd_repl_tick() has something to do; HEAP_NEVER: nothing. */

@@ -33,6 +33,7 @@ void nd_serve_free(struct nd_repl *r)
         return;
     for (struct nd_session *s = r->e->sessions; s != NULL; s = s->next)
         nd_serve_gone(s);
+    free(v->file_path);
     free(v->shared);
     free(v->fds);
     free(v->waits);
@@ -145,6 +146,8 @@ void nd_serve_drop_all(struct nd_repl *r, const char *why)
 
 void nd_serve_history_changed(struct nd_repl *r)
 {
+    if (r->serving != NULL) /* repl-backlog-ttl counts from here: they have to find what the old name stands for */
+        r->serving->alone_us = r->e->now_us;
     nd_serve_drop_all(r, "the history of this node has a new name, and it shall learn it");
 }
 
@@ -236,7 +239,7 @@ void nd_serve_ack(struct nd_replica *p, int64_t offset)
     struct nd_serving *v = e->repl->serving;
     if (p->state == ND_REPLICA_NOT || p->state == ND_REPLICA_GONE)
         return;
-    if (offset > p->ack)
+    if (offset > p->ack && offset <= e->repl->offset) /* nobody can have more than there is */
         p->ack = offset;
     p->ack_us = e->now_us;
     p->acknowledged = true;
@@ -392,6 +395,6 @@ void nd_serve_tick(struct nd_repl *r)
     if (v->next_ping_us > now_us)
         return;
     v->next_ping_us = now_us + e->config.repl_ping_replica_period_s * 1000000;
-    if (!e->is_replica && v->count > 0 && !e->writes_held)
+    if (!e->is_replica && v->count > 0 && e->writes_held == 0)
         put_in_stream(r, "*1\r\n$4\r\nPING\r\n");
 }

@@ -77,6 +77,7 @@ struct nd_serving {
     unsigned file_capa;           /* of the replica for which the file is written: who comes later must have them too */
     char file_id[ND_REPL_ID + 1]; /* the place in the history that the file has */
     int64_t file_offset;
+    char *file_path; /* dbfilename may be another one when it is written */
     char mark[ND_REPL_ID + 1];
     /* ---- the stream ---- */
     int64_t told;    /* offset up to which the shell was told to send */

@@ -199,7 +199,7 @@ static void file_ended(struct nd_serving *v, const struct nd_child_end *end)
         buf_clear(&why);
         if (!end->ok) {
             failed(v, p, end->why);
-        } else if (v->host.send_file(v->host.owner, p->s, config->dbfilename, &why)) {
+        } else if (v->host.send_file(v->host.owner, p->s, v->file_path, &why)) {
             p->state = ND_REPLICA_SENT;
             v->r->e->host.wake(v->r->e->host.owner, p->s);
         } else {
@@ -208,7 +208,7 @@ static void file_ended(struct nd_serving *v, const struct nd_child_end *end)
     }
     buf_free(&why);
     if (end->ok && only_for_replicas(config))
-        v->host.remove_file(v->host.owner, config->dbfilename);
+        v->host.remove_file(v->host.owner, v->file_path);
 }
 
 static void snapshot_ended(void *owner, const struct nd_child_end *end)
@@ -277,7 +277,7 @@ static bool may_begin(const struct nd_serving *v)
 
 int64_t nd_serve_snapshot_due_us(const struct nd_serving *v)
 {
-    if (v->first == NULL || !may_begin(v))
+    if (v->first == NULL || v->r->e->loading || !may_begin(v))
         return HEAP_NEVER;
     struct crowd c = look(v);
     return due_us(v, &c);
@@ -335,7 +335,8 @@ static void start(struct nd_serving *v)
         spec.head = buf_slice(&head);
         spec.tail = (struct slice){v->mark, ND_REPL_ID};
     } else {
-        spec.path = r->e->config.dbfilename;
+        free(v->file_path);
+        spec.path = v->file_path = mem_strdup(r->e->config.dbfilename);
     }
     if (!r->e->is_replica)
         r->stream_db = -1; /* what follows says anew which database it means */

@@ -60,8 +60,8 @@ static void do_one(struct bus *b, const struct cl_effect *fx)
     case CL_FX_DROP_SLOTS: nd_cluster_drop_slots(e, cl_effect_slots(fx)); break;
     case CL_FX_ANSWER: answer(b, fx); break;
     case CL_FX_STATE: break; /* nd_cluster_changed() has seen it */
-    case CL_FX_PAUSE: nd_hold_writes(e, true); break;
-    case CL_FX_UNPAUSE: nd_hold_writes(e, false); break;
+    case CL_FX_PAUSE: nd_hold_writes(e, ND_HOLD_CLUSTER, true); break;
+    case CL_FX_UNPAUSE: nd_hold_writes(e, ND_HOLD_CLUSTER, false); break;
     case CL_FX_PUBLISH:
         nd_publish(e, fx->shard ? ND_SHARD_CHANNEL : ND_CHANNEL, cl_effect_channel(fx), cl_effect_payload(fx));
         break;

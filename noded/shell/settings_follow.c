@@ -73,6 +73,10 @@ static bool follow_dir(const struct node *n, struct nd_config *config, struct bu
         buf_puts(why, "The append-only file is on, and its files do not move: switch it off first");
         return false;
     }
+    if (n->engine->persist->child != ND_CHILD_NONE) {
+        buf_puts(why, "A child process writes a file here: try again when it has ended");
+        return false;
+    }
     if (chdir(config->dir) != 0) {
         buf_printf(why, "Changing directory: %s", strerror(errno));
         return false;

@@ -10,7 +10,7 @@
 static void stop_waiting(struct node *n)
 {
     if (n->shutdown.waits)
-        nd_hold_writes(n->engine, false);
+        nd_hold_writes(n->engine, ND_HOLD_SHUTDOWN, false);
     n->shutdown.waits = false;
 }
 
@@ -56,7 +56,7 @@ static bool wait_for_replicas(struct node *n, uint32_t flags)
            (long long)e->config.shutdown_timeout_s);
     n->shutdown = (struct shutdown){
         .waits = true, .flags = flags, .until_us = e->now_us + e->config.shutdown_timeout_s * 1000000};
-    nd_hold_writes(e, true);
+    nd_hold_writes(e, ND_HOLD_SHUTDOWN, true);
     return true;
 }
 

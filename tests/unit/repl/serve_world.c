@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "noded/repl/extension.h"
+#include "noded/repl/rdb_write.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,9 +42,13 @@ static void host_stop(void *owner)
 
 static bool host_save(void *owner, const char *path, struct buf *why)
 {
-    (void)owner;
+    struct world *w = owner;
+    struct nd_rdb_facts facts;
     (void)path;
     (void)why;
+    nd_rdb_facts_now(w->f->e, &facts);
+    w->placed = facts.repl_id != NULL;
+    w->saves++;
     return true;
 }
 

@@ -22,6 +22,8 @@ struct world {
     struct nd_session *file_for[FDS_MAX];
     size_t files, removed;
     bool stuck; /* nothing can be sent */
+    size_t saves;
+    bool placed; /* the last file that was saved says where in the history it is */
 };
 
 struct world *world_new(void);

@@ -2,6 +2,7 @@
  * anywhere, and what it sends may be wrong. */
 #include "common/base/heap.h"
 #include "common/base/mem.h"
+#include "noded/repl/rdb_write.h"
 #include "noded/repl/stream.h"
 #include "tests/unit/repl/follow_world.h"
 
@@ -230,6 +231,15 @@ static void assert_diverged(const char *requests, size_t counted)
     follower_forward(w, 1);
     assert_int_equal(w->connects, 2);
     greet_again(w);
+    /* Neither a file nor a promotion makes others believe that this is the master's dataset. */
+    struct nd_rdb_facts facts;
+    nd_rdb_facts_now(w->f->e, &facts);
+    assert_null(facts.repl_id);
+    nd_follow_none(w->r);
+    assert_int_equal(w->r->id2_offset, -1);
+    assert_string_not_equal(w->r->id, ID_A);
+    nd_rdb_facts_now(w->f->e, &facts);
+    assert_non_null(facts.repl_id);
     follower_free(w);
 }
 
@@ -247,6 +257,39 @@ static void test_what_only_the_master_could_run(void **state)
                     "*3\r\n$5\r\nRPUSH\r\n$1\r\nb\r\n$1\r\nx\r\n*1\r\n$4\r\nEXEC\r\n",
                     0);
     buf_free(&bytes);
+}
+
+/* FAILOVER: the link breaks before the new master has answered. */
+static void test_failover_without_an_answer(void **state)
+{
+    (void)state;
+    static const char refusal[] = "-ERR PSYNC FAILOVER can't be sent to a master.\r\n";
+    struct follower *w = follower_new();
+    nd_follow_set(w->r, "master", 6379, true);
+    follower_connects(w);
+    follower_gets(w, "+PONG\r\n+OK\r\n+OK\r\n", 17);
+    assert_non_null(strstr(buf_str(&w->sent), "FAILOVER"));
+    w->linked = false;
+    nd_follow_lost(w->r, "cut");
+    follower_forward(w, 1000);
+    nd_follow_connected(w->r);
+    follower_gets(w, "+PONG\r\n+OK\r\n+OK\r\n", 17);
+    follower_gets(w, refusal, sizeof refusal - 1);
+    assert_true(w->f->e->is_replica); /* there is one master, and it is the other one */
+    follower_forward(w, 1);
+    nd_follow_connected(w->r);
+    buf_clear(&w->sent);
+    follower_gets(w, "+PONG\r\n+OK\r\n+OK\r\n", 17);
+    assert_non_null(strstr(buf_str(&w->sent), "PSYNC"));
+    assert_null(strstr(buf_str(&w->sent), "FAILOVER"));
+    nd_follow_none(w->r);
+    /* Who says so at once is none of our replicas. */
+    nd_follow_set(w->r, "master", 6379, true);
+    follower_connects(w);
+    follower_gets(w, "+PONG\r\n+OK\r\n+OK\r\n", 17);
+    follower_gets(w, refusal, sizeof refusal - 1);
+    assert_false(w->f->e->is_replica);
+    follower_free(w);
 }
 
 /* ---- a master with random writes ---- */
@@ -360,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_acknowledgements),
         cmocka_unit_test(test_what_cannot_be_followed),
         cmocka_unit_test(test_what_only_the_master_could_run),
+        cmocka_unit_test(test_failover_without_an_answer),
         cmocka_unit_test(test_random_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -279,9 +279,67 @@ static void only_a_snapshot(void **state)
     world_free(w);
 }
 
+/* The file that FLUSHALL leaves is empty, and at the offset of that moment the keys were there still: a replica that
+ * stands there must not be able to go on with a master that has loaded it. */
+static void flushed_file_says_no_place(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    replica_online(w);
+    run(w->f, "SET a 1");
+    assert_string_equal(run(w->f, "SAVE"), "+OK\r\n");
+    assert_true(w->placed);
+    run(w->f, "FLUSHALL");
+    assert_int_equal(w->saves, 2);
+    assert_false(w->placed);
+    run(w->f, "SAVE");
+    assert_true(w->placed);
+    world_free(w);
+}
+
+/* The file that is sent is the one that was written, whatever the settings say by then. */
+static void file_keeps_its_name(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    w->f->e->config.repl_diskless_sync = false;
+    struct client *c = replica_new(w, MODERN);
+    client_run(c, "PSYNC ? -1");
+    world_turn(w);
+    assert_string_equal(w->path, "dump.rdb");
+    free(w->f->e->config.dbfilename);
+    w->f->e->config.dbfilename = slice_dup(slice_of("other.rdb"));
+    world_child_ends(w, true, NULL);
+    assert_int_equal(w->files, 1); /* and host_send_file() has seen its name */
+    world_free(w);
+}
+
+/* The file of a snapshot and the one that FLUSHALL or SAVE writes have one name. */
+static void file_is_not_taken_for_another(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    w->f->e->config.repl_diskless_sync = false;
+    struct client *c = replica_new(w, MODERN);
+    client_run(c, "PSYNC ? -1");
+    world_turn(w);
+    assert_true(w->child);
+    assert_string_equal(run(w->f, "SAVE"), "-ERR Background save already in progress\r\n");
+    assert_false(w->stopped);
+    run(w->f, "FLUSHALL");
+    assert_true(w->stopped);
+    world_child_ends(w, false, NULL);
+    assert_int_equal(c->kills, 1);
+    assert_int_equal(w->files, 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(flushed_file_says_no_place),
+        cmocka_unit_test(file_keeps_its_name),
+        cmocka_unit_test(file_is_not_taken_for_another),
         cmocka_unit_test(snapshot_over_sockets),
         cmocka_unit_test(acknowledged_while_the_child_ended),
         cmocka_unit_test(partial),

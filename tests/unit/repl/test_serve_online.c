@@ -3,6 +3,7 @@
 
 #include "common/base/heap.h"
 #include "noded/cmd/migrate.h"
+#include "noded/cmd/pause.h"
 #include "noded/repl/failover.h"
 
 #include <setjmp.h>
@@ -143,6 +144,8 @@ static void hostile_replica(void **state)
     struct client *a = replica_online(w);
     replica_acks(a, -5);
     replica_acks(a, INT64_MAX);
+    assert_true(nd_serve_caught_up(w->r));
+    assert_int_equal(nd_serve_count_acked(w->v, w->r->offset + 1), 0);
     client_run(a, "PSYNC ? -1");
     client_run(a, "SYNC");
     assert_int_equal(a->ran, ND_RAN);
@@ -218,6 +221,63 @@ static void failover_waits_for_a_migration(void **state)
     world_free(w);
 }
 
+/* Writes wait for the end, too: what ends the one does not let them go while the other holds them. */
+static void failover_beside_the_end(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    replica_online(w);
+    struct client *writer = fixture_client(w->f);
+    nd_hold_writes(w->f->e, ND_HOLD_SHUTDOWN, true);
+    assert_string_equal(run(w->f, "FAILOVER"), "+OK\r\n");
+    assert_string_equal(run(w->f, "FAILOVER ABORT"), "+OK\r\n");
+    client_run(writer, "SET a 2");
+    assert_int_equal(writer->ran, ND_POSTPONED);
+    nd_hold_writes(w->f->e, ND_HOLD_SHUTDOWN, false);
+    assert_int_equal(writer->resumes, 1);
+    assert_string_equal(client_run(writer, "SET a 2"), "+OK\r\n");
+    world_free(w);
+}
+
+/* A replica that has run for long and is promoted: the others find the old name of the history still. */
+static void promotion_after_a_long_time(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    w->f->e->config.repl_backlog_ttl_s = 5;
+    w->f->e->is_replica = true;
+    nd_repl_open_backlog(w->r, false);
+    world_forward_ms(w, 20000);
+    char old[41];
+    memcpy(old, w->r->id, sizeof old);
+    nd_repl_fork_history(w->r);
+    w->f->e->is_replica = false;
+    nd_serve_history_changed(w->r);
+    world_forward_ms(w, 4500);
+    assert_non_null(w->r->backlog);
+    assert_string_equal(w->r->id2, old);
+    world_forward_ms(w, 1000);
+    assert_null(w->r->backlog);
+    world_free(w);
+}
+
+/* Nobody is woken for a snapshot that cannot begin before something else has been loaded. */
+static void snapshot_waits_for_the_loading(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct client *a = replica_new(w, MODERN);
+    client_run(a, "PSYNC ? -1");
+    w->f->e->loading = true;
+    world_turn(w);
+    assert_false(w->child);
+    assert_true(nd_serve_deadline(w->r) > w->f->e->now_us);
+    w->f->e->loading = false;
+    world_turn(w);
+    assert_true(w->child);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +288,9 @@ int main(void)
         cmocka_unit_test(hostile_replica),
         cmocka_unit_test(failover_waits_for_the_replica),
         cmocka_unit_test(failover_waits_for_a_migration),
+        cmocka_unit_test(failover_beside_the_end),
+        cmocka_unit_test(promotion_after_a_long_time),
+        cmocka_unit_test(snapshot_waits_for_the_loading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
