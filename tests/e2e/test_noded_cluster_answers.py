@@ -353,3 +353,30 @@ def test_cluster_that_is_down(lab):
             for nodes in pair.clusters:
                 wait_until(lambda n=nodes[0]: info(n)["cluster_state"] == "ok", 5, "the state is well")
         pair.table(rows)
+
+
+@case(kinds=OURS, limit_s=90)
+def test_replica(lab):
+    """What a replica serves, with READONLY and without; the commands that are for masters."""
+    pair = Pair(lab, cluster_require_full_coverage="no")
+    for first, second in pair.clusters:
+        second.ok("CLUSTER", "ADDSLOTSRANGE", 0, 16382)
+        meet(first, [second])
+        wait_until(lambda f=first: info(f)["cluster_known_nodes"] == "2" and info(f)["cluster_state"] == "ok" and
+                   "handshake" not in str(lines(f)), 20, "they know each other")
+        assert first.ok("CLUSTER", "REPLICATE", my_id(second)) == "OK"
+        wait_until(lambda f=first: f.info("replication").get("master_link_status") == "up", 20, "the replica is up")
+        wait_until(lambda s=second: "slave" in str(lines(s)), 20, "the master knows its replica")
+    k, other = keys_of(0, 16000, 2)
+    nobody = next("n%d" % i for i in range(10**6) if key_slot(b"n%d" % i) == 16383)
+    reads = ["get " + k, "mget %s %s" % (k, k), "mget %s %s" % (k, other), "get " + nobody, "exists " + k, "watch " + k,
+             "unwatch", "spublish %s m" % k, "publish c m"]
+    writes = ["set %s 1" % k, "del " + k, "lpush %s 1" % k, "blpop %s 0.01" % k, "getex " + k]
+    pair.table(reads + writes + ["readonly"] + reads + writes + ["multi", "get " + k, "exec", "multi", "set %s 1" % k,
+                                                                 "exec", "readwrite"] + reads + writes)
+    pair.table(["cluster setslot 5 stable", "cluster setslot x stable",
+                ("cluster", "replicas", second_id), ("cluster", "replicas", first_id),
+                ("cluster", "replicate", first_id), ("cluster", "forget", second_id), "cluster set-config-epoch 9",
+                "cluster failover x", "cluster delslots 1", "cluster myid", "replicaof no one", "failover"])
+    pair.again()
+    pair.table(["ssubscribe " + k, "sunsubscribe " + k])
