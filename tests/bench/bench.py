@@ -14,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "e2e"), HERE]
 sys.dont_write_bytecode = True
 
+import cluster  # noqa: E402
 import durable  # noqa: E402
 import fifty  # noqa: E402
 import idle  # noqa: E402
@@ -75,7 +76,8 @@ def too_early(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("one", "fifty", "idle", "thousand", "noded", "durable"), action="append",
+    parser.add_argument("--only", choices=("one", "fifty", "idle", "thousand", "noded", "durable", "cluster"),
+                        action="append",
                         help="only this part")
     parser.add_argument("--kind", choices=("ours", "stock"), help="measure only this kind")
     parser.add_argument("--rounds", type=int, default=20, help="rounds of one master with ours (default 20)")
@@ -96,9 +98,11 @@ def main():
     parser.add_argument("--node-threads", type=int, default=0, help="threads of redis-benchmark (default: none more)")
     parser.add_argument("--durable-rounds", type=int, default=5,
                         help="rounds of persistence and replication (default 5)")
+    parser.add_argument("--cluster-rounds", type=int, default=5, help="rounds of failover in clusters (default 5)")
+    parser.add_argument("--cluster-nodes", type=int, default=100, help="idle nodes of one cluster (default 100)")
     parser.add_argument("--json", metavar="FILE", help="write all measured values there")
     args = parser.parse_args()
-    parts = args.only or ["one", "fifty", "idle", "thousand", "noded", "durable"]
+    parts = args.only or ["one", "fifty", "idle", "thousand", "noded", "durable", "cluster"]
     kinds = [args.kind] if args.kind else ["ours", "stock"]
     if "ours" in kinds and not os.access(sentineld_path(), os.X_OK):
         parser.error("%s is missing: build it with make" % sentineld_path())
@@ -131,6 +135,9 @@ def main():
         if "durable" in parts:
             with Lab() as lab:
                 results["durable"] = durable.measure(lab, args)
+        if "cluster" in parts:
+            with Lab() as lab:
+                results["cluster"] = cluster.measure(lab, args)
     except KeyboardInterrupt:
         print("bench: interrupted; all its processes were ended", file=sys.stderr)
         return 130
@@ -145,7 +152,9 @@ def main():
         missed += noded.report(results["noded"], args)
     if "durable" in results:
         missed += durable.report(results["durable"])
-    if not set(parts) <= {"noded", "durable"}:
+    if "cluster" in results:
+        missed += cluster.report(results["cluster"], args)
+    if not set(parts) <= {"noded", "durable", "cluster"}:
         print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default "
               "settings." % one.DOWN_AFTER_MS)
     if args.json:
