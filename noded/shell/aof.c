@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/io/clock.h"
 #include "common/io/log.h"
+#include "noded/cmd/latency.h"
 #include "noded/repl/persist.h"
 #include "noded/shell/aof_inner.h"
 #include "noded/shell/clients.h"
@@ -31,7 +32,8 @@ uint64_t aof_put(const struct aof *a)
 
 void aof_feed(struct aof *a, const struct nd_effect_row *rows, size_t n)
 {
-    nd_aof_feed(a->state, rows, n);
+    if (a != NULL) /* at the end it is closed before what may still have effects */
+        nd_aof_feed(a->state, rows, n);
 }
 
 /* What a failed write has left of a unit must not stay in front of what comes: where it cannot be cut off, the rest of
@@ -50,19 +52,36 @@ static void take_back(struct aof *a, size_t done, int why)
         clients_unsaved(a->node->clients);
 }
 
+/* LATENCY: of all writes, and of those beside a flush, beside a child and alone. */
+static void note_write(const struct aof *a, int64_t began_us)
+{
+    struct nd_engine *e = a->node->engine;
+    if (began_us == 0)
+        return;
+    nd_latency_end(e, "aof-write", began_us);
+    if (a->state->syncing)
+        nd_latency_end(e, "aof-write-pending-fsync", began_us);
+    else
+        nd_latency_end(e, e->persist->child != ND_CHILD_NONE ? "aof-write-active-child" : "aof-write-alone", began_us);
+}
+
 void aof_write(struct aof *a)
 {
     const struct buf *pending = &a->state->pending;
     size_t done = 0;
-    while (done < pending->n) {
+    int error = 0;
+    int64_t began_us = nd_latency_begin(a->node->engine);
+    while (done < pending->n && error == 0) {
         ssize_t n = write(a->fd, pending->p + done, pending->n - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            take_back(a, done, n < 0 ? errno : ENOSPC);
-            return;
-        }
-        done += (size_t)n;
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            error = n < 0 ? errno : ENOSPC;
+    }
+    note_write(a, began_us);
+    if (error != 0) {
+        take_back(a, done, error);
+        return;
     }
     a->file_bytes += done;
     nd_aof_wrote(a->state, done);
@@ -81,19 +100,25 @@ struct flush {
     struct aof_job job;
     struct aof *a;
     int fd, error;
+    int64_t took_us;
 };
 
 static void work_flush(struct aof_job *job)
 {
     struct flush *f = (struct flush *)job;
+    int64_t began_us = io_now_us();
     f->error = fdatasync(f->fd) == 0 ? 0 : errno;
+    f->took_us = io_now_us() - began_us;
 }
 
 static void flush_done(struct aof_job *job)
 {
     struct flush *f = (struct flush *)job;
     struct aof *a = f->a;
+    struct nd_engine *e = a->node->engine;
     node_time(a->node);
+    if (e->config.appendfsync == ND_FSYNC_ALWAYS)
+        nd_latency_note(e, "aof-fsync-always", f->took_us / 1000);
     nd_aof_sync_ended(a->state, f->error == 0 ? NULL : strerror(f->error));
     clients_flush_ended(a->node->clients, f->error == 0);
     free(f);
@@ -145,6 +170,22 @@ void aof_find_folder(struct aof *a)
     free(a->prefix);
     a->folder = aof_path(config->dir, config->appenddirname);
     a->prefix = mem_strdup(config->appendfilename);
+}
+
+/* Two writers of one file would destroy it. */
+bool aof_take_folder(struct aof *a, struct buf *why)
+{
+    size_t before = why->n;
+    if (a->lock < 0)
+        a->lock = aof_folder_lock(a->folder, why);
+    return why->n == before;
+}
+
+void aof_leave_folder(struct aof *a)
+{
+    if (a->lock >= 0)
+        close(a->lock);
+    a->lock = -1;
 }
 
 /* A base of what is there, which is nothing or little: nobody has been served yet. */
@@ -203,8 +244,11 @@ static uint64_t bytes_of(const struct aof *a, bool base_only)
 bool aof_go_on(struct aof *a, struct buf *why)
 {
     struct buf told = {0};
+    bool empty = nd_aof_manifest_empty(&a->manifest);
+    if ((empty && !aof_folder_make(a->folder, why)) || !aof_take_folder(a, why))
+        return false;
     rdb_temp_tidy(a->folder);
-    if (nd_aof_manifest_empty(&a->manifest) && (!aof_folder_make(a->folder, why) || !make_base(a, why)))
+    if (empty && !make_base(a, why))
         return false;
     if (!open_increment(a, why))
         return false;
@@ -233,33 +277,63 @@ static bool host_rewrite(void *owner, struct buf *why)
     return aof_rewrite_start(owner, why);
 }
 
-/* Blocks: it is the end of the file, and of the promises that hang on it. */
-static void finish(struct aof *a)
+/* Blocks: all that was executed is on disk. */
+static bool settle(struct aof *a, struct buf *why)
 {
     struct nd_aof_state *s = a->state;
+    if (a->thread != NULL)
+        aof_thread_wait(a->thread);
+    if (s->pending.n > 0)
+        aof_write(a);
+    if (s->pending.n > 0) {
+        buf_printf(why, "the last %zu bytes cannot be written: %s", s->pending.n, a->node->engine->guard_reason);
+        return false;
+    }
+    if (!s->sync_failed && fdatasync(a->fd) != 0)
+        nd_aof_sync_ended(s, strerror(errno));
+    if (s->sync_failed) {
+        buf_printf(why, "what was written last may not be on disk: %s", a->node->engine->guard_reason);
+        return false;
+    }
+    nd_aof_synced_to(s, s->put);
+    clients_hold_nothing(a->node->clients);
+    return true;
+}
+
+bool aof_may_end(struct aof *a, struct buf *why)
+{
+    if (a == NULL || a->state->mode == ND_AOF_OFF)
+        return true;
+    if (a->state->mode == ND_AOF_WAITS && a->state->rewriting) {
+        buf_puts(why, "its first base is being written");
+        return false;
+    }
+    return a->fd < 0 || settle(a, why);
+}
+
+/* It is the end of the file, and of the promises that hang on it: whoever waits still is told what became of them. */
+void aof_finish(struct aof *a)
+{
+    struct buf why = {0};
+    if (a == NULL)
+        return;
     aof_rewrite_give_up(a);
     if (a->thread != NULL)
         aof_thread_wait(a->thread);
-    if (a->fd < 0)
-        return;
-    bool promised = s->mode == ND_AOF_ON;
-    if (s->pending.n > 0)
-        aof_write(a);
-    if (promised && s->pending.n > 0)
-        io_log(IO_WARNING, "The last %zu bytes for the append-only file could not be written and are lost: %s",
-               s->pending.n, a->node->engine->guard_reason);
-    int error = fdatasync(a->fd) == 0 ? 0 : errno;
-    if (error != 0)
-        io_log(IO_WARNING, "The append-only file could not be flushed at its end: %s", strerror(error));
-    if (error == 0 && s->pending.n == 0 && !s->sync_failed)
-        clients_hold_nothing(a->node->clients);
-    close(a->fd);
+    if (a->fd >= 0 && !settle(a, &why)) {
+        io_log(IO_WARNING, "The append-only file ends without all that was executed: %s", buf_str(&why));
+        clients_unsaved(a->node->clients);
+    }
+    if (a->fd >= 0)
+        close(a->fd);
     a->fd = -1;
+    aof_leave_folder(a);
+    buf_free(&why);
 }
 
 static void host_close(void *owner)
 {
-    finish(owner);
+    aof_finish(owner);
 }
 
 static bool reload(struct aof *a, struct buf *why)
@@ -310,7 +384,7 @@ struct aof *aof_open(struct node *n)
     struct aof *a = mem_zalloc(sizeof *a);
     struct nd_aof_host host = {.owner = a, .rewrite = host_rewrite, .close = host_close, .load = host_load};
     a->node = n;
-    a->fd = -1;
+    a->fd = a->lock = -1;
     ev_timer_init(&a->reload, on_reload, 0., 0.);
     a->reload.data = a;
     a->state = nd_aof_new(n->engine, &host);
@@ -323,7 +397,7 @@ void aof_close(struct aof *a)
     if (a == NULL)
         return;
     ev_timer_stop(io_loop_ev(a->node->loop), &a->reload);
-    finish(a);
+    aof_finish(a);
     a->node->engine->persist->aof = NULL;
     a->node->aof = NULL;
     aof_load_free(a->load);

@@ -13,8 +13,13 @@ struct node;
 
 /* After the engine has its persistence; nothing on disk is touched. */
 struct aof *aof_open(struct node *n);
-/* All is written and flushed; answers that waited for it may leave. NULL is allowed. */
-void aof_close(struct aof *a);
+/* May the program end? Writes and flushes what waits, and blocks for it. false, with the reason appended to why: it is
+ * not on disk, or there is no base yet. NULL is allowed. */
+bool aof_may_end(struct aof *a, struct buf *why);
+/* All is written and flushed, if it can be, and nothing follows; answers that waited for it may leave. NULL is allowed,
+ * here and below. */
+void aof_finish(struct aof *a);
+void aof_close(struct aof *a); /* the clients may be gone, after aof_finish() */
 
 /* appendonly yes at the start: what is there is loaded in steps, while clients get -LOADING; then the file goes on.
  * node_loaded() is told at the end, from inside when there is nothing to load. */

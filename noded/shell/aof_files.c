@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -135,6 +137,48 @@ int aof_increment_create(const char *folder, const char *name, struct buf *why)
         failed(why, path, "made");
     free(path);
     return fd;
+}
+
+int aof_folder_lock(const char *folder, struct buf *why)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (errno == EWOULDBLOCK)
+        buf_printf(why, "%s is in use: another process has its append-only file there", folder);
+    close(fd);
+    return -1;
+}
+
+static bool copy_all(int from, int to)
+{
+    for (;;) {
+        ssize_t n = sendfile(to, from, NULL, (size_t)1 << 24);
+        if (n == 0)
+            return true;
+        if (n < 0 && errno != EINTR)
+            return false;
+    }
+}
+
+bool aof_file_copy(const char *from, const char *temp, const char *to, struct buf *why)
+{
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0)
+        return failed(why, from, "opened");
+    int out = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool ok = out >= 0 && copy_all(in, out) && fdatasync(out) == 0 && rename(temp, to) == 0;
+    if (!ok) {
+        failed(why, to, "made");
+        unlink(temp);
+    }
+    close(in);
+    if (out >= 0)
+        close(out);
+    char *folder = io_path_folder(to);
+    ok = ok && aof_folder_flush(folder, why);
+    free(folder);
+    return ok;
 }
 
 int64_t aof_file_bytes(const char *folder, const char *name)

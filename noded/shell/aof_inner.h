@@ -19,6 +19,7 @@ struct aof {
     char *prefix;              /* of the files' names (appendfilename) */
     struct nd_aof_manifest manifest;
     int fd;              /* of the last increment; -1 */
+    int lock;            /* of the folder: nobody else writes there; -1 */
     uint64_t file_bytes; /* its length */
     struct aof_load *load;
     struct aof_rewrite *rewrite; /* under way */
@@ -35,13 +36,20 @@ bool aof_manifest_save(const char *folder, const char *prefix, const struct nd_a
 bool aof_manifest_read(const char *folder, const char *prefix, struct nd_aof_manifest *m, bool *found, struct buf *why);
 int aof_increment_create(const char *folder, const char *name, struct buf *why); /* empty, for appending; -1 */
 bool aof_folder_flush(const char *folder, struct buf *why);
-bool aof_folder_make(const char *folder, struct buf *why);    /* it may be there */
+bool aof_folder_make(const char *folder, struct buf *why); /* it may be there */
+/* Nobody else may write in the folder from here on, until the descriptor is closed or the process is no more. -1: it is
+ * not there, or its system has no locks; or, with a reason appended to why, another process has it. */
+int aof_folder_lock(const char *folder, struct buf *why);
+/* The whole of one file under another name, flushed, also the folder, where temp was before. */
+bool aof_file_copy(const char *from, const char *temp, const char *to, struct buf *why);
 int64_t aof_file_bytes(const char *folder, const char *name); /* -1: it cannot be told */
 /* Deletes the files that are history. Those that cannot be deleted are of no harm; why tells of them. */
 void aof_history_delete(const char *folder, const struct nd_aof_manifest *m, struct buf *why);
 
 /* ---- aof.c ---- */
-void aof_find_folder(struct aof *a); /* from the settings */
+void aof_find_folder(struct aof *a);                  /* from the settings */
+bool aof_take_folder(struct aof *a, struct buf *why); /* false: another process has it */
+void aof_leave_folder(struct aof *a);
 struct aof_thread *aof_worker(struct aof *a);
 void aof_write(struct aof *a); /* what waits, as far as it goes */
 /* Loading is over: the last increment goes on, or the first files are made. */

@@ -11,6 +11,7 @@
 #include "noded/repl/aof_read.h"
 #include "noded/repl/persist.h"
 #include "noded/shell/node.h"
+#include "noded/shell/rdb_file.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -41,6 +42,7 @@ struct aof_load {
     size_t used;     /* of in */
     uint64_t before; /* bytes of the parts before */
     char *old_path;  /* a single file that becomes the base; NULL */
+    char *rdb_path;  /* there is no append-only file yet, and a copy of this one becomes its base; NULL */
     bool cuts;       /* a torn end may be cut off the file */
     struct ev_timer step;
     int64_t began_us;
@@ -58,6 +60,7 @@ void aof_load_free(struct aof_load *l)
         free(l->parts[i].path);
     free(l->parts);
     free(l->old_path);
+    free(l->rdb_path);
     buf_free(&l->in);
     free(l);
 }
@@ -102,6 +105,19 @@ static bool find_old(struct aof_load *l, bool manifest_found)
     return l->old_path != NULL;
 }
 
+/* Whoever switches the file on in the settings of a server that had snapshots so far wants to keep his data. */
+static bool find_snapshot(struct aof_load *l)
+{
+    const struct nd_config *config = &l->a->node->engine->config;
+    char *path = aof_path(config->dir, config->dbfilename);
+    struct stat st;
+    if (l->cuts && (stat(path, &st) == 0 || errno != ENOENT))
+        l->rdb_path = path;
+    else
+        free(path);
+    return l->rdb_path != NULL;
+}
+
 static bool find_parts(struct aof_load *l, struct buf *why)
 {
     struct aof *a = l->a;
@@ -111,6 +127,12 @@ static bool find_parts(struct aof_load *l, struct buf *why)
         return false;
     if (find_old(l, found))
         return add_part(l, mem_strdup(l->old_path), why);
+    if (!found && find_snapshot(l)) {
+        struct buf unread = {0}; /* what cannot be read says so when it is opened */
+        add_part(l, mem_strdup(l->rdb_path), &unread);
+        buf_free(&unread);
+        return true;
+    }
     for (size_t i = 0; i < a->manifest.n; i++) {
         const struct nd_aof_file *file = &a->manifest.files[i];
         if (file->kind != ND_AOF_HISTORY && !add_part(l, aof_path(a->folder, file->name), why))
@@ -129,12 +151,22 @@ static uint64_t total_bytes(const struct aof_load *l)
     return sum;
 }
 
+static bool is_snapshot(int fd)
+{
+    char magic[5];
+    return pread(fd, magic, sizeof magic, 0) == (ssize_t)sizeof magic && memcmp(magic, "REDIS", sizeof magic) == 0;
+}
+
 static bool begin_part(struct aof_load *l, struct buf *why)
 {
     const struct part *p = &l->parts[l->at];
     l->fd = open(p->path, O_RDONLY | O_CLOEXEC);
     if (l->fd < 0) {
         buf_printf(why, "%s cannot be opened: %s", p->path, strerror(errno));
+        return false;
+    }
+    if (l->rdb_path != NULL && !is_snapshot(l->fd)) {
+        buf_printf(why, "%s is refused: it is no RDB file", p->path);
         return false;
     }
     (void)posix_fadvise(l->fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* a hint: the file can be read without it */
@@ -211,6 +243,11 @@ static bool end_part(struct aof_load *l, struct buf *why)
     l->fd = -1;
     if (end == ND_AOF_END_BAD) {
         buf_printf(why, "%s is damaged, %s", p->path, nd_aof_error(l->reader));
+        return false;
+    }
+    if (end == ND_AOF_END_TORN && l->rdb_path != NULL) {
+        buf_printf(why, "%s is refused: something else follows, behind offset %" PRIu64, p->path,
+                   nd_aof_whole(l->reader));
         return false;
     }
     if (end == ND_AOF_END_TORN && !is_last(l)) {
@@ -298,21 +335,80 @@ static void say_loaded(const struct aof_load *l)
                (double)(io_now_us() - l->began_us) / 1e6, nd_aof_units(l->reader), l->n);
 }
 
-/* why: empty when all is well. */
-static void over(struct aof *a, struct buf *why)
+/* The files become what goes on from here. why: empty when all is well. */
+static void settle(struct aof *a, struct buf *why)
 {
     struct node *n = a->node;
     struct aof_load *l = a->load;
-    bool ok = why->n == 0;
-    if (ok)
-        say_loaded(l);
-    ok = ok && (l->old_path == NULL || move_old(l, why)) && aof_go_on(a, why);
+    bool ok = why->n == 0 && (l->old_path == NULL || move_old(l, why)) && aof_go_on(a, why);
     aof_load_free(l);
     a->load = NULL;
     if (ok)
         nd_persist_loaded(n->engine->persist, n->engine->persist->loaded_keys, 0);
     nd_expiry_wake(n->engine);
     node_loaded(n, ok ? NULL : buf_str(why));
+}
+
+struct copy {
+    struct aof_job job;
+    struct aof *a;
+    char *from, *temp, *to;
+    char *name;
+    struct buf why;
+};
+
+static void work_copy(struct aof_job *job)
+{
+    struct copy *c = (struct copy *)job;
+    aof_file_copy(c->from, c->temp, c->to, &c->why);
+}
+
+static void copy_done(struct aof_job *job)
+{
+    struct copy *c = (struct copy *)job;
+    struct aof *a = c->a;
+    node_time(a->node);
+    if (c->why.n == 0) {
+        nd_aof_manifest_add_base(&a->manifest, c->name);
+        io_log(IO_NOTICE, "There was no append-only file: it begins with a copy of %s", c->from);
+    }
+    if (!a->node->ending) /* else the next start does it again: no manifest names the copy */
+        settle(a, &c->why);
+    free(c->from);
+    free(c->temp);
+    free(c->to);
+    free(c->name);
+    buf_free(&c->why);
+    free(c);
+}
+
+/* By the thread: it may be a great file. Clients are told to wait until it is over. */
+static void copy_snapshot(struct aof *a)
+{
+    struct aof_load *l = a->load;
+    struct copy *c = mem_zalloc(sizeof *c);
+    struct buf temp = {0};
+    c->job.work = work_copy;
+    c->job.done = copy_done;
+    c->a = a;
+    c->from = mem_strdup(l->rdb_path);
+    c->name = nd_aof_next_base(&a->manifest, a->prefix, true);
+    c->to = aof_path(a->folder, c->name);
+    rdb_temp_name(c->to, getpid(), &temp);
+    c->temp = mem_strdup(buf_str(&temp));
+    buf_free(&temp);
+    aof_thread_give(aof_worker(a), &c->job);
+}
+
+static void over(struct aof *a, struct buf *why)
+{
+    bool ok = why->n == 0;
+    if (ok)
+        say_loaded(a->load);
+    if (ok && a->load->rdb_path != NULL && aof_folder_make(a->folder, why) && aof_take_folder(a, why))
+        copy_snapshot(a);
+    else
+        settle(a, why);
 }
 
 static void on_step(struct ev_loop *ev, ev_timer *w, int events)
@@ -344,7 +440,7 @@ void aof_load_start(struct aof *a)
     struct aof_load *l = a->load = new_load(a);
     l->cuts = true;
     l->reader = nd_aof_reader_new(a->node->engine);
-    if (!find_parts(l, &why) || l->n == 0) {
+    if (!aof_take_folder(a, &why) || !find_parts(l, &why) || l->n == 0) {
         over(a, &why);
     } else {
         set_loading(l);

@@ -98,6 +98,8 @@ static void fail(struct aof_rewrite *r, const char *why)
         free(path);
     }
     unlink(r->base_path);
+    if (a->state->mode == ND_AOF_OFF)
+        aof_leave_folder(a);
     a->rewrite = NULL;
     r->a = NULL;
     if (r->child_over)
@@ -147,6 +149,10 @@ static void finish_done(struct aof_job *job)
                "The append-only file was rewritten: %s has %" PRId64 " bytes; copied meanwhile: %zu bytes of "
                "memory",
                r->base, s->base_bytes, r->cow_bytes);
+        if (a->state->mode == ND_AOF_OFF)
+            aof_leave_folder(a);
+        if (!s->ok) /* nobody knows which set a crash would leave: there must be another one */
+            nd_aof_sync_ended(a->state, "the folder cannot be flushed");
         free_rewrite(r);
     } else {
         fail(r, buf_str(&s->why));
@@ -210,6 +216,8 @@ static void exchange_done(struct aof_job *job)
             adopt_manifest(a, s);
         if (s->save)
             nd_aof_synced_to(a->state, a->state->fork_at);
+        if (s->why.n > 0) /* what is written to the new increment is on disk, its name may not be */
+            nd_aof_sync_ended(a->state, buf_str(&s->why));
         if (r->child_over && !r->child_ok)
             fail(r, "the child process failed");
         else
@@ -261,9 +269,11 @@ static bool know_files(struct aof *a, struct buf *why)
     bool found;
     if (a->state->mode == ND_AOF_ON)
         return true;
+    aof_leave_folder(a);
     aof_find_folder(a);
     nd_aof_manifest_free(&a->manifest);
-    return aof_folder_make(a->folder, why) && aof_manifest_read(a->folder, a->prefix, &a->manifest, &found, why);
+    return aof_folder_make(a->folder, why) && aof_take_folder(a, why) &&
+           aof_manifest_read(a->folder, a->prefix, &a->manifest, &found, why);
 }
 
 /* Effects from before must stand in the increment that ends now. */

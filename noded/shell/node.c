@@ -174,9 +174,10 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
 void node_close(struct node *n)
 {
     listen_close(n->listen);
-    aof_close(n->aof);
+    aof_finish(n->aof);
     if (n->clients != NULL)
-        clients_close(n->clients);
+        clients_close(n->clients); /* their last answers still say what became of their writes */
+    aof_close(n->aof);
     if (n->loop == NULL)
         return;
     migrate_close(n->migrator);

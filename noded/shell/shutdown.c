@@ -4,6 +4,7 @@
 #include "noded/cmd/pause.h"
 #include "noded/repl/persist.h"
 #include "noded/repl/serve.h"
+#include "noded/shell/aof.h"
 #include "noded/shell/child.h"
 #include "noded/shell/node.h"
 
@@ -14,6 +15,29 @@ static void stop_waiting(struct node *n)
     n->shutdown.waits = false;
 }
 
+/* Whether the program ends although this failed. */
+static bool ends_anyway(struct node *n, uint32_t flags, const char *what)
+{
+    if (flags & ND_SHUTDOWN_FORCE) {
+        io_log(IO_WARNING, "%s, and the program ends as it was told to (FORCE)", what);
+        return true;
+    }
+    io_log(IO_WARNING, "%s, so the program does not end", what);
+    stop_waiting(n);
+    nd_shutdown_given_up(n->engine);
+    return false;
+}
+
+static bool settle_file(struct node *n, uint32_t flags)
+{
+    struct buf why = {0};
+    bool ok = aof_may_end(n->aof, &why);
+    if (!ok)
+        io_log(IO_WARNING, "The append-only file is not complete: %s", buf_str(&why));
+    buf_free(&why);
+    return ok || ends_anyway(n, flags, "The append-only file does not have all that was executed");
+}
+
 /* Saves where that is wanted, and ends. false: it could not be saved, and the program goes on. */
 static bool finish(struct node *n, uint32_t flags)
 {
@@ -21,6 +45,8 @@ static bool finish(struct node *n, uint32_t flags)
     if (n->engine->loading) /* what is not loaded yet must not be lost by saving what is */
         flags = (flags & ~(uint32_t)ND_SHUTDOWN_SAVE) | ND_SHUTDOWN_NOSAVE;
     bool save = (flags & ND_SHUTDOWN_SAVE) != 0 || (p->point_count > 0 && (flags & ND_SHUTDOWN_NOSAVE) == 0);
+    if (!settle_file(n, flags))
+        return false;
     if (p->child != ND_CHILD_NONE) {
         io_log(IO_WARNING, "A child process is at work at the end: it is killed");
         nd_persist_stop(p);
@@ -30,14 +56,8 @@ static bool finish(struct node *n, uint32_t flags)
         struct buf why = {0};
         bool ok = nd_persist_save(p, &why);
         buf_free(&why);
-        if (!ok && (flags & ND_SHUTDOWN_FORCE) == 0) {
-            io_log(IO_WARNING, "The dataset could not be saved, so the program does not end");
-            stop_waiting(n);
-            nd_shutdown_given_up(n->engine);
+        if (!ok && !ends_anyway(n, flags, "The dataset could not be saved"))
             return false;
-        }
-        if (!ok)
-            io_log(IO_WARNING, "The dataset could not be saved, and the program ends as it was told to (FORCE)");
     }
     /* Nothing runs in what is left of this turn: it would be answered and not saved. */
     n->shutdown.waits = false;

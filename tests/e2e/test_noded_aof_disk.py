@@ -2,12 +2,12 @@
 import os
 import random
 import re
-import subprocess
 import time
 
 from cases import case
 from lab import RespError, encode, wait_until
-from lab.append_only import check_files, files_of, fill, folder_of, restart, snapshot_of, wait_rewritten
+from lab.append_only import (check_files, files_of, fill, folder_of, restart, snapshot_of, wait_rewritten,
+                             with_failing_flush)
 from lab.held_thread import HeldThread
 from lab.small_disk import SmallDisk
 
@@ -324,12 +324,8 @@ def threads_of(node):
 @case(kinds=("ours",), limit_s=90, matrix=[("always",), ("everysec",)])
 def test_a_flush_that_fails_leads_to_new_files(lab, policy):
     """After an error of fdatasync() the file is not trusted: writes are refused until a rewrite is on disk."""
-    library, switch = lab.path("failing_flush.so"), lab.path("fail")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lab", "failing_flush.c")
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True, timeout=60)
     node = lab.node("n", appendfsync=policy, boot=False, **ON)
-    sanitizer = "ASAN_OPTIONS=verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")
-    node.argv = ["env", "LD_PRELOAD=" + library, "FAILING_FLUSH=" + switch, sanitizer] + node.argv
+    switch = with_failing_flush(lab, node)
     restart(node)
     with node.connect(timeout_s=20) as c:
         assert c.ok("SET", "a", "1") == "OK"

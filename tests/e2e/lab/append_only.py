@@ -46,6 +46,16 @@ def wait_rewritten(server, timeout_s=20):
     assert server.info("persistence")["aof_last_bgrewrite_status"] == "ok"
 
 
+def with_failing_flush(lab, node):
+    """fdatasync() of the node, which is not started yet, fails while the file is there whose name is returned."""
+    library, switch = lab.path("failing_flush.so"), lab.path("fail")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "failing_flush.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True, timeout=60)
+    sanitizer = "ASAN_OPTIONS=verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")
+    node.argv = ["env", "LD_PRELOAD=" + library, "FAILING_FLUSH=" + switch, sanitizer] + node.argv
+    return switch
+
+
 def check_files(server):
     """redis-check-aof takes the whole set."""
     path = os.path.join(folder_of(server), "appendonly.aof.manifest")
