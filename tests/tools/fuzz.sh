@@ -2,7 +2,7 @@
 # fuzz.sh SECONDS JOBS FUZZER...: runs each fuzzer for so long, or, as "RUNSx", for so many inputs. What
 # it learns is kept beside the program; the corpus in
 # tests/fuzz/corpus/<name> is read and never written. An input that breaks something is kept and named. A fuzzer whose
-# source says "at most N inputs" gets no more of them when they are counted: each makes a whole node.
+# source says "at most N inputs" gets no more of them when they are counted: each costs much.
 set -euo pipefail
 seconds=$1 jobs=$2
 shift 2
