@@ -375,7 +375,8 @@ def test_replica(lab):
     pair.table(reads + writes + ["readonly"] + reads + writes + ["multi", "get " + k, "exec", "multi", "set %s 1" % k,
                                                                  "exec", "readwrite"] + reads + writes)
     pair.table(["cluster setslot 5 stable", "cluster setslot x stable",
-                ("cluster", "replicas", first_id), ("cluster", "replicate", first_id), ("cluster", "forget", second_id), "cluster set-config-epoch 9",
+                ("cluster", "replicas", first_id), ("cluster", "replicate", first_id),
+                ("cluster", "forget", second_id), "cluster set-config-epoch 9",
                 "cluster failover x", "cluster delslots 1", "cluster myid", "replicaof no one", "failover"])
     pair.again()
     pair.table(["ssubscribe " + k, "sunsubscribe " + k])
