@@ -183,3 +183,28 @@ def test_supervised(lab):
     master.start()
     wait_until(lambda: master.ok("ROLE")[1:4] == ["127.0.0.1", node.port, "connected"], 30, "the old one is a replica")
     wait_equal(node, [master, redis])
+
+
+@case(kinds=OURS, matrix=[("node",), ("redis",)])
+def test_flushed_and_killed(lab, kind):
+    """FLUSHALL has emptied the file, and the master dies before the replica has heard of it: the replica does not go on
+    with an empty master as if both had the same."""
+    master = filled(lab, save="3600 1", repl_ping_replica_period=3600)
+    if kind == "node":
+        replica = lab.node("replica", replicaof=["127.0.0.1", master.port])
+    else:
+        replica = lab.redis("replica", replica_of=master).wait_ready()
+    wait_until(lambda: is_up(replica), 20, "it follows")
+    wait_equal(master, [replica])
+    replica.ok("REPLICAOF", "127.0.0.1", 1)
+    wait_until(lambda: field(master, "connected_slaves") == "0", 10, "it has left")
+    assert master.ok("FLUSHALL") == "OK"
+    master.kill9()
+    master.start()
+    master.wait_ready()
+    replica.ok("REPLICAOF", "127.0.0.1", master.port)
+    if kind == "node":  # its guard: what it has goes only when somebody says so
+        wait_until(lambda: field(replica, "master_sync_guarded"), 20, "the empty dataset is not let in by itself")
+        replica.ok("REPLICAOF", "ACCEPT", field(replica, "master_sync_guarded"))
+    wait_equal(master, [replica])
+    assert replica.ok("DBSIZE") == 0
