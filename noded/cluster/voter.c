@@ -51,6 +51,11 @@ static int newer_owner(const struct cl_core *c, const struct cl_header *h)
     return -1;
 }
 
+static bool voted_lately(const struct cl_core *c, const struct cl_node *master)
+{
+    return master->voted_us != 0 && c->now_us - master->voted_us < 2 * cl_timeout_us(c);
+}
+
 static const char *refusal(const struct cl_core *c, const struct cl_header *h, const struct cl_node *sender)
 {
     const struct cl_node *master = sender->master;
@@ -62,9 +67,8 @@ static const char *refusal(const struct cl_core *c, const struct cl_header *h, c
         return "it is no replica of a master that is known";
     if (!cl_has(master, CL_FAILED) && (h->message_flags & CL_MSG_FORCE_ACK) == 0)
         return "its master works";
-    bool lately = master->voted_us != 0 && c->now_us - master->voted_us < 2 * cl_timeout_us(c);
     /* The same candidate may ask again: two of its votes make no second winner. */
-    if (lately && !cl_id_eq(&master->voted_for, &sender->id))
+    if (voted_lately(c, master) && !cl_id_eq(&master->voted_for, &sender->id))
         return "another replica of that master has had a vote lately";
     if (PLANTED(3, newer_owner(c, h) >= 0, false))
         return "a slot of its has a newer owner";
@@ -85,7 +89,11 @@ void cl_vote_asked(struct cl_core *c, const struct cl_message *m, struct cl_node
         return;
     }
     voted_note(c, h->current_epoch);
-    sender->master->voted_us = c->now_us;
+    /* A vote that is given again does not begin its time anew: two candidates that each have some of the voters would
+     * hold them for ever. */
+    bool again = voted_lately(c, sender->master) && cl_id_eq(&sender->master->voted_for, &sender->id);
+    if (!again)
+        sender->master->voted_us = c->now_us;
     sender->master->voted_for = sender->id;
     cl_durable(c);
     c->votes = mem_grow(c->votes, c->nvotes, &c->cap_votes, sizeof *c->votes);
