@@ -166,6 +166,10 @@ static enum nd_aof_read run(struct nd_aof_reader *r, const struct resp_request *
         return refuse(r, "wrong number of arguments for", q->argv[0]);
     if ((row->flags & ND_ADMIN) != 0)
         return refuse(r, "a command that changes no data:", q->argv[0]);
+    int64_t db;
+    if (slice_ieq(q->argv[0], "select") &&
+        (!text_i64(q->argv[1], &db) || db < 0 || db >= r->e->keys.db_count)) /* what follows is not meant for another */
+        return refuse(r, "a database that is not there (setting databases):", q->argv[1]);
     nd_session_run(r->s, q->argc, q->argv);
     r->units++;
     return ND_AOF_MORE;

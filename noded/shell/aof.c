@@ -220,9 +220,10 @@ static bool open_increment(struct aof *a, struct buf *why)
     }
     char *path = aof_path(a->folder, last->name);
     a->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    off_t end = a->fd >= 0 ? lseek(a->fd, 0, SEEK_END) : -1;
+    /* What was loaded is shown from now on, so it lies on disk, also where a crash came before the flush. */
+    off_t end = a->fd >= 0 && fdatasync(a->fd) == 0 ? lseek(a->fd, 0, SEEK_END) : -1;
     if (end < 0)
-        buf_printf(why, "%s cannot be opened for writing: %s", path, strerror(errno));
+        buf_printf(why, "%s cannot be opened for writing and flushed: %s", path, strerror(errno));
     a->file_bytes = (uint64_t)end;
     free(path);
     return end >= 0;

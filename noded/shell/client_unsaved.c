@@ -83,6 +83,10 @@ static void put_errors(struct buf *out, struct slice answers, const char *why)
 
 size_t client_unsaved(struct client *c, size_t n)
 {
+    /* What such a client gets is not an answer, so none of it says that something was done. */
+    bool hears = nd_session_subscribed(c->session) && c->session->r.proto < 3;
+    if (hears || (c->session->flags & ND_S_MONITOR) != 0)
+        return n;
     struct buf all = gather(c);
     struct buf kept = {0};
     size_t before = all.n - n;

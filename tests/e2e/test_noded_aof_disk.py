@@ -76,10 +76,13 @@ def test_damage_is_refused_by_name_and_offset(lab):
     offset = "offset %d" % len(first)
     for damage, words in ((b"garbage\r\n", ()), (b"*3\r\n$3\r\nSET\r\n:1\r\n", ()), (b"*0\r\n", ()),
                           (encode("XADD", "s", "*", "a", "b"), ("XADD",)), (encode("FUNCTION", "LOAD", "x"), ("FUNC",)),
-                          (encode("SHUTDOWN"), ("SHUTDOWN",)), (encode("SET", "a"), ("SET",)),
+                          (encode("SHUTDOWN"), ("SHUTDOWN",)), (encode("SELECT", "16"), ("databases", "16")),
+                          (encode("SET", "a"), ("SET",)),
                           (b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n12\r\n", ())):
         with_content(first, damage, second)
         start_refused(node, increment, offset, *words)
+    with_content(first, encode("MULTI"), encode("SELECT", "16"), second, encode("EXEC"))
+    start_refused(node, increment, "databases")
     # A length that reaches past the end of the file, with whole requests behind it, is no torn tail.
     with_content(first, encode("SET", "b", "2").replace(b"$1\r\n2", b"$9\r\n2"), second, second)
     start_refused(node, increment, offset)

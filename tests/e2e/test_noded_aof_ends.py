@@ -1,5 +1,6 @@
 """Where an append-only file begins and ends: the first start, switching, a second process, an end that cannot be."""
 import os
+import select
 import shutil
 import signal
 
@@ -8,6 +9,7 @@ from lab import RespError, encode, wait_until
 from lab.append_only import (check_files, files_of, folder_of, manifest_of, restart, wait_rewritten,
                              with_failing_flush)
 from lab.held_thread import HeldThread
+from lab.small_disk import SmallDisk
 
 ON = {"appendonly": "yes"}
 
@@ -157,6 +159,50 @@ def test_answers_do_not_wait_for_a_file_that_is_switched_off(lab):
         answer = c.read()
         assert isinstance(answer, RespError) and "Executed, but not saved" in str(answer), answer
         assert c.ok("GET", "a") == "2" and c.ok("SET", "a", "3") == "OK"
+
+
+@case(kinds=("ours",), limit_s=90)
+def test_a_folder_that_cannot_be_flushed(lab):
+    """The name of a new increment may not be on disk: what is written there is not acknowledged before it is."""
+    node = lab.node("n", boot=False, appendfsync="always", auto_aof_rewrite_percentage="0", **ON)
+    switch = with_failing_flush(lab, node) + ".folder"
+    restart(node)
+    node.ok("SET", "a", "1")
+    with open(switch, "w", encoding="ascii") as f:
+        f.write("x")
+    node.ok("BGREWRITEAOF")
+    wait_until(lambda: "MISCONF" in str(node.call("SET", "a", "2")), 10, "writes are refused")
+    os.unlink(switch)
+    wait_until(lambda: node.call("SET", "b", "1") == "OK", 15, "writes are taken again")
+    wait_rewritten(node)
+    check_files(node)
+    node.kill9()
+    restart(node)
+    assert node.ok("GET", "b") == "1"
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_subscribers_hear_no_errors_of_others(lab):
+    """Messages that waited for a flush, behind which the disk was full: they are passed on as they are."""
+    node = lab.node("n", boot=False, appendfsync="always", **ON)
+    node.state_dir = node.directory
+    disk = SmallDisk(lab, node)
+    node.log_path = lab.path("log-of-n")
+    restart(node)
+    with node.connect(timeout_s=20) as writer, node.connect(timeout_s=20) as listener:
+        listener.ok("SUBSCRIBE", "news")
+        assert writer.ok("SET", "a", "1") == "OK"
+        held = HeldThread(lab, node.pid, "noded-files", ".incr.aof")
+        writer.send_raw(encode("SET", "a", "2"))
+        held.wait_held()
+        writer.send_raw(encode("SET", "a", "x" * 100000) + encode("PUBLISH", "news", "one"))
+        wait_until(lambda: select.select([writer.sock], [], [], 0.3)[0] == [], 5, "its answers wait")
+        disk.fill()
+        held.release()
+        assert writer.read() == "OK"
+        answers = [writer.read(), writer.read()]
+        assert all("Executed, but not saved" in str(a) for a in answers), answers
+        assert listener.read() == ["message", "news", "one"]
 
 
 @case(kinds=("ours",), limit_s=60)
