@@ -181,6 +181,14 @@ static struct nd_replica *target(struct nd_serving *v)
     return NULL;
 }
 
+/* It cannot come back while this waits (PSYNC is refused), and without a timeout writes would wait for ever. */
+static bool target_is_gone(const struct nd_serving *v)
+{
+    if (v->failover_force)
+        return false;
+    return v->failover_host != NULL ? nd_serve_find(v, v->failover_host, v->failover_port) == NULL : v->count == 0;
+}
+
 void nd_failover_look(struct nd_serving *v)
 {
     if (v->failover != ND_FAILOVER_SYNCING)
@@ -190,6 +198,10 @@ void nd_failover_look(struct nd_serving *v)
             begin(v);
         else
             give_up(v, "no replica had everything within the time");
+        return;
+    }
+    if (target_is_gone(v)) {
+        give_up(v, "the replica has gone");
         return;
     }
     /* The end of a MIGRATE deletes keys, which the replica has to be told. */

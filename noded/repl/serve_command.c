@@ -13,10 +13,23 @@
 
 /* ---- PSYNC, SYNC ---- */
 
+/* The answers would be taken for the beginning of the snapshot. */
+static bool has_read_all(struct nd_call *c)
+{
+    if (c->s->r.out->n == 0)
+        return true;
+    nd_error(c, "ERR SYNC and PSYNC are invalid with pending output");
+    return false;
+}
+
 /* PSYNC ... FAILOVER: the master wants this replica to be the master from now on. */
 static bool take_over(struct nd_call *c)
 {
     struct nd_repl *r = c->e->repl;
+    int64_t offset;
+    /* Whoever is not served after it would be a master again: there would be two. */
+    if (!nd_arg_i64(c, 2, &offset) || !has_read_all(c))
+        return false;
     if (!c->e->is_replica) {
         nd_error(c, "ERR PSYNC FAILOVER can't be sent to a master.");
         return false;
@@ -45,12 +58,7 @@ static bool can_serve(struct nd_call *c)
         nd_error(c, "ERR Databases other than 0 hold keys, which a replica that knows database 0 only would mix up");
         return false;
     }
-    /* The answers would be taken for the beginning of the snapshot. */
-    if (c->s->r.out->n > 0) {
-        nd_error(c, "ERR SYNC and PSYNC are invalid with pending output");
-        return false;
-    }
-    return true;
+    return has_read_all(c);
 }
 
 static bool serves_already(const struct nd_call *c)

@@ -221,6 +221,30 @@ static void failover_waits_for_a_migration(void **state)
     world_free(w);
 }
 
+/* None can come back while writes wait for it. */
+static void failover_whose_replica_goes(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct client *a = replica_online(w), *b = replica_online(w), *writer = fixture_client(w->f);
+    client_run(b, "REPLCONF listening-port 7002");
+    run(w->f, "SET a 1");
+    assert_string_equal(run(w->f, "FAILOVER TO 10.0.0.1 7001"), "+OK\r\n");
+    client_run(writer, "SET a 2");
+    assert_int_equal(writer->ran, ND_POSTPONED);
+    client_close(a);
+    world_turn(w);
+    assert_int_equal(writer->resumes, 1);
+    assert_string_equal(world_info(w, "master_failover_state"), "master_failover_state:no-failover");
+    assert_string_equal(run(w->f, "FAILOVER"), "+OK\r\n");
+    world_turn(w);
+    assert_string_equal(world_info(w, "master_failover_state"), "master_failover_state:waiting-for-sync");
+    client_close(b);
+    world_turn(w);
+    assert_string_equal(world_info(w, "master_failover_state"), "master_failover_state:no-failover");
+    world_free(w);
+}
+
 /* Writes wait for the end, too: what ends the one does not let them go while the other holds them. */
 static void failover_beside_the_end(void **state)
 {
@@ -289,6 +313,7 @@ int main(void)
         cmocka_unit_test(failover_waits_for_the_replica),
         cmocka_unit_test(failover_waits_for_a_migration),
         cmocka_unit_test(failover_beside_the_end),
+        cmocka_unit_test(failover_whose_replica_goes),
         cmocka_unit_test(promotion_after_a_long_time),
         cmocka_unit_test(snapshot_waits_for_the_loading),
     };
