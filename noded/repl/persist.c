@@ -205,7 +205,8 @@ bool nd_persist_save(struct nd_persist *p, struct buf *why)
 {
     struct nd_engine *e = p->e;
     struct buf reason = {0};
-    if (p->child == ND_CHILD_SAVE) /* it has an older dataset, which must not take this one's place */
+    if (p->child == ND_CHILD_SAVE ||
+        p->child == ND_CHILD_SYNC) /* it has an older dataset, which must not take this one's place */
         nd_persist_stop(p);
     bool ok = p->host.save(p->host.owner, e->config.dbfilename, &reason);
     if (ok) {

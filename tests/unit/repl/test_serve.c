@@ -326,6 +326,15 @@ static void file_is_not_taken_for_another(void **state)
     assert_true(w->child);
     assert_string_equal(run(w->f, "SAVE"), "-ERR Background save already in progress\r\n");
     assert_false(w->stopped);
+    struct buf why = {0};
+    assert_true(nd_persist_save(w->p, &why)); /* DEBUG RELOAD */
+    assert_true(w->stopped);
+    world_child_ends(w, false, NULL);
+    assert_int_equal(c->kills, 1);
+    c = replica_new(w, MODERN);
+    client_run(c, "PSYNC ? -1");
+    world_turn(w);
+    assert_true(w->child);
     run(w->f, "FLUSHALL");
     assert_true(w->stopped);
     world_child_ends(w, false, NULL);
