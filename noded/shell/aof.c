@@ -337,7 +337,7 @@ static void host_close(void *owner)
     aof_finish(owner);
 }
 
-static bool reload(struct aof *a, struct buf *why)
+static bool reload(struct aof *a, bool *emptied, struct buf *why)
 {
     if (a->thread != NULL)
         aof_thread_wait(a->thread);
@@ -349,6 +349,7 @@ static bool reload(struct aof *a, struct buf *why)
     }
     if (a->state->mode == ND_AOF_OFF)
         aof_find_folder(a);
+    *emptied = true;
     struct nd_keyspace *keys = &a->node->engine->keys;
     for (int i = 0; i < keys->db_count; i++) {
         struct nd_db *db = nd_keyspace_peek(keys, i);
@@ -365,10 +366,16 @@ static void on_reload(struct ev_loop *ev, ev_timer *w, int events)
     struct aof *a = w->data;
     struct buf why = {0};
     node_time(a->node);
-    bool ok = reload(a, &why);
+    bool emptied = false, ok = reload(a, &emptied, &why);
     if (!ok)
         io_log(IO_WARNING, "DEBUG LOADAOF: %s", buf_str(&why));
     buf_free(&why);
+    if (!ok && emptied) { /* nobody may see what is half a dataset, nor may the files become it */
+        io_log(IO_WARNING, "The dataset is not whole any more: the program ends");
+        a->node->failed = true;
+        node_stop(a->node);
+        return;
+    }
     nd_aof_reloaded(a->state, ok);
     node_touch(a->node);
 }

@@ -205,6 +205,21 @@ def test_subscribers_hear_no_errors_of_others(lab):
         assert listener.read() == ["message", "news", "one"]
 
 
+@case(kinds=("ours",))
+def test_a_file_that_cannot_be_loaded_again_ends_the_program(lab):
+    """DEBUG LOADAOF empties the dataset first: half of one is not served, as with redis-server."""
+    for server in (lab.node("ours", **ON), lab.redis("stock", **ON).wait_ready()):
+        server.ok("SET", "a", "1")
+        with open(files_of(server, "i")[0], "ab") as f:
+            f.write(b"garbage")
+        size = os.path.getsize(files_of(server, "i")[0])
+        with server.connect() as c:
+            c.send_raw(encode("DEBUG", "LOADAOF"))
+            assert c.read_until_closed() == b""
+        assert server.proc.wait(10) == 1
+        assert os.path.getsize(files_of(server, "i")[0]) == size
+
+
 @case(kinds=("ours",), limit_s=60)
 def test_slow_flushes_are_latency_events(lab):
     node = lab.node("n", appendfsync="always", latency_monitor_threshold="100", **ON)
