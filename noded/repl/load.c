@@ -2,6 +2,7 @@
 
 #include "common/base/text.h"
 #include "noded/cmd/evict.h"
+#include "noded/repl/serve.h"
 #include "noded/store/string.h"
 
 #include <string.h>
@@ -134,8 +135,11 @@ const struct nd_rdb_events nd_load_events = {.aux = on_aux, .resize = on_resize,
 
 void nd_load_end(struct nd_load *l)
 {
+    const struct nd_repl *r = l->e->repl;
     if (!l->begun)
         begin(l);
+    if (l->at_start && r != NULL && r->serving != NULL) /* nobody could come before */
+        r->serving->alone_us = l->e->now_us;
 }
 
 struct nd_rdb_reader *nd_load_reader(struct nd_load *l)

@@ -335,7 +335,7 @@ static int64_t backlog_ends_us(const struct nd_repl *r)
 {
     const struct nd_serving *v = r->serving;
     int64_t ttl_s = r->e->config.repl_backlog_ttl_s;
-    if (r->backlog == NULL || v->count > 0 || r->e->is_replica || ttl_s <= 0 ||
+    if (r->backlog == NULL || v->count > 0 || r->e->is_replica || r->e->loading || ttl_s <= 0 ||
         ttl_s > (HEAP_NEVER - v->alone_us) / 1000000)
         return HEAP_NEVER;
     return v->alone_us + ttl_s * 1000000;

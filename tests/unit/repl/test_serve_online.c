@@ -5,6 +5,7 @@
 #include "noded/cmd/migrate.h"
 #include "noded/cmd/pause.h"
 #include "noded/repl/failover.h"
+#include "noded/repl/load.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -285,6 +286,28 @@ static void promotion_after_a_long_time(void **state)
     world_free(w);
 }
 
+/* Nobody can follow while the file is loaded, however long that takes. */
+static void start_that_takes_long(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct nd_load load;
+    w->f->e->config.repl_backlog_ttl_s = 5;
+    nd_load_init(&load, w->f->e, NULL);
+    load.at_start = load.begun = true;
+    w->f->e->loading = true;
+    nd_repl_open_backlog(w->r, false);
+    world_forward_ms(w, 20000);
+    assert_non_null(w->r->backlog);
+    nd_load_end(&load);
+    w->f->e->loading = false;
+    world_forward_ms(w, 4500);
+    assert_non_null(w->r->backlog);
+    world_forward_ms(w, 1000);
+    assert_null(w->r->backlog);
+    world_free(w);
+}
+
 /* Nobody is woken for a snapshot that cannot begin before something else has been loaded. */
 static void snapshot_waits_for_the_loading(void **state)
 {
@@ -316,6 +339,7 @@ int main(void)
         cmocka_unit_test(failover_whose_replica_goes),
         cmocka_unit_test(promotion_after_a_long_time),
         cmocka_unit_test(snapshot_waits_for_the_loading),
+        cmocka_unit_test(start_that_takes_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
