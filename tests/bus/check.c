@@ -156,7 +156,9 @@ static void failed_by_itself(struct world *w, struct node *n, const struct cl_no
     for (int by = 0; reports != NULL && by < w->checks->nids; by++) {
         const struct cl_node *reporter = cl_node_find(n->core, &w->checks->ids[by]);
         int64_t at = reports[by * IDS_MAX + about_id];
-        got += at > 0 && at >= oldest && reporter != NULL && reporter != n->core->me && cl_votes_here(reporter);
+        /* One that is not known any more may have been forgotten by the same message. */
+        bool counts = reporter == NULL || (reporter != n->core->me && cl_votes_here(reporter));
+        got += at > 0 && at >= oldest && counts;
     }
     if (reports != NULL && got < needed)
         violated(w, "FAIL", "%s holds %s for failed on the word of %d masters; %d are needed", node_name(n->index),

@@ -326,7 +326,8 @@ static bool lead_back(struct world *w)
             continue;
         const struct cl_node *its = n->core->me->master;
         const struct node *lives = its != NULL ? node_of_id(w, &its->id) : NULL;
-        if ((lives != NULL && lives->core != NULL && cl_is_master(lives->core)) || cl_node_find(n->core, &master->id) == NULL)
+        if ((lives != NULL && lives->core != NULL && cl_is_master(lives->core)) ||
+            cl_node_find(n->core, &master->id) == NULL)
             continue;
         operator_on_node(w, n, CL_REPLICATE, &master->id);
         any = repaired(w, "REPLICATE", n);
