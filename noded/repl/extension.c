@@ -4,11 +4,7 @@
 #include "noded/repl/serve.h"
 
 static const struct nd_command *const families[] = {
-    nd_persist_commands,
-    nd_aof_commands,
-    nd_serve_commands,
-    nd_follow_commands,
-    NULL,
+    nd_persist_commands, nd_aof_commands, nd_serve_commands, nd_follow_commands, NULL,
 };
 
 const struct nd_extension nd_repl_extension = {
