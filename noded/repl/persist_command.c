@@ -27,7 +27,7 @@ static void bgsave(struct nd_call *c)
     struct buf why = {0};
     if (c->argc > 1 && !schedule) {
         nd_syntax_error(c);
-    } else if (p->child == ND_CHILD_SAVE) {
+    } else if (p->child == ND_CHILD_SAVE || p->child == ND_CHILD_SYNC) {
         nd_error(c, "ERR Background save already in progress");
     } else if ((p->child != ND_CHILD_NONE && schedule) || (c->s->flags & ND_S_IN_EXEC) != 0) {
         p->save_scheduled = true; /* a transaction is not to be cut in two by its own fork */
