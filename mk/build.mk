@@ -43,7 +43,8 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 # Pure code sees C11 and nothing else: without _GNU_SOURCE a system call doesn't even have a declaration.
 PURE_SRC := $(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC)
 
-ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a io.a shell.a nodectl.a store.a cmd.a repl.a cluster.a noded.a test.a)
+ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a io.a shell.a nodectl.a store.a cmd.a repl.a \
+	cluster.a noded.a test.a)
 PURE_ARCHIVES := $(addprefix $(BUILD)/lib/,base.a resp.a core.a store.a cmd.a repl.a cluster.a)
 
 PROGRAMS := $(foreach p,sentineld nodectl noded,$(if $(wildcard $p/main.c),$(BUILD)/$p))
@@ -64,7 +65,8 @@ $(shell mkdir -p $(BUILD) && printf '%s\n' '$(FLAGS_TEXT)' >$(FLAGS_FILE).new.$$
 	if cmp -s $(FLAGS_FILE).new.$$$$ $(FLAGS_FILE); then rm -f $(FLAGS_FILE).new.$$$$; \
 	else mv -f $(FLAGS_FILE).new.$$$$ $(FLAGS_FILE); fi)
 
-$(call objects,$(filter-out $(PURE_SRC),$(BASE_SRC) $(IO_SRC) $(SHELL_SRC) $(NODECTL_SRC) $(NODED_SRC) $(SIM_SRC) $(BUS_SRC) \
+$(call objects,$(filter-out $(PURE_SRC),$(BASE_SRC) $(IO_SRC) $(SHELL_SRC) $(NODECTL_SRC) $(NODED_SRC) $(SIM_SRC) \
+	$(BUS_SRC) \
 	$(UNIT_SRC) $(TEST_SUPPORT_SRC) sentineld/main.c nodectl/main.c noded/main.c)): FEATURES := -D_GNU_SOURCE
 
 $(BUILD)/obj/%.o: %.c $(FLAGS_FILE)

@@ -20,8 +20,8 @@ struct nd_extension {
     const struct nd_command *const *families;    /* arrays of rows as in families.h; ended by NULL */
     void (*info_persistence)(struct nd_info *i); /* sections of INFO, instead of the engine's own; NULL: those */
     void (*info_replication)(struct nd_info *i);
-    const struct nd_debug_row *debug; /* more subcommands of DEBUG; NULL: none */
-    bool (*flushed)(struct nd_engine *e); /* FLUSHALL has run; true: that is saved; NULL: nobody wants to know */
+    const struct nd_debug_row *debug;           /* more subcommands of DEBUG; NULL: none */
+    bool (*flushed)(struct nd_engine *e);       /* FLUSHALL has run; true: that is saved; NULL: nobody wants to know */
     void (*session_gone)(struct nd_session *s); /* it is about to be freed; NULL: nobody wants to know */
 };
 

@@ -269,8 +269,8 @@ void nd_aof_synced_to(struct nd_aof_state *s, uint64_t position)
         s->synced = position;
 }
 
-/* While the disk fails answers of reads and refusals leave, or nobody could learn what is wrong. In the turn in which it
- * begins to fail writes have been executed: of those that could not be written the answers say so; those that could
+/* While the disk fails answers of reads and refusals leave, or nobody could learn what is wrong. In the turn in which
+ * it begins to fail writes have been executed: of those that could not be written the answers say so; those that could
  * not be flushed wait for the rewrite. */
 enum nd_aof_wait nd_aof_answers(const struct nd_aof_state *s, bool wrote)
 {

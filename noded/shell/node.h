@@ -33,7 +33,7 @@ struct node {
     struct migrator *migrator;
     struct master_link *master;
     struct reclaim *reclaim;
-    struct bus *bus; /* NULL outside of cluster mode */
+    struct bus *bus;         /* NULL outside of cluster mode */
     const char *config_path; /* absolute; NULL: started without a file */
     const char *executable;
     struct ev_timer timer;

@@ -1,5 +1,5 @@
-"""noded in cluster mode: failover beside redis-server's own, many idle nodes beside as many of redis-server, and what the
-mode costs beside a noded without it.
+"""noded in cluster mode: failover beside redis-server's own, many idle nodes beside as many of redis-server, and what
+the mode costs beside a noded without it.
 """
 import os
 import statistics

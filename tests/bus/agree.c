@@ -41,7 +41,8 @@ const char *not_acquainted(struct world *w)
         if (n->core != NULL && n->core->known != (size_t)w->plan.nodes)
             return MISSING("%s knows %zu nodes, not %d", node_name(i), n->core->known, w->plan.nodes);
         for (int k = 0; k < i; k++)
-            if (w->nodes[i].core->me->config_epoch == w->nodes[k].core->me->config_epoch)
+            if (n->core != NULL && w->nodes[k].core != NULL &&
+                n->core->me->config_epoch == w->nodes[k].core->me->config_epoch)
                 return MISSING("%s and %s have one config epoch", node_name(i), node_name(k));
     }
     return NULL;
@@ -148,7 +149,8 @@ const char *not_agreed(struct world *w)
         why = why != NULL ? why : same_slots(w, n, first);
         why = why != NULL ? why : data_follows(w, n);
     }
-    why = why != NULL ? why : owners_live(w, first, &covered);
+    if (why == NULL && first != NULL)
+        why = owners_live(w, first, &covered);
     why = why != NULL ? why : epochs_differ(w);
     for (int i = 0; i < w->plan.nodes && why == NULL; i++) {
         const struct node *n = &w->nodes[i];

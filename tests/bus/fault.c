@@ -56,7 +56,7 @@ static void end_fault(struct world *w, struct fault *f)
         return;
     f->active = false;
     happen_not(w, &f->over);
-    struct node *n = f->who >= 0 ? &w->nodes[f->who] : NULL;
+    struct node *n = &w->nodes[f->who >= 0 ? f->who : 0]; /* of the faults that have one */
     switch (f->kind) {
     case FAULT_KILL_MASTER:
     case FAULT_KILL:

@@ -70,7 +70,7 @@ static bool repair(struct world *w)
 static bool quiet(struct world *w)
 {
     int64_t takes = MS(w->plan.timeout_ms) * 2 + SECONDS(2);
-    uint64_t connects[MAX_NODES], pings[MAX_NODES];
+    uint64_t connects[MAX_NODES] = {0}, pings[MAX_NODES] = {0};
     for (int i = 0; i < w->plan.nodes; i++) {
         connects[i] = w->nodes[i].connects;
         pings[i] = w->nodes[i].pings;

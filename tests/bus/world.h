@@ -155,7 +155,7 @@ struct node {
         int by;
     } acks[ACKS_KEPT]; /* votes that it has heard, the newest ones */
     size_t nacks;
-    int needed; /* votes */
+    int needed;                    /* votes */
     uint64_t overtaken[MAX_NODES]; /* epoch of a node's last request for a vote, if what it claims has newer owners */
     /* traffic */
     uint64_t connects, pings, bytes_sent;

@@ -187,8 +187,8 @@ def run_chain(kinds, seed, args, folder):
         count = before + chain.run(args.seconds)
         partial = chain.check()
         cuts = [link.cuts for link in chain.links]
-        print("ok   %s, seed %s: %d commands, %s links cut, %s partial" % (" -> ".join(kinds), seed, count, cuts, partial),
-              flush=True)
+        print("ok   %s, seed %s: %d commands, %s links cut, %s partial" % (
+            " -> ".join(kinds), seed, count, cuts, partial), flush=True)
         return True
     except (AssertionError, OSError, ValueError) as e:
         print("FAIL %s, seed %s: %s" % (" -> ".join(kinds), seed, e), flush=True)
