@@ -89,14 +89,13 @@ ND_ALWAYS_INLINE struct nd_bucket *nd_table_bucket(const struct nd_table *t, uin
     return nd_bucket_at(t, 0, i);
 }
 
-/* The slot of the element with this key, or NULL. key_of is a constant where this is inlined. */
-ND_ALWAYS_INLINE void **nd_table_slot(const struct nd_table *t, uint64_t hash, struct slice key,
+/* The slot of the element with this key in the chain that begins with b (which may be NULL), or NULL. key_of is a
+ * constant where this is inlined. */
+ND_ALWAYS_INLINE void **nd_chain_slot(struct nd_bucket *b, uint64_t hash, struct slice key,
                                       struct slice (*key_of)(const void *element))
 {
-    if (t->buckets[0] == NULL)
-        return NULL;
     uint8_t tag = nd_hash_tag(hash);
-    for (struct nd_bucket *b = nd_table_bucket(t, hash); b != NULL; b = nd_bucket_next(b)) {
+    for (; b != NULL; b = nd_bucket_next(b)) {
         for (uint64_t m = nd_bucket_matches(b, tag); m != 0; m &= m - 1) {
             unsigned i = (unsigned)__builtin_ctzll(m) / 8 - 1;
             if (!(b->used >> i & 1))
@@ -109,9 +108,27 @@ ND_ALWAYS_INLINE void **nd_table_slot(const struct nd_table *t, uint64_t hash, s
     return NULL;
 }
 
+/* The same in the chain of a table that belongs to the hash. */
+ND_ALWAYS_INLINE void **nd_table_slot(const struct nd_table *t, uint64_t hash, struct slice key,
+                                      struct slice (*key_of)(const void *element))
+{
+    return t->buckets[0] != NULL ? nd_chain_slot(nd_table_bucket(t, hash), hash, key, key_of) : NULL;
+}
+
 /* The same for an element that is known to be there, whose key need not be read. */
+void **nd_chain_slot_of(struct nd_bucket *b, const void *element);
 void **nd_table_slot_of(const struct nd_table *t, uint64_t hash, const void *element);
 void nd_table_add_hashed(struct nd_table *t, uint64_t hash, void *element);
+/* The same without resizing: a table of one bucket becomes a longer chain. */
+void nd_table_put_hashed(struct nd_table *t, uint64_t hash, void *element);
+
+/* A table of one chain, for as long as it takes to change it: nothing but the chain (NULL: none) need be kept, which
+ * is t->buckets[0] then. */
+void nd_table_of_chain(struct nd_table *t, const struct nd_table_kind *kind, const uint64_t seed[2],
+                       struct nd_bucket *chain);
+/* All elements in one chain, which is returned; the table is as after nd_table_init(). It has elements, and is not
+ * being resized or walked over. */
+struct nd_bucket *nd_table_to_chain(struct nd_table *t);
 /* Frees the slot; the element is the caller's. */
 void nd_table_remove_slot(struct nd_table *t, uint64_t hash, void **slot);
 

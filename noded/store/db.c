@@ -42,43 +42,36 @@ static uint64_t hash_of(const struct nd_db *db, struct slice key)
     return nd_siphash(db->k->seed, key.p, key.n);
 }
 
-static struct nd_slot *find_slot(const struct nd_db *db, struct slice key)
+/* The chain that a key of this hash is in, if it is anywhere, or NULL. */
+ND_ALWAYS_INLINE struct nd_bucket *chain_of_ref(nd_slot_ref ref, uint64_t hash)
 {
-    return nd_content_slot(&db->in, db->k->slots, nd_db_slot_of(db, key));
+    if (ref == 0 || nd_ref_is_few(ref))
+        return nd_ref_chain(ref);
+    const struct nd_table *t = &((const struct nd_slot *)ref)->keys;
+    return t->buckets[0] != NULL ? nd_table_bucket(t, hash) : NULL;
 }
 
-/* The key's slot, made when it is not there. */
-static struct nd_slot *make_slot(struct nd_db *db, int slot)
+static struct nd_bucket *chain_of(const struct nd_db *db, struct slice key, uint64_t hash)
 {
-    struct nd_content *in = &db->in;
-    struct nd_slot *s = nd_content_slot(in, db->k->slots, slot);
-    if (s != NULL)
-        return s;
-    if (in->pages == NULL)
-        in->pages = mem_zalloc(ND_SLOT_PAGES * sizeof *in->pages);
-    struct nd_slot_page **page = &in->pages[slot / ND_PAGE_SLOTS];
-    if (*page == NULL)
-        *page = mem_zalloc(sizeof **page);
-    s = mem_zalloc(sizeof *s);
-    nd_table_init(&s->keys, &nd_keys_kind, db->k->seed);
-    (*page)->slots[slot % ND_PAGE_SLOTS] = s;
-    return s;
+    if (!db->k->slots)
+        return db->in.one.keys.buckets[0] != NULL ? nd_table_bucket(&db->in.one.keys, hash) : NULL;
+    const nd_slot_ref *ref = nd_content_ref(&db->in, nd_key_slot(key));
+    return ref != NULL ? chain_of_ref(*ref, hash) : NULL;
 }
 
 struct nd_entry *nd_db_find(struct nd_db *db, struct slice key)
 {
-    const struct nd_slot *s = find_slot(db, key);
-    if (s == NULL)
+    if (db->in.count == 0)
         return NULL;
-    void **slot = nd_table_slot(&s->keys, hash_of(db, key), key, entry_key);
+    uint64_t hash = hash_of(db, key);
+    void **slot = nd_chain_slot(chain_of(db, key, hash), hash, key, entry_key);
     return slot != NULL ? *slot : NULL;
 }
 
 void nd_db_prefetch(struct nd_db *db, struct slice key)
 {
-    struct nd_slot *s = find_slot(db, key);
-    if (s != NULL)
-        nd_table_prefetch(&s->keys, key);
+    if (db->in.count > 0)
+        __builtin_prefetch(chain_of(db, key, hash_of(db, key)));
 }
 
 /* Asks for the elements of a bucket that may be the one. false: none may. */
@@ -90,18 +83,43 @@ static bool prefetch_matches(const struct nd_bucket *b, uint8_t tag)
     return matches != 0;
 }
 
+/* The keys' slots are asked for, then what stands for them. Returns how many buckets it found. */
+static size_t prefetch_slots(const struct nd_db *db, const struct slice *keys, size_t n,
+                             const struct nd_bucket **buckets, uint8_t *tags)
+{
+    const nd_slot_ref *refs[ND_PREFETCH_MAX];
+    uint64_t hashes[ND_PREFETCH_MAX];
+    size_t with = 0, left = 0;
+    for (size_t i = 0; i < n; i++) {
+        refs[with] = nd_content_ref(&db->in, nd_key_slot(keys[i]));
+        if (refs[with] == NULL)
+            continue;
+        __builtin_prefetch(refs[with]);
+        hashes[with++] = hash_of(db, keys[i]);
+    }
+    for (size_t i = 0; i < with; i++)
+        __builtin_prefetch((const void *)(*refs[i] & ~ND_REF_MARKS));
+    for (size_t i = 0; i < with; i++) {
+        const struct nd_bucket *b = chain_of_ref(*refs[i], hashes[i]);
+        if (b == NULL)
+            continue;
+        if (!nd_ref_is_few(*refs[i]))
+            __builtin_prefetch(b);
+        tags[left] = nd_hash_tag(hashes[i]);
+        buckets[left++] = b;
+    }
+    return left;
+}
+
 void nd_db_prefetch_all(struct nd_db *db, const struct slice *keys, size_t n)
 {
     const struct nd_bucket *buckets[ND_PREFETCH_MAX];
     uint8_t tags[ND_PREFETCH_MAX];
-    size_t left = 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct nd_slot *s = find_slot(db, keys[i]);
-        if (s == NULL || s->keys.buckets[0] == NULL)
-            continue;
+    size_t left = db->k->slots ? prefetch_slots(db, keys, n, buckets, tags) : 0;
+    for (size_t i = 0; i < n && !db->k->slots && db->in.one.keys.buckets[0] != NULL; i++) {
         uint64_t hash = hash_of(db, keys[i]);
         tags[left] = nd_hash_tag(hash);
-        buckets[left] = nd_table_bucket(&s->keys, hash);
+        buckets[left] = nd_table_bucket(&db->in.one.keys, hash);
         __builtin_prefetch(buckets[left++]);
     }
     /* Those that are not in the first bucket of a chain are looked for in the second, in a round of their own. */
@@ -127,24 +145,6 @@ static void release(const struct nd_db *db, struct nd_value v)
         db->k->release(db->k->release_owner, v);
 }
 
-/* ---- expiry ---- */
-
-static void expires_add(struct nd_db *db, struct nd_slot *s, uint64_t hash, struct nd_entry *e)
-{
-    if (s->expires == NULL) {
-        s->expires = mem_alloc(sizeof *s->expires);
-        nd_table_init(s->expires, &nd_expires_kind, db->k->seed);
-    }
-    nd_table_add_hashed(s->expires, hash, e);
-    db->in.expires++;
-}
-
-static void expires_remove(struct nd_db *db, struct nd_slot *s, uint64_t hash, const struct nd_entry *e)
-{
-    nd_table_remove_slot(s->expires, hash, nd_table_slot_of(s->expires, hash, e));
-    db->in.expires--;
-}
-
 /* ---- shape ---- */
 
 /* Gives an entry, wherever it then is, room for an expiry (or takes it away) and for a string of `embedded` bytes, of
@@ -156,11 +156,14 @@ static struct nd_entry *reshape(struct nd_db *db, struct nd_entry *e, int64_t ex
     size_t from = entry_bytes(key_len, had, embedded_bytes(e)), to = entry_bytes(key_len, has, embedded);
     if (from != to || had != has) {
         uint64_t hash = hash_of(db, nd_entry_key(e));
-        struct nd_slot *s = find_slot(db, nd_entry_key(e));
-        void **key_slot = nd_table_slot_of(&s->keys, hash, e);
-        void **expire_slot = had && has ? nd_table_slot_of(s->expires, hash, e) : NULL;
+        int slot = nd_db_slot_of(db, nd_entry_key(e));
+        const struct nd_slot *s = nd_content_slot(&db->in, db->k->slots, slot);
+        struct nd_bucket *chain = s != NULL ? nd_table_bucket(&s->keys, hash)
+                                            : nd_ref_chain(nd_content_few(&db->in, true, slot));
+        void **key_slot = nd_chain_slot_of(chain, e);
+        void **expire_slot = s != NULL && had && has ? nd_table_slot_of(s->expires, hash, e) : NULL;
         if (had && !has)
-            expires_remove(db, s, hash, e);
+            nd_slot_expires_remove(db, slot, hash, e);
         if (to > from)
             e = mem_realloc(e, to);
         char *bytes = (char *)(e + 1);
@@ -173,8 +176,7 @@ static struct nd_entry *reshape(struct nd_db *db, struct nd_entry *e, int64_t ex
         if (expire_slot != NULL)
             *expire_slot = e;
         if (has && !had)
-            expires_add(db, s, hash, e);
-        db->in.resizing |= nd_slot_resizing(s);
+            nd_slot_expires_add(db, slot, hash, e);
     }
     if (has)
         memcpy(e + 1, &expire_ms, sizeof expire_ms);
@@ -236,15 +238,7 @@ static struct nd_entry *create_hashed(struct nd_db *db, struct slice key, uint64
     if (key.n > 0)
         memcpy(nd_entry_key_bytes(e), key.p, key.n);
     fill(e, c);
-    int slot = nd_db_slot_of(db, key);
-    struct nd_slot *s = make_slot(db, slot);
-    nd_table_add_hashed(&s->keys, hash, e);
-    if (expires)
-        expires_add(db, s, hash, e);
-    db->in.count++;
-    if (db->k->slots)
-        db->in.pages[slot / ND_PAGE_SLOTS]->count++;
-    db->in.resizing |= nd_slot_resizing(s);
+    nd_slot_add(db, nd_db_slot_of(db, key), hash, e);
     return e;
 }
 
@@ -256,9 +250,8 @@ static struct nd_entry *create(struct nd_db *db, struct slice key, const struct 
 struct nd_entry *nd_db_load_string(struct nd_db *db, struct slice key, struct slice bytes, int64_t expire_ms,
                                    uint32_t age)
 {
-    const struct nd_slot *s = find_slot(db, key);
     uint64_t hash = hash_of(db, key);
-    if (s != NULL && nd_table_slot(&s->keys, hash, key, entry_key) != NULL)
+    if (nd_chain_slot(chain_of(db, key, hash), hash, key, entry_key) != NULL)
         return NULL;
     struct content c = content_of_bytes(bytes, true);
     c.v.age = age & 0xffffff;
@@ -321,18 +314,7 @@ struct nd_entry *nd_db_unembed(struct nd_db *db, struct nd_entry *e)
 static void unlink_entry(struct nd_db *db, struct nd_entry *e)
 {
     struct slice key = nd_entry_key(e);
-    int slot = nd_db_slot_of(db, key);
-    struct nd_slot *s = nd_content_slot(&db->in, db->k->slots, slot);
-    uint64_t hash = hash_of(db, key);
-    if (e->v.has_expire)
-        expires_remove(db, s, hash, e);
-    nd_table_remove_slot(&s->keys, hash, nd_table_slot_of(&s->keys, hash, e));
-    db->in.count--;
-    db->in.resizing |= nd_slot_resizing(s);
-    if (db->k->slots) {
-        db->in.pages[slot / ND_PAGE_SLOTS]->count--;
-        nd_db_tidy_slot(db, slot);
-    }
+    nd_slot_remove(db, nd_db_slot_of(db, key), hash_of(db, key), e);
 }
 
 void nd_db_delete(struct nd_db *db, struct nd_entry *e)

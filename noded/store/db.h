@@ -3,6 +3,7 @@
 #ifndef STORE_DB_H
 #define STORE_DB_H
 
+#include "noded/store/bucket.h"
 #include "noded/store/keyspace.h"
 
 /* Keys whose tables grow, shrink and are walked over together: all of the database's, or those of a cluster's slot. */
@@ -11,21 +12,35 @@ struct nd_slot {
     struct nd_table *expires; /* the same entries, those that expire; NULL: there were none yet */
 };
 
+/* With slots there are as many small tables as there are slots times databases, and most hold a key or a few. Those
+ * that fit into a chain of two buckets are that chain and nothing else; which of them expire is seen by looking at
+ * them. The struct nd_slot is made with the key after ND_FEW, and goes when there are
+ * ND_FEW_AGAIN or less. */
+#define ND_FEW_AGAIN 6
+
+/* What stands for a slot: 0, no keys; with ND_REF_FEW a chain of buckets; else a struct nd_slot. */
+typedef uintptr_t nd_slot_ref;
+#define ND_REF_FEW ((nd_slot_ref)1)
+#define ND_REF_EXPIRING ((nd_slot_ref)2) /* of a few: one that expires was among them, and may be still */
+#define ND_REF_MARKS (ND_REF_FEW | ND_REF_EXPIRING)
+
 #define ND_PAGE_SLOTS 64
 #define ND_SLOT_PAGES (ND_SLOTS / ND_PAGE_SLOTS)
 
 struct nd_slot_page {
-    size_t count; /* keys */
-    struct nd_slot *slots[ND_PAGE_SLOTS];
+    size_t count;       /* keys */
+    nd_slot_ref *slots; /* ND_PAGE_SLOTS of them; NULL: none has keys */
 };
 
 struct nd_content {
     size_t count, expires; /* keys; of them with an expiry */
     int64_t average_ttl;
-    bool resizing;               /* some table may be */
-    int step_slot;               /* where nd_db_step() goes on */
-    struct nd_slot one;          /* without slots */
-    struct nd_slot_page **pages; /* with slots: ND_SLOT_PAGES of them; NULL until the first key */
+    bool resizing;              /* some table may be */
+    int step_slot;              /* where nd_db_step() goes on */
+    struct nd_slot one;         /* without slots */
+    struct nd_slot_page *pages; /* with slots: ND_SLOT_PAGES of them; NULL until the first key */
+    size_t few_buckets;         /* of all slots with few keys */
+    size_t tables;              /* slots that have a struct nd_slot */
 };
 
 struct nd_db {
@@ -36,13 +51,39 @@ struct nd_db {
 
 extern const struct nd_table_kind nd_keys_kind, nd_expires_kind;
 
-/* The slot's tables, or NULL when it has none. Without slots all keys are in slot 0. */
+/* What stands for the slot, or NULL when its page is not there. */
+static inline nd_slot_ref *nd_content_ref(const struct nd_content *in, int slot)
+{
+    nd_slot_ref *slots = in->pages != NULL ? in->pages[slot / ND_PAGE_SLOTS].slots : NULL;
+    return slots != NULL ? slots + slot % ND_PAGE_SLOTS : NULL;
+}
+
+static inline bool nd_ref_is_few(nd_slot_ref ref)
+{
+    return (ref & ND_REF_FEW) != 0;
+}
+
+/* Of a few keys. */
+static inline struct nd_bucket *nd_ref_chain(nd_slot_ref ref)
+{
+    return (struct nd_bucket *)(ref & ~ND_REF_MARKS);
+}
+
+/* The slot's tables, or NULL when it has none because it holds few keys, or no key. Without slots all keys are in slot
+ * 0. */
 static inline struct nd_slot *nd_content_slot(const struct nd_content *in, bool slots, int slot)
 {
     if (!slots)
         return (struct nd_slot *)&in->one;
-    struct nd_slot_page *page = in->pages != NULL ? in->pages[slot / ND_PAGE_SLOTS] : NULL;
-    return page != NULL ? page->slots[slot % ND_PAGE_SLOTS] : NULL;
+    const nd_slot_ref *ref = nd_content_ref(in, slot);
+    return ref != NULL && !nd_ref_is_few(*ref) ? (struct nd_slot *)*ref : NULL;
+}
+
+/* The slot, when it holds few keys, else 0. */
+static inline nd_slot_ref nd_content_few(const struct nd_content *in, bool slots, int slot)
+{
+    const nd_slot_ref *ref = slots ? nd_content_ref(in, slot) : NULL;
+    return ref != NULL && nd_ref_is_few(*ref) ? *ref : 0;
 }
 
 static inline int nd_db_slot_of(const struct nd_db *db, struct slice key)
@@ -52,8 +93,20 @@ static inline int nd_db_slot_of(const struct nd_db *db, struct slice key)
 
 /* The first slot from `slot` on that has keys, or -1. */
 int nd_db_next_slot(const struct nd_db *db, int slot);
-/* Frees the tables of a slot that lost its last key, unless somebody is walking over them. */
+/* The first of them that has a struct nd_slot. */
+int nd_next_tables(const struct nd_db *db, int slot);
+/* The entries of a slot with few keys, at most ND_FEW, or of them those that expire. Returns how many. */
+size_t nd_few_entries(nd_slot_ref few, bool expiring, struct nd_entry **out);
+/* The entry, whose key has this hash, comes into the slot or leaves it. The counts follow. */
+void nd_slot_add(struct nd_db *db, int slot, uint64_t hash, struct nd_entry *e);
+void nd_slot_remove(struct nd_db *db, int slot, uint64_t hash, struct nd_entry *e);
+/* An entry of the slot is one that expires now, or no longer (which it says of itself, or not yet). */
+void nd_slot_expires_add(struct nd_db *db, int slot, uint64_t hash, struct nd_entry *e);
+void nd_slot_expires_remove(struct nd_db *db, int slot, uint64_t hash, const struct nd_entry *e);
+/* Frees the tables of a slot that lost its last key, or all but a few, unless somebody is walking over them. */
 void nd_db_tidy_slot(struct nd_db *db, int slot);
+/* All keys of a content, freed with what holds them. */
+void nd_content_free_tables(struct nd_content *c);
 /* An empty content; also what a database becomes whose content was taken away. */
 void nd_content_init(struct nd_content *in, const struct nd_keyspace *k);
 

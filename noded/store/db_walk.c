@@ -18,6 +18,18 @@ static void show(void *owner, void *element)
     to->fn(to->owner, element);
 }
 
+/* All of a slot that holds few keys. They are gathered first, as fn may take them out one by one. */
+static bool show_few(struct nd_db *db, int slot, bool expires, struct shown *to)
+{
+    struct nd_entry *found[ND_FEW];
+    size_t n = nd_few_entries(nd_content_few(&db->in, true, slot), expires, found);
+    if (n == 0)
+        *nd_content_ref(&db->in, slot) &= ~ND_REF_EXPIRING;
+    for (size_t i = 0; i < n; i++)
+        to->fn(to->owner, found[i]);
+    return n > 0;
+}
+
 static uint64_t scan(struct nd_db *db, uint64_t cursor, bool expires, struct shown *to)
 {
     if (!db->k->slots) {
@@ -29,11 +41,17 @@ static uint64_t scan(struct nd_db *db, uint64_t cursor, bool expires, struct sho
     /* A slot without expiring keys shows nothing: the next is taken at once, as there may be thousands of them. */
     for (; slot >= 0; slot = nd_db_next_slot(db, slot + 1), inner = 0) {
         struct nd_slot *s = nd_content_slot(&db->in, true, slot);
-        struct nd_table *t = expires ? s->expires : &s->keys;
-        if (t == NULL || nd_table_count(t) == 0)
-            continue;
-        inner = nd_table_scan(t, inner, show, to);
-        nd_db_tidy_slot(db, slot);
+        if (s == NULL) {
+            if (!show_few(db, slot, expires, to))
+                continue;
+            inner = 0;
+        } else {
+            struct nd_table *t = expires ? s->expires : &s->keys;
+            if (t == NULL || nd_table_count(t) == 0)
+                continue;
+            inner = nd_table_scan(t, inner, show, to);
+            nd_db_tidy_slot(db, slot);
+        }
         if (inner != 0)
             return inner << SLOT_BITS | (uint64_t)slot;
         slot = nd_db_next_slot(db, slot + 1);
@@ -63,13 +81,13 @@ static int random_slot(const struct nd_db *db, struct rng *rng)
         return 0;
     size_t at = rng_below(rng, db->in.count);
     for (int p = 0; p < ND_SLOT_PAGES; p++) {
-        const struct nd_slot_page *page = db->in.pages[p];
-        if (page == NULL || at >= page->count) {
-            at -= page != NULL ? page->count : 0;
+        const struct nd_slot_page *page = &db->in.pages[p];
+        if (at >= page->count) {
+            at -= page->count;
             continue;
         }
         for (int i = 0; i < ND_PAGE_SLOTS; i++) {
-            size_t n = page->slots[i] != NULL ? nd_table_count(&page->slots[i]->keys) : 0;
+            size_t n = nd_db_slot_count(db, p * ND_PAGE_SLOTS + i);
             if (at < n)
                 return p * ND_PAGE_SLOTS + i;
             at -= n;
@@ -83,8 +101,38 @@ struct nd_entry *nd_db_random(struct nd_db *db, struct rng *rng)
 {
     if (db->in.count == 0)
         return NULL;
-    struct nd_slot *s = nd_content_slot(&db->in, db->k->slots, random_slot(db, rng));
-    return nd_table_random(&s->keys, rng);
+    int slot = random_slot(db, rng);
+    struct nd_slot *s = nd_content_slot(&db->in, db->k->slots, slot);
+    if (s != NULL)
+        return nd_table_random(&s->keys, rng);
+    struct nd_entry *few[ND_FEW];
+    size_t n = nd_few_entries(nd_content_few(&db->in, true, slot), false, few);
+    return few[rng_below(rng, n)];
+}
+
+static size_t sample_tables(struct nd_db *db, struct nd_slot *s, struct rng *rng, bool expiring, struct nd_entry **out,
+                            size_t want)
+{
+    struct nd_table *t = expiring ? s->expires : &s->keys;
+    void *found[16];
+    size_t got = 0;
+    while (t != NULL && got < want) {
+        size_t n = nd_table_sample(t, rng, found, want - got < 16 ? want - got : 16);
+        for (size_t i = 0; i < n; i++)
+            out[got++] = found[i];
+        if (db->k->slots || n < 16)
+            break;
+    }
+    return got;
+}
+
+static size_t sample_few(nd_slot_ref few, struct rng *rng, bool expiring, struct nd_entry **out, size_t want)
+{
+    struct nd_entry *found[ND_FEW];
+    size_t n = nd_few_entries(few, expiring, found), first = n > want ? rng_below(rng, n) : 0, got = 0;
+    for (; got < n && got < want; got++)
+        out[got] = found[(first + got) % n];
+    return got;
 }
 
 size_t nd_db_sample(struct nd_db *db, struct rng *rng, bool expiring, struct nd_entry **out, size_t want)
@@ -95,15 +143,8 @@ size_t nd_db_sample(struct nd_db *db, struct rng *rng, bool expiring, struct nd_
     int first = random_slot(db, rng), slot = first;
     do {
         struct nd_slot *s = nd_content_slot(&db->in, db->k->slots, slot);
-        struct nd_table *t = expiring ? s->expires : &s->keys;
-        void *found[16];
-        while (t != NULL && got < want) {
-            size_t n = nd_table_sample(t, rng, found, want - got < 16 ? want - got : 16);
-            for (size_t i = 0; i < n; i++)
-                out[got++] = found[i];
-            if (db->k->slots || n < 16)
-                break;
-        }
+        got += s != NULL ? sample_tables(db, s, rng, expiring, out + got, want - got)
+                         : sample_few(nd_content_few(&db->in, true, slot), rng, expiring, out + got, want - got);
         slot = nd_db_next_slot(db, slot + 1);
         if (slot < 0)
             slot = nd_db_next_slot(db, 0);
@@ -113,25 +154,34 @@ size_t nd_db_sample(struct nd_db *db, struct rng *rng, bool expiring, struct nd_
 
 /* ---- iteration ---- */
 
+static void begin_slot(struct nd_db_iter *it, int slot)
+{
+    it->slot = slot;
+    it->shown = it->n = 0;
+    if (slot < 0)
+        return;
+    struct nd_slot *s = nd_content_slot(&it->db->in, it->db->k->slots, slot);
+    if (s != NULL)
+        nd_table_iterate(&s->keys, &it->at);
+    else
+        it->n = nd_few_entries(nd_content_few(&it->db->in, true, slot), false, it->few);
+}
+
 void nd_db_iterate(struct nd_db *db, struct nd_db_iter *it)
 {
-    *it = (struct nd_db_iter){.db = db, .slot = nd_db_next_slot(db, 0)};
-    if (it->slot >= 0)
-        nd_table_iterate(&nd_content_slot(&db->in, db->k->slots, it->slot)->keys, &it->at);
+    *it = (struct nd_db_iter){.db = db};
+    begin_slot(it, nd_db_next_slot(db, 0));
 }
 
 struct nd_entry *nd_db_next(struct nd_db_iter *it)
 {
-    struct nd_db *db = it->db;
     while (it->slot >= 0) {
-        struct nd_entry *e = nd_table_next(&it->at);
+        struct nd_entry *e = it->shown < it->n ? it->few[it->shown++] : nd_table_next(&it->at);
         if (e != NULL)
             return e;
         int left = it->slot;
-        it->slot = nd_db_next_slot(db, left + 1);
-        nd_db_tidy_slot(db, left);
-        if (it->slot >= 0)
-            nd_table_iterate(&nd_content_slot(&db->in, db->k->slots, it->slot)->keys, &it->at);
+        begin_slot(it, nd_db_next_slot(it->db, left + 1));
+        nd_db_tidy_slot(it->db, left);
     }
     return NULL;
 }

@@ -21,36 +21,11 @@ void nd_keyspace_init(struct nd_keyspace *k, int databases, bool slots, const ui
     k->pages = mem_zalloc(page_count(k) * sizeof(struct nd_db **));
 }
 
-static void clear_slot(struct nd_slot *s)
-{
-    if (s->expires != NULL) {
-        nd_table_clear(s->expires);
-        free(s->expires);
-        s->expires = NULL;
-    }
-    nd_table_clear(&s->keys);
-}
-
-static void free_tables(struct nd_content *c)
-{
-    clear_slot(&c->one);
-    for (size_t p = 0; c->pages != NULL && p < ND_SLOT_PAGES; p++) {
-        for (size_t i = 0; c->pages[p] != NULL && i < ND_PAGE_SLOTS; i++) {
-            if (c->pages[p]->slots[i] == NULL)
-                continue;
-            clear_slot(c->pages[p]->slots[i]);
-            free(c->pages[p]->slots[i]);
-        }
-        free(c->pages[p]);
-    }
-    free(c->pages);
-}
-
 void nd_content_free(struct nd_content *c)
 {
     if (c == NULL)
         return;
-    free_tables(c);
+    nd_content_free_tables(c);
     free(c);
 }
 
@@ -60,7 +35,7 @@ void nd_keyspace_free(struct nd_keyspace *k)
         for (size_t i = 0; k->pages[p] != NULL && i < PAGE_DBS; i++) {
             if (k->pages[p][i] == NULL)
                 continue;
-            free_tables(&k->pages[p][i]->in); /* one without keys may have tables too */
+            nd_content_free_tables(&k->pages[p][i]->in); /* one without keys may have tables too */
             free(k->pages[p][i]);
         }
         free(k->pages[p]);
@@ -102,33 +77,39 @@ void nd_keyspace_swap(struct nd_keyspace *k, int a, int b)
     y->in = kept;
 }
 
+static void keep_still(struct nd_slot *s, bool still)
+{
+    s->keys.still = still;
+    if (s->expires != NULL)
+        s->expires->still = still;
+}
+
 void nd_keyspace_keep_still(struct nd_keyspace *k, bool still)
 {
     k->still = still;
     for (int n = 0; n < k->db_count; n++) {
         struct nd_db *db = nd_keyspace_peek(k, n);
-        for (int slot = db != NULL ? nd_db_next_slot(db, 0) : -1; slot >= 0; slot = nd_db_next_slot(db, slot + 1)) {
-            struct nd_slot *s = nd_content_slot(&db->in, k->slots, slot);
-            s->keys.still = still;
-            if (s->expires != NULL)
-                s->expires->still = still;
-        }
+        if (db == NULL)
+            continue;
+        keep_still(&db->in.one, still);
+        for (int slot = nd_next_tables(db, 0); slot >= 0; slot = nd_next_tables(db, slot + 1))
+            keep_still(nd_content_slot(&db->in, k->slots, slot), still);
     }
 }
 
 /* A content that comes from another keyspace. */
-static void take_seed(struct nd_db *db)
+static void take_seed(struct nd_slot *s, const uint64_t *seed)
 {
-    const uint64_t *seed = db->k->seed;
-    db->in.one.keys.seed = seed;
-    if (db->in.one.expires != NULL)
-        db->in.one.expires->seed = seed;
-    for (int slot = nd_db_next_slot(db, 0); db->k->slots && slot >= 0; slot = nd_db_next_slot(db, slot + 1)) {
-        struct nd_slot *s = nd_content_slot(&db->in, true, slot);
-        s->keys.seed = seed;
-        if (s->expires != NULL)
-            s->expires->seed = seed;
-    }
+    s->keys.seed = seed;
+    if (s->expires != NULL)
+        s->expires->seed = seed;
+}
+
+static void take_seeds(struct nd_db *db)
+{
+    take_seed(&db->in.one, db->k->seed);
+    for (int slot = nd_next_tables(db, 0); slot >= 0; slot = nd_next_tables(db, slot + 1))
+        take_seed(nd_content_slot(&db->in, db->k->slots, slot), db->k->seed);
 }
 
 void nd_keyspace_exchange(struct nd_keyspace *a, struct nd_keyspace *b)
@@ -141,8 +122,8 @@ void nd_keyspace_exchange(struct nd_keyspace *a, struct nd_keyspace *b)
         struct nd_content kept = x->in;
         x->in = y->in;
         y->in = kept;
-        take_seed(x);
-        take_seed(y);
+        take_seeds(x);
+        take_seeds(y);
     }
 }
 
@@ -202,88 +183,6 @@ size_t nd_db_clear(struct nd_db *db)
     return n;
 }
 
-/* ---- slots ---- */
-
-int nd_db_next_slot(const struct nd_db *db, int slot)
-{
-    if (!db->k->slots)
-        return slot == 0 && db->in.count > 0 ? 0 : -1;
-    if (db->in.pages == NULL)
-        return -1;
-    while (slot < ND_SLOTS) {
-        const struct nd_slot_page *page = db->in.pages[slot / ND_PAGE_SLOTS];
-        if (page == NULL)
-            slot = (slot / ND_PAGE_SLOTS + 1) * ND_PAGE_SLOTS;
-        else if (page->slots[slot % ND_PAGE_SLOTS] == NULL)
-            slot++;
-        else
-            return slot;
-    }
-    return -1;
-}
-
-void nd_db_tidy_slot(struct nd_db *db, int slot)
-{
-    struct nd_slot *s = nd_content_slot(&db->in, db->k->slots, slot);
-    if (!db->k->slots || s == NULL || nd_table_count(&s->keys) > 0 || s->keys.paused > 0 ||
-        (s->expires != NULL && s->expires->paused > 0))
-        return;
-    clear_slot(s);
-    free(s);
-    struct nd_slot_page **page = &db->in.pages[slot / ND_PAGE_SLOTS];
-    (*page)->slots[slot % ND_PAGE_SLOTS] = NULL;
-    if ((*page)->count == 0) {
-        bool used = false;
-        for (int i = 0; i < ND_PAGE_SLOTS; i++)
-            used = used || (*page)->slots[i] != NULL;
-        if (!used) {
-            free(*page);
-            *page = NULL;
-        }
-    }
-    if (db->in.count == 0 && nd_db_next_slot(db, 0) < 0) {
-        free(db->in.pages);
-        db->in.pages = NULL;
-    }
-}
-
-size_t nd_db_slot_count(const struct nd_db *db, int slot)
-{
-    if (!db->k->slots)
-        return slot == 0 ? db->in.count : 0;
-    const struct nd_slot *s = nd_content_slot(&db->in, true, slot);
-    return s != NULL ? nd_table_count(&s->keys) : 0;
-}
-
-size_t nd_db_slot_keys(struct nd_db *db, int slot, struct slice *out, size_t want)
-{
-    size_t got = 0;
-    if (want == 0 || nd_db_slot_count(db, slot) == 0)
-        return 0;
-    struct nd_table_iter it;
-    nd_table_iterate(&nd_content_slot(&db->in, db->k->slots, slot)->keys, &it);
-    for (struct nd_entry *e; got < want && (e = nd_table_next(&it)) != NULL;)
-        out[got++] = nd_entry_key(e);
-    nd_table_stop(&it);
-    return got;
-}
-
-size_t nd_db_slot_clear(struct nd_db *db, int slot)
-{
-    size_t n = nd_db_slot_count(db, slot);
-    if (n == 0)
-        return 0;
-    if (!db->k->slots)
-        return nd_db_clear(db);
-    struct nd_slot *s = nd_content_slot(&db->in, true, slot);
-    db->in.count -= n;
-    db->in.expires -= s->expires != NULL ? nd_table_count(s->expires) : 0;
-    db->in.pages[slot / ND_PAGE_SLOTS]->count -= n;
-    clear_slot(s);
-    nd_db_tidy_slot(db, slot);
-    return n;
-}
-
 /* ---- resizing, room, figures ---- */
 
 bool nd_db_step(struct nd_db *db, size_t buckets)
@@ -293,7 +192,7 @@ bool nd_db_step(struct nd_db *db, size_t buckets)
         return false;
     /* One round over all slots: from where the last step was to the end, and from the beginning. */
     for (int round = 0; round < 2; round++) {
-        for (int slot = nd_db_next_slot(db, in->step_slot); slot >= 0; slot = nd_db_next_slot(db, slot + 1)) {
+        for (int slot = nd_next_tables(db, in->step_slot); slot >= 0; slot = nd_next_tables(db, slot + 1)) {
             struct nd_slot *s = nd_content_slot(in, db->k->slots, slot);
             if (!nd_slot_resizing(s))
                 continue;
@@ -301,6 +200,7 @@ bool nd_db_step(struct nd_db *db, size_t buckets)
             nd_table_step(&s->keys, buckets);
             if (s->expires != NULL)
                 nd_table_step(s->expires, buckets);
+            nd_db_tidy_slot(db, slot);
             return true;
         }
         in->step_slot = 0;
@@ -320,7 +220,7 @@ void nd_db_reserve(struct nd_db *db, size_t keys)
 static void each_table(const struct nd_db *db, bool expires, void (*fn)(void *owner, const struct nd_table *t),
                        void *owner)
 {
-    for (int slot = nd_db_next_slot(db, 0); slot >= 0; slot = nd_db_next_slot(db, slot + 1)) {
+    for (int slot = nd_next_tables(db, 0); slot >= 0; slot = nd_next_tables(db, slot + 1)) {
         const struct nd_slot *s = nd_content_slot(&db->in, db->k->slots, slot);
         if (!expires)
             fn(owner, &s->keys);
@@ -337,9 +237,28 @@ static void add_memory(void *owner, const struct nd_table *t)
 
 size_t nd_db_table_memory(const struct nd_db *db, bool expires)
 {
-    size_t sum = 0;
+    size_t sum = expires ? 0 : db->in.few_buckets * sizeof(struct nd_bucket);
     each_table(db, expires, add_memory, &sum);
     return sum;
+}
+
+/* Each slot with few keys is a table of one bucket; of those that expire there is no table. */
+static void add_few(const struct nd_db *db, bool expires, struct nd_table_stats *sum)
+{
+    size_t slots = 0;
+    for (int slot = nd_db_next_slot(db, 0); slot >= 0; slot = nd_db_next_slot(db, slot + 1)) {
+        struct nd_entry *found[ND_FEW];
+        nd_slot_ref few = nd_content_few(&db->in, db->k->slots, slot);
+        size_t n = nd_few_entries(few, expires, found);
+        sum->elements += n;
+        if (n == 0 || expires)
+            continue;
+        slots++;
+        if (n > sum->longest)
+            sum->longest = n;
+    }
+    sum->buckets += slots;
+    sum->chained += slots > 0 ? db->in.few_buckets - slots : 0;
 }
 
 static void add_stats(void *owner, const struct nd_table *t)
@@ -357,4 +276,5 @@ void nd_db_table_stats(struct nd_db *db, bool expires, struct nd_table_stats *ou
 {
     *out = (struct nd_table_stats){.buckets = 0};
     each_table(db, expires, add_stats, out);
+    add_few(db, expires, out);
 }

@@ -9,6 +9,7 @@
 #include "noded/store/table.h"
 
 #define ND_SLOTS 16384
+#define ND_FEW 13 /* keys that a slot holds without a table: as many as fit into two buckets */
 
 struct nd_db;
 
@@ -99,7 +100,9 @@ uint64_t nd_db_scan_expires(struct nd_db *db, uint64_t cursor, nd_entry_fn *fn, 
 struct nd_db_iter {
     struct nd_db *db;
     int slot;
-    struct nd_table_iter at;
+    struct nd_table_iter at;      /* through the slot's table, */
+    struct nd_entry *few[ND_FEW]; /* or the entries of a slot that has none because it holds few */
+    size_t n, shown;
 };
 void nd_db_iterate(struct nd_db *db, struct nd_db_iter *it);
 struct nd_entry *nd_db_next(struct nd_db_iter *it);

@@ -298,15 +298,18 @@ void nd_table_reserve(struct nd_table *t, size_t elements)
 
 /* ---- elements ---- */
 
-void **nd_table_slot_of(const struct nd_table *t, uint64_t hash, const void *element)
+void **nd_chain_slot_of(struct nd_bucket *b, const void *element)
 {
-    if (t->buckets[0] == NULL)
-        return NULL;
-    for (struct nd_bucket *b = nd_table_bucket(t, hash); b != NULL; b = nd_bucket_next(b))
+    for (; b != NULL; b = nd_bucket_next(b))
         for (unsigned i = 0; i < ND_BUCKET_SLOTS; i++)
             if (b->slot[i] == element && (b->used >> i & 1))
                 return &b->slot[i];
     return NULL;
+}
+
+void **nd_table_slot_of(const struct nd_table *t, uint64_t hash, const void *element)
+{
+    return t->buckets[0] != NULL ? nd_chain_slot_of(nd_table_bucket(t, hash), element) : NULL;
 }
 
 static size_t *used_of(struct nd_table *t, uint64_t hash)
@@ -314,12 +317,17 @@ static size_t *used_of(struct nd_table *t, uint64_t hash)
     return &t->used[(hash & (((size_t)1 << t->bits[0]) - 1)) < t->moved];
 }
 
-void nd_table_add_hashed(struct nd_table *t, uint64_t hash, void *element)
+void nd_table_put_hashed(struct nd_table *t, uint64_t hash, void *element)
 {
     if (t->buckets[0] == NULL)
         first_buckets(t, 0);
     chain_add(t, nd_table_bucket(t, hash), nd_hash_tag(hash), element);
     ++*used_of(t, hash);
+}
+
+void nd_table_add_hashed(struct nd_table *t, uint64_t hash, void *element)
+{
+    nd_table_put_hashed(t, hash, element);
     settle(t, true);
 }
 
@@ -400,4 +408,40 @@ void nd_table_clear(struct nd_table *t)
         free_side(t, side);
     }
     nd_table_init(t, t->kind, t->seed);
+}
+
+/* ---- one chain alone ---- */
+
+void nd_table_of_chain(struct nd_table *t, const struct nd_table_kind *kind, const uint64_t seed[2],
+                       struct nd_bucket *chain)
+{
+    nd_table_init(t, kind, seed);
+    t->buckets[0] = chain;
+    for (const struct nd_bucket *b = chain; b != NULL; b = nd_bucket_next(b)) {
+        t->used[0] += nd_bucket_count(b);
+        t->chained += b != chain;
+    }
+}
+
+struct nd_bucket *nd_table_to_chain(struct nd_table *t)
+{
+    struct nd_table to;
+    assert(nd_table_count(t) > 0 && t->buckets[1] == NULL && t->paused == 0);
+    nd_table_of_chain(&to, t->kind, t->seed, mem_zalloc(sizeof(struct nd_bucket)));
+    for (size_t i = 0; i < nd_table_buckets(t, 0); i++) {
+        struct nd_bucket *head = nd_bucket_at(t, 0, i);
+        for (struct nd_bucket *b = head; b != NULL;) {
+            for (unsigned m = b->used & ND_BUCKET_FULL; m != 0; m &= m - 1) {
+                unsigned at = (unsigned)__builtin_ctz(m);
+                chain_add(&to, to.buckets[0], b->tag[at], b->slot[at]);
+            }
+            struct nd_bucket *next = nd_bucket_next(b);
+            if (b != head)
+                free(b);
+            b = next;
+        }
+    }
+    free_side(t, 0);
+    nd_table_init(t, t->kind, t->seed);
+    return to.buckets[0];
 }
