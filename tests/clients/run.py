@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Clients of the field against noded: the same script against redis-server and against noded, what they print compared.
 
-Each section of each script is a test. ioredis and node-redis come from npm, at the versions of package-lock.json, into
-the folder given; redis-py is Debian's. The last line is "N passed, N failed".
+Each section of each script is a test, and so is each client on a cluster with failovers (in_cluster.py). ioredis and
+node-redis come from npm, at the versions of package-lock.json, into the folder given; redis-py is Debian's. The last
+line is "N passed, N failed".
 """
 import argparse
 import concurrent.futures
@@ -20,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
 
+from in_cluster import CLIENTS, run_in_cluster  # noqa: E402
 from lab import Lab  # noqa: E402
 
 PASSWORD = "pass:word"
@@ -131,9 +133,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="where npm installs to (made when it is not there)")
     parser.add_argument("-k", metavar="WORD", help="only clients with this in their name")
+    parser.add_argument("--cluster-of", choices=("ours", "stock"), default="ours",
+                        help="what the cluster is made of; stock shows that the test itself is right")
     args = parser.parse_args()
     folder = os.path.abspath(args.folder)
     names = [name for name in SCRIPTS if args.k is None or args.k in name]
+    in_cluster = [name for name in CLIENTS if args.k is None or args.k in name]
 
     def interrupted(_sig, _frame):
         raise KeyboardInterrupt
@@ -144,10 +149,14 @@ def main():
     if problem is not None:
         print("FAIL installing the clients: %s" % problem)
         names = [name for name in names if SCRIPTS[name][0] != "node"]
+        in_cluster = [name for name in in_cluster if CLIENTS[name][0] != "node"]
     root = tempfile.mkdtemp(prefix="noded-clients-")
     try:
         with Lab("ours", root) as lab:
             passed, failed = run_all(names, folder, lab)
+        with Lab("ours", os.path.join(root, "cluster")) as lab:
+            for more in [run_in_cluster(lab, args.cluster_of, folder, in_cluster)] if in_cluster else []:
+                passed, failed = passed + more[0], failed + more[1]
     except KeyboardInterrupt:
         print("clients: interrupted; all servers were ended")
         return 130

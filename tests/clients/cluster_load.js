@@ -1,0 +1,201 @@
+'use strict';
+// A mixed load on a cluster by ioredis or node-redis, which checks its own answers until it is told to end.
+//
+// node cluster_load.js ioredis|node-redis '{"ports": [...], "tags": [...], "other_tags": [...], "name": "a"}'
+//
+// Each line of its output is a JSON object: how far it is, an answer that can't be, a value older than one that had
+// been acknowledged (with the time of that, for who knows when masters died), an error that the client showed. The load
+// ends with its standard input, checks everything once more and says {"end": ...}.
+
+const clients = { ioredis: require('./cluster_ioredis'), 'node-redis': require('./cluster_node_redis') };
+const what = JSON.parse(process.argv[3]);
+const GIVE_UP_MS = 30000, RETRY_MS = 50, WORKERS = 3;
+
+const retried = {}, waiting = new Map();
+const say = line => process.stdout.write(JSON.stringify(line) + '\n');
+const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
+
+const long = () => [...waiting.values()].filter(([, since]) => Date.now() - since > 1000).map(([kind]) => kind);
+
+// What a caller of this client writes around it: errors that the client is known not to retry are tried again.
+async function trying(kind, client, work) {
+  const deadline = Date.now() + GIVE_UP_MS, me = {};
+  for (;;) {
+    try {
+      waiting.set(me, [kind, Date.now()]);
+      return await work();
+    } catch (error) {
+      const text = String(error && error.message);
+      const known = client.shown(kind, text);
+      if (!known || Date.now() > deadline) {
+        say({ error: text, kind });
+        return undefined;
+      }
+      retried[`${kind}: ${known}`] = (retried[`${kind}: ${known}`] || 0) + 1;
+      await pause(RETRY_MS);
+    } finally {
+      waiting.delete(me);
+    }
+  }
+}
+
+class Writer {
+  constructor(client, tag, database) {
+    this.client = client;
+    this.tag = tag;
+    this.database = database;
+    this.acked = {};
+    this.pushed = [];
+    this.round = 0;
+  }
+
+  key(name) {
+    return `${this.tag}:${what.name}:${this.database}:${name}`;
+  }
+
+  wrong(name, seen) {
+    say({ wrong: `${this.key(name)}: ${JSON.stringify(seen)}`, acked: (this.acked[name] || {}).value });
+  }
+
+  // The value of a key that nobody else writes: the last one acknowledged, or one that is known to be older.
+  check(name, seen) {
+    const acked = this.acked[name];
+    if (acked === undefined || seen === undefined) return;
+    const value = seen === null ? 0 : Number(seen);
+    if (!Number.isInteger(value) || value > acked.value) return this.wrong(name, seen);
+    if (value < acked.value) {
+      say({ older: this.key(name), tag: this.tag, acked_ms: acked.ms, lost: acked.value - value });
+      acked.value = value;
+    }
+  }
+
+  ack(name, value, ms = Date.now()) {
+    this.acked[name] = { value, ms };
+  }
+
+  async both(kind, names, write) {
+    for (const name of names) await this.reread(kind, name);
+    const value = this.round;
+    // Before the answer is there, either of the two may be seen; nothing else is read meanwhile.
+    if (await trying(kind, this.client, () => write(names.map(n => this.key(n)), value)) === undefined) return;
+    names.forEach(n => this.ack(n, value));
+    const seen = await trying('mget', this.client, () => this.client.mget(names.map(n => this.key(n))));
+    if (seen === undefined) return;
+    if (seen[0] !== seen[1]) this.wrong(names[0], seen);
+    names.forEach((n, i) => this.check(n, seen[i]));
+  }
+
+  async reread(kind, name) {
+    this.check(name, await trying('get', this.client, () => this.client.get(this.key(name))));
+  }
+
+  async step() {
+    const { client } = this, value = ++this.round;
+    await this.reread('get', 's');
+    if (await trying('set', client, () => client.set(this.key('s'), value)) !== undefined) this.ack('s', value);
+    await this.reread('get', 's');
+    if (await trying('hset', client, () => client.hset(this.key('h'), 'f', value)) !== undefined) this.ack('h', value);
+    const hash = await trying('hgetall', client, () => client.hgetall(this.key('h')));
+    if (hash !== undefined) this.check('h', hash.f === undefined ? null : hash.f);
+    await this.both('multi', ['a', 'b'], (keys, v) => client.multi(keys, v));
+    await this.both('mset', ['x', 'y'], (keys, v) => client.mset(keys, v));
+    const length = await trying('rpush', client, () => client.rpush(this.key('l'), value));
+    if (length !== undefined) this.pushed.push([value, Date.now()]);
+  }
+
+  // At the end: the last value of each key, and all of the list in order.
+  async finish() {
+    for (const name of ['s', 'a', 'b', 'x', 'y']) await this.reread('get', name);
+    const list = await trying('lrange', this.client, () => this.client.lrange(this.key('l')));
+    if (list === undefined) return 0;
+    const seen = new Set(list.map(Number));
+    list.forEach((v, i) => {
+      if (i > 0 && Number(v) < Number(list[i - 1])) this.wrong('l', list.slice(Math.max(0, i - 3), i + 3));
+    });
+    for (const [value, ms] of this.pushed) {
+      if (!seen.has(value)) say({ older: this.key('l'), tag: this.tag, acked_ms: ms, lost: 1 });
+    }
+    return this.pushed.length;
+  }
+}
+
+// One number for each key of the pipeline, in different slots where the client allows it: each answer is greater than
+// the one before it, or a write was lost.
+async function pipeline(client, writers, counters) {
+  const keys = writers.map(w => w.key('n'));
+  for (const some of client.splits ? [keys] : keys.map(k => [k])) {
+    const answers = await trying('pipeline', client, () => client.incr(some));
+    if (answers === undefined) return;
+    some.forEach((key, i) => {
+      const before = counters[key];
+      if (before && answers[i] <= before.value) {
+        say({ older: key, tag: key.split(':')[0], acked_ms: before.ms, lost: before.value - answers[i] + 1 });
+      }
+      counters[key] = { value: answers[i], ms: Date.now() };
+    });
+  }
+}
+
+async function main() {
+  const kind = clients[process.argv[2]];
+  const client = await kind.connect(what.ports, 0);
+  const other = what.other_tags.length ? await kind.connect(what.ports, 3) : null;
+  const heard = {}, rounds = [];
+  let ending = false;
+  const listen = channel => text => {
+    const number = Number(text), before = heard[channel] || 0;
+    // Plain messages come from any node over its own links: between two of them there is no order.
+    if (!Number.isInteger(number) || (channel === 'sharded' && number < before)) {
+      say({ wrong: `${channel} ${text} after ${before}` });
+    }
+    heard[channel] = Math.max(number, before);
+  };
+  const channel = `news:${what.name}`, sharded = `${what.tags[1]}:news:${what.name}`;
+  await client.subscribe(channel, listen('plain'));
+  const onSharded = listen('sharded');
+  await client.ssubscribe(sharded, onSharded);
+  process.stdin.on('end', () => { ending = true; }).resume();
+  const writers = what.tags.map(tag => new Writer(client, tag, 0));
+  if (other) what.other_tags.forEach(tag => writers.push(new Writer(other, tag, 3)));
+  const progress = setInterval(() => say({ rounds, heard, waiting: long() }), 50);
+
+  const work = async (number) => {
+    const mine = writers.filter((_, i) => i % WORKERS === number), counters = {};
+    for (rounds[number] = 0; !ending; rounds[number]++) {
+      for (const writer of mine) await writer.step();
+      for (const c of [client, other]) {
+        const some = mine.filter(w => w.client === c);
+        if (some.length) await pipeline(c, some, counters);
+      }
+    }
+  };
+  const publish = async () => {
+    for (let i = 1; !ending; i++) {
+      await trying('publish', client, () => client.publish(channel, i));
+      await trying('spublish', client, () => client.spublish(sharded, i));
+      await pause(5);
+    }
+  };
+  // Where the client may lose a sharded subscription whose slot moves, its caller says it again.
+  const listenAgain = async () => {
+    for (let before = heard.sharded; client.losesSharded && !ending; before = heard.sharded) {
+      await pause(1000);
+      if (heard.sharded === before && !ending) {
+        await trying('ssubscribe', client, () => client.ssubscribe(sharded, onSharded));
+        retried['ssubscribe: silent'] = (retried['ssubscribe: silent'] || 0) + 1;
+      }
+    }
+  };
+  listenAgain();
+  await Promise.all([publish(), ...Array.from({ length: WORKERS }, (_, i) => work(i))]);
+  let pushed = 0;
+  for (const writer of writers) pushed += await writer.finish();
+  clearInterval(progress);
+  say({ end: true, pushed, retried, other: other !== null });
+  process.exit(0);
+}
+
+main().catch((error) => {
+  say({ error: String(error && error.stack) });
+  process.exit(1);
+});
