@@ -89,7 +89,7 @@ static void look_ahead(struct client *c, const struct resp_request *q, size_t n)
         if (q[i].argc > 1)
             keys[count++] = q[i].argv[1];
     }
-    nd_db_prefetch_all(c->session->db, keys, count);
+    nd_db_look_ahead(c->session->db, keys, count);
 }
 
 /* Requests that are whole and plain, as nearly all are. Returns how many bytes are done with. */
@@ -103,6 +103,7 @@ static size_t run_ahead(struct client *c, struct resp_parser *parser, const char
         if (c->out.n > CLIENT_OUT_BYTES)
             client_check_output(c);
     }
+    nd_keyspace_look_away(&c->all->engine->keys);
     return used;
 }
 

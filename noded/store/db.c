@@ -37,33 +37,20 @@ static size_t embedded_bytes(const struct nd_entry *e)
     return e->v.embedded ? e->v.len : 0;
 }
 
-static uint64_t hash_of(const struct nd_db *db, struct slice key)
-{
-    return nd_siphash(db->k->seed, key.p, key.n);
-}
-
-/* The chain that a key of this hash is in, if it is anywhere, or NULL. */
-ND_ALWAYS_INLINE struct nd_bucket *chain_of_ref(nd_slot_ref ref, uint64_t hash)
-{
-    if (ref == 0 || nd_ref_is_few(ref))
-        return nd_ref_chain(ref);
-    const struct nd_table *t = &((const struct nd_slot *)ref)->keys;
-    return t->buckets[0] != NULL ? nd_table_bucket(t, hash) : NULL;
-}
-
+/* The chain that the key of this hash is in, if it is anywhere, or NULL. */
 static struct nd_bucket *chain_of(const struct nd_db *db, struct slice key, uint64_t hash)
 {
     if (!db->k->slots)
-        return db->in.one.keys.buckets[0] != NULL ? nd_table_bucket(&db->in.one.keys, hash) : NULL;
-    const nd_slot_ref *ref = nd_content_ref(&db->in, nd_key_slot(key));
-    return ref != NULL ? chain_of_ref(*ref, hash) : NULL;
+        return nd_tables_bucket(&db->in.one, hash);
+    const nd_slot_ref *ref = nd_content_ref(&db->in, nd_keyspace_slot(db->k, key));
+    return ref != NULL ? nd_ref_bucket(*ref, hash) : NULL;
 }
 
 struct nd_entry *nd_db_find(struct nd_db *db, struct slice key)
 {
     if (db->in.count == 0)
         return NULL;
-    uint64_t hash = hash_of(db, key);
+    uint64_t hash = nd_db_hash(db, key);
     void **slot = nd_chain_slot(chain_of(db, key, hash), hash, key, entry_key);
     return slot != NULL ? *slot : NULL;
 }
@@ -71,70 +58,7 @@ struct nd_entry *nd_db_find(struct nd_db *db, struct slice key)
 void nd_db_prefetch(struct nd_db *db, struct slice key)
 {
     if (db->in.count > 0)
-        __builtin_prefetch(chain_of(db, key, hash_of(db, key)));
-}
-
-/* Asks for the elements of a bucket that may be the one. false: none may. */
-static bool prefetch_matches(const struct nd_bucket *b, uint8_t tag)
-{
-    uint64_t matches = nd_bucket_matches(b, tag);
-    for (uint64_t m = matches; m != 0; m &= m - 1)
-        __builtin_prefetch(b->slot[(unsigned)__builtin_ctzll(m) / 8 - 1]);
-    return matches != 0;
-}
-
-/* The keys' slots are asked for, then what stands for them. Returns how many buckets it found. */
-static size_t prefetch_slots(const struct nd_db *db, const struct slice *keys, size_t n,
-                             const struct nd_bucket **buckets, uint8_t *tags)
-{
-    const nd_slot_ref *refs[ND_PREFETCH_MAX];
-    uint64_t hashes[ND_PREFETCH_MAX];
-    size_t with = 0, left = 0;
-    for (size_t i = 0; i < n; i++) {
-        refs[with] = nd_content_ref(&db->in, nd_key_slot(keys[i]));
-        if (refs[with] == NULL)
-            continue;
-        __builtin_prefetch(refs[with]);
-        hashes[with++] = hash_of(db, keys[i]);
-    }
-    for (size_t i = 0; i < with; i++)
-        __builtin_prefetch((const void *)(*refs[i] & ~ND_REF_MARKS));
-    for (size_t i = 0; i < with; i++) {
-        const struct nd_bucket *b = chain_of_ref(*refs[i], hashes[i]);
-        if (b == NULL)
-            continue;
-        if (!nd_ref_is_few(*refs[i]))
-            __builtin_prefetch(b);
-        tags[left] = nd_hash_tag(hashes[i]);
-        buckets[left++] = b;
-    }
-    return left;
-}
-
-void nd_db_prefetch_all(struct nd_db *db, const struct slice *keys, size_t n)
-{
-    const struct nd_bucket *buckets[ND_PREFETCH_MAX];
-    uint8_t tags[ND_PREFETCH_MAX];
-    size_t left = db->k->slots ? prefetch_slots(db, keys, n, buckets, tags) : 0;
-    for (size_t i = 0; i < n && !db->k->slots && db->in.one.keys.buckets[0] != NULL; i++) {
-        uint64_t hash = hash_of(db, keys[i]);
-        tags[left] = nd_hash_tag(hash);
-        buckets[left] = nd_table_bucket(&db->in.one.keys, hash);
-        __builtin_prefetch(buckets[left++]);
-    }
-    /* Those that are not in the first bucket of a chain are looked for in the second, in a round of their own. */
-    while (left > 0) {
-        size_t behind = 0;
-        for (size_t i = 0; i < left; i++) {
-            const struct nd_bucket *next = nd_bucket_next(buckets[i]);
-            if (prefetch_matches(buckets[i], tags[i]) || next == NULL)
-                continue;
-            tags[behind] = tags[i];
-            buckets[behind++] = next;
-            __builtin_prefetch(next);
-        }
-        left = behind;
-    }
+        __builtin_prefetch(chain_of(db, key, nd_db_hash(db, key)));
 }
 
 static void release(const struct nd_db *db, struct nd_value v)
@@ -155,7 +79,7 @@ static struct nd_entry *reshape(struct nd_db *db, struct nd_entry *e, int64_t ex
     size_t key_len = e->v.key_len;
     size_t from = entry_bytes(key_len, had, embedded_bytes(e)), to = entry_bytes(key_len, has, embedded);
     if (from != to || had != has) {
-        uint64_t hash = hash_of(db, nd_entry_key(e));
+        uint64_t hash = nd_db_hash(db, nd_entry_key(e));
         int slot = nd_db_slot_of(db, nd_entry_key(e));
         const struct nd_slot *s = nd_content_slot(&db->in, db->k->slots, slot);
         struct nd_bucket *chain = s != NULL ? nd_table_bucket(&s->keys, hash)
@@ -244,13 +168,13 @@ static struct nd_entry *create_hashed(struct nd_db *db, struct slice key, uint64
 
 static struct nd_entry *create(struct nd_db *db, struct slice key, const struct content *c, int64_t expire_ms)
 {
-    return create_hashed(db, key, hash_of(db, key), c, expire_ms);
+    return create_hashed(db, key, nd_db_hash(db, key), c, expire_ms);
 }
 
 struct nd_entry *nd_db_load_string(struct nd_db *db, struct slice key, struct slice bytes, int64_t expire_ms,
                                    uint32_t age)
 {
-    uint64_t hash = hash_of(db, key);
+    uint64_t hash = nd_db_hash(db, key);
     if (nd_chain_slot(chain_of(db, key, hash), hash, key, entry_key) != NULL)
         return NULL;
     struct content c = content_of_bytes(bytes, true);
@@ -314,7 +238,7 @@ struct nd_entry *nd_db_unembed(struct nd_db *db, struct nd_entry *e)
 static void unlink_entry(struct nd_db *db, struct nd_entry *e)
 {
     struct slice key = nd_entry_key(e);
-    nd_slot_remove(db, nd_db_slot_of(db, key), hash_of(db, key), e);
+    nd_slot_remove(db, nd_db_slot_of(db, key), nd_db_hash(db, key), e);
 }
 
 void nd_db_delete(struct nd_db *db, struct nd_entry *e)

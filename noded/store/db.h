@@ -86,9 +86,39 @@ static inline nd_slot_ref nd_content_few(const struct nd_content *in, bool slots
     return ref != NULL && nd_ref_is_few(*ref) ? *ref : 0;
 }
 
+/* What is known of a key that was looked at ahead, or NULL. They come in their order, but for a few that are no keys.
+ */
+static inline const struct nd_ahead *nd_ahead_of(struct nd_keyspace *k, struct slice key)
+{
+    for (unsigned i = k->ahead_at; i < k->ahead_n && i < k->ahead_at + 3; i++) {
+        if (k->ahead[i].key.p == key.p && k->ahead[i].key.n == key.n) {
+            k->ahead_at = i;
+            return &k->ahead[i];
+        }
+    }
+    return NULL;
+}
+
+static inline uint64_t nd_db_hash(const struct nd_db *db, struct slice key)
+{
+    const struct nd_ahead *a = nd_ahead_of(db->k, key);
+    return a != NULL ? a->hash : nd_siphash(db->k->seed, key.p, key.n);
+}
+
 static inline int nd_db_slot_of(const struct nd_db *db, struct slice key)
 {
-    return db->k->slots ? nd_key_slot(key) : 0;
+    return db->k->slots ? nd_keyspace_slot(db->k, key) : 0;
+}
+
+/* The chain that a key of this hash is in, if it is anywhere, or NULL. */
+ND_ALWAYS_INLINE struct nd_bucket *nd_tables_bucket(const struct nd_slot *s, uint64_t hash)
+{
+    return s->keys.buckets[0] != NULL ? nd_table_bucket(&s->keys, hash) : NULL;
+}
+
+ND_ALWAYS_INLINE struct nd_bucket *nd_ref_bucket(nd_slot_ref ref, uint64_t hash)
+{
+    return ref == 0 || nd_ref_is_few(ref) ? nd_ref_chain(ref) : nd_tables_bucket((const struct nd_slot *)ref, hash);
 }
 
 /* The first slot from `slot` on that has keys, or -1. */

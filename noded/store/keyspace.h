@@ -1,5 +1,5 @@
-/* All databases of a node. A database costs nothing until its first key, and in cluster mode a slot's table nothing
- * until the slot's first key.
+/* All databases of a node. A database costs nothing until its first key, and in cluster mode a slot costs nothing until
+ * its first key, and a bucket or two for few keys.
  *
  * Nothing here knows the time or what an expired key means: that is the commands' side (cmd/lookup.h). */
 #ifndef STORE_KEYSPACE_H
@@ -16,6 +16,14 @@ struct nd_db;
 /* Told of an aggregate that is no longer in the keyspace; it frees it (nd_value_free) now or in another thread. */
 typedef void nd_release_fn(void *owner, struct nd_value v);
 
+/* What is known of a key whose command runs soon. */
+struct nd_ahead {
+    struct slice key;
+    uint64_t hash;
+    int slot;
+};
+#define ND_PREFETCH_MAX 32
+
 struct nd_keyspace {
     struct nd_db ***pages; /* pointers to databases, in pages that exist only when used; use nd_keyspace_db() */
     int db_count;
@@ -23,8 +31,10 @@ struct nd_keyspace {
     uint64_t seed[2];
     nd_release_fn *release; /* NULL: values are freed at once */
     void *release_owner;
-    size_t expired_rounds; /* for the expiry cycle: free for its use */
-    bool still;            /* nd_keyspace_keep_still() */
+    size_t expired_rounds;      /* for the expiry cycle: free for its use */
+    bool still;                 /* nd_keyspace_keep_still() */
+    unsigned ahead_n, ahead_at; /* nd_db_look_ahead() */
+    struct nd_ahead ahead[ND_PREFETCH_MAX];
 };
 
 void nd_keyspace_init(struct nd_keyspace *k, int databases, bool slots, const uint64_t seed[2]);
@@ -54,8 +64,11 @@ struct nd_entry *nd_db_find(struct nd_db *db, struct slice key);
 void nd_db_prefetch(struct nd_db *db, struct slice key);
 /* The same for keys that are looked for one after the other soon: their buckets are asked for together, and then the
  * entries in them. At most ND_PREFETCH_MAX. */
-#define ND_PREFETCH_MAX 32
 void nd_db_prefetch_all(struct nd_db *db, const struct slice *keys, size_t n);
+/* The same, and what was computed of them is remembered by their addresses until nd_keyspace_look_away(): their bytes
+ * must stay and be the same for so long. So each key is hashed once for all that its command does with it. */
+void nd_db_look_ahead(struct nd_db *db, const struct slice *keys, size_t n);
+void nd_keyspace_look_away(struct nd_keyspace *k);
 
 /* In what follows neither `key` nor `bytes` may be bytes of an entry.
  *
@@ -109,7 +122,8 @@ struct nd_entry *nd_db_next(struct nd_db_iter *it);
 void nd_db_iterate_stop(struct nd_db_iter *it);
 
 /* Slots (cluster mode; without it the one table counts for every question about slot 0). */
-int nd_key_slot(struct slice key); /* CRC16 mod 16384 of the key or its {tag} */
+int nd_key_slot(struct slice key);                             /* CRC16 mod 16384 of the key or its {tag} */
+int nd_keyspace_slot(struct nd_keyspace *k, struct slice key); /* the same, known when it was looked at ahead */
 size_t nd_db_slot_count(const struct nd_db *db, int slot);
 size_t nd_db_slot_keys(struct nd_db *db, int slot, struct slice *out, size_t want); /* slices into the entries */
 size_t nd_db_slot_clear(struct nd_db *db, int slot);

@@ -401,6 +401,55 @@ static void the_mark_of_expiring_keys_goes(void **state)
     model_free(m);
 }
 
+/* What is remembered of keys is told by their address, in their order, until it is forgotten. */
+static void keys_looked_at_ahead(void **state)
+{
+    (void)state;
+    for (int slots = 0; slots < 2; slots++) {
+        struct nd_keyspace k;
+        struct rng rng;
+        char text[ND_PREFETCH_MAX][32], other[32];
+        struct slice keys[ND_PREFETCH_MAX];
+        bool there[EACH] = {false};
+        int numbers[ND_PREFETCH_MAX];
+        rng_seed(&rng, 3);
+        nd_keyspace_init(&k, 1, slots, seed);
+        struct nd_db *db = nd_keyspace_db(&k, 0);
+        for (int round = 0; round < 2000; round++) {
+            size_t n = rng_below(&rng, ND_PREFETCH_MAX + 1);
+            for (size_t i = 0; i < n; i++) {
+                numbers[i] = (int)rng_below(&rng, EACH);
+                keys[i] = key_text(numbers[i] % TAGS, numbers[i], text[i]);
+            }
+            nd_db_look_ahead(db, keys, n);
+            for (size_t i = 0; i < n; i++) {
+                if (rng_below(&rng, 4) == 0)
+                    continue; /* no key after all */
+                struct nd_entry *e = nd_db_find(db, keys[i]);
+                assert_int_equal(e != NULL, there[numbers[i]]);
+                assert_int_equal(nd_keyspace_slot(&k, keys[i]), nd_key_slot(keys[i]));
+                int another = (int)rng_below(&rng, EACH);
+                assert_int_equal(nd_db_find(db, key_text(another % TAGS, another, other)) != NULL, there[another]);
+                if (e == NULL)
+                    nd_db_set_string(db, NULL, keys[i], slice_of("v"), true, ND_NO_EXPIRE);
+                else if (rng_below(&rng, 2) == 0)
+                    nd_db_set_expire(db, e, 5);
+                else
+                    nd_db_delete(db, e);
+                there[numbers[i]] = nd_db_find(db, keys[i]) != NULL;
+            }
+            nd_keyspace_look_away(&k);
+            /* The same addresses, other keys. */
+            for (size_t i = 0; i < n; i++) {
+                keys[i] = key_text((int)i % TAGS, (int)i, text[i]);
+                assert_int_equal(nd_db_find(db, keys[i]) != NULL, there[i]);
+                assert_int_equal(nd_keyspace_slot(&k, keys[i]), nd_key_slot(keys[i]));
+            }
+        }
+        nd_keyspace_free(&k);
+    }
+}
+
 static void keys_are_asked_for_together(void **state)
 {
     (void)state;
@@ -426,7 +475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_changes_agree_with_an_array), cmocka_unit_test(forms_change_with_a_distance),
         cmocka_unit_test(a_walk_that_empties_a_slot),         cmocka_unit_test(the_mark_of_expiring_keys_goes),
-        cmocka_unit_test(keys_are_asked_for_together),
+        cmocka_unit_test(keys_are_asked_for_together),        cmocka_unit_test(keys_looked_at_ahead),
     };
     return cmocka_run_group_tests_name("slots of a database", tests, NULL, NULL);
 }
