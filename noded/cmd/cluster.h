@@ -43,6 +43,8 @@ struct nd_cluster {
     uint8_t plain[CL_SLOT_BYTES];
     bool has_stock; /* a member of this shard knows database 0 only: */
     struct cl_id stock;
+    size_t stock_replicas;       /* connections that follow this node and know database 0 only, members or not; */
+    char stock_address[80];      /* the last one of them that came */
     uint64_t version;            /* of the core, as of the last nd_cluster_look() */
     struct nd_cluster_ask *asks; /* under way */
     cl_token last_token;
@@ -87,9 +89,13 @@ void nd_cluster_asks_free(struct nd_cluster *cl);
 /* What the fast checks need is found anew. false: nothing has changed since the last time. */
 bool nd_cluster_look(struct nd_cluster *cl);
 bool nd_cluster_shard_has(struct nd_cluster *cl, int slot); /* the slot is of this node's shard */
+static inline bool nd_cluster_one_database(const struct nd_cluster *cl)
+{
+    return cl->has_stock || cl->stock_replicas > 0;
+}
 static inline bool nd_cluster_concerned(const struct nd_call *c)
 {
-    return c->e->cluster != NULL && (c->row->keyed != ND_KEYED_NOT || c->e->cluster->has_stock);
+    return c->e->cluster != NULL && (c->row->keyed != ND_KEYED_NOT || nd_cluster_one_database(c->e->cluster));
 }
 /* true: this node does not run the request: the answer says why, and a transaction is spoiled by it. */
 bool nd_cluster_refuses(struct nd_call *c);

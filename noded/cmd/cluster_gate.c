@@ -224,10 +224,15 @@ static bool refused_for_stock(struct nd_call *c)
     char id[CL_ID_DIGITS + 1];
     struct cl_member m;
     struct buf error = {0};
-    buf_printf(&error, "ERR Database %d can't be written: node %s", db, cl_id_text(&cl->stock, id));
-    if (cl_find_member(cl->core, slice_of(id), &m))
-        buf_printf(&error, " at %s:%d", m.ip, (int)m.port);
-    buf_puts(&error, " in this shard knows database 0 only");
+    buf_printf(&error, "ERR Database %d can't be written: ", db);
+    if (cl->has_stock) {
+        buf_printf(&error, "node %s", cl_id_text(&cl->stock, id));
+        if (cl_find_member(cl->core, slice_of(id), &m))
+            buf_printf(&error, " at %s:%d", m.ip, (int)m.port);
+        buf_puts(&error, " in this shard knows database 0 only");
+    } else { /* not heard of over the bus yet, or forgotten, and still there */
+        buf_printf(&error, "replica %s knows database 0 only", cl->stock_address);
+    }
     refuse(c, buf_str(&error));
     buf_free(&error);
     return true;
@@ -262,7 +267,7 @@ static bool refused_slowly(struct nd_call *c)
 /* One key of a slot that is ours and at rest: what nearly every request is. */
 static bool is_plain(const struct nd_call *c)
 {
-    return c->row->keyed == ND_KEYED_FIRST && cl_bit(c->e->cluster->plain, nd_key_slot(c->argv[1]));
+    return c->row->keyed == ND_KEYED_FIRST && cl_bit(c->e->cluster->plain, nd_keyspace_slot(&c->e->keys, c->argv[1]));
 }
 
 bool nd_cluster_refuses(struct nd_call *c)
@@ -271,7 +276,7 @@ bool nd_cluster_refuses(struct nd_call *c)
         return false;
     if (c->row->keyed != ND_KEYED_NOT && !is_plain(c) && refused_slowly(c))
         return true;
-    return c->e->cluster->has_stock && refused_for_stock(c);
+    return nd_cluster_one_database(c->e->cluster) && refused_for_stock(c);
 }
 
 void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd)

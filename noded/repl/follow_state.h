@@ -52,6 +52,7 @@ struct nd_following {
     int port;
     bool failover;                 /* the next PSYNC says so */
     int failovers;                 /* how often it did */
+    bool other_db;                 /* what was run and not yet counted wrote to a database other than 0 */
     bool ask_full;                 /* what we have is no place in a history that can be gone on from */
     bool by_file;                  /* the last snapshot could not be read as it came */
     char accepted[ND_REPL_ID + 1]; /* replica-guard: this history may come; "": none */

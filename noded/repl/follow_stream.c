@@ -7,6 +7,7 @@
 #include "noded/cmd/block.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/run.h"
+#include "noded/repl/serve.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -64,6 +65,8 @@ static void count(struct nd_following *f, const char *p, size_t n)
 {
     if (n == 0)
         return;
+    if (f->other_db)
+        nd_serve_leave_database_0(f->r);
     if ((f->session->flags & ND_S_MULTI) != 0) {
         buf_put(&f->held, p, n);
         return;
@@ -73,6 +76,9 @@ static void count(struct nd_following *f, const char *p, size_t n)
         buf_free(&f->held);
     }
     nd_repl_feed_bytes(f->r, p, n);
+    if (f->other_db)
+        f->r->other_db_offset = f->r->offset;
+    f->other_db = false;
 }
 
 struct batch {
@@ -171,6 +177,10 @@ static bool run(struct nd_following *f, const struct resp_request *q, struct bat
         stop_at(f, q, slice_of("it does not belong into a stream"));
         return false;
     }
+    /* SELECT alone says it of a transaction, which may end where it began. */
+    if (nd_db_number(f->session->db) > 0 ||
+        (cmd != NULL && strcmp(cmd->name, "select") == 0 && q->argc > 1 && !slice_is(q->argv[1], "0")))
+        f->other_db = true;
     uint64_t errors = e->stats.unexpected_errors;
     enum nd_ran ran = nd_session_run(f->session, q->argc, q->argv);
     if (e->stats.unexpected_errors != errors || ran != ND_RAN) {

@@ -70,14 +70,18 @@ void nd_repl_feed(struct nd_repl *r, const struct nd_effect_row *rows, size_t n)
 {
     if (r->backlog == NULL || r->e->is_replica)
         return;
+    bool other = false;
+    for (size_t i = 0; i < n; i++)
+        other |= rows[i].db > 0;
+    if (other)
+        nd_serve_leave_database_0(r);
     buf_clear(&r->unit);
     nd_stream_put(&r->unit, &r->stream_db, rows, n, true);
     nd_repl_feed_bytes(r, r->unit.p, r->unit.n);
     if (r->unit.cap > UNIT_KEPT)
         buf_free(&r->unit);
-    for (size_t i = 0; i < n; i++)
-        if (rows[i].db > 0)
-            r->other_db_offset = r->offset;
+    if (other)
+        r->other_db_offset = r->offset;
 }
 
 void nd_repl_new_history(struct nd_repl *r)

@@ -2,12 +2,14 @@
 
 #include "common/base/heap.h"
 #include "common/base/mem.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/pause.h"
 #include "noded/cmd/pubsub.h"
 #include "noded/repl/failover.h"
 #include "noded/repl/serve_sync.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,9 +69,32 @@ static void look_at_guard(struct nd_serving *v)
         e->guards &= ~(uint32_t)ND_GUARD_FEW_REPLICAS;
 }
 
+/* In a cluster a stock node knows database 0 only, and takes what is written to another one for that (SAFETY, section
+ * 7). */
+bool nd_serve_knows_one_database(const struct nd_engine *e, const struct nd_replica *p)
+{
+    return e->config.cluster_enabled && (p->capa & ND_CAPA_DATABASES) == 0;
+}
+
+/* Other databases are closed while it follows, from its request on: the bus may say later, or not at all, that it
+ * does. */
+static void count_one_database(struct nd_serving *v, struct nd_replica *p)
+{
+    struct nd_cluster *cl = v->r->e->cluster;
+    struct buf address = {0};
+    if (cl == NULL || p->rdb_only || !nd_serve_knows_one_database(v->r->e, p))
+        return;
+    p->one_database = true;
+    cl->stock_replicas++;
+    nd_serve_address(p, &address);
+    snprintf(cl->stock_address, sizeof cl->stock_address, "%s:%d", buf_str(&address), (int)p->port);
+    buf_free(&address);
+}
+
 void nd_serve_join(struct nd_serving *v, struct nd_replica *p)
 {
     struct nd_engine *e = v->r->e;
+    count_one_database(v, p);
     p->since_us = e->now_us;
     p->prev = v->last;
     if (v->last != NULL)
@@ -100,6 +125,9 @@ static void leave(struct nd_serving *v, struct nd_replica *p)
     else
         v->last = p->prev;
     p->state = ND_REPLICA_GONE;
+    if (p->one_database && v->r->e->cluster != NULL)
+        v->r->e->cluster->stock_replicas--;
+    p->one_database = false;
     if (--v->count == 0) {
         v->alone_us = v->r->e->now_us;
         v->next_us = v->next_ping_us = HEAP_NEVER;
@@ -149,6 +177,19 @@ void nd_serve_history_changed(struct nd_repl *r)
     if (r->serving != NULL) /* repl-backlog-ttl counts from here: they have to find what the old name stands for */
         r->serving->alone_us = r->e->now_us;
     nd_serve_drop_all(r, "the history of this node has a new name, and it shall learn it");
+}
+
+void nd_serve_leave_database_0(struct nd_repl *r)
+{
+    struct nd_serving *v = r->serving;
+    struct nd_replica *next;
+    if (v == NULL || r->e->cluster == NULL || r->e->cluster->stock_replicas == 0)
+        return;
+    for (struct nd_replica *p = v->first; p != NULL; p = next) {
+        next = p->next;
+        if (p->one_database)
+            nd_serve_drop(v, p, "it knows database 0 only, and another one is written");
+    }
 }
 
 void nd_serve_online(struct nd_serving *v, struct nd_replica *p)

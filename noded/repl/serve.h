@@ -33,6 +33,7 @@ struct nd_replica {
     unsigned capa;
     int64_t port;            /* as it says; 0 unknown */
     char *ip;                /* as it says; NULL or "": that of its connection */
+    bool one_database;       /* in cluster mode: it follows and knows database 0 only */
     bool rdb_only;           /* wants a snapshot and nothing else */
     bool old;                /* came with SYNC: it never acknowledges */
     bool lent;               /* the child writes to its socket */
@@ -122,6 +123,7 @@ struct nd_replica *nd_serve_find(const struct nd_serving *v, const char *host, i
 void nd_serve_begin(struct nd_call *c, const char *id, int64_t offset);
 /* In cluster mode a replica that has not said REPLCONF capa databases is not served while others than 0 hold keys. */
 bool nd_serve_knows_too_little(struct nd_call *c);
+bool nd_serve_knows_one_database(const struct nd_engine *e, const struct nd_replica *p);
 void nd_serve_ack(struct nd_replica *p, int64_t offset);
 void nd_serve_wait_command(struct nd_call *c); /* serve_wait.c */
 void nd_serve_waits_look(struct nd_serving *v);
@@ -132,6 +134,8 @@ void nd_serve_waits_forget(struct nd_serving *v, const struct nd_session *s);
  * later step; nothing more is sent. Also when the history has got another name. */
 void nd_serve_drop_all(struct nd_repl *r, const char *why);
 void nd_serve_history_changed(struct nd_repl *r);
+/* The stream is about to write to a database that some who follow do not know: they are disconnected before it. */
+void nd_serve_leave_database_0(struct nd_repl *r);
 
 /* ---- told by the shell ---- */
 /* What of the stream it may be sent; NULL: nothing now. */

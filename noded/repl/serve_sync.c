@@ -35,17 +35,10 @@ static bool knows_our_history(const struct nd_repl *r, const char *id, int64_t o
     return same_id(id, r->id) || (r->id2_offset >= 0 && same_id(id, r->id2) && offset <= r->id2_offset);
 }
 
-/* In a cluster a stock node knows database 0 only, and takes what is written to another one for that (SAFETY, section
- * 7). */
-static bool knows_one_database(const struct nd_engine *e, const struct nd_replica *p)
-{
-    return e->config.cluster_enabled && (p->capa & ND_CAPA_DATABASES) == 0;
-}
-
 bool nd_serve_knows_too_little(struct nd_call *c)
 {
     const struct nd_engine *e = c->e;
-    if (!knows_one_database(e, nd_serve_replica(e->repl, c->s)))
+    if (!nd_serve_knows_one_database(e, nd_serve_replica(e->repl, c->s)))
         return false;
     for (int i = 1; i < e->keys.db_count; i++) {
         const struct nd_db *db = nd_keyspace_peek(&e->keys, i);
@@ -59,7 +52,7 @@ static bool go_on(struct nd_call *c, struct nd_replica *p, const char *id, int64
 {
     struct nd_repl *r = c->e->repl;
     if (r->backlog == NULL || !knows_our_history(r, id, offset) ||
-        (knows_one_database(c->e, p) && offset <= r->other_db_offset) ||
+        (nd_serve_knows_one_database(c->e, p) && offset <= r->other_db_offset) ||
         !nd_backlog_open(r->backlog, offset, &p->cursor))
         return false;
     struct buf *out = c->s->r.out;
@@ -80,7 +73,7 @@ static bool go_on(struct nd_call *c, struct nd_replica *p, const char *id, int64
 static bool share_file(struct nd_serving *v, struct nd_replica *p)
 {
     if (!v->writing || v->to_sockets || (p->capa & v->file_capa) != v->file_capa || strcmp(v->file_id, v->r->id) != 0 ||
-        (knows_one_database(v->r->e, p) && v->file_offset < v->r->other_db_offset) ||
+        (nd_serve_knows_one_database(v->r->e, p) && v->file_offset < v->r->other_db_offset) ||
         !nd_backlog_open(v->r->backlog, v->file_offset + 1, &p->cursor))
         return false;
     if (p->rdb_only)
