@@ -73,7 +73,7 @@ static void look_at_guard(struct nd_serving *v)
  * 7). */
 bool nd_serve_knows_one_database(const struct nd_engine *e, const struct nd_replica *p)
 {
-    return e->config.cluster_enabled && (p->capa & ND_CAPA_DATABASES) == 0;
+    return e->config.cluster_enabled && (p->capa & ND_CAPA_DATABASES) == 0 && !p->rdb_only; /* that one takes a file */
 }
 
 /* Other databases are closed while it follows, from its request on: the bus may say later, or not at all, that it
@@ -82,7 +82,7 @@ static void count_one_database(struct nd_serving *v, struct nd_replica *p)
 {
     struct nd_cluster *cl = v->r->e->cluster;
     struct buf address = {0};
-    if (cl == NULL || p->rdb_only || !nd_serve_knows_one_database(v->r->e, p))
+    if (cl == NULL || !nd_serve_knows_one_database(v->r->e, p))
         return;
     p->one_database = true;
     cl->stock_replicas++;

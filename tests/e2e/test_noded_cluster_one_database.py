@@ -1,5 +1,7 @@
 """A redis-server in a shard of noded knows database 0 only: whatever is tried with the other databases, its database 0
 stays that of its master (SAFETY, section 7)."""
+import subprocess
+
 from cases import case
 from lab import RespError, wait_until
 from lab.clusters import SLOTS, cluster_node, info, keys_of, lines, make_cluster, meet, my_id
@@ -193,3 +195,23 @@ def test_back_after_other_databases(lab, who):
 def my_id_of(gone, node):
     """The id of a node that can't be asked."""
     return next(words[0] for words in lines(node).values() if ":%d@" % gone.port in words[1])
+
+
+@case(kinds=OURS)
+def test_a_backup_takes_all_databases(lab):
+    """redis-cli --rdb asks like a replica of one database, but for a file alone."""
+    node = cluster_node(lab, "ours", "ours", repl_diskless_sync_delay=0)
+    assert node.ok("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1) == "OK"
+    wait_until(lambda: info(node)["cluster_state"] == "ok", 20, "it takes writes")
+    with node.connect() as client:
+        client.ok("SELECT", 3)
+        client.ok("SET", "three", 3)
+        path = lab.path("backup.rdb")
+        done = subprocess.run(["redis-cli", "-p", str(node.port), "--rdb", path], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=30,
+                              check=False)
+        assert done.returncode == 0, done.stdout
+        client.ok("SET", "four", 4)
+    checked = subprocess.run(["redis-check-rdb", path], stdout=subprocess.PIPE, universal_newlines=True, timeout=30,
+                             check=False)
+    assert checked.returncode == 0 and "1 keys read" in checked.stdout, checked.stdout
