@@ -122,7 +122,7 @@ def measure(lab, args):
             results["failover"][kind].append(measure_failover(kind, number))
         print("cluster: failover, round %d of %d" % (number + 1, args.cluster_rounds), file=sys.stderr, flush=True)
     results["memory"] = measure_memory(lab)
-    results["speed"] = measure_speed(lab, args.cluster_rounds)
+    results["speed"] = measure_speed(lab, 2 * args.cluster_rounds + 1)
     results["many"] = {kind: measure_many(lab, kind, args.cluster_nodes, args.idle_seconds) for kind in KINDS}
     return results
 
