@@ -73,7 +73,7 @@ check-chains: programs
 	@$(PYTHON) tests/oracle/chains.py --seconds 3 --runs $(CHAIN_RUNS) $(if $(SEED),--seed $(SEED))
 
 check-e2e: programs
-	@$(PYTHON) tests/e2e/run.py
+	@$(PYTHON) tests/e2e/run.py -j 3
 
 # ioredis and node-redis from npm, redis-py from Debian: what they print against noded and against redis-server.
 check-clients: programs

@@ -259,7 +259,7 @@ def test_history_that_another_process_locks(lab):
     assert [e[2] for e in all_events(s, 0)].count("+switch-master") == 1
 
 
-@case(kinds=("ours",), limit_s=60)
+@case(kinds=("ours",), limit_s=60, alone=True)  # it writes much and waits for the disk
 def test_limits_change_by_a_reload(lab):
     """SIGHUP with a smaller history: the oldest go at once, without a restart; who asks for them is told."""
     fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, supervisor_args={"extra": ["history = { max_mb = 64; };"]})

@@ -249,7 +249,8 @@ def test_many_connections(lab):
             c.close()
         wait_until(lambda: node.info("clients")["connected_clients"] == "1", 10, "all are gone")
         rounds.append(int(node.info("memory")["used_memory"]))
-    assert abs(rounds[2] - rounds[1]) < 100_000, rounds
+    # Up to 64 output buffers are kept for whoever comes next; how many were in use at once is chance.
+    assert abs(rounds[2] - rounds[1]) < 100_000 + 64 * 16 * 1024, rounds
 
 
 # ---- the process ----
