@@ -53,6 +53,44 @@ bool io_file_read(const char *path, size_t max, struct buf *out, struct buf *err
     return ok;
 }
 
+bool io_write_all(int fd, struct slice bytes)
+{
+    while (bytes.n > 0) {
+        ssize_t n = write(fd, bytes.p, bytes.n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = ENOSPC;
+        if (n <= 0)
+            return false;
+        bytes.p += n;
+        bytes.n -= (size_t)n;
+    }
+    return true;
+}
+
+bool io_folder_flush(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool ok = fsync(fd) == 0;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return ok;
+}
+
+bool io_name_flush(const char *path)
+{
+    char *folder = io_path_folder(path);
+    bool ok = io_folder_flush(folder);
+    int why = errno;
+    free(folder);
+    errno = why;
+    return ok;
+}
+
 char *io_path_absolute(const char *path)
 {
     struct buf b = {0};

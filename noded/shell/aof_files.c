@@ -31,13 +31,7 @@ static bool failed(struct buf *why, const char *path, const char *what)
 
 bool aof_folder_flush(const char *folder, struct buf *why)
 {
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    if (!ok)
-        failed(why, folder, "flushed");
-    if (fd >= 0)
-        close(fd);
-    return ok;
+    return io_folder_flush(folder) || failed(why, folder, "flushed");
 }
 
 bool aof_folder_make(const char *folder, struct buf *why)
@@ -55,20 +49,6 @@ bool aof_folder_make(const char *folder, struct buf *why)
     return ok;
 }
 
-static bool write_all(int fd, struct slice text)
-{
-    while (text.n > 0) {
-        ssize_t n = write(fd, text.p, text.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        text.p += n;
-        text.n -= (size_t)n;
-    }
-    return true;
-}
-
 static char *manifest_path(const char *folder, const char *prefix, const char *before)
 {
     struct buf name = {0};
@@ -81,7 +61,7 @@ static char *manifest_path(const char *folder, const char *prefix, const char *b
 static bool write_new(const char *path, struct slice text, struct buf *why)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool ok = fd >= 0 && write_all(fd, text) && fsync(fd) == 0;
+    bool ok = fd >= 0 && io_write_all(fd, text) && fsync(fd) == 0;
     if (!ok)
         failed(why, path, "written");
     if (fd >= 0 && close(fd) != 0 && ok)

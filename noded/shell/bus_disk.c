@@ -23,7 +23,7 @@ struct bus_disk {
     struct aof_job job; /* first */
     struct bus *bus;
     struct aof_thread *thread;
-    char *path, *beside, *folder;
+    char *path, *beside;
     int fd; /* of the file in place, locked */
     /* The job under way. */
     bool busy;
@@ -80,30 +80,6 @@ static int failed(struct bus_disk *d, int fd, const char *deed)
     return -1;
 }
 
-static bool write_all(int fd, struct slice text)
-{
-    for (size_t at = 0; at < text.n;) {
-        ssize_t n = write(fd, text.p + at, text.n - at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        at += (size_t)n;
-    }
-    return true;
-}
-
-/* The name is on the disk when its folder is. */
-static bool flush_folder(const char *folder)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool ok = fsync(fd) == 0;
-    close(fd);
-    return ok;
-}
-
 static int put_in_place(struct bus_disk *d)
 {
     int fd = open(d->beside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -111,13 +87,13 @@ static int put_in_place(struct bus_disk *d)
         return failed(d, fd, "opening a file beside it");
     if (flock(fd, LOCK_EX | LOCK_NB) != 0)
         return failed(d, fd, "locking the new file");
-    if (!write_all(fd, buf_slice(&d->text)))
+    if (!io_write_all(fd, buf_slice(&d->text)))
         return failed(d, fd, "writing");
     if (fdatasync(fd) != 0)
         return failed(d, fd, "flushing");
     if (rename(d->beside, d->path) != 0)
         return failed(d, fd, "renaming");
-    if (!flush_folder(d->folder)) {
+    if (!io_name_flush(d->path)) {
         /* The name may be the new one's: that is the file to hold. What was promised is not on the disk for sure. */
         snprintf(d->why, sizeof d->why, "flushing the folder failed: %s", strerror(errno));
     }
@@ -185,7 +161,6 @@ struct bus_disk *bus_disk_open(struct bus *b, const char *path, struct buf *text
         .thread = aof_thread_new(io_loop_ev(b->node->loop)),
         .path = absolute,
         .beside = slice_dup(buf_slice(&beside)),
-        .folder = io_path_folder(absolute),
         .fd = fd,
     };
     buf_free(&beside);
@@ -208,6 +183,5 @@ void bus_disk_close(struct bus_disk *d)
     buf_free(&d->text);
     free(d->path);
     free(d->beside);
-    free(d->folder);
     free(d);
 }

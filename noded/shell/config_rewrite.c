@@ -264,31 +264,6 @@ bool config_rewrite_text(const char *path, struct slice old, const struct nd_con
 
 /* ---- the file ---- */
 
-static bool write_all(int fd, struct slice s)
-{
-    while (s.n > 0) {
-        ssize_t n = write(fd, s.p, s.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        s.p += n;
-        s.n -= (size_t)n;
-    }
-    return true;
-}
-
-static void sync_folder(const char *path)
-{
-    char *folder = io_path_folder(path);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    free(folder);
-}
-
 /* Beside it first, then in its place: a full disk or a crash leaves one of the two, whole. */
 static bool replace(const char *path, struct slice text, struct buf *why)
 {
@@ -298,7 +273,7 @@ static bool replace(const char *path, struct slice text, struct buf *why)
     mode_t mode = stat(path, &st) == 0 ? st.st_mode & 07777 : 0644;
     const char *temporary = buf_str(&name);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    bool ok = fd >= 0 && write_all(fd, text) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+    bool ok = fd >= 0 && io_write_all(fd, text) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
     int number = errno;
     if (fd >= 0 && close(fd) != 0 && ok) {
         number = errno;
@@ -309,7 +284,7 @@ static bool replace(const char *path, struct slice text, struct buf *why)
         ok = false;
     }
     if (ok) {
-        sync_folder(path);
+        (void)io_name_flush(path); /* the text is in place, whether or not that lasts */
     } else {
         buf_puts(why, strerror(number));
         if (fd >= 0)

@@ -74,36 +74,12 @@ void rdb_temp_tidy(const char *folder)
 
 /* ---- writing ---- */
 
-bool rdb_sync_folder(const char *path)
-{
-    char *folder = io_path_folder(path);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(folder);
-    if (fd < 0)
-        return false;
-    bool ok = fsync(fd) == 0;
-    int why = errno;
-    close(fd);
-    errno = why;
-    return ok;
-}
-
 bool rdb_writing_put(void *writing, const char *p, size_t n)
 {
     struct rdb_writing *w = writing;
-    while (n > 0) {
-        ssize_t k = write(w->fd, p, n);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0) {
-            if (k == 0)
-                errno = ENOSPC;
-            return false;
-        }
-        p += k;
-        n -= (size_t)k;
-        w->written += (uint64_t)k;
-    }
+    if (!io_write_all(w->fd, (struct slice){p, n}))
+        return false;
+    w->written += n;
     if (w->written - w->begun >= FLUSH_BYTES) {
         /* What cannot be begun now is done by the flush at the end, which tells when it fails. */
         (void)sync_file_range(w->fd, (off_t)w->begun, (off_t)(w->written - w->begun), SYNC_FILE_RANGE_WRITE);
@@ -145,7 +121,7 @@ bool rdb_file_write(const struct nd_keyspace *keys, const struct nd_rdb_facts *f
     ok = ok && (rename(temp, path) == 0 || fail(why, "put in its place", path));
     if (!ok)
         unlink(temp);
-    ok = ok && (rdb_sync_folder(path) || fail(why, "flushed (its folder)", path));
+    ok = ok && (io_name_flush(path) || fail(why, "flushed (its folder)", path));
     buf_free(&name);
     return ok;
 }

@@ -10,8 +10,6 @@
 void rdb_temp_name(const char *path, int64_t pid, struct buf *out);
 /* Removes those in the folder whose writers are no more. */
 void rdb_temp_tidy(const char *folder);
-/* Flushes the folder of path, so that a new name in it lasts. false: errno. */
-bool rdb_sync_folder(const char *path);
 
 /* Bytes into an open file, with the flushing that goes along. */
 struct rdb_writing {

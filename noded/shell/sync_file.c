@@ -1,6 +1,7 @@
 #include "noded/shell/sync_file.h"
 
 #include "common/base/mem.h"
+#include "common/io/file.h"
 #include "common/io/log.h"
 
 #include <errno.h>
@@ -69,18 +70,11 @@ bool sync_file_open(struct sync_file *f, struct buf *why)
 
 bool sync_file_write(struct sync_file *f, const char *p, size_t n, struct buf *why)
 {
-    while (n > 0) {
-        ssize_t done = write(f->fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0) {
-            reason(why, "cannot write to the file", f->name);
-            return false;
-        }
-        p += done;
-        n -= (size_t)done;
-        f->written += done;
+    if (!io_write_all(f->fd, (struct slice){p, n})) {
+        reason(why, "cannot write to the file", f->name);
+        return false;
     }
+    f->written += (off_t)n;
     if (f->written - f->begun >= BEGIN_BYTES) {
         sync_file_range(f->fd, f->begun, f->written - f->begun, SYNC_FILE_RANGE_WRITE);
         f->begun = f->written;
