@@ -9,8 +9,8 @@ import time
 from cases import case
 from lab import Resp, RespError, encode, wait_until
 from lab.cutting_proxy import CuttingProxy
-from lab.followers import (SEEDS, ZEROS, by_hand, count, field, filled, is_up, master_of, read_line, read_snapshot,
-                           wait_equal, wait_in_step)
+from lab.followers import SEEDS, ZEROS, by_hand, count, filled, master_of, read_line, read_snapshot
+from lab.following import field, is_up, wait_equal, wait_in_step
 from lab.random_writes import RandomWrites, fill
 
 OURS = ("ours",)
@@ -36,7 +36,7 @@ def test_full_sync_under_load(lab, diskless):
     done = load.done
     wait_until(lambda: load.done > done + 500, 20, "writes go on")
     load.stop()
-    wait_equal(master, [first, second])
+    wait_equal(master, first, second)
     assert (count(master, "sync_full"), count(master, "sync_partial_ok")) == (2, 0)
     assert field(master, "connected_slaves") == "2"
     # Without a write of its own a replica keeps step by what the master says each second.
@@ -54,7 +54,7 @@ def test_ten_replicas_at_once(lab):
     for replica in replicas:
         replica.wait_ready().wait_follows(master.port, 40)
     load.stop()
-    wait_equal(master, replicas)
+    wait_equal(master, *replicas)
     assert count(master, "sync_full") == 10
     assert count(master, "total_forks") == 1
 
@@ -113,7 +113,7 @@ def test_password_and_files_for_replicas_only(lab):
     master = filled_with_password(lab)
     stranger = lab.redis("stranger", replica_of=master).wait_ready()
     known = lab.redis("known", replica_of=master, masterauth="secret").wait_ready().wait_follows(master.port)
-    wait_equal(master, [known])
+    wait_equal(master, known)
     assert not os.path.exists(os.path.join(master.directory, "dump.rdb"))
     assert not is_up(stranger) and field(master, "connected_slaves") == "1"
     with Resp(master.port) as client:
@@ -146,7 +146,7 @@ def test_link_cut_at_any_byte(lab, diskless):
     proxy.cut_after = None
     proxy.cut()
     load.stop()
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
     assert count(master, "sync_full") == full, "the backlog had all that was missed"
     assert count(master, "sync_partial_ok") >= 6
 
@@ -157,7 +157,7 @@ def test_backlog_that_is_too_short(lab):
     master = filled(lab, repl_backlog_size="64kb")
     proxy = CuttingProxy(lab, master.port)
     replica = lab.redis("replica", replica_of=proxy).wait_ready()
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
     for missed, full, partial in ((20000, 1, 1), (300000, 2, 1), (100, 2, 2)):
         proxy.refuse = True
         proxy.cut()
@@ -166,7 +166,7 @@ def test_backlog_that_is_too_short(lab):
             for _ in range(missed // 100):
                 client.ok("APPEND", "grows", "x" * 60)
         proxy.refuse = False
-        wait_equal(master, [replica])
+        wait_equal(master, replica)
         assert (count(master, "sync_full"), count(master, "sync_partial_ok")) == (full, partial), missed
     size = int(field(master, "repl_backlog_histlen"))
     assert 65536 <= size <= 65536 + 3 * 16384, size
@@ -192,7 +192,7 @@ def test_replica_that_does_not_read(lab):
     assert count(master, "client_output_buffer_limit_disconnections") == 1
     assert int(field(master, "repl_backlog_histlen")) < 200000
     replica.resume()
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
     assert count(master, "sync_full") == 2
 
 
@@ -218,7 +218,7 @@ def test_eviction_beside_a_slow_replica(lab):
     assert extra > 20 << 20, extra
     assert master.ok("DBSIZE") > keys * 0.8, (master.ok("DBSIZE"), keys)
     replica.resume()
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
     assert int(field(master, "mem_not_counted_for_evict", "memory")) < 1 << 20
 
 
@@ -231,7 +231,7 @@ def test_silent_replica_is_closed(lab):
     wait_until(lambda: (field(master, "slave0") or "").endswith("lag=2"), 5, "the lag grows")
     wait_until(lambda: field(master, "connected_slaves") == "0", 12, "it is closed")
     replica.resume()
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
 
 
 # ---- what is said ----
@@ -375,7 +375,7 @@ def test_min_replicas(lab):
     assert master.call("GET", "a") is not None
     replica.resume()
     wait_until(lambda: master.call("SET", "a", 3) == "OK", 5, "writes are taken again")
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
     assert master.ok("CONFIG", "SET", "min-replicas-to-write", 2) == "OK"
     assert master.call("SET", "a", 4) == refused
 
@@ -393,5 +393,5 @@ def test_backlog_ends(lab):
     master.ok("SET", "meanwhile", 1)
     replica.start()
     replica.wait_ready().wait_follows(master.port)
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
     assert count(master, "sync_full") == 2

@@ -5,7 +5,8 @@ import time
 
 from cases import case
 from lab import Group, encode, wait_until
-from lab.followers import SEEDS, count, field, filled, is_up, master_of, wait_equal, wait_in_step
+from lab.followers import SEEDS, count, filled, master_of
+from lab.following import field, is_up, wait_equal, wait_in_step
 from lab.random_writes import RandomWrites, fill
 
 OURS = ("ours",)
@@ -60,7 +61,7 @@ def test_clean_restart(lab):
         writer.stop()
     master.start()
     master.wait_ready().ok("PING")
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
     for writer in writers:
         kept = set(master.ok("LRANGE", writer.key, 0, -1))
         assert not [n for n in writer.acked if n not in kept]
@@ -69,7 +70,7 @@ def test_clean_restart(lab):
     with master.connect() as client:
         client.ok("SELECT", 5)
         client.ok("SET", "after", "restart")
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
 
 
 @case(kinds=OURS, matrix=[("redis",), ("node",)])
@@ -100,7 +101,7 @@ def test_failover(lab, kind):
         before = len(writer.acked)
         wait_until(lambda b=before: len(writer.acked) > b + 50, 10, "writes go on")
     writer.stop()
-    wait_equal(master, [other, third])
+    wait_equal(master, other, third)
     kept = set(master.ok("LRANGE", "numbers", 0, -1))
     assert not [n for n in writer.acked if n not in kept]
     assert count(master, "sync_full") == 2 and count(other, "sync_full") == 0
@@ -126,7 +127,7 @@ def test_failover_that_fails(lab):
     assert master.ok("ROLE")[0] == "master"
     assert master.ok("SET", "master", "again") == "OK"
     replica.resume()
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
 
 
 @case(kinds=OURS, matrix=[("redis", "node", "redis"), ("node", "redis", "node"), ("node", "node", "redis")])
@@ -148,15 +149,15 @@ def test_chain(lab, *kinds):
     load = RandomWrites(lab, first, SEEDS.random(), pause_s=0.001)
     wait_until(lambda: load.done > 1000, 20, "writes go on")
     load.stop()
-    wait_equal(first, [middle, last])
+    wait_equal(first, middle, last)
     assert len({field(s, "master_replid") for s in servers}) == 1
     full = count(middle, "sync_full")
     middle.ok("REPLICAOF", "NO", "ONE")
     middle.ok("SET", "own", 1)
-    wait_equal(middle, [last])
+    wait_equal(middle, last)
     assert count(middle, "sync_full") == full, "the last went on with what it lacked"
     first.ok("REPLICAOF", "127.0.0.1", middle.port)
-    wait_equal(middle, [first, last])
+    wait_equal(middle, first, last)
 
 
 @case(kinds=("stock", "ours"))
@@ -172,7 +173,7 @@ def test_supervised(lab):
     watchers = [lab.supervisor("watcher%d" % i, [group]) for i in range(3)]
     for watcher in watchers:
         wait_until(lambda w=watcher: w.knows("mymaster", 2, 2), 20, "%s knows all" % watcher.name)
-    wait_equal(master, [node, redis])
+    wait_equal(master, node, redis)
     master.kill9()
     wait_until(lambda: {w.master_port("mymaster") for w in watchers} == {node.port}, 25,
                "all agree on the other noded")
@@ -182,7 +183,7 @@ def test_supervised(lab):
     node.ok("SET", "after", "failover")
     master.start()
     wait_until(lambda: master.ok("ROLE")[1:4] == ["127.0.0.1", node.port, "connected"], 30, "the old one is a replica")
-    wait_equal(node, [master, redis])
+    wait_equal(node, master, redis)
 
 
 @case(kinds=OURS, matrix=[("node",), ("redis",)])
@@ -195,7 +196,7 @@ def test_flushed_and_killed(lab, kind):
     else:
         replica = lab.redis("replica", replica_of=master).wait_ready()
     wait_until(lambda: is_up(replica), 20, "it follows")
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
     replica.ok("REPLICAOF", "127.0.0.1", 1)
     wait_until(lambda: field(master, "connected_slaves") == "0", 10, "it has left")
     assert master.ok("FLUSHALL") == "OK"
@@ -206,5 +207,5 @@ def test_flushed_and_killed(lab, kind):
     if kind == "node":  # its guard: what it has goes only when somebody says so
         wait_until(lambda: field(replica, "master_sync_guarded"), 20, "the empty dataset is not let in by itself")
         replica.ok("REPLICAOF", "ACCEPT", field(replica, "master_sync_guarded"))
-    wait_equal(master, [replica])
+    wait_equal(master, replica)
     assert replica.ok("DBSIZE") == 0

@@ -1,16 +1,12 @@
 """Masters and replicas, noded and redis-server: what tests of replication do with them."""
 import random
 
+from .following import field
 from .random_writes import fill
 from .resp import Closed, encode
-from .wait import wait_until
 
 SEEDS = random.Random(510)
 ZEROS = "0" * 40
-
-
-def field(server, name, section="replication"):
-    return server.info(section).get(name)
 
 
 def count(server, name):
@@ -26,32 +22,6 @@ def filled(lab, keys=300, **options):
     with master.connect() as client:
         fill(client, random.Random(SEEDS.random()), keys=keys)
     return master
-
-
-def is_up(replica):
-    return field(replica, "master_link_status") == "up"
-
-
-def wait_in_step(master, replica, timeout_s=30):
-    def in_step():
-        return is_up(replica) and field(replica, "master_repl_offset") == field(master, "master_repl_offset")
-    wait_until(in_step, timeout_s, "%s has the stream of %s" % (replica.name, master.name))
-
-
-def wait_equal(master, replicas, timeout_s=30):
-    """Nobody writes meanwhile; what runs out of time goes when the master looks at it."""
-    def equal():
-        with master.connect() as client:
-            for db in range(16):
-                client.ok("SELECT", db)
-                for key in client.ok("KEYS", "*"):
-                    client.call("TTL", key)
-        for replica in replicas:
-            wait_in_step(master, replica, timeout_s)
-        digests = {server.name: server.ok("DEBUG", "DIGEST") for server in (master, *replicas)}
-        assert len(set(digests.values())) == 1, digests
-        return True
-    wait_until(equal, timeout_s, "all have the dataset of %s" % master.name, every_s=0.2)
 
 
 def by_hand(master, *words, capa=("eof", "psync2")):

@@ -17,22 +17,27 @@ def wait_up(server, timeout_s=20):
     wait_until(lambda: is_up(server), timeout_s, "%s is in step with its master" % server.name)
 
 
-def wait_equal(master, replica, timeout_s=30):
-    """The replica has all of the stream, and the datasets are equal. Nobody writes meanwhile; what runs out of time is
-    deleted by the master when it is looked at."""
-    def caught_up():
-        return field(replica, "master_repl_offset") == field(master, "master_repl_offset") and is_up(replica)
+def wait_in_step(master, replica, timeout_s=30):
+    def in_step():
+        return is_up(replica) and field(replica, "master_repl_offset") == field(master, "master_repl_offset")
+    wait_until(in_step, timeout_s, "%s has the stream of %s" % (replica.name, master.name))
+
+
+def wait_equal(master, *replicas, timeout_s=30):
+    """The replicas have all of the stream, and the datasets are equal. Nobody writes meanwhile; what runs out of time
+    is deleted by the master when it is looked at."""
     def equal():
         with master.connect() as client:
             for db in range(16):
                 client.ok("SELECT", db)
                 for key in client.ok("KEYS", "*"):
                     client.call("TTL", key)
-        assert wait_until(caught_up, timeout_s, "%s has the stream of %s" % (replica.name, master.name))
-        mine, theirs = replica.ok("DEBUG", "DIGEST"), master.ok("DEBUG", "DIGEST")
-        assert mine == theirs, (mine, theirs)
+        for replica in replicas:
+            wait_in_step(master, replica, timeout_s)
+        digests = {server.name: server.ok("DEBUG", "DIGEST") for server in (master, *replicas)}
+        assert len(set(digests.values())) == 1, digests
         return True
-    wait_until(equal, timeout_s, "%s has the dataset of %s" % (replica.name, master.name), every_s=0.2)
+    wait_until(equal, timeout_s, "all have the dataset of %s" % master.name, every_s=0.2)
 
 
 def counts(master):
