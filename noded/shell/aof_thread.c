@@ -1,16 +1,11 @@
 #include "noded/shell/aof_thread.h"
 
 #include "common/base/mem.h"
-#include "common/io/log.h"
 #include "noded/shell/memory.h"
+#include "noded/shell/thread.h"
 
 #include <ev.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define STACK_BYTES ((size_t)128 * 1024)
 
 struct queue {
     struct aof_job *first, **last;
@@ -89,21 +84,9 @@ static void on_told(struct ev_loop *ev, ev_async *w, int events)
     tell(w->data);
 }
 
-/* Signals are the main thread's. */
 static bool start(struct aof_thread *t)
 {
-    sigset_t all, before;
-    pthread_attr_t attr;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    int why = pthread_create(&t->thread, &attr, work, t);
-    pthread_attr_destroy(&attr);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (why != 0)
-        io_log(IO_WARNING, "No thread can be started to flush files, everybody waits for the disk: %s", strerror(why));
-    t->running = why == 0;
+    t->running = thread_start(&t->thread, work, t, "flush files, everybody waits for the disk");
     return t->running;
 }
 

@@ -1,15 +1,10 @@
 #include "noded/shell/reclaim.h"
 
 #include "common/base/mem.h"
-#include "common/io/log.h"
 #include "noded/shell/memory.h"
+#include "noded/shell/thread.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define STACK_BYTES ((size_t)128 * 1024)
 
 struct item {
     struct nd_content *content; /* NULL: the value */
@@ -65,21 +60,9 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* Signals are the main thread's. */
 static bool start(struct reclaim *r)
 {
-    sigset_t all, before;
-    pthread_attr_t attr;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
-    int why = pthread_create(&r->thread, &attr, work, r);
-    pthread_attr_destroy(&attr);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (why != 0)
-        io_log(IO_WARNING, "No thread can be started to free memory in the background: %s", strerror(why));
-    r->running = why == 0;
+    r->running = thread_start(&r->thread, work, r, "free memory in the background");
     return r->running;
 }
 
