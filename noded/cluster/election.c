@@ -201,7 +201,13 @@ void cl_election_run(struct cl_core *c)
         ask(c);
     if (el->stand != CL_STAND_ASKING)
         return;
-    if ((int)el->nvotes >= votes_needed(c)) {
+    if (el->epoch <= c->me->master->config_epoch) {
+        /* It has raised its own meanwhile, without asking anybody: ours would not win its slots. */
+        CL_LOG(c, NOTICE, "The master has config epoch %llu: the election in epoch %llu is void",
+               (unsigned long long)c->me->master->config_epoch, (unsigned long long)el->epoch);
+        el->stand = CL_STAND_NOT;
+        el->again_us = c->now_us + 1;
+    } else if ((int)el->nvotes >= votes_needed(c)) {
         win(c);
     } else if (c->now_us >= el->until_us) {
         CL_LOG(c, NOTICE, "No majority in epoch %llu: %zu votes", (unsigned long long)el->epoch, el->nvotes);

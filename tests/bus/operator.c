@@ -264,6 +264,8 @@ static bool bury(struct world *w)
         for (size_t it = 0; n->core != NULL && (dead = cl_each(n->core, &it)) != NULL;) {
             if (node_of_id(w, &dead->id) != NULL || cl_has(dead, CL_HANDSHAKE))
                 continue;
+            if (dead->nslots == 0 && dead == n->core->me->master)
+                continue; /* no node forgets its master: lead_back() gives it another one first */
             struct cl_id id = dead->id;
             struct node *heir = live_replica_of(w, &id);
             any = repaired(w, "a node is no more", n);
