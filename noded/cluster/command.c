@@ -288,5 +288,10 @@ void cl_command_run(struct cl_core *c, const struct cl_event *e)
     case CL_BUMPEPOCH: bump(c, e->token); break;
     case CL_SET_CONFIG_EPOCH: set_config_epoch(c, e->token, m); break;
     case CL_SAVECONFIG: ok_durable(c, e->token); break;
+    case CL_MIGRATE_SLOTS:
+    case CL_CANCEL_MIGRATIONS: cl_jobs_command(c, e->token, m); break;
+    case CL_DBMAP_PREPARE:
+    case CL_DBMAP_APPLY:
+    case CL_DBMAP_ABORT: cl_dbmap_command(c, e->token, m); break;
     }
 }

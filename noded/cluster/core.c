@@ -68,6 +68,7 @@ void cl_core_free(struct cl_core *c)
     free(c->votes);
     free(c->voted);
     free(c->election.votes);
+    cl_jobs_free(c);
     free(c->floors);
     free(c->bans);
     buf_free(&c->scratch);
@@ -132,6 +133,7 @@ static void dispatch(struct cl_core *c, const struct cl_event *e)
     case CL_EV_PERSIST_FAILED: cl_persist_failed(c, e); break;
     case CL_EV_COMMAND: cl_command_run(c, e); break;
     case CL_EV_SETTINGS: settings_set(c, e->settings); break;
+    case CL_EV_JOB: cl_jobs_news(c, e); break;
     case CL_EV_PUBLISH: cl_send_publish(c, e); break;
     }
 }

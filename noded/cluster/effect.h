@@ -23,7 +23,18 @@ enum cl_effect_kind {
                      that the offset stands still */
     CL_FX_UNPAUSE,
     CL_FX_PUBLISH, /* channel, payload, shard: for subscribers here */
-    CL_FX_LOG      /* level, bytes */
+    /* Migrations (handover.h). Of a job of which the data side knows nothing any more nothing is to be done. */
+    CL_FX_JOB_EXPORT, /* job, node, ip, port (of clients), slots: begins to send. JOB_IS_LOST when it cannot. */
+    CL_FX_JOB_DRAIN,  /* job: writes of its slots wait; what was written before is sent, and the target asked to say
+                         that it has it */
+    CL_FX_JOB_GRANT,  /* job, seq: the epoch. Sent behind all else. */
+    CL_FX_JOB_ACCEPT, /* job, ok, bytes: why not */
+    CL_FX_JOB_STOP,   /* job, ok, bytes: why. It is over: the link is closed, the source tells the target why before. No
+                         news of it is told any more. What was imported is shown or forgotten by an effect of its own. */
+    CL_FX_SLOTS_SHOW, /* slots: what was imported of them becomes visible, here, on our replicas and in the log */
+    CL_FX_SLOTS_FORGET, /* slots: what was imported of them is deleted in the same places. Most have nothing. */
+    CL_FX_SWAPDB,       /* a, b, seq: the mapping's epoch, which is the next one: done, streamed and logged */
+    CL_FX_LOG           /* level, bytes */
 };
 
 enum cl_level { CL_LOG_DEBUG, CL_LOG_VERBOSE, CL_LOG_NOTICE, CL_LOG_WARNING };
@@ -41,10 +52,11 @@ struct cl_effect {
     cl_token token;
     uint64_t seq;
     int64_t until_us;
-    struct cl_id node;
+    int a, b;
+    struct cl_id node, job;
     char ip[CL_IP_MAX];
     uint32_t channel_n;     /* PUBLISH: bytes holds the channel and then the payload */
-    struct cl_bytes *bytes; /* DROP_SLOTS: the bitmap */
+    struct cl_bytes *bytes; /* slots: the bitmap */
 };
 
 struct cl_effects {

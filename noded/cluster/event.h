@@ -40,7 +40,9 @@ struct cl_facts {
                              or now while it is up; -1: it never had its master's data */
     bool link_up;         /* replica: the link to its master is up and in sync */
     bool loading;
-    bool has_keys; /* some database holds a key */
+    bool has_keys;          /* some database holds a key */
+    uint64_t mapping_epoch; /* of the dataset's mapping of databases (SWAPDB a b EPOCH n) */
+    int databases;          /* cluster-databases */
 };
 
 enum cl_verb {
@@ -58,7 +60,18 @@ enum cl_verb {
     CL_RESET,             /* hard */
     CL_BUMPEPOCH,
     CL_SET_CONFIG_EPOCH, /* number */
-    CL_SAVECONFIG
+    CL_SAVECONFIG,
+    CL_MIGRATE_SLOTS,     /* moves */
+    CL_CANCEL_MIGRATIONS, /* all that this node is the source of */
+    CL_DBMAP_PREPARE,     /* databases, number: the epoch of the mapping that it is to become */
+    CL_DBMAP_APPLY,       /* the same */
+    CL_DBMAP_ABORT        /* number */
+};
+
+/* One job to begin (MIGRATESLOTS). */
+struct cl_move {
+    struct slice node; /* id of the target */
+    uint8_t slots[CL_SLOT_BYTES];
 };
 
 struct cl_command {
@@ -68,7 +81,25 @@ struct cl_command {
     int64_t port, bus_port, number;
     int slot;
     bool slot_has_keys, force, takeover, hard;
+    int database_a, database_b;
     const uint8_t *slots;
+    const struct cl_move *moves;
+    size_t nmoves; /* 1 or more */
+};
+
+/* What the data side tells of a migration (handover.h). All but ASKED name a job of this node; of one that is over, or
+ * that it does not have, nothing happens. */
+enum cl_job_news {
+    /* the source's */
+    CL_JOB_IS_SNAPSHOTTING,
+    CL_JOB_IS_STREAMING,
+    CL_JOB_IS_NEAR,    /* little is left to send, and the target has flushed nearly all: writes may be paused */
+    CL_JOB_IS_DRAINED, /* the target has all, on disk, and so have its replicas; seq: the greatest epoch it knows */
+    /* the target's */
+    CL_JOB_IS_ASKED,   /* node: the source, slots, seq: its mapping epoch. Answered by CL_FX_JOB_ACCEPT. */
+    CL_JOB_IS_GRANTED, /* seq: the epoch */
+    /* both: the link is gone, or the data side cannot go on; bytes: why */
+    CL_JOB_IS_LOST
 };
 
 enum cl_event_kind {
@@ -81,6 +112,7 @@ enum cl_event_kind {
     CL_EV_PERSIST_FAILED, /* seq, bytes: why */
     CL_EV_COMMAND,        /* token, command: exactly one ANSWER follows, now or when it is durable */
     CL_EV_SETTINGS,       /* settings */
+    CL_EV_JOB,            /* job, news, and what that says */
     CL_EV_PUBLISH /* channel, bytes, shard: a client here published this; it is spread. Local subscribers are the
                      shell's: it has told them already. */
 };
@@ -96,6 +128,9 @@ struct cl_event {
     const char *ip, *local_ip;
     struct slice bytes, channel;
     bool shard;
+    struct cl_id job, node;
+    enum cl_job_news news;
+    const uint8_t *slots;
     const struct cl_command *command;
     const struct cl_settings *settings;
 };

@@ -10,6 +10,7 @@
 #include "common/base/idmap.h"
 #include "common/base/map.h"
 #include "noded/cluster/core.h"
+#include "noded/cluster/handover.h"
 #include "noded/cluster/plant.h"
 #include "noded/cluster/wire.h"
 
@@ -138,6 +139,34 @@ struct cl_manual {
     int64_t told_us;
 };
 
+/* A migration that this node is an end of. */
+struct cl_job {
+    struct cl_id name, source, target;
+    bool importing;
+    enum cl_job_state state;
+    uint8_t slots[CL_SLOT_BYTES];
+    int64_t created_ms, updated_ms; /* Unix */
+    int64_t until_us;               /* of a state that may not last; HEAP_NEVER */
+    bool begun;                     /* JOB_EXPORT was said: it is on disk */
+    char message[128];
+};
+
+/* A hand-over that is not over: its slots are claimed by nobody of the side that has it here. */
+struct cl_record {
+    struct cl_id job, source, target;
+    uint64_t epoch;
+    uint8_t slots[CL_SLOT_BYTES];
+};
+
+/* What the next master of the shard must know. A replica's is its master's. */
+struct cl_shard_state {
+    uint64_t version;  /* greater with each change; config epoch and count, so that a new master's is above */
+    uint64_t required; /* the version that a replica must have to be elected */
+    struct cl_swap_row swap;
+    struct cl_record *records;
+    size_t nrecords, cap_records;
+};
+
 struct cl_core {
     struct rng rng;
     struct cl_settings set;
@@ -192,6 +221,10 @@ struct cl_core {
     struct cl_manual manual;
     int64_t migrate_us;       /* replica migration: when to look; HEAP_NEVER */
     uint64_t migrate_version; /* at which nobody was an orphan */
+    struct cl_job **jobs;     /* the newest last */
+    size_t njobs, cap_jobs;
+    struct cl_shard_state shard;
+    bool supervised;
     struct cl_floor *floors;
     size_t nfloors, cap_floors;
     struct cl_ban *bans;
@@ -315,6 +348,14 @@ void cl_health_run(struct cl_core *c);
 /* command.c, reset.c */
 void cl_command_run(struct cl_core *c, const struct cl_event *e);
 void cl_reset(struct cl_core *c, bool hard);
+
+/* jobs.c */
+void cl_jobs_command(struct cl_core *c, cl_token token, const struct cl_command *m);
+void cl_jobs_news(struct cl_core *c, const struct cl_event *e);
+void cl_jobs_free(struct cl_core *c);
+
+/* dbmap.c */
+void cl_dbmap_command(struct cl_core *c, cl_token token, const struct cl_command *m);
 
 /* disk.c */
 void cl_durable(struct cl_core *c);     /* changed what must be on disk before it is told */

@@ -65,6 +65,14 @@ static void do_one(struct bus *b, const struct cl_effect *fx)
     case CL_FX_PUBLISH:
         nd_publish(e, fx->shard ? ND_SHARD_CHANNEL : ND_CHANNEL, cl_effect_channel(fx), cl_effect_payload(fx));
         break;
+    case CL_FX_JOB_EXPORT:
+    case CL_FX_JOB_DRAIN:
+    case CL_FX_JOB_GRANT:
+    case CL_FX_JOB_ACCEPT:
+    case CL_FX_JOB_STOP:
+    case CL_FX_SLOTS_SHOW:
+    case CL_FX_SLOTS_FORGET:
+    case CL_FX_SWAPDB: break;
     case CL_FX_LOG: {
         struct slice text = cl_effect_text(fx);
         io_log((enum io_log_level)fx->level, "%.*s", (int)text.n, text.p);

@@ -251,6 +251,14 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
     case CL_FX_ANSWER: answered(w, n, e); break;
     case CL_FX_PAUSE: n->data.paused_until_us = e->until_us; break;
     case CL_FX_UNPAUSE: n->data.paused_until_us = 0; break;
+    case CL_FX_JOB_EXPORT:
+    case CL_FX_JOB_DRAIN:
+    case CL_FX_JOB_GRANT:
+    case CL_FX_JOB_ACCEPT:
+    case CL_FX_JOB_STOP:
+    case CL_FX_SLOTS_SHOW:
+    case CL_FX_SLOTS_FORGET:
+    case CL_FX_SWAPDB:
     case CL_FX_STATE:
     case CL_FX_PUBLISH:
     case CL_FX_LOG: break;

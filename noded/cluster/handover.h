@@ -1,0 +1,87 @@
+/* Atomic migration of slots, and the versioned mapping of databases: the node's half of SAFETY, sections 5 and 6.
+ *
+ * A migration is a job of two nodes, source and target, under one name. The data side of the source sends a snapshot of
+ * the slots (all databases) and then the writes to them over a link of its own; the data side of the target keeps what
+ * comes where nobody sees it. The core decides. A job at the source, with what happens to writes of its slots:
+ *
+ *   connecting, snapshotting, streaming   writes go on
+ *   paused       NEAR: little is left. Writes wait; the target gets the rest, flushes it and has it acknowledged by its
+ *                replicas (DRAIN, DRAINED).
+ *   recording    a record of the hand-over (job, slots, target, epoch) is made durable here and at all our replicas
+ *   granted      the target was told to take the slots at that epoch: the point of no return. Writes wait, and are
+ *                refused after a while, until the target claims the slots, or says that it never will.
+ *   success, failed, cancelled
+ *
+ * and at the target: receiving, granted (taking; its replicas learn of it before anybody else), and the same ends. Up
+ * to the grant every trouble ends the job at both ends; the source goes on as if nothing had been. From the grant on
+ * only the target's durable word counts, asked for over the bus (CL_HANDOVER) when the link is gone:
+ *
+ *  - it has taken them: its claim at the epoch of the record (or above it, its successor's) wins them everywhere;
+ *  - it has not, and never will: its current epoch is at or above that of the record on its disk, and no grant at an
+ *    epoch that is not above that is ever taken. The source then claims its slots anew, above it.
+ *
+ * Slots in an open record are claimed by nobody: neither by a source that raises its epoch meanwhile, nor by a replica
+ * that is elected in its place; that one inherits the question. A replica of the target that is elected takes what the
+ * record says that its master was taking.
+ *
+ * The state of a shard that its next master must have (open records, the swap under way) has a version. A master counts
+ * every replica that it would wait for, tells it so with its version, and replicas that lack it, or are not counted, do
+ * not stand for election. */
+#ifndef CLUSTER_HANDOVER_H
+#define CLUSTER_HANDOVER_H
+
+#include "noded/cluster/core.h"
+
+enum cl_job_state {
+    CL_JOB_CONNECTING,
+    CL_JOB_SNAPSHOTTING,
+    CL_JOB_STREAMING,
+    CL_JOB_PAUSED,
+    CL_JOB_RECORDING,
+    CL_JOB_GRANTED,
+    CL_JOB_RECEIVING, /* the target's only */
+    CL_JOB_SUCCESS,   /* from here on: over */
+    CL_JOB_FAILED,
+    CL_JOB_CANCELLED
+};
+
+#define CL_JOBS_LIVE 64  /* at once, of either kind */
+#define CL_JOBS_KEPT 128 /* that are over; the oldest is forgotten first */
+
+struct cl_job_row {
+    struct cl_id name, source, target;
+    bool importing; /* else exporting */
+    enum cl_job_state state;
+    const uint8_t *slots;
+    int64_t created_ms, updated_ms; /* Unix */
+    const char *message;            /* "" while all is well; good until the next step */
+};
+/* All that are live or kept, the newest first; *it from 0 on. */
+bool cl_next_job(const struct cl_core *c, size_t *it, struct cl_job_row *out);
+const char *cl_job_state_name(enum cl_job_state s); /* as CLUSTER GETSLOTMIGRATIONS has it */
+
+/* What a write to a slot of this node has to do. */
+enum cl_hold {
+    CL_HOLD_NOT,
+    CL_HOLD_WAIT,  /* until nd_cluster_changed(): the hand-over is under way */
+    CL_HOLD_REFUSE /* nobody knows for how long: the target does not answer */
+};
+enum cl_hold cl_slot_hold(const struct cl_core *c, int slot);
+/* Some slot is held: writes that name no keys (FLUSHALL, FLUSHDB) wait until none is. */
+bool cl_some_slot_held(const struct cl_core *c);
+
+/* ---- the mapping of databases ---- */
+
+struct cl_swap_row {
+    bool prepared; /* both databases wait for all requests of clients */
+    int a, b;
+    uint64_t epoch; /* that the mapping has once it is applied; 0: there never was one */
+    bool aborted;
+};
+/* The last swap that this node heard of. */
+void cl_swap(const struct cl_core *c, struct cl_swap_row *out);
+/* Requests to these two databases wait. */
+bool cl_databases_held(const struct cl_core *c, int *a, int *b);
+bool cl_supervised(const struct cl_core *c);
+
+#endif
