@@ -84,6 +84,14 @@ const char *id_name(struct world *w, const struct cl_id *id)
     return name;
 }
 
+/* The first digits of its name. */
+static const char *job_name(const struct cl_id *job)
+{
+    char *name = next_name(), text[CL_ID_DIGITS + 1];
+    snprintf(name, 24, "%.6s", cl_id_text(job, text));
+    return name;
+}
+
 static int slots_of(const uint8_t *map)
 {
     int count = 0;
@@ -140,6 +148,7 @@ void record_event(struct world *w, const struct node *n, const struct cl_event *
                                         [CL_EV_PERSIST_FAILED] = "persist failed",
                                         [CL_EV_COMMAND] = "command",
                                         [CL_EV_SETTINGS] = "settings",
+                                        [CL_EV_JOB] = "job",
                                         [CL_EV_PUBLISH] = "publish"};
     static const char *const verbs[] = {"MEET",
                                         "FORGET",
@@ -155,7 +164,19 @@ void record_event(struct world *w, const struct node *n, const struct cl_event *
                                         "RESET",
                                         "BUMPEPOCH",
                                         "SET-CONFIG-EPOCH",
-                                        "SAVECONFIG"};
+                                        "SAVECONFIG",
+                                        "MIGRATESLOTS",
+                                        "CANCELSLOTMIGRATIONS",
+                                        "DBMAP PREPARE",
+                                        "DBMAP APPLY",
+                                        "DBMAP ABORT"};
+    static const char *const news[] = {[CL_JOB_IS_SNAPSHOTTING] = "snapshotting",
+                                       [CL_JOB_IS_STREAMING] = "streaming",
+                                       [CL_JOB_IS_NEAR] = "near",
+                                       [CL_JOB_IS_DRAINED] = "drained",
+                                       [CL_JOB_IS_ASKED] = "asked",
+                                       [CL_JOB_IS_GRANTED] = "granted",
+                                       [CL_JOB_IS_LOST] = "lost"};
     struct buf b = {0};
     if (e->kind == CL_EV_TIME)
         return;
@@ -177,7 +198,13 @@ void record_event(struct world *w, const struct node *n, const struct cl_event *
         buf_printf(&b, " %.*s%s%s%s", (int)e->command->ip.n, e->command->ip.n > 0 ? e->command->ip.p : "",
                    e->command->force ? " force" : "", e->command->takeover ? " takeover" : "",
                    e->command->hard ? " hard" : "");
+        if (e->command->verb >= CL_DBMAP_PREPARE)
+            buf_printf(&b, "%lld (%d, %d)", (long long)e->command->number, e->command->database_a,
+                       e->command->database_b);
     }
+    if (e->kind == CL_EV_JOB)
+        buf_printf(&b, " %s is %s %llu %.*s", job_name(&e->job), news[e->news], (unsigned long long)e->seq,
+                   (int)e->bytes.n, e->bytes.n > 0 ? e->bytes.p : "");
     record_line(w, node_name(n->index), "%s", buf_str(&b));
     buf_free(&b);
 }
@@ -208,6 +235,20 @@ static void put_effect(struct world *w, struct buf *b, const struct cl_effect *e
     case CL_FX_PAUSE: buf_printf(b, "PAUSE until %lld", (long long)e->until_us); break;
     case CL_FX_UNPAUSE: buf_puts(b, "UNPAUSE"); break;
     case CL_FX_PUBLISH: buf_puts(b, "PUBLISH"); break;
+    case CL_FX_JOB_EXPORT:
+        buf_printf(b, "EXPORT %s, %d slots, to %s %s", job_name(&e->job), slots_of(cl_effect_slots(e)),
+                   id_name(w, &e->node), e->ip);
+        break;
+    case CL_FX_JOB_DRAIN: buf_printf(b, "DRAIN %s", job_name(&e->job)); break;
+    case CL_FX_JOB_GRANT: buf_printf(b, "GRANT %s at %llu", job_name(&e->job), (unsigned long long)e->seq); break;
+    case CL_FX_JOB_ACCEPT:
+    case CL_FX_JOB_STOP:
+        buf_printf(b, "%s %s, %s%.*s", e->kind == CL_FX_JOB_ACCEPT ? "ACCEPT" : "STOP", job_name(&e->job),
+                   e->ok ? "ok" : "not ok: ", (int)text.n, text.n > 0 ? text.p : "");
+        break;
+    case CL_FX_SLOTS_SHOW: buf_printf(b, "SHOW %d slots", slots_of(cl_effect_slots(e))); break;
+    case CL_FX_SLOTS_FORGET: buf_printf(b, "FORGET what came of %d slots", slots_of(cl_effect_slots(e))); break;
+    case CL_FX_SWAPDB: buf_printf(b, "SWAPDB %d %d EPOCH %llu", e->a, e->b, (unsigned long long)e->seq); break;
     case CL_FX_LOG: buf_printf(b, "log: %.*s", (int)text.n, text.p); break;
     }
 }
