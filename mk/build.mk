@@ -36,8 +36,10 @@ REPL_SRC := $(call sources,noded/repl)
 CLUSTER_SRC := $(call sources,noded/cluster)
 NODED_SRC := $(filter-out noded/main.c $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC),$(call sources,noded))
 TEST_SUPPORT_SRC := $(wildcard tests/unit/support/*.c)
-SIM_SRC := $(call sources,tests/sim)
-BUS_SRC := $(call sources,tests/bus)
+# One runner of seeds for both simulators.
+RUNNER_SRC := $(call sources,tests/runner)
+SIM_SRC := $(call sources,tests/sim) $(RUNNER_SRC)
+BUS_SRC := $(call sources,tests/bus) $(RUNNER_SRC)
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 
 # Pure code sees C11 and nothing else: without _GNU_SOURCE a system call doesn't even have a declaration.

@@ -160,7 +160,7 @@ void seed_run(uint64_t seed, enum recording recording, struct outcome *out)
         w->counts[COUNT_WRITES_LOST] += client_lost(w, 0, w->now_us);
     w->counts[COUNT_VIRTUAL_S] += (uint64_t)(w->now_us / SECONDS(1));
     *out = (struct outcome){.held = w->violation == NULL, .hash = w->hash};
-    memcpy(out->counts, w->counts, sizeof out->counts);
+    memcpy(out->counts, w->counts, sizeof w->counts);
     memcpy(out->rule, w->rule, sizeof out->rule);
     snprintf(out->broken, sizeof out->broken, "%s", w->violation != NULL ? w->violation : "");
     if (recording != RECORD_NOTHING) {

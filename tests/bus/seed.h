@@ -4,13 +4,6 @@
 
 #include "tests/bus/world.h"
 
-struct outcome {
-    bool held;
-    uint64_t hash;
-    uint64_t counts[COUNTS];
-    char rule[16], broken[400];
-};
-
 void seed_run(uint64_t seed, enum recording recording, struct outcome *out);
 
 /* The stages of a life, which scenarios use too. false: a rule broke, or it took longer than `within_us`. */

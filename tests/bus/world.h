@@ -10,6 +10,7 @@
 #include "noded/cluster/state.h"
 #include "tests/bus/counts.h"
 #include "tests/bus/plan.h"
+#include "tests/runner/runner.h"
 
 #define MS(ms) ((int64_t)(ms)*1000)
 #define SECONDS(s) ((int64_t)(s)*1000000)
@@ -218,8 +219,6 @@ struct world {
     void (*promoted)(struct world *w, struct node *n);
     void *watcher;
 };
-
-enum recording { RECORD_NOTHING, RECORD_LAST_LINES, RECORD_AT_ONCE };
 
 /* world.c */
 struct world *world_new(const struct plan *plan, enum recording recording);

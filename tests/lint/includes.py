@@ -30,7 +30,7 @@ ROOMS = {
     "nodectl": ("common", "nodectl", "sentineld/shell/config", "sentineld/core/settings", "sentineld/core/params",
                 "sentineld/core/info", "sentineld/core/note", "sentineld/core/replay",
                 "sentineld/shell/hooks_event", "sentineld/shell/hooks_run", "noded/cmd/settings"),
-    "tests/sim": ("common/base", "common/resp", "sentineld/core"),
+    "tests/sim": ("common/base", "common/resp", "sentineld/core", "tests/runner"),
     "tests": ("common", "sentineld", "noded", "nodectl", "tests"),
 }
 

@@ -1,243 +1,26 @@
-/* sim --seeds N [--seed X] [--jobs J]: runs the seeds X to X+N-1 and stops at the first that breaks a rule, with a
- * transcript. With --survey it goes on, a line for each seed that breaks one. --verbose, for one seed, prints
- * everything as it happens. sim --scenarios FILE...: plays named situations. */
-#include <errno.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "common/base/text.h"
+/* sim: the simulator of the supervisors. tests/runner/runner.h has its arguments. */
 #include "tests/sim/scenario.h"
 #include "tests/sim/seed.h"
 
-#define JOBS_MAX 64
 #define ALL_KINDS_FROM 1000 /* from so many seeds on, every kind of thing must have happened */
-#define TWICE_EVERY 50      /* of so many seeds one is run twice, to see that it repeats itself */
-#define SEED_LIMIT_S 120    /* of real time: a core that never returns from a step ends its seed here */
 
-struct options {
-    uint64_t seeds, seed;
-    bool seed_given, verbose, survey;
-    int jobs;
-};
-
-struct job {      /* shared with the process that does it */
-    uint64_t now; /* the seed that runs, or ran last */
-    uint64_t done, failed;
-    bool broken, differs;
-    uint64_t counts[COUNTS];
-};
-
-static const char usage[] = "usage: sim --seeds N [--seed X] [--jobs J] [--survey | --verbose]\n"
-                            "       sim --scenarios [--verbose] FILE...\n";
-
-static uint64_t draw_seed(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return ((uint64_t)t.tv_nsec ^ (uint64_t)t.tv_sec << 20 ^ (uint64_t)getpid()) % 1000000000;
-}
-
-static bool number(const char *text, uint64_t *out)
-{
-    return text != NULL && text_u64(slice_of(text), out);
-}
-
-static bool read_options(int argc, char **argv, struct options *o)
-{
-    *o = (struct options){.jobs = 1};
-    for (int i = 1; i < argc; i++) {
-        uint64_t jobs;
-        if (strcmp(argv[i], "--seeds") == 0 && number(argv[++i], &o->seeds))
-            continue;
-        if (strcmp(argv[i], "--seed") == 0 && number(argv[++i], &o->seed)) {
-            o->seed_given = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--jobs") == 0 && number(argv[++i], &jobs) && jobs >= 1 && jobs <= JOBS_MAX) {
-            o->jobs = (int)jobs;
-            continue;
-        }
-        if (strcmp(argv[i], "--verbose") == 0) {
-            o->verbose = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--survey") == 0) {
-            o->survey = true;
-            continue;
-        }
-        return false;
-    }
-    return o->seeds >= 1;
-}
-
-static void work(struct job *j, const struct options *o, int index)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (uint64_t i = (uint64_t)index; i < o->seeds; i += (uint64_t)o->jobs) {
-        struct outcome outcome, again;
-        j->now = o->seed + i;
-        alarm(SEED_LIMIT_S);
-        seed_run(j->now, RECORD_NOTHING, &outcome);
-        if (outcome.held && i % TWICE_EVERY == 0) {
-            seed_run(j->now, RECORD_NOTHING, &again);
-            if (again.hash != outcome.hash) {
-                j->differs = true;
-                _exit(1);
-            }
-        }
-        for (int k = 0; k < COUNTS; k++)
-            j->counts[k] += outcome.counts[k];
-        if (!outcome.held && !o->survey) {
-            j->broken = true;
-            _exit(1);
-        }
-        if (!outcome.held) {
-            printf("seed %llu: %s: %s\n", (unsigned long long)j->now, outcome.rule, outcome.broken);
-            fflush(stdout);
-        }
-        *(outcome.held ? &j->done : &j->failed) += 1;
-    }
-    fflush(stdout);
-    _exit(0);
-}
-
-static void stop_all(const pid_t *pids, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (pids[i] > 0)
-            kill(pids[i], SIGKILL);
-    for (int i = 0; i < n; i++)
-        if (pids[i] > 0)
-            waitpid(pids[i], NULL, 0);
-}
-
-/* Waits for all jobs. Returns the first that did not end well, or -1; *status says how it ended. */
-static int wait_all(pid_t *pids, int n, int *status)
-{
-    for (int left = n; left > 0; left--) {
-        pid_t pid;
-        do
-            pid = waitpid(-1, status, 0);
-        while (pid < 0 && errno == EINTR);
-        for (int i = 0; i < n; i++) {
-            if (pids[i] != pid)
-                continue;
-            pids[i] = 0;
-            if (*status != 0) {
-                stop_all(pids, n);
-                return i;
-            }
-        }
-    }
-    return -1;
-}
-
-static void explain(const struct job *j, int status, uint64_t tried)
-{
-    struct outcome outcome;
-    unsigned long long seed = (unsigned long long)j->now;
-    if (WIFSIGNALED(status)) {
-        printf("seed %llu ended by signal %d (%s); sim --seeds 1 --seed %llu --verbose shows where\n", seed,
-               WTERMSIG(status), WTERMSIG(status) == SIGALRM ? "it ran for too long" : strsignal(WTERMSIG(status)),
-               seed);
-        return;
-    }
-    if (j->differs) {
-        printf("seed %llu, run twice, did two different things: a world must depend on nothing but its seed\n", seed);
-        return;
-    }
-    seed_run(j->now, RECORD_LAST_LINES, &outcome);
-    if (outcome.held)
-        printf("seed %llu broke a rule and does not break it again: a world must depend on nothing but its seed\n",
-               seed);
-    else
-        printf("violation of %s at seed %llu after %llu seeds; sim --seeds 1 --seed %llu --verbose shows all of it\n",
-               outcome.rule, seed, (unsigned long long)tried, seed);
-}
-
-static bool print_counts(const uint64_t *counts, bool all)
-{
-    static const struct {
-        const char *words;
-        bool wanted;
-    } rows[] = {
+static const struct run_count counts[] = {
 #define X(name, words, wanted) {words, wanted},
-        SIM_COUNTS(X)
+    SIM_COUNTS(X)
 #undef X
-    };
-    bool complete = true;
-    for (int i = 0; i < COUNTS; i++) {
-        bool missing = all && rows[i].wanted && counts[i] == 0;
-        printf("%12llu %s%s\n", (unsigned long long)counts[i], rows[i].words, missing ? "   <- never happened" : "");
-        complete = complete && !missing;
-    }
-    if (!complete)
-        printf("some kinds of things never happened: this run has not tested them\n");
-    return complete;
-}
+};
 
-static int run_seeds(const struct options *o)
-{
-    struct job *jobs = mmap(NULL, sizeof *jobs * (size_t)o->jobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                            -1, 0);
-    if (jobs == MAP_FAILED) {
-        perror("sim: no shared memory");
-        return 2;
-    }
-    printf("seeds %llu to %llu, %d at a time\n", (unsigned long long)o->seed,
-           (unsigned long long)(o->seed + o->seeds - 1), o->jobs);
-    fflush(stdout);
-    pid_t pids[JOBS_MAX] = {0};
-    for (int i = 0; i < o->jobs; i++) {
-        pids[i] = fork();
-        if (pids[i] == 0)
-            work(&jobs[i], o, i);
-        if (pids[i] < 0) {
-            perror("sim: cannot start a job");
-            stop_all(pids, i);
-            return 2;
-        }
-    }
-    int status = 0, broken = wait_all(pids, o->jobs, &status);
-    uint64_t counts[COUNTS] = {0}, done = 0, failed = 0;
-    for (int i = 0; i < o->jobs; i++) {
-        done += jobs[i].done;
-        failed += jobs[i].failed;
-        for (int k = 0; k < COUNTS; k++)
-            counts[k] += jobs[i].counts[k];
-    }
-    if (broken >= 0)
-        explain(&jobs[broken], status, done + 1);
-    bool complete = print_counts(counts, broken < 0 && o->seeds >= ALL_KINDS_FROM);
-    failed += broken >= 0 || !complete;
-    printf("%llu passed, %llu failed\n", (unsigned long long)done, (unsigned long long)failed);
-    munmap(jobs, sizeof *jobs * (size_t)o->jobs);
-    return failed > 0;
-}
+_Static_assert(COUNTS <= RUN_COUNTS_MAX, "the runner has no room for all counts");
 
 int main(int argc, char **argv)
 {
-    struct options o;
-    if (argc > 1 && strcmp(argv[1], "--scenarios") == 0)
-        return scenarios_play(argc - 2, argv + 2);
-    if (!read_options(argc, argv, &o)) {
-        fputs(usage, stderr);
-        return 2;
-    }
-    if (!o.seed_given)
-        o.seed = draw_seed();
-    if (o.verbose && o.seeds == 1) {
-        struct outcome outcome;
-        seed_run(o.seed, RECORD_AT_ONCE, &outcome);
-        printf("%d passed, %d failed\n", outcome.held, !outcome.held);
-        return !outcome.held;
-    }
-    return run_seeds(&o);
+    static const struct runner r = {
+        .name = "sim",
+        .all_from = ALL_KINDS_FROM,
+        .counts = counts,
+        .ncounts = COUNTS,
+        .seed = seed_run,
+        .scenarios = scenarios_play,
+    };
+    return runner_main(&r, argc, argv);
 }

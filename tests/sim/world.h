@@ -9,6 +9,7 @@
 #include "sentineld/core/state.h"
 #include "tests/sim/counts.h"
 #include "tests/sim/plan.h"
+#include "tests/runner/runner.h"
 
 #define MS(ms) ((int64_t)(ms)*1000)
 #define SECONDS(s) ((int64_t)(s)*1000000)
@@ -303,8 +304,6 @@ struct world {
     void (*published)(struct world *w, struct super *s, const struct sn_effect *e);
     void *watcher;
 };
-
-enum recording { RECORD_NOTHING, RECORD_LAST_LINES, RECORD_AT_ONCE };
 
 /* world.c */
 struct world *world_new(const struct plan *plan, enum recording recording);
