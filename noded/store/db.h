@@ -1,5 +1,4 @@
-/* Inside of a database: its slots and their tables. For keyspace.c, db.c and db_walk.c; everybody else uses keyspace.h.
- */
+/* Inside of a database: its slots and their tables. For keyspace.c and db*.c; everybody else uses keyspace.h. */
 #ifndef STORE_DB_H
 #define STORE_DB_H
 
@@ -135,6 +134,19 @@ void nd_slot_expires_add(struct nd_db *db, int slot, uint64_t hash, struct nd_en
 void nd_slot_expires_remove(struct nd_db *db, int slot, uint64_t hash, const struct nd_entry *e);
 /* Frees the tables of a slot that lost its last key, or all but a few, unless somebody is walking over them. */
 void nd_db_tidy_slot(struct nd_db *db, int slot);
+/* What stands for a slot is taken out of a database, whose figures follow, or put into one that has nothing there. With
+ * slots only, and nobody walks over the slot. */
+struct nd_slot_part {
+    nd_slot_ref ref; /* 0: the slot had no keys */
+    size_t count, expires, few_buckets;
+};
+struct nd_slot_part nd_slot_cut(struct nd_db *db, int slot);
+void nd_slot_put(struct nd_content *in, int slot, const struct nd_slot_part *part);
+void nd_ref_clear(nd_slot_ref *ref); /* frees it with its keys; 0 afterwards */
+/* Frees the page of the slot when none of its slots has anything, and all pages when there is no key. */
+void nd_tidy_page(struct nd_content *in, int slot);
+size_t nd_chain_buckets(const struct nd_bucket *b);
+nd_slot_ref *nd_make_ref(struct nd_content *in, int slot);
 /* All keys of a content, freed with what holds them. */
 void nd_content_free_tables(struct nd_content *c);
 /* An empty content; also what a database becomes whose content was taken away. */

@@ -22,7 +22,7 @@ static nd_slot_ref ref_of_few(struct nd_bucket *chain, bool expiring)
     return (nd_slot_ref)chain | ND_REF_FEW | (expiring ? ND_REF_EXPIRING : 0);
 }
 
-static size_t chain_buckets(const struct nd_bucket *b)
+size_t nd_chain_buckets(const struct nd_bucket *b)
 {
     size_t n = 0;
     for (; b != NULL; b = nd_bucket_next(b))
@@ -62,7 +62,7 @@ static void make_tables(struct nd_db *db, nd_slot_ref *ref)
     struct nd_entry *expiring[ND_FEW];
     size_t n = nd_few_entries(*ref, true, expiring);
     struct nd_slot *s = mem_zalloc(sizeof *s);
-    db->in.few_buckets -= chain_buckets(nd_ref_chain(*ref));
+    db->in.few_buckets -= nd_chain_buckets(nd_ref_chain(*ref));
     db->in.tables++;
     nd_table_of_chain(&s->keys, &nd_keys_kind, db->k->seed, nd_ref_chain(*ref));
     s->keys.still = db->k->still;
@@ -98,7 +98,7 @@ static void drop_tables(struct nd_db *db, nd_slot_ref *ref)
     if (nd_table_count(&s->keys) > 0) {
         struct nd_bucket *chain = nd_table_to_chain(&s->keys);
         *ref = ref_of_few(chain, expiring);
-        db->in.few_buckets += chain_buckets(chain);
+        db->in.few_buckets += nd_chain_buckets(chain);
     }
     db->in.tables--;
     free_expires(s);
@@ -108,7 +108,7 @@ static void drop_tables(struct nd_db *db, nd_slot_ref *ref)
 
 /* ---- adding, removing ---- */
 
-static nd_slot_ref *make_ref(struct nd_content *in, int slot)
+nd_slot_ref *nd_make_ref(struct nd_content *in, int slot)
 {
     if (in->pages == NULL)
         in->pages = mem_zalloc(ND_SLOT_PAGES * sizeof *in->pages);
@@ -156,7 +156,7 @@ void nd_slot_add(struct nd_db *db, int slot, uint64_t hash, struct nd_entry *e)
     db->in.count++;
     db->in.expires += e->v.has_expire;
     if (db->k->slots) {
-        ref_add(db, make_ref(&db->in, slot), hash, e);
+        ref_add(db, nd_make_ref(&db->in, slot), hash, e);
         db->in.pages[slot / ND_PAGE_SLOTS].count++;
     } else {
         tables_add(db, &db->in.one, hash, e);
@@ -250,9 +250,10 @@ int nd_next_tables(const struct nd_db *db, int slot)
     return -1;
 }
 
-static void tidy_page(struct nd_content *in, struct nd_slot_page *page)
+void nd_tidy_page(struct nd_content *in, int slot)
 {
-    if (page->count > 0)
+    struct nd_slot_page *page = &in->pages[slot / ND_PAGE_SLOTS];
+    if (page->count > 0 || page->slots == NULL)
         return;
     for (int i = 0; i < ND_PAGE_SLOTS; i++)
         if (page->slots[i] != 0)
@@ -277,7 +278,7 @@ void nd_db_tidy_slot(struct nd_db *db, int slot)
     if (s != NULL && nd_table_count(&s->keys) <= ND_FEW_AGAIN && is_at_rest(s))
         drop_tables(db, ref);
     if (*ref == 0)
-        tidy_page(&db->in, &db->in.pages[slot / ND_PAGE_SLOTS]);
+        nd_tidy_page(&db->in, slot);
 }
 
 static void clear_slot(struct nd_slot *s)
@@ -286,7 +287,7 @@ static void clear_slot(struct nd_slot *s)
     nd_table_clear(&s->keys);
 }
 
-static void clear_ref(nd_slot_ref *ref)
+void nd_ref_clear(nd_slot_ref *ref)
 {
     if (nd_ref_is_few(*ref)) {
         struct nd_table t;
@@ -304,7 +305,7 @@ void nd_content_free_tables(struct nd_content *c)
     clear_slot(&c->one);
     for (size_t p = 0; c->pages != NULL && p < ND_SLOT_PAGES; p++) {
         for (size_t i = 0; c->pages[p].slots != NULL && i < ND_PAGE_SLOTS; i++)
-            clear_ref(&c->pages[p].slots[i]);
+            nd_ref_clear(&c->pages[p].slots[i]);
         free(c->pages[p].slots);
     }
     free(c->pages);
@@ -350,28 +351,4 @@ size_t nd_db_slot_keys(struct nd_db *db, int slot, struct slice *out, size_t wan
         out[got++] = nd_entry_key(e);
     nd_table_stop(&it);
     return got;
-}
-
-size_t nd_db_slot_clear(struct nd_db *db, int slot)
-{
-    size_t n = nd_db_slot_count(db, slot);
-    if (n == 0)
-        return 0;
-    if (!db->k->slots)
-        return nd_db_clear(db);
-    struct nd_entry *expiring[ND_FEW];
-    nd_slot_ref *ref = nd_content_ref(&db->in, slot);
-    const struct nd_slot *s = nd_content_slot(&db->in, true, slot);
-    if (s == NULL) {
-        db->in.expires -= nd_few_entries(*ref, true, expiring);
-        db->in.few_buckets -= chain_buckets(nd_ref_chain(*ref));
-    } else {
-        db->in.expires -= s->expires != NULL ? nd_table_count(s->expires) : 0;
-        db->in.tables--;
-    }
-    db->in.count -= n;
-    db->in.pages[slot / ND_PAGE_SLOTS].count -= n;
-    clear_ref(ref);
-    tidy_page(&db->in, &db->in.pages[slot / ND_PAGE_SLOTS]);
-    return n;
 }

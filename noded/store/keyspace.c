@@ -11,13 +11,18 @@
 
 static size_t page_count(const struct nd_keyspace *k)
 {
-    return ((size_t)k->db_count + PAGE_DBS - 1) / PAGE_DBS;
+    return ((size_t)nd_keyspace_all(k) + PAGE_DBS - 1) / PAGE_DBS;
 }
 
 void nd_keyspace_init(struct nd_keyspace *k, int databases, bool slots, const uint64_t seed[2])
 {
     assert(databases > 0);
-    *k = (struct nd_keyspace){.db_count = databases, .slots = slots, .seed = {seed[0], seed[1]}};
+    *k = (struct nd_keyspace){
+        .db_count = databases,
+        .shadows = slots ? databases : 0,
+        .slots = slots,
+        .seed = {seed[0], seed[1]},
+    };
     k->pages = mem_zalloc(page_count(k) * sizeof(struct nd_db **));
 }
 
@@ -46,7 +51,7 @@ void nd_keyspace_free(struct nd_keyspace *k)
 
 struct nd_db *nd_keyspace_peek(const struct nd_keyspace *k, int n)
 {
-    assert(n >= 0 && n < k->db_count);
+    assert(n >= 0 && n < nd_keyspace_all(k));
     struct nd_db **page = k->pages[n / PAGE_DBS];
     return page != NULL ? page[n % PAGE_DBS] : NULL;
 }
@@ -67,7 +72,13 @@ struct nd_db *nd_keyspace_db(struct nd_keyspace *k, int n)
     return db;
 }
 
-void nd_keyspace_swap(struct nd_keyspace *k, int a, int b)
+struct nd_db *nd_keyspace_shadow(struct nd_keyspace *k, int n)
+{
+    assert(n >= 0 && n < k->shadows);
+    return nd_keyspace_db(k, nd_shadow_number(k, n));
+}
+
+static void swap_contents(struct nd_keyspace *k, int a, int b)
 {
     if (a == b || (nd_keyspace_peek(k, a) == NULL && nd_keyspace_peek(k, b) == NULL))
         return;
@@ -75,6 +86,14 @@ void nd_keyspace_swap(struct nd_keyspace *k, int a, int b)
     struct nd_content kept = x->in;
     x->in = y->in;
     y->in = kept;
+}
+
+void nd_keyspace_swap(struct nd_keyspace *k, int a, int b)
+{
+    assert(a < k->db_count && b < k->db_count);
+    swap_contents(k, a, b);
+    if (k->shadows > 0)
+        swap_contents(k, nd_shadow_number(k, a), nd_shadow_number(k, b));
 }
 
 static void keep_still(struct nd_slot *s, bool still)
@@ -87,7 +106,7 @@ static void keep_still(struct nd_slot *s, bool still)
 void nd_keyspace_keep_still(struct nd_keyspace *k, bool still)
 {
     k->still = still;
-    for (int n = 0; n < k->db_count; n++) {
+    for (int n = 0; n < nd_keyspace_all(k); n++) {
         struct nd_db *db = nd_keyspace_peek(k, n);
         if (db == NULL)
             continue;
@@ -115,7 +134,10 @@ static void take_seeds(struct nd_db *db)
 void nd_keyspace_exchange(struct nd_keyspace *a, struct nd_keyspace *b)
 {
     assert(a->db_count == b->db_count && a->slots == b->slots && memcmp(a->seed, b->seed, sizeof a->seed) == 0);
-    for (int i = 0; i < a->db_count; i++) {
+    uint64_t epoch = a->mapping_epoch;
+    a->mapping_epoch = b->mapping_epoch;
+    b->mapping_epoch = epoch;
+    for (int i = 0; i < nd_keyspace_all(a); i++) {
         if (nd_keyspace_peek(a, i) == NULL && nd_keyspace_peek(b, i) == NULL)
             continue;
         struct nd_db *x = nd_keyspace_db(a, i), *y = nd_keyspace_db(b, i);
@@ -130,6 +152,16 @@ void nd_keyspace_exchange(struct nd_keyspace *a, struct nd_keyspace *b)
 int nd_db_number(const struct nd_db *db)
 {
     return db->number;
+}
+
+bool nd_db_is_shadow(const struct nd_db *db)
+{
+    return db->number >= db->k->db_count;
+}
+
+int nd_db_seen_number(const struct nd_db *db)
+{
+    return nd_db_is_shadow(db) ? db->number - db->k->db_count : db->number;
 }
 
 size_t nd_db_count(const struct nd_db *db)

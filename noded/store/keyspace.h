@@ -1,6 +1,10 @@
 /* All databases of a node. A database costs nothing until its first key, and in cluster mode a slot costs nothing until
  * its first key, and a bucket or two for few keys.
  *
+ * In cluster mode each database n has a shadow, whose number is db_count + n: slots that are on their way to this node
+ * are gathered there, and move over as they are when they become this node's. Shadows belong to the dataset, and no
+ * client sees them: what counts or walks for a client stops at db_count.
+ *
  * Nothing here knows the time or what an expired key means: that is the commands' side (cmd/lookup.h). */
 #ifndef STORE_KEYSPACE_H
 #define STORE_KEYSPACE_H
@@ -26,9 +30,12 @@ struct nd_ahead {
 
 struct nd_keyspace {
     struct nd_db ***pages; /* pointers to databases, in pages that exist only when used; use nd_keyspace_db() */
-    int db_count;
-    bool slots; /* one table for each slot (cluster mode), else one in all */
+    int db_count;          /* that clients see */
+    int shadows;           /* as many more behind them, or none */
+    bool slots;            /* one table for each slot (cluster mode), else one in all */
     uint64_t seed[2];
+    uint64_t mapping_epoch; /* swaps of databases that the whole cluster made, and this dataset with it (SWAPDB a b
+                               EPOCH n) */
     nd_release_fn *release; /* NULL: values are freed at once */
     void *release_owner;
     size_t expired_rounds;      /* for the expiry cycle: free for its use */
@@ -37,15 +44,28 @@ struct nd_keyspace {
     struct nd_ahead ahead[ND_PREFETCH_MAX];
 };
 
+/* With slots there are shadows. */
 void nd_keyspace_init(struct nd_keyspace *k, int databases, bool slots, const uint64_t seed[2]);
 void nd_keyspace_free(struct nd_keyspace *k);
-/* The database, made when it is not there yet. 0 <= n < db_count. Its address is good for the life of the keyspace: an
- * emptied database stays, a few hundred bytes at most. */
+/* All of them: what a dataset is made of, and not only what clients see. */
+static inline int nd_keyspace_all(const struct nd_keyspace *k)
+{
+    return k->db_count + k->shadows;
+}
+/* The number of the shadow of database n, in cluster mode. */
+static inline int nd_shadow_number(const struct nd_keyspace *k, int n)
+{
+    return k->db_count + n;
+}
+/* The database, made when it is not there yet. 0 <= n < nd_keyspace_all(). Its address is good for the life of the
+ * keyspace: an emptied database stays, a few hundred bytes at most. */
 struct nd_db *nd_keyspace_db(struct nd_keyspace *k, int n);
 struct nd_db *nd_keyspace_peek(const struct nd_keyspace *k, int n); /* NULL: nobody has used it yet */
-/* Exchanges the contents; the struct nd_db keep their numbers and addresses. */
+struct nd_db *nd_keyspace_shadow(struct nd_keyspace *k, int n);     /* of database n; made when it is not there yet */
+/* Exchanges the contents of two databases, below db_count, and those of their shadows; the struct nd_db keep their
+ * numbers and addresses. */
 void nd_keyspace_swap(struct nd_keyspace *k, int a, int b);
-/* The same for all databases of two keyspaces, which have as many and the same seed. */
+/* The same for all databases of two keyspaces, which have as many and the same seed, and their mapping epochs. */
 void nd_keyspace_exchange(struct nd_keyspace *a, struct nd_keyspace *b);
 
 /* While a child process shares the memory, every page that is written is copied: tables are not resized for the
@@ -53,6 +73,8 @@ void nd_keyspace_exchange(struct nd_keyspace *a, struct nd_keyspace *b);
 void nd_keyspace_keep_still(struct nd_keyspace *k, bool still);
 
 int nd_db_number(const struct nd_db *db);
+bool nd_db_is_shadow(const struct nd_db *db);
+int nd_db_seen_number(const struct nd_db *db); /* its number, or that of the database whose shadow it is */
 size_t nd_db_count(const struct nd_db *db);
 size_t nd_db_expires(const struct nd_db *db); /* keys that have an expiry */
 /* Mean of the time to live, kept by the expiry cycle; 0 unknown. */
@@ -127,6 +149,13 @@ int nd_keyspace_slot(struct nd_keyspace *k, struct slice key); /* the same, know
 size_t nd_db_slot_count(const struct nd_db *db, int slot);
 size_t nd_db_slot_keys(struct nd_db *db, int slot, struct slice *out, size_t want); /* slices into the entries */
 size_t nd_db_slot_clear(struct nd_db *db, int slot);
+/* All keys of the slot go over to another database of the same keyspace, which has none in this slot: O(1), however
+ * many they are. Nobody walks over the slot meanwhile. With slots only. Returns how many they were. */
+size_t nd_db_slot_move(struct nd_db *from, struct nd_db *to, int slot);
+/* What slots hold is taken out, as nd_db_detach() does it for all: O(slots of them that have keys). slots: bit s % 8 of
+ * byte s / 8 is slot s. NULL: they held nothing. Nobody walks over them meanwhile. With slots only. */
+struct nd_content *nd_db_slots_detach(struct nd_db *db, const uint8_t *slots);
+struct nd_content *nd_db_slot_detach(struct nd_db *db, int slot);
 
 bool nd_db_step(struct nd_db *db, size_t buckets); /* resizing in idle time; false: nothing to do */
 void nd_db_reserve(struct nd_db *db, size_t keys);
