@@ -34,6 +34,17 @@ static enum cl_verdict open_slot(const struct cl_core *c, const struct cl_reques
     return leaving != NULL ? CL_HERE : CL_MOVED;
 }
 
+/* A request that may change keys of a slot of ours. */
+static enum cl_verdict held_slot(const struct cl_core *c, int slot)
+{
+    switch (cl_slot_hold(c, slot)) {
+    case CL_HOLD_NOT: break;
+    case CL_HOLD_WAIT: return CL_WAIT;
+    case CL_HOLD_REFUSE: return CL_HELD;
+    }
+    return CL_HERE;
+}
+
 enum cl_verdict cl_redirect(const struct cl_core *c, const struct cl_request *r, struct cl_member *to)
 {
     const struct cl_node *owner, *me = c->me;
@@ -60,13 +71,27 @@ enum cl_verdict cl_redirect(const struct cl_core *c, const struct cl_request *r,
         }
     }
     /* Promoted, but it is not yet on disk, and the data side does not know it. */
+    if (owner == me && c->promoting)
+        return CL_DOWN;
     if (owner == me)
-        return c->promoting ? CL_DOWN : CL_HERE;
+        return r->changes ? held_slot(c, r->slot) : CL_HERE;
     if (r->readonly && cl_has(me, CL_REPLICA) && owner == me->master && (!r->write || r->shard_channels))
         return CL_HERE;
     if (to != NULL)
         cl_member_at(c, owner->index, to);
     return CL_MOVED;
+}
+
+void cl_held_slots(const struct cl_core *c, struct cl_held_slots *out)
+{
+    memset(out, 0, sizeof *out);
+    if (!cl_some_slot_held(c))
+        return;
+    for (int slot = cl_bit_next(c->held, 0, true); slot < CL_SLOTS; slot = cl_bit_next(c->held, slot + 1, true)) {
+        enum cl_hold hold = cl_slot_hold(c, slot);
+        if (hold != CL_HOLD_NOT)
+            cl_bit_set(hold == CL_HOLD_WAIT ? out->waiting : out->refused, slot);
+    }
 }
 
 void cl_plain_slots(const struct cl_core *c, uint8_t out[CL_SLOT_BYTES])
@@ -77,13 +102,34 @@ void cl_plain_slots(const struct cl_core *c, uint8_t out[CL_SLOT_BYTES])
         return;
     }
     for (size_t i = 0; i < CL_SLOT_BYTES; i++)
-        out[i] = (uint8_t)(me->slots[i] & ~c->open_slots[i]);
+        out[i] = (uint8_t)(me->slots[i] & ~c->open_slots[i] & ~c->held[i]);
+}
+
+/* The target of the hand-over that the slot is in. NULL: it is in none any more. */
+static const struct cl_id *handed_to(const struct cl_core *c, int slot)
+{
+    for (size_t i = 0; i < c->shard.nrecords; i++)
+        if (cl_bit(c->shard.records[i].r.slots, slot))
+            return &c->shard.records[i].r.target;
+    return NULL;
+}
+
+static void put_held(const struct cl_core *c, int slot, struct buf *out)
+{
+    const struct cl_id *to = handed_to(c, slot);
+    buf_printf(out, "CLUSTERDOWN Hash slot %d is being handed over", slot);
+    if (to != NULL) {
+        buf_puts(out, " to ");
+        cl_id_put(out, to);
+        buf_puts(out, ", which does not answer");
+    }
 }
 
 void cl_verdict_text(const struct cl_core *c, enum cl_verdict v, int slot, const struct cl_member *to, struct buf *out)
 {
     switch (v) {
-    case CL_HERE: assert(false); break;
+    case CL_HERE:
+    case CL_WAIT: assert(false); break;
     case CL_MOVED:
     case CL_ASK:
         buf_printf(out, "%s %d ", v == CL_MOVED ? "MOVED" : "ASK", slot);
@@ -95,6 +141,7 @@ void cl_verdict_text(const struct cl_core *c, enum cl_verdict v, int slot, const
     case CL_UNBOUND: buf_puts(out, "CLUSTERDOWN Hash slot not served"); break;
     case CL_DOWN: buf_puts(out, "CLUSTERDOWN The cluster is down"); break;
     case CL_DOWN_READS_ONLY: buf_puts(out, "CLUSTERDOWN The cluster is down and only accepts read commands"); break;
+    case CL_HELD: put_held(c, slot, out); break;
     }
 }
 

@@ -3,6 +3,7 @@
 #define CLUSTER_REDIRECT_H
 
 #include "noded/cluster/describe.h"
+#include "noded/cluster/handover.h"
 
 enum cl_verdict {
     CL_HERE,
@@ -10,9 +11,11 @@ enum cl_verdict {
     CL_ASK,
     CL_TRYAGAIN,
     CL_CROSSSLOT,
-    CL_UNBOUND,        /* nobody has the slot */
-    CL_DOWN,           /* the cluster's state is fail */
-    CL_DOWN_READS_ONLY /* the same, and reads are allowed */
+    CL_UNBOUND,         /* nobody has the slot */
+    CL_DOWN,            /* the cluster's state is fail */
+    CL_DOWN_READS_ONLY, /* the same, and reads are allowed */
+    CL_WAIT, /* a write: the slot is being handed over, and soon it is known to whom it belongs. No answer. */
+    CL_HELD  /* the same, and nobody knows for how long */
 };
 
 #define CL_NO_KEYS (-1)
@@ -22,7 +25,8 @@ enum cl_verdict {
 struct cl_request {
     int slot;               /* of its keys, or of its shard channels; CL_NO_KEYS, CL_MANY_SLOTS */
     size_t keys;            /* how many; the same key counts each time */
-    bool write;             /* some command of it writes, or may (EXEC: any of the queued) */
+    bool write;             /* some command of it writes (EXEC: any of the queued) */
+    bool changes;           /* it writes, or may, and now: not one that is only queued */
     bool asking;            /* the client said ASKING just before, or it is RESTORE-ASKING */
     bool readonly;          /* the client said READONLY */
     bool migrate;           /* MIGRATE: runs where a slot is open */
@@ -37,11 +41,17 @@ struct cl_request {
 /* *to (may be NULL) is set with MOVED and ASK. */
 enum cl_verdict cl_redirect(const struct cl_core *c, const struct cl_request *r, struct cl_member *to);
 
-/* Slots whose requests are HERE whatever else is true of them: this node's, not open, and all is well. The bitmap is
- * good until the next step. */
+/* Slots whose requests are HERE whatever else is true of them: this node's, not open, not held, and all is well. The
+ * bitmap is good until the next step. */
 void cl_plain_slots(const struct cl_core *c, uint8_t out[CL_SLOT_BYTES]);
 
-/* The error of a verdict that is not HERE, with its code, without '-' and line end. */
+/* Slots of this node that are held (handover.h), by what their writes have to do. Both are cleared first. */
+struct cl_held_slots {
+    uint8_t waiting[CL_SLOT_BYTES], refused[CL_SLOT_BYTES];
+};
+void cl_held_slots(const struct cl_core *c, struct cl_held_slots *out);
+
+/* The error of a verdict that is neither HERE nor WAIT, with its code, without '-' and line end. */
 void cl_verdict_text(const struct cl_core *c, enum cl_verdict v, int slot, const struct cl_member *to, struct buf *out);
 
 /* A client that was let in while the slot was here, and waits (BLPOP): whether it is to be told that this is over. */

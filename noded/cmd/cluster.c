@@ -5,6 +5,7 @@
 #include "noded/cmd/block.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/lookup.h"
+#include "noded/cmd/pause.h"
 #include "noded/cmd/pubsub.h"
 #include "noded/cmd/watch.h"
 
@@ -21,6 +22,7 @@ struct nd_cluster *nd_cluster_new(struct nd_engine *e, struct cl_core *core, con
     cl->e = e;
     cl->core = core;
     cl->host = *host;
+    cl->held_dbs[0] = cl->held_dbs[1] = -1;
     e->cluster = cl;
     nd_cluster_look(cl);
     return cl;
@@ -85,8 +87,11 @@ static void unsubscribe_moved(struct nd_cluster *cl)
 
 void nd_cluster_changed(struct nd_cluster *cl)
 {
+    bool held = cl->holds;
     if (!nd_cluster_look(cl))
         return;
+    if (held)
+        nd_resume_postponed(cl->e);
     redirect_waiting(cl->e);
     unsubscribe_moved(cl);
 }

@@ -5,13 +5,21 @@
 #ifndef CMD_CLUSTER_H
 #define CMD_CLUSTER_H
 
-#include "noded/cluster/core.h"
+#include "noded/cluster/redirect.h"
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/run.h"
 #include "noded/cmd/table.h"
 
 struct nd_info;
 struct nd_cluster_ask; /* cluster.c: a session that waits for the answer of the core */
+
+/* What the data side knows of a migration (CLUSTER GETSLOTMIGRATIONS). */
+struct nd_job_progress {
+    int64_t ack_ms;      /* Unix: when the other end was last heard of; 0: not yet */
+    uint64_t left_bytes; /* of the stream that the target has not acknowledged; 0 at the target */
+    uint64_t keys;       /* of the snapshot, so far; 0 at the target */
+};
 
 /* What cluster mode asks of the program. None of them calls back before it returns. */
 struct nd_cluster_host {
@@ -24,6 +32,8 @@ struct nd_cluster_host {
     /* Bytes that wait to be sent on a link, and what its buffers hold; false: no such link. */
     bool (*link_buffers)(void *owner, cl_link link, size_t *used, size_t *allocated);
     uint64_t (*links_over_limit)(void *owner); /* closed because of cluster-link-sendbuf-limit */
+    /* false: it knows nothing of this job (any more). */
+    bool (*job_progress)(void *owner, const struct cl_id *job, struct nd_job_progress *out);
 };
 
 /* An answer that is made once and kept until something changes (cluster_describe.c). */
@@ -41,11 +51,14 @@ struct nd_cluster {
     struct nd_cluster_host host;
     /* Slots whose requests run here without a closer look: ours, not open, the cluster is well. */
     uint8_t plain[CL_SLOT_BYTES];
+    bool holds;     /* something is held, slots or databases: */
     bool has_stock; /* a member of this shard knows database 0 only: */
     struct cl_id stock;
     size_t stock_replicas;       /* connections that follow this node and know database 0 only, members or not; */
     char stock_address[80];      /* the last one of them that came */
     uint64_t version;            /* of the core, as of the last nd_cluster_look() */
+    struct cl_held_slots held;   /* slots whose writes wait, or are refused, */
+    int held_dbs[2];             /* and databases whose requests wait; -1: none */
     struct nd_cluster_ask *asks; /* under way */
     cl_token last_token;
     struct nd_cluster_text slots[2], shards[2]; /* by protocol: RESP2, RESP3 */
@@ -58,8 +71,8 @@ void nd_cluster_free(
 
 /* ---- told by the program ---- */
 /* After a step of the core, before anything else of its effects is done: what depends on slots and roles follows.
- * Sessions that wait for keys of slots that went away, and subscribers of their shard channels, are told. Nothing
- * happens when nothing has changed. */
+ * Sessions that wait for keys of slots that went away, and subscribers of their shard channels, are told; requests that
+ * waited for what is held try again. Nothing happens when nothing has changed. */
 void nd_cluster_changed(struct nd_cluster *cl);
 /* The answer to host.command(): the text of a status or of an error. */
 void nd_cluster_answered(struct nd_cluster *cl, cl_token token, bool ok, struct slice text);
@@ -95,10 +108,13 @@ static inline bool nd_cluster_one_database(const struct nd_cluster *cl)
 }
 static inline bool nd_cluster_concerned(const struct nd_call *c)
 {
-    return c->e->cluster != NULL && (c->row->keyed != ND_KEYED_NOT || nd_cluster_one_database(c->e->cluster));
+    const struct nd_cluster *cl = c->e->cluster;
+    return cl != NULL && (c->row->keyed != ND_KEYED_NOT || cl->holds || nd_cluster_one_database(cl));
 }
-/* true: this node does not run the request: the answer says why, and a transaction is spoiled by it. */
-bool nd_cluster_refuses(struct nd_call *c);
+/* REFUSED: this node does not run the request: the answer says why, and a transaction is spoiled by it. POSTPONED: it
+ * has to wait for a slot that is being handed over, or for databases that are about to be exchanged; it is marked, and
+ * resumed by nd_cluster_changed(). Otherwise OPEN. */
+enum nd_gate nd_cluster_gate(struct nd_call *c);
 /* A request of a session that has said ASKING is over: it was for one only. */
 void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd);
 /* The session waits for keys: the redirect that it gets if they are not served here any more is appended to out. */

@@ -1,12 +1,12 @@
-/* Whose request it is. The slots of its keys are compared with the map before a command runs, and before it is queued;
- * EXEC looks at all that is queued together, with the databases that the SELECTs among them choose. */
+/* Whose request it is, and whether it has to wait. The slots of its keys are compared with the map before a command
+ * runs, and before it is queued; EXEC looks at all that is queued together, with the databases that the SELECTs among
+ * them choose. */
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "noded/cluster/redirect.h"
 #include "noded/cmd/cluster.h"
 #include "noded/cmd/lookup.h"
 #include "noded/cmd/multi.h"
-#include "noded/cmd/run.h"
+#include "noded/cmd/pause.h"
 #include "noded/cmd/transaction.h"
 
 #include <stdlib.h>
@@ -184,12 +184,67 @@ static int gather(const struct nd_call *c, struct cl_request *r)
         }
         free_keys(&k);
         r->write |= (p.cmd->flags & ND_WRITE) != 0;
+        r->changes |= (p.cmd->flags & (ND_WRITE | ND_MAY_REPLICATE)) != 0 && !is_channels(p.cmd);
         r->asking |= (p.cmd->flags & ND_ASKING) != 0;
         r->migrate |= strcmp(p.cmd->name, "migrate") == 0;
         r->shard_channels |= is_channels(p.cmd);
         r->between_databases |= other_db(p.cmd, p.argv, p.argc, p.db) != p.db;
     }
     return first_slot;
+}
+
+/* ---- what is held ---- */
+
+/* It is not about to run: EXEC waits for all that is queued. */
+static bool is_queued(const struct nd_call *c)
+{
+    return (c->s->flags & ND_S_MULTI) != 0 && (c->row->flags & ND_RUNS_IN_MULTI) == 0;
+}
+
+/* FLUSHALL, FLUSHDB, SWAPDB: they change whatever slots there are. */
+static bool changes_all_slots(const struct part *p)
+{
+    return (p->cmd->flags & ND_WRITE) != 0 && p->cmd->keys[0].flags == NULL && p->cmd->find_keys == NULL;
+}
+
+/* Keys of the database are looked at or changed. */
+static bool uses_database(const struct part *p)
+{
+    if ((p->cmd->flags & (ND_READONLY | ND_WRITE)) != 0)
+        return true;
+    return !is_channels(p->cmd) && (p->cmd->keys[0].flags != NULL || p->cmd->find_keys != NULL);
+}
+
+static bool uses_held_database(const struct nd_cluster *cl, const struct part *p)
+{
+    if (cl->held_dbs[0] < 0 || !uses_database(p))
+        return false;
+    int other = other_db(p->cmd, p->argv, p->argc, p->db);
+    for (size_t i = 0; i < 2; i++)
+        if (p->db == cl->held_dbs[i] || other == cl->held_dbs[i])
+            return true;
+    return strcmp(p->cmd->name, "flushall") == 0;
+}
+
+/* Something is held, and the request's own slot is not. */
+static bool waits_for_held(const struct nd_call *c)
+{
+    const struct nd_cluster *cl = c->e->cluster;
+    bool some_slot = cl_some_slot_held(cl->core), waits = false;
+    struct look l;
+    struct part p;
+    if (c->s->kind != ND_CLIENT || is_queued(c))
+        return false;
+    look_begin(&l, c);
+    while (!waits && look_next(&l, &p))
+        waits = (some_slot && changes_all_slots(&p)) || uses_held_database(cl, &p);
+    return waits;
+}
+
+static enum nd_gate wait_for_held(struct nd_call *c)
+{
+    nd_postpone(c->s);
+    return ND_GATE_POSTPONED;
 }
 
 /* ---- answers ---- */
@@ -238,7 +293,7 @@ static bool refused_for_stock(struct nd_call *c)
     return true;
 }
 
-static bool refused_slowly(struct nd_call *c)
+static enum nd_gate look_at_slots(struct nd_call *c)
 {
     const struct nd_cluster *cl = c->e->cluster;
     struct cl_request r = {
@@ -250,18 +305,21 @@ static bool refused_slowly(struct nd_call *c)
     };
     struct cl_member to;
     int first = gather(c, &r);
+    r.changes = r.changes && c->s->kind == ND_CLIENT && !is_queued(c);
     /* A slot of nobody is told before the others are looked at. */
     if (r.slot == CL_MANY_SLOTS && !cl_slot_assigned(cl->core, first))
         r.slot = first;
     r.readonly |= r.shard_channels;
     enum cl_verdict v = cl_redirect(cl->core, &r, &to);
     if (v == CL_HERE)
-        return false;
+        return ND_GATE_OPEN;
+    if (v == CL_WAIT)
+        return wait_for_held(c);
     struct buf error = {0};
     cl_verdict_text(cl->core, v, r.slot, &to, &error);
     refuse(c, buf_str(&error));
     buf_free(&error);
-    return true;
+    return ND_GATE_REFUSED;
 }
 
 /* One key of a slot that is ours and at rest: what nearly every request is. */
@@ -270,13 +328,18 @@ static bool is_plain(const struct nd_call *c)
     return c->row->keyed == ND_KEYED_FIRST && cl_bit(c->e->cluster->plain, nd_keyspace_slot(&c->e->keys, c->argv[1]));
 }
 
-bool nd_cluster_refuses(struct nd_call *c)
+enum nd_gate nd_cluster_gate(struct nd_call *c)
 {
-    if (c->s->kind == ND_MASTER || c->s->kind == ND_INNER)
-        return false;
-    if (c->row->keyed != ND_KEYED_NOT && !is_plain(c) && refused_slowly(c))
-        return true;
-    return nd_cluster_one_database(c->e->cluster) && refused_for_stock(c);
+    if (c->s->kind == ND_MASTER || c->s->kind == ND_INNER || (c->s->flags & ND_S_IMPORT) != 0)
+        return ND_GATE_OPEN;
+    if (c->row->keyed != ND_KEYED_NOT && !is_plain(c)) {
+        enum nd_gate gate = look_at_slots(c);
+        if (gate != ND_GATE_OPEN)
+            return gate;
+    }
+    if (c->e->cluster->holds && waits_for_held(c))
+        return wait_for_held(c);
+    return nd_cluster_one_database(c->e->cluster) && refused_for_stock(c) ? ND_GATE_REFUSED : ND_GATE_OPEN;
 }
 
 void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd)
@@ -288,12 +351,31 @@ void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd)
 
 /* ---- what has changed ---- */
 
+/* true: it is another one than the last time. */
+static bool look_at_holds(struct nd_cluster *cl)
+{
+    struct cl_held_slots held;
+    int dbs[2];
+    bool some_slot = cl_some_slot_held(cl->core), some_db = cl_databases_held(cl->core, &dbs[0], &dbs[1]);
+    if (!some_slot && !some_db && !cl->holds)
+        return false;
+    if (!some_db)
+        dbs[0] = dbs[1] = -1;
+    cl_held_slots(cl->core, &held);
+    bool changed = memcmp(dbs, cl->held_dbs, sizeof dbs) != 0 || memcmp(&held, &cl->held, sizeof held) != 0;
+    cl->holds = some_slot || some_db;
+    cl->held = held;
+    memcpy(cl->held_dbs, dbs, sizeof dbs);
+    return changed;
+}
+
 bool nd_cluster_look(struct nd_cluster *cl)
 {
     uint8_t plain[CL_SLOT_BYTES];
     uint64_t version = cl_version(cl->core);
+    bool changed = look_at_holds(cl);
     cl_plain_slots(cl->core, plain);
-    if (version == cl->version && memcmp(plain, cl->plain, sizeof plain) == 0)
+    if (!changed && version == cl->version && memcmp(plain, cl->plain, sizeof plain) == 0)
         return false;
     cl->version = version;
     memcpy(cl->plain, plain, sizeof plain);

@@ -13,6 +13,9 @@ nd_command_fn nd_cluster_addslots, nd_cluster_addslotsrange, nd_cluster_delslots
 nd_command_fn nd_cluster_info_command, nd_cluster_nodes, nd_cluster_replicas, nd_cluster_slots, nd_cluster_shards,
     nd_cluster_links, nd_cluster_myid, nd_cluster_myshardid, nd_cluster_failure_reports;
 
+/* cluster_migrate.c */
+nd_command_fn nd_cluster_migrateslots, nd_cluster_cancelslotmigrations, nd_cluster_getslotmigrations, nd_cluster_dbmap;
+
 /* cluster_nodes.c */
 nd_command_fn nd_cluster_meet, nd_cluster_forget, nd_cluster_replicate, nd_cluster_failover, nd_cluster_reset,
     nd_cluster_bumpepoch, nd_cluster_set_config_epoch, nd_cluster_saveconfig;

@@ -43,8 +43,8 @@ static uint32_t flags_that_count(const struct nd_call *c)
 static bool refused_out_of_memory(struct nd_call *c, uint32_t flags)
 {
     const struct nd_engine *e = c->e;
-    if (e->config.maxmemory == 0 || c->s->kind == ND_MASTER || (e->is_replica && e->config.replica_ignore_maxmemory) ||
-        nd_evict(c->e))
+    if (e->config.maxmemory == 0 || c->s->kind == ND_MASTER || (c->s->flags & ND_S_IMPORT) != 0 ||
+        (e->is_replica && e->config.replica_ignore_maxmemory) || nd_evict(c->e))
         return false;
     /* Queueing takes memory too. */
     bool queued = (c->s->flags & ND_S_MULTI) != 0 && (flags & ND_RUNS_IN_MULTI) == 0;
@@ -133,8 +133,9 @@ enum nd_gate nd_gate(struct nd_call *c)
         nd_refuse(c, "ERR Command not allowed inside a transaction");
         return ND_GATE_REFUSED;
     }
-    if (nd_cluster_concerned(c) && nd_cluster_refuses(c))
-        return ND_GATE_REFUSED;
+    enum nd_gate cluster = nd_cluster_concerned(c) ? nd_cluster_gate(c) : ND_GATE_OPEN;
+    if (cluster != ND_GATE_OPEN)
+        return cluster;
     if (refused_out_of_memory(c, flags) || refused_unsafe(c, flags) || refused_for_state(c, flags))
         return ND_GATE_REFUSED;
     if (nd_must_wait(c, flags))

@@ -9,6 +9,14 @@
 
 #define KEYS_AT_ONCE 64
 
+void nd_postpone(struct nd_session *s)
+{
+    if ((s->flags & ND_S_POSTPONED) != 0)
+        return;
+    s->flags |= ND_S_POSTPONED;
+    s->e->postponed++;
+}
+
 void nd_waits_no_longer(struct nd_session *s)
 {
     if ((s->flags & ND_S_POSTPONED) == 0)
@@ -17,7 +25,7 @@ void nd_waits_no_longer(struct nd_session *s)
     s->e->postponed--;
 }
 
-static void resume_all(struct nd_engine *e)
+void nd_resume_postponed(struct nd_engine *e)
 {
     for (struct nd_session *s = e->sessions; s != NULL && e->postponed > 0; s = s->next) {
         if ((s->flags & ND_S_POSTPONED) == 0)
@@ -39,7 +47,7 @@ void nd_unpause(struct nd_engine *e)
 {
     e->pause_until_ms = 0;
     e->pause_all = false;
-    resume_all(e);
+    nd_resume_postponed(e);
 }
 
 void nd_hold_writes(struct nd_engine *e, enum nd_holder who, bool held)
@@ -49,7 +57,7 @@ void nd_hold_writes(struct nd_engine *e, enum nd_holder who, bool held)
     else
         e->writes_held &= ~(uint32_t)who;
     if (e->writes_held == 0)
-        resume_all(e);
+        nd_resume_postponed(e);
 }
 
 /* The values of the map are counts: as pointers, because no more than that is needed. */
@@ -72,7 +80,7 @@ void nd_unlock_key(struct nd_engine *e, struct slice key)
         return;
     }
     map_del(&e->locked, key);
-    resume_all(e);
+    nd_resume_postponed(e);
 }
 
 bool nd_names_locked_key(const struct nd_engine *e, const struct nd_command *cmd, const struct slice *argv, size_t argc)
@@ -116,9 +124,6 @@ bool nd_must_wait(struct nd_call *c, uint32_t flags)
     bool paused = nd_paused(e) && (e->pause_all || (flags & (ND_WRITE | ND_MAY_REPLICATE)) != 0);
     if (!paused && (e->locked.used == 0 || !waits_for_key(c)))
         return false;
-    if ((s->flags & ND_S_POSTPONED) == 0) {
-        s->flags |= ND_S_POSTPONED;
-        e->postponed++;
-    }
+    nd_postpone(s);
     return true;
 }

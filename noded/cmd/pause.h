@@ -1,4 +1,5 @@
-/* Requests that have to wait: CLIENT PAUSE, and keys that a MIGRATE is moving away. */
+/* Requests that have to wait: CLIENT PAUSE, keys that a MIGRATE is moving away, slots and databases that are held
+ * (cluster_gate.c). */
 #ifndef CMD_PAUSE_H
 #define CMD_PAUSE_H
 
@@ -27,7 +28,11 @@ bool nd_names_locked_key(const struct nd_engine *e, const struct nd_command *cmd
 
 /* This request has to wait: it is marked and will be resumed. flags: those that count (gate.c). */
 bool nd_must_wait(struct nd_call *c, uint32_t flags);
+/* The request waits: nd_resume_postponed() lets it try again. */
+void nd_postpone(struct nd_session *s);
 /* The session is about to run a request, or goes away: it waits no longer. */
 void nd_waits_no_longer(struct nd_session *s);
+/* Something has changed: whoever has to wait on waits again. */
+void nd_resume_postponed(struct nd_engine *e);
 
 #endif

@@ -17,11 +17,11 @@
 /* States of a session that need a look before a command may run. */
 #define LOOK_AT                                                                                                   \
     (ND_S_MULTI | ND_S_AUTHENTICATED | ND_S_REPLY_OFF | ND_S_REPLY_SKIP | ND_S_REPLY_SKIP_NEXT | ND_S_POSTPONED | \
-     ND_S_SUBSCRIBED | ND_S_MONITOR | ND_S_ASKING)
+     ND_S_SUBSCRIBED | ND_S_MONITOR | ND_S_ASKING | ND_S_IMPORT)
 
 struct reply *nd_session_reply(struct nd_session *s)
 {
-    if (s->kind == ND_CLIENT && (s->flags & (ND_S_REPLY_OFF | ND_S_REPLY_SKIP)) == 0)
+    if (s->kind == ND_CLIENT && (s->flags & (ND_S_REPLY_OFF | ND_S_REPLY_SKIP | ND_S_IMPORT)) == 0)
         return &s->r;
     struct nd_engine *e = s->e;
     if (e->depth == 0 && e->dropped.cap > DROPPED_KEPT)
@@ -214,15 +214,15 @@ enum nd_ran nd_session_run(struct nd_session *s, size_t argc, const struct slice
         nd_refuse(&c, "ERR wrong number of arguments for '%s' command", row->full_name);
         return ending(&c);
     }
-    if (unusual != 0 || s->kind != ND_CLIENT || nd_engine_guarded(e)) {
-        enum nd_gate gate = nd_gate(&c);
-        if (gate == ND_GATE_POSTPONED)
-            return ND_POSTPONED;
-        if (gate != ND_GATE_OPEN)
-            return ending(&c);
-    } else if (nd_cluster_concerned(&c) && nd_cluster_refuses(&c)) {
+    enum nd_gate gate = ND_GATE_OPEN;
+    if (unusual != 0 || s->kind != ND_CLIENT || nd_engine_guarded(e))
+        gate = nd_gate(&c);
+    else if (nd_cluster_concerned(&c))
+        gate = nd_cluster_gate(&c);
+    if (gate == ND_GATE_POSTPONED)
+        return ND_POSTPONED;
+    if (gate != ND_GATE_OPEN)
         return ending(&c);
-    }
     nd_run(&c);
     if (e->waits->ready_n > 0)
         nd_serve_ready(e);
