@@ -24,6 +24,8 @@ static void answer(struct bus *b, const struct cl_effect *fx)
 
 static void follow(struct bus *b, const struct cl_effect *fx)
 {
+    if (!b->follows)
+        bus_jobs_upset(b, "this node has become a replica");
     b->follows = true;
     b->had_data = false;
     /* While the address is not known there is nobody to connect to; the core comes back with it. */
@@ -72,7 +74,7 @@ static void do_one(struct bus *b, const struct cl_effect *fx)
     case CL_FX_JOB_STOP:
     case CL_FX_SLOTS_SHOW:
     case CL_FX_SLOTS_FORGET:
-    case CL_FX_SWAPDB: break;
+    case CL_FX_SWAPDB: bus_job_effect(b, fx); break;
     case CL_FX_LOG: {
         struct slice text = cl_effect_text(fx);
         io_log((enum io_log_level)fx->level, "%.*s", (int)text.n, text.p);
@@ -145,12 +147,45 @@ static struct slice keep(char **at, struct slice s)
     return copy;
 }
 
+static const uint8_t *keep_slots(char **at, const uint8_t *slots)
+{
+    return (const uint8_t *)keep(at, (struct slice){(const char *)slots, CL_SLOT_BYTES}).p;
+}
+
+static size_t bytes_of_slots(const uint8_t *slots)
+{
+    return slots != NULL ? CL_SLOT_BYTES : 0;
+}
+
+static size_t bytes_of_command(const struct cl_command *m)
+{
+    size_t n = m->node.n + m->ip.n + bytes_of_slots(m->slots);
+    for (size_t i = 0; i < m->nmoves; i++)
+        n += sizeof m->moves[i] + m->moves[i].node.n;
+    return n;
+}
+
 static size_t bytes_of(const struct cl_event *e)
 {
-    size_t n = e->bytes.n + e->channel.n;
-    if (e->command != NULL)
-        n += e->command->node.n + e->command->ip.n + (e->command->slots != NULL ? CL_SLOT_BYTES : 0);
-    return n;
+    return e->bytes.n + e->channel.n + bytes_of_slots(e->slots) +
+           (e->command != NULL ? bytes_of_command(e->command) : 0);
+}
+
+/* The moves come first: they are more than bytes, and have to be aligned. */
+static void keep_command(struct bus_waiting *w, char **at, const struct cl_command *m)
+{
+    struct cl_move *moves = (struct cl_move *)(void *)*at;
+    w->command = *m;
+    *at += m->nmoves * sizeof *moves;
+    for (size_t i = 0; i < m->nmoves; i++) {
+        moves[i] = m->moves[i];
+        moves[i].node = keep(at, m->moves[i].node);
+    }
+    w->command.moves = m->nmoves > 0 ? moves : NULL;
+    w->command.node = keep(at, m->node);
+    w->command.ip = keep(at, m->ip);
+    w->command.slots = keep_slots(at, m->slots);
+    w->event.command = &w->command;
 }
 
 void bus_step_later(struct bus *b, const struct cl_event *e)
@@ -159,17 +194,11 @@ void bus_step_later(struct bus *b, const struct cl_event *e)
     char *at = (char *)(w + 1);
     w->next = NULL;
     w->event = *e;
+    if (e->command != NULL)
+        keep_command(w, &at, e->command);
     w->event.bytes = keep(&at, e->bytes);
     w->event.channel = keep(&at, e->channel);
-    if (e->command != NULL) {
-        w->command = *e->command;
-        w->command.node = keep(&at, e->command->node);
-        w->command.ip = keep(&at, e->command->ip);
-        if (e->command->slots != NULL)
-            w->command.slots =
-                (const uint8_t *)keep(&at, (struct slice){(const char *)e->command->slots, CL_SLOT_BYTES}).p;
-        w->event.command = &w->command;
-    }
+    w->event.slots = keep_slots(&at, e->slots);
     if (e->settings != NULL) {
         w->settings = *e->settings;
         w->event.settings = &w->settings;
@@ -221,7 +250,8 @@ static bool facts_changed(struct bus *b)
 {
     struct cl_facts now;
     bus_facts(b, &now, io_now_us());
-    bool changed = now.link_up != b->told.link_up || now.loading != b->told.loading || now.has_keys != b->told.has_keys;
+    bool changed = now.link_up != b->told.link_up || now.loading != b->told.loading ||
+                   now.has_keys != b->told.has_keys || now.mapping_epoch != b->told.mapping_epoch;
     b->told = now;
     return changed;
 }
@@ -354,6 +384,7 @@ struct bus *bus_open(struct node *n, struct buf *error)
         .publish = host_publish,
         .link_buffers = host_link_buffers,
         .links_over_limit = host_links_over_limit,
+        .job_progress = bus_job_progress,
     };
     nd_cluster_new(n->engine, b->core, &host);
     return b;

@@ -3,6 +3,7 @@
 #ifndef SHELL_BUS_H
 #define SHELL_BUS_H
 
+#include "noded/cluster/event.h"
 #include "noded/shell/node.h"
 
 struct bus;
@@ -21,5 +22,12 @@ void bus_turn(struct bus *b);
 void bus_count_links(const struct bus *b, struct nd_facts *out);
 /* A setting has changed. false: it cannot be, the reason is appended to why. */
 bool bus_setting(struct bus *b, struct buf *why);
+
+/* Told by the data sides of migrations (news and greatest_epoch of their hosts), with the bus as owner: the core learns
+ * of it in a step of its own, later in the turn. node and slots may be NULL. */
+void bus_export_news(void *bus, const struct cl_id *job, enum cl_job_news news, uint64_t seq, struct slice why);
+void bus_import_news(void *bus, const struct cl_id *job, enum cl_job_news news, const struct cl_id *node,
+                     const uint8_t *slots, uint64_t seq, struct slice why);
+uint64_t bus_greatest_epoch(void *bus);
 
 #endif

@@ -27,6 +27,8 @@ void bus_facts(struct bus *b, struct cl_facts *out, int64_t now_us)
         .link_up = up,
         .loading = e->loading,
         .has_keys = nd_cluster_has_keys(e),
+        .mapping_epoch = e->keys.mapping_epoch,
+        .databases = e->keys.db_count,
     };
 }
 

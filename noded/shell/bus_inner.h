@@ -53,6 +53,11 @@ void bus_facts(struct bus *b, struct cl_facts *out, int64_t now_us);
 void bus_settings(const struct bus *b, struct cl_settings *out);
 uint16_t bus_port(const struct nd_config *config); /* 0: there is none */
 
+/* bus_jobs.c */
+void bus_job_effect(struct bus *b, const struct cl_effect *fx);
+void bus_jobs_upset(struct bus *b, const char *why); /* all jobs end that can */
+bool bus_job_progress(void *bus, const struct cl_id *job, struct nd_job_progress *out);
+
 /* bus_link.c */
 struct bus_link *bus_link_find(const struct bus *b, cl_link id);
 void bus_link_connect(struct bus *b, cl_link id, const char *ip, uint16_t port);
