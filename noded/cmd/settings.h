@@ -81,7 +81,8 @@ struct nd_config {
     char *cluster_config_file, *cluster_announce_ip, *cluster_announce_hostname;
     int cluster_preferred_endpoint_type;
     int64_t cluster_databases, cluster_node_timeout_ms, cluster_port, cluster_announce_port, cluster_announce_bus_port,
-        cluster_replica_validity_factor, cluster_migration_barrier, cluster_link_sendbuf_limit;
+        cluster_replica_validity_factor, cluster_migration_barrier, cluster_link_sendbuf_limit,
+        slot_migration_buffer_limit, slot_migration_near_bytes;
     /* Everything of redis.conf that has no meaning here: kept as it was written, and shown. By index of their row. */
     char **kept;
 };

@@ -251,6 +251,10 @@ const struct nd_setting nd_settings[] = {
             "how SIGTERM ends the server: default, save, nosave, now, force")
     NUMBER("shutdown-timeout", NULL, shutdown_timeout_s, 0, I32_MAX, "10", 0,
            "seconds that replicas get at the end")
+    MEMORY("slot-migration-buffer-limit", NULL, slot_migration_buffer_limit, 0, "256mb", 0,
+           "bytes waiting on the link of an atomic migration at which it is given up; 0: no limit")
+    MEMORY("slot-migration-max-failover-repl-bytes", NULL, slot_migration_near_bytes, 0, "1mb", 0,
+           "bytes not yet acknowledged with which an atomic migration may let writes wait and hand over")
     NUMBER("slowlog-log-slower-than", NULL, slowlog_log_slower_than_us, -1, I64_MAX, "10000", 0,
            "commands that take longer are remembered, microseconds; -1: none")
     NUMBER("slowlog-max-len", NULL, slowlog_max_len, 0, I64_MAX, "128", 0, "how many of them")

@@ -109,31 +109,74 @@ static void write_entry(struct writer *w, const struct nd_entry *e)
     request(w, 3, argv);
 }
 
-static void write_db(struct writer *w, struct nd_db *db)
+static void select_db(struct writer *w, const struct nd_db *db)
 {
     char number[16];
     int n = snprintf(number, sizeof number, "%d", nd_db_number(db));
     struct slice argv[] = {{"SELECT", 6}, {number, (size_t)n}};
     request(w, 2, argv);
-    struct nd_db_iter it;
+}
+
+/* The entries that the walk comes to, and its end. */
+static void write_walk(struct writer *w, struct nd_db_iter *it)
+{
     struct nd_entry *e = NULL;
-    nd_db_iterate(db, &it);
-    while (!w->failed && (e = nd_db_next(&it)) != NULL) {
+    while (!w->failed && (e = nd_db_next(it)) != NULL) {
         write_entry(w, e);
         w->keys++;
         if (w->shown != NULL)
             *w->shown = w->keys;
     }
-    nd_db_iterate_stop(&it);
+    nd_db_iterate_stop(it);
 }
 
-bool nd_aof_base_write(const struct nd_keyspace *k, int64_t stamp_s, const struct nd_rdb_sink *sink, size_t *keys)
+static void write_db(struct writer *w, struct nd_db *db)
+{
+    struct nd_db_iter it;
+    select_db(w, db);
+    nd_db_iterate(db, &it);
+    write_walk(w, &it);
+}
+
+/* Its number comes with the first of the slots that has keys. */
+static void write_db_slots(struct writer *w, struct nd_db *db, const uint8_t *slots)
+{
+    bool selected = false;
+    for (int slot = 0; slot < ND_SLOTS && !w->failed; slot++) {
+        struct nd_db_iter it;
+        if ((slots[slot / 8] >> (slot & 7) & 1) == 0 || nd_db_slot_count(db, slot) == 0)
+            continue;
+        if (!selected)
+            select_db(w, db);
+        selected = true;
+        nd_db_iterate_slot(db, slot, &it);
+        write_walk(w, &it);
+    }
+}
+
+static struct writer *new_writer(const struct nd_rdb_sink *sink, size_t *keys)
 {
     struct writer *w = mem_zalloc(sizeof *w);
     w->sink = sink;
     w->shown = keys;
     if (keys != NULL)
         *keys = 0;
+    return w;
+}
+
+static bool end_writer(struct writer *w)
+{
+    pour(w, 0);
+    bool ok = !w->failed;
+    buf_free(&w->out);
+    buf_free(&w->bytes);
+    free(w);
+    return ok;
+}
+
+bool nd_aof_base_write(const struct nd_keyspace *k, int64_t stamp_s, const struct nd_rdb_sink *sink, size_t *keys)
+{
+    struct writer *w = new_writer(sink, keys);
     if (stamp_s > 0)
         buf_printf(&w->out, "#TS:%" PRId64 "\r\n", stamp_s);
     for (int i = 0; i < k->db_count && !w->failed; i++) {
@@ -141,10 +184,17 @@ bool nd_aof_base_write(const struct nd_keyspace *k, int64_t stamp_s, const struc
         if (db != NULL && nd_db_count(db) > 0)
             write_db(w, db);
     }
-    pour(w, 0);
-    bool ok = !w->failed;
-    buf_free(&w->out);
-    buf_free(&w->bytes);
-    free(w);
-    return ok;
+    return end_writer(w);
+}
+
+bool nd_aof_base_write_slots(const struct nd_keyspace *k, const uint8_t *slots, const struct nd_rdb_sink *sink,
+                             size_t *keys)
+{
+    struct writer *w = new_writer(sink, keys);
+    for (int i = 0; i < k->db_count && !w->failed; i++) {
+        struct nd_db *db = nd_keyspace_peek(k, i);
+        if (db != NULL && nd_db_count(db) > 0)
+            write_db_slots(w, db, slots);
+    }
+    return end_writer(w);
 }

@@ -10,7 +10,8 @@ enum nd_child_kind {
     ND_CHILD_NONE,
     ND_CHILD_SAVE,   /* BGSAVE: to dbfilename */
     ND_CHILD_SYNC,   /* for replicas: to their sockets, or to a file that is sent to them */
-    ND_CHILD_REWRITE /* the base of the append-only file */
+    ND_CHILD_REWRITE, /* the base of the append-only file */
+    ND_CHILD_SLOTS    /* the keys of some slots, as requests, to the one descriptor: for an atomic migration */
 };
 
 struct nd_child_spec {
@@ -21,12 +22,15 @@ struct nd_child_spec {
     size_t fd_count;
     struct slice head, tail; /* before and behind the file ("$EOF:<mark>\r\n", "<mark>") */
     bool as_requests;        /* the file is not an RDB file but requests that make the dataset (aof_base.h) */
+    const uint8_t *slots;    /* of ND_CHILD_SLOTS: a bitmap (aof_base.h) */
 };
 
 struct nd_child_end {
     bool ok;         /* with descriptors: at least one got it all */
     const char *why; /* not ok */
     const bool *got; /* for each descriptor; NULL with a path */
+    uint64_t keys;   /* written */
+    uint64_t bytes;  /* that each descriptor got */
     size_t cow_bytes;
 };
 typedef void nd_child_ended_fn(void *owner, const struct nd_child_end *end);

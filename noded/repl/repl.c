@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/runid.h"
 #include "noded/cmd/effects.h"
+#include "noded/repl/export.h"
 #include "noded/repl/follow.h"
 #include "noded/repl/rdb_write.h"
 #include "noded/repl/serve.h"
@@ -68,6 +69,8 @@ void nd_repl_close_backlog(struct nd_repl *r)
 
 void nd_repl_feed(struct nd_repl *r, const struct nd_effect_row *rows, size_t n)
 {
+    if (r->exporting)
+        nd_exports_feed(r, rows, n);
     if (r->backlog == NULL || r->e->is_replica)
         return;
     bool other = false;
@@ -147,12 +150,14 @@ void nd_repl_facts(const struct nd_repl *r, struct nd_rdb_facts *out)
 
 int64_t nd_repl_deadline(const struct nd_repl *r)
 {
-    int64_t serve = nd_serve_deadline(r), follow = nd_follow_deadline(r);
-    return serve < follow ? serve : follow;
+    int64_t serve = nd_serve_deadline(r), follow = nd_follow_deadline(r), export = nd_exports_deadline(r);
+    int64_t at = serve < follow ? serve : follow;
+    return at < export ? at : export;
 }
 
 void nd_repl_tick(struct nd_repl *r)
 {
     nd_follow_tick(r);
     nd_serve_tick(r);
+    nd_exports_tick(r);
 }

@@ -13,6 +13,8 @@
 
 struct nd_serving;   /* serve.h */
 struct nd_following; /* follow.h */
+struct nd_exports;   /* export.h */
+struct nd_imports;   /* import.h */
 struct nd_rdb_facts;
 
 struct nd_repl {
@@ -28,6 +30,9 @@ struct nd_repl {
     struct buf unit;            /* scratch */
     struct nd_serving *serving;
     struct nd_following *following;
+    struct nd_exports *exports; /* NULL outside of cluster mode */
+    bool exporting;             /* some job wants to know of writes (nd_exports_feed) */
+    struct nd_imports *imports; /* import.h; NULL outside of cluster mode */
 };
 
 /* A history of its own, with nothing in it. The engine's `repl` points to it from now on. */

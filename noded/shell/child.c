@@ -106,7 +106,12 @@ static void ended(struct child *c, int status)
         remove_temp(c);
     /* The next child may be begun before this returns. */
     bool *got = c->got;
-    struct nd_child_end end = {.ok = ok, .why = why, .got = got, .cow_bytes = c->told ? c->last.cow_bytes : 0};
+    struct nd_child_end end = {.ok = ok, .why = why, .got = got};
+    if (c->told) {
+        end.cow_bytes = c->last.cow_bytes;
+        end.keys = (uint64_t)c->last.keys;
+        end.bytes = c->last.bytes;
+    }
     c->got = NULL;
     put_down(c);
     nd_persist_child_ended(c->n->engine->persist, &end);

@@ -23,7 +23,7 @@ void child_await_end(struct child *c); /* of one that was stopped: told as any o
 enum child_note_kind {
     CHILD_PROGRESS, /* keys and cow_bytes */
     CHILD_GOT,      /* the descriptor of this number has it all */
-    CHILD_END       /* ok, cow_bytes, why */
+    CHILD_END       /* ok, keys, bytes, cow_bytes, why */
 };
 
 /* What goes through the pipe: less than the system writes in one piece. */
@@ -32,6 +32,7 @@ struct child_note {
     bool ok;
     size_t number;
     int64_t keys;
+    uint64_t bytes; /* that each descriptor got; with the end */
     size_t cow_bytes;
     char why[256];
 };

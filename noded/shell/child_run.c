@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/io/clock.h"
+#include "noded/repl/aof_base.h"
 #include "noded/repl/rdb_write.h"
 #include "noded/shell/rdb_file.h"
 
@@ -26,6 +27,7 @@
 struct run {
     const struct child_work *work;
     size_t keys;
+    uint64_t bytes;  /* that went to descriptors */
     int64_t next_us; /* when the next note goes */
     /* ---- to descriptors ---- */
     struct taker {
@@ -137,9 +139,18 @@ static bool put_all(void *owner, const char *p, size_t n)
             wait_for_takers(r, n, left_ms);
         pulse(r);
     } while (waits);
+    r->bytes += n;
     if (!any)
         errno = EPIPE;
     return any;
+}
+
+static bool write_content(struct run *r, const struct nd_rdb_sink *sink)
+{
+    const struct child_work *work = r->work;
+    if (work->spec->kind == ND_CHILD_SLOTS)
+        return nd_aof_base_write_slots(work->keys, work->spec->slots, sink, &r->keys);
+    return nd_rdb_write(work->keys, work->facts, sink, &r->keys);
 }
 
 static bool to_descriptors(struct run *r, struct buf *why)
@@ -150,10 +161,11 @@ static bool to_descriptors(struct run *r, struct buf *why)
     for (size_t i = 0; i < spec->fd_count; i++)
         r->takers[i].fd = spec->fds[i];
     struct nd_rdb_sink sink = {.owner = r, .put = put_all};
-    bool ok = put_all(r, spec->head.p, spec->head.n) && nd_rdb_write(r->work->keys, r->work->facts, &sink, &r->keys) &&
+    bool ok = put_all(r, spec->head.p, spec->head.n) && write_content(r, &sink) &&
               put_all(r, spec->tail.p, spec->tail.n);
     if (!ok)
-        buf_puts(why, "no replica takes the snapshot any more");
+        buf_puts(why, spec->kind == ND_CHILD_SLOTS ? "the target does not take the snapshot any more"
+                                                   : "no replica takes the snapshot any more");
     for (size_t i = 0; i < spec->fd_count && ok; i++) {
         struct child_note note = {.kind = CHILD_GOT, .number = i};
         if (!r->takers[i].gone)
@@ -202,8 +214,8 @@ static void settle_down(const struct child_work *work)
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_NAME, "noded-snapshot");
-    /* Clients come before a file; a replica that waits is a client too. */
-    if (work->spec->kind != ND_CHILD_SYNC)
+    /* Clients come before a file; a replica that waits is a client too, and a migration that lasts gathers writes. */
+    if (work->spec->kind != ND_CHILD_SYNC && work->spec->kind != ND_CHILD_SLOTS)
         (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICER);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != work->parent)
@@ -223,6 +235,7 @@ _Noreturn void child_run(const struct child_work *work)
         end.ok = to_descriptors(&r, &why);
     snprintf(end.why, sizeof end.why, "%s", buf_str(&why));
     end.keys = (int64_t)r.keys;
+    end.bytes = r.bytes;
     end.cow_bytes = copied_bytes();
     tell(&r, &end);
     _exit(end.ok ? 0 : 1);

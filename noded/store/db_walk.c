@@ -173,6 +173,12 @@ void nd_db_iterate(struct nd_db *db, struct nd_db_iter *it)
     begin_slot(it, nd_db_next_slot(db, 0));
 }
 
+void nd_db_iterate_slot(struct nd_db *db, int slot, struct nd_db_iter *it)
+{
+    *it = (struct nd_db_iter){.db = db, .one_slot = true};
+    begin_slot(it, nd_db_slot_count(db, slot) > 0 ? slot : -1);
+}
+
 struct nd_entry *nd_db_next(struct nd_db_iter *it)
 {
     while (it->slot >= 0) {
@@ -180,7 +186,7 @@ struct nd_entry *nd_db_next(struct nd_db_iter *it)
         if (e != NULL)
             return e;
         int left = it->slot;
-        begin_slot(it, nd_db_next_slot(it->db, left + 1));
+        begin_slot(it, it->one_slot ? -1 : nd_db_next_slot(it->db, left + 1));
         nd_db_tidy_slot(it->db, left);
     }
     return NULL;

@@ -138,8 +138,10 @@ struct nd_db_iter {
     struct nd_table_iter at;      /* through the slot's table, */
     struct nd_entry *few[ND_FEW]; /* or the entries of a slot that has none because it holds few */
     size_t n, shown;
+    bool one_slot;
 };
 void nd_db_iterate(struct nd_db *db, struct nd_db_iter *it);
+void nd_db_iterate_slot(struct nd_db *db, int slot, struct nd_db_iter *it); /* the same of one slot */
 struct nd_entry *nd_db_next(struct nd_db_iter *it);
 void nd_db_iterate_stop(struct nd_db_iter *it);
 
