@@ -47,6 +47,15 @@ static void forget(struct cl_core *c, cl_token token, const struct cl_command *m
     ok_durable(c, token);
 }
 
+/* What is being moved is not touched by hand. */
+static bool is_being_moved(struct cl_core *c, cl_token token, int slot)
+{
+    if (cl_job_of_slot(c, slot) == NULL && cl_record_of_slot(c, slot) == NULL)
+        return false;
+    cl_effect_answer(c->fx, token, false, "ERR Slot %d is being migrated: see CLUSTER GETSLOTMIGRATIONS", slot);
+    return true;
+}
+
 static void add_slots(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     if (!cl_has(c->me, CL_MASTER))
@@ -68,6 +77,9 @@ static void delete_slots(struct cl_core *c, cl_token token, const struct cl_comm
     for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true))
         if (cl_owner(c, slot) == NULL)
             FAIL_WITH(c, token, "Slot %d is already unassigned", slot);
+    for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true))
+        if (is_being_moved(c, token, slot))
+            return;
     for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true)) {
         cl_open_clear(c, slot, false);
         cl_slot_give(c, slot, NULL);
@@ -79,6 +91,8 @@ static void flush_slots(struct cl_core *c, cl_token token)
 {
     if (c->facts.has_keys)
         FAIL_WITH(c, token, "DB must be empty to perform CLUSTER FLUSHSLOTS.");
+    if (c->live_jobs > 0 || c->shard.nrecords > 0)
+        FAIL_WITH(c, token, "Slots are being migrated: see CLUSTER GETSLOTMIGRATIONS");
     cl_slots_drop(c, c->me);
     ok_durable(c, token);
 }
@@ -141,10 +155,27 @@ static void slot_to_node(struct cl_core *c, cl_token token, const struct cl_comm
     ok_durable(c, token);
 }
 
+/* The target of a hand-over is gone for ever: an operator may say that the slots are ours again. */
+static bool is_taken_back(struct cl_core *c, const struct cl_command *m)
+{
+    struct cl_open_record *r = cl_record_of_slot(c, m->slot);
+    if (m->verb != CL_SETSLOT_NODE || r == NULL || r->r.taking || !r->silent || named(c, m) != c->me)
+        return false;
+    if (!r->resuming)
+        cl_handover_resume(c, r);
+    return true;
+}
+
 static void set_slot(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     if (!cl_has(c->me, CL_MASTER))
         FAIL_WITH(c, token, "Please use SETSLOT only with masters.");
+    if (is_taken_back(c, m)) {
+        ok_durable(c, token);
+        return;
+    }
+    if (is_being_moved(c, token, m->slot))
+        return;
     if (m->verb == CL_SETSLOT_NODE) {
         slot_to_node(c, token, m);
     } else if (m->verb == CL_SETSLOT_STABLE) {
@@ -233,6 +264,9 @@ static void bump(struct cl_core *c, cl_token token)
 void cl_reset(struct cl_core *c, bool hard)
 {
     struct cl_node *n;
+    cl_jobs_end_all(c, "CLUSTER RESET");
+    cl_records_forget(c);
+    c->shard.version = c->shard.required = c->shard.swap_epoch = 0;
     cl_manual_end(c);
     cl_election_stop(c);
     if (cl_has(c->me, CL_REPLICA)) {

@@ -19,7 +19,9 @@ void cl_config_write(struct cl_core *c, struct buf *out)
         cl_line_write(c, out, n, true);
         buf_putc(out, '\n');
     }
-    buf_printf(out, "vars currentEpoch %" PRIu64 " lastVoteEpoch %" PRIu64 "\n", c->current_epoch, c->last_vote_epoch);
+    buf_printf(out, "vars currentEpoch %" PRIu64 " lastVoteEpoch %" PRIu64, c->current_epoch, c->last_vote_epoch);
+    cl_config_state_write(c, out);
+    buf_putc(out, '\n');
 }
 
 /* ---- reading ---- */
@@ -181,9 +183,12 @@ static void vars_read(struct reader *r, struct slice rest)
     r->vars = true;
     while (rest.n > 0) {
         struct slice name = word(&rest), value = word(&rest);
-        uint64_t v;
-        if (!text_u64(value, &v) || v >= CL_EPOCH_MAX) {
-            r->error = "bad epoch";
+        const char *why = cl_config_state_read(r->c, name, value);
+        uint64_t v = 0;
+        if (why == NULL)
+            continue;
+        if (why[0] != '\0' || !text_u64(value, &v) || v >= CL_EPOCH_MAX) {
+            r->error = why[0] != '\0' ? why : "bad epoch";
             return;
         }
         if (slice_is(name, "currentEpoch"))

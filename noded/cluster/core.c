@@ -101,6 +101,9 @@ static void clock_set(struct cl_core *c, const struct cl_event *e)
     /* We were to be called much earlier: whatever was silent meanwhile was so because we did not listen. */
     if (c->deadline_us != HEAP_NEVER && c->now_us - c->deadline_us > cl_timeout_us(c) / 4)
         c->late_us = c->now_us;
+    /* Whether our master still counts us nobody could tell us. */
+    if (c->deadline_us != HEAP_NEVER && c->now_us - c->deadline_us > cl_counted_for_us(c))
+        c->counted_us = 0;
 }
 
 static void settings_set(struct cl_core *c, const struct cl_settings *s)
@@ -151,6 +154,9 @@ static int64_t deadline_find(const struct cl_core *c)
     at = earlier(at, c->migrate_us);
     at = earlier(at, cl_election_deadline(c));
     at = earlier(at, cl_manual_deadline(c));
+    at = earlier(at, cl_jobs_deadline(c));
+    at = earlier(at, cl_handover_deadline(c));
+    at = earlier(at, cl_state_deadline(c));
     if (!c->writing && (c->changed || c->changed_now)) {
         int64_t save = c->changed_now ? c->now_us : c->save_us;
         at = earlier(at, save > c->persist_again_us ? save : c->persist_again_us);
@@ -172,6 +178,7 @@ static void slots_lost_tell(struct cl_core *c)
 static void begin(struct cl_core *c)
 {
     c->begun = true;
+    cl_handover_restarted(c);
     if (cl_has(c->me, CL_REPLICA) && c->me->master != NULL)
         cl_follow(c, c->me->master);
 }
@@ -207,6 +214,10 @@ void cl_step(struct cl_core *c, const struct cl_event *e, struct cl_effects *out
         cl_tell_siblings(c); /* the offset will not change any more: the others can order themselves by it */
     cl_manual_run(c);
     cl_election_run(c);
+    cl_jobs_run(c);
+    cl_handover_run(c);
+    cl_dbmap_run(c);
+    cl_state_run(c);
     cl_health_run(c);
     cl_migration_run(c);
     slots_lost_tell(c);

@@ -53,7 +53,7 @@ int64_t cl_deadline(const struct cl_core *c);
 /* ---- what others ask ---- */
 struct cl_id cl_my_id(const struct cl_core *c);
 bool cl_is_master(const struct cl_core *c);
-bool cl_ok(const struct cl_core *c); /* the cluster's state */
+bool cl_ok(const struct cl_core *c);                 /* the cluster's state */
 uint64_t cl_greatest_epoch(const struct cl_core *c); /* of the cluster and of all configurations that it has heard of */
 /* Some member of this node's shard knows database 0 only (a stock node): SAFETY, section 7. *who (may be NULL): one. */
 bool cl_shard_has_stock(const struct cl_core *c, struct cl_id *who);

@@ -44,11 +44,16 @@ static void claim_now(const struct cl_core *c, struct cl_claim *out)
                              .config_epoch = me->config_epoch,
                              .flags = me->flags & (CL_MASTER | CL_REPLICA),
                              .id = me->id,
-                             .shard = me->shard};
+                             .shard = me->shard,
+                             .state_version = c->shard.version};
     if (me->master != NULL)
         out->master = me->master->id;
     if (me->slots != NULL)
         memcpy(out->slots, me->slots, sizeof out->slots);
+    /* Neither side of an open hand-over claims its slots. */
+    for (size_t i = 0; i < c->shard.nrecords; i++)
+        for (size_t k = 0; !c->shard.records[i].resuming && k < CL_SLOT_BYTES; k++)
+            out->slots[k] = (uint8_t)(out->slots[k] & ~c->shard.records[i].r.slots[k]);
 }
 
 void cl_claim_loaded(struct cl_core *c)
@@ -103,6 +108,8 @@ void cl_persisted(struct cl_core *c, const struct cl_event *e)
     if (!c->writing || e->seq < c->issued)
         return;
     c->writing = false;
+    c->persisted = e->seq;
+    uint64_t state_before = c->claim.state_version;
     bool first = !c->speaks, news = others_must_know(&c->claim, &c->pending);
     c->claim = c->pending;
     c->speaks = true;
@@ -114,10 +121,12 @@ void cl_persisted(struct cl_core *c, const struct cl_event *e)
     /* Promotion comes before the news of it, answers after. */
     if (c->promoting && (c->claim.flags & CL_MASTER) != 0) {
         cl_effect_add(c->fx, CL_FX_PROMOTE);
+        cl_handover_promoted(c);
         c->promoting = false;
     }
     if (news && !first)
         cl_tell_all(c);
+    cl_state_persisted(c, state_before);
     cl_votes_send(c);
     answers_give(c, e->seq, NULL, (struct slice){NULL, 0});
 }
@@ -136,6 +145,7 @@ void cl_persist_failed(struct cl_core *c, const struct cl_event *e)
         if (c->votes[i].seq > e->seq)
             c->votes[kept++] = c->votes[i];
     c->nvotes = kept;
+    cl_jobs_not_durable(c, e->seq);
     answers_give(c, e->seq, "ERR error saving the cluster node config: ", e->bytes);
     CL_LOG(c, WARNING, "The cluster's configuration could not be written: %.*s",
            (int)(e->bytes.n < 200 ? e->bytes.n : 200), e->bytes.n > 0 ? e->bytes.p : "");

@@ -29,8 +29,8 @@ static bool wants(const struct cl_core *c)
     if (!cl_has(me, CL_REPLICA) || master == NULL || master->nslots == 0 || c->facts.loading)
         return false;
     if (c->manual.end_us != 0 && c->manual.can_start)
-        return true;
-    return cl_has(master, CL_FAILED) && !c->set.no_failover && data_is_young(c);
+        return !c->manual.asked || cl_state_known(c);
+    return cl_has(master, CL_FAILED) && !c->set.no_failover && data_is_young(c) && cl_state_known(c);
 }
 
 /* How many of the other replicas are better: more data, and of equals the smaller id. *sure: all of them have told
@@ -168,8 +168,9 @@ void cl_take_over(struct cl_core *c)
     cl_election_stop(c);
     cl_role_set(c, c->me, NULL);
     for (int slot = 0; slot < CL_SLOTS && old != NULL && old->nslots > 0; slot++)
-        if (cl_owner(c, slot) == old)
+        if (cl_owner(c, slot) == old && PLANTED(15, cl_record_of_slot(c, slot) == NULL, true))
             cl_slot_give(c, slot, c->me);
+    cl_handover_inherit(c);
     c->promoting = true;
     cl_manual_end(c);
     c->looks = true;

@@ -79,6 +79,8 @@ void cl_extensions_read(struct cl_core *c, const struct cl_message *m, struct cl
             name = body;
         else if (type == CL_EXT_SHARD && body.n >= CL_ID_DIGITS)
             cl_id_parse((struct slice){body.p, CL_ID_DIGITS}, &sender->shard);
+        else if (type == CL_EXT_STATE)
+            cl_state_told(c, body, sender);
         else if (type == CL_EXT_FORGOTTEN)
             forgotten(c, body, sender);
     }

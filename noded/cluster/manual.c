@@ -31,6 +31,10 @@ void cl_manual_asked(struct cl_core *c, struct cl_node *sender)
 {
     if (!cl_has(c->me, CL_MASTER) || sender->master != c->me)
         return;
+    if (c->shard.nrecords > 0) {
+        CL_LOG(c, WARNING, "No failover while slots are handed over");
+        return;
+    }
     cl_manual_end(c);
     c->manual = (struct cl_manual){.end_us = c->now_us + LIFE_US, .replica = sender, .master_offset = -1};
     cl_effect_add(c->fx, CL_FX_PAUSE)->until_us = c->now_us + 2 * LIFE_US;

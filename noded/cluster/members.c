@@ -74,6 +74,7 @@ struct cl_node *cl_node_new(struct cl_core *c, const struct cl_id *id, uint16_t 
 void cl_node_remove(struct cl_core *c, struct cl_node *n)
 {
     assert(n != c->me);
+    cl_node_uncounted(c, n);
     cl_slots_drop(c, n);
     for (size_t i = c->nopen; i-- > 0;)
         if (c->open[i].node == n)

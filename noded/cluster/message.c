@@ -279,6 +279,10 @@ static void dispatch(struct cl_core *c, const struct cl_message *m, cl_link link
         if (n != NULL)
             cl_update_received(c, m, n);
         break;
+    case CL_HANDOVER:
+        if (n != NULL)
+            cl_handover_received(c, m, n);
+        break;
     case CL_MODULE:
     case CL_TYPES: break;
     }

@@ -34,15 +34,18 @@ static enum cl_verdict open_slot(const struct cl_core *c, const struct cl_reques
     return leaving != NULL ? CL_HERE : CL_MOVED;
 }
 
-/* A request that may change keys of a slot of ours. */
-static enum cl_verdict held_slot(const struct cl_core *c, int slot)
+/* A slot of ours. One that this node is taking over has no keys to be seen yet, so reads wait for it too. */
+static enum cl_verdict own_slot(const struct cl_core *c, const struct cl_request *r)
 {
-    switch (cl_slot_hold(c, slot)) {
-    case CL_HOLD_NOT: break;
-    case CL_HOLD_WAIT: return CL_WAIT;
-    case CL_HOLD_REFUSE: return CL_HELD;
-    }
-    return CL_HERE;
+    if (!cl_bit(c->held, r->slot) || r->shard_channels)
+        return CL_HERE;
+    const struct cl_open_record *open = cl_record_of_slot(c, r->slot);
+    if (open != NULL && open->r.taking)
+        return CL_WAIT;
+    enum cl_hold hold = r->changes ? cl_slot_hold(c, r->slot) : CL_HOLD_NOT;
+    if (hold == CL_HOLD_NOT)
+        return CL_HERE;
+    return hold == CL_HOLD_WAIT ? CL_WAIT : CL_HELD;
 }
 
 enum cl_verdict cl_redirect(const struct cl_core *c, const struct cl_request *r, struct cl_member *to)
@@ -71,10 +74,8 @@ enum cl_verdict cl_redirect(const struct cl_core *c, const struct cl_request *r,
         }
     }
     /* Promoted, but it is not yet on disk, and the data side does not know it. */
-    if (owner == me && c->promoting)
-        return CL_DOWN;
     if (owner == me)
-        return r->changes ? held_slot(c, r->slot) : CL_HERE;
+        return c->promoting ? CL_DOWN : own_slot(c, r);
     if (r->readonly && cl_has(me, CL_REPLICA) && owner == me->master && (!r->write || r->shard_channels))
         return CL_HERE;
     if (to != NULL)
@@ -105,22 +106,13 @@ void cl_plain_slots(const struct cl_core *c, uint8_t out[CL_SLOT_BYTES])
         out[i] = (uint8_t)(me->slots[i] & ~c->open_slots[i] & ~c->held[i]);
 }
 
-/* The target of the hand-over that the slot is in. NULL: it is in none any more. */
-static const struct cl_id *handed_to(const struct cl_core *c, int slot)
-{
-    for (size_t i = 0; i < c->shard.nrecords; i++)
-        if (cl_bit(c->shard.records[i].r.slots, slot))
-            return &c->shard.records[i].r.target;
-    return NULL;
-}
-
 static void put_held(const struct cl_core *c, int slot, struct buf *out)
 {
-    const struct cl_id *to = handed_to(c, slot);
+    const struct cl_open_record *open = cl_record_of_slot(c, slot);
     buf_printf(out, "CLUSTERDOWN Hash slot %d is being handed over", slot);
-    if (to != NULL) {
+    if (open != NULL) {
         buf_puts(out, " to ");
-        cl_id_put(out, to);
+        cl_id_put(out, &open->r.target);
         buf_puts(out, ", which does not answer");
     }
 }

@@ -80,7 +80,7 @@ static void entries_put(struct cl_core *c, struct buf *out, const struct cl_node
     }
 }
 
-static void extensions_put(struct cl_core *c, struct buf *out, const struct cl_node *to)
+static void extensions_put(struct cl_core *c, struct buf *out, struct cl_node *to)
 {
     if (c->set.hostname[0] != '\0')
         cl_wire_put_extension(out, CL_EXT_HOSTNAME, slice_of(c->set.hostname));
@@ -91,6 +91,7 @@ static void extensions_put(struct cl_core *c, struct buf *out, const struct cl_n
         char text[CL_ID_DIGITS + 1];
         cl_wire_put_extension(out, CL_EXT_SHARD, slice_of(cl_id_text(&c->claim.shard, text)));
     }
+    cl_state_put(c, out, to);
     for (size_t i = 0; i < c->nbans && i < 16; i++) {
         if (c->bans[i].until_us <= c->now_us)
             continue;

@@ -154,9 +154,36 @@ static bool claim_wins(struct cl_core *c, const struct cl_node *owner, uint64_t 
 {
     if (cl_open_find(c, slot, true) != NULL)
         return false;
+    const struct cl_open_record *r = c->shard.nrecords > 0 ? cl_record_of_slot(c, slot) : NULL;
+    if (r != NULL && !r->r.taking && !r->resuming)
+        return epoch >= r->r.epoch; /* nobody of our side may claim it, so whoever does has it from the target */
     if (owner == NULL || (owner != c->me && cl_bit(c->unclaimed, slot)))
         return c->nfloors == 0 || floor_of(c, slot) <= epoch;
     return PLANTED(5, owner->config_epoch<epoch, owner->config_epoch> epoch);
+}
+
+/* Its slots that are being handed over: whoever replaces it does not claim them. */
+static int in_records(const struct cl_core *c, const struct cl_node *n)
+{
+    int count = 0;
+    for (int slot = 0; c->shard.nrecords > 0 && slot < CL_SLOTS; slot++) {
+        const struct cl_open_record *r = cl_owner(c, slot) == n ? cl_record_of_slot(c, slot) : NULL;
+        count += r != NULL && !r->r.taking ? 1 : 0;
+    }
+    return count;
+}
+
+/* Who took the last slot may be the target of a hand-over, and not the one who replaced our master. */
+static struct cl_node *successor(const struct cl_core *c, const struct cl_node *mine, struct cl_node *by)
+{
+    struct cl_node *n, *best = by;
+    if (cl_id_is_none(&c->me->shard) || cl_id_eq(&by->shard, &c->me->shard))
+        return by;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (n != mine && n != c->me && cl_votes_here(n) && cl_id_eq(&n->shard, &c->me->shard) &&
+            (best == by || n->config_epoch > best->config_epoch))
+            best = n;
+    return best;
 }
 
 void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, const uint8_t *slots)
@@ -178,9 +205,10 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
         cl_slot_give(c, slot, by);
     }
     /* A master whose last slot went to another has been replaced, and with it its replicas have another master. */
-    if (taken > 0 && mine->nslots == 0 && (c->set.allow_migration || claimed == taken)) {
-        CL_LOG(c, NOTICE, "Another master has all the slots of ours: following %s:%u", by->ip, (unsigned)by->port);
-        cl_follow(c, by);
+    if (taken > 0 && mine->nslots == in_records(c, mine) && (c->set.allow_migration || claimed == taken)) {
+        struct cl_node *next = successor(c, mine, by);
+        CL_LOG(c, NOTICE, "Another master has all the slots of ours: following %s:%u", next->ip, (unsigned)next->port);
+        cl_follow(c, next);
     }
 }
 
@@ -193,12 +221,14 @@ void cl_follow(struct cl_core *c, struct cl_node *master)
         c->lost_slots = NULL;
     }
     if (c->me->master != master) {
+        cl_state_follows(c, master);
         cl_manual_end(c);
         cl_election_stop(c);
         c->me->shard = master->shard;
     }
     c->promoting = false;
     cl_role_set(c, c->me, master);
+    cl_held_find(c);
     struct cl_effect *e = cl_effect_add(c->fx, CL_FX_FOLLOW);
     e->node = master->id;
     memcpy(e->ip, master->ip, sizeof e->ip);

@@ -53,7 +53,9 @@ struct cl_node {
     int64_t failed_us;        /* FAIL since */
     int64_t voted_us;         /* a master: we voted for a replica of it; 0 never */
     struct cl_id voted_for;
-    int64_t orphaned_us; /* a master: without replicas that work, which it had, since; 0: not so */
+    uint64_t state_version; /* of our shard's state, as a replica of ours tells it */
+    int64_t counted_us;     /* when we last told it that we count it; 0 never */
+    int64_t orphaned_us;    /* a master: without replicas that work, which it had, since; 0: not so */
     bool had_replicas;
     /* our own link to it */
     cl_link link;
@@ -110,6 +112,7 @@ struct cl_claim {
     uint64_t current_epoch, config_epoch;
     uint16_t flags; /* CL_MASTER or CL_REPLICA */
     struct cl_id id, master, shard;
+    uint64_t state_version;
     uint8_t slots[CL_SLOT_BYTES];
 };
 
@@ -147,24 +150,41 @@ struct cl_job {
     uint8_t slots[CL_SLOT_BYTES];
     int64_t created_ms, updated_ms; /* Unix */
     int64_t until_us;               /* of a state that may not last; HEAP_NEVER */
+    uint64_t seq;                   /* the file that has it first */
     bool begun;                     /* JOB_EXPORT was said: it is on disk */
     char message[128];
 };
 
-/* A hand-over that is not over: its slots are claimed by nobody of the side that has it here. */
-struct cl_record {
-    struct cl_id job, source, target;
-    uint64_t epoch;
-    uint8_t slots[CL_SLOT_BYTES];
+/* A hand-over that is not over, with what need not be known to others. */
+struct cl_open_record {
+    struct cl_record r;
+    bool silent;      /* nobody has answered for so long that writes are refused */
+    bool resuming;    /* the target has refused: our claim above it is on its way to the disk */
+    int64_t since_us; /* known here since */
+    int64_t ask_us;   /* when to ask the target next; HEAP_NEVER: it was not told to take anything */
 };
 
 /* What the next master of the shard must know. A replica's is its master's. */
 struct cl_shard_state {
-    uint64_t version;  /* greater with each change; config epoch and count, so that a new master's is above */
+    uint64_t version;  /* greater with each change, and of a later master greater than that of an earlier one */
     uint64_t required; /* the version that a replica must have to be elected */
-    struct cl_swap_row swap;
-    struct cl_record *records;
+    int database_a, database_b;
+    uint64_t swap_epoch; /* of the mapping, by the last swap that was prepared; 0 none */
+    bool swap_aborted;
+    struct cl_open_record *records;
     size_t nrecords, cap_records;
+};
+
+struct cl_refusal { /* a CL_SAY_NOT */
+    struct cl_id to;
+    struct cl_record r;
+    uint64_t seq;
+};
+
+/* Somebody who waits until our replicas have a version of the state. */
+struct cl_agreement {
+    cl_token token;
+    uint64_t version;
 };
 
 struct cl_core {
@@ -197,7 +217,7 @@ struct cl_core {
     bool speaks;                    /* the claim is on disk: we may be heard */
     bool changed_now, changed;      /* not yet in a file: must be before it is told; may wait a while */
     int64_t save_us;                /* when `changed` is to be written at the latest */
-    uint64_t issued;                /* the last PERSIST */
+    uint64_t issued, persisted;     /* the last PERSIST, the last PERSISTED */
     bool writing;                   /* it is under way */
     bool promoting;                 /* PROMOTE waits for the disk */
     int64_t persist_again_us;       /* after a failure; 0 */
@@ -223,8 +243,20 @@ struct cl_core {
     uint64_t migrate_version; /* at which nobody was an orphan */
     struct cl_job **jobs;     /* the newest last */
     size_t njobs, cap_jobs;
+    size_t live_jobs;
     struct cl_shard_state shard;
     bool supervised;
+    uint8_t held[CL_SLOT_BYTES]; /* slots of ours to which writes wait or are refused */
+    size_t nheld;
+    uint64_t refused_epoch;     /* no grant is taken that is not above it */
+    int64_t tell_state_us;      /* when replicas that lack the state get it again */
+    int64_t uncounted_until_us; /* a replica that was counted is unknown by now, and may think until then that it is */
+    int64_t counted_us;         /* a replica: when its master last said that it counts; 0 not, or not by this master */
+    uint64_t counted_required;  /* and the version it must have */
+    struct cl_agreement *agreements;
+    size_t nagreements, cap_agreements;
+    struct cl_refusal *refusals; /* that wait for the disk */
+    size_t nrefusals, cap_refusals;
     struct cl_floor *floors;
     size_t nfloors, cap_floors;
     struct cl_ban *bans;
@@ -324,7 +356,6 @@ void cl_follow(struct cl_core *c, struct cl_node *master); /* we become its repl
 void cl_epoch_heard(struct cl_core *c, uint64_t epoch);
 void cl_collision(struct cl_core *c, struct cl_node *sender);
 bool cl_bump_epoch(struct cl_core *c, bool always); /* without consensus; false: ours is the greatest already */
-uint64_t cl_greatest_epoch(const struct cl_core *c);
 void cl_update_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
 
 /* voter.c, election.c, manual.c, migration.c */
@@ -349,13 +380,63 @@ void cl_health_run(struct cl_core *c);
 void cl_command_run(struct cl_core *c, const struct cl_event *e);
 void cl_reset(struct cl_core *c, bool hard);
 
+/* shard.c: the state that the next master needs */
+struct cl_open_record *cl_record_find(const struct cl_core *c, const struct cl_id *job);
+struct cl_open_record *cl_record_of_slot(const struct cl_core *c, int slot); /* NULL: none is open */
+void cl_record_loaded(struct cl_core *c, const struct cl_record *r);
+void cl_record_open(struct cl_core *c, const struct cl_record *r);
+void cl_record_close(struct cl_core *c, struct cl_open_record *r);
+void cl_records_forget(struct cl_core *c); /* all, without a word */
+void cl_state_changed(struct cl_core *c, bool required);
+/* The state is on disk here and at every replica that may be elected. */
+bool cl_state_agreed(const struct cl_core *c);
+bool cl_state_known(const struct cl_core *c); /* a replica may stand: it has what its master wants it to have */
+void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to); /* the extension, where it belongs */
+void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender);
+void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+void cl_state_persisted(struct cl_core *c, uint64_t before);
+void cl_state_run(struct cl_core *c);
+int64_t cl_state_deadline(const struct cl_core *c);
+int64_t cl_counted_for_us(const struct cl_core *c);
+void cl_state_follows(struct cl_core *c, const struct cl_node *master); /* another one than before */
+void cl_node_uncounted(struct cl_core *c, const struct cl_node *n);
+void cl_handover_send(struct cl_core *c, struct cl_node *to, enum cl_say say, const struct cl_record *r);
+
+/* handover.c: records, from the grant on */
+void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+void cl_handover_run(struct cl_core *c);
+int64_t cl_handover_deadline(const struct cl_core *c);
+void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch);
+void cl_handover_inherit(struct cl_core *c); /* this replica is a master now, and has its master's slots */
+void cl_handover_resume(struct cl_core *c, struct cl_open_record *r);
+void cl_handover_restarted(struct cl_core *c);
+void cl_handover_promoted(struct cl_core *c); /* behind CL_FX_PROMOTE */
+void cl_held_find(struct cl_core *c);         /* which slots are held, anew */
+
 /* jobs.c */
+struct cl_job *cl_job_find(const struct cl_core *c, const struct cl_id *name); /* NULL too when it is over */
+struct cl_job *cl_job_new(struct cl_core *c, const struct cl_id *name, bool importing, const struct cl_id *source,
+                          const struct cl_id *target, const uint8_t *slots);
+void cl_job_enter(struct cl_core *c, struct cl_job *j, enum cl_job_state state, int64_t until_us);
+void cl_job_end(struct cl_core *c, struct cl_job *j, enum cl_job_state state, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+const struct cl_job *cl_job_of_slot(const struct cl_core *c, int slot); /* a live one */
 void cl_jobs_command(struct cl_core *c, cl_token token, const struct cl_command *m);
 void cl_jobs_news(struct cl_core *c, const struct cl_event *e);
+void cl_jobs_run(struct cl_core *c);
+int64_t cl_jobs_deadline(const struct cl_core *c);
+void cl_jobs_not_durable(struct cl_core *c, uint64_t seq);
+void cl_jobs_end_all(struct cl_core *c, const char *why);
 void cl_jobs_free(struct cl_core *c);
+
+/* config_state.c: their variables in nodes.conf */
+void cl_config_state_write(const struct cl_core *c, struct buf *out);
+/* NULL: taken; "": another variable; else what is wrong. */
+const char *cl_config_state_read(struct cl_core *c, struct slice name, struct slice value);
 
 /* dbmap.c */
 void cl_dbmap_command(struct cl_core *c, cl_token token, const struct cl_command *m);
+void cl_dbmap_run(struct cl_core *c);
 
 /* disk.c */
 void cl_durable(struct cl_core *c);     /* changed what must be on disk before it is told */

@@ -24,6 +24,21 @@ struct wire_update {
     uint8_t epoch[8], id[40], slots[CL_SLOT_BYTES];
 };
 
+struct wire_handover {
+    uint8_t say, flags, records[2], version[8], required[8], database_a[4], database_b[4], swap_epoch[8], unused[4];
+};
+
+struct wire_record {
+    uint8_t job[20], source[20], target[20], flags[4], epoch[8], slots[CL_SLOT_BYTES];
+};
+
+struct wire_state {
+    uint8_t version[8], required[8], counted, unused[7];
+};
+
+enum { FLAG_ABORTED = 1 };
+enum { FLAG_TAKING = 1 };
+
 #define AT(type, field, offset) _Static_assert(offsetof(struct type, field) == (offset), #type "." #field)
 AT(wire_head, signature, 0);
 AT(wire_head, length, 4);
@@ -60,6 +75,8 @@ _Static_assert(sizeof(struct wire_extension) == 8, "extension");
 AT(wire_update, id, 8);
 AT(wire_update, slots, 48);
 _Static_assert(sizeof(struct wire_update) == 2096, "update");
+_Static_assert(sizeof(struct wire_handover) == 40 && sizeof(struct wire_record) == 2120, "hand-over");
+_Static_assert(sizeof(struct wire_state) == 24, "state");
 
 static const char signature[4] = {'R', 'C', 'm', 'b'};
 
@@ -192,6 +209,28 @@ static const char *publish_read(struct slice body, struct cl_message *m)
     return NULL;
 }
 
+static const char *handover_read(struct slice body, struct cl_message *m)
+{
+    const struct wire_handover *w = (const void *)body.p;
+    if (body.n < sizeof *w)
+        return "shorter than what it says of a hand-over";
+    struct cl_handover *h = &m->handover;
+    *h = (struct cl_handover){
+        .say = (enum cl_say)w->say,
+        .version = GET(w->version),
+        .required = GET(w->required),
+        .database_a = (int)(GET(w->database_a) & INT32_MAX),
+        .database_b = (int)(GET(w->database_b) & INT32_MAX),
+        .swap_epoch = GET(w->swap_epoch),
+        .swap_aborted = (w->flags & FLAG_ABORTED) != 0,
+        .records = GET(w->records),
+    };
+    m->records = (struct slice){body.p + sizeof *w, body.n - sizeof *w};
+    if (w->say > CL_SAY_NOT || h->records > CL_RECORDS_MAX || (w->say != CL_SAY_STATE && h->records != 1))
+        return "says of hand-overs what nobody understands";
+    return m->records.n < h->records * sizeof(struct wire_record) ? "shorter than its records" : NULL;
+}
+
 static const char *body_read(struct slice body, struct cl_message *m)
 {
     switch (m->head.type) {
@@ -212,6 +251,7 @@ static const char *body_read(struct slice body, struct cl_message *m)
     }
     case CL_PUBLISH:
     case CL_PUBLISH_SHARD: return publish_read(body, m);
+    case CL_HANDOVER: return handover_read(body, m);
     case CL_AUTH_REQUEST:
     case CL_AUTH_ACK:
     case CL_MFSTART:
@@ -266,6 +306,27 @@ bool cl_wire_extension(struct slice *rest, int *type, struct slice *body)
         body->n = end != NULL ? (size_t)(end - body->p) : body->n;
     }
     *rest = (struct slice){rest->p + length, rest->n - length};
+    return true;
+}
+
+void cl_wire_record(const struct cl_message *m, size_t i, struct cl_record *out)
+{
+    const struct wire_record *w = (const struct wire_record *)(const void *)m->records.p + i;
+    assert(i < m->handover.records);
+    memcpy(out->job.b, w->job, sizeof w->job);
+    memcpy(out->source.b, w->source, sizeof w->source);
+    memcpy(out->target.b, w->target, sizeof w->target);
+    out->taking = (GET(w->flags) & FLAG_TAKING) != 0;
+    out->epoch = GET(w->epoch);
+    memcpy(out->slots, w->slots, sizeof w->slots);
+}
+
+bool cl_wire_state(struct slice body, struct cl_state_told *out)
+{
+    const struct wire_state *w = (const void *)body.p;
+    if (body.n < sizeof *w)
+        return false;
+    *out = (struct cl_state_told){GET(w->version), GET(w->required), w->counted != 0};
     return true;
 }
 
@@ -363,6 +424,39 @@ void cl_wire_update(struct buf *out, const struct cl_header *head, uint64_t epoc
     cl_wire_end(out);
 }
 
+void cl_wire_put_state(struct buf *out, const struct cl_state_told *t)
+{
+    struct wire_state w = {.counted = t->counted};
+    PUT(w.version, t->version);
+    PUT(w.required, t->required);
+    cl_wire_put_extension(out, CL_EXT_STATE, (struct slice){(const char *)&w, sizeof w});
+}
+
+void cl_wire_handover(struct buf *out, const struct cl_header *head, const struct cl_handover *h,
+                      const struct cl_record *records)
+{
+    struct wire_handover w = {.say = (uint8_t)h->say, .flags = h->swap_aborted ? FLAG_ABORTED : 0};
+    cl_wire_begin(out, head);
+    PUT(w.records, h->records);
+    PUT(w.version, h->version);
+    PUT(w.required, h->required);
+    PUT(w.database_a, (uint64_t)h->database_a);
+    PUT(w.database_b, (uint64_t)h->database_b);
+    PUT(w.swap_epoch, h->swap_epoch);
+    buf_put(out, &w, sizeof w);
+    for (size_t i = 0; i < h->records; i++) {
+        struct wire_record r;
+        memcpy(r.job, records[i].job.b, sizeof r.job);
+        memcpy(r.source, records[i].source.b, sizeof r.source);
+        memcpy(r.target, records[i].target.b, sizeof r.target);
+        PUT(r.flags, records[i].taking ? FLAG_TAKING : 0);
+        PUT(r.epoch, records[i].epoch);
+        memcpy(r.slots, records[i].slots, sizeof r.slots);
+        buf_put(out, &r, sizeof r);
+    }
+    cl_wire_end(out);
+}
+
 void cl_wire_publish(struct buf *out, const struct cl_header *head, struct slice channel, struct slice payload)
 {
     uint8_t lengths[8];
@@ -377,7 +471,7 @@ void cl_wire_publish(struct buf *out, const struct cl_header *head, struct slice
 
 const char *cl_wire_type_name(enum cl_type type)
 {
-    static const char *const names[CL_TYPES] = {"ping",     "pong",   "meet",    "fail",   "publish",     "auth-req",
-                                                "auth-ack", "update", "mfstart", "module", "publishshard"};
+    static const char *const names[CL_TYPES] = {"ping",     "pong",   "meet",    "fail",   "publish",      "auth-req",
+                                                "auth-ack", "update", "mfstart", "module", "publishshard", "handover"};
     return names[type];
 }

@@ -22,6 +22,7 @@ enum cl_type {
     CL_MFSTART,
     CL_MODULE,
     CL_PUBLISH_SHARD,
+    CL_HANDOVER, /* ours: of nodes of ours only */
     CL_TYPES
 };
 
@@ -43,7 +44,13 @@ enum {
 /* Flags of a message (its first flag byte). */
 enum { CL_MSG_PAUSED = 1, CL_MSG_FORCE_ACK = 2, CL_MSG_HAS_EXTENSIONS = 4 };
 
-enum cl_extension { CL_EXT_HOSTNAME, CL_EXT_NAME, CL_EXT_FORGOTTEN, CL_EXT_SHARD };
+enum cl_extension {
+    CL_EXT_HOSTNAME,
+    CL_EXT_NAME,
+    CL_EXT_FORGOTTEN,
+    CL_EXT_SHARD,
+    CL_EXT_STATE = 0x4e44 /* ours, between a master and its replicas: CL_STATE_BYTES, see cl_wire_put_state() */
+};
 
 /* What a node of ours writes into unused bytes of its header, which stock nodes send as zeros and ignore: it knows all
  * databases, and the extensions above. */
@@ -71,6 +78,36 @@ struct cl_gossip {
     uint16_t port, bus_port, other_port, flags;
 };
 
+/* A hand-over of slots that has begun and is not over (handover.h). */
+struct cl_record {
+    struct cl_id job, source, target;
+    bool taking; /* this is the target's side of it */
+    uint64_t epoch;
+    uint8_t slots[CL_SLOT_BYTES];
+};
+#define CL_RECORDS_MAX 256
+
+/* What CL_HANDOVER says. */
+enum cl_say {
+    CL_SAY_STATE, /* a master to its replicas: what the next master must know */
+    CL_SAY_ASK,   /* about one record: have the slots been taken? */
+    CL_SAY_NOT    /* they have not, and will not be */
+};
+struct cl_handover {
+    enum cl_say say;
+    uint64_t version, required;
+    int database_a, database_b;
+    uint64_t swap_epoch;
+    bool swap_aborted;
+    size_t records;
+};
+
+/* What the extension CL_EXT_STATE says. */
+struct cl_state_told {
+    uint64_t version, required;
+    bool counted;
+};
+
 /* A message that was read. Its slices point into the bytes it was read from. */
 struct cl_message {
     struct cl_header head;
@@ -79,6 +116,8 @@ struct cl_message {
     uint64_t epoch;                   /* of UPDATE */
     const uint8_t *slots;             /* of UPDATE */
     struct slice channel, payload;    /* of PUBLISH and PUBLISH_SHARD */
+    struct cl_handover handover;
+    struct slice records; /* of HANDOVER: see cl_wire_record() */
 };
 
 /* How many bytes the message at p[0..n) has. 0: more are needed to know. -1: these are no messages; *why says it. */
@@ -97,6 +136,10 @@ bool cl_wire_gossip(const struct cl_message *m, size_t i, struct cl_gossip *out)
  * bodies are without padding only where their kind tells how long they are: a host name ends at its first zero byte. */
 bool cl_wire_extension(struct slice *rest, int *type, struct slice *body);
 
+/* Record i of handover.records. */
+void cl_wire_record(const struct cl_message *m, size_t i, struct cl_record *out);
+bool cl_wire_state(struct slice body, struct cl_state_told *out); /* false: too short */
+
 /* Writing: begin, then entries, then extensions, then end. The head's gossip and extensions are counted by these
  * functions, whatever it says. */
 void cl_wire_begin(struct buf *out, const struct cl_header *head);
@@ -106,6 +149,9 @@ void cl_wire_end(struct buf *out);
 void cl_wire_fail(struct buf *out, const struct cl_header *head, const struct cl_id *node);
 void cl_wire_update(struct buf *out, const struct cl_header *head, uint64_t epoch, const struct cl_id *node,
                     const uint8_t *slots);
+void cl_wire_put_state(struct buf *out, const struct cl_state_told *t);
+void cl_wire_handover(struct buf *out, const struct cl_header *head, const struct cl_handover *h,
+                      const struct cl_record *records);
 void cl_wire_publish(struct buf *out, const struct cl_header *head, struct slice channel, struct slice payload);
 
 const char *cl_wire_type_name(enum cl_type type); /* as INFO has it: "ping", "auth-req" ... */

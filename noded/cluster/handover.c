@@ -1,0 +1,339 @@
+/* A hand-over from the moment at which its record is made: what the target may do, what the source must wait for, and
+ * who answers for either when it is gone. */
+#include "noded/cluster/state.h"
+
+#include "common/base/mem.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define MS INT64_C(1000)
+#define ASK_US (200 * MS) /* after the grant, and between questions */
+
+/* ---- slots that are held ---- */
+
+static void hold(struct cl_core *c, const uint8_t *slots)
+{
+    for (size_t i = 0; i < CL_SLOT_BYTES; i++)
+        c->held[i] |= slots[i];
+    c->nheld++;
+}
+
+void cl_held_find(struct cl_core *c)
+{
+    memset(c->held, 0, sizeof c->held);
+    c->nheld = 0;
+    c->version++;
+    if (!cl_has(c->me, CL_MASTER))
+        return;
+    for (size_t i = 0; i < c->njobs; i++) {
+        const struct cl_job *j = c->jobs[i];
+        if (j->state == CL_JOB_PAUSED || j->state == CL_JOB_RECORDING || (j->state == CL_JOB_GRANTED && j->importing))
+            hold(c, j->slots);
+    }
+    for (size_t i = 0; i < c->shard.nrecords; i++)
+        hold(c, c->shard.records[i].r.slots);
+}
+
+enum cl_hold cl_slot_hold(const struct cl_core *c, int slot)
+{
+    if (c->nheld == 0 || !cl_bit(c->held, slot))
+        return CL_HOLD_NOT;
+    const struct cl_open_record *r = cl_record_of_slot(c, slot);
+    return r != NULL && r->silent ? CL_HOLD_REFUSE : CL_HOLD_WAIT;
+}
+
+bool cl_some_slot_held(const struct cl_core *c)
+{
+    return c->nheld > 0;
+}
+
+/* ---- the target's side ---- */
+
+void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch)
+{
+    struct cl_record r = {.job = j->name, .source = j->source, .target = j->target, .taking = true, .epoch = epoch};
+    memcpy(r.slots, j->slots, sizeof r.slots);
+    c->me->config_epoch = epoch;
+    if (c->current_epoch < epoch)
+        c->current_epoch = epoch;
+    for (int slot = cl_bit_next(r.slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(r.slots, slot + 1, true))
+        cl_slot_give(c, slot, c->me);
+    cl_job_enter(c, j, CL_JOB_GRANTED, HEAP_NEVER);
+    cl_record_open(c, &r);
+    CL_LOG(c, NOTICE, "Taking the slots of a migration in config epoch %" PRIu64, epoch);
+}
+
+static void slots_effect(struct cl_core *c, enum cl_effect_kind kind, const uint8_t *slots)
+{
+    cl_effect_add(c->fx, kind)->bytes = cl_bytes_new((struct slice){(const char *)slots, CL_SLOT_BYTES});
+}
+
+/* Our replicas know: what was imported is shown, and the claim is told once this is on disk. */
+static void taken(struct cl_core *c, struct cl_open_record *r)
+{
+    struct cl_job *j = cl_job_find(c, &r->r.job);
+    slots_effect(c, CL_FX_SLOTS_SHOW, r->r.slots);
+    cl_record_close(c, r);
+    if (j != NULL)
+        j->seq = cl_next_seq(c);
+}
+
+/* As if it had never been granted: nobody was told of our claim, and the source still has everything. */
+static void untake(struct cl_core *c, struct cl_open_record *r)
+{
+    struct cl_node *source = cl_node_find(c, &r->r.source);
+    for (int slot = 0; slot < CL_SLOTS; slot++)
+        if (cl_bit(r->r.slots, slot) && cl_owner(c, slot) == c->me)
+            cl_slot_give(c, slot, source != NULL && cl_has(source, CL_MASTER) ? source : NULL);
+    if (c->refused_epoch < r->r.epoch)
+        c->refused_epoch = r->r.epoch;
+    slots_effect(c, CL_FX_DROP_SLOTS, r->r.slots);
+    cl_record_close(c, r);
+    cl_state_changed(c, true);
+}
+
+/* What was imported, by jobs that died with an earlier life or an earlier master. */
+static void settle(struct cl_core *c)
+{
+    uint8_t mine[CL_SLOT_BYTES] = {0}, others[CL_SLOT_BYTES];
+    if (c->me->slots != NULL)
+        memcpy(mine, c->me->slots, sizeof mine);
+    for (size_t i = 0; i < CL_SLOT_BYTES; i++)
+        others[i] = (uint8_t)~mine[i];
+    slots_effect(c, CL_FX_SLOTS_SHOW, mine);
+    slots_effect(c, CL_FX_SLOTS_FORGET, others);
+}
+
+void cl_handover_restarted(struct cl_core *c)
+{
+    if (!cl_has(c->me, CL_MASTER))
+        return;
+    for (size_t i = c->shard.nrecords; i-- > 0;) {
+        struct cl_open_record *r = &c->shard.records[i];
+        if (r->r.taking)
+            untake(c, r);
+        else
+            r->ask_us = c->now_us;
+    }
+    settle(c);
+}
+
+/* Of two masters in one shard the one with the higher epoch speaks for it. */
+static struct cl_node *speaker_of(const struct cl_core *c, const struct cl_id *shard, const struct cl_id *target)
+{
+    struct cl_node *n, *best = NULL;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
+        bool theirs = cl_id_eq(&n->id, target) || (!cl_id_is_none(shard) && cl_id_eq(&n->shard, shard));
+        if (theirs && cl_has(n, CL_MASTER) && !cl_has(n, CL_HANDSHAKE) &&
+            (best == NULL || n->config_epoch > best->config_epoch))
+            best = n;
+    }
+    return best;
+}
+
+static bool owns_some(const struct cl_core *c, const uint8_t *slots)
+{
+    for (size_t i = 0; c->me->slots != NULL && i < CL_SLOT_BYTES; i++)
+        if ((c->me->slots[i] & slots[i]) != 0)
+            return true;
+    return false;
+}
+
+/* Whether it has taken the slots is asked of a target, or of whoever replaced it. */
+static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
+{
+    struct cl_job *j = cl_job_find(c, &r->job);
+    if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || speaker_of(c, &c->me->shard, &c->me->id) != c->me ||
+        cl_record_find(c, &r->job) != NULL)
+        return;
+    if (owns_some(c, r->slots)) {
+        if (sender->link_state == CL_LINK_UP && (j == NULL || j->state != CL_JOB_GRANTED))
+            cl_send_greeting(c, sender->link, sender, CL_PONG, NULL);
+        return;
+    }
+    if (j != NULL && PLANTED(16, true, false))
+        cl_job_end(c, j, CL_JOB_FAILED, "The source asked for the slots back");
+    if (c->refused_epoch < r->epoch)
+        c->refused_epoch = r->epoch;
+    cl_durable(c);
+    for (size_t i = 0; i < c->nrefusals; i++)
+        if (cl_id_eq(&c->refusals[i].to, &sender->id) && cl_id_eq(&c->refusals[i].r.job, &r->job))
+            return;
+    c->refusals = mem_grow(c->refusals, c->nrefusals, &c->cap_refusals, sizeof *c->refusals);
+    c->refusals[c->nrefusals++] = (struct cl_refusal){.to = sender->id, .r = *r, .seq = cl_next_seq(c)};
+}
+
+static void refusals_send(struct cl_core *c)
+{
+    size_t kept = 0;
+    bool agreed = c->nrefusals > 0 && cl_state_agreed(c);
+    for (size_t i = 0; i < c->nrefusals; i++) {
+        struct cl_refusal *f = &c->refusals[i];
+        struct cl_node *to = cl_node_find(c, &f->to);
+        if (to == NULL || !cl_has(c->me, CL_MASTER) || owns_some(c, f->r.slots))
+            continue;
+        if (!agreed || c->persisted < f->seq)
+            c->refusals[kept++] = *f;
+        else
+            cl_handover_send(c, to, CL_SAY_NOT, &f->r);
+    }
+    c->nrefusals = kept;
+}
+
+/* ---- the source's side ---- */
+
+/* Slots that are nobody's but those of the side that gave them. */
+static bool is_unclaimed(const struct cl_core *c, const struct cl_record *r, int slot)
+{
+    const struct cl_node *owner = cl_owner(c, slot);
+    return owner == NULL || owner == c->me || cl_id_eq(&owner->id, &r->source) || owner->config_epoch < r->epoch;
+}
+
+static bool all_unclaimed(const struct cl_core *c, const struct cl_record *r, bool value)
+{
+    for (int slot = cl_bit_next(r->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(r->slots, slot + 1, true))
+        if (is_unclaimed(c, r, slot) != value)
+            return false;
+    return true;
+}
+
+void cl_handover_resume(struct cl_core *c, struct cl_open_record *r)
+{
+    for (int slot = 0; slot < CL_SLOTS; slot++)
+        if (cl_bit(r->r.slots, slot) && is_unclaimed(c, &r->r, slot))
+            cl_slot_give(c, slot, c->me);
+    if (c->current_epoch < r->r.epoch)
+        c->current_epoch = r->r.epoch;
+    cl_bump_epoch(c, true);
+    r->resuming = true;
+    CL_LOG(c, WARNING, "The slots of a hand-over come back: claimed in config epoch %" PRIu64, c->me->config_epoch);
+}
+
+static void refused(struct cl_core *c, const struct cl_record *said, struct cl_node *sender)
+{
+    struct cl_open_record *r = cl_record_find(c, &said->job);
+    const struct cl_node *target = cl_node_find(c, &said->target);
+    static const struct cl_id none;
+    if (r == NULL || r->r.taking || r->resuming || r->ask_us == HEAP_NEVER || said->epoch != r->r.epoch ||
+        !cl_has(c->me, CL_MASTER))
+        return;
+    if (speaker_of(c, target != NULL ? &target->shard : &none, &r->r.target) != sender ||
+        !all_unclaimed(c, &r->r, true))
+        return;
+    cl_handover_resume(c, r);
+}
+
+static void ask(struct cl_core *c, struct cl_open_record *r)
+{
+    const struct cl_node *target = cl_node_find(c, &r->r.target);
+    struct cl_node *n;
+    r->ask_us = c->now_us + ASK_US;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
+        bool theirs = n == target ||
+                      (target != NULL && !cl_id_is_none(&target->shard) && cl_id_eq(&n->shard, &target->shard));
+        if (theirs && n != c->me && cl_has(n, CL_MASTER) && n->ours)
+            cl_handover_send(c, n, CL_SAY_ASK, &r->r);
+    }
+}
+
+/* Closes it when the answer is there. */
+static void source_run(struct cl_core *c, struct cl_open_record *r)
+{
+    struct cl_job *j = cl_job_find(c, &r->r.job);
+    if (r->resuming) {
+        if (c->claim.config_epoch != c->me->config_epoch)
+            return;
+        cl_record_close(c, r);
+        if (j != NULL)
+            cl_job_end(c, j, CL_JOB_FAILED, "The target did not take the slots");
+        return;
+    }
+    if (all_unclaimed(c, &r->r, false)) {
+        cl_record_close(c, r);
+        if (j != NULL)
+            cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
+        return;
+    }
+    if (r->ask_us != HEAP_NEVER && !r->silent && c->now_us - r->since_us >= cl_timeout_us(c)) {
+        r->silent = true;
+        cl_held_find(c);
+        CL_LOG(c, WARNING, "The target of a hand-over does not answer: writes to its slots are refused until it does");
+    }
+    if (PLANTED(11, false, r->silent))
+        cl_handover_resume(c, r);
+    if (c->now_us >= r->ask_us)
+        ask(c, r);
+}
+
+/* ---- both ---- */
+
+void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender)
+{
+    struct cl_record r;
+    if (m->handover.say == CL_SAY_STATE) {
+        cl_state_received(c, m, sender);
+        return;
+    }
+    cl_wire_record(m, 0, &r);
+    if (m->handover.say == CL_SAY_ASK)
+        asked(c, &r, sender);
+    else
+        refused(c, &r, sender);
+}
+
+void cl_handover_inherit(struct cl_core *c)
+{
+    for (size_t i = c->shard.nrecords; i-- > 0;) {
+        struct cl_open_record *r = &c->shard.records[i];
+        if (r->r.taking) {
+            for (int slot = 0; slot < CL_SLOTS; slot++)
+                if (cl_bit(r->r.slots, slot))
+                    cl_slot_give(c, slot, c->me);
+            cl_record_close(c, r);
+            continue;
+        }
+        r->silent = true;
+        r->since_us = r->ask_us = c->now_us;
+        if (cl_job_find(c, &r->r.job) == NULL) {
+            struct cl_job *j = cl_job_new(c, &r->r.job, false, &r->r.source, &r->r.target, r->r.slots);
+            j->begun = true;
+            cl_job_enter(c, j, CL_JOB_GRANTED, HEAP_NEVER);
+        }
+    }
+    cl_held_find(c);
+}
+
+void cl_handover_promoted(struct cl_core *c)
+{
+    settle(c);
+}
+
+void cl_handover_run(struct cl_core *c)
+{
+    refusals_send(c);
+    if (!cl_has(c->me, CL_MASTER))
+        return;
+    bool agreed = c->shard.nrecords > 0 && cl_state_agreed(c);
+    for (size_t i = c->shard.nrecords; i-- > 0;) {
+        struct cl_open_record *r = &c->shard.records[i];
+        if (!r->r.taking)
+            source_run(c, r);
+        else if (agreed)
+            taken(c, r);
+    }
+}
+
+int64_t cl_handover_deadline(const struct cl_core *c)
+{
+    int64_t at = HEAP_NEVER;
+    for (size_t i = 0; cl_has(c->me, CL_MASTER) && i < c->shard.nrecords; i++) {
+        const struct cl_open_record *r = &c->shard.records[i];
+        if (r->r.taking || r->resuming)
+            continue;
+        at = r->ask_us < at ? r->ask_us : at;
+        if (r->ask_us != HEAP_NEVER && !r->silent && r->since_us + cl_timeout_us(c) < at)
+            at = r->since_us + cl_timeout_us(c);
+    }
+    return at;
+}

@@ -1,0 +1,261 @@
+/* What the next master of a shard must know: open records of hand-overs and the swap under way. The master has it on
+ * its disk and gives it to its replicas; those that lack it, or of which the master does not know, do not stand for
+ * election. So whoever waits until all counted replicas have it knows that the next master has it. */
+#include "noded/cluster/state.h"
+
+#include "common/base/mem.h"
+
+#include <stdlib.h>
+
+#define MS INT64_C(1000)
+#define TELL_US (100 * MS) /* the state is told again to those that lack it, while somebody waits for them */
+
+/* For so long after it was counted last a replica may stand. Its data is too old by then, or the settings take data of
+ * any age. */
+int64_t cl_counted_for_us(const struct cl_core *c)
+{
+    int64_t factor = c->set.validity_factor != 0 ? c->set.validity_factor : 10;
+    return cl_timeout_us(c) * (factor + 1) + c->set.repl_ping_ms * MS;
+}
+
+/* ---- records ---- */
+
+struct cl_open_record *cl_record_find(const struct cl_core *c, const struct cl_id *job)
+{
+    for (size_t i = 0; i < c->shard.nrecords; i++)
+        if (cl_id_eq(&c->shard.records[i].r.job, job))
+            return &c->shard.records[i];
+    return NULL;
+}
+
+struct cl_open_record *cl_record_of_slot(const struct cl_core *c, int slot)
+{
+    for (size_t i = 0; i < c->shard.nrecords; i++)
+        if (cl_bit(c->shard.records[i].r.slots, slot))
+            return &c->shard.records[i];
+    return NULL;
+}
+
+void cl_record_loaded(struct cl_core *c, const struct cl_record *r)
+{
+    struct cl_shard_state *s = &c->shard;
+    s->records = mem_grow(s->records, s->nrecords, &s->cap_records, sizeof *s->records);
+    s->records[s->nrecords++] = (struct cl_open_record){.r = *r, .since_us = c->now_us, .ask_us = HEAP_NEVER};
+}
+
+void cl_record_open(struct cl_core *c, const struct cl_record *r)
+{
+    cl_record_loaded(c, r);
+    cl_state_changed(c, true);
+    cl_held_find(c);
+}
+
+void cl_record_close(struct cl_core *c, struct cl_open_record *r)
+{
+    *r = c->shard.records[--c->shard.nrecords];
+    cl_state_changed(c, false);
+    cl_held_find(c);
+}
+
+void cl_records_forget(struct cl_core *c)
+{
+    c->shard.nrecords = 0;
+    cl_held_find(c);
+}
+
+/* ---- versions ---- */
+
+void cl_state_changed(struct cl_core *c, bool required)
+{
+    uint64_t least = (c->me->config_epoch & (UINT64_MAX >> 24)) << 24;
+    c->shard.version = c->shard.version >= least ? c->shard.version + 1 : least + 1;
+    if (required)
+        c->shard.required = c->shard.version;
+    cl_durable(c);
+}
+
+static bool is_ours(const struct cl_core *c, const struct cl_node *n)
+{
+    return n->master == c->me && cl_has(n, CL_REPLICA);
+}
+
+/* It may be elected when we are gone: it is waited for. */
+static bool is_promotable(const struct cl_core *c, const struct cl_node *n)
+{
+    if (!is_ours(c, n) || cl_has(n, CL_NOFAILOVER))
+        return false;
+    if (!cl_has(n, CL_FAILED))
+        return true;
+    return n->counted_us != 0 && c->now_us - n->counted_us <= cl_counted_for_us(c) + cl_timeout_us(c);
+}
+
+bool cl_state_agreed(const struct cl_core *c)
+{
+    const struct cl_node *n;
+    if (c->claim.state_version != c->shard.version || c->now_us < c->uncounted_until_us)
+        return false;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (is_promotable(c, n) && n->state_version != c->shard.version)
+            return false;
+    return true;
+}
+
+void cl_node_uncounted(struct cl_core *c, const struct cl_node *n)
+{
+    int64_t until_us = n->counted_us + cl_counted_for_us(c) + cl_timeout_us(c);
+    if (n->counted_us != 0 && is_ours(c, n) && until_us > c->uncounted_until_us)
+        c->uncounted_until_us = until_us;
+}
+
+bool cl_state_known(const struct cl_core *c)
+{
+    const struct cl_node *master = c->me->master;
+    if (master != NULL && master->heard && !master->ours)
+        return true; /* a stock node's shard has no such state */
+    return c->counted_us != 0 && c->now_us - c->counted_us <= cl_counted_for_us(c) &&
+           c->claim.state_version >= c->counted_required;
+}
+
+void cl_state_follows(struct cl_core *c, const struct cl_node *master)
+{
+    if (!cl_id_eq(&c->me->shard, &master->shard)) {
+        c->shard.version = c->shard.required = c->shard.swap_epoch = 0;
+        cl_records_forget(c);
+    }
+    c->counted_us = 0;
+    c->counted_required = UINT64_MAX;
+}
+
+/* ---- between a master and its replicas ---- */
+
+void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to)
+{
+    struct cl_state_told told = {.version = c->claim.state_version, .required = c->shard.required};
+    if (!to->ours || (to->master != c->me && c->me->master != to))
+        return;
+    told.counted = is_ours(c, to) && !cl_has(to, CL_NOFAILOVER | CL_FAILED);
+    if (told.counted)
+        to->counted_us = c->now_us;
+    cl_wire_put_state(out, &told);
+}
+
+static void state_send(struct cl_core *c, struct cl_node *to)
+{
+    const struct cl_shard_state *s = &c->shard;
+    struct cl_record *records = mem_array(NULL, s->nrecords + 1, sizeof *records);
+    struct cl_header head;
+    struct cl_handover h = {
+        .say = CL_SAY_STATE,
+        .version = s->version,
+        .required = s->required,
+        .database_a = s->database_a,
+        .database_b = s->database_b,
+        .swap_epoch = s->swap_epoch,
+        .swap_aborted = s->swap_aborted,
+        .records = s->nrecords,
+    };
+    for (size_t i = 0; i < s->nrecords; i++)
+        records[i] = s->records[i].r;
+    cl_head(c, CL_HANDOVER, &head);
+    buf_clear(&c->scratch);
+    cl_wire_handover(&c->scratch, &head, &h, records);
+    if (cl_send_to(c, to, &c->scratch))
+        c->sent[CL_HANDOVER]++;
+    free(records);
+}
+
+void cl_handover_send(struct cl_core *c, struct cl_node *to, enum cl_say say, const struct cl_record *r)
+{
+    struct cl_header head;
+    struct cl_handover h = {.say = say, .records = 1};
+    cl_head(c, CL_HANDOVER, &head);
+    buf_clear(&c->scratch);
+    cl_wire_handover(&c->scratch, &head, &h, r);
+    if (cl_send_to(c, to, &c->scratch))
+        c->sent[CL_HANDOVER]++;
+}
+
+/* Only what is on our own disk is given away. */
+static void give_to_those_that_lack_it(struct cl_core *c)
+{
+    struct cl_node *n;
+    if (c->claim.state_version != c->shard.version || !cl_has(c->me, CL_MASTER))
+        return;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (is_ours(c, n) && n->ours && n->state_version != c->shard.version)
+            state_send(c, n);
+    c->tell_state_us = c->now_us + TELL_US;
+}
+
+void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender)
+{
+    struct cl_state_told told;
+    if (!cl_wire_state(body, &told))
+        return;
+    if (sender == c->me->master && cl_has(c->me, CL_REPLICA)) {
+        c->counted_us = told.counted ? c->now_us : 0;
+        c->counted_required = told.required;
+    } else if (is_ours(c, sender)) {
+        sender->state_version = told.version;
+        if (told.version != c->shard.version && c->now_us >= c->tell_state_us)
+            give_to_those_that_lack_it(c);
+    }
+}
+
+void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender)
+{
+    const struct cl_handover *h = &m->handover;
+    struct cl_shard_state *s = &c->shard;
+    if (!cl_has(c->me, CL_REPLICA) || sender != c->me->master)
+        return;
+    if (h->version == s->version) {
+        if (c->claim.state_version == s->version && sender->link_state == CL_LINK_UP)
+            cl_send_greeting(c, sender->link, sender, CL_PONG, NULL);
+        return;
+    }
+    s->version = h->version;
+    s->required = h->required;
+    s->database_a = h->database_a;
+    s->database_b = h->database_b;
+    s->swap_epoch = h->swap_epoch;
+    s->swap_aborted = h->swap_aborted;
+    s->nrecords = 0;
+    for (size_t i = 0; i < h->records; i++) {
+        struct cl_record r;
+        cl_wire_record(m, i, &r);
+        cl_record_loaded(c, &r);
+    }
+    cl_held_find(c);
+    cl_durable(c);
+}
+
+void cl_state_persisted(struct cl_core *c, uint64_t before)
+{
+    struct cl_node *master = c->me->master;
+    if (c->claim.state_version == before)
+        return;
+    if (cl_has(c->me, CL_MASTER))
+        give_to_those_that_lack_it(c);
+    else if (master != NULL && master->link_state == CL_LINK_UP)
+        cl_send_greeting(c, master->link, master, CL_PONG, NULL);
+}
+
+/* Somebody waits for the replicas. */
+static bool is_awaited(const struct cl_core *c)
+{
+    return c->shard.nrecords > 0 || c->nagreements > 0;
+}
+
+void cl_state_run(struct cl_core *c)
+{
+    if (is_awaited(c) && cl_has(c->me, CL_MASTER) && c->now_us >= c->tell_state_us && !cl_state_agreed(c))
+        give_to_those_that_lack_it(c);
+}
+
+int64_t cl_state_deadline(const struct cl_core *c)
+{
+    if (!is_awaited(c) || !cl_has(c->me, CL_MASTER) || c->claim.state_version != c->shard.version || cl_state_agreed(c))
+        return HEAP_NEVER;
+    int64_t at = c->tell_state_us > c->now_us ? c->tell_state_us : c->now_us + TELL_US;
+    return c->uncounted_until_us > c->now_us && c->uncounted_until_us < at ? c->uncounted_until_us : at;
+}
