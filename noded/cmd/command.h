@@ -37,8 +37,9 @@ enum {
     ND_NO_MULTI = 1 << 16,
     ND_MOVABLE_KEYS = 1 << 17,
     ND_ALLOW_BUSY = 1 << 18,
-    ND_SUBSCRIBED = 1 << 19,   /* not Redis's: allowed in RESP2's subscribed state */
-    ND_RUNS_IN_MULTI = 1 << 20 /* not Redis's: run at once inside MULTI (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET) */
+    ND_SUBSCRIBED = 1 << 19,      /* not Redis's: allowed in RESP2's subscribed state */
+    ND_RUNS_IN_MULTI = 1 << 20,   /* not Redis's: run at once inside MULTI (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET) */
+    ND_LONGER_IN_STREAM = 1 << 21 /* not Redis's: a master's stream and the log have a form with more arguments */
 };
 
 /* ACL categories, shown by COMMAND INFO. READ, WRITE, FAST/SLOW, ADMIN/DANGEROUS, PUBSUB and BLOCKING follow from the

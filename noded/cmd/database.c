@@ -1,21 +1,41 @@
 /* Commands for whole databases: SELECT, DBSIZE, SWAPDB, FLUSHDB, FLUSHALL. */
+#include "noded/cmd/database.h"
+
 #include "common/base/text.h"
 #include "noded/cmd/block.h"
-#include "noded/cmd/call.h"
-#include "noded/cmd/engine.h"
+#include "noded/cmd/effects.h"
 #include "noded/cmd/extension.h"
 #include "noded/cmd/watch.h"
 
-static void select_command(struct nd_call *c)
+#include <inttypes.h>
+#include <stdio.h>
+
+static struct nd_db *database_below(struct nd_call *c, size_t i, int end, int add)
 {
     int64_t n;
-    if (!nd_arg_int(c, 1, &n))
-        return;
-    if (n < 0 || n >= c->e->keys.db_count) {
+    if (!nd_arg_int(c, i, &n))
+        return NULL;
+    if (n < 0 || n >= end) {
         nd_error(c, "ERR DB index is out of range");
-        return;
+        return NULL;
     }
-    c->s->db = nd_keyspace_db(&c->e->keys, (int)n);
+    return nd_keyspace_db(&c->e->keys, (int)n + add);
+}
+
+struct nd_db *nd_database_arg(struct nd_call *c, size_t i)
+{
+    int count = c->e->keys.db_count;
+    return database_below(c, i, count, nd_db_is_shadow(c->db) ? count : 0);
+}
+
+/* A stream or a log names the shadows by their own numbers. */
+static void select_command(struct nd_call *c)
+{
+    bool of_dataset = c->s->kind == ND_MASTER;
+    struct nd_db *db = of_dataset ? database_below(c, 1, nd_keyspace_all(&c->e->keys), 0) : nd_database_arg(c, 1);
+    if (db == NULL)
+        return;
+    c->s->db = db;
     nd_ok(c);
 }
 
@@ -24,12 +44,88 @@ static void dbsize_command(struct nd_call *c)
     reply_int(c->r, (int64_t)nd_db_count(c->db));
 }
 
+/* Those who watch or wait for keys of the two are told. */
+static void swap(struct nd_engine *e, int n, int m)
+{
+    if (n == m)
+        return;
+    struct nd_db *a = nd_keyspace_db(&e->keys, n), *b = nd_keyspace_db(&e->keys, m);
+    nd_watch_db_changed(e, a, b);
+    nd_watch_db_changed(e, b, a);
+    nd_keyspace_swap(&e->keys, n, m);
+    nd_wait_db_ready(e, a);
+    nd_wait_db_ready(e, b);
+}
+
+enum swapped { SWAPPED, SWAPPED_BEFORE, NOT_THE_NEXT };
+
+static enum swapped swap_at_epoch(struct nd_engine *e, int n, int m, uint64_t epoch)
+{
+    uint64_t now = e->keys.mapping_epoch;
+    if (epoch <= now)
+        return SWAPPED_BEFORE;
+    if (epoch - now > 1)
+        return NOT_THE_NEXT;
+    swap(e, n, m);
+    e->keys.mapping_epoch = epoch;
+    return SWAPPED;
+}
+
+bool nd_swapdb_epoch(struct nd_engine *e, int a, int b, uint64_t epoch)
+{
+    char numbers[3][24];
+    if (a < 0 || a >= e->keys.db_count || b < 0 || b >= e->keys.db_count)
+        return false;
+    enum swapped done = swap_at_epoch(e, a, b, epoch);
+    if (done != SWAPPED)
+        return done == SWAPPED_BEFORE;
+    snprintf(numbers[0], sizeof numbers[0], "%d", a);
+    snprintf(numbers[1], sizeof numbers[1], "%d", b);
+    snprintf(numbers[2], sizeof numbers[2], "%" PRIu64, epoch);
+    struct slice words[] = {slice_of("SWAPDB"), slice_of(numbers[0]), slice_of(numbers[1]), slice_of("EPOCH"),
+                            slice_of(numbers[2])};
+    e->dirty++;
+    nd_effects_copy(e->effects, 0, sizeof words / sizeof words[0], words);
+    if (e->depth == 0) { /* else the command that this is part of does the rest */
+        nd_effects_flush(e);
+        nd_serve_ready(e);
+    }
+    return true;
+}
+
+/* What a master of a cluster did, as its stream and the log have it. */
+static void swap_of_stream(struct nd_call *c, int n, int m)
+{
+    uint64_t epoch;
+    if (!text_u64(c->argv[4], &epoch)) {
+        nd_error(c, "ERR invalid EPOCH");
+        return;
+    }
+    switch (swap_at_epoch(c->e, n, m, epoch)) {
+    case SWAPPED:
+        nd_dirty(c, 1);
+        nd_ok(c);
+        break;
+    case SWAPPED_BEFORE: nd_ok(c); break;
+    case NOT_THE_NEXT:
+        nd_error(c, "ERR the databases are mapped as of epoch %" PRIu64 ", and %" PRIu64 " is not the next",
+                 c->e->keys.mapping_epoch, epoch);
+        break;
+    }
+}
+
 static void swapdb_command(struct nd_call *c)
 {
     static const char *const bad[] = {"first", "second"};
     int64_t n[2];
+    bool cluster = c->e->config.cluster_enabled, of_dataset = cluster && c->s->kind == ND_MASTER;
+    bool epoch = of_dataset && c->argc == 5 && nd_arg_is(c, 3, "epoch");
+    if (c->argc != 3 && !epoch) {
+        nd_arity_error(c);
+        return;
+    }
     /* One node alone would leave the shards disagreeing about which database is which. A master's word stands. */
-    if (c->e->config.cluster_enabled && c->s->kind == ND_CLIENT) {
+    if (cluster && c->s->kind == ND_CLIENT) {
         nd_error(c, "ERR SWAPDB is not allowed in cluster mode");
         return;
     }
@@ -44,14 +140,11 @@ static void swapdb_command(struct nd_call *c)
         nd_error(c, "ERR DB index is out of range");
         return;
     }
-    if (n[0] != n[1]) {
-        struct nd_db *a = nd_keyspace_db(keys, (int)n[0]), *b = nd_keyspace_db(keys, (int)n[1]);
-        nd_watch_db_changed(c->e, a, b);
-        nd_watch_db_changed(c->e, b, a);
-        nd_keyspace_swap(keys, (int)n[0], (int)n[1]);
-        nd_wait_db_ready(c->e, a);
-        nd_wait_db_ready(c->e, b);
+    if (epoch) {
+        swap_of_stream(c, (int)n[0], (int)n[1]);
+        return;
     }
+    swap(c->e, (int)n[0], (int)n[1]);
     nd_dirty(c, 1);
     nd_ok(c);
 }
@@ -145,7 +238,7 @@ const struct nd_command nd_database_commands[] = {
     {
         .name = "swapdb",
         .arity = 3,
-        .flags = ND_WRITE | ND_FAST,
+        .flags = ND_WRITE | ND_FAST | ND_LONGER_IN_STREAM,
         .categories = ND_CAT_KEYSPACE | ND_CAT_DANGEROUS,
         .run = swapdb_command,
         .syntax = "index1 index2",

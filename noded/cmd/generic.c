@@ -1,5 +1,6 @@
 /* Commands for keys of every type: there or not, gone, renamed, moved, copied. */
 #include "noded/cmd/call.h"
+#include "noded/cmd/database.h"
 #include "noded/cmd/engine.h"
 #include "noded/cmd/notify.h"
 
@@ -101,19 +102,6 @@ static void renamenx_command(struct nd_call *c)
     rename_key(c, true);
 }
 
-/* A database named by argument i; NULL: the error was answered. */
-static struct nd_db *database_arg(struct nd_call *c, size_t i)
-{
-    int64_t n;
-    if (!nd_arg_int(c, i, &n))
-        return NULL;
-    if (n < 0 || n >= c->e->keys.db_count) {
-        nd_error(c, "ERR DB index is out of range");
-        return NULL;
-    }
-    return nd_keyspace_db(&c->e->keys, (int)n);
-}
-
 static void same_object(struct nd_call *c)
 {
     nd_error(c, "ERR source and destination objects are the same");
@@ -122,7 +110,7 @@ static void same_object(struct nd_call *c)
 static void move_command(struct nd_call *c)
 {
     struct slice key = c->argv[1];
-    struct nd_db *to = database_arg(c, 2);
+    struct nd_db *to = nd_database_arg(c, 2);
     if (to == NULL)
         return;
     if (to == c->db) {
@@ -151,7 +139,7 @@ static void copy_command(struct nd_call *c)
         if (nd_arg_is(c, i, "replace")) {
             replace = true;
         } else if (nd_arg_is(c, i, "db") && i + 1 < c->argc) {
-            to = database_arg(c, ++i);
+            to = nd_database_arg(c, ++i);
             if (to == NULL)
                 return;
         } else {

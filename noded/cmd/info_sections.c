@@ -246,6 +246,8 @@ void nd_info_latencystats(struct nd_info *i)
 void nd_info_cluster(struct nd_info *i)
 {
     buf_printf(i->out, "# Cluster\r\ncluster_enabled:%d\r\n", i->e->config.cluster_enabled);
+    if (i->e->config.cluster_enabled)
+        buf_printf(i->out, "db_mapping_epoch:%" PRIu64 "\r\n", i->e->keys.mapping_epoch);
 }
 
 void nd_info_keyspace(struct nd_info *i)

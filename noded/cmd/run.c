@@ -184,11 +184,6 @@ static enum nd_ran run_unknown(struct nd_call *c, const struct nd_indexed *paren
     return ending(c);
 }
 
-static bool arity_fits(const struct nd_indexed *row, size_t argc)
-{
-    return row->arity >= 0 ? argc == (size_t)row->arity : argc >= (size_t)-row->arity;
-}
-
 enum nd_ran nd_session_run(struct nd_session *s, size_t argc, const struct slice *argv)
 {
     struct nd_engine *e = s->e;
@@ -210,7 +205,7 @@ enum nd_ran nd_session_run(struct nd_session *s, size_t argc, const struct slice
     if (row == NULL)
         return run_unknown(&c, parent);
     s->last = row->cmd;
-    if (!arity_fits(row, argc)) {
+    if (!nd_arity_fits(row, argc, s->kind == ND_MASTER)) {
         nd_refuse(&c, "ERR wrong number of arguments for '%s' command", row->full_name);
         return ending(&c);
     }

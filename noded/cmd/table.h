@@ -32,6 +32,15 @@ struct nd_indexed {
     char *full_name;
 };
 
+/* So many words can be this command. of_dataset: they come from a master's stream or from the log. */
+static inline bool nd_arity_fits(const struct nd_indexed *row, size_t argc, bool of_dataset)
+{
+    if (row->arity < 0)
+        return argc >= (size_t)-row->arity;
+    bool longer = of_dataset && (row->flags & ND_LONGER_IN_STREAM) != 0;
+    return argc == (size_t)row->arity || (longer && argc > (size_t)row->arity);
+}
+
 struct nd_commands;
 struct nd_extension;
 struct nd_commands *nd_commands_new(const struct nd_extension *more); /* NULL: only families.h */

@@ -151,18 +151,13 @@ static enum nd_aof_read refuse(struct nd_aof_reader *r, const char *what, struct
     return ND_AOF_BAD;
 }
 
-static bool arity_fits(const struct nd_indexed *row, size_t argc)
-{
-    return row->arity >= 0 ? argc == (size_t)row->arity : argc >= (size_t)-row->arity;
-}
-
 /* Only what an append-only file can have in it is run: a damaged one must not end the server or change its settings. */
 static enum nd_aof_read run(struct nd_aof_reader *r, const struct resp_request *q)
 {
     const struct nd_indexed *row = nd_commands_find(r->e->commands, q->argv, q->argc, NULL);
     if (row == NULL)
         return refuse(r, "unknown command", q->argv[0]);
-    if (!arity_fits(row, q->argc))
+    if (!nd_arity_fits(row, q->argc, true))
         return refuse(r, "wrong number of arguments for", q->argv[0]);
     if ((row->flags & ND_ADMIN) != 0)
         return refuse(r, "a command that changes no data:", q->argv[0]);
