@@ -94,7 +94,7 @@ static void log_line(const struct nd_exports *xs, const struct cl_id *job, const
 void nd_export_news(const struct nd_export *x, enum cl_job_news news, uint64_t seq, struct slice why)
 {
     const struct nd_export_host *host = &x->all->host;
-    host->news(host->owner, &x->job, news, seq, why);
+    host->news(host->news_owner, &x->job, news, seq, why);
 }
 
 /* ---- the end ---- */
@@ -132,7 +132,7 @@ void nd_export_fail(struct nd_export *x, const char *why)
     struct nd_exports *xs = x->all;
     struct cl_id job = x->job;
     end(x, false);
-    xs->host.news(xs->host.owner, &job, CL_JOB_IS_LOST, 0, slice_of(why));
+    xs->host.news(xs->host.news_owner, &job, CL_JOB_IS_LOST, 0, slice_of(why));
 }
 
 void nd_export_lost(struct nd_export *x, const char *why)
@@ -163,7 +163,7 @@ void nd_exports_upset(struct nd_repl *r, const char *why)
             continue;
         struct cl_id job = x->job;
         give_up(x, slice_of(why));
-        xs->host.news(xs->host.owner, &job, CL_JOB_IS_LOST, 0, slice_of(why));
+        xs->host.news(xs->host.news_owner, &job, CL_JOB_IS_LOST, 0, slice_of(why));
     }
 }
 
@@ -298,8 +298,8 @@ bool nd_export_is_due(const struct nd_export *x)
     case ND_EXPORT_CONNECTING:
     case ND_EXPORT_GREETING:
     case ND_EXPORT_ASKING: return true;
-    case ND_EXPORT_WAITING: return x->flushing;
-    case ND_EXPORT_STREAMING: return x->flushing || x->acked < x->sent;
+    case ND_EXPORT_WAITING:
+    case ND_EXPORT_STREAMING: return x->acked < x->sent;
     case ND_EXPORT_DRAINING: return !x->drained;
     case ND_EXPORT_SNAPSHOT: /* the child waits for the link, and not for longer than that */
     case ND_EXPORT_GRANTED: break;
@@ -317,10 +317,17 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* The link of a job that waits for its turn shows that both ends live. */
+/* When the link of a job that waits for its turn has to show that both ends live. */
 static int64_t alive_us(const struct nd_export *x)
 {
-    return x->flushing ? HEAP_NEVER : x->heard_us + x->all->r->e->config.repl_ping_replica_period_s * 1000000;
+    int64_t period_us = x->all->r->e->config.repl_ping_replica_period_s * 1000000;
+    return x->acked < x->sent ? HEAP_NEVER : x->heard_us + period_us;
+}
+
+static void show_life(struct nd_export *x)
+{
+    static const struct slice ping = {"PING", 4};
+    nd_export_request(x, 1, &ping);
 }
 
 static int64_t deadline(const struct nd_export *x)
@@ -352,7 +359,7 @@ static void tick(struct nd_export *x)
         if (child_is_free(x->all) && now_us >= x->next_us)
             try_snapshot(x);
         else if (now_us >= alive_us(x))
-            nd_export_flush(x);
+            show_life(x);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "noded/cmd/cluster.h"
 #include "noded/cmd/pause.h"
 #include "noded/cmd/pubsub.h"
+#include "noded/repl/export.h"
 #include "noded/repl/failover.h"
 #include "noded/repl/serve_sync.h"
 
@@ -363,7 +364,7 @@ void nd_serve_turn_end(struct nd_repl *r)
             put_in_stream(r, "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
     }
     nd_serve_look_for_snapshot(v);
-    e->not_evicted = stream_extra(r);
+    e->not_evicted = stream_extra(r) + nd_exports_memory(r);
     if (v->told == r->offset)
         return;
     v->told = r->offset;

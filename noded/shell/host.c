@@ -14,6 +14,7 @@
 #include "noded/shell/migrate.h"
 #include "noded/shell/node.h"
 #include "noded/shell/reclaim.h"
+#include "noded/shell/slot_link.h"
 
 #include <errno.h>
 #include <time.h>
@@ -99,7 +100,7 @@ static void host_facts(void *owner, struct nd_facts *out)
     bus_count_links(n->bus, out);
     out->migrate_cached = migrate_cached(n->migrator);
     out->aof_buffer = nd_aof_memory(n->engine);
-    out->client_memory_replicas = clients_memory_replicas(n->clients);
+    out->client_memory_replicas = clients_memory_replicas(n->clients) + slot_links_memory(n->slot_links);
     nd_serve_facts(n->repl, out);
 }
 

@@ -5,14 +5,11 @@
 #include "common/io/log.h"
 #include "common/io/loop.h"
 #include "common/io/resolve.h"
+#include "noded/shell/dial.h"
 #include "noded/shell/sync_file.h"
 
 #include <errno.h>
 #include <ev.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -196,62 +193,27 @@ void master_link_turn_end(struct master_link *l)
 
 /* ---- connecting ---- */
 
-/* The first of the addresses of bind-source-addr that can be used. false: there are some, and none can. */
-static bool bind_source(struct master_link *l, int fd)
-{
-    struct slice rest = slice_of(l->node->engine->config.bind_source_addr);
-    bool wanted = false;
-    while (rest.n > 0) {
-        struct slice word = slice_cut(&rest, ' ');
-        if (word.n == 0)
-            continue;
-        wanted = true;
-        char *host = slice_dup(word);
-        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *ai = NULL;
-        bool ok = getaddrinfo(host, NULL, &hints, &ai) == 0 && bind(fd, ai->ai_addr, ai->ai_addrlen) == 0;
-        if (ai != NULL)
-            freeaddrinfo(ai);
-        free(host);
-        if (ok)
-            return true;
-    }
-    return !wanted;
-}
-
 static bool connect_next(struct master_link *l)
 {
     while (l->ip < l->nips) {
-        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV}, *ai = NULL;
-        char port[16];
-        snprintf(port, sizeof port, "%d", l->port);
-        if (getaddrinfo(l->ips[l->ip++], port, &hints, &ai) != 0)
+        int fd = dial(&l->node->engine->config, l->ips[l->ip++], l->port);
+        if (fd < 0)
             continue;
-        int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
-        bool ok = fd >= 0 && bind_source(l, fd) &&
-                  (connect(fd, ai->ai_addr, ai->ai_addrlen) == 0 || errno == EINPROGRESS);
-        freeaddrinfo(ai);
-        if (ok) {
-            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-            setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-            l->fd = fd;
-            l->connecting = true;
-            ev_io_set(&l->reader, fd, EV_READ);
-            ev_io_set(&l->writer, fd, EV_WRITE);
-            ev_io_start(loop_of(l), &l->writer);
-            return true;
-        }
-        if (fd >= 0)
-            close(fd);
+        l->fd = fd;
+        l->connecting = true;
+        ev_io_set(&l->reader, fd, EV_READ);
+        ev_io_set(&l->writer, fd, EV_WRITE);
+        ev_io_start(loop_of(l), &l->writer);
+        return true;
     }
     return false;
 }
 
 static void connected(struct master_link *l)
 {
-    int why = 0;
-    socklen_t n = sizeof why;
+    int why = dial_ended(l->fd);
     ev_io_stop(loop_of(l), &l->writer);
-    if (getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &why, &n) == 0 && why == 0) {
+    if (why == 0) {
         l->connecting = false;
         ev_io_start(loop_of(l), &l->reader);
         node_time(l->node);

@@ -15,6 +15,8 @@
 #include "noded/shell/rdb_file.h"
 #include "noded/shell/reclaim.h"
 #include "noded/shell/replica_out.h"
+#include "noded/shell/slot_import.h"
+#include "noded/shell/slot_link.h"
 
 #include <errno.h>
 #include <string.h>
@@ -95,6 +97,7 @@ static void on_turn_end(struct io_turn_end *t)
     struct node *n = (struct node *)((char *)t - offsetof(struct node, turn_end));
     clients_run(n->clients);
     bus_turn(n->bus);
+    nd_imports_turn_end(n->repl);
     nd_serve_turn_end(n->repl);
     aof_turn(n->aof);
     clients_send(n->clients);
@@ -161,8 +164,12 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
         buf_puts(error, "nowhere to listen: port is 0 or bind is empty, and there is no unixsocket");
         return false;
     }
-    if (n->engine->config.cluster_enabled && (n->bus = bus_open(n, error)) == NULL)
-        return false;
+    if (n->engine->config.cluster_enabled) {
+        if ((n->bus = bus_open(n, error)) == NULL)
+            return false;
+        slot_import_open(n);
+        n->slot_links = slot_links_open(n, bus_export_news, n->bus);
+    }
     master_link_start(n->master);
     n->engine->stats.startup_memory = memory_used();
     node_touch(n);
@@ -175,12 +182,15 @@ void node_close(struct node *n)
 {
     listen_close(n->listen);
     aof_finish(n->aof);
+    if (n->repl != NULL)
+        slot_import_close(n);
     if (n->clients != NULL)
         clients_close(n->clients); /* their last answers still say what became of their writes */
     aof_close(n->aof);
     if (n->loop == NULL)
         return;
     migrate_close(n->migrator);
+    slot_links_close(n->slot_links);
     bus_close(n->bus);
     if (n->repl != NULL)
         nd_follow_free(n->repl);

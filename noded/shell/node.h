@@ -20,6 +20,7 @@ struct migrator;
 struct nd_repl;
 struct rdb_load;
 struct reclaim;
+struct slot_links;
 
 struct node {
     struct io_loop *loop;
@@ -33,8 +34,9 @@ struct node {
     struct migrator *migrator;
     struct master_link *master;
     struct reclaim *reclaim;
-    struct bus *bus;         /* NULL outside of cluster mode */
-    const char *config_path; /* absolute; NULL: started without a file */
+    struct bus *bus;               /* NULL outside of cluster mode */
+    struct slot_links *slot_links; /* the same */
+    const char *config_path;       /* absolute; NULL: started without a file */
     const char *executable;
     struct ev_timer timer;
     int64_t armed_us; /* what the timer stands for */
