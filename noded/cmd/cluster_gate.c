@@ -195,10 +195,11 @@ static int gather(const struct nd_call *c, struct cl_request *r)
 
 /* ---- what is held ---- */
 
-/* It is not about to run: EXEC waits for all that is queued. */
-static bool is_queued(const struct nd_call *c)
+/* What is only queued does not: EXEC waits for all of it. */
+static bool may_wait(const struct nd_call *c)
 {
-    return (c->s->flags & ND_S_MULTI) != 0 && (c->row->flags & ND_RUNS_IN_MULTI) == 0;
+    bool queued = (c->s->flags & ND_S_MULTI) != 0 && (c->row->flags & ND_RUNS_IN_MULTI) == 0;
+    return c->s->kind == ND_CLIENT && !queued;
 }
 
 /* FLUSHALL, FLUSHDB, SWAPDB: they change whatever slots there are. */
@@ -233,7 +234,7 @@ static bool waits_for_held(const struct nd_call *c)
     bool some_slot = cl_some_slot_held(cl->core), waits = false;
     struct look l;
     struct part p;
-    if (c->s->kind != ND_CLIENT || is_queued(c))
+    if (!may_wait(c))
         return false;
     look_begin(&l, c);
     while (!waits && look_next(&l, &p))
@@ -305,13 +306,13 @@ static enum nd_gate look_at_slots(struct nd_call *c)
     };
     struct cl_member to;
     int first = gather(c, &r);
-    r.changes = r.changes && c->s->kind == ND_CLIENT && !is_queued(c);
+    r.changes = r.changes && may_wait(c);
     /* A slot of nobody is told before the others are looked at. */
     if (r.slot == CL_MANY_SLOTS && !cl_slot_assigned(cl->core, first))
         r.slot = first;
     r.readonly |= r.shard_channels;
     enum cl_verdict v = cl_redirect(cl->core, &r, &to);
-    if (v == CL_HERE)
+    if (v == CL_HERE || (v == CL_WAIT && !may_wait(c)))
         return ND_GATE_OPEN;
     if (v == CL_WAIT)
         return wait_for_held(c);

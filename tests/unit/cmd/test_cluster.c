@@ -1,10 +1,8 @@
 /* The gate of cluster mode: an engine with a core behind it that was loaded from a file of two masters. */
 #include "noded/cmd/cluster.h"
 
-#include "common/base/mem.h"
-#include "noded/cluster/redirect.h"
 #include "noded/cmd/pubsub.h"
-#include "tests/unit/cmd/engine_fixture.h"
+#include "tests/unit/cmd/cluster_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,152 +12,11 @@
 
 #include <cmocka.h>
 
-#define ME "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define OTHER "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-
 /* Slots: x 16287, y 12222, z 8157, a 15495, b 3300, c 7365, n 1891. */
 #define HERE_FILE \
     ME " 127.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-8191 16287 [3300->-" OTHER "] [15495-<-" OTHER "]\n"
 #define THERE_FILE OTHER " 10.0.0.2:7001@17001 master - 0 0 2 connected 8192-16286 16288-16382\n"
-#define VARS "vars currentEpoch 2 lastVoteEpoch 0\n"
 
-struct world {
-    struct fixture *f;
-    struct cl_core *core;
-    struct cl_effects fx;
-    struct nd_cluster *cl;
-    struct cl_command asked; /* the last command that the engine handed on */
-    cl_token token;          /* 0: none is under way */
-    uint8_t slots[CL_SLOT_BYTES];
-    int64_t now_us;
-    int published;
-    bool shard;
-};
-
-static void host_command(void *owner, cl_token token, const struct cl_command *command)
-{
-    struct world *w = owner;
-    w->asked = *command;
-    w->token = token;
-    if (command->slots != NULL) {
-        memcpy(w->slots, command->slots, sizeof w->slots);
-        w->asked.slots = w->slots;
-    }
-}
-
-static void host_publish(void *owner, struct slice channel, struct slice message, bool shard)
-{
-    struct world *w = owner;
-    assert_true(channel.n > 0 && message.n > 0);
-    w->published++;
-    w->shard = shard;
-}
-
-static bool host_link_buffers(void *owner, cl_link link, size_t *used, size_t *allocated)
-{
-    (void)owner;
-    (void)link;
-    *used = *allocated = 0;
-    return true;
-}
-
-static uint64_t host_links_over_limit(void *owner)
-{
-    (void)owner;
-    return 3;
-}
-
-/* A step, its files on the disk at once, and its answers. */
-static void step(struct world *w, struct cl_event e)
-{
-    uint64_t seq = 0;
-    w->now_us += 1000;
-    e.now_us = w->now_us;
-    e.unix_ms = w->now_us / 1000;
-    e.facts.old_since_us = -1;
-    e.facts.has_keys = nd_cluster_has_keys(w->f->e);
-    cl_step(w->core, &e, &w->fx);
-    nd_cluster_changed(w->cl);
-    for (size_t i = 0; i < w->fx.n; i++) {
-        const struct cl_effect *fx = &w->fx.v[i];
-        if (fx->kind == CL_FX_PERSIST)
-            seq = fx->seq;
-        else if (fx->kind == CL_FX_ANSWER)
-            nd_cluster_answered(w->cl, fx->token, fx->ok, cl_effect_text(fx));
-        else if (fx->kind == CL_FX_DROP_SLOTS)
-            nd_cluster_drop_slots(w->f->e, cl_effect_slots(fx));
-    }
-    cl_effects_clear(&w->fx);
-    if (seq != 0)
-        step(w, (struct cl_event){.kind = CL_EV_PERSISTED, .seq = seq});
-}
-
-static struct world *world_new(const char *file)
-{
-    struct world *w = mem_zalloc(sizeof *w);
-    struct nd_config config;
-    struct buf why = {0};
-    nd_config_init(&config);
-    config.cluster_enabled = true;
-    w->f = fixture_new_with(&config);
-    nd_config_free(&config);
-    struct cl_options o = {.seed = 7, .settings = {.node_timeout_ms = 100000000, .port = 7000, .bus_port = 17000}};
-    w->now_us = 1000000;
-    w->core = cl_core_new(&o, w->now_us, 1000);
-    if (!cl_core_load(w->core, slice_of(file), &why))
-        fail_msg("%s", buf_str(&why));
-    struct nd_cluster_host host = {
-        .owner = w,
-        .command = host_command,
-        .publish = host_publish,
-        .link_buffers = host_link_buffers,
-        .links_over_limit = host_links_over_limit,
-    };
-    w->cl = nd_cluster_new(w->f->e, w->core, &host);
-    for (int i = 0; i < 8; i++) { /* a master that was away waits before it writes */
-        step(w, (struct cl_event){.kind = CL_EV_TIME});
-        w->now_us += 1000000;
-    }
-    assert_true(cl_ok(w->core));
-    return w;
-}
-
-static void world_free(struct world *w)
-{
-    nd_cluster_free(w->cl);
-    fixture_free(w->f);
-    cl_core_free(w->core);
-    cl_effects_free(&w->fx);
-    free(w);
-}
-
-/* A command that the core decides: the client waits, and has its answer after the step. */
-static const char *ask(struct world *w, const char *command)
-{
-    struct client *c = &w->f->clients[0];
-    assert_string_equal(client_run(c, command), "");
-    assert_int_equal(c->ran, ND_BLOCKED);
-    assert_true(w->token != 0);
-    cl_token token = w->token;
-    w->token = 0;
-    step(w, (struct cl_event){.kind = CL_EV_COMMAND, .token = token, .command = &w->asked});
-    return client_read(c);
-}
-
-struct row {
-    const char *command, *answer;
-};
-
-static void check(struct world *w, const struct row *rows, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        const char *got = run(w->f, rows[i].command);
-        if (strcmp(got, rows[i].answer) != 0)
-            fail_msg("row %zu: %s answers %s, not %s", i, rows[i].command, got, rows[i].answer);
-    }
-}
-
-#define CHECK(w, rows) check(w, rows, sizeof(rows) / sizeof *(rows))
 #define MOVED_Y "-MOVED 12222 10.0.0.2:7001\r\n"
 #define ASK_B "-ASK 3300 10.0.0.2:7001\r\n"
 #define MOVED_A "-MOVED 15495 10.0.0.2:7001\r\n"
@@ -302,26 +159,27 @@ static void commands_wait_for_the_core(void **state)
 {
     (void)state;
     struct world *w = world_new(HERE_FILE THERE_FILE VARS);
-    assert_string_equal(ask(w, "CLUSTER BUMPEPOCH"), "+BUMPED 3\r\n");
-    assert_string_equal(ask(w, "CLUSTER SETSLOT 3300 STABLE"), "+OK\r\n");
+    assert_string_equal(world_ask(w, "CLUSTER BUMPEPOCH"), "+BUMPED 3\r\n");
+    assert_string_equal(world_ask(w, "CLUSTER SETSLOT 3300 STABLE"), "+OK\r\n");
     assert_string_equal(run(w->f, "GET b"), "$-1\r\n");
-    assert_string_equal(ask(w, "CLUSTER ADDSLOTS 16383"), "+OK\r\n");
+    assert_string_equal(world_ask(w, "CLUSTER ADDSLOTS 16383"), "+OK\r\n");
     assert_string_equal(run(w->f, "CLUSTER ADDSLOTS 16383"), "-ERR Slot 16383 is already busy\r\n");
     assert_string_equal(run(w->f, "SET b 1"), "+OK\r\n");
-    assert_string_equal(ask(w, "CLUSTER SETSLOT 3300 NODE " OTHER),
+    assert_string_equal(world_ask(w, "CLUSTER SETSLOT 3300 NODE " OTHER),
                         "-ERR Can't assign hashslot 3300 to a different node while I still hold keys for this hash "
                         "slot.\r\n");
     assert_string_equal(run(w->f, "SELECT 9"), "+OK\r\n");
     assert_string_equal(run(w->f, "SET b 9"), "+OK\r\n");
     assert_string_equal(run(w->f, "SELECT 0"), "+OK\r\n");
     assert_string_equal(run(w->f, "DEL b"), ":1\r\n");
-    assert_true(strncmp(ask(w, "CLUSTER SETSLOT 3300 NODE " OTHER), "-ERR Can't assign", 17) == 0); /* database 9 */
+    assert_true(strncmp(world_ask(w, "CLUSTER SETSLOT 3300 NODE " OTHER), "-ERR Can't assign", 17) ==
+                0); /* database 9 */
     /* Who goes away while it waits is not answered, and nobody minds. */
     struct client *c = fixture_client(w->f);
     client_run(c, "CLUSTER SAVECONFIG");
     cl_token token = w->token;
     client_close(c);
-    step(w, (struct cl_event){.kind = CL_EV_COMMAND, .token = token, .command = &w->asked});
+    world_step(w, (struct cl_event){.kind = CL_EV_COMMAND, .token = token, .command = &w->asked});
     struct client *last = fixture_client(w->f);
     client_run(last, "CLUSTER SAVECONFIG"); /* never answered: the node ends */
     world_free(w);
@@ -335,7 +193,7 @@ static void who_waits_is_sent_on(void **state)
     assert_string_equal(client_run(blocked, "BLPOP c 0"), "");
     assert_string_equal(client_run(stays, "BLPOP x 0"), "");
     assert_string_equal(client_run(sub, "SSUBSCRIBE c"), "*3\r\n$10\r\nssubscribe\r\n$1\r\nc\r\n:1\r\n");
-    assert_string_equal(ask(w, "CLUSTER SETSLOT 7365 NODE " OTHER), "+OK\r\n");
+    assert_string_equal(world_ask(w, "CLUSTER SETSLOT 7365 NODE " OTHER), "+OK\r\n");
     assert_string_equal(client_read(blocked), "-MOVED 7365 10.0.0.2:7001\r\n");
     assert_string_equal(client_read(stays), "");
     assert_string_equal(client_read(sub), "*3\r\n$12\r\nsunsubscribe\r\n$1\r\nc\r\n:0\r\n");
