@@ -118,7 +118,7 @@ static void dequeue(struct nd_engine *e, struct nd_wait *wait)
 
 bool nd_may_block(const struct nd_call *c)
 {
-    return c->s->kind == ND_CLIENT && (c->s->flags & ND_S_IN_EXEC) == 0;
+    return c->s->kind == ND_CLIENT && (c->s->flags & (ND_S_IN_EXEC | ND_S_IMPORT)) == 0;
 }
 
 void nd_block(struct nd_call *c, enum nd_type type, const struct slice *keys, size_t n, int64_t timeout_ms,

@@ -29,9 +29,9 @@ static void put_flags(const struct nd_session *s, struct buf *out)
     static const struct {
         uint32_t flag;
         char letter;
-    } rows[] = {{ND_S_MULTI, 'x'},   {0, 'b'},         {ND_S_DIRTY_CAS, 'd'},
-                {ND_S_CLOSING, 'c'}, {ND_S_UNIX, 'U'}, {ND_S_READONLY, 'r'},
-                {ND_S_NO_EVICT, 'e'}};
+    } rows[] = {{ND_S_MULTI, 'x'},    {0, 'b'},          {ND_S_DIRTY_CAS, 'd'},
+                {ND_S_CLOSING, 'c'},  {ND_S_UNIX, 'U'},  {ND_S_READONLY, 'r'},
+                {ND_S_NO_EVICT, 'e'}, {ND_S_IMPORT, 'i'}};
     size_t before = out->n;
     if ((s->flags & ND_S_MONITOR) != 0)
         buf_putc(out, 'O');

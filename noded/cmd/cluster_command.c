@@ -1,11 +1,14 @@
 /* CLUSTER, ASKING, READONLY, READWRITE: the rows, and what is a word to a connection only. */
 #include "noded/cmd/cluster_rows.h"
+#include "noded/cmd/extension.h"
 #include "noded/cmd/families.h"
 
 #define READS ND_STALE
 #define ASKS ND_ADMIN | ND_STALE
 #define CHANGES ND_ADMIN | ND_STALE | ND_NO_ASYNC_LOADING
 #define RESETS ND_ADMIN | ND_NOSCRIPT | ND_STALE
+/* Slots that become visible, or are forgotten, are told to replicas and to the log. */
+#define SYNCS ND_ADMIN | ND_NOSCRIPT | ND_STALE | ND_NO_ASYNC_LOADING | ND_NO_MULTI | ND_MAY_REPLICATE
 #define HELPS ND_LOADING | ND_STALE
 
 /* A redirect of one request only: the slot is on its way to this node. */
@@ -31,6 +34,16 @@ static void readwrite_command(struct nd_call *c)
         return;
     c->s->flags &= ~(uint32_t)ND_S_READONLY;
     nd_ok(c);
+}
+
+/* What moves slots is the data side's (noded/repl/import.h). */
+static void syncslots_command(struct nd_call *c)
+{
+    const struct nd_extension *more = c->e->host.extension;
+    if (more != NULL && more->syncslots != NULL)
+        more->syncslots(c);
+    else
+        nd_error(c, "ERR This instance has no replication: it can't take slots");
 }
 
 static const struct nd_command cluster_subs[] = {
@@ -344,6 +357,15 @@ static const struct nd_command cluster_subs[] = {
      .group = "cluster",
      .complexity = "O(N), N being the nodes; kept until something changes",
      .tips = "nondeterministic_output"},
+    {.name = "syncslots",
+     .arity = -3,
+     .flags = SYNCS,
+     .run = syncslots_command,
+     .syntax = "verb [argument ...]",
+     .summary = "Between nodes only: the link on which the keys of slots move from one master to another.",
+     .since = "9.0.0",
+     .group = "cluster",
+     .complexity = "O(N), N being the slots; those that become visible or are forgotten cost no more for many keys"},
     {0},
 };
 

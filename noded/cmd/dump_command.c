@@ -3,6 +3,7 @@
 #include "noded/cmd/engine.h"
 #include "noded/cmd/evict.h"
 #include "noded/cmd/families.h"
+#include "noded/cmd/lookup.h"
 #include "noded/cmd/notify.h"
 #include "noded/store/dump.h"
 
@@ -104,7 +105,7 @@ static void restore(struct nd_call *c)
         expire_ms = o.absolute ? o.ttl_ms : o.ttl_ms > INT64_MAX - c->now_ms ? INT64_MAX : o.ttl_ms + c->now_ms;
     if (old != NULL)
         nd_delete(c, c->db, old, c->e->config.lazyfree_lazy_server_del);
-    if (expire_ms != ND_NO_EXPIRE && expire_ms <= c->now_ms && !c->e->is_replica) {
+    if (expire_ms != ND_NO_EXPIRE && expire_ms <= c->now_ms && !nd_outlives_its_time(c)) {
         /* It is over already: nothing is stored, and only what was there before is gone. */
         nd_value_free(&value);
         if (old != NULL) {

@@ -257,7 +257,7 @@ static void evict_key(struct nd_engine *e, struct nd_db *db, struct nd_entry *en
     free((char *)key.p);
 }
 
-static bool memory_is_short(const struct nd_engine *e)
+bool nd_memory_is_short(const struct nd_engine *e)
 {
     return e->config.maxmemory > 0 && e->host.memory_used(e->host.owner) > (size_t)e->config.maxmemory + e->not_evicted;
 }
@@ -279,7 +279,7 @@ static int64_t time_limit_us(const struct nd_engine *e)
 /* false: nothing is left that may go. */
 static bool evict_until(struct nd_engine *e, int64_t end_us)
 {
-    for (unsigned n = 1; memory_is_short(e); n++) {
+    for (unsigned n = 1; nd_memory_is_short(e); n++) {
         struct nd_db *db;
         struct nd_entry *entry;
         if (!choose(e, &db, &entry))
@@ -297,7 +297,7 @@ bool nd_evict(struct nd_engine *e)
 {
     e->eviction->pending = false;
     /* A replica follows its master in what goes; nothing changes while writes are paused. */
-    if (!memory_is_short(e) || e->is_replica || e->loading || nd_paused(e))
+    if (!nd_memory_is_short(e) || e->is_replica || e->loading || nd_paused(e))
         return true;
     if (e->config.maxmemory_policy == ND_NOEVICTION)
         return false;

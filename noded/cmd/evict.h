@@ -10,6 +10,7 @@ void nd_eviction_free(struct nd_eviction *x);
 /* Brings the used memory below maxmemory, for a fraction of a millisecond at most; nd_engine_tick() goes on with it.
  * false: it is above, and nothing more can go. */
 bool nd_evict(struct nd_engine *e);
+bool nd_memory_is_short(const struct nd_engine *e); /* it is above now */
 /* A new maxmemory or policy: the next tick looks. */
 void nd_evict_soon(struct nd_engine *e);
 bool nd_evict_pending(const struct nd_engine *e);

@@ -1,6 +1,7 @@
 /* Time to live: EXPIRE and its relatives, TTL and its relatives, PERSIST. */
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/lookup.h"
 #include "noded/cmd/notify.h"
 
 #include <stdio.h>
@@ -85,7 +86,7 @@ static void set_expire(struct nd_call *c, int64_t unit_ms, bool absolute)
         reply_int(c->r, 0);
         return;
     }
-    if (at_ms <= c->now_ms && !c->e->loading && !c->e->is_replica) {
+    if (at_ms <= c->now_ms && !c->e->loading && !nd_outlives_its_time(c)) {
         delete_now(c, entry);
     } else {
         nd_db_set_expire(c->db, entry, at_ms);

@@ -48,8 +48,8 @@ void nd_expire_now(struct nd_engine *e, struct nd_db *db, struct nd_entry *entry
 static struct nd_entry *expired(struct nd_call *c, struct nd_db *db, struct nd_entry *entry, enum nd_access access)
 {
     struct nd_engine *e = c->e;
-    if (e->loading)
-        return entry;
+    if (e->loading || nd_db_is_shadow(db))
+        return entry; /* whose it still is decides when a key is gone */
     if (e->is_replica) {
         /* The master decides when a key is gone; its own stream must find what it found itself. */
         if (c->s->kind == ND_MASTER)

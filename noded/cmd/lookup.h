@@ -3,11 +3,19 @@
 #define CMD_LOOKUP_H
 
 #include "noded/cmd/call.h"
+#include "noded/cmd/engine.h"
 
 /* The time of this expiry is over. */
 static inline bool nd_time_is_over(int64_t now_ms, const struct nd_entry *e)
 {
     return e->v.has_expire && now_ms > nd_entry_expire(e);
+}
+
+/* Keys whose time is over stay until somebody else says that they are gone: the master of a replica, or the node that a
+ * slot comes from. */
+static inline bool nd_outlives_its_time(const struct nd_call *c)
+{
+    return c->e->is_replica || nd_db_is_shadow(c->db);
 }
 
 /* Deletes without a word to anybody; lazy: a big value is freed by another thread. */

@@ -5,7 +5,7 @@
 void nd_event(struct nd_engine *e, int class, const char *event, struct slice key, struct nd_db *db)
 {
     int wanted = e->config.notify_events;
-    if ((wanted & class) == 0 || e->loading)
+    if ((wanted & class) == 0 || e->loading || nd_db_is_shadow(db))
         return;
     struct buf channel = {0};
     if ((wanted & ND_EV_KEYSPACE) != 0) {

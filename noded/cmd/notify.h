@@ -27,7 +27,8 @@ enum {
 struct nd_engine;
 struct nd_db;
 
-/* Publishes the event when its class and one of K and E are wanted. class 0 never is. */
+/* Publishes the event when its class and one of K and E are wanted. class 0 never is; nor are keys that nobody sees yet
+ * (shadow databases). */
 void nd_event(struct nd_engine *e, int class, const char *event, struct slice key, struct nd_db *db);
 
 /* -1: an unknown letter. */

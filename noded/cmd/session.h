@@ -37,7 +37,8 @@ enum {
     ND_S_UNIX = 1 << 12,
     ND_S_IN_EXEC = 1 << 13,
     ND_S_POSTPONED = 1 << 14, /* its request waits for the end of a pause or for a locked key */
-    ND_S_SUBSCRIBED = 1 << 15 /* to a channel, pattern or shard channel */
+    ND_S_SUBSCRIBED = 1 << 15, /* to a channel, pattern or shard channel */
+    ND_S_IMPORT = 1 << 16      /* slots come here on it (noded/repl/import.h): it works in shadow databases, unanswered */
 };
 
 struct nd_session {
@@ -59,6 +60,8 @@ struct nd_session {
     size_t watched;                                /* keys in it */
     struct map channels, patterns, shard_channels; /* subscriptions (pubsub.c); lazily initialised: cap 0 while empty */
     struct nd_replica *replica;                    /* what it said of itself as one (noded/repl/serve.h); NULL */
+    struct nd_import *import;                      /* what it brings (noded/repl/import.h); NULL */
+    uint64_t input;                                /* bytes of its requests so far, with the one that runs */
     int64_t stream_offset;                         /* of the replication stream behind its last command, for WAIT */
     void *shell;                                   /* the shell's client */
     struct nd_session *next, *prev;                /* of all sessions, by id */

@@ -1,6 +1,7 @@
 /* Strings that are read and set whole. */
 #include "noded/cmd/call.h"
 #include "noded/cmd/engine.h"
+#include "noded/cmd/lookup.h"
 #include "noded/cmd/notify.h"
 #include "noded/store/string.h"
 
@@ -316,7 +317,7 @@ static void getex(struct nd_call *c)
         return;
     nd_value_reply(c, &e->v);
     bool absolute = o.ttl == TTL_EXAT || o.ttl == TTL_PXAT;
-    if (absolute && expire_ms <= c->now_ms && !c->e->loading && !c->e->is_replica) {
+    if (absolute && expire_ms <= c->now_ms && !c->e->loading && !nd_outlives_its_time(c)) {
         bool lazy = c->e->config.lazyfree_lazy_expire;
         nd_delete(c, c->db, e, lazy);
         nd_changed(c, c->argv[1], 1);

@@ -223,6 +223,8 @@ bool nd_aof_may_sync(const struct nd_aof_state *s)
     const struct nd_config *config = &s->e->config;
     if (s->mode != ND_AOF_ON || s->syncing || s->exchanging || s->sync_failed || s->written == s->synced)
         return false;
+    if (s->asked && s->synced < s->asked_to)
+        return true;
     if (config->no_appendfsync_on_rewrite && child_lives(s))
         return false;
     if (config->appendfsync == ND_FSYNC_EVERYSEC)
@@ -267,6 +269,28 @@ void nd_aof_synced_to(struct nd_aof_state *s, uint64_t position)
 {
     if (s->synced < position && !s->sync_failed)
         s->synced = position;
+}
+
+bool nd_aof_ask_flush(struct nd_aof_state *s)
+{
+    assert(!s->asked);
+    if (s->mode != ND_AOF_ON)
+        return false;
+    s->asked = true;
+    s->asked_to = s->put;
+    return true;
+}
+
+enum nd_aof_flushed nd_aof_asked_flush(struct nd_aof_state *s, const char **error)
+{
+    if (!s->asked)
+        return ND_AOF_NOT_YET;
+    bool failed = s->mode == ND_AOF_ON && (s->write_failed || s->sync_failed);
+    if (!failed && s->mode == ND_AOF_ON && s->synced < s->asked_to)
+        return ND_AOF_NOT_YET;
+    s->asked = false;
+    *error = failed ? s->e->guard_reason : NULL;
+    return failed ? ND_AOF_FLUSH_FAILED : ND_AOF_FLUSHED;
 }
 
 /* While the disk fails answers of reads and refusals leave, or nobody could learn what is wrong. In the turn in which

@@ -47,6 +47,8 @@ struct nd_aof_state {
     int64_t waits_since_us; /* bytes wait for the flush under way to end; 0: none do */
     bool delayed;           /* for so long that answers wait too */
     uint64_t delayed_count; /* aof_delayed_fsync */
+    bool asked; /* somebody waits until all up to asked_to is on disk, whatever the settings say of flushing */
+    uint64_t asked_to;
     bool write_failed;      /* the last write; */
     bool sync_failed;       /* what was written may not be on disk, ever: only a rewrite helps */
     int64_t retry_us;       /* when writing is tried again */
@@ -93,6 +95,12 @@ bool nd_aof_may_sync(const struct nd_aof_state *s);
 void nd_aof_sync_began(struct nd_aof_state *s);                   /* of all that is written */
 void nd_aof_sync_ended(struct nd_aof_state *s, const char *why);  /* why NULL: it is on disk */
 void nd_aof_synced_to(struct nd_aof_state *s, uint64_t position); /* flushed in another way than these */
+
+/* All that was put so far shall be on disk soon. false: there is no log that promises it. One who asks at a time. */
+bool nd_aof_ask_flush(struct nd_aof_state *s);
+/* What came of it. error: of FAILED, good until the state changes. Once it is over, nothing is asked any more. */
+enum nd_aof_flushed { ND_AOF_NOT_YET, ND_AOF_FLUSHED, ND_AOF_FLUSH_FAILED };
+enum nd_aof_flushed nd_aof_asked_flush(struct nd_aof_state *s, const char **error);
 
 /* What the answers of this turn have to wait for. */
 enum nd_aof_wait {

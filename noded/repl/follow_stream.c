@@ -8,6 +8,7 @@
 #include "noded/cmd/multi.h"
 #include "noded/cmd/run.h"
 #include "noded/repl/serve.h"
+#include "noded/repl/stream.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -154,18 +155,6 @@ static bool belongs(const struct nd_command *cmd)
            strcmp(cmd->name, "select") == 0 || strcmp(cmd->name, "multi") == 0 || strcmp(cmd->name, "exec") == 0;
 }
 
-/* The error in an answer: of the command itself, or of one that EXEC ran. */
-static struct slice error_in(struct slice answer)
-{
-    for (size_t i = 0; i < answer.n; i++) {
-        if (answer.p[i] != '-' || (i > 0 && answer.p[i - 1] != '\n'))
-            continue;
-        const char *end = memchr(answer.p + i, '\r', answer.n - i);
-        return (struct slice){answer.p + i + 1, end != NULL ? (size_t)(end - answer.p) - i - 1 : answer.n - i - 1};
-    }
-    return slice_of("it failed");
-}
-
 /* false: the link is no more, or has been left. */
 static bool run(struct nd_following *f, const struct resp_request *q, struct batch *b)
 {
@@ -186,7 +175,7 @@ static bool run(struct nd_following *f, const struct resp_request *q, struct bat
     if (e->stats.unexpected_errors != errors || ran != ND_RAN) {
         flush(f, b); /* what came before it was run */
         struct slice answer = buf_slice(&e->dropped);
-        (depends_on_data(cmd, answer) ? diverged_at : stop_at)(f, q, error_in(answer));
+        (depends_on_data(cmd, answer) ? diverged_at : stop_at)(f, q, nd_stream_error(answer));
         return false;
     }
     f->r->stream_db = nd_db_number(f->session->db);

@@ -5,6 +5,7 @@
 #include "noded/cmd/effects.h"
 #include "noded/repl/export.h"
 #include "noded/repl/follow.h"
+#include "noded/repl/import.h"
 #include "noded/repl/rdb_write.h"
 #include "noded/repl/serve.h"
 #include "noded/repl/stream.h"
@@ -152,7 +153,9 @@ int64_t nd_repl_deadline(const struct nd_repl *r)
 {
     int64_t serve = nd_serve_deadline(r), follow = nd_follow_deadline(r), export = nd_exports_deadline(r);
     int64_t at = serve < follow ? serve : follow;
-    return at < export ? at : export;
+    int64_t import = nd_imports_deadline(r);
+    at = at < export ? at : export;
+    return at < import ? at : import;
 }
 
 void nd_repl_tick(struct nd_repl *r)
@@ -160,4 +163,5 @@ void nd_repl_tick(struct nd_repl *r)
     nd_follow_tick(r);
     nd_serve_tick(r);
     nd_exports_tick(r);
+    nd_imports_tick(r);
 }

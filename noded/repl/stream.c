@@ -69,3 +69,14 @@ void nd_stream_put(struct buf *out, int *db, const struct nd_effect_row *rows, s
     if (count > 1)
         nd_stream_request(out, 1, &exec);
 }
+
+struct slice nd_stream_error(struct slice answer)
+{
+    for (size_t i = 0; i < answer.n; i++) {
+        if (answer.p[i] != '-' || (i > 0 && answer.p[i - 1] != '\n'))
+            continue;
+        const char *end = memchr(answer.p + i, '\r', answer.n - i);
+        return (struct slice){answer.p + i + 1, end != NULL ? (size_t)(end - answer.p) - i - 1 : answer.n - i - 1};
+    }
+    return slice_of("it failed");
+}

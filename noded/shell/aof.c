@@ -4,6 +4,7 @@
 #include "common/io/clock.h"
 #include "common/io/log.h"
 #include "noded/cmd/latency.h"
+#include "noded/repl/import.h"
 #include "noded/repl/persist.h"
 #include "noded/shell/aof_inner.h"
 #include "noded/shell/clients.h"
@@ -136,9 +137,22 @@ static void flush(struct aof *a)
     aof_thread_give(aof_worker(a), &f->job);
 }
 
+bool aof_ask_flush(struct aof *a)
+{
+    return a != NULL && nd_aof_ask_flush(a->state);
+}
+
+static void tell_flushed(struct aof *a)
+{
+    const char *error;
+    if (nd_aof_asked_flush(a->state, &error) != ND_AOF_NOT_YET)
+        nd_import_flushed(a->node->repl, error);
+}
+
 void aof_turn(struct aof *a)
 {
     struct nd_aof_state *s = a->state;
+    tell_flushed(a);
     if (s->mode == ND_AOF_OFF)
         return;
     if (a->fd >= 0 && nd_aof_may_write(s))

@@ -29,6 +29,9 @@ void aof_start(struct aof *a);
 void aof_feed(struct aof *a, const struct nd_effect_row *rows, size_t n);
 /* The end of a turn, before answers leave. */
 void aof_turn(struct aof *a);
+/* All that was logged so far shall be on disk: nd_import_flushed() is told at the end of a later turn. false: there is
+ * no log, and nothing is told. Not again before that. */
+bool aof_ask_flush(struct aof *a);
 /* The next time (mono us) at which aof_tick() has something to do. */
 int64_t aof_deadline(const struct aof *a);
 void aof_tick(struct aof *a);

@@ -5,6 +5,7 @@
 #include "common/io/listener.h"
 #include "common/io/log.h"
 #include "common/io/loop.h"
+#include "noded/repl/import.h"
 #include "noded/shell/aof.h"
 #include "noded/shell/node.h"
 #include "noded/shell/replica_out.h"
@@ -65,10 +66,19 @@ static void drop_parser(struct client *c)
     c->parser = NULL;
 }
 
+static enum nd_ran run_request(struct client *c, const struct resp_request *q)
+{
+    struct nd_session *s = c->session;
+    s->input += q->consumed;
+    return (s->flags & ND_S_IMPORT) == 0 ? nd_session_run(s, q->argc, q->argv) : nd_import_run(s, q->argc, q->argv);
+}
+
 static void follow(struct client *c, enum nd_ran ran, size_t *used, size_t consumed)
 {
     if (ran != ND_POSTPONED)
         *used += consumed;
+    else
+        c->session->input -= consumed; /* it comes again */
     if (ran == ND_BLOCKED)
         c->flags |= CLIENT_BLOCKED;
     else if (ran == ND_POSTPONED)
@@ -99,7 +109,7 @@ static size_t run_ahead(struct client *c, struct resp_parser *parser, const char
     size_t got = resp_parse_ahead(parser, data, n, q, AHEAD), used = 0;
     look_ahead(c, q, got);
     for (size_t i = 0; i < got && (c->flags & CLIENT_WAITS) == 0; i++) {
-        follow(c, nd_session_run(c->session, q[i].argc, q[i].argv), &used, q[i].consumed);
+        follow(c, run_request(c, &q[i]), &used, q[i].consumed);
         if (c->out.n > CLIENT_OUT_BYTES)
             client_check_output(c);
     }
@@ -118,10 +128,12 @@ static bool run_one(struct client *c, struct resp_parser *parser, const char *da
         protocol_error(c, q.error);
     if (st != RESP_READY)
         return false;
-    if (q.argc == 0)
+    if (q.argc == 0) {
+        c->session->input += q.consumed;
         *used += q.consumed;
-    else
-        follow(c, nd_session_run(c->session, q.argc, q.argv), used, q.consumed);
+    } else {
+        follow(c, run_request(c, &q), used, q.consumed);
+    }
     if (c->parser != NULL)
         drop_parser(c);
     return true;

@@ -2,6 +2,7 @@
 
 #include "common/io/clock.h"
 #include "common/io/log.h"
+#include "noded/repl/import.h"
 #include "noded/repl/persist.h"
 #include "noded/repl/repl.h"
 #include "noded/shell/aof.h"
