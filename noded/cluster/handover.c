@@ -107,6 +107,7 @@ static void settle(struct cl_core *c)
 
 void cl_handover_restarted(struct cl_core *c)
 {
+    cl_jobs_restarted(c);
     if (!cl_has(c->me, CL_MASTER))
         return;
     for (size_t i = c->shard.nrecords; i-- > 0;) {

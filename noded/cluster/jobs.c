@@ -371,12 +371,11 @@ void cl_jobs_news(struct cl_core *c, const struct cl_event *e)
 
 /* ---- what is seen by looking ---- */
 
-static bool owns_all(const struct cl_core *c, const struct cl_node *n, const uint8_t *slots)
+static bool owns_all(const struct cl_node *n, const uint8_t *slots)
 {
     for (size_t i = 0; i < CL_SLOT_BYTES; i++)
         if ((slots[i] & ~(n->slots != NULL ? n->slots[i] : 0)) != 0)
             return false;
-    (void)c;
     return true;
 }
 
@@ -390,7 +389,7 @@ static const char *why_stop(const struct cl_core *c, const struct cl_job *j)
         return "The node at the other end is no master any more";
     if (cl_has(other, CL_FAILED))
         return "The node at the other end has failed";
-    if (!owns_all(c, j->importing ? other : c->me, j->slots))
+    if (!owns_all(j->importing ? other : c->me, j->slots))
         return "The slots have changed their owner";
     if (c->manual.end_us != 0)
         return "A failover has begun in this shard";
@@ -478,4 +477,23 @@ void cl_jobs_end_all(struct cl_core *c, const char *why)
     for (size_t i = c->njobs; i-- > 0;)
         if (i < c->njobs && is_live(c->jobs[i]))
             cl_job_end(c, c->jobs[i], CL_JOB_FAILED, "%s", why);
+}
+
+/* What was under way in an earlier life of this node. The outcome of what was granted is still to be learned. */
+static void one_restarted(struct cl_core *c, struct cl_job *j)
+{
+    const struct cl_open_record *r = cl_record_find(c, &j->name);
+    if (j->importing && r == NULL && owns_all(c->me, j->slots))
+        cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
+    else if (j->importing || r == NULL || !cl_has(c->me, CL_MASTER))
+        cl_job_end(c, j, CL_JOB_FAILED, "This node was restarted");
+    else
+        cl_job_enter(c, j, CL_JOB_GRANTED, HEAP_NEVER);
+}
+
+void cl_jobs_restarted(struct cl_core *c)
+{
+    for (size_t i = c->njobs; i-- > 0;)
+        if (i < c->njobs && is_live(c->jobs[i]))
+            one_restarted(c, c->jobs[i]);
 }

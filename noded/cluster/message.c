@@ -236,6 +236,7 @@ static void greeting_received(struct cl_core *c, const struct cl_message *m, cl_
     claim_learn(c, n, link, h);
     cl_gossip_read(c, m, n);
     cl_extensions_read(c, m, n);
+    cl_state_welcome(c, n);
 }
 
 static void dispatch(struct cl_core *c, const struct cl_message *m, cl_link link, struct cl_node *n,

@@ -187,6 +187,12 @@ static void give_to_those_that_lack_it(struct cl_core *c)
     c->tell_state_us = c->now_us + TELL_US;
 }
 
+void cl_state_welcome(struct cl_core *c, struct cl_node *n)
+{
+    if (is_ours(c, n) && n->ours && n->counted_us == 0 && n->link_state == CL_LINK_UP)
+        cl_send_greeting(c, n->link, n, CL_PONG, NULL);
+}
+
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender)
 {
     struct cl_state_told told;

@@ -393,6 +393,7 @@ bool cl_state_agreed(const struct cl_core *c);
 bool cl_state_known(const struct cl_core *c); /* a replica may stand: it has what its master wants it to have */
 void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to); /* the extension, where it belongs */
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender);
+void cl_state_welcome(struct cl_core *c, struct cl_node *n); /* a new replica of ours is told that it counts */
 void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
 void cl_state_persisted(struct cl_core *c, uint64_t before);
 void cl_state_run(struct cl_core *c);
@@ -426,6 +427,7 @@ void cl_jobs_news(struct cl_core *c, const struct cl_event *e);
 void cl_jobs_run(struct cl_core *c);
 int64_t cl_jobs_deadline(const struct cl_core *c);
 void cl_jobs_not_durable(struct cl_core *c, uint64_t seq);
+void cl_jobs_restarted(struct cl_core *c);
 void cl_jobs_end_all(struct cl_core *c, const char *why);
 void cl_jobs_free(struct cl_core *c);
 

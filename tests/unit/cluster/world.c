@@ -11,7 +11,7 @@
 
 #define MS INT64_C(1000)
 
-enum what { W_SYN, W_UP, W_BYTES, W_CLOSE, W_DISK };
+enum what { W_SYN, W_UP, W_BYTES, W_CLOSE, W_DISK, W_JOB };
 
 struct packet {
     struct heap_node at; /* first */
@@ -21,6 +21,7 @@ struct packet {
     struct world_link *link;
     int side; /* of the link, that it arrives at */
     struct cl_bytes *bytes;
+    struct cl_event job;
 };
 
 struct world_link {
@@ -71,6 +72,7 @@ static void facts_refresh(struct world *w, struct world_node *n)
     if (up) {
         n->offset = m->offset;
         n->has_keys = m->has_keys;
+        n->mapping_epoch = m->mapping_epoch;
         n->old_since_us = w->now_us;
     }
     n->link_up = up;
@@ -82,6 +84,8 @@ static struct cl_facts facts(struct world *w, struct world_node *n)
     return (struct cl_facts){.offset = n->offset,
                              .old_since_us = n->old_since_us,
                              .link_up = n->link_up && !n->master,
+                             .mapping_epoch = n->mapping_epoch,
+                             .databases = 16,
                              .has_keys = n->has_keys};
 }
 
@@ -197,6 +201,83 @@ static void do_follow(struct world *w, struct world_node *n, const struct cl_eff
     n->followed_us = w->now_us;
 }
 
+/* ---- data sides of migrations ---- */
+
+static void job_tell(struct world *w, int to, const struct cl_event *e, struct slice slots)
+{
+    struct packet *p = mem_zalloc(sizeof *p);
+    heap_node_init(&p->at);
+    p->what = W_JOB;
+    p->to = to;
+    p->life = w->nodes[to].life;
+    p->job = *e;
+    p->job.kind = CL_EV_JOB;
+    p->bytes = slots.n > 0 ? cl_bytes_new(slots) : NULL;
+    w->told_us = w->told_us > w->now_us ? w->told_us + 1 : w->now_us + 2 * w->delay_us; /* in their order */
+    heap_set(&w->heap, &p->at, w->told_us);
+}
+
+static void job_news(struct world *w, int to, const struct cl_id *job, enum cl_job_news news, uint64_t seq)
+{
+    struct cl_event e = {.news = news, .job = *job, .seq = seq};
+    job_tell(w, to, &e, (struct slice){NULL, 0});
+}
+
+static void job_export(struct world *w, struct world_node *n, const struct cl_effect *e)
+{
+    int to = number_at(w, e->ip);
+    struct cl_event asked = {.news = CL_JOB_IS_ASKED, .job = e->job, .node = world_id(w, n->number)};
+    asked.seq = n->mapping_epoch;
+    w->jobs[w->njobs].name = e->job;
+    w->jobs[w->njobs].source = n->number;
+    w->jobs[w->njobs++].target = to;
+    job_tell(w, to, &asked, cl_effect_text(e));
+}
+
+static void do_job(struct world *w, struct world_node *n, const struct cl_effect *e)
+{
+    int i = 0;
+    while (i < w->njobs && !cl_id_eq(&w->jobs[i].name, &e->job))
+        i++;
+    if (i == w->njobs)
+        return;
+    int source = w->jobs[i].source, target = w->jobs[i].target;
+    switch (e->kind) {
+    case CL_FX_JOB_ACCEPT:
+        job_news(w, source, &e->job, e->ok ? CL_JOB_IS_SNAPSHOTTING : CL_JOB_IS_LOST, 0);
+        if (e->ok)
+            job_news(w, source, &e->job, CL_JOB_IS_STREAMING, 0);
+        if (e->ok && w->data < WORLD_IS_NEVER_NEAR)
+            job_news(w, source, &e->job, CL_JOB_IS_NEAR, 0);
+        break;
+    case CL_FX_JOB_DRAIN:
+        if (w->data < WORLD_DRAINS_NOT && w->nodes[target].core != NULL)
+            job_news(w, source, &e->job, CL_JOB_IS_DRAINED, cl_greatest_epoch(w->nodes[target].core));
+        break;
+    case CL_FX_JOB_GRANT:
+        w->grants++;
+        if (w->data < WORLD_LOSES_GRANTS)
+            job_news(w, target, &e->job, CL_JOB_IS_GRANTED, e->seq);
+        break;
+    default: job_news(w, n->number == source ? target : source, &e->job, CL_JOB_IS_LOST, 0); break;
+    }
+}
+
+static void arrive_job(struct world *w, struct packet *p)
+{
+    struct world_node *n = &w->nodes[p->to];
+    if (n->core == NULL || n->life != p->life)
+        return;
+    p->job.slots = (const uint8_t *)cl_bytes_slice(p->bytes).p;
+    world_step(w, n, &p->job);
+}
+
+static void slots_add(uint8_t *to, struct slice slots)
+{
+    for (size_t i = 0; i < slots.n; i++)
+        to[i] = (uint8_t)(to[i] | (uint8_t)slots.p[i]);
+}
+
 static void do_effect(struct world *w, struct world_node *n, struct cl_effect *e)
 {
     struct slice text = cl_effect_text(e);
@@ -213,9 +294,17 @@ static void do_effect(struct world *w, struct world_node *n, struct cl_effect *e
         n->promoted_us = w->now_us;
         break;
     case CL_FX_EMPTY: n->has_keys = false; break;
-    case CL_FX_DROP_SLOTS:
-        for (size_t i = 0; i < text.n; i++)
-            n->dropped[i] = (uint8_t)(n->dropped[i] | (uint8_t)text.p[i]);
+    case CL_FX_DROP_SLOTS: slots_add(n->dropped, text); break;
+    case CL_FX_JOB_EXPORT: job_export(w, n, e); break;
+    case CL_FX_JOB_DRAIN:
+    case CL_FX_JOB_GRANT:
+    case CL_FX_JOB_ACCEPT:
+    case CL_FX_JOB_STOP: do_job(w, n, e); break;
+    case CL_FX_SLOTS_SHOW: slots_add(n->shown, text); break;
+    case CL_FX_SLOTS_FORGET: slots_add(n->forgotten, text); break;
+    case CL_FX_SWAPDB:
+        n->mapping_epoch = e->seq;
+        n->swaps++;
         break;
     case CL_FX_ANSWER:
         n->answered = true;
@@ -331,6 +420,8 @@ static void arrive(struct world *w, struct packet *p)
     struct world_node *n = &w->nodes[p->to];
     if (p->what == W_DISK) {
         arrive_disk(w, p, n);
+    } else if (p->what == W_JOB) {
+        arrive_job(w, p);
     } else if (w->cut[p->link->end[1 - p->side]][p->to]) {
         p->link->held = mem_grow(p->link->held, p->link->nheld, &p->link->cap_held, sizeof *p->link->held);
         p->link->held[p->link->nheld++] = p;

@@ -12,6 +12,9 @@
 
 struct world;
 
+/* What the data sides of migrations do by themselves. */
+enum world_data { WORLD_TAKES_GRANTS, WORLD_LOSES_GRANTS, WORLD_DRAINS_NOT, WORLD_IS_NEVER_NEAR };
+
 struct world_node {
     struct heap_node timer; /* first: when its core wants to be called */
     struct world *world;
@@ -36,6 +39,9 @@ struct world_node {
     char answer[256]; /* the last one; "" before */
     bool answered, answer_ok;
     uint8_t dropped[CL_SLOT_BYTES];
+    uint8_t shown[CL_SLOT_BYTES], forgotten[CL_SLOT_BYTES];
+    uint64_t mapping_epoch;
+    int swaps;
     struct buf heard; /* what was published to its subscribers: "channel payload\n" */
 };
 
@@ -49,6 +55,14 @@ struct world {
     bool cut[WORLD_NODES][WORLD_NODES]; /* nothing gets from one to the other; it waits */
     struct world_link **links;
     size_t nlinks, cap_links;
+    struct {
+        struct cl_id name;
+        int source, target;
+    } jobs[16]; /* migrations: their data sides do at once what they are to do, */
+    int njobs;
+    int64_t told_us;             /* when their last news arrive */
+    enum world_data data;        /* as far as this */
+    uint64_t grants;             /* that were sent */
     struct cl_settings settings; /* of nodes that start; ports and ip are filled in */
     /* Looked at before the effects of a step are done; NULL: nobody looks. */
     void (*watch)(struct world *w, struct world_node *n, const struct cl_effects *fx);
