@@ -129,6 +129,19 @@ static const char *data_follows(struct world *w, const struct node *n)
     return NULL;
 }
 
+/* Every migration has an end, and nothing is left of those that failed. */
+static const char *migrates(const struct node *n)
+{
+    if (n->core->live_jobs > 0)
+        return MISSING("%s has a migration that is not over", node_name(n->index));
+    if (n->core->shard.nrecords > 0)
+        return MISSING("%s has an open record of a hand-over", node_name(n->index));
+    for (int i = 0; i < WRITES_WORDS; i++)
+        if (n->data.set.shadow[i] != 0)
+            return MISSING("%s has imported what nobody sees or deletes", node_name(n->index));
+    return NULL;
+}
+
 const char *not_agreed(struct world *w)
 {
     const struct node *first = NULL;
@@ -148,10 +161,12 @@ const char *not_agreed(struct world *w)
         why = same_roles(w, n);
         why = why != NULL ? why : same_slots(w, n, first);
         why = why != NULL ? why : data_follows(w, n);
+        why = why != NULL ? why : migrates(n);
     }
     if (why == NULL && first != NULL)
         why = owners_live(w, first, &covered);
     why = why != NULL ? why : epochs_differ(w);
+    why = why != NULL ? why : swap_unfinished(w);
     for (int i = 0; i < w->plan.nodes && why == NULL; i++) {
         const struct node *n = &w->nodes[i];
         if (n->core != NULL && n->core->owner[0] != 0 && covered && !cl_ok(n->core))

@@ -107,6 +107,8 @@ static void take_beliefs(struct world *w, struct node *n)
 
 void check_before(struct world *w, struct node *n)
 {
+    if (n->core->me->master != NULL)
+        n->followed = n->core->me->master->id;
     for (int i = 0; i < WATCHED; i++)
         n->believes[i].unclaimed = n->core->some_unclaimed && cl_bit(n->core->unclaimed, w->watched[i]);
 }
@@ -330,12 +332,25 @@ static void note_winner(struct world *w, struct node *n)
     map_put(&w->checks->winners, bytes_of(&epoch, sizeof epoch), id);
 }
 
+static void succeeds(struct world *w, struct node *n, bool elected)
+{
+    static const struct cl_id nobody;
+    handover_succeeds(w, n, &n->followed, elected);
+    swap_succeeds(w, n, &n->followed, elected);
+    n->followed = nobody;
+    /* What the old master acknowledged last had not reached it. */
+    for (int i = 0; i < WATCHED; i++)
+        if (cl_owns_slot(n->core, w->watched[i]))
+            data_excuse(w, i);
+}
+
 static void promoted(struct world *w, struct node *n)
 {
     if (n->told_role)
         w->counts[COUNT_TAKEOVER]++;
     else
         note_winner(w, n);
+    succeeds(w, n, !n->told_role);
     n->told_role = false;
 }
 
@@ -418,8 +433,11 @@ void check_heard(struct world *w, struct node *n, const struct conn *l, struct s
 
 void check_effect(struct world *w, struct node *n, const struct cl_event *e, const struct cl_effect *fx)
 {
-    if (e->kind == CL_EV_COMMAND && e->command->verb == CL_RESET)
+    if (e->kind == CL_EV_COMMAND && e->command->verb == CL_RESET) {
+        static const struct cl_id nobody;
         n->told_role = true;
+        n->followed = nobody; /* it succeeds nobody */
+    }
     if (fx->kind == CL_FX_SEND)
         check_sent(w, n, fx);
     else if (fx->kind == CL_FX_PROMOTE)
@@ -434,6 +452,9 @@ void check_started(struct world *w, struct node *n)
     note_failed(w, n);
     take_beliefs(w, n);
     n->version = 0;
+    /* Its promotion was on the disk when it died, and nothing was told of it. */
+    if (cl_is_master(n->core) && !cl_id_is_none(&n->followed))
+        succeeds(w, n, !n->told_role);
     n->told_role = n->was_ok = false;
     n->minority_us = 0;
     n->nacks = 0;

@@ -1,19 +1,21 @@
 /* A client that writes to the watched slots, each time something of its own, and knows what was acknowledged. */
+#include "noded/cluster/redirect.h"
 #include "tests/bus/world.h"
 
 bool client_may_write(const struct world *w, const struct node *n, int watched)
 {
-    return n->core != NULL && !n->stopped && n->data.master == -1 && !n->data.loading && cl_ok(n->core) &&
-           cl_is_master(n->core) && cl_owns_slot(n->core, w->watched[watched]) &&
+    const struct cl_request r = {.slot = w->watched[watched], .keys = 1, .write = true};
+    return n->core != NULL && !n->stopped && n->data.master == -1 && !n->data.loading &&
+           cl_redirect(n->core, &r, NULL) == CL_HERE && cl_slot_hold(n->core, w->watched[watched]) == CL_HOLD_NOT &&
            node_clock(w, n) >= n->data.paused_until_us;
 }
 
-static void write_to(struct world *w, struct node *n, int watched)
+static void write_to(struct world *w, struct node *n, int watched, int database)
 {
     size_t i = w->nwrites++;
-    w->writes[i] = (struct write){.slot = watched, .node = n->index, .at_us = w->now_us};
-    n->data.has[i / 64] |= UINT64_C(1) << i % 64;
-    n->data.offset += 60;
+    w->writes[i] = (struct write){.slot = watched, .database = database, .node = n->index, .at_us = w->now_us};
+    n->data.set.has[i / 64] |= UINT64_C(1) << i % 64;
+    n->data.set.offset += 60;
     w->counts[COUNT_WRITES]++;
     for (int k = 0; k < w->plan.nodes; k++)
         if (k != n->index && client_may_write(w, &w->nodes[k], watched)) {
@@ -21,6 +23,15 @@ static void write_to(struct world *w, struct node *n, int watched)
             break;
         }
     check_write(w, n);
+    jobs_written(w, n, i);
+    handover_look(w, n);
+    swap_written(w, n, database);
+}
+
+static bool is_held(const struct node *n, int database)
+{
+    int a, b;
+    return cl_databases_held(n->core, &a, &b) && (database == a || database == b);
 }
 
 /* Half of the time wherever the last write to the slot went, otherwise wherever it may: a stale client and a lucky one.
@@ -28,6 +39,7 @@ static void write_to(struct world *w, struct node *n, int watched)
 static void client(struct world *w, struct happening *h)
 {
     int watched = (int)rng_below(&w->rng, WATCHED), nodes = w->plan.nodes;
+    int database = (int)rng_below(&w->rng, DATABASES);
     int at = w->believed[watched];
     happen(w, h, w->now_us + MS(w->plan.write_ms) / 2 + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.write_ms)),
            client);
@@ -39,8 +51,8 @@ static void client(struct world *w, struct happening *h)
             at = (begin + k) % nodes;
     }
     w->believed[watched] = at;
-    if (client_may_write(w, &w->nodes[at], watched))
-        write_to(w, &w->nodes[at], watched);
+    if (client_may_write(w, &w->nodes[at], watched) && !is_held(&w->nodes[at], database))
+        write_to(w, &w->nodes[at], watched, database);
 }
 
 void client_start(struct world *w)
@@ -50,17 +62,22 @@ void client_start(struct world *w)
     happen(w, &w->client, w->now_us, client);
 }
 
+bool client_has(const struct world *w, size_t write)
+{
+    int slot = w->watched[w->writes[write].slot];
+    for (int k = 0; k < w->plan.nodes; k++) {
+        const struct node *n = &w->nodes[k];
+        if (n->core != NULL && cl_is_master(n->core) && cl_owns_slot(n->core, slot) &&
+            (n->data.set.has[write / 64] >> write % 64 & 1) != 0)
+            return true;
+    }
+    return false;
+}
+
 size_t client_lost(const struct world *w, int64_t from_us, int64_t until_us)
 {
     size_t lost = 0;
-    for (size_t i = 0; i < w->nwrites; i++) {
-        bool there = w->writes[i].at_us < from_us || w->writes[i].at_us > until_us;
-        for (int k = 0; k < w->plan.nodes && !there; k++) {
-            const struct node *n = &w->nodes[k];
-            there = n->core != NULL && cl_is_master(n->core) && cl_owns_slot(n->core, w->watched[w->writes[i].slot]) &&
-                    (n->data.has[i / 64] >> i % 64 & 1);
-        }
-        lost += !there;
-    }
+    for (size_t i = 0; i < w->nwrites; i++)
+        lost += w->writes[i].at_us >= from_us && w->writes[i].at_us <= until_us && !client_has(w, i);
     return lost;
 }

@@ -47,6 +47,20 @@
     X(COUNT_WRITES, "writes acknowledged", true)                         \
     X(COUNT_WRITES_LOST, "acknowledged writes lost to faults", false)    \
     X(COUNT_TWO_MASTERS, "writes on two masters of a slot", false)       \
+    X(COUNT_JOBS, "migrations begun", true)                              \
+    X(COUNT_GRANTS, "of these, granted", true)                           \
+    X(COUNT_JOBS_DONE, "of these, ended well", true)                     \
+    X(COUNT_JOBS_ENDED, "migrations that failed", true)                  \
+    X(COUNT_CANCELLED, "CANCELSLOTMIGRATIONS", true)                     \
+    X(COUNT_FLUSHED, "FLUSHALL", true)                                   \
+    X(COUNT_TAKEN, "slots taken", true)                                  \
+    X(COUNT_RESUMED, "slots that came back to their source", true)       \
+    X(COUNT_INHERITED, "records inherited in an election", true)         \
+    X(COUNT_DISTURBED, "hand-overs of a slot disturbed by force", true)  \
+    X(COUNT_PREPARED, "swaps prepared by a master", true)                \
+    X(COUNT_SWAPPED, "swaps applied", true)                              \
+    X(COUNT_ABORTED, "swaps aborted", true)                              \
+    X(COUNT_LEFT, "swaps whose coordinator died", true)                  \
     X(COUNT_LARGE, "clusters of 100 nodes", false)                       \
     X(COUNT_MESSAGES, "messages", true)                                  \
     X(COUNT_STEPS, "steps of a core", true)                              \

@@ -18,7 +18,7 @@ static void pull_after(struct world *w, struct node *n, int64_t us)
 static bool has_keys(const struct node *n)
 {
     for (int i = 0; i < WRITES_WORDS; i++)
-        if (n->data.has[i] != 0)
+        if (n->data.set.has[i] != 0)
             return true;
     return false;
 }
@@ -26,7 +26,11 @@ static bool has_keys(const struct node *n)
 struct cl_facts data_facts(const struct world *w, const struct node *n)
 {
     const struct data *d = &n->data;
-    struct cl_facts f = {.offset = d->offset, .loading = d->loading, .has_keys = has_keys(n)};
+    struct cl_facts f = {.offset = d->set.offset,
+                         .loading = d->loading,
+                         .has_keys = has_keys(n),
+                         .mapping_epoch = d->set.mapping,
+                         .databases = DATABASES};
     f.link_up = d->master != -1 && d->repl == REPL_UP;
     f.old_since_us = d->master == -1 ? -1 : f.link_up ? node_clock(w, n) : d->old_us;
     return f;
@@ -39,7 +43,7 @@ static void tell(struct world *w, struct node *n)
     node_step(w, n, &e);
 }
 
-static struct node *at_address(struct world *w, const char *ip, uint16_t port)
+struct node *data_at_address(struct world *w, const char *ip, uint16_t port)
 {
     for (int i = 0; i < w->plan.nodes; i++)
         if (port == 7000 && strcmp(w->nodes[i].ip, ip) == 0)
@@ -51,8 +55,8 @@ static bool goes_on(const struct data *replica, const struct data *master)
 {
     if (replica->replid == 0)
         return false;
-    return (replica->replid == master->replid && replica->offset <= master->offset) ||
-           (replica->replid == master->replid2 && replica->offset <= master->second_offset);
+    return (replica->replid == master->replid && replica->set.offset <= master->set.offset) ||
+           (replica->replid == master->replid2 && replica->set.offset <= master->second_offset);
 }
 
 /* When its data was last known to be that of its master. */
@@ -78,8 +82,7 @@ static void link_lost(struct world *w, struct node *n)
 static void take_data(struct node *n, const struct node *m)
 {
     struct data *d = &n->data;
-    memcpy(d->has, m->data.has, sizeof d->has);
-    d->offset = m->data.offset;
+    d->set = m->data.set;
     d->replid = m->data.replid;
     d->replid2 = m->data.replid2;
     d->second_offset = m->data.second_offset;
@@ -152,7 +155,7 @@ static void pull(struct world *w, struct happening *h)
 void data_follow(struct world *w, struct node *n, const char *ip, uint16_t port)
 {
     struct data *d = &n->data;
-    const struct node *m = at_address(w, ip, port);
+    const struct node *m = data_at_address(w, ip, port);
     int master = m != NULL ? m->index : NOBODY;
     if (d->master == master && d->repl != REPL_NONE)
         return;
@@ -163,6 +166,8 @@ void data_follow(struct world *w, struct node *n, const char *ip, uint16_t port)
         d->old_us = -1;
     else if (d->repl == REPL_UP)
         d->old_us = local_time_of(w, n, d->heard_us);
+    if (d->master == -1)
+        jobs_upset(w, n, "it is a replica now", true);
     d->master = master;
     d->repl = REPL_NONE;
     d->loading = false;
@@ -174,7 +179,7 @@ void data_promote(struct world *w, struct node *n)
 {
     struct data *d = &n->data;
     d->replid2 = d->replid;
-    d->second_offset = d->offset;
+    d->second_offset = d->set.offset;
     d->replid = rng_u64(&w->rng) | 1;
     d->master = -1;
     d->repl = REPL_NONE;
@@ -182,24 +187,44 @@ void data_promote(struct world *w, struct node *n)
     happen_not(w, &n->pull);
 }
 
-void data_empty(struct node *n)
+/* Slots of which something goes, without a migration. */
+static void excuse_loss(struct world *w, const uint64_t *before, const uint64_t *after)
 {
-    memset(n->data.has, 0, sizeof n->data.has);
+    for (size_t i = 0; i < w->nwrites; i++)
+        if ((before[i / 64] & ~after[i / 64]) >> i % 64 & 1)
+            data_excuse(w, w->writes[i].slot);
+}
+
+void data_excuse(struct world *w, int watched)
+{
+    w->excused[watched] = w->now_us;
+}
+
+void data_flush(struct node *n)
+{
+    n->data.flushed = n->data.set;
+}
+
+void data_empty(struct world *w, struct node *n)
+{
+    struct dataset none = {.offset = n->data.set.offset};
+    excuse_loss(w, n->data.set.has, none.has);
+    n->data.set = none;
 }
 
 void data_drop(struct world *w, struct node *n, const uint8_t *slots)
 {
     for (size_t i = 0; i < w->nwrites; i++)
         if (cl_bit(slots, w->watched[w->writes[i].slot]))
-            n->data.has[i / 64] &= ~(UINT64_C(1) << i % 64);
-    n->data.offset += 20;
+            n->data.set.has[i / 64] &= ~(UINT64_C(1) << i % 64);
+    n->data.set.offset += 20;
 }
 
 bool data_slots(const struct world *w, const struct node *n, uint8_t *slots)
 {
     memset(slots, 0, CL_SLOT_BYTES);
     for (size_t i = 0; i < w->nwrites; i++)
-        if (n->data.has[i / 64] >> i % 64 & 1)
+        if (n->data.set.has[i / 64] >> i % 64 & 1)
             cl_bit_set(slots, w->watched[w->writes[i].slot]);
     return has_keys(n);
 }
@@ -207,21 +232,22 @@ bool data_slots(const struct world *w, const struct node *n, uint8_t *slots)
 bool data_has_slot(const struct world *w, const struct node *n, int watched)
 {
     for (size_t i = 0; i < w->nwrites; i++)
-        if (w->writes[i].slot == watched && (n->data.has[i / 64] >> i % 64 & 1))
+        if (w->writes[i].slot == watched && (n->data.set.has[i / 64] >> i % 64 & 1))
             return true;
     return false;
 }
 
 void data_move_slot(struct world *w, struct node *from, struct node *to, int watched)
 {
+    data_excuse(w, watched); /* not in one step, and not of all sides at once */
     for (size_t i = 0; i < w->nwrites; i++) {
         uint64_t bit = UINT64_C(1) << i % 64;
-        if (w->writes[i].slot != watched || (from->data.has[i / 64] & bit) == 0)
+        if (w->writes[i].slot != watched || (from->data.set.has[i / 64] & bit) == 0)
             continue;
-        from->data.has[i / 64] &= ~bit;
-        to->data.has[i / 64] |= bit;
-        from->data.offset += 20;
-        to->data.offset += 60;
+        from->data.set.has[i / 64] &= ~bit;
+        to->data.set.has[i / 64] |= bit;
+        from->data.set.offset += 20;
+        to->data.set.offset += 60;
     }
 }
 
@@ -231,14 +257,27 @@ static void ping(struct world *w, struct happening *h)
     struct node *n = &w->nodes[h->who];
     happen(w, h, w->now_us + MS(w->plan.repl_ping_ms), ping);
     if (n->core != NULL && !n->stopped && n->data.master == -1 && node_clock(w, n) >= n->data.paused_until_us)
-        n->data.offset += 14;
+        n->data.set.offset += 14;
+}
+
+static void flush(struct world *w, struct happening *h)
+{
+    struct node *n = &w->nodes[h->who];
+    happen(w, h, w->now_us + MS(w->plan.flush_ms), flush);
+    if (n->core != NULL && !n->stopped && !n->disk.full)
+        data_flush(n);
 }
 
 void data_started(struct world *w, struct node *n)
 {
     struct data *d = &n->data;
-    if (w->plan.volatile_data)
-        data_empty(n);
+    if (w->plan.volatile_data) {
+        data_empty(w, n);
+    } else if (w->plan.flush_ms > 0) {
+        excuse_loss(w, d->set.has, d->flushed.has);
+        d->set = d->flushed;
+        happen(w, &n->flush, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.flush_ms)), flush);
+    }
     /* Whoever restarts begins a history of its own; the FOLLOW that the core's first step asks for comes next. */
     d->replid = rng_u64(&w->rng) | 1;
     d->replid2 = 0;
@@ -256,4 +295,5 @@ void data_crashed(struct world *w, struct node *n)
     n->data.loading = false;
     happen_not(w, &n->pull);
     happen_not(w, &n->ping);
+    happen_not(w, &n->flush);
 }

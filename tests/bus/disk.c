@@ -54,6 +54,28 @@ static bool read_own_line(struct slice line, struct durable *out)
     return true;
 }
 
+static void read_record(struct slice value, struct durable *out)
+{
+    uint64_t taking;
+    if (out->nrecords == DURABLE_RECORDS)
+        return;
+    struct durable_record *r = &out->records[out->nrecords++];
+    cl_id_parse(slice_cut(&value, ','), &r->job);
+    slice_cut(&value, ','); /* source and target */
+    slice_cut(&value, ',');
+    r->taking = text_u64(slice_cut(&value, ','), &taking) && taking != 0;
+    text_u64(slice_cut(&value, ','), &r->epoch);
+}
+
+static void read_swap(struct slice value, struct durable *out)
+{
+    uint64_t aborted;
+    slice_cut(&value, ','); /* the databases */
+    slice_cut(&value, ',');
+    text_u64(slice_cut(&value, ','), &out->swap_epoch);
+    out->swap_aborted = text_u64(value, &aborted) && aborted != 0;
+}
+
 bool durable_read(struct slice text, struct durable *out)
 {
     bool found = false;
@@ -68,6 +90,14 @@ bool durable_read(struct slice text, struct durable *out)
                     text_u64(value, &out->current_epoch);
                 else if (slice_is(name, "lastVoteEpoch"))
                     text_u64(value, &out->last_vote_epoch);
+                else if (slice_is(name, "stateVersion"))
+                    text_u64(value, &out->state_version);
+                else if (slice_is(name, "refusedEpoch"))
+                    text_u64(value, &out->refused_epoch);
+                else if (slice_is(name, "record"))
+                    read_record(value, out);
+                else if (slice_is(name, "swap"))
+                    read_swap(value, out);
             }
         } else if (read_own_line(line, out)) {
             found = true;
@@ -160,4 +190,15 @@ void disk_wipe(struct node *n)
 {
     buf_clear(&n->disk.text);
     memset(&n->disk.says, 0, sizeof n->disk.says);
+}
+
+void disk_supervise(struct world *w, struct node *n)
+{
+    struct cl_id id;
+    cl_id_draw(&w->rng, &id);
+    cl_id_put(&n->disk.text, &id);
+    buf_printf(&n->disk.text,
+               " %s:7000@17000 myself,master - 0 0 0 connected\nvars currentEpoch 0 lastVoteEpoch 0 supervised 1\n",
+               n->ip);
+    durable_read(buf_slice(&n->disk.text), &n->disk.says);
 }

@@ -289,6 +289,19 @@ static void change_settings(struct world *w)
     node_settings(w, n);
 }
 
+/* FLUSHALL waits while a slot is held; otherwise no migration survives it. */
+static void flush_all(struct world *w, struct node *n)
+{
+    if (n->data.master != -1 || cl_some_slot_held(n->core))
+        return;
+    w->counts[COUNT_FLUSHED]++;
+    for (int i = 0; i < WATCHED; i++)
+        data_excuse(w, i);
+    memset(n->data.set.has, 0, sizeof n->data.set.has);
+    n->data.set.offset += 20;
+    jobs_upset(w, n, "all is flushed", false);
+}
+
 static void of_operator(struct world *w, enum fault_kind kind)
 {
     struct node *n = some_node(w, false), *master = some_node(w, rng_below(&w->rng, 5) != 0);
@@ -305,6 +318,12 @@ static void of_operator(struct world *w, enum fault_kind kind)
         w->counts[COUNT_BUMPED]++;
         operator_plain(w, n, CL_BUMPEPOCH);
         break;
+    case FAULT_MIGRATE: operator_migrate_some(w); break;
+    case FAULT_CANCEL:
+        w->counts[COUNT_CANCELLED]++;
+        operator_plain(w, master, CL_CANCEL_MIGRATIONS);
+        break;
+    case FAULT_FLUSH: flush_all(w, master); break;
     default: change_settings(w); break;
     }
 }
@@ -341,9 +360,19 @@ static void next_fault(struct world *w, struct happening *h)
     happen(w, h, w->now_us + draw_skewed(&w->rng, w->plan.between_us / 4 + 1, w->plan.between_us * 2), next_fault);
 }
 
+static void next_migration(struct world *w, struct happening *h)
+{
+    operator_migrate_some(w);
+    happen(w, h, w->now_us + draw_skewed(&w->rng, MS(w->plan.migrate_ms) / 4 + 1, MS(w->plan.migrate_ms) * 2),
+           next_migration);
+}
+
 void fault_begin(struct world *w)
 {
     w->faults->ended = false;
+    swap_begin(w);
+    if (w->plan.migrate_ms > 0)
+        happen(w, &w->migrator, w->now_us + MS(w->plan.migrate_ms), next_migration);
     happen(w, &w->faults->next, w->now_us + MS(100), next_fault);
 }
 
@@ -352,6 +381,8 @@ void fault_heal(struct world *w)
     RECORD(w, "faults", "end, and all is healed");
     w->faults->ended = true;
     happen_not(w, &w->faults->next);
+    happen_not(w, &w->migrator);
+    swap_heal(w);
     for (int i = 0; i < ACTIVE_MAX; i++)
         end_fault(w, &w->faults->active[i]);
     for (int i = 0; i < w->plan.nodes; i++) {

@@ -36,7 +36,7 @@ void node_init(struct world *w, int i)
 {
     struct node *n = &w->nodes[i];
     const struct plan *p = &w->plan;
-    struct happening *all[] = {&n->tick, &n->crash, &n->written, &n->pull, &n->ping, &n->back};
+    struct happening *all[] = {&n->tick, &n->crash, &n->written, &n->pull, &n->ping, &n->flush};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
         heap_node_init(&all[k]->at);
         all[k]->who = i;
@@ -53,6 +53,8 @@ void node_init(struct world *w, int i)
                                   .allow_migration = p->allow_migration,
                                   .port = 7000,
                                   .bus_port = 17000};
+    if (p->swap_ms > 0)
+        disk_supervise(w, n);
 }
 
 void node_excuse(struct world *w, struct node *n)
@@ -101,10 +103,11 @@ void node_crash(struct world *w, struct node *n, bool host)
     RECORD(w, node_name(n->index), host ? "loses power" : "is killed");
     cl_core_free(n->core);
     n->core = NULL;
-    n->life++;
     n->host_down = host;
     n->stopped = false;
     net_died(w, n, host);
+    jobs_died(w, n, host);
+    n->life++;
     idmap_free(&n->outs);
     idmap_free(&n->ins);
     disk_crash(w, n);
@@ -175,10 +178,15 @@ void node_wipe(struct world *w, struct node *n)
 {
     RECORD(w, node_name(n->index), "its disk is lost");
     disk_wipe(n);
+    handover_wiped(w, n);
+    swap_wiped(w, n);
+    data_empty(w, n);
     memset(&n->data, 0, sizeof n->data);
     n->data.master = -1;
     if (rng_below(&w->rng, 2) == 0)
         node_move(w, n);
+    if (w->plan.swap_ms > 0)
+        disk_supervise(w, n);
 }
 
 void node_move(struct world *w, struct node *n)
@@ -213,6 +221,8 @@ static void answered(struct world *w, struct node *n, const struct cl_effect *e)
         a->ok = e->ok;
         if (!e->ok)
             w->counts[COUNT_REFUSED]++;
+        else if (a->verb == CL_DBMAP_PREPARE)
+            swap_promised(w, n, a);
         return;
     }
     violated(w, "answers", "%s answers what nobody has asked", node_name(n->index));
@@ -243,7 +253,7 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
         if (w->promoted != NULL)
             w->promoted(w, n);
         break;
-    case CL_FX_EMPTY: data_empty(n); break;
+    case CL_FX_EMPTY: data_empty(w, n); break;
     case CL_FX_DROP_SLOTS:
         w->counts[COUNT_DROPPED]++;
         data_drop(w, n, cl_effect_slots(e));
@@ -251,14 +261,14 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
     case CL_FX_ANSWER: answered(w, n, e); break;
     case CL_FX_PAUSE: n->data.paused_until_us = e->until_us; break;
     case CL_FX_UNPAUSE: n->data.paused_until_us = 0; break;
-    case CL_FX_JOB_EXPORT:
-    case CL_FX_JOB_DRAIN:
-    case CL_FX_JOB_GRANT:
-    case CL_FX_JOB_ACCEPT:
-    case CL_FX_JOB_STOP:
-    case CL_FX_SLOTS_SHOW:
-    case CL_FX_SLOTS_FORGET:
-    case CL_FX_SWAPDB:
+    case CL_FX_JOB_EXPORT: jobs_export(w, n, e); break;
+    case CL_FX_JOB_DRAIN: jobs_drain(w, n, e); break;
+    case CL_FX_JOB_GRANT: jobs_grant(w, n, e); break;
+    case CL_FX_JOB_ACCEPT: jobs_accept(w, n, e); break;
+    case CL_FX_JOB_STOP: jobs_stop(w, n, e); break;
+    case CL_FX_SLOTS_SHOW: jobs_show(w, n, cl_effect_slots(e), true); break;
+    case CL_FX_SLOTS_FORGET: jobs_show(w, n, cl_effect_slots(e), false); break;
+    case CL_FX_SWAPDB: swap_effect(w, n, e); break;
     case CL_FX_STATE:
     case CL_FX_PUBLISH:
     case CL_FX_LOG: break;
@@ -302,6 +312,8 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
     cl_step(n->core, e, &w->fx);
     carry_out(w, n, e);
     check_step(w, n, e);
+    handover_look(w, n);
+    swap_look(w, n);
     set_timer(w, n);
 }
 
@@ -327,7 +339,14 @@ struct asked *node_ask(struct world *w, struct node *n, struct cl_command *c)
     if (n->core == NULL || n->stopped || a == NULL)
         return NULL;
     *a = (struct asked){.token = ++n->last_token, .verb = c->verb, .at_us = w->now_us};
+    a->number = c->number;
+    a->database_a = c->database_a;
+    a->database_b = c->database_b;
     struct cl_event e = {.kind = CL_EV_COMMAND, .token = a->token, .command = c};
     node_step(w, n, &e);
+    if (!a->answered || a->ok) {
+        handover_commanded(w, n, c);
+        swap_commanded(w, n, c);
+    }
     return a;
 }

@@ -133,6 +133,36 @@ void operator_move_slot(struct world *w, int watched, struct node *from, struct 
     happen(w, &m->next, w->now_us, move_on);
 }
 
+struct asked *operator_migrate(struct world *w, struct node *n, const struct node *to, const uint8_t *slots)
+{
+    char text[CL_ID_DIGITS + 1];
+    struct cl_move move = {.node = slice_of(cl_id_text(&to->id, text))};
+    struct cl_command c = {.verb = CL_MIGRATE_SLOTS, .moves = &move, .nmoves = 1};
+    memcpy(move.slots, slots, sizeof move.slots);
+    return node_ask(w, n, &c);
+}
+
+/* One to four of the slots of a node that are looked at, or all that it has. */
+void operator_migrate_some(struct world *w)
+{
+    struct node *from = some_node(w, rng_below(&w->rng, 10) != 0), *to = some_node(w, rng_below(&w->rng, 8) != 0);
+    uint8_t slots[CL_SLOT_BYTES] = {0};
+    int wanted = (int)rng_range(&w->rng, 1, 4), begin = (int)rng_below(&w->rng, WATCHED);
+    if (from == NULL || to == NULL || (from == to && rng_below(&w->rng, 10) != 0))
+        return;
+    if (rng_below(&w->rng, 8) == 0 && from->core->me->slots != NULL)
+        memcpy(slots, from->core->me->slots, sizeof slots);
+    for (int i = 0; i < WATCHED && wanted > 0; i++) {
+        int slot = w->watched[(begin + i) % WATCHED];
+        if (!cl_owns_slot(from->core, slot))
+            continue;
+        cl_bit_set(slots, slot);
+        wanted--;
+    }
+    if (cl_bit_next(slots, 0, true) < CL_SLOTS)
+        operator_migrate(w, from, to, slots);
+}
+
 static void share(const struct world *w, int master, uint8_t *slots)
 {
     memset(slots, 0, CL_SLOT_BYTES);
@@ -202,7 +232,7 @@ static struct node *live_replica_of(struct world *w, const struct cl_id *id)
     for (int i = 0; i < w->plan.nodes; i++) {
         struct node *n = &w->nodes[i];
         const struct cl_node *master = n->core != NULL ? n->core->me->master : NULL;
-        if (master != NULL && cl_id_eq(&master->id, id) && (best == NULL || n->data.offset > best->data.offset))
+        if (master != NULL && cl_id_eq(&master->id, id) && (best == NULL || n->data.set.offset > best->data.set.offset))
             best = n;
     }
     return best;

@@ -64,5 +64,11 @@ void plan_draw(struct plan *p, uint64_t seed)
         p->fault[i] = percent(r, likely);
     p->fault[FAULT_KILL_MASTER] = true;
     p->between_us = draw_skewed(r, p->timeout_ms * 300, p->timeout_ms * 4000);
+    if (!p->volatile_data && percent(r, 40))
+        p->flush_ms = draw_skewed(r, 50, 2000);
+    if (percent(r, 50))
+        p->migrate_ms = draw_skewed(r, p->timeout_ms / 8 + 1, p->timeout_ms * 4);
+    if (percent(r, 30))
+        p->swap_ms = draw_skewed(r, p->timeout_ms / 4, p->timeout_ms * 4);
     p->faults_us = large ? 20 * SECOND : rng_range(r, 15 * SECOND, 40 * SECOND);
 }

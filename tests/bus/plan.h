@@ -34,6 +34,9 @@ enum fault_kind {
     FAULT_MOVE_SLOT,
     FAULT_BUMP,
     FAULT_SETTINGS,
+    FAULT_MIGRATE,
+    FAULT_CANCEL,
+    FAULT_FLUSH,
     FAULTS
 };
 
@@ -50,6 +53,9 @@ struct plan {
     int64_t sync_ms;     /* longest transfer of a full synchronisation */
     int64_t lag_us;      /* of replicas behind their masters */
     bool keep_dead;      /* one master never comes back */
+    int64_t flush_ms;    /* a crash loses what was written since the last flush; 0: nothing */
+    int64_t migrate_ms;  /* mean time between migrations of slots; 0: only as a fault */
+    int64_t swap_ms;     /* between swaps of databases: the world is supervised; 0: there are none */
     bool fault[FAULTS];
     int64_t between_us; /* mean time between faults */
     int64_t faults_us;  /* how long they go on */

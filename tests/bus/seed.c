@@ -138,6 +138,19 @@ static void live(struct world *w)
         last_death(w);
 }
 
+/* H3: whatever was acknowledged and is gone went in another way than by a migration. */
+static void account(struct world *w)
+{
+    for (size_t i = 0; i < w->nwrites; i++) {
+        int k = w->writes[i].slot;
+        if (w->excused[k] >= w->writes[i].at_us || client_has(w, i))
+            continue;
+        violated(w, "H3", "the write to slot %d that %s acknowledged at %.6f is gone, and nothing lost it",
+                 w->watched[k], node_name(w->writes[i].node), (double)w->writes[i].at_us / 1e6);
+        return;
+    }
+}
+
 static void describe(const struct world *w)
 {
     const struct plan *p = &w->plan;
@@ -156,6 +169,8 @@ void seed_run(uint64_t seed, enum recording recording, struct outcome *out)
     if (recording == RECORD_AT_ONCE)
         describe(w);
     live(w);
+    if (w->violation == NULL)
+        account(w);
     if (w->violation == NULL)
         w->counts[COUNT_WRITES_LOST] += client_lost(w, 0, w->now_us);
     w->counts[COUNT_VIRTUAL_S] += (uint64_t)(w->now_us / SECONDS(1));

@@ -95,8 +95,11 @@ struct world *world_new(const struct plan *plan, enum recording recording)
     choose_watched(w);
     for (int i = 0; i < MOVES_MAX; i++)
         heap_node_init(&w->moves[i].next.at);
+    heap_node_init(&w->migrator.at);
     check_init(w);
     fault_init(w);
+    handover_init(w);
+    swap_init(w);
     for (int i = 0; i < plan->nodes; i++)
         node_init(w, i);
     for (int i = 0; i < plan->nodes; i++)
@@ -119,6 +122,9 @@ void world_free(struct world *w)
     }
     check_free(w);
     fault_free(w);
+    handover_free(w);
+    swap_free(w);
+    jobs_end(w);
     record_free(w->record);
     cl_effects_free(&w->fx);
     heap_free(&w->heap);

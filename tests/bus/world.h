@@ -19,6 +19,7 @@
 #define WRITES_MAX 4096
 #define WRITES_WORDS (WRITES_MAX / 64)
 #define ACKS_KEPT 512
+#define DATABASES 4
 #define ASKED_MAX 64 /* commands of one node that wait for their answer */
 
 struct world;
@@ -75,12 +76,24 @@ struct packet {
     struct packet *next;
 };
 
+#define DURABLE_RECORDS 32
+
+struct durable_record { /* of a hand-over */
+    struct cl_id job;
+    uint64_t epoch;
+    bool taking;
+};
+
 /* What a nodes.conf says of its own node. */
 struct durable {
     struct cl_id id, master;
     bool replica;
     uint64_t config_epoch, current_epoch, last_vote_epoch;
     uint8_t slots[CL_SLOT_BYTES];
+    uint64_t state_version, refused_epoch, swap_epoch;
+    bool swap_aborted;
+    struct durable_record records[DURABLE_RECORDS];
+    size_t nrecords;
 };
 
 struct disk {
@@ -95,22 +108,33 @@ struct disk {
 
 enum repl_state { REPL_NONE, REPL_SYNC, REPL_UP };
 
+/* What a node holds of the writes. */
+struct dataset {
+    uint64_t has[WRITES_WORDS];
+    uint64_t shadow[WRITES_WORDS]; /* imported, and seen by nobody yet */
+    uint64_t mapping;              /* epoch of the mapping of databases */
+    int64_t offset;                /* of the replication stream */
+};
+
 /* The data side of a node. */
 struct data {
     int master; /* whom it follows; -1: it is a master; -2: an address where nobody is */
     enum repl_state repl;
     bool loading;
     uint64_t replid, replid2; /* as in the replication protocol: which history it has, which it had before */
-    int64_t offset, second_offset;
+    int64_t second_offset;
     int64_t old_us;          /* local; the facts' old_since_us while the link is down */
     int64_t heard_us;        /* world; the last bytes of its master */
     int64_t paused_until_us; /* local; 0: not paused */
-    uint64_t has[WRITES_WORDS];
+    struct dataset set;
+    struct dataset flushed; /* what a crash leaves, where that is less */
 };
 
 struct asked { /* a command that waits for its answer */
     cl_token token;
     enum cl_verb verb;
+    int64_t number;
+    int database_a, database_b;
     bool answered, ok;
     int64_t at_us;
 };
@@ -122,7 +146,7 @@ struct belief { /* who owns a slot, as a node sees it */
 };
 
 struct node {
-    struct happening tick, crash, written, pull, ping, back; /* back: see fault.c */
+    struct happening tick, crash, written, pull, ping, flush;
     int index;
     char ip[CL_IP_MAX];
     int moves;            /* how often its address has changed */
@@ -147,6 +171,7 @@ struct node {
     uint64_t version;
     struct belief believes[WATCHED];
     bool failed[MAX_NODES * 2]; /* by number of the id: it holds that node for failed */
+    struct cl_id followed;      /* its master, when it had one last; none: since it is a master itself */
     bool told_role;             /* by an operator: TAKEOVER or RESET */
     bool was_ok;
     int64_t minority_us; /* local; when it last saw a minority of masters only */
@@ -164,6 +189,7 @@ struct node {
 
 struct write {
     int slot; /* index of the watched one */
+    int database;
     int node;
     int64_t at_us;
 };
@@ -179,7 +205,11 @@ struct slot_move {         /* of an operator, who waits for each answer */
 
 #define MOVES_MAX 8
 
-struct checks; /* check.c */
+struct checks;    /* check.c */
+struct handovers; /* handover.c */
+struct transfer;  /* jobs.c */
+struct letter;
+struct swaps;  /* swap.c */
 struct faults; /* fault.c */
 struct record; /* transcript.c */
 
@@ -194,8 +224,15 @@ struct world {
     int watched[WATCHED];
     size_t nwrites;
     struct write *writes;
-    int believed[WATCHED]; /* where the client writes */
+    int believed[WATCHED];    /* where the client writes */
+    int64_t excused[WATCHED]; /* when writes of a slot may have been lost last, and not by a migration; 0 never */
     struct slot_move moves[MOVES_MAX];
+    struct transfer **transfers; /* links of migrations, kept until the end */
+    struct letter **letters;     /* that were sent on them */
+    size_t ntransfers, cap_transfers, nletters, cap_letters;
+    struct happening migrator; /* operators who migrate slots */
+    struct handovers *handovers;
+    struct swaps *swaps;
     struct cl_effects fx;
     struct conn **conns;
     size_t nconns, cap_conns;
@@ -266,13 +303,14 @@ void node_excuse(struct world *w, struct node *n); /* it has not run as it shoul
 void disk_persist(struct world *w, struct node *n, struct cl_effect *e); /* takes its bytes */
 void disk_crash(struct world *w, struct node *n);
 void disk_wipe(struct node *n);
+void disk_supervise(struct world *w, struct node *n);      /* the first text of a node that has supervisors */
 bool durable_read(struct slice text, struct durable *out); /* false: says nothing of its own node */
 
 /* data.c */
 struct cl_facts data_facts(const struct world *w, const struct node *n);
 void data_follow(struct world *w, struct node *n, const char *ip, uint16_t port);
 void data_promote(struct world *w, struct node *n);
-void data_empty(struct node *n);
+void data_empty(struct world *w, struct node *n);
 void data_drop(struct world *w, struct node *n, const uint8_t *slots);
 void data_started(struct world *w, struct node *n);
 void data_crashed(struct world *w, struct node *n);
@@ -280,9 +318,57 @@ bool data_slots(const struct world *w, const struct node *n, uint8_t *slots); /*
 void data_move_slot(struct world *w, struct node *from, struct node *to, int watched);
 bool data_has_slot(const struct world *w, const struct node *n, int watched);
 
+/* Something that the loss of acknowledged writes of a slot may come from, other than a migration. */
+void data_excuse(struct world *w, int watched);
+struct node *data_at_address(struct world *w, const char *ip, uint16_t port); /* of clients; NULL: nobody */
+void data_flush(struct node *n);
+
+/* jobs.c: the data sides of migrations, and the link of each */
+void jobs_export(struct world *w, struct node *n, const struct cl_effect *e);
+void jobs_drain(struct world *w, struct node *n, const struct cl_effect *e);
+void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e);
+void jobs_accept(struct world *w, struct node *n, const struct cl_effect *e);
+void jobs_stop(struct world *w, struct node *n, const struct cl_effect *e);
+void jobs_show(struct world *w, struct node *n, const uint8_t *slots, bool show); /* else forget */
+void jobs_written(struct world *w, struct node *n, size_t write);                 /* a client's write was executed */
+void jobs_upset(struct world *w, struct node *n, const char *why, bool all); /* jobs of its data side end; all: those
+                                                                                too that are granted */
+void jobs_died(struct world *w, struct node *n, bool host);
+void jobs_end(struct world *w);
+
+/* handover.c: rules H1 to H3 */
+void handover_init(struct world *w);
+void handover_free(struct world *w);
+void handover_granted(struct world *w, struct node *n, const struct cl_effect *e, const uint8_t *slots,
+                      const struct cl_id *target);
+void handover_drained(struct world *w, const struct cl_id *job, const struct node *target);
+void handover_shown(struct world *w, struct node *n, const uint8_t *slots);
+void handover_look(struct world *w, struct node *n);                                  /* after each step */
+void handover_commanded(struct world *w, struct node *n, const struct cl_command *c); /* by an operator, not refused */
+void handover_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected);
+void handover_wiped(struct world *w, const struct node *n);
+/* It would stand for election if its master were gone now. */
+bool may_succeed(const struct node *r, const struct node *master);
+
+/* swap.c: swaps of databases, by a coordinator as supervisors are one; rules H4 and W */
+void swap_init(struct world *w);
+void swap_begin(struct world *w);
+void swap_promised(struct world *w, struct node *n, const struct asked *a); /* it says yes */
+void swap_free(struct world *w);
+void swap_heal(struct world *w); /* what was begun is ended, and nothing begins */
+void swap_look(struct world *w, struct node *n);
+void swap_effect(struct world *w, struct node *n, const struct cl_effect *e);
+void swap_written(struct world *w, struct node *n, int database);
+void swap_commanded(struct world *w, struct node *n, const struct cl_command *c);
+void swap_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected);
+void swap_wiped(struct world *w, struct node *n);
+const char *swap_unfinished(struct world *w); /* NULL: nothing is */
+
 /* client.c */
 void client_start(struct world *w);
+/* Whether a request that writes there would be executed now. */
 bool client_may_write(const struct world *w, const struct node *n, int watched);
+bool client_has(const struct world *w, size_t write);                         /* an owner of its slot has it */
 size_t client_lost(const struct world *w, int64_t from_us, int64_t until_us); /* acknowledged writes that are gone */
 
 /* operator.c: what people do to a cluster. node_ask() with less to write. */
@@ -293,9 +379,11 @@ struct asked *operator_failover(struct world *w, struct node *n, bool force, boo
 struct asked *operator_slots(struct world *w, struct node *n, enum cl_verb verb, const uint8_t *slots);
 /* Moves a slot as redis-cli does; stops in the midst after `steps` commands when that is less than all. */
 void operator_move_slot(struct world *w, int watched, struct node *from, struct node *to, int steps);
-void operator_form(struct world *w);    /* MEETs all and gives slots to the masters */
-void operator_attach(struct world *w);  /* REPLICATE for those that are to be replicas */
-bool operator_repairs(struct world *w); /* what no protocol puts right by itself; false: there was nothing */
+struct asked *operator_migrate(struct world *w, struct node *n, const struct node *to, const uint8_t *slots);
+void operator_migrate_some(struct world *w); /* drawn: slots, and where they go */
+void operator_form(struct world *w);         /* MEETs all and gives slots to the masters */
+void operator_attach(struct world *w);       /* REPLICATE for those that are to be replicas */
+bool operator_repairs(struct world *w);      /* what no protocol puts right by itself; false: there was nothing */
 
 /* check.c: what must hold at every moment */
 void check_init(struct world *w);

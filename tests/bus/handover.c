@@ -1,0 +1,291 @@
+/* Rules H1 to H3 of SAFETY, section 5, looked at from outside. Of each slot that is watched the last hand-over that was
+ * granted is remembered, with the two sides of it: the source and whoever was promoted in its place, the target and its
+ * successors. Whoever would execute a write of the slot shows which side has it. */
+#include "tests/bus/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+
+#define IDS_MAX (MAX_NODES * 2)
+
+enum side { NEITHER, SOURCE_SIDE, TARGET_SIDE };
+
+enum outcome_of { OPEN, TAKEN, RESUMED };
+
+struct handover {
+    struct cl_id job, source, target;
+    uint64_t epoch;
+    uint8_t slots[CL_SLOT_BYTES];
+    uint8_t side[IDS_MAX];      /* enum side, by number of the id */
+    uint64_t has[WRITES_WORDS]; /* of the source, in these slots, when it granted them */
+    uint64_t lives[MAX_NODES];  /* of those that held all of it then: their life + 1; 0 for others */
+};
+
+struct of_slot {
+    struct handover *h; /* NULL: none was granted, or the rule does not bind it any more */
+    enum outcome_of outcome;
+};
+
+struct drained { /* who has what a job has brought */
+    struct cl_id job;
+    uint64_t lives[MAX_NODES];
+};
+
+struct handovers {
+    struct handover **all;
+    size_t n, cap;
+    struct drained *drained;
+    size_t ndrained, cap_drained;
+    struct of_slot slot[WATCHED];
+    int current; /* slots that have one */
+};
+
+void handover_init(struct world *w)
+{
+    w->handovers = mem_zalloc(sizeof *w->handovers);
+}
+
+void handover_free(struct world *w)
+{
+    for (size_t i = 0; i < w->handovers->n; i++)
+        free(w->handovers->all[i]);
+    free(w->handovers->all);
+    free(w->handovers->drained);
+    free(w->handovers);
+}
+
+static enum side side_of(struct world *w, const struct handover *h, const struct node *n)
+{
+    int id = check_id(w, &n->id);
+    return id >= 0 ? (enum side)h->side[id] : NEITHER;
+}
+
+static void set_slot(struct world *w, int watched, struct handover *h)
+{
+    struct of_slot *s = &w->handovers->slot[watched];
+    w->handovers->current += (h != NULL) - (s->h != NULL);
+    *s = (struct of_slot){.h = h, .outcome = OPEN};
+}
+
+static void disturb(struct world *w, int watched, const char *how)
+{
+    if (w->handovers->slot[watched].h == NULL)
+        return;
+    RECORD(w, "operator", "%s: nothing binds the sides of the hand-over of slot %d any more", how, w->watched[watched]);
+    w->counts[COUNT_DISTURBED]++;
+    set_slot(w, watched, NULL);
+}
+
+/* ---- what the disks say ---- */
+
+static const struct durable_record *on_disk(const struct node *n, const struct cl_id *job)
+{
+    for (size_t i = 0; i < n->disk.says.nrecords; i++)
+        if (cl_id_eq(&n->disk.says.records[i].job, job))
+            return &n->disk.says.records[i];
+    return NULL;
+}
+
+/* Somebody of the target's side has the slots, or has said that it never will, and its disk knows. */
+static bool is_answered(struct world *w, const struct handover *h)
+{
+    for (int i = 0; i < w->plan.nodes; i++) {
+        const struct node *n = &w->nodes[i];
+        const struct durable *d = &n->disk.says;
+        if (side_of(w, h, n) == TARGET_SIDE && !d->replica &&
+            (d->refused_epoch >= h->epoch || (d->config_epoch >= h->epoch && on_disk(n, &h->job) == NULL)))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the grant ---- */
+
+static bool is_open_anywhere(const struct world *w, int slot)
+{
+    for (int i = 0; i < w->plan.nodes; i++)
+        if (w->nodes[i].core != NULL && cl_bit(w->nodes[i].core->open_slots, slot))
+            return true;
+    return false;
+}
+
+bool may_succeed(const struct node *r, const struct node *master)
+{
+    return r->core != NULL && r->core->me->master != NULL && cl_id_eq(&r->core->me->master->id, &master->id) &&
+           r->disk.says.replica && cl_state_known(r->core);
+}
+
+void handover_granted(struct world *w, struct node *n, const struct cl_effect *e, const uint8_t *slots,
+                      const struct cl_id *target)
+{
+    struct handovers *all = w->handovers;
+    const struct durable_record *r = on_disk(n, &e->job);
+    if (r == NULL || r->epoch != e->seq)
+        violated(w, "H2", "%s grants, and its disk knows no record of it", node_name(n->index));
+    for (int i = 0; i < w->plan.nodes; i++)
+        if (may_succeed(&w->nodes[i], n) && on_disk(&w->nodes[i], &e->job) == NULL)
+            violated(w, "H2", "%s grants, and the disk of %s, which may succeed it, knows no record of it",
+                     node_name(n->index), node_name(i));
+    struct handover *h = mem_zalloc(sizeof *h);
+    all->all = mem_grow(all->all, all->n, &all->cap, sizeof *all->all);
+    all->all[all->n++] = h;
+    h->job = e->job;
+    h->source = n->id;
+    h->target = *target;
+    h->epoch = e->seq;
+    memcpy(h->slots, slots, sizeof h->slots);
+    h->side[check_id(w, &n->id)] = SOURCE_SIDE;
+    if (check_id(w, target) >= 0)
+        h->side[check_id(w, target)] = TARGET_SIDE;
+    for (size_t i = 0; i < w->nwrites; i++)
+        if (cl_bit(slots, w->watched[w->writes[i].slot]))
+            h->has[i / 64] |= n->data.set.has[i / 64] & UINT64_C(1) << i % 64;
+    for (size_t i = 0; i < all->ndrained; i++)
+        if (cl_id_eq(&all->drained[i].job, &e->job))
+            memcpy(h->lives, all->drained[i].lives, sizeof h->lives);
+    for (int i = 0; i < WATCHED; i++) {
+        if (!cl_bit(slots, w->watched[i]))
+            continue;
+        /* Whoever gives a slot away says that it has it. */
+        struct of_slot *s = &all->slot[i];
+        if (s->h != NULL && (side_of(w, s->h, n) == TARGET_SIDE) != (s->outcome == TAKEN) && s->outcome != OPEN)
+            violated(w, "H1", "%s grants slot %d, which the other side of its last hand-over has", node_name(n->index),
+                     w->watched[i]);
+        set_slot(w, i, is_open_anywhere(w, w->watched[i]) ? NULL : h);
+    }
+}
+
+void handover_drained(struct world *w, const struct cl_id *job, const struct node *target)
+{
+    struct handovers *all = w->handovers;
+    all->drained = mem_grow(all->drained, all->ndrained, &all->cap_drained, sizeof *all->drained);
+    struct drained *d = &all->drained[all->ndrained++];
+    *d = (struct drained){.job = *job};
+    for (int i = 0; i < w->plan.nodes; i++) {
+        const struct node *n = &w->nodes[i];
+        bool replica = n->core != NULL && n->data.master == target->index && n->data.repl == REPL_UP;
+        if (n == target || replica)
+            d->lives[i] = n->life + UINT64_C(1);
+    }
+}
+
+/* ---- who has a slot ---- */
+
+static void has_it(struct world *w, const struct node *n, int watched)
+{
+    struct of_slot *s = &w->handovers->slot[watched];
+    struct handover *h = s->h;
+    int slot = w->watched[watched];
+    enum side side = side_of(w, h, n);
+    if (side == NEITHER) {
+        violated(w, "H1", "%s takes writes to slot %d, and stands on neither side of its hand-over",
+                 node_name(n->index), slot);
+        return;
+    }
+    if (s->outcome == (side == TARGET_SIDE ? TAKEN : RESUMED))
+        return;
+    if (s->outcome != OPEN) {
+        violated(w, "H1", "%s, of the %s's side, takes writes to slot %d, and so did the other", node_name(n->index),
+                 side == TARGET_SIDE ? "target" : "source", slot);
+        return;
+    }
+    if (side == SOURCE_SIDE && !is_answered(w, h)) {
+        violated(w, "H1", "%s takes writes to slot %d again, which it granted, and no answer of %s is on a disk",
+                 node_name(n->index), slot, id_name(w, &h->target));
+        return;
+    }
+    s->outcome = side == TARGET_SIDE ? TAKEN : RESUMED;
+    w->counts[side == TARGET_SIDE ? COUNT_TAKEN : COUNT_RESUMED]++;
+    RECORD(w, node_name(n->index), "has slot %d: it is %s", slot, side == TARGET_SIDE ? "taken" : "back");
+}
+
+static void look(struct world *w, struct node *n)
+{
+    for (int i = 0; i < WATCHED && w->violation == NULL; i++)
+        if (w->handovers->slot[i].h != NULL && client_may_write(w, n, i))
+            has_it(w, n, i);
+}
+
+void handover_look(struct world *w, struct node *n)
+{
+    if (w->handovers->current > 0 && n->core != NULL && w->violation == NULL)
+        look(w, n);
+}
+
+/* H3: all that the source had acknowledged is there when it is shown. Whoever was not among those that had it when it
+ * was drained, or has died since and keeps nothing, may lack it. */
+void handover_shown(struct world *w, struct node *n, const uint8_t *slots)
+{
+    for (int k = 0; k < WATCHED; k++) {
+        const struct handover *h = w->handovers->slot[k].h;
+        if (h == NULL || w->handovers->slot[k].outcome != OPEN || !cl_bit(slots, w->watched[k]) ||
+            side_of(w, h, n) != TARGET_SIDE)
+            continue;
+        bool had = h->lives[n->index] == n->life + UINT64_C(1) || (h->lives[n->index] > 0 && !w->plan.volatile_data);
+        for (size_t i = 0; i < w->nwrites; i++) {
+            bool there = n->data.set.has[i / 64] >> i % 64 & 1;
+            if (w->writes[i].slot != k || (h->has[i / 64] >> i % 64 & 1) == 0 || there)
+                continue;
+            if (had && w->excused[k] == 0)
+                violated(w, "H3", "%s shows slot %d without a write that was acknowledged at %.6f", node_name(n->index),
+                         w->watched[k], (double)w->writes[i].at_us / 1e6);
+            data_excuse(w, k);
+        }
+    }
+}
+
+/* ---- who stands for whom ---- */
+
+void handover_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected)
+{
+    int mine = check_id(w, &n->id), its = check_id(w, master);
+    const struct handover *last = NULL;
+    if (mine < 0 || its < 0)
+        return;
+    for (int i = 0; i < WATCHED; i++) {
+        struct of_slot *s = &w->handovers->slot[i];
+        if (s->h == NULL || s->h->side[its] == NEITHER)
+            continue;
+        if (!elected) {
+            disturb(w, i, "a take-over");
+            continue;
+        }
+        if (s->h != last && s->outcome == OPEN && s->h->side[its] == SOURCE_SIDE && !is_answered(w, s->h)) {
+            if (cl_record_find(n->core, &s->h->job) == NULL)
+                violated(w, "H2", "%s is elected, and knows nothing of the hand-over that its master had granted",
+                         node_name(n->index));
+            w->counts[COUNT_INHERITED]++;
+        }
+        last = s->h;
+    }
+    for (size_t i = 0; i < w->handovers->n; i++)
+        w->handovers->all[i]->side[mine] = w->handovers->all[i]->side[its];
+}
+
+/* ---- what people do ---- */
+
+static void disturb_of(struct world *w, const struct node *n, const char *how)
+{
+    for (int i = 0; i < WATCHED; i++)
+        if (w->handovers->slot[i].h != NULL && side_of(w, w->handovers->slot[i].h, n) != NEITHER)
+            disturb(w, i, how);
+}
+
+void handover_commanded(struct world *w, struct node *n, const struct cl_command *c)
+{
+    for (int i = 0; i < WATCHED && w->handovers->current > 0; i++) {
+        bool one = (c->verb == CL_SETSLOT_NODE || c->verb == CL_SETSLOT_IMPORTING) && c->slot == w->watched[i];
+        bool of_all = (c->verb == CL_ADDSLOTS || c->verb == CL_DELSLOTS) && cl_bit(c->slots, w->watched[i]);
+        if (one || of_all)
+            disturb(w, i, "slots by hand");
+    }
+    if (c->verb == CL_RESET || c->verb == CL_FLUSHSLOTS || (c->verb == CL_FAILOVER && c->takeover))
+        disturb_of(w, n, c->verb == CL_FAILOVER ? "TAKEOVER" : "RESET");
+}
+
+void handover_wiped(struct world *w, const struct node *n)
+{
+    disturb_of(w, n, "a lost disk");
+}
