@@ -34,6 +34,8 @@ struct nd_cluster_host {
     uint64_t (*links_over_limit)(void *owner); /* closed because of cluster-link-sendbuf-limit */
     /* false: it knows nothing of this job (any more). */
     bool (*job_progress)(void *owner, const struct cl_id *job, struct nd_job_progress *out);
+    /* FLUSHALL or FLUSHDB has run: no migration can go on that this node is an end of. */
+    void (*flushed)(void *owner);
 };
 
 /* An answer that is made once and kept until something changes (cluster_describe.c). */
@@ -115,6 +117,8 @@ static inline bool nd_cluster_concerned(const struct nd_call *c)
  * has to wait for a slot that is being handed over, or for databases that are about to be exchanged; it is marked, and
  * resumed by nd_cluster_changed(). Otherwise OPEN. */
 enum nd_gate nd_cluster_gate(struct nd_call *c);
+/* The key may not be changed by what began before it was held (MIGRATE): its slot or its database is. */
+bool nd_cluster_holds_key(const struct nd_engine *e, const struct nd_db *db, struct slice key);
 /* A request of a session that has said ASKING is over: it was for one only. */
 void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd);
 /* The session waits for keys: the redirect that it gets if they are not served here any more is appended to out. */

@@ -343,6 +343,16 @@ enum nd_gate nd_cluster_gate(struct nd_call *c)
     return nd_cluster_one_database(c->e->cluster) && refused_for_stock(c) ? ND_GATE_REFUSED : ND_GATE_OPEN;
 }
 
+bool nd_cluster_holds_key(const struct nd_engine *e, const struct nd_db *db, struct slice key)
+{
+    const struct nd_cluster *cl = e->cluster;
+    if (cl == NULL || !cl->holds)
+        return false;
+    int slot = nd_key_slot(key), number = nd_db_number(db);
+    return cl_bit(cl->held.waiting, slot) || cl_bit(cl->held.refused, slot) || number == cl->held_dbs[0] ||
+           number == cl->held_dbs[1];
+}
+
 void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd)
 {
     bool said_now = cmd != NULL && cmd->run == nd_asking_command;

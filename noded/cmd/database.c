@@ -3,6 +3,7 @@
 
 #include "common/base/text.h"
 #include "noded/cmd/block.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/extension.h"
 #include "noded/cmd/watch.h"
@@ -180,8 +181,11 @@ static void flush(struct nd_call *c, struct nd_db *db, bool async)
 /* Replicas are told even when there was nothing: they may hold what the node has not. */
 static void end_flush(struct nd_call *c)
 {
+    struct nd_cluster *cl = c->e->cluster;
     nd_effect(c, c->argc, c->argv);
     nd_ok(c);
+    if (cl != NULL && cl->host.flushed != NULL)
+        cl->host.flushed(cl->host.owner);
 }
 
 static void flushdb_command(struct nd_call *c)

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "noded/cmd/block.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/families.h"
 #include "noded/cmd/notify.h"
 #include "noded/cmd/pause.h"
@@ -304,6 +305,15 @@ static void answer(struct nd_call *c, struct nd_migration *m)
         nd_ok(c);
 }
 
+/* What it would delete belongs to somebody else soon, who has been told all that there is to it. */
+static bool is_held(const struct nd_call *c, const struct nd_migration *m)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (m->keys[i].taken && nd_cluster_holds_key(c->e, c->db, m->keys[i].key))
+            return true;
+    return false;
+}
+
 static void finish(struct nd_call *c)
 {
     struct nd_migration *m = c->ended;
@@ -312,6 +322,11 @@ static void finish(struct nd_call *c)
      * twice. */
     if (m->disowned) {
         nd_error(c, "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+        return;
+    }
+    if (!m->copy && is_held(c, m)) {
+        nd_error(c, "TRYAGAIN The target instance has the keys, and they can't be deleted here now: their slot or "
+                    "database is being handed over");
         return;
     }
     if (!m->copy)

@@ -385,6 +385,7 @@ struct bus *bus_open(struct node *n, struct buf *error)
         .link_buffers = host_link_buffers,
         .links_over_limit = host_links_over_limit,
         .job_progress = bus_job_progress,
+        .flushed = bus_flushed,
     };
     nd_cluster_new(n->engine, b->core, &host);
     return b;

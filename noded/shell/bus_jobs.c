@@ -1,6 +1,7 @@
 /* Migrations of slots and swaps of databases: what the core wants done by the data side, and what that tells it. */
 #include "common/io/log.h"
 #include "noded/cmd/database.h"
+#include "noded/cmd/migrate.h"
 #include "noded/repl/export.h"
 #include "noded/repl/import.h"
 #include "noded/shell/bus_inner.h"
@@ -23,6 +24,7 @@ static void stop(struct nd_repl *r, const struct cl_effect *fx)
 /* The stream or the log may have brought it already: then it is done. */
 static void swap(struct nd_engine *e, const struct cl_effect *fx)
 {
+    nd_migrations_disown(e); /* of keys that another database has then */
     if (!nd_swapdb_epoch(e, fx->a, fx->b, fx->seq))
         io_log(IO_WARNING,
                "Databases %d and %d are not exchanged: the mapping is at epoch %llu, and %llu is not the next", fx->a,
@@ -49,6 +51,11 @@ void bus_jobs_upset(struct bus *b, const char *why)
 {
     nd_exports_upset(b->node->repl, why);
     nd_imports_upset(b->node->repl, why);
+}
+
+void bus_flushed(void *bus)
+{
+    bus_jobs_upset(bus, "a database was emptied");
 }
 
 /* ---- what the data side tells ---- */

@@ -48,6 +48,11 @@ static bool host_job_progress(void *owner, const struct cl_id *job, struct nd_jo
     return w->progress.ack_ms != 0;
 }
 
+static void host_flushed(void *owner)
+{
+    ((struct world *)owner)->flushed++;
+}
+
 static uint64_t host_links_over_limit(void *owner)
 {
     (void)owner;
@@ -101,6 +106,7 @@ struct world *world_new(const char *file)
         .link_buffers = host_link_buffers,
         .links_over_limit = host_links_over_limit,
         .job_progress = host_job_progress,
+        .flushed = host_flushed,
     };
     w->cl = nd_cluster_new(w->f->e, w->core, &host);
     for (int i = 0; i < 8; i++) { /* a master that was away waits before it writes */

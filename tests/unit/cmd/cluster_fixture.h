@@ -23,7 +23,7 @@ struct world {
     struct cl_move moves[WORLD_MOVES];
     struct nd_job_progress progress; /* of every job */
     int64_t now_us;
-    int published;
+    int published, flushed;
     bool shard;
 };
 

@@ -1,7 +1,7 @@
 /* CLUSTER MIGRATESLOTS and its like, CLUSTER DBMAP, and who waits while slots or databases are held. The core decides
  * as in a node; what its target would say is put into its state. */
 #include "noded/cluster/state.h"
-#include "noded/cmd/pause.h"
+#include "noded/cmd/migrate.h"
 #include "tests/unit/cmd/cluster_fixture.h"
 
 #include <setjmp.h>
@@ -232,6 +232,54 @@ static void only_writes_to_held_slots_wait(void **state)
     world_free(w);
 }
 
+static void what_flushes_is_told(void **state)
+{
+    (void)state;
+    struct world *w = world_new(FILE_OF_TWO);
+    run(w->f, "FLUSHDB");
+    run(w->f, "FLUSHALL ASYNC");
+    assert_int_equal(w->flushed, 2);
+    run(w->f, "FLUSHALL NOW");
+    assert_int_equal(w->flushed, 2);
+    world_free(w);
+}
+
+/* It began before, and what it would delete is not this node's alone any more. */
+static void a_migrate_deletes_nothing_that_is_held(void **state)
+{
+    (void)state;
+    static const char *const text = "-TRYAGAIN The target instance has the keys, and they can't be deleted here now: "
+                                    "their slot or database is being handed over\r\n";
+    struct world *w = world_new(FILE_OF_TWO);
+    struct client *c = fixture_client(w->f);
+    run(w->f, "SET c 1");
+    run(w->f, "SET x 1");
+    w->core->supervised = true;
+    for (int i = 0; i < 3; i++) {
+        client_run(c, i == 2 ? "MIGRATE 10.0.0.9 1 x 0 100" : "MIGRATE 10.0.0.9 1 c 0 100");
+        assert_int_equal(c->ran, ND_BLOCKED);
+        struct nd_migration *m = w->f->migrating->migration;
+        if (i == 0) {
+            world_ask(w, "CLUSTER MIGRATESLOTS SLOTSRANGE 7365 7365 NODE " OTHER);
+            news(w, CL_JOB_IS_SNAPSHOTTING, 0);
+            news(w, CL_JOB_IS_STREAMING, 0);
+            news(w, CL_JOB_IS_NEAR, 0);
+        } else if (i == 1) {
+            assert_string_equal(world_ask(w, "CLUSTER DBMAP PREPARE 0 1 EPOCH 1"), "+YES 1\r\n");
+        }
+        nd_migrate_answered(m, (struct slice){NULL, 0});
+        nd_migrate_ended(m, ND_MIGRATE_DONE);
+        assert_string_equal(client_read(c), i < 2 ? text : "+OK\r\n");
+        if (i == 0)
+            news(w, CL_JOB_IS_LOST, 0);
+        else if (i == 1)
+            world_ask(w, "CLUSTER DBMAP ABORT EPOCH 1");
+    }
+    assert_string_equal(run(w->f, "MGET c {c}2"), "*2\r\n$1\r\n1\r\n$-1\r\n");
+    assert_string_equal(run(w->f, "GET x"), "$-1\r\n");
+    world_free(w);
+}
+
 static void transactions_wait_as_a_whole(void **state)
 {
     (void)state;
@@ -456,6 +504,8 @@ int main(void)
         cmocka_unit_test(moves_are_handed_on),
         cmocka_unit_test(jobs_are_shown),
         cmocka_unit_test(only_writes_to_held_slots_wait),
+        cmocka_unit_test(what_flushes_is_told),
+        cmocka_unit_test(a_migrate_deletes_nothing_that_is_held),
         cmocka_unit_test(transactions_wait_as_a_whole),
         cmocka_unit_test(after_the_hand_over_they_are_sent_on),
         cmocka_unit_test(a_target_that_does_not_answer),
