@@ -145,7 +145,7 @@ static void keep_house(struct nd_engine *e)
         return;
     bool more = false;
     unsigned steps = 0;
-    for (int i = 0; i < e->keys.db_count && e->config.activerehashing; i++) {
+    for (int i = 0; i < nd_keyspace_all(&e->keys) && e->config.activerehashing; i++) {
         struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         while (db != NULL && (more = nd_db_step(db, STEP_BUCKETS)) && ++steps < STEPS_A_TURN)
             ;

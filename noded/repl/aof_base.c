@@ -179,7 +179,10 @@ bool nd_aof_base_write(const struct nd_keyspace *k, int64_t stamp_s, const struc
     struct writer *w = new_writer(sink, keys);
     if (stamp_s > 0)
         buf_printf(&w->out, "#TS:%" PRId64 "\r\n", stamp_s);
-    for (int i = 0; i < k->db_count && !w->failed; i++) {
+    if (k->shadows > 0)
+        buf_printf(&w->out, ND_AOF_NOTE_DATABASES "%d\r\n" ND_AOF_NOTE_MAPPING "%" PRIu64 "\r\n", k->db_count,
+                   k->mapping_epoch);
+    for (int i = 0; i < nd_keyspace_all(k) && !w->failed; i++) {
         struct nd_db *db = nd_keyspace_peek(k, i);
         if (db != NULL && nd_db_count(db) > 0)
             write_db(w, db);

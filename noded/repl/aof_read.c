@@ -5,9 +5,11 @@
 #include "common/resp/request.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/table.h"
+#include "noded/repl/aof_base.h"
 #include "noded/repl/load.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +34,7 @@ struct nd_aof_reader {
     struct nd_load load;
     struct nd_rdb_reader *rdb;
     enum part part;
+    int databases;   /* shadows begin behind so many, in requests */
     uint64_t offset; /* in the file, of what comes next */
     uint64_t whole;
     uint64_t units;
@@ -44,6 +47,7 @@ struct nd_aof_reader *nd_aof_reader_new(struct nd_engine *e)
 {
     struct nd_aof_reader *r = mem_zalloc(sizeof *r);
     r->e = e;
+    r->databases = e->keys.db_count; /* as long as the files do not say */
     r->s = nd_session_new(e, ND_MASTER, &r->nowhere, NULL);
     return r;
 }
@@ -112,6 +116,9 @@ static enum nd_aof_read feed_rdb(struct nd_aof_reader *r, struct slice *in, size
         r->wanted = 1;
         return in->n > 0 ? ND_AOF_BUSY : ND_AOF_MORE;
     }
+    nd_load_take_epoch(&r->load);
+    if (r->load.databases > 0)
+        r->databases = r->load.databases;
     r->units += nd_rdb_keys(r->rdb);
     nd_rdb_reader_free(r->rdb);
     r->rdb = NULL;
@@ -151,6 +158,26 @@ static enum nd_aof_read refuse(struct nd_aof_reader *r, const char *what, struct
     return ND_AOF_BAD;
 }
 
+/* The number that a database of the file has here, as text. */
+static bool database_here(const struct nd_aof_reader *r, struct slice word, char text[16], struct slice *out)
+{
+    uint64_t db;
+    int here = text_u64(word, &db) ? nd_keyspace_number(&r->e->keys, db, r->databases) : -1;
+    if (here < 0)
+        return false;
+    *out = (struct slice){text, (size_t)snprintf(text, 16, "%d", here)};
+    return true;
+}
+
+/* An exchange of databases that was not made, as others before it are missing: what follows would go into databases
+ * that it is not meant for. */
+static bool is_skipped_swap(const struct nd_aof_reader *r, const struct resp_request *q)
+{
+    uint64_t epoch;
+    return q->argc == 5 && slice_ieq(q->argv[0], "swapdb") && text_u64(q->argv[4], &epoch) &&
+           epoch > r->e->keys.mapping_epoch;
+}
+
 /* Only what an append-only file can have in it is run: a damaged one must not end the server or change its settings. */
 static enum nd_aof_read run(struct nd_aof_reader *r, const struct resp_request *q)
 {
@@ -161,16 +188,43 @@ static enum nd_aof_read run(struct nd_aof_reader *r, const struct resp_request *
         return refuse(r, "wrong number of arguments for", q->argv[0]);
     if ((row->flags & ND_ADMIN) != 0)
         return refuse(r, "a command that changes no data:", q->argv[0]);
-    int64_t db;
-    if (slice_ieq(q->argv[0], "select") &&
-        (!text_i64(q->argv[1], &db) || db < 0 || db >= r->e->keys.db_count)) /* what follows is not meant for another */
-        return refuse(r, "a database that is not there (setting databases):", q->argv[1]);
-    nd_session_run(r->s, q->argc, q->argv);
+    char number[16];
+    struct slice renamed[2] = {q->argv[0]};
+    const struct slice *argv = q->argv;
+    if (slice_ieq(q->argv[0], "select")) {
+        if (!database_here(r, q->argv[1], number, &renamed[1])) /* what follows is not meant for another */
+            return refuse(r, "a database that is not there (setting databases):", q->argv[1]);
+        argv = renamed;
+    }
+    nd_session_run(r->s, q->argc, argv);
+    if (is_skipped_swap(r, q))
+        return refuse(r, "an exchange of databases whose EPOCH is not the next:", q->argv[4]);
     r->units++;
     return ND_AOF_MORE;
 }
 
-/* A line of its own between requests: the time of what follows, for whoever wants to go back to it. */
+static bool note_number(struct slice line, const char *name, uint64_t *out)
+{
+    size_t n = strlen(name);
+    if (line.n <= n || memcmp(line.p, name, n) != 0)
+        return false;
+    return text_u64((struct slice){line.p + n, line.n - n}, out);
+}
+
+/* What is not known is for others. */
+static void take_note(struct nd_aof_reader *r, struct slice line)
+{
+    uint64_t v;
+    while (line.n > 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
+        line.n--;
+    if (note_number(line, ND_AOF_NOTE_DATABASES, &v) && v > 0 && v <= INT32_MAX)
+        r->databases = (int)v;
+    else if (note_number(line, ND_AOF_NOTE_MAPPING, &v))
+        r->e->keys.mapping_epoch = v;
+}
+
+/* A line of its own between requests: the time of what follows, for whoever wants to go back to it, or what its numbers
+ * mean. */
 static enum nd_aof_read skip_note(struct nd_aof_reader *r, struct slice *in)
 {
     const char *end = memchr(in->p, '\n', in->n);
@@ -179,6 +233,7 @@ static enum nd_aof_read skip_note(struct nd_aof_reader *r, struct slice *in)
     r->wanted = in->n + 1;
     if (end == NULL)
         return ND_AOF_MORE;
+    take_note(r, (struct slice){in->p, (size_t)(end - in->p) + 1});
     take(r, in, (size_t)(end - in->p) + 1);
     return ND_AOF_BUSY;
 }

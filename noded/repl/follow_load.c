@@ -25,7 +25,7 @@
 static size_t keys_held(const struct nd_engine *e)
 {
     size_t n = 0;
-    for (int i = 0; i < e->keys.db_count; i++) {
+    for (int i = 0; i < nd_keyspace_all(&e->keys); i++) {
         const struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         n += db != NULL ? nd_db_count(db) : 0;
     }
@@ -42,7 +42,7 @@ static void release(struct nd_engine *e, struct nd_db *db)
 
 static void empty(struct nd_engine *e)
 {
-    for (int i = 0; i < e->keys.db_count; i++) {
+    for (int i = 0; i < nd_keyspace_all(&e->keys); i++) {
         struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         if (db == NULL || nd_db_count(db) == 0)
             continue;
@@ -54,7 +54,7 @@ static void empty(struct nd_engine *e)
 /* Keys that somebody watched, or that he found missing, are there now. */
 static void tell_watchers(struct nd_engine *e)
 {
-    for (int i = 0; i < e->keys.db_count; i++) {
+    for (int i = 0; i < nd_keyspace_all(&e->keys); i++) {
         struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         if (db != NULL && nd_db_count(db) > 0)
             nd_watch_db_changed(e, db, NULL);
@@ -146,8 +146,7 @@ static void new_reader(struct nd_following *f)
     nd_load_init(&in->load, e, in->take == ND_TAKE_ASIDE ? &in->aside : NULL);
     in->load.bytes = (uint64_t)(in->length > 0 ? in->length : in->got);
     bool checked = in->take == ND_TAKE_FILE; /* while it came */
-    in->reader = nd_rdb_reader_new(&e->config.limits, e->keys.db_count, !checked && e->config.rdbchecksum, &load_events,
-                                   f);
+    in->reader = nd_rdb_reader_new(&e->config.limits, &e->keys, !checked && e->config.rdbchecksum, &load_events, f);
 }
 
 static void show_loading(struct nd_following *f, bool aside)
@@ -232,7 +231,7 @@ void nd_payload_drop(struct nd_following *f)
     struct nd_engine *e = f->r->e;
     nd_rdb_reader_free(in->reader);
     if (in->aside_made) {
-        for (int i = 0; i < in->aside.db_count; i++)
+        for (int i = 0; i < nd_keyspace_all(&in->aside); i++)
             if (nd_keyspace_peek(&in->aside, i) != NULL)
                 release(e, nd_keyspace_peek(&in->aside, i));
         nd_keyspace_free(&in->aside);
@@ -287,7 +286,7 @@ static void put_in_place(struct nd_following *f)
 {
     struct nd_engine *e = f->r->e;
     struct nd_keyspace *aside = &f->in.aside;
-    for (int i = 0; i < e->keys.db_count; i++) {
+    for (int i = 0; i < nd_keyspace_all(&e->keys); i++) {
         struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         if (db != NULL)
             nd_watch_db_changed(e, db, nd_keyspace_peek(aside, i));
@@ -297,7 +296,7 @@ static void put_in_place(struct nd_following *f)
 
 static void wake_waiting(struct nd_engine *e)
 {
-    for (int i = 0; i < e->keys.db_count; i++) {
+    for (int i = 0; i < nd_keyspace_all(&e->keys); i++) {
         struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         if (db != NULL)
             nd_wait_db_ready(e, db);
@@ -315,6 +314,7 @@ void nd_payload_loaded(struct nd_following *f)
         guarded(f);
         return;
     }
+    nd_load_take_epoch(&in->load);
     if (!in->began) {
         leave_old(f);
         if (in->take == ND_TAKE_ASIDE)
@@ -379,7 +379,7 @@ void nd_follow_flushed(struct nd_repl *r, const char *error)
     f->in.has_keys = false;
     f->in.checking = keys_held(r->e) > 0;
     if (f->in.checking)
-        f->in.reader = nd_rdb_reader_new(&r->e->config.limits, r->e->keys.db_count, false, &check_events, f);
+        f->in.reader = nd_rdb_reader_new(&r->e->config.limits, &r->e->keys, false, &check_events, f);
     else
         begin_loading(f);
     nd_follow_enter(f, ND_FOLLOW_LOADING);

@@ -31,7 +31,7 @@ void nd_stream_begin(struct nd_following *f, int db)
     f->session = nd_session_new(e, ND_MASTER, NULL, NULL);
     f->session->id = e->next_session++;
     snprintf(f->session->addr, sizeof f->session->addr, "%.50s:%d", f->host_name, f->port);
-    if (db >= 0 && db < e->keys.db_count)
+    if (db >= 0 && db < nd_keyspace_all(&e->keys))
         f->session->db = nd_keyspace_db(&e->keys, db);
     r->stream_db = nd_db_number(f->session->db);
     f->parser = resp_parser_new(&f->limits);

@@ -2,6 +2,7 @@
 
 #include "common/base/text.h"
 #include "noded/cmd/evict.h"
+#include "noded/repl/rdb_format.h"
 #include "noded/repl/serve.h"
 #include "noded/store/string.h"
 
@@ -31,13 +32,18 @@ static bool on_aux(void *owner, struct slice key, struct slice value, struct buf
     (void)why;
     struct nd_load *l = owner;
     int64_t v;
-    if (slice_is(key, "repl-id") && value.n == ND_REPL_ID) {
+    uint64_t n;
+    if (slice_is(key, RDB_AUX_DATABASES) && text_range(value, 1, INT32_MAX, &v)) {
+        l->databases = (int)v;
+    } else if (slice_is(key, RDB_AUX_MAPPING) && text_u64(value, &n)) {
+        l->mapping_epoch = n;
+    } else if (slice_is(key, "repl-id") && value.n == ND_REPL_ID) {
         memcpy(l->repl_id, value.p, ND_REPL_ID);
         l->repl_id[ND_REPL_ID] = '\0';
     } else if (slice_is(key, "repl-offset") && text_i64(value, &v)) {
         l->repl_offset = v;
-    } else if (slice_is(key, "repl-stream-db") && text_i64(value, &v) && v >= 0 && v < l->into->db_count) {
-        l->repl_stream_db = (int)v;
+    } else if (slice_is(key, "repl-stream-db") && text_u64(value, &n)) {
+        l->repl_stream_db = nd_keyspace_number(l->into, n, l->databases);
     } else if (slice_is(key, "used-mem") && text_i64(value, &v) && v > 0) {
         l->used_memory = (size_t)v;
     } else if (slice_is(key, "aof-base") && text_i64(value, &v)) {
@@ -133,9 +139,15 @@ static bool on_entry(void *owner, struct nd_rdb_entry *entry, struct buf *why)
 
 const struct nd_rdb_events nd_load_events = {.aux = on_aux, .resize = on_resize, .entry = on_entry};
 
+void nd_load_take_epoch(const struct nd_load *l)
+{
+    l->into->mapping_epoch = l->mapping_epoch;
+}
+
 void nd_load_end(struct nd_load *l)
 {
     const struct nd_repl *r = l->e->repl;
+    nd_load_take_epoch(l);
     if (!l->begun)
         begin(l);
     if (l->at_start && r != NULL && r->serving != NULL) /* nobody could come before */
@@ -144,5 +156,5 @@ void nd_load_end(struct nd_load *l)
 
 struct nd_rdb_reader *nd_load_reader(struct nd_load *l)
 {
-    return nd_rdb_reader_new(&l->e->config.limits, l->into->db_count, l->e->config.rdbchecksum, &nd_load_events, l);
+    return nd_rdb_reader_new(&l->e->config.limits, l->into, l->e->config.rdbchecksum, &nd_load_events, l);
 }

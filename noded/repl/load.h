@@ -21,7 +21,9 @@ struct nd_load {
     int64_t loaded, expired;
     char repl_id[ND_REPL_ID + 1]; /* the place in the history where the dataset stands; "" none was said */
     int64_t repl_offset;          /* -1: none was said */
-    int repl_stream_db;           /* -1 */
+    int repl_stream_db;           /* -1; as databases are numbered here */
+    int databases;                /* the shadows of the file begin behind so many; 0: it has none */
+    uint64_t mapping_epoch;       /* of the file's dataset */
     bool aof_base;
     size_t used_memory; /* of the server that wrote the file */
     bool begun;         /* entries have come */
@@ -35,6 +37,8 @@ extern const struct nd_rdb_events nd_load_events;
 struct nd_rdb_reader *nd_load_reader(struct nd_load *l);
 /* After the last byte of a whole file: also an empty dataset stands somewhere. */
 void nd_load_end(struct nd_load *l);
+/* The dataset that was loaded stands at the file's epoch of the mapping of databases. */
+void nd_load_take_epoch(const struct nd_load *l);
 /* The file said a whole place: id, offset and database. */
 bool nd_load_has_place(const struct nd_load *l);
 

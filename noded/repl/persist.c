@@ -72,7 +72,7 @@ void nd_persist_free(struct nd_persist *p)
 static int64_t keys_in_all(const struct nd_engine *e)
 {
     size_t n = 0;
-    for (int i = 0; i < e->keys.db_count; i++) {
+    for (int i = 0; i < nd_keyspace_all(&e->keys); i++) {
         const struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         n += db != NULL ? nd_db_count(db) : 0;
     }

@@ -8,7 +8,7 @@
 
 static void empty(struct nd_engine *e)
 {
-    for (int i = 0; i < e->keys.db_count; i++) {
+    for (int i = 0; i < nd_keyspace_all(&e->keys); i++) {
         struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         if (db != NULL)
             nd_db_clear(db);

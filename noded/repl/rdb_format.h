@@ -7,6 +7,11 @@
 #define RDB_CHECKSUM_BYTES 8
 #define RDB_CHECKSUM_SINCE 5 /* version */
 
+/* Fields of a cluster node's file: at which number its shadow databases begin (store/keyspace.h), and the epoch of its
+ * mapping of databases. */
+#define RDB_AUX_DATABASES "cluster-databases"
+#define RDB_AUX_MAPPING "mapping-epoch"
+
 /* Above every type of a value. */
 enum {
     RDB_OP_SLOT_INFO = 244, /* 7.4, cluster: how many keys a slot has */

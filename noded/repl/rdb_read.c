@@ -22,7 +22,9 @@ struct nd_rdb_reader {
     const struct nd_limits *limits;
     const struct nd_rdb_events *events;
     void *owner;
-    int databases, version, db;
+    const struct nd_keyspace *into;
+    int version, db;
+    int databases; /* of the file: its shadows begin behind them; 0: it has none */
     bool checksum;
     enum phase phase;
     struct buf held; /* an item whose end has not come yet */
@@ -36,12 +38,12 @@ struct nd_rdb_reader {
     struct buf key_memory, value_memory, error;
 };
 
-struct nd_rdb_reader *nd_rdb_reader_new(const struct nd_limits *limits, int databases, bool checksum,
+struct nd_rdb_reader *nd_rdb_reader_new(const struct nd_limits *limits, const struct nd_keyspace *into, bool checksum,
                                         const struct nd_rdb_events *events, void *owner)
 {
     struct nd_rdb_reader *r = mem_zalloc(sizeof *r);
     r->limits = limits;
-    r->databases = databases;
+    r->into = into;
     r->checksum = checksum;
     r->events = events;
     r->owner = owner;
@@ -149,9 +151,10 @@ static enum nd_extent_status select_db(struct nd_rdb_reader *r, const char *p, s
     enum nd_extent_status s = lengths(r, p, n, &db, 1, used);
     if (s != ND_EXTENT_DONE)
         return s;
-    if (db >= (uint64_t)r->databases)
-        return bad(r, "database %" PRIu64 ", but there are only %d (setting databases)", db, r->databases);
-    r->db = (int)db;
+    int here = nd_keyspace_number(r->into, db, r->databases);
+    if (here < 0)
+        return bad(r, "database %" PRIu64 ", but there are only %d (setting databases)", db, r->into->db_count);
+    r->db = here;
     return s;
 }
 
@@ -189,6 +192,9 @@ static enum nd_extent_status aux(struct nd_rdb_reader *r, const char *p, size_t 
         return bad(r, "the data is damaged: a field of the file itself cannot be read");
     *used = at;
     struct buf why = {0};
+    int64_t databases;
+    if (slice_is(key, RDB_AUX_DATABASES) && text_range(value, 1, INT32_MAX, &databases))
+        r->databases = (int)databases;
     return r->events->aux == NULL ? ND_EXTENT_DONE : told(r, r->events->aux(r->owner, key, value, &why), &why);
 }
 

@@ -25,8 +25,9 @@ struct nd_rdb_events {
 
 struct nd_rdb_reader;
 
-/* limits and events must outlive the reader. databases: how many there are; a higher number in the file is an error. */
-struct nd_rdb_reader *nd_rdb_reader_new(const struct nd_limits *limits, int databases, bool checksum,
+/* limits, events and `into` must outlive the reader. A database of the file that `into` has not is an error; events get
+ * the numbers that databases have in `into`. The keys themselves are the callee's business. */
+struct nd_rdb_reader *nd_rdb_reader_new(const struct nd_limits *limits, const struct nd_keyspace *into, bool checksum,
                                         const struct nd_rdb_events *events, void *owner);
 void nd_rdb_reader_free(struct nd_rdb_reader *r); /* NULL is allowed */
 

@@ -66,7 +66,7 @@ static void put_aux_number(struct writer *w, const char *key, int64_t v)
     put_aux(w, key, (struct slice){text, (size_t)n});
 }
 
-static void put_head(struct writer *w)
+static void put_head(struct writer *w, const struct nd_keyspace *k)
 {
     const struct nd_rdb_facts *f = w->facts;
     buf_printf(&w->out, RDB_MAGIC "%04d", ND_RDB_VERSION);
@@ -74,6 +74,10 @@ static void put_head(struct writer *w)
     put_aux_number(w, "redis-bits", 8 * (int64_t)sizeof(void *));
     put_aux_number(w, "ctime", f->unix_s);
     put_aux_number(w, "used-mem", (int64_t)f->used_memory);
+    if (k->shadows > 0) {
+        put_aux_number(w, RDB_AUX_DATABASES, k->db_count);
+        put_aux_number(w, RDB_AUX_MAPPING, (int64_t)k->mapping_epoch);
+    }
     if (f->repl_id != NULL) {
         /* Any number is right while none was said: the next write says its own first. Without one the place would not
          * be taken. */
@@ -162,8 +166,8 @@ bool nd_rdb_write(const struct nd_keyspace *k, const struct nd_rdb_facts *facts,
     if (keys != NULL)
         *keys = 0;
     buf_reserve(&w.out, 2 * PIECE_BYTES);
-    put_head(&w);
-    for (int n = 0; n < k->db_count && ok; n++) {
+    put_head(&w, k);
+    for (int n = 0; n < nd_keyspace_all(k) && ok; n++) {
         struct nd_db *db = nd_keyspace_peek(k, n);
         if (db != NULL && nd_db_count(db) > 0)
             ok = put_db(&w, db);

@@ -1,4 +1,5 @@
-/* Writes a dataset as an RDB file of version 10, as redis-check-rdb and every Redis from 7.0 on take it. */
+/* Writes a dataset as an RDB file of version 10, as redis-check-rdb and every Redis from 7.0 on take it. Shadow
+ * databases are written under their own numbers; a server that is no cluster node like this one refuses those. */
 #ifndef REPL_RDB_WRITE_H
 #define REPL_RDB_WRITE_H
 

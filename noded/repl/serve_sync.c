@@ -40,7 +40,7 @@ bool nd_serve_knows_too_little(struct nd_call *c)
     const struct nd_engine *e = c->e;
     if (!nd_serve_knows_one_database(e, nd_serve_replica(e->repl, c->s)))
         return false;
-    for (int i = 1; i < e->keys.db_count; i++) {
+    for (int i = 1; i < nd_keyspace_all(&e->keys); i++) {
         const struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         if (db != NULL && nd_db_count(db) > 0)
             return true;

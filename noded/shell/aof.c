@@ -365,7 +365,7 @@ static bool reload(struct aof *a, bool *emptied, struct buf *why)
         aof_find_folder(a);
     *emptied = true;
     struct nd_keyspace *keys = &a->node->engine->keys;
-    for (int i = 0; i < keys->db_count; i++) {
+    for (int i = 0; i < nd_keyspace_all(keys); i++) {
         struct nd_db *db = nd_keyspace_peek(keys, i);
         if (db != NULL)
             nd_db_clear(db);

@@ -110,6 +110,8 @@ bool rdb_file_load(void *owner, const char *path, bool replace, struct buf *why)
         buf_printf(why, "%s is not there", path);
     while (s == ND_RDB_MORE)
         s = work(&l, why);
+    if (s == ND_RDB_DONE)
+        nd_load_take_epoch(&l.load);
     close_file(&l);
     free(l.path);
     nd_expiry_wake(n->engine);

@@ -72,6 +72,14 @@ struct nd_db *nd_keyspace_db(struct nd_keyspace *k, int n)
     return db;
 }
 
+int nd_keyspace_number(const struct nd_keyspace *k, uint64_t n, int databases)
+{
+    if (databases == 0 || n < (uint64_t)databases)
+        return n < (uint64_t)k->db_count ? (int)n : -1;
+    n -= (uint64_t)databases;
+    return n < (uint64_t)databases && n < (uint64_t)k->shadows ? nd_shadow_number(k, (int)n) : -1;
+}
+
 struct nd_db *nd_keyspace_shadow(struct nd_keyspace *k, int n)
 {
     assert(n >= 0 && n < k->shadows);

@@ -52,6 +52,9 @@ static inline int nd_keyspace_all(const struct nd_keyspace *k)
 {
     return k->db_count + k->shadows;
 }
+/* What is database n in a dataset whose shadows begin behind `databases` (0: it has none): its number here, or -1 when
+ * there is nothing like it here. */
+int nd_keyspace_number(const struct nd_keyspace *k, uint64_t n, int databases);
 /* The number of the shadow of database n, in cluster mode. */
 static inline int nd_shadow_number(const struct nd_keyspace *k, int n)
 {

@@ -37,7 +37,7 @@ static enum nd_rdb_status read_all(struct slice file, size_t piece, bool checksu
     static const struct nd_rdb_events events = {.entry = entry};
     enum nd_rdb_status s = ND_RDB_MORE;
     nd_keyspace_init(k, DATABASES, false, seed);
-    struct nd_rdb_reader *r = nd_rdb_reader_new(&nd_limits_default, DATABASES, checksum, &events, k);
+    struct nd_rdb_reader *r = nd_rdb_reader_new(&nd_limits_default, k, checksum, &events, k);
     while (file.n > 0 && s == ND_RDB_MORE) {
         size_t m = file.n < piece ? file.n : piece;
         char *own = mem_alloc(m);
