@@ -180,7 +180,6 @@ static void slots_read(struct reader *r, struct cl_node *n, struct slice text)
 
 static void vars_read(struct reader *r, struct slice rest)
 {
-    r->vars = true;
     while (rest.n > 0) {
         struct slice name = word(&rest), value = word(&rest);
         const char *why = cl_config_state_read(r->c, name, value);
@@ -282,7 +281,9 @@ static void lines_read(struct reader *r, struct slice text, bool all, size_t *nu
         text = (struct slice){end + 1, text.n - line.n - 1};
         if (is_vars(line)) {
             word(&rest);
-            vars_read(r, rest);
+            r->vars = true;
+            if (all) /* once: each job and each record is one more */
+                vars_read(r, rest);
         } else if (all) {
             node_read(r, line);
         } else {
