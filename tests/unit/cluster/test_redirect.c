@@ -1,11 +1,13 @@
 /* The table of redirections, row by row. Three nodes: 0 owns the slots 0-8191, 1 owns the others, 2 follows 0. */
 #include "noded/cluster/redirect.h"
 
+#include "common/base/mem.h"
 #include "noded/cluster/state.h"
 #include "tests/unit/cluster/world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -62,7 +64,7 @@ static void answers(int node, const struct cl_request *r, enum cl_verdict v, con
     memset(&to, 0, sizeof to);
     enum cl_verdict got = cl_redirect(w->nodes[node].core, r, &to);
     assert_int_equal(got, v);
-    if (v != CL_HERE) {
+    if (v != CL_HERE && v != CL_WAIT) {
         cl_verdict_text(w->nodes[node].core, got, r->slot, &to, &out);
         assert_string_equal(buf_str(&out), text);
     }
@@ -203,6 +205,75 @@ static void waiting_clients_are_let_go(void **state)
     assert_false(cl_still_here(w->nodes[0].core, &r));
 }
 
+/* A hand-over that is open at node 0, and what its word does to requests. */
+static struct cl_open_record *open_record(bool taking)
+{
+    struct cl_core *c = w->nodes[0].core;
+    struct cl_record r = {.source = world_id(w, 0), .target = world_id(w, 1), .taking = taking, .epoch = 9};
+    memset(r.job.b, 7, sizeof r.job.b);
+    cl_bit_set(r.slots, MINE);
+    c->shard.records = mem_grow(c->shard.records, c->shard.nrecords, &c->shard.cap_records, sizeof *c->shard.records);
+    c->shard.records[c->shard.nrecords++] = (struct cl_open_record){.r = r, .ask_us = HEAP_NEVER};
+    cl_held_find(c);
+    return &c->shard.records[c->shard.nrecords - 1];
+}
+
+static bool is_plain(int slot)
+{
+    uint8_t plain[CL_SLOT_BYTES];
+    cl_plain_slots(w->nodes[0].core, plain);
+    return cl_bit(plain, slot);
+}
+
+static void a_slot_that_is_handed_over_takes_no_writes(void **state)
+{
+    (void)state;
+    struct cl_request r = request(MINE);
+    struct cl_held_slots held;
+    char text[128], id[CL_ID_DIGITS + 1];
+    r.write = r.changes = true;
+    cl_held_slots(w->nodes[0].core, &held);
+    assert_false(cl_bit(held.waiting, MINE) || cl_bit(held.refused, MINE));
+    answers(0, &r, CL_HERE, NULL);
+    assert_true(is_plain(MINE));
+    struct cl_open_record *open = open_record(false);
+    assert_false(is_plain(MINE));
+    assert_true(is_plain(MINE + 1));
+    answers(0, &r, CL_WAIT, NULL);
+    cl_held_slots(w->nodes[0].core, &held);
+    assert_true(cl_bit(held.waiting, MINE) && !cl_bit(held.refused, MINE) && !cl_bit(held.waiting, MINE + 1));
+    r.changes = false; /* it is only queued */
+    answers(0, &r, CL_HERE, NULL);
+    r = request(MINE);
+    answers(0, &r, CL_HERE, NULL);
+    r = request(MINE + 1);
+    r.changes = true;
+    answers(0, &r, CL_HERE, NULL);
+    open->silent = true;
+    cl_held_find(w->nodes[0].core);
+    r.slot = MINE;
+    struct cl_id target = world_id(w, 1);
+    snprintf(text, sizeof text, "CLUSTERDOWN Hash slot 100 is being handed over to %s, which does not answer",
+             cl_id_text(&target, id));
+    answers(0, &r, CL_HELD, text);
+    cl_held_slots(w->nodes[0].core, &held);
+    assert_true(!cl_bit(held.waiting, MINE) && cl_bit(held.refused, MINE));
+    r.changes = false;
+    answers(0, &r, CL_HERE, NULL);
+}
+
+static void a_slot_that_is_being_taken_waits_as_a_whole(void **state)
+{
+    (void)state;
+    struct cl_request r = request(MINE);
+    open_record(true);
+    answers(0, &r, CL_WAIT, NULL);
+    r.changes = true;
+    answers(0, &r, CL_WAIT, NULL);
+    r.shard_channels = true;
+    answers(0, &r, CL_HERE, NULL);
+}
+
 #define ROW(f) cmocka_unit_test_setup_teardown(f, follow, teardown)
 
 int main(void)
@@ -215,6 +286,8 @@ int main(void)
         ROW(replicas_serve_reads_of_who_wants_them),
         ROW(a_cluster_that_is_down_answers_so),
         ROW(waiting_clients_are_let_go),
+        ROW(a_slot_that_is_handed_over_takes_no_writes),
+        ROW(a_slot_that_is_being_taken_waits_as_a_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
