@@ -1,0 +1,639 @@
+/* The source of a migration: what it says to the target, in which order, and what ends it. */
+#include "tests/unit/repl/export_world.h"
+
+#include "common/base/heap.h"
+#include "common/base/mem.h"
+#include "noded/cmd/effects.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Slots of the keys that are used here: hello 866, b 3300, bar 5061, foo 12182, a 15495. */
+#define HALF 8191
+
+static int setup(void **state)
+{
+    *state = xworld_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    xworld_free(*state);
+    return 0;
+}
+
+static void set_text(char **setting, const char *value)
+{
+    free(*setting);
+    *setting = mem_strdup(value);
+}
+
+static void acks(struct wire *l, const char *word)
+{
+    char line[64];
+    snprintf(line, sizeof line, "+%s %" PRId64 "\r\n", word, wire_offset(l));
+    wire_says(l, line);
+}
+
+/* As far as NEAR was told: all is acknowledged and flushed. */
+static void comes_near(struct xworld *w, struct wire *l)
+{
+    acks(l, "ACK");
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS FLUSH\n");
+    acks(l, "FLUSHED");
+    assert_string_equal(xworld_news(w), "0 NEAR\n");
+}
+
+/* ---- the greeting ---- */
+
+static void test_says_who_and_what(void **state)
+{
+    struct xworld *w = *state;
+    uint8_t slots[CL_SLOT_BYTES] = {0};
+    struct cl_id job = job_id(0), source = {.b = {0xab}};
+    int some[] = {0, 1, 2, 7, 100, 101, 16383};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        cl_bit_set(slots, some[i]);
+    w->f->e->keys.mapping_epoch = 9;
+    nd_export_begin(w->r, &job, "10.0.0.1", 7000, slots, &source);
+    struct wire *l = &w->wires[0];
+    assert_string_equal(l->address, "10.0.0.1:7000");
+    assert_string_equal(wire_hears(l), "");
+    nd_export_connected(l->x);
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS ESTABLISH 0100000000000000000000000000000000000000 "
+                                       "ab00000000000000000000000000000000000000 9 16 "
+                                       "SLOTSRANGE 0 2 7 7 100 101 16383 16383\n");
+    assert_false(w->child);
+}
+
+static void test_gives_its_password(void **state)
+{
+    struct xworld *w = *state;
+    set_text(&w->f->e->config.masterauth, "secret");
+    struct wire *l = xworld_begin(w, 0, HALF);
+    nd_export_connected(l->x);
+    assert_string_equal(wire_hears(l), "AUTH secret\n");
+    wire_says(l, "+OK\r\n");
+    assert_memory_equal(wire_hears(l), "CLUSTER SYNCSLOTS ESTABLISH", 27);
+    wire_says(l, "+OK\r\n");
+    set_text(&w->f->e->config.masteruser, "mover");
+    l = xworld_begin(w, 0, HALF);
+    nd_export_connected(l->x);
+    assert_string_equal(wire_hears(l), "AUTH mover secret\n");
+    wire_says(l, "-WRONGPASS invalid username-password pair\r\n");
+    assert_true(l->closed);
+    assert_string_equal(xworld_news(w), "1 LOST the target refuses: WRONGPASS invalid username-password pair\n");
+}
+
+static void test_address_that_is_none(void **state)
+{
+    struct xworld *w = *state;
+    w->no_address = true;
+    xworld_begin(w, 0, HALF);
+    assert_string_equal(xworld_news(w), "0 LOST no such address\n");
+    assert_true(nd_exports_deadline(w->r) == HEAP_NEVER);
+}
+
+/* ---- the snapshot ---- */
+
+static void test_writes_wait_behind_the_snapshot(void **state)
+{
+    struct xworld *w = *state;
+    run(w->f, "SET hello old");
+    run(w->f, "SET foo old");
+    struct wire *l = xworld_begin_to(w, 0, HALF, "waiting");
+    run(w->f, "SET b old");
+    assert_false(w->r->exporting);
+    xworld_forward_ms(w, 0);
+    assert_true(w->child && w->kind == ND_CHILD_SLOTS);
+    assert_string_equal(xworld_news(w), "0 SNAPSHOTTING\n");
+    assert_string_equal(wire_hears(l), "SELECT 0\nSET hello old\nSET b old\n");
+    run(w->f, "SET hello new");
+    run(w->f, "SET foo new");
+    run(w->f, "DEL b");
+    wire_says(l, "+ACK 10\r\n");
+    assert_string_equal(wire_hears(l), "");
+    struct nd_export_progress progress;
+    struct cl_id job = job_id(0);
+    nd_persist_child_progress(w->p, 1, 0);
+    assert_true(nd_export_progress(w->r, &job, &progress));
+    assert_int_equal(progress.snapshot_keys, 1);
+    assert_int_equal(progress.ack_ms, w->f->unix_ms);
+    xworld_child_ends(w, true);
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS SNAPSHOT-END\nSELECT 0\nSET hello new\nDEL b\n");
+    assert_string_equal(xworld_news(w), "0 STREAMING\n");
+    assert_true(nd_export_progress(w->r, &job, &progress));
+    assert_int_equal(progress.sent_bytes, wire_offset(l));
+    assert_int_equal(progress.left_bytes, wire_offset(l) - 10);
+    assert_int_equal(progress.snapshot_keys, 2);
+}
+
+static void rewrite_ended(void *owner, const struct nd_child_end *end)
+{
+    *(bool *)owner = end->ok;
+}
+
+static void test_snapshots_one_after_the_other(void **state)
+{
+    struct xworld *w = *state;
+    struct nd_child_spec other = {.kind = ND_CHILD_REWRITE, .path = "x"};
+    struct buf why = {0};
+    bool ended = false;
+    assert_true(nd_persist_start(w->p, &other, rewrite_ended, &ended, &why));
+    struct wire *first = xworld_begin_to(w, 0, 99, "waiting"), *second = xworld_begin_to(w, 100, 199, "waiting");
+    xworld_forward_ms(w, 1000);
+    assert_true(w->kind == ND_CHILD_REWRITE && !first->lent && !second->lent);
+    xworld_child_ends(w, true);
+    assert_true(ended);
+    xworld_forward_ms(w, 0);
+    assert_true(first->lent && !second->lent);
+    xworld_forward_ms(w, 1000);
+    assert_false(second->lent);
+    xworld_child_ends(w, true);
+    assert_true(!first->lent && !second->lent);
+    xworld_forward_ms(w, 0);
+    assert_true(second->lent);
+    xworld_child_ends(w, true);
+    assert_string_equal(xworld_news(w), "0 SNAPSHOTTING\n0 STREAMING\n1 SNAPSHOTTING\n1 STREAMING\n");
+    buf_free(&why);
+}
+
+/* What stands before the child's bytes would come behind them. */
+static void test_snapshot_waits_for_an_empty_link(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "asking");
+    l->stuck = true;
+    buf_puts(&l->waiting, "x");
+    wire_says(l, "+OK\r\n");
+    xworld_forward_ms(w, 100);
+    assert_false(w->child);
+    l->stuck = false;
+    buf_clear(&l->waiting);
+    xworld_forward_ms(w, 100);
+    assert_true(w->child);
+}
+
+static void test_waiting_link_shows_life(void **state)
+{
+    struct xworld *w = *state;
+    w->p->child = ND_CHILD_SAVE;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "waiting");
+    xworld_forward_ms(w, 9000);
+    assert_string_equal(wire_hears(l), "");
+    xworld_forward_ms(w, 2000);
+    assert_string_equal(wire_hears(l), "PING\n");
+    wire_says(l, "+ACK 14\r\n");
+    xworld_forward_ms(w, 11000);
+    assert_string_equal(wire_hears(l), "PING\n");
+    xworld_forward_ms(w, 60000);
+    assert_string_equal(xworld_news(w), "0 LOST the target was silent for longer than repl-timeout\n");
+    w->p->child = ND_CHILD_NONE;
+}
+
+static void test_child_that_fails(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "snapshot");
+    xworld_news(w);
+    xworld_child_ends(w, false);
+    assert_true(l->closed && !l->gently);
+    assert_string_equal(xworld_news(w), "0 LOST the snapshot was not written: it was killed\n");
+    assert_false(w->r->exporting);
+    w->refuse = true;
+    l = xworld_begin_to(w, 0, HALF, "snapshot");
+    assert_true(l->closed);
+    assert_string_equal(xworld_news(w), "1 LOST no snapshot can be made: no memory\n");
+}
+
+static void test_stopped_while_the_child_writes(void **state)
+{
+    struct xworld *w = *state;
+    struct cl_id job = job_id(0);
+    struct wire *l = xworld_begin_to(w, 0, HALF, "snapshot"), *next = xworld_begin_to(w, 0, HALF, "waiting");
+    xworld_news(w);
+    nd_export_stop(w->r, &job, false, slice_of("cancelled"));
+    assert_true(l->closed && !l->gently && w->stopped);
+    assert_int_equal(l->waiting.n, strlen("*3\r\n$7\r\nCLUSTER\r\n$9\r\nSYNCSLOTS\r\n$12\r\nSNAPSHOT-END\r\n"));
+    xworld_forward_ms(w, 100);
+    assert_false(next->lent);
+    xworld_child_ends(w, false);
+    assert_string_equal(xworld_news(w), "");
+    xworld_forward_ms(w, 0);
+    assert_true(next->lent);
+    assert_string_equal(xworld_news(w), "1 SNAPSHOTTING\n");
+}
+
+static void test_error_while_the_child_writes(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "snapshot");
+    xworld_news(w);
+    wire_says(l, "-OOM command not allowed\x01\r\n+ACK 3\r\n");
+    assert_true(l->closed && w->stopped);
+    assert_string_equal(xworld_news(w), "0 LOST the target refuses: OOM command not allowed?\n");
+    xworld_child_ends(w, false);
+    assert_string_equal(xworld_news(w), "");
+}
+
+/* ---- the writes ---- */
+
+static void test_which_writes_go_out(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    run(w->f, "SET bar 1");
+    run(w->f, "SET foo 1");
+    run(w->f, "GET bar");
+    run(w->f, "PUBLISH bar hello");
+    run(w->f, "SELECT 3");
+    run(w->f, "SET foo 1");
+    run(w->f, "RPUSH hello x y");
+    run(w->f, "SORT hello ALPHA STORE {hello}2");
+    run(w->f, "EVAL x 0");
+    run(w->f, "LMPOP 1 hello LEFT");
+    run(w->f, "MOVE hello 4");
+    assert_string_equal(wire_hears(l),
+                        "SELECT 0\nSET bar 1\nSELECT 3\nRPUSH hello x y\nSORT hello ALPHA STORE {hello}2\n"
+                        "LPOP hello 1\nMOVE hello 4\n");
+    assert_string_equal(xworld_news(w), "");
+}
+
+static void test_units(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming"), *other = xworld_begin_to(w, 12182, 12182, "streaming");
+    wire_hears(l);
+    run(w->f, "MULTI");
+    run(w->f, "SET bar 1");
+    run(w->f, "SET foo 2");
+    run(w->f, "SELECT 1");
+    run(w->f, "INCR b");
+    run(w->f, "EXEC");
+    assert_string_equal(wire_hears(l), "SELECT 0\nMULTI\nSET bar 1\nSELECT 1\nINCR b\nEXEC\n");
+    assert_string_equal(wire_hears(other), "SELECT 0\nSET foo 2\n");
+    run(w->f, "SET b 5 PX 50");
+    assert_string_equal(wire_hears(l), "SET b 5 PXAT 1700000000050\n");
+    fixture_forward_ms(w->f, 100);
+    run(w->f, "GET b");
+    assert_string_equal(wire_hears(l), "DEL b\n");
+}
+
+/* What lies in shadows is on its way to this node; what belongs to no database changes nothing. */
+static void test_shadows_stay_here(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    struct slice set[] = {{"SET", 3}, {"bar", 3}, {"1", 1}}, flush[] = {{"FLUSHDB", 7}}, unknown[] = {{"NOSUCH", 6}};
+    struct nd_effect_row rows[] = {{16, 3, set}, {-1, 3, set}, {17, 1, flush}, {0, 1, unknown}};
+    nd_repl_feed(w->r, rows, 4);
+    assert_string_equal(wire_hears(l), "");
+    rows[0].db = 15;
+    nd_repl_feed(w->r, rows, 1);
+    assert_string_equal(wire_hears(l), "SELECT 15\nSET bar 1\n");
+    assert_string_equal(xworld_news(w), "");
+}
+
+static void test_too_much_to_keep(void **state)
+{
+    struct xworld *w = *state;
+    w->f->e->config.slot_migration_buffer_limit = 1000;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "snapshot");
+    char command[600] = "SET bar ";
+    memset(command + 8, 'x', 500);
+    xworld_news(w);
+    run(w->f, command);
+    assert_int_equal(nd_exports_memory(w->r), l->waiting.n);
+    assert_string_equal(xworld_news(w), "");
+    run(w->f, command);
+    assert_string_equal(xworld_news(w), "0 LOST source buffer overflow\n");
+    assert_true(l->closed && !l->gently && w->stopped);
+    assert_int_equal(nd_exports_memory(w->r), 0);
+    xworld_child_ends(w, false);
+    w->f->e->config.slot_migration_buffer_limit = 0;
+    l = xworld_begin_to(w, 0, HALF, "snapshot");
+    for (int i = 0; i < 100; i++)
+        run(w->f, command);
+    xworld_child_ends(w, true);
+    assert_string_equal(xworld_news(w), "1 SNAPSHOTTING\n1 STREAMING\n");
+}
+
+/* ---- the end comes near ---- */
+
+static void test_near(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    xworld_forward_ms(w, 0); /* nothing but the end of the snapshot is on its way: little */
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS FLUSH\n");
+    xworld_forward_ms(w, 2000);
+    assert_string_equal(wire_hears(l), "");
+    assert_string_equal(xworld_news(w), "");
+    run(w->f, "SET bar 1"); /* little more does not matter */
+    wire_hears(l);
+    char line[64];
+    snprintf(line, sizeof line, "+FLUSHED %" PRId64 "\r\n", wire_offset(l) - 5);
+    wire_says(l, line);
+    assert_string_equal(xworld_news(w), "0 NEAR\n");
+    /* It is told again while nothing comes of it. */
+    xworld_forward_ms(w, 999);
+    assert_string_equal(wire_hears(l), "");
+    xworld_forward_ms(w, 1);
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS FLUSH\n");
+    acks(l, "FLUSHED");
+    assert_string_equal(xworld_news(w), "0 NEAR\n");
+}
+
+static void write_bytes(struct xworld *w, size_t n)
+{
+    struct slice set[] = {{"SET", 3}, {"bar", 3}, {mem_zalloc(n), n}};
+    struct nd_effect_row row = {0, 3, set};
+    nd_repl_feed(w->r, &row, 1);
+    free((char *)set[2].p);
+}
+
+static void test_much_is_left(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    write_bytes(w, 2000000);
+    xworld_forward_ms(w, 100);
+    assert_memory_equal(wire_hears(l), "SELECT 0\nSET bar ", 17);
+    wire_says(l, "+ACK 500000\r\n");
+    assert_string_equal(wire_hears(l), "");
+    wire_says(l, "+ACK 1000000\r\n"); /* a million bytes are left, which is less than 1 MiB */
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS FLUSH\n");
+    write_bytes(w, 100000); /* more again when the answer comes */
+    wire_hears(l);
+    wire_says(l, "+FLUSHED 1000000\r\n");
+    assert_string_equal(xworld_news(w), "");
+    comes_near(w, l);
+}
+
+/* 5 MB are on their way whenever something is acknowledged: more than the setting, for ever. */
+static void test_load_gets_through(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    int64_t rounds = 0;
+    char line[64];
+    write_bytes(w, 5000000);
+    do {
+        assert_true(rounds++ < 40);
+        snprintf(line, sizeof line, "+ACK %" PRId64 "\r\n", wire_offset(l) - 5000000);
+        write_bytes(w, 1000000);
+        xworld_forward_ms(w, 100);
+        snprintf(line, sizeof line, "+ACK %" PRId64 "\r\n", wire_offset(l) - 5000000);
+        wire_says(l, line);
+    } while (strstr(wire_hears(l), "FLUSH") == NULL);
+    assert_true(rounds > 8); /* not at once */
+    acks(l, "FLUSHED");
+    assert_string_equal(xworld_news(w), "0 NEAR\n");
+}
+
+/* A backlog that becomes less by itself is waited for. */
+static void test_shrinking_backlog_is_waited_for(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    write_bytes(w, 9000000);
+    wire_hears(l);
+    for (int i = 1; i <= 7; i++) {
+        char line[64];
+        xworld_forward_ms(w, 300);
+        snprintf(line, sizeof line, "+ACK %d\r\n", i * 1000000);
+        wire_says(l, line);
+        assert_string_equal(wire_hears(l), ""); /* two millions are left */
+    }
+    wire_says(l, "+ACK 8000000\r\n");
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS FLUSH\n");
+}
+
+/* ---- the hand-over ---- */
+
+static void test_drain_and_grant(void **state)
+{
+    struct xworld *w = *state;
+    struct cl_id job = job_id(0);
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    nd_export_grant(w->r, &job, 3); /* of a job that is not that far nothing is done */
+    comes_near(w, l);
+    run(w->f, "SET bar 1");
+    nd_export_drain(w->r, &job);
+    assert_string_equal(wire_hears(l), "SELECT 0\nSET bar 1\nCLUSTER SYNCSLOTS DRAIN\n");
+    run(w->f, "SET bar 2");
+    nd_export_drain(w->r, &job);
+    assert_string_equal(wire_hears(l), "");
+    char line[64];
+    snprintf(line, sizeof line, "+DRAINED %" PRId64 " 77\r\n", wire_offset(l));
+    wire_says(l, line);
+    assert_string_equal(xworld_news(w), "0 DRAINED 77\n");
+    xworld_forward_ms(w, 100000); /* nothing is due: the core says what comes next */
+    assert_string_equal(xworld_news(w), "");
+    nd_export_grant(w->r, &job, 78);
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS GRANT 78\n");
+    assert_false(w->r->exporting);
+    run(w->f, "FLUSHALL");
+    nd_exports_upset(w->r, "whatever");
+    xworld_forward_ms(w, 100000);
+    assert_string_equal(xworld_news(w), "");
+    assert_false(l->closed);
+    nd_export_stop(w->r, &job, true, slice_of(""));
+    assert_true(l->closed && l->gently);
+    assert_string_equal(wire_hears(l), "");
+    struct nd_export_progress progress;
+    assert_false(nd_export_progress(w->r, &job, &progress));
+    assert_string_equal(xworld_news(w), "");
+}
+
+static void test_granted_and_lost(void **state)
+{
+    struct xworld *w = *state;
+    struct cl_id job = job_id(0);
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    comes_near(w, l);
+    nd_export_drain(w->r, &job);
+    acks(l, "ACK");
+    char line[64];
+    snprintf(line, sizeof line, "+DRAINED %" PRId64 " 1\r\n", wire_offset(l));
+    wire_says(l, line);
+    nd_export_grant(w->r, &job, 2);
+    xworld_news(w);
+    nd_export_lost(l->x, "it was closed");
+    assert_true(l->closed);
+    assert_string_equal(xworld_news(w), "0 LOST the link to the target is lost: it was closed\n");
+    nd_export_stop(w->r, &job, false, slice_of("x"));
+}
+
+static void test_drained_of_less(void **state)
+{
+    struct xworld *w = *state;
+    struct cl_id job = job_id(0);
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    comes_near(w, l);
+    run(w->f, "SET bar 1");
+    int64_t before = wire_offset(l);
+    nd_export_drain(w->r, &job);
+    char line[64];
+    snprintf(line, sizeof line, "+DRAINED %" PRId64 " 7\r\n", before - 1);
+    wire_says(l, line);
+    assert_true(l->closed);
+    assert_memory_equal(xworld_news(w), "0 LOST the target says what it should not: +DRAINED", 51);
+}
+
+static void test_given_up(void **state)
+{
+    struct xworld *w = *state;
+    struct cl_id job = job_id(0);
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    nd_export_stop(w->r, &job, false, slice_of("a client wanted it"));
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS ABORT a client wanted it\n");
+    assert_true(l->closed && l->gently);
+    assert_string_equal(xworld_news(w), "");
+    nd_export_stop(w->r, &job, false, slice_of("again"));
+    struct cl_id next = job_id(1);
+    l = xworld_begin(w, 0, HALF); /* not connected: there is nobody to be told */
+    nd_export_stop(w->r, &next, false, slice_of("x"));
+    assert_true(l->closed && !l->gently);
+    assert_string_equal(wire_hears(l), "");
+}
+
+/* ---- what ends it ---- */
+
+static void test_flushes_end_it(void **state)
+{
+    struct xworld *w = *state;
+    static const char *const commands[] = {"FLUSHALL", "FLUSHDB", "FLUSHALL ASYNC"};
+    for (int i = 0; i < 3; i++) {
+        struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+        run(w->f, commands[i]);
+        assert_true(l->closed && l->gently);
+        assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS ABORT a database was emptied or exchanged\n");
+        char text[100];
+        snprintf(text, sizeof text, "%d LOST a database was emptied or exchanged\n", i);
+        assert_string_equal(xworld_news(w), text);
+    }
+    struct wire *l = xworld_begin_to(w, 0, HALF, "snapshot");
+    struct slice words[] = {{"SWAPDB", 6}, {"0", 1}, {"1", 1}, {"EPOCH", 5}, {"1", 1}};
+    struct nd_effect_row row = {0, 5, words};
+    nd_repl_feed(w->r, &row, 1);
+    assert_true(l->closed && !l->gently && w->stopped);
+    xworld_child_ends(w, false);
+    /* One that has not begun its snapshot has nothing to lose by it. */
+    l = xworld_begin_to(w, 0, HALF, "waiting");
+    run(w->f, "FLUSHALL");
+    assert_false(l->closed);
+}
+
+static void test_silence(void **state)
+{
+    struct xworld *w = *state;
+    static const char *const states[] = {"asking", "streaming"};
+    for (int i = 0; i < 2; i++) {
+        struct wire *l = xworld_begin_to(w, 0, HALF, states[i]);
+        xworld_forward_ms(w, 59000);
+        assert_false(l->closed);
+        xworld_forward_ms(w, 1100);
+        assert_true(l->closed);
+        char text[100];
+        snprintf(text, sizeof text, "%d LOST the target was silent for longer than repl-timeout\n", i);
+        assert_string_equal(xworld_news(w), text);
+    }
+    struct wire *l = xworld_begin(w, 0, HALF); /* no connection */
+    xworld_forward_ms(w, 60100);
+    assert_true(l->closed);
+    xworld_news(w);
+    /* While the child writes it waits for the link, and not this side. */
+    l = xworld_begin_to(w, 0, HALF, "snapshot");
+    xworld_forward_ms(w, 100000);
+    assert_false(l->closed);
+    xworld_child_ends(w, true);
+    xworld_forward_ms(w, 59000);
+    assert_false(l->closed);
+    xworld_forward_ms(w, 1100);
+    assert_true(l->closed);
+}
+
+static void test_nonsense(void **state)
+{
+    struct xworld *w = *state;
+    static const char *const lines[] = {
+        "+ACK 999999\r\n", "+ACK\r\n",         "+ACK -1\r\n", "+ACK 1 2\r\n", "+OK\r\n",
+        "+FLUSHED 1\r\n",  "+DRAINED 1 1\r\n", ":1\r\n",      "\r\n",         "+ACK 1x\r\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        w->wire_count = 0;
+        buf_free(&w->wires[0].got);
+        buf_free(&w->wires[0].waiting);
+        w->wires[0] = (struct wire){.w = w};
+        struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+        wire_says(l, lines[i]);
+        assert_true(l->closed);
+        assert_memory_equal(xworld_news(w), "0 LOST the target says what it should not: ", 43);
+    }
+    struct wire *l = xworld_begin_to(w, 0, HALF, "asking");
+    wire_says(l, "+ACK 0\r\n");
+    assert_true(l->closed);
+    xworld_news(w);
+    l = xworld_begin_to(w, 0, HALF, "streaming");
+    char long_line[5000];
+    memset(long_line, '+', sizeof long_line);
+    struct slice in = {long_line, 4000};
+    nd_export_bytes(l->x, &in);
+    assert_false(l->closed);
+    in = (struct slice){long_line, 5000};
+    nd_export_bytes(l->x, &in);
+    assert_true(l->closed);
+    assert_string_equal(xworld_news(w), "2 LOST the target says a line without an end\n");
+}
+
+/* An acknowledgement that goes back would make what was flushed unsure. */
+static void test_acks_do_not_go_back(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    wire_says(l, "+ACK 20\r\n+ACK 20\r\n");
+    assert_false(l->closed);
+    wire_says(l, "+ACK 19\r\n");
+    assert_true(l->closed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        CASE(test_says_who_and_what),
+        CASE(test_gives_its_password),
+        CASE(test_address_that_is_none),
+        CASE(test_writes_wait_behind_the_snapshot),
+        CASE(test_snapshots_one_after_the_other),
+        CASE(test_snapshot_waits_for_an_empty_link),
+        CASE(test_waiting_link_shows_life),
+        CASE(test_child_that_fails),
+        CASE(test_stopped_while_the_child_writes),
+        CASE(test_error_while_the_child_writes),
+        CASE(test_which_writes_go_out),
+        CASE(test_units),
+        CASE(test_shadows_stay_here),
+        CASE(test_too_much_to_keep),
+        CASE(test_near),
+        CASE(test_much_is_left),
+        CASE(test_load_gets_through),
+        CASE(test_shrinking_backlog_is_waited_for),
+        CASE(test_drain_and_grant),
+        CASE(test_granted_and_lost),
+        CASE(test_drained_of_less),
+        CASE(test_given_up),
+        CASE(test_flushes_end_it),
+        CASE(test_silence),
+        CASE(test_nonsense),
+        CASE(test_acks_do_not_go_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
