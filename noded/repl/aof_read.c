@@ -186,7 +186,7 @@ static enum nd_aof_read run(struct nd_aof_reader *r, const struct resp_request *
         return refuse(r, "unknown command", q->argv[0]);
     if (!nd_arity_fits(row, q->argc, true))
         return refuse(r, "wrong number of arguments for", q->argv[0]);
-    if ((row->flags & ND_ADMIN) != 0)
+    if ((row->flags & (ND_ADMIN | ND_MAY_REPLICATE)) == ND_ADMIN)
         return refuse(r, "a command that changes no data:", q->argv[0]);
     char number[16];
     struct slice renamed[2] = {q->argv[0]};

@@ -1,6 +1,7 @@
 #include "noded/repl/aof_state.h"
 
 #include "common/base/mem.h"
+#include "noded/repl/aof_base.h"
 #include "noded/repl/persist.h"
 #include "noded/repl/stream.h"
 
@@ -134,6 +135,14 @@ static void put_stamp(struct nd_aof_state *s)
     buf_printf(&s->pending, "#TS:%" PRId64 "\r\n", now_s);
 }
 
+/* What the numbers of databases mean from here on: the setting may be another one than it was when the file began. */
+static void put_databases(struct nd_aof_state *s)
+{
+    const struct nd_keyspace *k = &s->e->keys;
+    if (s->db < 0 && k->shadows > 0)
+        buf_printf(&s->pending, ND_AOF_NOTE_DATABASES "%d\r\n", k->db_count);
+}
+
 void nd_aof_feed(struct nd_aof_state *s, const struct nd_effect_row *rows, size_t n)
 {
     if (!s->recording || s->e->loading)
@@ -141,7 +150,12 @@ void nd_aof_feed(struct nd_aof_state *s, const struct nd_effect_row *rows, size_
     size_t before = s->pending.n;
     if (s->e->config.aof_timestamp_enabled)
         put_stamp(s);
+    size_t unsaid = s->pending.n;
+    put_databases(s);
+    size_t said = s->pending.n;
     nd_stream_put(&s->pending, &s->db, rows, n, false);
+    if (s->pending.n == said)
+        s->pending.n = unsaid; /* nothing came behind it */
     s->put += s->pending.n - before;
 }
 
