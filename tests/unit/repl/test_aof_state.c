@@ -239,6 +239,51 @@ static void test_failed_flush(void **state)
     assert_int_equal(nd_aof_answers(w->s, true), ND_AOF_FREE);
 }
 
+/* Somebody has to know when what is there now is on disk, whatever the settings say of flushing. */
+static void test_asked_flush(void **state)
+{
+    struct world *w = *state;
+    const char *error = NULL;
+    assert_false(nd_aof_ask_flush(w->s)); /* it is off */
+    nd_aof_begin(w->s, 0, 0);
+    w->e->config.appendfsync = ND_FSYNC_NO;
+    assert_int_equal(nd_aof_asked_flush(w->s, &error), ND_AOF_NOT_YET);
+    assert_true(nd_aof_ask_flush(w->s)); /* of nothing */
+    assert_int_equal(nd_aof_asked_flush(w->s, &error), ND_AOF_FLUSHED);
+    assert_null(error);
+    w->e->config.no_appendfsync_on_rewrite = true;
+    w->persist.child = ND_CHILD_SAVE;
+    feed(w, "1");
+    assert_false(turn(w));
+    feed(w, "2");
+    assert_true(nd_aof_ask_flush(w->s));
+    assert_int_equal(nd_aof_asked_flush(w->s, &error), ND_AOF_NOT_YET);
+    assert_true(turn(w));
+    feed(w, "3");
+    nd_aof_sync_ended(w->s, NULL);
+    assert_int_equal(nd_aof_asked_flush(w->s, &error), ND_AOF_FLUSHED);
+    assert_false(turn(w));
+    /* One that is under way has begun before it was asked. */
+    w->persist.child = ND_CHILD_NONE;
+    w->e->config.appendfsync = ND_FSYNC_ALWAYS;
+    feed(w, "4");
+    assert_true(turn(w));
+    feed(w, "5");
+    assert_true(nd_aof_ask_flush(w->s));
+    nd_aof_sync_ended(w->s, NULL);
+    assert_int_equal(nd_aof_asked_flush(w->s, &error), ND_AOF_NOT_YET);
+    assert_true(turn(w));
+    nd_aof_sync_ended(w->s, "Input/output error");
+    assert_int_equal(nd_aof_asked_flush(w->s, &error), ND_AOF_FLUSH_FAILED);
+    assert_string_equal(error, "Input/output error");
+    assert_int_equal(nd_aof_asked_flush(w->s, &error), ND_AOF_NOT_YET);
+    /* Switched off meanwhile: there is nothing to wait for. */
+    assert_true(nd_aof_ask_flush(w->s));
+    struct buf why = {0};
+    assert_true(nd_aof_switch(w->s, false, &why));
+    assert_int_equal(nd_aof_asked_flush(w->s, &error), ND_AOF_FLUSHED);
+}
+
 static void test_growth(void **state)
 {
     struct world *w = *state;
@@ -319,8 +364,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_content),      TEST(test_always), TEST(test_everysec), TEST(test_full_disk),
-        TEST(test_failed_flush), TEST(test_growth), TEST(test_switch),
+        TEST(test_content),      TEST(test_always),      TEST(test_everysec), TEST(test_full_disk),
+        TEST(test_failed_flush), TEST(test_asked_flush), TEST(test_growth),   TEST(test_switch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
