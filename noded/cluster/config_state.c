@@ -71,6 +71,8 @@ void cl_config_state_write(const struct cl_core *c, struct buf *out)
         buf_printf(out, " refusedEpoch %" PRIu64, c->refused_epoch);
     if (c->supervised)
         buf_puts(out, " supervised 1");
+    if (c->uncounted_until_us > c->now_us)
+        buf_printf(out, " uncountedMs %" PRId64, (c->uncounted_until_us - c->now_us) / 1000 + 1);
     if (PLANTED(12, s->swap_epoch > 0, false))
         buf_printf(out, " swap %d,%d,%" PRIu64 ",%d", s->database_a, s->database_b, s->swap_epoch,
                    s->swap_aborted ? 1 : 0);
@@ -195,6 +197,8 @@ const char *cl_config_state_read(struct cl_core *c, struct slice name, struct sl
         c->shard.required = v;
     else if (slice_is(name, "refusedEpoch"))
         c->refused_epoch = v;
+    else if (slice_is(name, "uncountedMs"))
+        c->uncounted_until_us = c->now_us + (int64_t)(v < INT32_MAX ? v : INT32_MAX) * 1000;
     else if (slice_is(name, "supervised"))
         c->supervised = v != 0;
     else

@@ -74,7 +74,8 @@ static void prepare(struct cl_core *c, cl_token token, const struct cl_command *
 static void apply(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     uint64_t epoch = (uint64_t)m->number;
-    if (is_pending(c) && !is_the_same(c, m))
+    /* What is prepared may be later than what is next: a dataset that was lost begins anew. */
+    if (is_pending(c) && c->shard.swap_epoch == epoch && !is_the_same(c, m))
         FAIL_WITH(c, token, "Another swap is prepared here");
     if (epoch > c->facts.mapping_epoch + 1 && PLANTED(13, true, false))
         FAIL_WITH(c, token, "The mapping of databases has epoch %" PRIu64 " here: %" PRIu64 " is not next",

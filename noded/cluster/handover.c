@@ -110,6 +110,7 @@ void cl_handover_restarted(struct cl_core *c)
     cl_jobs_restarted(c);
     if (!cl_has(c->me, CL_MASTER))
         return;
+    cl_state_restarted(c);
     for (size_t i = c->shard.nrecords; i-- > 0;) {
         struct cl_open_record *r = &c->shard.records[i];
         if (r->r.taking)

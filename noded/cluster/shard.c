@@ -82,9 +82,9 @@ static bool is_ours(const struct cl_core *c, const struct cl_node *n)
 /* It may be elected when we are gone: it is waited for. */
 static bool is_promotable(const struct cl_core *c, const struct cl_node *n)
 {
-    if (!is_ours(c, n) || cl_has(n, CL_NOFAILOVER))
+    if (!is_ours(c, n))
         return false;
-    if (!cl_has(n, CL_FAILED))
+    if (!cl_has(n, CL_FAILED | CL_NOFAILOVER))
         return true;
     return n->counted_us != 0 && c->now_us - n->counted_us <= cl_counted_for_us(c) + cl_timeout_us(c);
 }
@@ -98,6 +98,15 @@ bool cl_state_agreed(const struct cl_core *c)
         if (is_promotable(c, n) && n->state_version != c->shard.version)
             return false;
     return true;
+}
+
+/* Any of our replicas may have been counted at the last moment of our earlier life. */
+void cl_state_restarted(struct cl_core *c)
+{
+    struct cl_node *n;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (is_ours(c, n))
+            n->counted_us = c->now_us;
 }
 
 void cl_node_uncounted(struct cl_core *c, const struct cl_node *n)

@@ -400,6 +400,7 @@ void cl_state_run(struct cl_core *c);
 int64_t cl_state_deadline(const struct cl_core *c);
 int64_t cl_counted_for_us(const struct cl_core *c);
 void cl_state_follows(struct cl_core *c, const struct cl_node *master); /* another one than before */
+void cl_state_restarted(struct cl_core *c);
 void cl_node_uncounted(struct cl_core *c, const struct cl_node *n);
 void cl_handover_send(struct cl_core *c, struct cl_node *to, enum cl_say say, const struct cl_record *r);
 

@@ -109,8 +109,12 @@ void check_before(struct world *w, struct node *n)
 {
     if (n->core->me->master != NULL)
         n->followed = n->core->me->master->id;
-    for (int i = 0; i < WATCHED; i++)
-        n->believes[i].unclaimed = n->core->some_unclaimed && cl_bit(n->core->unclaimed, w->watched[i]);
+    for (int i = 0; i < WATCHED; i++) {
+        int slot = w->watched[i];
+        const struct cl_open_record *r = n->core->shard.nrecords > 0 ? cl_record_of_slot(n->core, slot) : NULL;
+        n->believes[i].unclaimed = (n->core->some_unclaimed && cl_bit(n->core->unclaimed, slot)) ||
+                                   r != NULL; /* whatever epoch its owner has reached meanwhile */
+    }
 }
 
 /* B3: a slot goes to whoever claims it with a higher config epoch than its owner was known to have. */

@@ -294,6 +294,14 @@ static void carry_out(struct world *w, struct node *n, const struct cl_event *e)
         cl_effects_free(&fx);
 }
 
+static bool was_refused(const struct node *n, cl_token token)
+{
+    for (int i = 0; i < ASKED_MAX; i++)
+        if (n->asked[i].token == token)
+            return n->asked[i].answered && !n->asked[i].ok;
+    return false;
+}
+
 void node_step(struct world *w, struct node *n, struct cl_event *e)
 {
     if (n->core == NULL || w->violation != NULL)
@@ -312,6 +320,10 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
     cl_step(n->core, e, &w->fx);
     carry_out(w, n, e);
     check_step(w, n, e);
+    if (e->kind == CL_EV_COMMAND && !was_refused(n, e->token)) {
+        handover_commanded(w, n, e->command);
+        swap_commanded(w, n, e->command);
+    }
     handover_look(w, n);
     swap_look(w, n);
     set_timer(w, n);
@@ -344,9 +356,5 @@ struct asked *node_ask(struct world *w, struct node *n, struct cl_command *c)
     a->database_b = c->database_b;
     struct cl_event e = {.kind = CL_EV_COMMAND, .token = a->token, .command = c};
     node_step(w, n, &e);
-    if (!a->answered || a->ok) {
-        handover_commanded(w, n, c);
-        swap_commanded(w, n, c);
-    }
     return a;
 }

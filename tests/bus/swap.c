@@ -4,6 +4,7 @@
  * does. */
 #include "tests/bus/world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +97,7 @@ static void begin(struct world *w)
         struct of_node *o = &s->node[i];
         o->asked = is_master(&w->nodes[i]);
         o->yes = false;
+        o->token = 0;
         o->id = w->nodes[i].id;
     }
     RECORD(w, "swap", "%llu begins: %d and %d", (unsigned long long)shown_epoch(s), s->next.a, s->next.b);
@@ -255,6 +257,7 @@ void swap_heal(struct world *w)
 
 const char *swap_unfinished(struct world *w)
 {
+    static char text[128];
     for (int i = 0; i < w->plan.nodes; i++) {
         const struct node *n = &w->nodes[i];
         struct cl_swap_row row;
@@ -262,9 +265,12 @@ const char *swap_unfinished(struct world *w)
             continue;
         cl_swap(n->core, &row);
         if (row.prepared && row.epoch > n->data.set.mapping)
-            return "a swap is prepared";
+            return snprintf(text, sizeof text, "%s has swap %llu prepared", node_name(i), (unsigned long long)row.epoch),
+                   text;
         if (n->data.set.mapping != w->swaps->decided)
-            return "the mapping of databases is not that of the last swap";
+            return snprintf(text, sizeof text, "%s has mapping %llu, and %llu were decided", node_name(i),
+                            (unsigned long long)n->data.set.mapping, (unsigned long long)w->swaps->decided),
+                   text;
     }
     return NULL;
 }
