@@ -22,8 +22,13 @@ FIELDS = ("name", "arity", "flags", "first key", "last key", "step", "categories
 # (command, field): why.
 EXPECTED = {
     ("client|setinfo", "there"): "of Redis 7.2",
+    ("cluster|cancelslotmigrations", "there"): "of Valkey 9",
+    ("cluster|dbmap", "there"): "noded's own",
+    ("cluster|getslotmigrations", "there"): "of Valkey 9",
+    ("cluster|migrateslots", "there"): "of Valkey 9",
     ("cluster|myshardid", "there"): "of Redis 7.2",
     ("cluster|slot-keys", "there"): "noded's own",
+    ("cluster|syncslots", "there"): "of Valkey 9",
     ("command|getkeys", "arguments"): "redis-server does not say that it takes a command",
     ("command|getkeysandflags", "arguments"): "redis-server does not say that it takes a command",
     ("replicaof", "arguments"): "ACCEPT is noded's own",
