@@ -58,7 +58,10 @@ static void do_one(struct bus *b, const struct cl_effect *fx)
     case CL_FX_PERSIST: bus_disk_write(b->disk, fx->seq, cl_effect_text(fx)); break;
     case CL_FX_FOLLOW: follow(b, fx); break;
     case CL_FX_PROMOTE: promote(b); break;
-    case CL_FX_EMPTY: nd_cluster_empty(e); break;
+    case CL_FX_EMPTY:
+        nd_cluster_empty(e);
+        bus_forget_imports(b);
+        break;
     case CL_FX_DROP_SLOTS: nd_cluster_drop_slots(e, cl_effect_slots(fx)); break;
     case CL_FX_ANSWER: answer(b, fx); break;
     case CL_FX_STATE: break; /* nd_cluster_changed() has seen it */

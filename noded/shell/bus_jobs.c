@@ -6,6 +6,8 @@
 #include "noded/repl/import.h"
 #include "noded/shell/bus_inner.h"
 
+#include <string.h>
+
 /* ---- what the core wants ---- */
 
 static void export_begin(struct bus *b, const struct cl_effect *fx)
@@ -51,6 +53,13 @@ void bus_jobs_upset(struct bus *b, const char *why)
 {
     nd_exports_upset(b->node->repl, why);
     nd_imports_upset(b->node->repl, why);
+}
+
+void bus_forget_imports(struct bus *b)
+{
+    uint8_t all[CL_SLOT_BYTES];
+    memset(all, 0xff, sizeof all);
+    nd_import_forget(b->node->repl, all);
 }
 
 void bus_flushed(void *bus)
