@@ -115,13 +115,15 @@ static bool on_entry(void *owner, struct nd_rdb_entry *entry, struct buf *why)
     struct nd_load *l = owner;
     if (!l->begun)
         begin(l);
-    if (l->drop_expired && entry->expire_ms != ND_NO_EXPIRE && entry->expire_ms < l->e->now_ms) {
+    struct nd_db *db = nd_keyspace_db(l->into, entry->db);
+    /* In a shadow whose they still are says when they go. */
+    bool drops = l->drop_expired && !nd_db_is_shadow(db);
+    if (drops && entry->expire_ms != ND_NO_EXPIRE && entry->expire_ms < l->e->now_ms) {
         tell_dropped(l, entry);
         drop(entry);
         l->expired++;
         return true;
     }
-    struct nd_db *db = nd_keyspace_db(l->into, entry->db);
     uint32_t age = age_of(l, entry);
     bool added = add(db, entry, age);
     if (!added && l->twice == ND_TWICE_REPLACED) {
