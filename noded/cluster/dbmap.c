@@ -80,6 +80,9 @@ static void apply(struct cl_core *c, cl_token token, const struct cl_command *m)
     if (epoch > c->facts.mapping_epoch + 1 && PLANTED(13, true, false))
         FAIL_WITH(c, token, "The mapping of databases has epoch %" PRIu64 " here: %" PRIu64 " is not next",
                   c->facts.mapping_epoch, epoch);
+    /* Of a swap that was not prepared here (the node was away, or its dataset is another one). */
+    if (epoch > c->facts.mapping_epoch && !cl_jobs_give_way(c, "The databases are swapped"))
+        FAIL_WITH(c, token, "Slots are being handed over: wait for the end of that");
     if (epoch > c->facts.mapping_epoch) {
         struct cl_effect *e = cl_effect_add(c->fx, CL_FX_SWAPDB);
         e->a = m->database_a;

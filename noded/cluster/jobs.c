@@ -472,6 +472,14 @@ void cl_jobs_not_durable(struct cl_core *c, uint64_t seq)
             cl_job_end(c, c->jobs[i], CL_JOB_FAILED, "The job could not be written to the disk");
 }
 
+bool cl_jobs_give_way(struct cl_core *c, const char *why)
+{
+    for (size_t i = c->njobs; i-- > 0;)
+        if (i < c->njobs && is_live(c->jobs[i]) && c->jobs[i]->state != CL_JOB_GRANTED)
+            fail(c, c->jobs[i], why, (int)strlen(why));
+    return c->live_jobs == 0 && c->shard.nrecords == 0;
+}
+
 void cl_jobs_end_all(struct cl_core *c, const char *why)
 {
     for (size_t i = c->njobs; i-- > 0;)

@@ -429,6 +429,7 @@ void cl_jobs_run(struct cl_core *c);
 int64_t cl_jobs_deadline(const struct cl_core *c);
 void cl_jobs_not_durable(struct cl_core *c, uint64_t seq);
 void cl_jobs_restarted(struct cl_core *c);
+bool cl_jobs_give_way(struct cl_core *c, const char *why); /* ends all; false: some are granted, and stay */
 void cl_jobs_end_all(struct cl_core *c, const char *why);
 void cl_jobs_free(struct cl_core *c);
 

@@ -166,8 +166,10 @@ void data_follow(struct world *w, struct node *n, const char *ip, uint16_t port)
         d->old_us = -1;
     else if (d->repl == REPL_UP)
         d->old_us = local_time_of(w, n, d->heard_us);
-    if (d->master == -1)
+    if (d->master == -1) {
         jobs_upset(w, n, "it is a replica now", true);
+        handover_given(w, n, NULL);
+    }
     d->master = master;
     d->repl = REPL_NONE;
     d->loading = false;
@@ -214,6 +216,7 @@ void data_empty(struct world *w, struct node *n)
 
 void data_drop(struct world *w, struct node *n, const uint8_t *slots)
 {
+    handover_given(w, n, slots);
     for (size_t i = 0; i < w->nwrites; i++)
         if (cl_bit(slots, w->watched[w->writes[i].slot]))
             n->data.set.has[i / 64] &= ~(UINT64_C(1) << i % 64);

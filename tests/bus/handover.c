@@ -236,6 +236,18 @@ void handover_shown(struct world *w, struct node *n, const uint8_t *slots)
     }
 }
 
+/* What a node gives away because it has lost slots: of a hand-over the other side has it, of other ways nobody knows. */
+void handover_given(struct world *w, const struct node *n, const uint8_t *slots)
+{
+    for (int k = 0; k < WATCHED; k++) {
+        const struct handover *h = w->handovers->slot[k].h;
+        if (slots != NULL && !cl_bit(slots, w->watched[k]))
+            continue;
+        if ((h == NULL || side_of(w, h, n) == NEITHER) && data_has_slot(w, n, k))
+            data_excuse(w, k);
+    }
+}
+
 /* ---- who stands for whom ---- */
 
 void handover_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected)
@@ -275,11 +287,13 @@ static void disturb_of(struct world *w, const struct node *n, const char *how)
 
 void handover_commanded(struct world *w, struct node *n, const struct cl_command *c)
 {
-    for (int i = 0; i < WATCHED && w->handovers->current > 0; i++) {
+    for (int i = 0; i < WATCHED; i++) {
         bool one = (c->verb == CL_SETSLOT_NODE || c->verb == CL_SETSLOT_IMPORTING) && c->slot == w->watched[i];
         bool of_all = (c->verb == CL_ADDSLOTS || c->verb == CL_DELSLOTS) && cl_bit(c->slots, w->watched[i]);
-        if (one || of_all)
-            disturb(w, i, "slots by hand");
+        if (!one && !of_all)
+            continue;
+        data_excuse(w, i);
+        disturb(w, i, "slots by hand");
     }
     if (c->verb == CL_RESET || c->verb == CL_FLUSHSLOTS || (c->verb == CL_FAILOVER && c->takeover))
         disturb_of(w, n, c->verb == CL_FAILOVER ? "TAKEOVER" : "RESET");

@@ -182,7 +182,9 @@ static bool tell_those_that_lag(struct world *w)
             continue;
         /* Now and then the last one is told to somebody who lacks one before it, and must be refused. */
         uint64_t next = rng_below(&w->rng, 8) == 0 ? s->decided : n->data.set.mapping + 1;
-        if (lags)
+        bool of_another_try = row.prepared && row.epoch == n->data.set.mapping + 1 && lags &&
+                              (s->log[row.epoch - 1].a != row.a || s->log[row.epoch - 1].b != row.b);
+        if (lags && !of_another_try)
             ask(w, n, CL_DBMAP_APPLY, next, s->log[next - 1]);
         else
             ask(w, n, CL_DBMAP_ABORT, row.epoch, (struct pair){row.a, row.b});
