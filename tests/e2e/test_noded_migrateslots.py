@@ -3,7 +3,7 @@ import threading
 import time
 
 from cases import case
-from lab import RespError, wait_until
+from lab import RespError, encode, wait_until
 from lab.clusters import key_in, lines, make_cluster, my_id, wait_agreed
 
 OURS = ("ours",)
@@ -67,7 +67,8 @@ def test_slots_move(lab):
     slots = [5, 6, 100]
     said = fill(one, slots)
     kept = fill(one, [200])
-    before = one.connect()
+    before, blocked = one.connect(), one.connect(timeout_s=20)
+    blocked.send_raw(encode("BLPOP", key_in(5) + "none", 0))
     moved = before.ok("CLUSTER", "SLOT-KEYS", 5)
     assert moved == [0, 22, 3, 22, 15, 22]
     move(one, my_id(two), 5, 6, 100, 100)
@@ -82,26 +83,44 @@ def test_slots_move(lab):
     assert_has(two, said)
     assert_has(one, kept)
     assert two.ok("CLUSTER", "SLOT-KEYS", 5) == moved
+    assert str(blocked.read(5)) == "MOVED 5 127.0.0.1:%d" % two.port
     wait_until(lambda: one.ok("CLUSTER", "SLOT-KEYS", 5) == [], 10, "the source has deleted its copy")
     assert isinstance(one.call("GET", key_in(5) + ":0"), RespError)
     for node, copy in ((one, of_one), (two, of_two)):
         wait_until(lambda n=node, c=copy: n.ok("DEBUG", "DIGEST") == c.ok("DEBUG", "DIGEST"), 10, "replicas are equal")
     before.close()
+    blocked.close()
 
 
 class Writer:
     """INCR of one key per slot in two databases, wherever the cluster has it; what was acknowledged is counted."""
 
-    def __init__(self, nodes, slots):
-        self.nodes, self.keys = nodes, [key_in(slot) + "n" for slot in slots]
+    def __init__(self, nodes, slots, transactions=False):
+        self.nodes, self.transactions = nodes, transactions
+        self.keys = [key_in(slot) + ("t" if transactions else "n") for slot in slots]
         self.counts = {(db, key): 0 for db in (0, 7) for key in self.keys}
         self.errors, self.longest_s, self.stopping = [], 0.0, False
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
+    def ask(self, link, key):
+        """The key's count behind it: by INCR, or within a transaction of two."""
+        if not self.transactions:
+            return link.call("INCR", key)
+        link.ok("MULTI")
+        for command in ("INCR", "GET"):
+            queued = link.call(command, key)
+            if isinstance(queued, RespError):
+                link.ok("DISCARD")
+                return queued
+        reply = link.call("EXEC")
+        if isinstance(reply, RespError):
+            return reply
+        return reply[0] if str(reply[0]) == reply[1] else RespError("torn: %r" % (reply,))
+
     def incr(self, links, at, db, key):
         for _ in range(10):
-            reply = links[at, db].call("INCR", key)
+            reply = self.ask(links[at, db], key)
             if isinstance(reply, RespError) and str(reply).startswith("MOVED "):
                 port = int(str(reply).rsplit(":", 1)[1])
                 at = next(i for i, node in enumerate(self.nodes) if node.port == port)
@@ -138,8 +157,10 @@ def test_slots_move_under_load(lab):
     (one, two), _ = make_cluster(lab, ["ours", "ours"])
     slots = list(range(300, 310))
     said = fill(one, slots, each=100)
-    writer = Writer([one, two], slots)
-    for source, target in ((one, two), (two, one), (one, two)):
+    writers = [Writer([one, two], slots), Writer([one, two], slots, transactions=True)]
+    for turn in range(15):
+        source, target = ((one, two), (two, one))[turn % 2]
+        least = [min(writer.counts.values()) for writer in writers]
         seen = set(jobs(source))
         move(source, my_id(target), 300, 309)
         name = wait_until(lambda s=source, k=seen: next(iter(set(jobs(s)) - k), None), 5, "the job is there")
@@ -149,15 +170,17 @@ def test_slots_move_under_load(lab):
             return True
         wait_until(over, 20, "the slots have moved", every_s=0.02)
         wait_agreed([one, two])
-    writer.stop()
-    assert min(writer.counts.values()) > 50, writer.counts
-    assert_has(two, said)
+        wait_until(lambda b=least: all(w.errors or min(w.counts.values()) > n + 1 for w, n in zip(writers, b)), 20,
+                   "every key is written in every turn")
     link = two.connect()
-    for (db, key), count in writer.counts.items():
-        link.ok("SELECT", db)
-        assert link.ok("GET", key) == str(count), (db, key)
+    for writer in writers:
+        writer.stop()
+        assert writer.longest_s < 1.0, writer.longest_s
+        for (db, key), count in writer.counts.items():
+            link.ok("SELECT", db)
+            assert link.ok("GET", key) == str(count), (db, key)
     link.close()
-    assert writer.longest_s < 1.0, writer.longest_s
+    assert_has(two, said)
 
 
 @case(kinds=OURS, limit_s=60)
