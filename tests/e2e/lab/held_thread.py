@@ -14,21 +14,23 @@ _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c
 _libc.ptrace.restype = ctypes.c_long
 
 
-def thread_of(pid, name):
-    """The id of the thread of that name."""
+def thread_of(pid, name, newest=False):
+    """The id of the thread of that name: the first that was started, or the last."""
+    found = []
     for task in os.listdir("/proc/%d/task" % pid):
         with open("/proc/%d/task/%s/comm" % (pid, task), encoding="ascii") as f:
             if f.read().strip() == name:
-                return int(task)
-    raise AssertionError("process %d has no thread named %s" % (pid, name))
+                found.append(int(task))
+    assert found, "process %d has no thread named %s" % (pid, name)
+    return max(found) if newest else min(found)
 
 
 class HeldThread:
     """Holds the thread of that name at its next system call about a file whose path has `part` in it. Call it from the
     thread that will release it."""
 
-    def __init__(self, lab, pid, name, part):
-        self.pid, self.tid, self.part = pid, thread_of(pid, name), part
+    def __init__(self, lab, pid, name, part, newest=False):
+        self.pid, self.tid, self.part = pid, thread_of(pid, name, newest), part
         self.held = True
         self._ptrace(SEIZE, TRACE_SYSCALLS)
         lab.on_close(self.release)
