@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* What was asked, in the order of the answers. */
-enum { ASKED_PING = 'P', ASKED_AUTH = 'A', ASKED_PORT = 'L', ASKED_IP = 'I', ASKED_CAPA = 'C' };
+enum { ASKED_PING = 'P', ASKED_AUTH = 'A', ASKED_PORT = 'L', ASKED_IP = 'I', ASKED_CAPA = 'C', ASKED_DATABASES = 'D' };
 
 static bool starts(struct slice line, const char *word)
 {
@@ -57,6 +57,14 @@ static void introduce(struct nd_following *f)
     }
     static const char *const capa[] = {"REPLCONF", "capa", "eof", "capa", "psync2", "capa", "databases"};
     ask(f, ASKED_CAPA, config->cluster_enabled ? 7 : 5, capa);
+    f->databases = 0;
+    if (!config->cluster_enabled)
+        return;
+    /* Shadow databases have other numbers where there are more databases, or fewer. */
+    char own[16];
+    snprintf(own, sizeof own, "%d", f->r->e->keys.db_count);
+    const char *databases[] = {"REPLCONF", "cluster-databases", own};
+    ask(f, ASKED_DATABASES, 3, databases);
 }
 
 /* A history of which nobody else can know is not worth asking for. */
@@ -116,7 +124,11 @@ static void take_greeting(struct nd_following *f, struct slice line)
         refused(f, "AUTH", line);
         return;
     }
-    if (error) {
+    if (what == ASKED_DATABASES) {
+        int64_t n;
+        if (!error && text_range((struct slice){line.p + 1, line.n - 1}, 1, INT32_MAX, &n))
+            f->databases = (int)n; /* a redis-server has none, and does not know the question */
+    } else if (error) {
         struct buf text = {0};
         text_quote(&text, line, 200);
         nd_follow_log(f, ND_LOG_NOTICE, "The master %s:%d does not take what this replica says of itself: %s",

@@ -66,8 +66,10 @@ struct nd_following {
     int64_t down_since_ms; /* Unix time; 0 never up */
     struct buf line;       /* the beginning of an answer */
     struct buf out;        /* scratch */
-    char asked[4]; /* what answers are still to come in the greeting: 'P'ING, 'A'UTH, 'L'istening-port, 'I'P, 'C'apa */
+    /* What answers are still to come in the greeting: 'P'ING, 'A'UTH, 'L'istening-port, 'I'P, 'C'apa, 'D'atabases. */
+    char asked[5];
     size_t asked_n, asked_at;
+    int databases; /* in the stream the shadows begin behind so many; 0: the master has none */
     /* ---- a snapshot ---- */
     char sync_id[ND_REPL_ID + 1];
     int64_t sync_offset;

@@ -4,6 +4,7 @@
  * request, is asked for all of it again. */
 #include "noded/repl/follow_state.h"
 
+#include "common/base/text.h"
 #include "noded/cmd/block.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/run.h"
@@ -155,6 +156,20 @@ static bool belongs(const struct nd_command *cmd)
            strcmp(cmd->name, "select") == 0 || strcmp(cmd->name, "multi") == 0 || strcmp(cmd->name, "exec") == 0;
 }
 
+/* SELECT as it is to be run here, where the numbers of shadows may be others. false: there is no such database. */
+static bool translate(const struct nd_following *f, struct slice argv[2], char number[16])
+{
+    const struct nd_keyspace *k = &f->r->e->keys;
+    uint64_t n;
+    if (k->shadows == 0 || !text_u64(argv[1], &n))
+        return true; /* what is no database is found by the command itself */
+    int here = nd_keyspace_number(k, n, f->databases);
+    if (here < 0)
+        return false;
+    argv[1] = (struct slice){number, (size_t)snprintf(number, 16, "%d", here)};
+    return true;
+}
+
 /* false: the link is no more, or has been left. */
 static bool run(struct nd_following *f, const struct resp_request *q, struct batch *b)
 {
@@ -166,12 +181,19 @@ static bool run(struct nd_following *f, const struct resp_request *q, struct bat
         stop_at(f, q, slice_of("it does not belong into a stream"));
         return false;
     }
+    bool selects = cmd != NULL && strcmp(cmd->name, "select") == 0 && q->argc == 2;
+    struct slice select[2] = {q->argv[0], selects ? q->argv[1] : q->argv[0]};
+    char number[16];
+    if (selects && !translate(f, select, number)) {
+        flush(f, b);
+        stop_at(f, q, slice_of("ERR DB index is out of range"));
+        return false;
+    }
     /* SELECT alone says it of a transaction, which may end where it began. */
-    if (nd_db_number(f->session->db) > 0 ||
-        (cmd != NULL && strcmp(cmd->name, "select") == 0 && q->argc > 1 && !slice_is(q->argv[1], "0")))
+    if (nd_db_number(f->session->db) > 0 || (selects && !slice_is(q->argv[1], "0")))
         f->other_db = true;
     uint64_t errors = e->stats.unexpected_errors;
-    enum nd_ran ran = nd_session_run(f->session, q->argc, q->argv);
+    enum nd_ran ran = nd_session_run(f->session, q->argc, selects ? select : q->argv);
     if (e->stats.unexpected_errors != errors || ran != ND_RAN) {
         flush(f, b); /* what came before it was run */
         struct slice answer = buf_slice(&e->dropped);

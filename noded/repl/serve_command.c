@@ -153,6 +153,10 @@ static bool say(struct nd_call *c, struct nd_replica *p, size_t i)
         return say_rdb_only(c, p, i + 1);
     if (nd_arg_is(c, i, "rdb-filter-only"))
         return say_filter(c, value);
+    if (nd_arg_is(c, i, "cluster-databases") && c->e->keys.shadows > 0) {
+        buf_printf(c->s->r.out, "+%d\r\n", c->e->keys.db_count);
+        return false;
+    }
     int64_t offset;
     if (nd_arg_is(c, i, "ack")) {
         if (c->s->kind == ND_REPLICA && text_i64(value, &offset))

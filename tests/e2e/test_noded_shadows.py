@@ -216,6 +216,16 @@ def test_another_number_of_databases(lab):
         wait_up(replica)
         wait_has(replica, moved(expected, 40))
         assert_unseen(replica, 40)
+        # What the stream says of them means the same, from its beginning and after a break of the link.
+        source.say(("APPEND", tag + preamble, "2"))
+        wait_in_step(master, replica)
+        assert master.ok("CLIENT", "KILL", "TYPE", "replica") == 1
+        source.say(("SELECT", 3), ("SET", tag + "three", "3"), ("SELECT", 15), ("APPEND", tag + preamble, "4"))
+        expected[31, tag + preamble] = [["SET", tag + preamble, "124"]]
+        expected[19, tag + "three"] = [["SET", tag + "three", "3"]]
+        wait_up(replica)
+        wait_has(replica, moved(expected, 40))
+        assert_unseen(replica, 40)
     source.close()
 
 
