@@ -218,7 +218,7 @@ static void refused(struct cl_core *c, const struct cl_record *said, struct cl_n
     const struct cl_node *target = cl_node_find(c, &said->target);
     static const struct cl_id none;
     if (r == NULL || r->r.taking || r->resuming || r->ask_us == HEAP_NEVER || said->epoch != r->r.epoch ||
-        !cl_has(c->me, CL_MASTER))
+        !cl_has(c->me, CL_MASTER) || !cl_is_sure(c)) /* it is asked again */
         return;
     if (speaker_of(c, target != NULL ? &target->shard : &none, &r->r.target) != sender ||
         !all_unclaimed(c, &r->r, true))

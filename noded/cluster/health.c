@@ -52,6 +52,12 @@ static int64_t ok_from(const struct cl_core *c)
     return at;
 }
 
+bool cl_is_sure(const struct cl_core *c)
+{
+    bool was_away = c->late_us != c->start_us && c->now_us - c->late_us < rejoin_us(c);
+    return !c->in_minority && !was_away && ok_from(c) <= c->now_us;
+}
+
 void cl_health_run(struct cl_core *c)
 {
     if (!c->looks && c->now_us < c->state_us)

@@ -375,6 +375,9 @@ void cl_migration_run(struct cl_core *c);
 
 /* health.c */
 void cl_health_run(struct cl_core *c);
+/* It has been long enough with a majority to have heard what became of its slots: it may raise its own epoch, which
+ * speaks for all of them, without being asked to by an operator. */
+bool cl_is_sure(const struct cl_core *c);
 
 /* command.c, reset.c */
 void cl_command_run(struct cl_core *c, const struct cl_event *e);

@@ -116,6 +116,7 @@ static void land(struct world *w, struct node *n)
     d->writing = NULL;
     if (!durable_read(buf_slice(&d->text), &d->says))
         violated(w, "disk", "the nodes.conf of %s does not name its own node", node_name(n->index));
+    handover_persisted(w, n);
 }
 
 /* Called when the write ends, or when a stopped process that waited for it goes on. */

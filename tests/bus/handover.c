@@ -17,6 +17,7 @@ enum outcome_of { OPEN, TAKEN, RESUMED };
 struct handover {
     struct cl_id job, source, target;
     uint64_t epoch;
+    bool answered; /* the target's side has taken them, or never will, and a disk knew it once */
     uint8_t slots[CL_SLOT_BYTES];
     uint8_t side[IDS_MAX];      /* enum side, by number of the id */
     uint64_t has[WRITES_WORDS]; /* of the source, in these slots, when it granted them */
@@ -89,16 +90,18 @@ static const struct durable_record *on_disk(const struct node *n, const struct c
 }
 
 /* Somebody of the target's side has the slots, or has said that it never will, and its disk knows. */
-static bool is_answered(struct world *w, const struct handover *h)
+void handover_persisted(struct world *w, const struct node *n)
 {
-    for (int i = 0; i < w->plan.nodes; i++) {
-        const struct node *n = &w->nodes[i];
-        const struct durable *d = &n->disk.says;
-        if (side_of(w, h, n) == TARGET_SIDE && !d->replica &&
-            (d->refused_epoch >= h->epoch || (d->config_epoch >= h->epoch && on_disk(n, &h->job) == NULL)))
-            return true;
+    const struct durable *d = &n->disk.says;
+    struct handover *last = NULL;
+    for (int i = 0; i < WATCHED && w->handovers->current > 0; i++) {
+        struct handover *h = w->handovers->slot[i].h;
+        if (h == NULL || h == last || h->answered || side_of(w, h, n) != TARGET_SIDE || d->replica)
+            continue;
+        last = h;
+        const struct durable_record *r = on_disk(n, &h->job);
+        h->answered = d->refused_epoch >= h->epoch || (r == NULL && d->config_epoch >= h->epoch);
     }
-    return false;
 }
 
 /* ---- the grant ---- */
@@ -154,6 +157,8 @@ void handover_granted(struct world *w, struct node *n, const struct cl_effect *e
             violated(w, "H1", "%s grants slot %d, which the other side of its last hand-over has", node_name(n->index),
                      w->watched[i]);
         set_slot(w, i, is_open_anywhere(w, w->watched[i]) ? NULL : h);
+        RECORD(w, node_name(n->index), "gives slot %d to %s%s", w->watched[i], id_name(w, target),
+               all->slot[i].h == NULL ? ", but somebody has opened it" : "");
     }
 }
 
@@ -191,7 +196,7 @@ static void has_it(struct world *w, const struct node *n, int watched)
                  side == TARGET_SIDE ? "target" : "source", slot);
         return;
     }
-    if (side == SOURCE_SIDE && !is_answered(w, h)) {
+    if (side == SOURCE_SIDE && !h->answered) {
         violated(w, "H1", "%s takes writes to slot %d again, which it granted, and no answer of %s is on a disk",
                  node_name(n->index), slot, id_name(w, &h->target));
         return;
@@ -264,7 +269,7 @@ void handover_succeeds(struct world *w, struct node *n, const struct cl_id *mast
             disturb(w, i, "a take-over");
             continue;
         }
-        if (s->h != last && s->outcome == OPEN && s->h->side[its] == SOURCE_SIDE && !is_answered(w, s->h)) {
+        if (s->h != last && s->outcome == OPEN && s->h->side[its] == SOURCE_SIDE && !s->h->answered) {
             if (cl_record_find(n->core, &s->h->job) == NULL)
                 violated(w, "H2", "%s is elected, and knows nothing of the hand-over that its master had granted",
                          node_name(n->index));

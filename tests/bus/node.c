@@ -182,6 +182,7 @@ void node_wipe(struct world *w, struct node *n)
     swap_wiped(w, n);
     data_empty(w, n);
     memset(&n->data, 0, sizeof n->data);
+    memset(&n->followed, 0, sizeof n->followed);
     n->data.master = -1;
     if (rng_below(&w->rng, 2) == 0)
         node_move(w, n);

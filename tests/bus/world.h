@@ -346,6 +346,7 @@ void handover_shown(struct world *w, struct node *n, const uint8_t *slots);
 void handover_look(struct world *w, struct node *n);                                  /* after each step */
 void handover_commanded(struct world *w, struct node *n, const struct cl_command *c); /* by an operator, not refused */
 void handover_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected);
+void handover_persisted(struct world *w, const struct node *n);
 void handover_given(struct world *w, const struct node *n, const uint8_t *slots); /* NULL: all that it has */
 void handover_wiped(struct world *w, const struct node *n);
 /* It would stand for election if its master were gone now. */
