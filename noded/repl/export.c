@@ -201,6 +201,7 @@ void nd_export_drain(struct nd_repl *r, const struct cl_id *job)
     if (x == NULL || x->step != ND_EXPORT_STREAMING)
         return;
     x->drain_from = x->sent;
+    x->asked_us = r->e->now_us;
     nd_export_enter(x, ND_EXPORT_DRAINING);
     nd_export_sync(x, "DRAIN", (struct slice){NULL, 0});
     x->all->host.flush(x->all->host.owner, x->wire);
@@ -307,14 +308,18 @@ bool nd_export_is_due(const struct nd_export *x)
     return false;
 }
 
-static int64_t timeout_us(const struct nd_export *x)
-{
-    return x->all->r->e->config.repl_timeout_s * 1000000;
-}
-
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* Who acknowledges bytes and does not answer what it was asked is given up too. */
+static int64_t timeout_us(const struct nd_export *x)
+{
+    bool asked = (x->step == ND_EXPORT_STREAMING && x->flushing) || (x->step == ND_EXPORT_DRAINING && !x->drained);
+    int64_t since_us = nd_export_is_due(x) ? x->heard_us : HEAP_NEVER;
+    since_us = earlier(since_us, asked ? x->asked_us : HEAP_NEVER);
+    return since_us != HEAP_NEVER ? since_us + x->all->r->e->config.repl_timeout_s * 1000000 : HEAP_NEVER;
 }
 
 /* When the link of a job that waits for its turn has to show that both ends live. */
@@ -332,7 +337,7 @@ static void show_life(struct nd_export *x)
 
 static int64_t deadline(const struct nd_export *x)
 {
-    int64_t at = nd_export_is_due(x) ? x->heard_us + timeout_us(x) : HEAP_NEVER;
+    int64_t at = timeout_us(x);
     if (x->step == ND_EXPORT_WAITING)
         at = earlier(at, child_is_free(x->all) ? earlier(x->next_us, alive_us(x)) : alive_us(x));
     else if (x->step == ND_EXPORT_STREAMING)
@@ -351,8 +356,8 @@ int64_t nd_exports_deadline(const struct nd_repl *r)
 static void tick(struct nd_export *x)
 {
     int64_t now_us = x->all->r->e->now_us;
-    if (nd_export_is_due(x) && now_us - x->heard_us >= timeout_us(x)) {
-        nd_export_fail(x, "the target was silent for longer than repl-timeout");
+    if (now_us >= timeout_us(x)) {
+        nd_export_fail(x, "the target did not answer for longer than repl-timeout");
     } else if (x->step == ND_EXPORT_STREAMING) {
         nd_export_look(x);
     } else if (x->step == ND_EXPORT_WAITING) {

@@ -42,6 +42,7 @@ void nd_export_sync(struct nd_export *x, const char *verb, struct slice argument
 void nd_export_flush(struct nd_export *x)
 {
     x->flushing = true;
+    x->asked_us = x->all->r->e->now_us;
     nd_export_sync(x, "FLUSH", (struct slice){NULL, 0});
 }
 

@@ -30,6 +30,7 @@ struct nd_export {
     int64_t heard_us;    /* since when an answer is due, or the last line */
     int64_t next_us;     /* not before: the next FLUSH, the next try to begin the snapshot */
     bool flushing;       /* FLUSH is to be answered */
+    int64_t asked_us;    /* when FLUSH or DRAIN was said */
     uint64_t drain_from; /* the offset before DRAIN */
     bool drained;
     /* The measure of little, and what makes it grow. */

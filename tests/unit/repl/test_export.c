@@ -194,7 +194,7 @@ static void test_waiting_link_shows_life(void **state)
     xworld_forward_ms(w, 11000);
     assert_string_equal(wire_hears(l), "PING\n");
     xworld_forward_ms(w, 60000);
-    assert_string_equal(xworld_news(w), "0 LOST the target was silent for longer than repl-timeout\n");
+    assert_string_equal(xworld_news(w), "0 LOST the target did not answer for longer than repl-timeout\n");
     w->p->child = ND_CHILD_NONE;
 }
 
@@ -543,11 +543,22 @@ static void test_silence(void **state)
         xworld_forward_ms(w, 1100);
         assert_true(l->closed);
         char text[100];
-        snprintf(text, sizeof text, "%d LOST the target was silent for longer than repl-timeout\n", i);
+        snprintf(text, sizeof text, "%d LOST the target did not answer for longer than repl-timeout\n", i);
         assert_string_equal(xworld_news(w), text);
     }
     struct wire *l = xworld_begin(w, 0, HALF); /* no connection */
     xworld_forward_ms(w, 60100);
+    assert_true(l->closed);
+    xworld_news(w);
+    /* Bytes are acknowledged, and the question is not answered. */
+    l = xworld_begin_to(w, 0, HALF, "streaming");
+    xworld_forward_ms(w, 0);
+    for (int i = 0; i < 6; i++) {
+        acks(l, "ACK");
+        xworld_forward_ms(w, 9900);
+    }
+    assert_false(l->closed);
+    xworld_forward_ms(w, 700);
     assert_true(l->closed);
     xworld_news(w);
     /* While the child writes it waits for the link, and not this side. */
