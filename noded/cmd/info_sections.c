@@ -246,7 +246,8 @@ void nd_info_latencystats(struct nd_info *i)
 void nd_info_cluster(struct nd_info *i)
 {
     buf_printf(i->out, "# Cluster\r\ncluster_enabled:%d\r\n", i->e->config.cluster_enabled);
-    if (i->e->config.cluster_enabled)
+    /* Where databases were never swapped the section is Redis's. */
+    if (i->e->config.cluster_enabled && i->e->keys.mapping_epoch > 0)
         buf_printf(i->out, "db_mapping_epoch:%" PRIu64 "\r\n", i->e->keys.mapping_epoch);
 }
 
