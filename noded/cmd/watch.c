@@ -147,7 +147,7 @@ void nd_watch_slots_changed(struct nd_engine *e, struct nd_db *db, struct nd_db 
     struct nd_watched *watched;
     for (size_t it = 0; (watched = map_next(&e->watches->keys, &it, NULL)) != NULL;) {
         int slot = nd_key_slot(watched->key);
-        if ((slots[slot / 8] >> (slot & 7) & 1) == 0 || nd_db_slot_count(with, slot) == 0)
+        if ((slots[slot / 8] >> (slot & 7) & 1) == 0 || (with != NULL && nd_db_slot_count(with, slot) == 0))
             continue;
         for (struct nd_watch *w = watched->first; w != NULL; w = w->next)
             if (w->db == db)

@@ -20,7 +20,7 @@ bool nd_watch_expired(const struct nd_session *s);
 void nd_watch_key_changed(struct nd_engine *e, struct nd_db *db, struct slice key);
 /* db is about to be emptied, or to get what `with` holds. */
 void nd_watch_db_changed(struct nd_engine *e, struct nd_db *db, struct nd_db *with);
-/* The same of the slots (a bitmap of them) in which `with` holds keys. */
+/* The same of the slots (a bitmap of them) in which `with` holds keys; NULL: of all of them. */
 void nd_watch_slots_changed(struct nd_engine *e, struct nd_db *db, struct nd_db *with, const uint8_t *slots);
 
 static inline void nd_watch_touched(struct nd_engine *e, struct nd_db *db, struct slice key)

@@ -22,8 +22,8 @@
  * another slot, a request that fails, an unknown one) is answered by an error and ends the link.
  *
  * In our own stream and log, and of a master's stream as a replica runs it: SELECT of shadow databases (their numbers
- * are those above the last database), the requests themselves, and CLUSTER SYNCSLOTS SHOW|FORGET <s> <e> [<s> <e> ...]
- * for what becomes of slots. */
+ * are those above the last database), the requests themselves, and CLUSTER SYNCSLOTS SHOW|FORGET|DROP <s> <e> [<s> <e>
+ * ...] for what becomes of slots. */
 #ifndef REPL_IMPORT_H
 #define REPL_IMPORT_H
 
@@ -58,6 +58,10 @@ void nd_import_stop(struct nd_repl *r, const struct cl_id *job, bool ok, struct 
  * master's. */
 void nd_import_show(struct nd_repl *r, const uint8_t *slots);
 void nd_import_forget(struct nd_repl *r, const uint8_t *slots);
+/* The other end's: slots that are another's now. What clients saw of them goes at once, however many keys it is, and is
+ * freed beside; one unit of the stream and of the log says so. Not where a replica knows database 0 only: it does not
+ * know the word. */
+void nd_slots_drop(struct nd_repl *r, const uint8_t *slots);
 
 /* ---- told by others ---- */
 /* A request of a session with ND_S_IMPORT, instead of nd_session_run(). s->input counts it already; of a postponed one

@@ -212,7 +212,19 @@ static void on_link(struct nd_call *c, struct nd_import *m)
 
 /* ---- of a master's stream, or of the log ---- */
 
-static void obey(struct nd_call *c, bool show)
+typedef size_t here_fn(struct nd_engine *e, const uint8_t *slots);
+
+/* NULL: it is another word. */
+static here_fn *word_of_stream(const struct nd_call *c)
+{
+    if (nd_arg_is(c, 2, "show"))
+        return nd_import_show_here;
+    if (nd_arg_is(c, 2, "forget"))
+        return nd_import_forget_here;
+    return nd_arg_is(c, 2, "drop") ? nd_slots_drop_here : NULL;
+}
+
+static void obey(struct nd_call *c, here_fn *here)
 {
     uint8_t slots[CL_SLOT_BYTES];
     const char *why = c->e->keys.shadows > 0 ? read_ranges(c, 3, slots) : "cluster mode is off";
@@ -220,18 +232,18 @@ static void obey(struct nd_call *c, bool show)
         nd_error(c, "ERR %s", why);
         return;
     }
-    nd_dirty(c, (int64_t)(show ? nd_import_show_here(c->e, slots) : nd_import_forget_here(c->e, slots)));
+    nd_dirty(c, (int64_t)here(c->e, slots));
     nd_ok(c);
 }
 
 void nd_syncslots_command(struct nd_call *c)
 {
     struct nd_session *s = c->s;
-    bool show = nd_arg_is(c, 2, "show"), forget = nd_arg_is(c, 2, "forget");
+    here_fn *here = s->kind == ND_MASTER ? word_of_stream(c) : NULL;
     if (c->ended != NULL)
         established(c, c->ended);
-    else if ((show || forget) && s->kind == ND_MASTER)
-        obey(c, show);
+    else if (here != NULL)
+        obey(c, here);
     else if (!nd_cluster_on(c))
         return;
     else if (s->import != NULL)

@@ -78,10 +78,27 @@ size_t nd_import_forget_here(struct nd_engine *e, const uint8_t *slots)
     return keys;
 }
 
+size_t nd_slots_drop_here(struct nd_engine *e, const uint8_t *slots)
+{
+    size_t keys = 0;
+    for (int n = 0; n < e->keys.db_count; n++) {
+        struct nd_db *db = nd_keyspace_peek(&e->keys, n);
+        if (db == NULL || nd_db_count(db) == 0)
+            continue;
+        if (e->watches->keys.used > 0)
+            nd_watch_slots_changed(e, db, NULL, slots);
+        struct nd_content *content = nd_db_slots_detach(db, slots);
+        keys += nd_content_count(content);
+        if (content != NULL)
+            e->host.release_content(e->host.owner, content);
+    }
+    return keys;
+}
+
 /* ---- here and on every copy ---- */
 
-/* CLUSTER SYNCSLOTS SHOW|FORGET <s> <e> ...: one unit. */
-static void tell(struct nd_engine *e, const char *verb, const uint8_t *slots)
+/* CLUSTER SYNCSLOTS SHOW|FORGET|DROP <s> <e> ...: one unit. */
+static void tell(struct nd_engine *e, int db, const char *verb, const uint8_t *slots)
 {
     struct slice *words = NULL;
     size_t n = 0, cap = 0;
@@ -100,7 +117,7 @@ static void tell(struct nd_engine *e, const char *verb, const uint8_t *slots)
         }
         from = end < CL_SLOTS ? cl_bit_next(slots, end, true) : CL_SLOTS;
     }
-    nd_effects_copy(e->effects, 0, n, words);
+    nd_effects_copy(e->effects, db, n, words);
     nd_effects_flush(e);
     for (size_t i = 3; i < n; i++)
         free((char *)words[i].p);
@@ -117,7 +134,7 @@ void nd_import_show(struct nd_repl *r, const uint8_t *slots)
      * once more after a restart. */
     nd_cluster_drop_slots(e, imported);
     e->dirty += (int64_t)nd_import_show_here(e, slots);
-    tell(e, "SHOW", slots);
+    tell(e, 0, "SHOW", slots);
 }
 
 void nd_import_forget(struct nd_repl *r, const uint8_t *slots)
@@ -127,5 +144,16 @@ void nd_import_forget(struct nd_repl *r, const uint8_t *slots)
     if (keys == 0)
         return;
     e->dirty += (int64_t)keys;
-    tell(e, "FORGET", slots);
+    tell(e, 0, "FORGET", slots);
+}
+
+/* It is said in another database than 0, so that nobody who knows that one only goes on from before it. */
+void nd_slots_drop(struct nd_repl *r, const uint8_t *slots)
+{
+    struct nd_engine *e = r->e;
+    size_t keys = nd_slots_drop_here(e, slots);
+    if (keys == 0)
+        return;
+    e->dirty += (int64_t)keys;
+    tell(e, e->keys.db_count > 1 ? 1 : 0, "DROP", slots);
 }

@@ -64,8 +64,9 @@ bool nd_import_ask(struct nd_import *m, bool drain); /* false: too many wait alr
 void nd_import_look(struct nd_import *m);            /* answers what can be answered */
 void nd_import_say(struct nd_import *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* import_slots.c: SHOW and FORGET as requests. map: of slots. Returns how many keys they had. */
+/* import_slots.c: SHOW, FORGET and DROP as requests. map: of slots. Returns how many keys they had. */
 size_t nd_import_show_here(struct nd_engine *e, const uint8_t *slots);
 size_t nd_import_forget_here(struct nd_engine *e, const uint8_t *slots);
+size_t nd_slots_drop_here(struct nd_engine *e, const uint8_t *slots);
 
 #endif

@@ -62,7 +62,7 @@ static void do_one(struct bus *b, const struct cl_effect *fx)
         nd_cluster_empty(e);
         bus_forget_imports(b);
         break;
-    case CL_FX_DROP_SLOTS: nd_cluster_drop_slots(e, cl_effect_slots(fx)); break;
+    case CL_FX_DROP_SLOTS: bus_drop_slots(b, cl_effect_slots(fx)); break;
     case CL_FX_ANSWER: answer(b, fx); break;
     case CL_FX_STATE: break; /* nd_cluster_changed() has seen it */
     case CL_FX_PAUSE: nd_hold_writes(e, ND_HOLD_CLUSTER, true); break;

@@ -56,6 +56,7 @@ uint16_t bus_port(const struct nd_config *config); /* 0: there is none */
 /* bus_jobs.c */
 void bus_job_effect(struct bus *b, const struct cl_effect *fx);
 void bus_jobs_upset(struct bus *b, const char *why); /* all jobs end that can */
+void bus_drop_slots(struct bus *b, const uint8_t *slots);
 void bus_flushed(void *bus);
 void bus_forget_imports(struct bus *b); /* of all slots */
 bool bus_job_progress(void *bus, const struct cl_id *job, struct nd_job_progress *out);

@@ -63,7 +63,8 @@ def assert_has(node, said):
 @case(kinds=OURS, limit_s=60)
 def test_slots_move(lab):
     """All databases at once; both ends tell of it; the source and the replicas of both are as they should be."""
-    (one, two), (of_one, of_two) = make_cluster(lab, ["ours", "ours"], [("ours", 0), ("ours", 1)])
+    (one, two), (of_one, of_two) = make_cluster(lab, ["ours", "ours"], [("ours", 0), ("ours", 1)], appendonly="yes",
+                                                cluster_node_timeout=5000)
     slots = [5, 6, 100]
     said = fill(one, slots)
     kept = fill(one, [200])
@@ -90,6 +91,14 @@ def test_slots_move(lab):
         wait_until(lambda n=node, c=copy: n.ok("DEBUG", "DIGEST") == c.ok("DEBUG", "DIGEST"), 10, "replicas are equal")
     before.close()
     blocked.close()
+    digests = [node.ok("DEBUG", "DIGEST") for node in (one, two)]
+    for node in (one, two):
+        node.kill9()
+        node.start()
+        node.wait_ready()
+    wait_agreed([one, two, of_one, of_two])
+    assert [node.ok("DEBUG", "DIGEST") for node in (one, two)] == digests
+    assert len(jobs(one)) == len(jobs(two)) == 1 and only_job(one)["state"] == only_job(two)["state"] == "success"
 
 
 class Writer:

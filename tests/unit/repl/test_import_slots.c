@@ -218,6 +218,42 @@ static void from_a_master(void **state)
     target_free(t);
 }
 
+/* ---- the other end ---- */
+
+/* Slots that went to another node: what is seen of them goes, what is on its way here stays. */
+static void dropped(void **state)
+{
+    (void)state;
+    struct target *t = target_new();
+    struct client *link = link_new(t, '1', "8192 16383"), *watching = fixture_client(t->f);
+    uint8_t slots[CL_SLOT_BYTES] = {0};
+    link_sends(link, "SET x 1");
+    run(t->f, "SET c 1");
+    run(t->f, "SET n 1");
+    client_run(watching, "SELECT 3");
+    client_run(watching, "SET {c}2 1 PX 100000");
+    client_run(watching, "WATCH {c}2");
+    cl_bit_set(slots, 7365);
+    cl_bit_set(slots, 16287);
+    fixture_effects(t->f);
+    int64_t dirty = t->f->e->dirty;
+    size_t released = t->f->released;
+    nd_slots_drop(t->r, slots);
+    assert_string_equal(fixture_effects(t->f), "1 CLUSTER SYNCSLOTS DROP 7365 7365 16287 16287\n");
+    assert_int_equal(t->f->e->dirty, dirty + 2);
+    assert_int_equal(t->f->released, released + 4); /* of the copy too */
+    assert_int_equal(nd_cluster_slot_keys(t->f->e, 7365), 0);
+    assert_int_equal(keys_in(t->f->e, 0), 1);
+    assert_int_equal(keys_in(t->f->e, 16), 1);
+    assert_true((watching->s->flags & ND_S_DIRTY_CAS) != 0);
+    target_assert_copied(t);
+    nd_slots_drop(t->r, slots); /* there is nothing to be said of it any more */
+    assert_string_equal(fixture_effects(t->f), "");
+    assert_memory_equal(run(t->f, SYNC "DROP 0 16383"), "-ERR CLUSTER SYNCSLOTS is for", 29);
+    assert_int_equal(keys_in(t->f->e, 0), 1);
+    target_free(t);
+}
+
 /* ---- by chance ---- */
 
 #define KEYS 40
@@ -297,7 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shown),         cmocka_unit_test(forgotten), cmocka_unit_test(ranges),
         cmocka_unit_test(left_over),     cmocka_unit_test(expiry),    cmocka_unit_test(watchers),
-        cmocka_unit_test(from_a_master), cmocka_unit_test(by_chance),
+        cmocka_unit_test(from_a_master), cmocka_unit_test(dropped),   cmocka_unit_test(by_chance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
