@@ -248,7 +248,7 @@ def append(node, *requests):
 
 
 def epoch_of(node):
-    return node.info("cluster").get("db_mapping_epoch", 0)
+    return node.info("cluster").get("db_mapping_epoch", "0")
 
 
 @case(kinds=OURS, limit_s=60)
