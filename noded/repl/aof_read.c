@@ -174,7 +174,8 @@ static bool database_here(const struct nd_aof_reader *r, struct slice word, char
 static bool is_skipped_swap(const struct nd_aof_reader *r, const struct resp_request *q)
 {
     uint64_t epoch;
-    return q->argc == 5 && slice_ieq(q->argv[0], "swapdb") && text_u64(q->argv[4], &epoch) &&
+    bool queued = (r->s->flags & ND_S_MULTI) != 0;
+    return !queued && q->argc == 5 && slice_ieq(q->argv[0], "swapdb") && text_u64(q->argv[4], &epoch) &&
            epoch > r->e->keys.mapping_epoch;
 }
 
