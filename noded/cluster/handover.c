@@ -54,9 +54,6 @@ void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch)
 {
     struct cl_record r = {.job = j->name, .source = j->source, .target = j->target, .taking = true, .epoch = epoch};
     memcpy(r.slots, j->slots, sizeof r.slots);
-    c->me->config_epoch = epoch;
-    if (c->current_epoch < epoch)
-        c->current_epoch = epoch;
     for (int slot = cl_bit_next(r.slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(r.slots, slot + 1, true))
         cl_slot_give(c, slot, c->me);
     cl_job_enter(c, j, CL_JOB_GRANTED, HEAP_NEVER);
@@ -74,6 +71,9 @@ static void taken(struct cl_core *c, struct cl_open_record *r)
 {
     struct cl_job *j = cl_job_find(c, &r->r.job);
     slots_effect(c, CL_FX_SLOTS_SHOW, r->r.slots);
+    /* Not earlier: after a crash it would speak for slots of ours that a replica, which knew nothing of it, has won. */
+    if (c->me->config_epoch < r->r.epoch)
+        c->me->config_epoch = r->r.epoch;
     cl_record_close(c, r);
     if (j != NULL)
         j->seq = cl_next_seq(c);

@@ -40,6 +40,8 @@ void cl_record_loaded(struct cl_core *c, const struct cl_record *r)
 {
     struct cl_shard_state *s = &c->shard;
     s->records = mem_grow(s->records, s->nrecords, &s->cap_records, sizeof *s->records);
+    if (c->current_epoch < r->epoch)
+        c->current_epoch = r->epoch; /* whoever is elected is so above it */
     s->records[s->nrecords++] = (struct cl_open_record){.r = *r, .since_us = c->now_us, .ask_us = HEAP_NEVER};
 }
 

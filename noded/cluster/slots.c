@@ -157,6 +157,8 @@ static bool claim_wins(struct cl_core *c, const struct cl_node *owner, uint64_t 
     const struct cl_open_record *r = c->shard.nrecords > 0 ? cl_record_of_slot(c, slot) : NULL;
     if (r != NULL && !r->r.taking && !r->resuming)
         return epoch >= r->r.epoch; /* nobody of our side may claim it, so whoever does has it from the target */
+    if (r != NULL && r->r.taking && owner == c->me)
+        return epoch > r->r.epoch;
     if (owner == NULL || (owner != c->me && cl_bit(c->unclaimed, slot)))
         return c->nfloors == 0 || floor_of(c, slot) <= epoch;
     return PLANTED(5, owner->config_epoch<epoch, owner->config_epoch> epoch);

@@ -95,8 +95,12 @@ static void register_id(struct world *w, struct node *n)
 static struct belief belief_of(const struct node *n, int slot)
 {
     const struct cl_node *owner = cl_owner(n->core, slot);
-    return owner != NULL ? (struct belief){.owner = owner->id, .epoch = owner->config_epoch}
-                         : (struct belief){.epoch = 0};
+    const struct cl_open_record *r = owner == n->core->me ? cl_record_of_slot(n->core, slot) : NULL;
+    if (owner == NULL)
+        return (struct belief){.epoch = 0};
+    /* What it is taking it does not claim yet. */
+    bool taking = r != NULL && r->r.taking && r->r.epoch > owner->config_epoch;
+    return (struct belief){.owner = owner->id, .epoch = taking ? r->r.epoch : owner->config_epoch};
 }
 
 static void take_beliefs(struct world *w, struct node *n)
