@@ -36,9 +36,9 @@ enum {
     ND_S_NO_EVICT = 1 << 11,
     ND_S_UNIX = 1 << 12,
     ND_S_IN_EXEC = 1 << 13,
-    ND_S_POSTPONED = 1 << 14, /* its request waits for the end of a pause or for a locked key */
+    ND_S_POSTPONED = 1 << 14,  /* its request waits for the end of a pause or for a locked key */
     ND_S_SUBSCRIBED = 1 << 15, /* to a channel, pattern or shard channel */
-    ND_S_IMPORT = 1 << 16      /* slots come here on it (noded/repl/import.h): it works in shadow databases, unanswered */
+    ND_S_IMPORT = 1 << 16      /* slots come here on it: works in shadow databases, unanswered (noded/repl/import.h) */
 };
 
 struct nd_session {

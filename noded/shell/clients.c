@@ -378,7 +378,8 @@ static bool idle_too_long(const struct client *c, int64_t now_ms)
     const struct nd_config *config = &c->all->engine->config;
     const struct nd_session *s = c->session;
     return config->timeout_s > 0 && s->kind == ND_CLIENT && (c->flags & CLIENT_WAITS) == 0 &&
-           !nd_session_subscribed(s) && (s->flags & ND_S_IMPORT) == 0 && now_ms - s->active_ms > config->timeout_s * 1000;
+           !nd_session_subscribed(s) && (s->flags & ND_S_IMPORT) == 0 &&
+           now_ms - s->active_ms > config->timeout_s * 1000;
 }
 
 static void on_housekeeping(struct ev_loop *ev, ev_timer *w, int events)

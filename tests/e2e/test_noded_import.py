@@ -267,9 +267,9 @@ def test_import_hostile(lab):
     (one, two), _ = make_cluster(lab, ["ours", "ours"])
     own, rng = key_in(9000), random.Random(7)
     two.ok("SET", own, "mine")
-    words = ["SET", "SELECT", "MULTI", "EXEC", "CLUSTER", "SYNCSLOTS", "FLUSH", "DRAIN", "GRANT", "SNAPSHOT-END", "SHOW",
-             "FORGET", "ABORT", "DEL", "FLUSHALL", "RESTORE", "0", "5", "-1", "16384", "99999999999", key_in(5), own,
-             "MOVE", "COPY", "DB", "", "\0\xff", "PXAT", "EVAL", "QUIT", "RESET", "SHUTDOWN", "DEBUG", "BLPOP", "MIGRATE"]
+    words = ("SET SELECT MULTI EXEC CLUSTER SYNCSLOTS FLUSH DRAIN GRANT SNAPSHOT-END SHOW FORGET ABORT DEL FLUSHALL "
+             "RESTORE 0 5 -1 16384 99999999999 MOVE COPY DB PXAT EVAL QUIT RESET SHUTDOWN DEBUG BLPOP MIGRATE").split()
+    words += [key_in(5), own, "", "\0\xff"]
     for _ in range(150):
         link = Link(one, two, 5, 6)
         if link.answer != "OK":  # the core has not heard yet that the last one is over
