@@ -26,9 +26,9 @@ static void take_all(struct client *c, struct wire *l)
     struct slice in = {l->got.p + l->looked, l->got.n - l->looked};
     l->looked = l->got.n;
     while (in.n > 0) {
-        struct slice argv[256], line = slice_cut(&in, '\n');
+        struct slice argv[256] = {{NULL, 0}}, line = slice_cut(&in, '\n');
         int64_t argc = 0, n = 0;
-        assert_true(line.n > 2 && text_i64((struct slice){line.p + 1, line.n - 2}, &argc) && argc <= 256);
+        assert_true(line.n > 2 && text_i64((struct slice){line.p + 1, line.n - 2}, &argc) && argc > 0 && argc <= 256);
         for (int64_t i = 0; i < argc; i++) {
             line = slice_cut(&in, '\n');
             assert_true(text_i64((struct slice){line.p + 1, line.n - 2}, &n));
