@@ -268,6 +268,27 @@ static void source_run(struct cl_core *c, struct cl_open_record *r)
         ask(c, r);
 }
 
+/* Slots that are being handed over are claimed by nobody, so somebody with an old claim would have them for all. */
+bool cl_handover_correct(struct cl_core *c, struct cl_node *n, int slot, uint64_t epoch)
+{
+    const struct cl_open_record *r = c->shard.nrecords > 0 ? cl_record_of_slot(c, slot) : NULL;
+    if (r == NULL || r->r.taking || !n->ours || !cl_has(n, CL_MASTER) || epoch >= c->claim.config_epoch)
+        return false;
+    cl_handover_send(c, n, CL_SAY_HELD, &r->r);
+    return true;
+}
+
+static void held(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
+{
+    uint8_t slots[CL_SLOT_BYTES] = {0};
+    if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || c->me->config_epoch >= r->epoch ||
+        cl_record_find(c, &r->job) != NULL)
+        return;
+    for (size_t i = 0; c->me->slots != NULL && i < CL_SLOT_BYTES; i++)
+        slots[i] = (uint8_t)(r->slots[i] & c->me->slots[i]);
+    cl_slots_claimed(c, sender, sender->config_epoch, slots);
+}
+
 /* ---- both ---- */
 
 void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender)
@@ -280,6 +301,8 @@ void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct 
     cl_wire_record(m, 0, &r);
     if (m->handover.say == CL_SAY_ASK)
         asked(c, &r, sender);
+    else if (m->handover.say == CL_SAY_HELD)
+        held(c, &r, sender);
     else
         refused(c, &r, sender);
 }

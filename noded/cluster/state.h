@@ -409,6 +409,8 @@ void cl_handover_send(struct cl_core *c, struct cl_node *to, enum cl_say say, co
 
 /* handover.c: records, from the grant on */
 void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+/* Tells n, which claims the slot at an old epoch, of an open record. false: there is none, or its claim is newer. */
+bool cl_handover_correct(struct cl_core *c, struct cl_node *n, int slot, uint64_t epoch);
 void cl_handover_run(struct cl_core *c);
 int64_t cl_handover_deadline(const struct cl_core *c);
 void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch);

@@ -226,7 +226,7 @@ static const char *handover_read(struct slice body, struct cl_message *m)
         .records = GET(w->records),
     };
     m->records = (struct slice){body.p + sizeof *w, body.n - sizeof *w};
-    if (w->say > CL_SAY_NOT || h->records > CL_RECORDS_MAX || (w->say != CL_SAY_STATE && h->records != 1))
+    if (w->say > CL_SAY_HELD || h->records > CL_RECORDS_MAX || (w->say != CL_SAY_STATE && h->records != 1))
         return "says of hand-overs what nobody understands";
     return m->records.n < h->records * sizeof(struct wire_record) ? "shorter than its records" : NULL;
 }

@@ -91,7 +91,8 @@ struct cl_record {
 enum cl_say {
     CL_SAY_STATE, /* a master to its replicas: what the next master must know */
     CL_SAY_ASK,   /* about one record: have the slots been taken? */
-    CL_SAY_NOT    /* they have not, and will not be */
+    CL_SAY_NOT,   /* they have not, and will not be */
+    CL_SAY_HELD   /* to one with an old claim of the slots of a record: they are ours, and nobody claims them now */
 };
 struct cl_handover {
     enum cl_say say;

@@ -274,6 +274,7 @@ static void flush(struct world *w, struct happening *h)
 void data_started(struct world *w, struct node *n)
 {
     struct data *d = &n->data;
+    uint64_t mapping = d->set.mapping;
     if (w->plan.volatile_data) {
         data_empty(w, n);
     } else if (w->plan.flush_ms > 0) {
@@ -281,6 +282,8 @@ void data_started(struct world *w, struct node *n)
         d->set = d->flushed;
         happen(w, &n->flush, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.flush_ms)), flush);
     }
+    if (d->set.mapping < mapping)
+        swap_rolled_back(w, n);
     /* Whoever restarts begins a history of its own; the FOLLOW that the core's first step asks for comes next. */
     d->replid = rng_u64(&w->rng) | 1;
     d->replid2 = 0;

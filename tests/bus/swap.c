@@ -380,6 +380,12 @@ void swap_succeeds(struct world *w, struct node *n, const struct cl_id *master, 
     o->bound = its->bound;
 }
 
+/* It has lost more than the last swap, perhaps: the supervisors see to it before they lease it anything. */
+void swap_rolled_back(struct world *w, struct node *n)
+{
+    w->swaps->node[n->index].bound = 0;
+}
+
 void swap_wiped(struct world *w, struct node *n)
 {
     struct of_node *o = &w->swaps->node[n->index];

@@ -363,6 +363,7 @@ void swap_effect(struct world *w, struct node *n, const struct cl_effect *e);
 void swap_written(struct world *w, struct node *n, int database);
 void swap_commanded(struct world *w, struct node *n, const struct cl_command *c);
 void swap_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected);
+void swap_rolled_back(struct world *w, struct node *n);
 void swap_wiped(struct world *w, struct node *n);
 const char *swap_unfinished(struct world *w); /* NULL: nothing is */
 
