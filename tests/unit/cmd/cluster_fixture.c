@@ -9,18 +9,29 @@
 
 #include <cmocka.h>
 
+static struct slice keep(char *out, size_t room, struct slice s)
+{
+    assert_true(s.n <= room);
+    if (s.n > 0)
+        memcpy(out, s.p, s.n);
+    return (struct slice){out, s.n};
+}
+
 static void host_command(void *owner, cl_token token, const struct cl_command *command)
 {
     struct world *w = owner;
     w->asked = *command;
+    w->asked.node = keep(w->nodes[WORLD_MOVES], sizeof w->nodes[WORLD_MOVES], command->node);
     w->token = token;
     if (command->slots != NULL) {
         memcpy(w->slots, command->slots, sizeof w->slots);
         w->asked.slots = w->slots;
     }
     assert_true(command->nmoves <= WORLD_MOVES);
-    for (size_t i = 0; i < command->nmoves; i++)
+    for (size_t i = 0; i < command->nmoves; i++) {
         w->moves[i] = command->moves[i];
+        w->moves[i].node = keep(w->nodes[i], sizeof w->nodes[i], command->moves[i].node);
+    }
     w->asked.moves = command->nmoves > 0 ? w->moves : NULL;
 }
 

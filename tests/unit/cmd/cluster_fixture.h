@@ -16,11 +16,11 @@ struct world {
     struct cl_core *core;
     struct cl_effects fx;
     struct nd_cluster *cl;
-    struct cl_command
-        asked;      /* the last command that the engine handed on; its texts are good until the client's next */
-    cl_token token; /* 0: none is under way */
+    struct cl_command asked; /* the last command that the engine handed on, its node and slots copied */
+    cl_token token;          /* 0: none is under way */
     uint8_t slots[CL_SLOT_BYTES];
     struct cl_move moves[WORLD_MOVES];
+    char nodes[WORLD_MOVES + 1][64]; /* what they name; the last one is the command's own */
     struct nd_job_progress progress; /* of every job */
     int64_t now_us;
     int published, flushed;
