@@ -102,7 +102,8 @@ def test_every_setting_of_redis_is_there(lab):
     mine, theirs = (dict(zip(r[::2], r[1::2])) for r in (s.ok("CONFIG", "GET", "*") for s in (ours, stock)))
     missing = sorted(set(theirs) - set(mine))
     assert not missing, "noded does not know %s" % missing
-    assert set(mine) - set(theirs) == {"cluster-databases", "replica-guard"}, set(mine) - set(theirs)
+    assert set(mine) - set(theirs) == {"cluster-databases", "replica-guard", "slot-migration-buffer-limit",
+                                       "slot-migration-max-failover-repl-bytes"}, set(mine) - set(theirs)
     different = {n: (mine[n], theirs[n]) for n in theirs if mine[n] != theirs[n] and n not in OTHER_DEFAULTS}
     assert not different, different
 
