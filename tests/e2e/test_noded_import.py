@@ -261,6 +261,52 @@ def test_import_disk_and_replica(lab):
     wait_until(lambda: two.call("SET", key_in(9000), 1) == "OK", 20, "the disk works again")
 
 
+@case(kinds=OURS, limit_s=90)
+def test_import_restart(lab):
+    """A replica that is restarted in between has all in the end; a target that is killed, or whose replica takes over,
+    has nothing of it."""
+    (one, two), (copy,) = make_cluster(lab, ["ours", "ours"], [("ours", 1)], appendonly="yes")
+    a, own = key_in(5), key_in(9000)
+    two.ok("SET", own, "mine")
+    link = opened(one, two, 5, 6)
+    link.say("SELECT", 3).say("SET", a, 1).sync("SNAPSHOT-END").sync("FLUSH").hear("FLUSHED")
+    copy.kill9()
+    restart(copy)
+    wait_until(lambda: copy.info("replication")["master_link_status"] == "up", 10, "it follows again")
+    link.say("INCR", a).sync("DRAIN").hear("DRAINED", 10)
+    link.sync("GRANT", 50)
+    wait_until(lambda: "5-6" in lines(one)[my_id(two)], 10, "the source knows who has the slots")
+    wait_until(lambda: two.ok("CLUSTER", "SLOT-KEYS", 5) == [3, 1], 5, "they are shown")
+    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 5, "the replica is equal")
+    # Killed with what is on its disk.
+    wait_agreed([one, two, copy])
+    link = opened(one, two, 7, 8, job="a" * 40)
+    link.say("SET", key_in(7), 1).sync("FLUSH").hear("FLUSHED")
+    before = logged(two).count(b"FORGET")
+    two.kill9()
+    restart(two)
+    job = state_of(two, "a" * 40)  # the source has it on disk, the target not at once
+    assert job is None or job["state"] == "failed", job
+    wait_until(lambda: logged(two).count(b"FORGET") == before + 1, 5, "what was imported is forgotten")
+    wait_agreed([one, two, copy])
+    assert two.ok("GET", own) == "mine"
+    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 5, "the replica is equal")
+    # Another one takes over.
+    link = opened(one, two, 7, 8, job="b" * 40)
+    link.say("SET", key_in(7), 1).sync("FLUSH").hear("FLUSHED")
+    wait_until(lambda: copy.call("CLUSTER", "FAILOVER") == "OK", 5, "the replica may take over")
+    link.hear("error", 10)
+    wait_until(lambda: "master" in lines(one)[my_id(copy)][2], 15, "it has taken over")
+    wait_agreed([one, two, copy])
+    assert copy.ok("CLUSTER", "SLOT-KEYS", 7) == [] and copy.ok("GET", own) == "mine"
+    link = opened(one, copy, 7, 8, job="c" * 40)
+    link.sync("SNAPSHOT-END").sync("DRAIN").hear("DRAINED", 10)
+    link.sync("GRANT", 90)
+    wait_until(lambda: "5-8" in lines(one)[my_id(copy)], 10, "the source knows who has the slots")
+    assert copy.ok("CLUSTER", "SLOT-KEYS", 7) == []
+    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 5, "the replica is equal")
+
+
 @case(kinds=OURS, limit_s=60)
 def test_import_hostile(lab):
     """Bytes of chance on a link: the node lives, and its own keys and the map are as they were."""
