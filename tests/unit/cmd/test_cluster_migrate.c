@@ -92,8 +92,10 @@ static const char *value_of(const char *answer, const char *field)
     char header[64];
     snprintf(header, sizeof header, "$%zu\r\n%s\r\n", strlen(field), field);
     const char *at = strstr(answer, header);
-    if (at == NULL)
+    if (at == NULL) {
         fail_msg("%s is not in %s", field, answer);
+        return "";
+    }
     at += strlen(header);
     if (*at == '$')
         at = strstr(at, "\r\n") + 2;
