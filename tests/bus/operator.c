@@ -403,8 +403,30 @@ static bool close_slots(struct world *w)
     return any;
 }
 
+/* Hand-overs whose target nobody is any more: somebody must say that the slots were not taken. */
+static bool end_handovers(struct world *w)
+{
+    bool any = false;
+    for (int i = 0; i < w->plan.nodes; i++) {
+        struct node *n = &w->nodes[i];
+        char text[CL_ID_DIGITS + 1];
+        if (n->core == NULL || !cl_is_master(n->core) || n->core->shard.nrecords == 0)
+            continue;
+        const struct cl_open_record *r = &n->core->shard.records[0];
+        struct cl_command c = {.verb = CL_SETSLOT_NODE,
+                               .slot = cl_bit_next(r->r.slots, 0, true),
+                               .node = slice_of(cl_id_text(&n->id, text))};
+        const struct node *target = node_of_id(w, &r->r.target);
+        if ((target != NULL && cl_node_find(n->core, &target->id) != NULL) || r->r.taking)
+            continue;
+        const struct asked *a = node_ask(w, n, &c);
+        any = a != NULL && (!a->answered || a->ok) && repaired(w, "SETSLOT NODE with its own name", n);
+    }
+    return any;
+}
+
 bool operator_repairs(struct world *w)
 {
     /* One kind of thing at a time: the next is looked at when this has come through. */
-    return close_slots(w) || introduce(w) || take_over(w) || bury(w) || lead_back(w) || cover(w);
+    return close_slots(w) || introduce(w) || end_handovers(w) || take_over(w) || bury(w) || lead_back(w) || cover(w);
 }
