@@ -11,7 +11,13 @@
  *   7  is elected without a majority (B2)
  *   8  a master that returns from a minority takes writes at once
  *   9  its own claim is told before it is on disk
- *  10  a candidate does not look at the age of its data */
+ *  10  a candidate does not look at the age of its data
+ *  11  writes to slots that were granted go on after a while (H1)
+ *  12  a yes to a swap of databases is forgotten (W2)
+ *  13  a swap is applied out of order (W4)
+ *  14  a grant leaves before the replicas have its record (H2)
+ *  15  who is elected over an open record claims its slots (H2)
+ *  16  a target that has said that it will not take slots takes a late grant (H1) */
 #ifndef CLUSTER_PLANT_H
 #define CLUSTER_PLANT_H
 
