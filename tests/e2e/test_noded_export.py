@@ -127,7 +127,7 @@ def test_target_that_does_not_want(lab, how):
 
 
 @case(kinds=OURS, matrix=[("closes",), ("error",), ("killed child",), ("cancel",), ("flush",), ("hangs",),
-                          ("overflow",), ("source killed",)], sample=4)
+                          ("overflow",), ("source killed",), ("source ends",)], sample=4)
 def test_trouble_while_the_child_writes(lab, how):
     """The child stands in the midst of its snapshot, as nobody reads it."""
     with played(lab, reads=False, repl_timeout=2 if how == "hangs" else 60,
@@ -151,9 +151,9 @@ def test_trouble_while_the_child_writes(lab, how):
         elif how == "overflow":
             for _ in range(3):
                 one.ok("SET", key_in(7), "x" * 50000)
-        elif how == "source killed":
-            one.proc.kill()
-            one.proc.wait()
+        elif how.startswith("source"):
+            one.proc.send_signal(signal.SIGKILL if how == "source killed" else signal.SIGTERM)
+            assert one.proc.wait(20) == (-signal.SIGKILL if how == "source killed" else 0)
             wait_until(lambda: not os.path.exists("/proc/%d" % child), 10, "the child dies with its parent")
             return
         message = wait_state(one, expected)["message"]
