@@ -45,6 +45,10 @@ bool cl_core_load(struct cl_core *c, struct slice nodes_conf, struct buf *why);
  * become ours; those of others are opened as importing, as after a torn resharding. Returns how many were touched. */
 size_t cl_core_claim(struct cl_core *c, const uint8_t *slots_with_keys);
 
+/* What is not in a file yet, or on its way into one, although it is worth to be kept: the text of a whole file is
+ * appended to out. For an end in good order; what had to be durable is so before. false: there is nothing. */
+bool cl_core_unsaved(struct cl_core *c, struct buf *out);
+
 /* Decides. Effects are appended to `out` in the order in which they are to be done. */
 void cl_step(struct cl_core *c, const struct cl_event *e, struct cl_effects *out);
 /* When cl_step() wants to be called with TIME at the latest. HEAP_NEVER: not by time. */

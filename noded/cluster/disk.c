@@ -63,6 +63,14 @@ void cl_claim_loaded(struct cl_core *c)
     c->changed_now = c->changed = false;
 }
 
+bool cl_core_unsaved(struct cl_core *c, struct buf *out)
+{
+    if (!c->begun || (!c->changed && !c->changed_now))
+        return false;
+    cl_config_write(c, out);
+    return true;
+}
+
 void cl_persist_run(struct cl_core *c)
 {
     if (PLANTED(9, 0, c->changed_now && c->speaks))

@@ -408,7 +408,11 @@ void bus_close(struct bus *b)
 {
     if (b == NULL)
         return;
-    bus_disk_close(b->disk);
+    struct buf last = {0};
+    if (b->started)
+        cl_core_unsaved(b->core, &last);
+    bus_disk_close(b->disk, buf_slice(&last));
+    buf_free(&last);
     listen_close(b->listen);
     bus_links_close(b);
     ev_timer_stop(io_loop_ev(b->node->loop), &b->timer);

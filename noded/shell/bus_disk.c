@@ -172,12 +172,16 @@ const char *bus_disk_path(const struct bus_disk *d)
     return d->path;
 }
 
-void bus_disk_close(struct bus_disk *d)
+void bus_disk_close(struct bus_disk *d, struct slice last)
 {
     if (d == NULL)
         return;
     d->bus = NULL; /* nobody is told any more */
     aof_thread_wait(d->thread);
+    if (last.n > 0) {
+        bus_disk_write(d, d->seq + 1, last);
+        aof_thread_wait(d->thread);
+    }
     aof_thread_free(d->thread);
     close(d->fd);
     buf_free(&d->text);

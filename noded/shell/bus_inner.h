@@ -75,7 +75,8 @@ void bus_link_buffers(const struct bus_link *l, size_t *used, size_t *allocated)
  * error. */
 struct bus_disk *bus_disk_open(struct bus *b, const char *path, struct buf *text, struct buf *error);
 void bus_disk_write(struct bus_disk *d, uint64_t seq, struct slice text); /* PERSISTED or PERSIST_FAILED follows */
-void bus_disk_close(struct bus_disk *d); /* what is under way is written; NULL is allowed */
+/* What is under way is written, and then `last`, unless it is empty. NULL is allowed. */
+void bus_disk_close(struct bus_disk *d, struct slice last);
 const char *bus_disk_path(const struct bus_disk *d);
 
 #endif

@@ -1,0 +1,269 @@
+"""The node's half of a swap of two databases over a cluster: CLUSTER DBMAP, with every step killed, restarted and
+failed over. The test decides in the place of supervisors."""
+import os
+import threading
+
+from cases import case
+from lab import RespError, wait_until
+from lab.clusters import info, key_in, make_cluster, my_id, wait_agreed
+
+OURS = ("ours",)
+SHARDS = 3
+
+
+def supervised(lab, **options):
+    """A cluster whose nodes.conf says that supervisors decide for it. Returns (masters, replicas)."""
+    options = dict({"appendonly": "yes", "appendfsync": "always", "repl_diskless_sync_delay": 0}, **options)
+    masters, replicas = make_cluster(lab, ["ours"] * SHARDS, [("ours", i) for i in range(SHARDS)], **options)
+    nodes = masters + replicas
+    for node in nodes:  # no program ends while its log lacks its first base, as Redis's does not
+        wait_until(lambda n=node: n.info("persistence")["aof_rewrite_in_progress"] == "0", 20, "logs are whole")
+        node.terminate()
+    for node in nodes:
+        path = os.path.join(node.directory, "nodes.conf")
+        with open(path, encoding="ascii") as f:
+            text = f.read()
+        assert text.endswith("\n") and "vars currentEpoch" in text
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text[:-1] + " supervised 1\n")
+    for node in nodes:
+        node.start()
+    for node in nodes:
+        node.wait_ready()
+    wait_agreed(nodes)
+    for node in replicas:
+        wait_until(lambda n=node: n.info("replication").get("master_link_status") == "up", 20, "replicas follow")
+    return masters, replicas
+
+
+def mapping(node):
+    words = node.ok("CLUSTER", "DBMAP")
+    return dict(zip(words[::2], words[1::2]))
+
+
+def dbmap(node, *words):
+    return node.ok("CLUSTER", "DBMAP", *words)
+
+
+def refused(node, *words):
+    answer = node.call("CLUSTER", "DBMAP", *words)
+    assert isinstance(answer, RespError), (words, answer)
+    return str(answer)
+
+
+def fill(masters):
+    """A key in database 1 and another in database 2 of each shard; returns their names."""
+    keys = [key_in(16384 // SHARDS * i + 5) for i in range(SHARDS)]
+    for node, key in zip(masters, keys):
+        with node.connect() as client:
+            for db in (1, 2):
+                client.ok("SELECT", db)
+                client.ok("SET", key, "of %d" % db)
+    return keys
+
+
+def value_in(node, db, key, readonly=False):
+    with node.connect() as client:
+        if readonly:
+            client.ok("READONLY")
+        client.ok("SELECT", db)
+        return client.ok("GET", key)
+
+
+def is_swapped(node, key, swapped, readonly=False):
+    other = {1: 2, 2: 1}
+    return all(value_in(node, db, key, readonly) == "of %d" % (other[db] if swapped else db) for db in (1, 2))
+
+
+class Waiter(threading.Thread):
+    """A request in a database that is held: it must get its answer, and no error, when the hold ends."""
+
+    def __init__(self, node, db, *words):
+        super().__init__(daemon=True)
+        self.client = node.connect(timeout_s=60)
+        self.client.ok("SELECT", db)
+        self.words = words
+        self.answer = None
+        self.start()
+
+    def run(self):
+        try:
+            self.answer = self.client.call(*self.words)
+        except (OSError, EOFError) as error:
+            self.answer = error
+
+    def is_waiting(self):
+        self.join(0.2)
+        return self.is_alive()
+
+    def answered(self):
+        self.join(20)
+        assert not self.is_alive(), self.words
+        self.client.close()
+        return self.answer
+
+
+@case(kinds=OURS, limit_s=90)
+def test_nobody_swaps_without_supervisors(lab):
+    masters, _ = make_cluster(lab, ["ours"] * SHARDS)
+    for node in masters:
+        assert "SWAPDB is not allowed in cluster mode" in str(node.call("SWAPDB", 1, 2))
+        assert "supervisors" in refused(node, "PREPARE", 1, 2, "EPOCH", 1)
+        assert "supervisors" in refused(node, "APPLY", 1, 2, "EPOCH", 1)
+        assert mapping(node)["state"] == "none"
+
+
+@case(kinds=OURS, limit_s=120)
+def test_a_swap(lab):
+    """Prepared everywhere, applied everywhere: requests to the two databases wait, and get no error."""
+    masters, replicas = supervised(lab)
+    keys = fill(masters)
+    assert "is a replica" in refused(replicas[0], "PREPARE", 1, 2, "EPOCH", 1)
+    assert "has epoch 0" in refused(masters[0], "PREPARE", 1, 2, "EPOCH", 2)
+    assert "out of range" in refused(masters[0], "PREPARE", 1, 99, "EPOCH", 1)
+    for node in masters:
+        assert dbmap(node, "PREPARE", 1, 2, "EPOCH", 1) == "YES %s" % info(node)["cluster_my_epoch"]
+        assert dbmap(node, "PREPARE", 1, 2, "EPOCH", 1).startswith("YES ")
+        assert mapping(node)["state"] == "prepared"
+    waiters = [Waiter(masters[0], 1, "SET", keys[0], "new"), Waiter(masters[0], 2, "GET", keys[0]),
+               Waiter(masters[1], 0, "MOVE", keys[1], 1), Waiter(masters[1], 0, "FLUSHALL")]
+    assert all(w.is_waiting() for w in waiters)
+    assert masters[0].ok("SET", keys[0], "of 0") == "OK"  # another database
+    for node in masters:
+        assert dbmap(node, "APPLY", 1, 2, "EPOCH", 1) == "OK"
+        assert dbmap(node, "APPLY", 1, 2, "EPOCH", 1) == "OK"
+        assert mapping(node)["epoch"] == 1 and mapping(node)["state"] == "applied"
+    assert [w.answered() for w in waiters] == ["OK", "of 1", 0, "OK"]
+    assert value_in(masters[0], 1, keys[0]) == "new" and value_in(masters[0], 2, keys[0]) == "of 1"
+    assert "done already" in refused(masters[0], "ABORT", "EPOCH", 1)
+    assert "has epoch 1" in refused(masters[0], "APPLY", 1, 2, "EPOCH", 3)
+    wait_until(lambda: value_in(replicas[0], 1, keys[0], True) == "new" and
+               value_in(replicas[0], 2, keys[0], True) == "of 1", 10, "the replica has the new mapping")
+
+
+@case(kinds=OURS, limit_s=120)
+def test_an_abort(lab):
+    masters, _ = supervised(lab)
+    keys = fill(masters)
+    dbmap(masters[0], "PREPARE", 1, 2, "EPOCH", 1)
+    assert "3 and 4" not in refused(masters[0], "PREPARE", 3, 4, "EPOCH", 1)
+    waiter = Waiter(masters[0], 1, "GET", keys[0])
+    assert waiter.is_waiting()
+    assert dbmap(masters[0], "ABORT", "EPOCH", 1) == "OK"
+    assert waiter.answered() == "of 1"
+    assert mapping(masters[0])["state"] == "aborted" and is_swapped(masters[0], keys[0], False)
+    dbmap(masters[0], "PREPARE", 3, 4, "EPOCH", 1)
+    assert dbmap(masters[0], "APPLY", 3, 4, "EPOCH", 1) == "OK"
+
+
+@case(kinds=OURS, limit_s=150)
+def test_a_yes_survives(lab):
+    """The master is killed and restarted, and then killed for good: it stays prepared, and so does its successor."""
+    masters, replicas = supervised(lab)
+    keys = fill(masters)
+    for node in masters:
+        dbmap(node, "PREPARE", 1, 2, "EPOCH", 1)
+    masters[0].kill9()
+    masters[0].start()
+    masters[0].wait_ready()
+    assert mapping(masters[0])["state"] == "prepared"
+    wait_agreed(masters + replicas)
+    assert Waiter(masters[0], 1, "GET", keys[0]).is_waiting()
+    wait_until(lambda: replicas[0].info("replication").get("master_link_status") == "up", 20, "the replica is back")
+    masters[0].kill9()
+    wait_until(lambda: replicas[0].info("replication")["role"] == "master", 30, "the replica is promoted")
+    wait_until(lambda: info(replicas[0])["cluster_state"] == "ok", 20, "its cluster is well")
+    assert mapping(replicas[0])["state"] == "prepared"
+    waiter = Waiter(replicas[0], 2, "GET", keys[0])
+    assert waiter.is_waiting()
+    assert dbmap(replicas[0], "APPLY", 1, 2, "EPOCH", 1) == "OK"
+    assert waiter.answered() == "of 1"
+    # The old one comes back as a replica: it gets the mapping with the data.
+    masters[0].start()
+    masters[0].wait_ready()
+    wait_until(lambda: mapping(masters[0])["epoch"] == 1 and is_swapped(masters[0], keys[0], True, readonly=True), 20,
+               "the old master has the new mapping")
+
+
+@case(kinds=OURS, limit_s=150)
+def test_an_applied_swap_survives(lab):
+    """Killed right behind the OK: the log and the file of the cluster know it; a new replica gets it in full."""
+    masters, replicas = supervised(lab)
+    keys = fill(masters)
+    for epoch in (1, 2, 3):
+        dbmap(masters[0], "PREPARE", 1, 2, "EPOCH", epoch)
+        dbmap(masters[0], "APPLY", 1, 2, "EPOCH", epoch)
+        masters[0].kill9()
+        masters[0].start()
+        masters[0].wait_ready()
+        assert mapping(masters[0])["epoch"] == epoch and mapping(masters[0])["state"] == "applied"
+        wait_agreed(masters + replicas)
+        assert is_swapped(masters[0], keys[0], epoch % 2 == 1)
+    masters[0].ok("BGREWRITEAOF")
+    wait_until(lambda: masters[0].info("persistence")["aof_rewrite_in_progress"] == "0", 20, "the log is rewritten")
+    masters[0].kill9()
+    masters[0].start()
+    masters[0].wait_ready()
+    wait_agreed(masters + replicas)
+    assert mapping(masters[0])["epoch"] == 3 and is_swapped(masters[0], keys[0], True)
+    wait_until(lambda: mapping(replicas[0])["epoch"] == 3 and is_swapped(replicas[0], keys[0], True, readonly=True), 20,
+               "the replica has it")
+
+
+@case(kinds=OURS, limit_s=120)
+def test_a_dataset_that_missed_it_stays_held(lab):
+    """nodes.conf says that the swap was to be done, and the dataset that was loaded does not have it: requests wait
+    until it is applied again."""
+    masters, replicas = supervised(lab, appendonly="no", cluster_replica_validity_factor=1,
+                                   repl_ping_replica_period=1)
+    keys = fill(masters)
+    for node in replicas:
+        node.terminate()
+    wait_until(lambda: masters[0].info("replication")["connected_slaves"] == "0", 10, "the replica is gone")
+    for other in masters:
+        for node in replicas:
+            other.call("CLUSTER", "FORGET", my_id_of(node))
+    masters[0].ok("SAVE")
+    prepared = masters[0].connect(timeout_s=60)
+    wait_until(lambda: str(prepared.call("CLUSTER", "DBMAP", "PREPARE", 1, 2, "EPOCH", 1)).startswith("YES"), 60,
+               "prepared")
+    dbmap(masters[0], "APPLY", 1, 2, "EPOCH", 1)
+    masters[0].kill9()
+    masters[0].start()
+    masters[0].wait_ready()
+    assert mapping(masters[0])["epoch"] == 0 and mapping(masters[0])["state"] == "prepared"
+    wait_until(lambda: info(masters[0])["cluster_state"] == "ok", 20, "its cluster is well")
+    waiter = Waiter(masters[0], 1, "GET", keys[0])
+    assert waiter.is_waiting()
+    assert dbmap(masters[0], "APPLY", 1, 2, "EPOCH", 1) == "OK"
+    assert waiter.answered() == "of 2"
+
+
+def my_id_of(node):
+    """Of a node that does not run: its own file knows."""
+    with open(os.path.join(node.directory, "nodes.conf"), encoding="ascii") as f:
+        return next(line.split()[0] for line in f if "myself" in line)
+
+
+@case(kinds=OURS, limit_s=120)
+def test_swaps_and_migrations_exclude_each_other(lab):
+    masters, _ = supervised(lab)
+    keys = fill(masters)
+    dbmap(masters[0], "PREPARE", 1, 2, "EPOCH", 1)
+    move = ("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 0, 10, "NODE", my_id(masters[1]))
+    assert "being swapped" in str(masters[0].call(*move))
+    dbmap(masters[0], "APPLY", 1, 2, "EPOCH", 1)
+    # The other shard has not applied it: it takes nothing from here.
+    assert masters[0].ok(*move) == "OK"
+
+    def last_state():
+        rows = masters[0].ok("CLUSTER", "GETSLOTMIGRATIONS")
+        row = dict(zip(rows[0][::2], rows[0][1::2]))
+        return row["state"], row["message"]
+    wait_until(lambda: last_state()[0] == "failed", 20, "the job has failed")
+    assert "mapp" in last_state()[1], last_state()
+    dbmap(masters[1], "PREPARE", 1, 2, "EPOCH", 1)
+    dbmap(masters[1], "APPLY", 1, 2, "EPOCH", 1)
+    assert masters[0].ok(*move) == "OK"
+    wait_until(lambda: last_state()[0] == "success", 20, "the slots have moved")
+    assert is_swapped(masters[1], keys[0], True)
