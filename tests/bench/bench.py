@@ -21,6 +21,7 @@ import idle  # noqa: E402
 import lines  # noqa: E402
 import noded  # noqa: E402
 import one  # noqa: E402
+import slots  # noqa: E402
 import thousand  # noqa: E402
 from lab import Lab, sentineld_path  # noqa: E402
 
@@ -76,7 +77,7 @@ def too_early(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("one", "fifty", "idle", "thousand", "noded", "durable", "cluster"),
+    parser.add_argument("--only", choices=("one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots"),
                         action="append",
                         help="only this part")
     parser.add_argument("--kind", choices=("ours", "stock"), help="measure only this kind")
@@ -100,9 +101,13 @@ def main():
                         help="rounds of persistence and replication (default 5)")
     parser.add_argument("--cluster-rounds", type=int, default=5, help="rounds of failover in clusters (default 5)")
     parser.add_argument("--cluster-nodes", type=int, default=100, help="idle nodes of one cluster (default 100)")
+    parser.add_argument("--slots-rounds", type=int, default=3, help="rounds of both flows of slots (default 3)")
+    parser.add_argument("--slots-mb", type=int, default=1024, help="megabytes that move, one in a slot (default 1024)")
+    parser.add_argument("--slots-moves", type=int, default=5, help="moves there and back for pauses (default 5)")
+    parser.add_argument("--slots-rate", type=int, default=50000, help="writes a second into slots (default 50000)")
     parser.add_argument("--json", metavar="FILE", help="write all measured values there")
     args = parser.parse_args()
-    parts = args.only or ["one", "fifty", "idle", "thousand", "noded", "durable", "cluster"]
+    parts = args.only or ["one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots"]
     kinds = [args.kind] if args.kind else ["ours", "stock"]
     if "ours" in kinds and not os.access(sentineld_path(), os.X_OK):
         parser.error("%s is missing: build it with make" % sentineld_path())
@@ -138,6 +143,9 @@ def main():
         if "cluster" in parts:
             with Lab() as lab:
                 results["cluster"] = cluster.measure(lab, args)
+        if "slots" in parts:
+            with Lab() as lab:
+                results["slots"] = slots.measure(lab, args)
     except KeyboardInterrupt:
         print("bench: interrupted; all its processes were ended", file=sys.stderr)
         return 130
@@ -154,7 +162,9 @@ def main():
         missed += durable.report(results["durable"])
     if "cluster" in results:
         missed += cluster.report(results["cluster"], args)
-    if not set(parts) <= {"noded", "durable", "cluster"}:
+    if "slots" in results:
+        missed += slots.report(results["slots"], args)
+    if not set(parts) <= {"noded", "durable", "cluster", "slots"}:
         print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default "
               "settings." % one.DOWN_AFTER_MS)
     if args.json:
