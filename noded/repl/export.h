@@ -31,8 +31,8 @@ struct nd_export_host {
     /* Closed: at once, with a child that writes to it, or gently: what it keeps may leave before, which takes a second
      * at most. No call comes from this link any more. */
     void (*close)(void *owner, void *link, bool gently);
-    /* For the core, which learns of it in a later step; has an owner of its own. seq and why as the event has them; they
-     * are copied. */
+    /* For the core, which learns of it in a later step; the owner is another one. seq and why as the event has them;
+     * they are copied. */
     void *news_owner;
     void (*news)(void *owner, const struct cl_id *job, enum cl_job_news news, uint64_t seq, struct slice why);
 };
