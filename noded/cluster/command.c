@@ -47,15 +47,6 @@ static void forget(struct cl_core *c, cl_token token, const struct cl_command *m
     ok_durable(c, token);
 }
 
-/* What is being moved is not touched by hand. */
-static bool is_being_moved(struct cl_core *c, cl_token token, int slot)
-{
-    if (cl_job_of_slot(c, slot) == NULL && cl_record_of_slot(c, slot) == NULL)
-        return false;
-    cl_effect_answer(c->fx, token, false, "ERR Slot %d is being migrated: see CLUSTER GETSLOTMIGRATIONS", slot);
-    return true;
-}
-
 static void add_slots(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     if (!cl_has(c->me, CL_MASTER))
@@ -78,7 +69,7 @@ static void delete_slots(struct cl_core *c, cl_token token, const struct cl_comm
         if (cl_owner(c, slot) == NULL)
             FAIL_WITH(c, token, "Slot %d is already unassigned", slot);
     for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true))
-        if (is_being_moved(c, token, slot))
+        if (cl_slot_is_moving(c, token, slot))
             return;
     for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true)) {
         cl_open_clear(c, slot, false);
@@ -97,99 +88,9 @@ static void flush_slots(struct cl_core *c, cl_token token)
     ok_durable(c, token);
 }
 
-/* Whoever is only being met has no id of its own yet: it is unknown. */
-static struct cl_node *named(const struct cl_core *c, const struct cl_command *m)
-{
-    struct cl_node *n = cl_node_find_text(c, m->node);
-    return n != NULL && !cl_has(n, CL_HANDSHAKE) ? n : NULL;
-}
-
-/* The node of MIGRATING and IMPORTING. NULL: the error was answered. */
-static struct cl_node *other_end(struct cl_core *c, cl_token token, const struct cl_command *m)
-{
-    struct cl_node *n = named(c, m);
-    if (n == NULL)
-        cl_effect_answer(c->fx, token, false, "ERR I don't know about node %.*s", SHOWN(m->node));
-    else if (!cl_has(n, CL_MASTER))
-        cl_effect_answer(c->fx, token, false, "ERR Target node is not a master");
-    return n != NULL && cl_has(n, CL_MASTER) ? n : NULL;
-}
-
-static void open_slot(struct cl_core *c, cl_token token, const struct cl_command *m)
-{
-    bool importing = m->verb == CL_SETSLOT_IMPORTING, mine = cl_owner(c, m->slot) == c->me;
-    if (!importing && !mine)
-        FAIL_WITH(c, token, "I'm not the owner of hash slot %d", m->slot);
-    if (importing && mine)
-        FAIL_WITH(c, token, "I'm already the owner of hash slot %d", m->slot);
-    struct cl_node *n = other_end(c, token, m);
-    if (n == NULL)
-        return;
-    cl_open_set(c, m->slot, importing, n);
-    ok_durable(c, token);
-}
-
-static void slot_to_node(struct cl_core *c, cl_token token, const struct cl_command *m)
-{
-    struct cl_node *n = named(c, m);
-    bool mine = cl_owner(c, m->slot) == c->me;
-    if (n == NULL)
-        FAIL_WITH(c, token, "Unknown node %.*s", SHOWN(m->node));
-    if (!cl_has(n, CL_MASTER))
-        FAIL_WITH(c, token, "Target node is not a master");
-    if (mine && n != c->me && m->slot_has_keys)
-        FAIL_WITH(c, token, "Can't assign hashslot %d to a different node while I still hold keys for this hash slot.",
-                  m->slot);
-    if (!m->slot_has_keys)
-        cl_open_clear(c, m->slot, false);
-    bool imported = n == c->me && cl_open_find(c, m->slot, true) != NULL;
-    cl_slot_give(c, m->slot, n);
-    if (imported) {
-        /* The new owner's claim must be the newest, or the old owner's would win it back. */
-        cl_open_clear(c, m->slot, true);
-        if (cl_bump_epoch(c, false))
-            CL_LOG(c, NOTICE, "Config epoch %" PRIu64 " after taking slot %d", c->me->config_epoch, m->slot);
-    }
-    if (mine && n != c->me && c->me->nslots == 0 && c->set.allow_migration)
-        cl_follow(c, n);
-    ok_durable(c, token);
-}
-
-/* The target of a hand-over is gone for ever: an operator may say that the slots are ours again. */
-static bool is_taken_back(struct cl_core *c, const struct cl_command *m)
-{
-    struct cl_open_record *r = cl_record_of_slot(c, m->slot);
-    if (m->verb != CL_SETSLOT_NODE || r == NULL || r->r.taking || !r->silent || named(c, m) != c->me)
-        return false;
-    if (!r->resuming)
-        cl_handover_resume(c, r);
-    return true;
-}
-
-static void set_slot(struct cl_core *c, cl_token token, const struct cl_command *m)
-{
-    if (!cl_has(c->me, CL_MASTER))
-        FAIL_WITH(c, token, "Please use SETSLOT only with masters.");
-    if (is_taken_back(c, m)) {
-        ok_durable(c, token);
-        return;
-    }
-    if (is_being_moved(c, token, m->slot))
-        return;
-    if (m->verb == CL_SETSLOT_NODE) {
-        slot_to_node(c, token, m);
-    } else if (m->verb == CL_SETSLOT_STABLE) {
-        cl_open_clear(c, m->slot, true);
-        cl_open_clear(c, m->slot, false);
-        ok_durable(c, token);
-    } else {
-        open_slot(c, token, m);
-    }
-}
-
 static void replicate(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
-    struct cl_node *n = named(c, m);
+    struct cl_node *n = cl_command_node(c, m);
     if (n == NULL)
         FAIL_WITH(c, token, "Unknown node %.*s", SHOWN(m->node));
     if (n == c->me)
@@ -315,7 +216,7 @@ void cl_command_run(struct cl_core *c, const struct cl_event *e)
     case CL_SETSLOT_MIGRATING:
     case CL_SETSLOT_IMPORTING:
     case CL_SETSLOT_STABLE:
-    case CL_SETSLOT_NODE: set_slot(c, e->token, m); break;
+    case CL_SETSLOT_NODE: cl_setslot(c, e->token, m); break;
     case CL_REPLICATE: replicate(c, e->token, m); break;
     case CL_FAILOVER: failover(c, e->token, m); break;
     case CL_RESET: reset(c, e->token, m); break;

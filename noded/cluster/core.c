@@ -71,6 +71,7 @@ void cl_core_free(struct cl_core *c)
     cl_jobs_free(c);
     free(c->floors);
     free(c->bans);
+    free(c->keys_asks);
     buf_free(&c->scratch);
     free(c);
 }
@@ -137,6 +138,7 @@ static void dispatch(struct cl_core *c, const struct cl_event *e)
     case CL_EV_COMMAND: cl_command_run(c, e); break;
     case CL_EV_SETTINGS: settings_set(c, e->settings); break;
     case CL_EV_JOB: cl_jobs_news(c, e); break;
+    case CL_EV_SLOT_KEYS: cl_keys_counted(c, e); break;
     case CL_EV_PUBLISH: cl_send_publish(c, e); break;
     }
 }
@@ -157,6 +159,7 @@ static int64_t deadline_find(const struct cl_core *c)
     at = earlier(at, cl_jobs_deadline(c));
     at = earlier(at, cl_handover_deadline(c));
     at = earlier(at, cl_state_deadline(c));
+    at = earlier(at, cl_setslot_deadline(c));
     if (!c->writing && (c->changed || c->changed_now)) {
         int64_t save = c->changed_now ? c->now_us : c->save_us;
         at = earlier(at, save > c->persist_again_us ? save : c->persist_again_us);
@@ -214,6 +217,7 @@ void cl_step(struct cl_core *c, const struct cl_event *e, struct cl_effects *out
         cl_tell_siblings(c); /* the offset will not change any more: the others can order themselves by it */
     cl_manual_run(c);
     cl_election_run(c);
+    cl_setslot_run(c);
     cl_jobs_run(c);
     cl_handover_run(c);
     cl_dbmap_run(c);

@@ -51,7 +51,7 @@ enum cl_verb {
     CL_ADDSLOTS,   /* slots: a bitmap. The shell has read the arguments and refused what is no slot or named twice. */
     CL_DELSLOTS,   /* slots */
     CL_FLUSHSLOTS, /* refused while facts.has_keys */
-    CL_SETSLOT_MIGRATING, /* slot, node */
+    CL_SETSLOT_MIGRATING, /* slot, node, slot_in_others */
     CL_SETSLOT_IMPORTING, /* slot, node */
     CL_SETSLOT_STABLE,    /* slot */
     CL_SETSLOT_NODE,      /* slot, node, slot_has_keys (in any database) */
@@ -81,6 +81,7 @@ struct cl_command {
     int64_t port, bus_port, number;
     int slot;
     bool slot_has_keys, force, takeover, hard;
+    bool slot_in_others; /* some database other than 0 holds keys of it */
     int database_a, database_b;
     const uint8_t *slots;
     const struct cl_move *moves;
@@ -113,6 +114,7 @@ enum cl_event_kind {
     CL_EV_COMMAND,        /* token, command: exactly one ANSWER follows, now or when it is durable */
     CL_EV_SETTINGS,       /* settings */
     CL_EV_JOB,            /* job, news, and what that says */
+    CL_EV_SLOT_KEYS,      /* to CL_FX_SLOT_KEYS: node, slot and token as there, seq: keys of it in all databases */
     CL_EV_PUBLISH /* channel, bytes, shard: a client here published this; it is spread. Local subscribers are the
                      shell's: it has told them already. */
 };
@@ -125,6 +127,7 @@ struct cl_event {
     cl_link link;
     cl_token token;
     uint64_t seq;
+    int slot;
     const char *ip, *local_ip;
     struct slice bytes, channel;
     bool shard;

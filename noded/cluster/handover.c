@@ -239,6 +239,13 @@ static void ask(struct cl_core *c, struct cl_open_record *r)
     }
 }
 
+/* The target has come into our own shard, without slots: it is no master any more, and we speak for it. */
+static bool is_with_us(const struct cl_core *c, const struct cl_open_record *r)
+{
+    const struct cl_node *target = cl_node_find(c, &r->r.target);
+    return target != NULL && (target == c->me || (cl_has(target, CL_REPLICA) && target->master == c->me));
+}
+
 /* Closes it when the answer is there. */
 static void source_run(struct cl_core *c, struct cl_open_record *r)
 {
@@ -255,6 +262,10 @@ static void source_run(struct cl_core *c, struct cl_open_record *r)
         cl_record_close(c, r);
         if (j != NULL)
             cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
+        return;
+    }
+    if (is_with_us(c, r) && r->ask_us != HEAP_NEVER && cl_is_sure(c) && all_unclaimed(c, &r->r, true)) {
+        cl_handover_resume(c, r);
         return;
     }
     if (r->ask_us != HEAP_NEVER && !r->silent && c->now_us - r->since_us >= cl_timeout_us(c)) {

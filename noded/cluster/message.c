@@ -283,7 +283,9 @@ static void dispatch(struct cl_core *c, const struct cl_message *m, cl_link link
             cl_update_received(c, m, n);
         break;
     case CL_HANDOVER:
-        if (n != NULL)
+        if (n != NULL && (m->handover.say == CL_SAY_KEYS_ASK || m->handover.say == CL_SAY_KEYS))
+            cl_keys_received(c, m, n);
+        else if (n != NULL)
             cl_handover_received(c, m, n);
         break;
     case CL_MODULE:

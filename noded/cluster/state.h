@@ -187,6 +187,16 @@ struct cl_agreement {
     uint64_t version;
 };
 
+/* A SETSLOT NODE that waits until the owner has said how many keys of the slot it holds. */
+struct cl_keys_ask {
+    cl_token token;
+    struct cl_id node;
+    int slot;
+    bool slot_has_keys; /* as it was commanded */
+    uint64_t question;
+    int64_t until_us;
+};
+
 struct cl_core {
     struct rng rng;
     struct cl_settings set;
@@ -261,6 +271,8 @@ struct cl_core {
     size_t nfloors, cap_floors;
     struct cl_ban *bans;
     size_t nbans, cap_bans;
+    struct cl_keys_ask *keys_asks;
+    size_t nkeys_asks, cap_keys_asks;
     struct buf scratch;
     uint64_t sent[CL_TYPES], received[CL_TYPES];
     uint64_t version; /* goes up when what describe.h says (but for times) may have changed */
@@ -379,9 +391,20 @@ void cl_health_run(struct cl_core *c);
  * speaks for all of them, without being asked to by an operator. */
 bool cl_is_sure(const struct cl_core *c);
 
-/* command.c, reset.c */
+/* command.c */
 void cl_command_run(struct cl_core *c, const struct cl_event *e);
 void cl_reset(struct cl_core *c, bool hard);
+
+/* setslot.c */
+void cl_setslot(struct cl_core *c, cl_token token, const struct cl_command *m);
+/* The node that a command names; NULL: it is unknown, or is only being met and has no id of its own yet. */
+struct cl_node *cl_command_node(const struct cl_core *c, const struct cl_command *m);
+/* What is being migrated is not touched by hand: true: the error was answered. */
+bool cl_slot_is_moving(struct cl_core *c, cl_token token, int slot);
+void cl_keys_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+void cl_keys_counted(struct cl_core *c, const struct cl_event *e);
+void cl_setslot_run(struct cl_core *c);
+int64_t cl_setslot_deadline(const struct cl_core *c);
 
 /* shard.c: the state that the next master needs */
 struct cl_open_record *cl_record_find(const struct cl_core *c, const struct cl_id *job);

@@ -25,7 +25,8 @@ struct wire_update {
 };
 
 struct wire_handover {
-    uint8_t say, flags, records[2], version[8], required[8], database_a[4], database_b[4], swap_epoch[8], unused[4];
+    uint8_t say, flags, records[2], version[8], required[8], database_a[4], database_b[4], swap_epoch[8], slot[4];
+    uint8_t question[8], keys[8];
 };
 
 struct wire_record {
@@ -75,7 +76,7 @@ _Static_assert(sizeof(struct wire_extension) == 8, "extension");
 AT(wire_update, id, 8);
 AT(wire_update, slots, 48);
 _Static_assert(sizeof(struct wire_update) == 2096, "update");
-_Static_assert(sizeof(struct wire_handover) == 40 && sizeof(struct wire_record) == 2120, "hand-over");
+_Static_assert(sizeof(struct wire_handover) == 56 && sizeof(struct wire_record) == 2120, "hand-over");
 _Static_assert(sizeof(struct wire_state) == 24, "state");
 
 static const char signature[4] = {'R', 'C', 'm', 'b'};
@@ -224,9 +225,15 @@ static const char *handover_read(struct slice body, struct cl_message *m)
         .swap_epoch = GET(w->swap_epoch),
         .swap_aborted = (w->flags & FLAG_ABORTED) != 0,
         .records = GET(w->records),
+        .slot = (int)(GET(w->slot) & INT32_MAX),
+        .question = GET(w->question),
+        .keys = GET(w->keys),
     };
     m->records = (struct slice){body.p + sizeof *w, body.n - sizeof *w};
-    if (w->say > CL_SAY_HELD || h->records > CL_RECORDS_MAX || (w->say != CL_SAY_STATE && h->records != 1))
+    bool by_hand = h->say == CL_SAY_KEYS_ASK || h->say == CL_SAY_KEYS;
+    size_t most = h->say == CL_SAY_STATE ? CL_RECORDS_MAX : by_hand ? 0 : 1;
+    size_t least = h->say == CL_SAY_STATE || by_hand ? 0 : 1;
+    if (w->say > CL_SAY_KEYS || h->records > most || h->records < least || h->slot >= CL_SLOTS)
         return "says of hand-overs what nobody understands";
     return m->records.n < h->records * sizeof(struct wire_record) ? "shorter than its records" : NULL;
 }
@@ -443,6 +450,9 @@ void cl_wire_handover(struct buf *out, const struct cl_header *head, const struc
     PUT(w.database_a, (uint64_t)h->database_a);
     PUT(w.database_b, (uint64_t)h->database_b);
     PUT(w.swap_epoch, h->swap_epoch);
+    PUT(w.slot, (uint64_t)h->slot);
+    PUT(w.question, h->question);
+    PUT(w.keys, h->keys);
     buf_put(out, &w, sizeof w);
     for (size_t i = 0; i < h->records; i++) {
         struct wire_record r;

@@ -89,10 +89,12 @@ struct cl_record {
 
 /* What CL_HANDOVER says. */
 enum cl_say {
-    CL_SAY_STATE, /* a master to its replicas: what the next master must know */
-    CL_SAY_ASK,   /* about one record: have the slots been taken? */
-    CL_SAY_NOT,   /* they have not, and will not be */
-    CL_SAY_HELD   /* to one with an old claim of the slots of a record: they are ours, and nobody claims them now */
+    CL_SAY_STATE,    /* a master to its replicas: what the next master must know */
+    CL_SAY_ASK,      /* about one record: have the slots been taken? */
+    CL_SAY_NOT,      /* they have not, and will not be */
+    CL_SAY_HELD,     /* to one with an old claim of the slots of a record: they are ours, and nobody claims them now */
+    CL_SAY_KEYS_ASK, /* by hand (SETSLOT): how many keys of a slot does it hold? No records, but slot and question, */
+    CL_SAY_KEYS      /* and in the answer their number. */
 };
 struct cl_handover {
     enum cl_say say;
@@ -101,6 +103,8 @@ struct cl_handover {
     uint64_t swap_epoch;
     bool swap_aborted;
     size_t records;
+    int slot;                /* 0..16383 */
+    uint64_t question, keys; /* question: names it, so that an answer to an older one is known as such */
 };
 
 /* What the extension CL_EXT_STATE says. */

@@ -135,7 +135,9 @@ static const char *migrates(const struct node *n)
     if (n->core->live_jobs > 0)
         return MISSING("%s has a migration that is not over", node_name(n->index));
     if (n->core->shard.nrecords > 0)
-        return MISSING("%s has an open record of a hand-over", node_name(n->index));
+        return MISSING("%s has an open record of a hand-over, in version %llu of its shard's state%s",
+                       node_name(n->index), (unsigned long long)n->core->shard.version,
+                       cl_is_master(n->core) ? "" : ", of its master");
     for (int i = 0; i < WRITES_WORDS; i++)
         if (n->data.set.shadow[i] != 0)
             return MISSING("%s has imported what nobody sees or deletes", node_name(n->index));

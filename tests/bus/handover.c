@@ -96,7 +96,14 @@ void handover_persisted(struct world *w, const struct node *n)
     struct handover *last = NULL;
     for (int i = 0; i < WATCHED && w->handovers->current > 0; i++) {
         struct handover *h = w->handovers->slot[i].h;
-        if (h == NULL || h == last || h->answered || side_of(w, h, n) != TARGET_SIDE || d->replica)
+        if (h == NULL || h == last || h->answered || side_of(w, h, n) != TARGET_SIDE)
+            continue;
+        int master = d->replica ? check_id(w, &d->master) : -1;
+        /* Whose replica it is, without its slots, that one speaks for it. */
+        if (master >= 0 && h->side[master] == NEITHER)
+            h->side[master] = TARGET_SIDE;
+        h->answered = master >= 0 && h->side[master] == SOURCE_SIDE;
+        if (d->replica)
             continue;
         last = h;
         const struct durable_record *r = on_disk(n, &h->job);

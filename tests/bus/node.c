@@ -237,6 +237,15 @@ static void note_hash(struct world *w, const struct node *n, const struct cl_eff
         w->hash = (w->hash ^ what[i]) * 0x100000001b3U;
 }
 
+static void count_keys(struct world *w, struct node *n, const struct cl_effect *e)
+{
+    struct cl_event counted = {.kind = CL_EV_SLOT_KEYS, .node = e->node, .slot = e->a, .token = e->token};
+    for (int i = 0; i < WATCHED; i++)
+        if (w->watched[i] == e->a && data_has_slot(w, n, i))
+            counted.seq = 1;
+    node_step(w, n, &counted);
+}
+
 static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
 {
     switch (e->kind) {
@@ -270,6 +279,7 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
     case CL_FX_SLOTS_SHOW: jobs_show(w, n, cl_effect_slots(e), true); break;
     case CL_FX_SLOTS_FORGET: jobs_show(w, n, cl_effect_slots(e), false); break;
     case CL_FX_SWAPDB: swap_effect(w, n, e); break;
+    case CL_FX_SLOT_KEYS: count_keys(w, n, e); break;
     case CL_FX_STATE:
     case CL_FX_PUBLISH:
     case CL_FX_LOG: break;

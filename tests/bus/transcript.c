@@ -149,6 +149,7 @@ void record_event(struct world *w, const struct node *n, const struct cl_event *
                                         [CL_EV_COMMAND] = "command",
                                         [CL_EV_SETTINGS] = "settings",
                                         [CL_EV_JOB] = "job",
+                                        [CL_EV_SLOT_KEYS] = "keys",
                                         [CL_EV_PUBLISH] = "publish"};
     static const char *const verbs[] = {"MEET",
                                         "FORGET",
@@ -249,6 +250,7 @@ static void put_effect(struct world *w, struct buf *b, const struct cl_effect *e
     case CL_FX_SLOTS_SHOW: buf_printf(b, "SHOW %d slots", slots_of(cl_effect_slots(e))); break;
     case CL_FX_SLOTS_FORGET: buf_printf(b, "FORGET what came of %d slots", slots_of(cl_effect_slots(e))); break;
     case CL_FX_SWAPDB: buf_printf(b, "SWAPDB %d %d EPOCH %llu", e->a, e->b, (unsigned long long)e->seq); break;
+    case CL_FX_SLOT_KEYS: buf_printf(b, "keys of slot %d, asked by %s", e->a, id_name(w, &e->node)); break;
     case CL_FX_LOG: buf_printf(b, "log: %.*s", (int)text.n, text.p); break;
     }
 }
