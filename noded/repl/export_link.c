@@ -122,12 +122,14 @@ static bool take_number(struct slice *words, uint64_t *out)
     return text_u64(slice_cut(words, ' '), out);
 }
 
-/* What the target has. While the child writes nobody here knows what was sent. */
-static bool take_offset(struct nd_export *x, uint64_t offset)
+/* What the target has. While the child writes nobody here knows what was sent. The answer to a question waits for disk
+ * and replicas, and what has come meanwhile may be acknowledged before it. */
+static bool take_offset(struct nd_export *x, uint64_t offset, bool answer)
 {
-    if (offset < x->acked || (x->step != ND_EXPORT_SNAPSHOT && offset > x->sent))
+    if ((offset < x->acked && !answer) || (x->step != ND_EXPORT_SNAPSHOT && offset > x->sent))
         return false;
-    x->acked = offset;
+    if (offset > x->acked)
+        x->acked = offset;
     x->ack_ms = x->all->r->e->now_ms;
     return true;
 }
@@ -136,7 +138,7 @@ static bool take_drained(struct nd_export *x, struct slice words)
 {
     uint64_t offset, epoch;
     if (x->step != ND_EXPORT_DRAINING || x->drained || !take_number(&words, &offset) || !take_number(&words, &epoch) ||
-        words.n > 0 || offset < x->drain_from || !take_offset(x, offset))
+        words.n > 0 || offset < x->drain_from || !take_offset(x, offset, true))
         return false;
     x->drained = true;
     nd_export_news(x, CL_JOB_IS_DRAINED, epoch, (struct slice){NULL, 0});
@@ -162,7 +164,7 @@ static bool take_word(struct nd_export *x, struct slice line)
         return take_drained(x, words);
     bool flushed = slice_is(first, "+FLUSHED");
     if ((!flushed && !slice_is(first, "+ACK")) || (flushed && !x->flushing) || !take_number(&words, &offset) ||
-        words.n > 0 || !take_offset(x, offset))
+        words.n > 0 || !take_offset(x, offset, flushed))
         return false;
     if (flushed)
         x->flushing = false;

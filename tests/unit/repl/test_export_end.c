@@ -324,6 +324,18 @@ static void test_nonsense(void **state)
     assert_string_equal(xworld_news(w), "2 LOST the target says a line without an end\n");
 }
 
+/* Its answer waited for a replica, and what came behind the question was acknowledged before. */
+static void test_answer_behind_an_ack(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    xworld_forward_ms(w, 1);
+    wire_says(l, "+ACK 20\r\n+FLUSHED 10\r\n");
+    assert_false(l->closed);
+    wire_says(l, "+ACK 19\r\n");
+    assert_true(l->closed);
+}
+
 /* An acknowledgement that goes back would make what was flushed unsure. */
 static void test_acks_do_not_go_back(void **state)
 {
@@ -350,6 +362,7 @@ int main(void)
         CASE(test_flushes_end_it),
         CASE(test_silence),
         CASE(test_nonsense),
+        CASE(test_answer_behind_an_ack),
         CASE(test_acks_do_not_go_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
