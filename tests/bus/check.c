@@ -132,6 +132,9 @@ static void compare_beliefs(struct world *w, struct node *n)
             violated(w, "B3", "%s gives slot %d of %s (epoch %llu) to %s (epoch %llu)", node_name(n->index),
                      w->watched[i], id_name(w, &was->owner), (unsigned long long)was->epoch, id_name(w, &now.owner),
                      (unsigned long long)now.epoch);
+        if (!cl_id_eq(&now.owner, &was->owner))
+            RECORD(w, node_name(n->index), "holds slot %d for %s's, at %llu", w->watched[i], id_name(w, &now.owner),
+                   (unsigned long long)now.epoch);
         n->believes[i] = now;
     }
 }

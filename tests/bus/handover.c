@@ -248,14 +248,18 @@ void handover_shown(struct world *w, struct node *n, const uint8_t *slots)
     }
 }
 
-/* What a node gives away because it has lost slots: of a hand-over the other side has it, of other ways nobody knows. */
+/* What a node gives away because it has lost slots: of a hand-over the other side has it, of other ways nobody knows.
+ */
 void handover_given(struct world *w, const struct node *n, const uint8_t *slots)
 {
     for (int k = 0; k < WATCHED; k++) {
-        const struct handover *h = w->handovers->slot[k].h;
+        const struct of_slot *s = &w->handovers->slot[k];
         if (slots != NULL && !cl_bit(slots, w->watched[k]))
             continue;
-        if ((h == NULL || side_of(w, h, n) == NEITHER) && data_has_slot(w, n, k))
+        /* The side that has it may have another master now, as in any election. */
+        enum side side = s->h != NULL ? side_of(w, s->h, n) : NEITHER;
+        bool holder = (s->outcome == TAKEN && side == TARGET_SIDE) || (s->outcome == RESUMED && side == SOURCE_SIDE);
+        if ((side == NEITHER || holder) && data_has_slot(w, n, k))
             data_excuse(w, k);
     }
 }
@@ -307,6 +311,12 @@ void handover_commanded(struct world *w, struct node *n, const struct cl_command
         data_excuse(w, i);
         disturb(w, i, "slots by hand");
     }
+    /* The slots of one who is forgotten are nobody's, and a node that has keys of them claims them. */
+    struct cl_id id;
+    int forgotten = c->verb == CL_FORGET && cl_id_parse(c->node, &id) ? check_id(w, &id) : -1;
+    for (int i = 0; forgotten >= 0 && i < WATCHED; i++)
+        if (w->handovers->slot[i].h != NULL && w->handovers->slot[i].h->side[forgotten] != NEITHER)
+            disturb(w, i, "FORGET");
     if (c->verb == CL_RESET || c->verb == CL_FLUSHSLOTS || (c->verb == CL_FAILOVER && c->takeover))
         disturb_of(w, n, c->verb == CL_FAILOVER ? "TAKEOVER" : "RESET");
 }

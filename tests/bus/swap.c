@@ -267,7 +267,8 @@ const char *swap_unfinished(struct world *w)
             continue;
         cl_swap(n->core, &row);
         if (row.prepared && row.epoch > n->data.set.mapping)
-            return snprintf(text, sizeof text, "%s has swap %llu prepared", node_name(i), (unsigned long long)row.epoch),
+            return snprintf(text, sizeof text, "%s has swap %llu prepared", node_name(i),
+                            (unsigned long long)row.epoch),
                    text;
         if (n->data.set.mapping != w->swaps->decided)
             return snprintf(text, sizeof text, "%s has mapping %llu, and %llu were decided", node_name(i),
