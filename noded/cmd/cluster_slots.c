@@ -122,7 +122,10 @@ void nd_cluster_setslot(struct nd_call *c)
         return;
     }
     /* Keys of any database hold a slot here. */
-    command.slot_has_keys = nd_cluster_slot_keys(c->e, command.slot) > 0;
+    size_t keys = nd_cluster_slot_keys(c->e, command.slot);
+    const struct nd_db *first = nd_keyspace_peek(&c->e->keys, 0);
+    command.slot_has_keys = keys > 0;
+    command.slot_in_others = keys > (first != NULL ? nd_db_slot_count(first, command.slot) : 0);
     nd_cluster_ask(c, &command);
 }
 

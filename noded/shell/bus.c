@@ -41,6 +41,13 @@ static void promote(struct bus *b)
     nd_follow_none(b->node->repl);
 }
 
+static void count_keys(struct bus *b, const struct cl_effect *fx)
+{
+    struct cl_event e = {.kind = CL_EV_SLOT_KEYS, .node = fx->node, .slot = fx->a, .token = fx->token};
+    e.seq = nd_cluster_slot_keys(b->node->engine, fx->a);
+    bus_step_later(b, &e);
+}
+
 static void do_one(struct bus *b, const struct cl_effect *fx)
 {
     struct nd_engine *e = b->node->engine;
@@ -78,6 +85,7 @@ static void do_one(struct bus *b, const struct cl_effect *fx)
     case CL_FX_SLOTS_SHOW:
     case CL_FX_SLOTS_FORGET:
     case CL_FX_SWAPDB: bus_job_effect(b, fx); break;
+    case CL_FX_SLOT_KEYS: count_keys(b, fx); break;
     case CL_FX_LOG: {
         struct slice text = cl_effect_text(fx);
         io_log((enum io_log_level)fx->level, "%.*s", (int)text.n, text.p);

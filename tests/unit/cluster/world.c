@@ -278,6 +278,14 @@ static void slots_add(uint8_t *to, struct slice slots)
         to[i] = (uint8_t)(to[i] | (uint8_t)slots.p[i]);
 }
 
+static void do_count(struct world *w, struct world_node *n, const struct cl_effect *e)
+{
+    struct cl_event counted = {.kind = CL_EV_SLOT_KEYS, .node = e->node, .slot = e->a, .token = e->token};
+    counted.seq = n->keys;
+    if (!n->counts_not)
+        world_step(w, n, &counted);
+}
+
 static void do_effect(struct world *w, struct world_node *n, struct cl_effect *e)
 {
     struct slice text = cl_effect_text(e);
@@ -312,6 +320,7 @@ static void do_effect(struct world *w, struct world_node *n, struct cl_effect *e
         snprintf(n->answer, sizeof n->answer, "%.*s", (int)text.n, text.n > 0 ? text.p : "");
         break;
     case CL_FX_STATE: break;
+    case CL_FX_SLOT_KEYS: do_count(w, n, e); break;
     case CL_FX_PAUSE: n->paused = true; break;
     case CL_FX_UNPAUSE: n->paused = false; break;
     case CL_FX_PUBLISH: {

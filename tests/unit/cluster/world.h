@@ -32,6 +32,8 @@ struct world_node {
     int following; /* number of a node, -1: none */
     int64_t offset, old_since_us, followed_us;
     bool has_keys;
+    uint64_t keys; /* of every slot, when it is asked; and does it answer? */
+    bool counts_not;
     /* what came out */
     uint64_t sends, steps, bytes;
     int promotions;
