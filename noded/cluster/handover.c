@@ -89,8 +89,11 @@ static void untake(struct cl_core *c, struct cl_open_record *r)
     if (c->refused_epoch < r->r.epoch)
         c->refused_epoch = r->r.epoch;
     slots_effect(c, CL_FX_DROP_SLOTS, r->r.slots);
+    struct cl_job *j = cl_job_find(c, &r->r.job);
     cl_record_close(c, r);
     cl_state_changed(c, true);
+    if (j != NULL)
+        cl_job_end(c, j, CL_JOB_FAILED, "This node was replaced while it took the slots");
 }
 
 /* What was imported, by jobs that died with an earlier life or an earlier master. */
@@ -121,17 +124,30 @@ void cl_handover_restarted(struct cl_core *c)
     settle(c);
 }
 
+/* It may speak for the target of a hand-over: it is that, its master, or a master of its shard. */
+static bool may_speak_for(const struct cl_core *c, const struct cl_node *n, const struct cl_id *target)
+{
+    const struct cl_node *is = cl_node_find(c, target);
+    if (!cl_has(n, CL_MASTER) || cl_has(n, CL_HANDSHAKE))
+        return false;
+    return is != NULL && (n == is || (cl_has(is, CL_REPLICA) && n == is->master) ||
+                          (!cl_id_is_none(&is->shard) && cl_id_eq(&n->shard, &is->shard)));
+}
+
 /* Of two masters in one shard the one with the higher epoch speaks for it. */
-static struct cl_node *speaker_of(const struct cl_core *c, const struct cl_id *shard, const struct cl_id *target)
+static struct cl_node *speaker_of(const struct cl_core *c, const struct cl_id *target)
 {
     struct cl_node *n, *best = NULL;
-    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
-        bool theirs = cl_id_eq(&n->id, target) || (!cl_id_is_none(shard) && cl_id_eq(&n->shard, shard));
-        if (theirs && cl_has(n, CL_MASTER) && !cl_has(n, CL_HANDSHAKE) &&
-            (best == NULL || n->config_epoch > best->config_epoch))
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (may_speak_for(c, n, target) && (best == NULL || n->config_epoch > best->config_epoch))
             best = n;
-    }
     return best;
+}
+
+struct cl_node *cl_replaced_by(const struct cl_core *c)
+{
+    struct cl_node *n = speaker_of(c, &c->me->id);
+    return n != NULL && n != c->me && cl_votes_here(n) ? n : NULL;
 }
 
 static bool owns_some(const struct cl_core *c, const uint8_t *slots)
@@ -146,7 +162,7 @@ static bool owns_some(const struct cl_core *c, const uint8_t *slots)
 static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
 {
     struct cl_job *j = cl_job_find(c, &r->job);
-    if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || speaker_of(c, &c->me->shard, &c->me->id) != c->me ||
+    if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || speaker_of(c, &c->me->id) != c->me ||
         cl_record_find(c, &r->job) != NULL)
         return;
     if (owns_some(c, r->slots)) {
@@ -215,28 +231,21 @@ void cl_handover_resume(struct cl_core *c, struct cl_open_record *r)
 static void refused(struct cl_core *c, const struct cl_record *said, struct cl_node *sender)
 {
     struct cl_open_record *r = cl_record_find(c, &said->job);
-    const struct cl_node *target = cl_node_find(c, &said->target);
-    static const struct cl_id none;
     if (r == NULL || r->r.taking || r->resuming || r->ask_us == HEAP_NEVER || said->epoch != r->r.epoch ||
         !cl_has(c->me, CL_MASTER) || !cl_is_sure(c)) /* it is asked again */
         return;
-    if (speaker_of(c, target != NULL ? &target->shard : &none, &r->r.target) != sender ||
-        !all_unclaimed(c, &r->r, true))
+    if (speaker_of(c, &r->r.target) != sender || !all_unclaimed(c, &r->r, true))
         return;
     cl_handover_resume(c, r);
 }
 
 static void ask(struct cl_core *c, struct cl_open_record *r)
 {
-    const struct cl_node *target = cl_node_find(c, &r->r.target);
     struct cl_node *n;
     r->ask_us = c->now_us + ASK_US;
-    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
-        bool theirs = n == target ||
-                      (target != NULL && !cl_id_is_none(&target->shard) && cl_id_eq(&n->shard, &target->shard));
-        if (theirs && n != c->me && cl_has(n, CL_MASTER) && n->ours)
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (n != c->me && n->ours && may_speak_for(c, n, &r->r.target))
             cl_handover_send(c, n, CL_SAY_ASK, &r->r);
-    }
 }
 
 /* The target has come into our own shard, without slots: it is no master any more, and we speak for it. */
@@ -351,13 +360,18 @@ void cl_handover_run(struct cl_core *c)
     if (!cl_has(c->me, CL_MASTER))
         return;
     bool agreed = c->shard.nrecords > 0 && cl_state_agreed(c);
+    struct cl_node *instead = c->shard.nrecords > 0 ? cl_replaced_by(c) : NULL;
     for (size_t i = c->shard.nrecords; i-- > 0;) {
         struct cl_open_record *r = &c->shard.records[i];
         if (!r->r.taking)
             source_run(c, r);
         else if (agreed)
             taken(c, r);
+        else if (instead != NULL) /* whoever replaced us answers for the target, and does not have them */
+            untake(c, r);
     }
+    if (instead != NULL && c->me->nslots == 0)
+        cl_follow(c, instead);
 }
 
 int64_t cl_handover_deadline(const struct cl_core *c)

@@ -133,7 +133,8 @@ void cl_job_end(struct cl_core *c, struct cl_job *j, enum cl_job_state state, co
         cl_effect_add(c->fx, CL_FX_SLOTS_FORGET)->bytes = cl_bytes_new(
             (struct slice){(const char *)j->slots, CL_SLOT_BYTES});
     if (ok)
-        CL_LOG(c, NOTICE, "Migration %s: %s", cl_id_text(&j->name, name), "the slots have another owner");
+        CL_LOG(c, NOTICE, "Migration %s: %s", cl_id_text(&j->name, name),
+               j->importing ? "the slots are ours" : "the slots are the target's");
     else
         CL_LOG(c, WARNING, "Migration %s %s: %s", cl_id_text(&j->name, name), cl_job_state_name(state), j->message);
     forget_old(c);

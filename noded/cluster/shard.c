@@ -94,7 +94,7 @@ static bool is_promotable(const struct cl_core *c, const struct cl_node *n)
 bool cl_state_agreed(const struct cl_core *c)
 {
     const struct cl_node *n;
-    if (c->claim.state_version != c->shard.version || c->now_us < c->uncounted_until_us)
+    if (c->claim.state_version != c->shard.version || c->now_us < c->uncounted_until_us || cl_replaced_by(c) != NULL)
         return false;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
         if (is_promotable(c, n) && n->state_version != c->shard.version)

@@ -436,6 +436,8 @@ void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct 
 bool cl_handover_correct(struct cl_core *c, struct cl_node *n, int slot, uint64_t epoch);
 void cl_handover_run(struct cl_core *c);
 int64_t cl_handover_deadline(const struct cl_core *c);
+/* The master of our shard that has replaced us, although we hold ourselves for its master still. NULL: none. */
+struct cl_node *cl_replaced_by(const struct cl_core *c);
 void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch);
 void cl_handover_inherit(struct cl_core *c); /* this replica is a master now, and has its master's slots */
 void cl_handover_resume(struct cl_core *c, struct cl_open_record *r);
