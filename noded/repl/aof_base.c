@@ -10,8 +10,10 @@
 #include <stdlib.h>
 
 #define PIECE_BYTES ((size_t)64 * 1024)
-#define WORDS_MAX 130   /* of one request: name, key and 64 pairs; Redis's requests are as long */
-#define ELEMENTS_MAX 64 /* of an aggregate in one request */
+#define WORDS_MAX 130                     /* of one request: name, key and 64 pairs; Redis's requests are as long */
+#define ELEMENTS_MAX 64                   /* of an aggregate in one request */
+#define STRINGS_MAX 16                    /* of a slot in one request, */
+#define STRINGS_BYTES ((size_t)16 * 1024) /* unless they are as long as that together */
 
 struct writer {
     const struct nd_rdb_sink *sink;
@@ -26,6 +28,10 @@ struct writer {
     struct buf bytes; /* of its words, which are gone when the walk goes on; */
     size_t lengths[WORDS_MAX];
     size_t words, elements;
+    /* Strings of a slot that go in one request. Their bytes are where they were. */
+    struct slice strings[1 + 2 * STRINGS_MAX];
+    char numbers[STRINGS_MAX][ND_INT_TEXT];
+    size_t nstrings, string_bytes;
 };
 
 static void pour(struct writer *w, size_t at_least)
@@ -86,6 +92,34 @@ static void write_string(struct writer *w, struct slice key, const struct nd_val
     request(w, 3, argv);
 }
 
+/* Its time in the same request. */
+static void write_volatile_string(struct writer *w, const struct nd_entry *e)
+{
+    char text[ND_INT_TEXT], time[24];
+    int n = snprintf(time, sizeof time, "%" PRId64, nd_entry_expire(e));
+    struct slice argv[] = {{"SET", 3}, nd_entry_key(e), nd_string_slice(&e->v, text), {"PXAT", 4}, {time, (size_t)n}};
+    request(w, 5, argv);
+}
+
+static void end_strings(struct writer *w)
+{
+    if (w->nstrings == 0)
+        return;
+    w->strings[0] = slice_of(w->nstrings > 1 ? "MSET" : "SET");
+    request(w, 1 + 2 * w->nstrings, w->strings);
+    w->nstrings = w->string_bytes = 0;
+}
+
+static void add_string(struct writer *w, const struct nd_entry *e)
+{
+    struct slice *pair = &w->strings[1 + 2 * w->nstrings];
+    pair[0] = nd_entry_key(e);
+    pair[1] = nd_string_slice(&e->v, w->numbers[w->nstrings]);
+    w->string_bytes += pair[0].n + pair[1].n;
+    if (++w->nstrings == STRINGS_MAX || w->string_bytes >= STRINGS_BYTES)
+        end_strings(w);
+}
+
 static void write_entry(struct writer *w, const struct nd_entry *e)
 {
     static const char *const names[ND_TYPES] = {
@@ -117,16 +151,30 @@ static void select_db(struct writer *w, const struct nd_db *db)
     request(w, 2, argv);
 }
 
+/* As few requests as can be: strings share them, and a time to live has none of its own. A time that is none of a clock
+ * would be refused by SET. */
+static void write_short(struct writer *w, const struct nd_entry *e)
+{
+    bool string = e->v.type == ND_STRING;
+    if (string && !e->v.has_expire)
+        add_string(w, e);
+    else if (string && nd_entry_expire(e) > 0)
+        write_volatile_string(w, e);
+    else
+        write_entry(w, e);
+}
+
 /* The entries that the walk comes to, and its end. */
-static void write_walk(struct writer *w, struct nd_db_iter *it)
+static void write_walk(struct writer *w, struct nd_db_iter *it, void (*write)(struct writer *, const struct nd_entry *))
 {
     struct nd_entry *e = NULL;
     while (!w->failed && (e = nd_db_next(it)) != NULL) {
-        write_entry(w, e);
+        write(w, e);
         w->keys++;
         if (w->shown != NULL)
             *w->shown = w->keys;
     }
+    end_strings(w);
     nd_db_iterate_stop(it);
 }
 
@@ -135,7 +183,7 @@ static void write_db(struct writer *w, struct nd_db *db)
     struct nd_db_iter it;
     select_db(w, db);
     nd_db_iterate(db, &it);
-    write_walk(w, &it);
+    write_walk(w, &it, write_entry);
 }
 
 /* Its number comes with the first of the slots that has keys. */
@@ -150,7 +198,7 @@ static void write_db_slots(struct writer *w, struct nd_db *db, const uint8_t *sl
             select_db(w, db);
         selected = true;
         nd_db_iterate_slot(db, slot, &it);
-        write_walk(w, &it);
+        write_walk(w, &it, write_short);
     }
 }
 

@@ -12,8 +12,8 @@
 /* stamp_s: Unix time that is noted at the front; 0: none. Only reads the dataset: meant for a child process too. false:
  * the sink refused. *keys (may be NULL) is how many keys were written so far, also for the sink to look at. */
 bool nd_aof_base_write(const struct nd_keyspace *k, int64_t stamp_s, const struct nd_rdb_sink *sink, size_t *keys);
-/* The same requests, for the keys of some slots of the databases that clients see. slots: ND_SLOTS bits, slot s is bit
- * s % 8 of byte s / 8. */
+/* Requests for the keys of some slots of the databases that clients see, as few as can be. slots: ND_SLOTS bits, slot s
+ * is bit s % 8 of byte s / 8. */
 bool nd_aof_base_write_slots(const struct nd_keyspace *k, const uint8_t *slots, const struct nd_rdb_sink *sink,
                              size_t *keys);
 

@@ -240,9 +240,62 @@ static void test_only_its_slots(void **state)
     xworld_free(w);
 }
 
+static size_t count_words(const struct buf *b, const char *word)
+{
+    struct buf copy = {0};
+    size_t n = 0;
+    buf_put(&copy, b->p, b->n);
+    for (const char *at = buf_str(&copy); (at = strstr(at, word)) != NULL; at++)
+        n++;
+    buf_free(&copy);
+    return n;
+}
+
+/* Strings of a slot share requests as long as these stay short; who has a time to live says it with its value. */
+static void test_strings_share_requests(void **state)
+{
+    (void)state;
+    struct xworld *w = xworld_new();
+    uint8_t slots[CL_SLOT_BYTES] = {0};
+    char value[6000];
+    cl_bit_set(slots, nd_key_slot(slice_of("foo")));
+    run(w->f, "SET {foo}soon x PX 50");
+    run(w->f, "SADD {foo}set a");
+    for (int i = 0; i < 40; i++) {
+        char command[64];
+        snprintf(command, sizeof command, "SET {foo}%d %d", i, i);
+        run(w->f, command);
+    }
+    struct text t = {.most = SIZE_MAX};
+    struct nd_rdb_sink sink = {.owner = &t, .put = put};
+    size_t keys;
+    assert_true(nd_aof_base_write_slots(&w->f->e->keys, slots, &sink, &keys));
+    assert_int_equal(keys, 42);
+    assert_int_equal(count_words(&t.out, "*33\r\n$4\r\nMSET"), 2);
+    assert_int_equal(count_words(&t.out, "*17\r\n$4\r\nMSET"), 1);
+    assert_int_equal(count_words(&t.out, "$3\r\nSET"), 1);
+    assert_int_equal(count_words(&t.out, "$4\r\nPXAT\r\n$13\r\n1700000000050"), 1);
+    assert_int_equal(count_words(&t.out, "PEXPIREAT"), 0);
+    memset(value, 'v', sizeof value);
+    for (int i = 0; i < 40; i++) {
+        char key[16];
+        struct slice bytes = {value, sizeof value};
+        struct nd_db *db = nd_keyspace_db(&w->f->e->keys, 0);
+        snprintf(key, sizeof key, "{foo}%d", i);
+        nd_db_set_string(db, nd_db_find(db, slice_of(key)), slice_of(key), bytes, false, ND_NO_EXPIRE);
+    }
+    buf_clear(&t.out);
+    assert_true(nd_aof_base_write_slots(&w->f->e->keys, slots, &sink, &keys));
+    assert_int_equal(keys, 42);
+    assert_int_equal(count_words(&t.out, "*7\r\n$4\r\nMSET"), 13); /* three are long enough */
+    buf_free(&t.out);
+    xworld_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_strings_share_requests),
         cmocka_unit_test(test_migrations_by_chance),
         cmocka_unit_test(test_only_its_slots),
     };
