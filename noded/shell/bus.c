@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/io/clock.h"
 #include "common/io/log.h"
+#include "noded/cluster/describe.h"
 #include "noded/cmd/pause.h"
 #include "noded/cmd/pubsub.h"
 #include "noded/repl/follow.h"
@@ -400,6 +401,18 @@ struct bus *bus_open(struct node *n, struct buf *error)
     };
     nd_cluster_new(n->engine, b->core, &host);
     return b;
+}
+
+/* The first step says it again, with the same address. */
+void bus_take_role(struct bus *b)
+{
+    struct cl_member m, master;
+    char id[CL_ID_DIGITS + 1];
+    if (cl_is_master(b->core))
+        return;
+    for (size_t it = 0; cl_next_member(b->core, &it, &m);)
+        if (m.me && cl_find_member(b->core, slice_of(cl_id_text(&m.master, id)), &master) && master.ip[0] != '\0')
+            nd_follow_set(b->node->repl, master.ip, master.port, false);
 }
 
 void bus_start(struct bus *b)

@@ -11,6 +11,9 @@ struct bus;
 /* Reads and locks nodes.conf and opens the port. NULL: it cannot be (the file is torn or in use, the port is taken);
  * the reason is appended to error. */
 struct bus *bus_open(struct node *n, struct buf *error);
+/* Before the dataset is loaded: a replica loads as one. It keeps what has expired, and goes on where its file stands in
+ * its master's history. */
+void bus_take_role(struct bus *b);
 /* The dataset is loaded: the first step is taken. Until then the node is silent, so that a replica may take its place,
  * and commands for the cluster wait. NULL is allowed, here and below. */
 void bus_start(struct bus *b);

@@ -168,6 +168,7 @@ bool node_open(struct node *n, const struct nd_config *config, struct buf *error
     if (n->engine->config.cluster_enabled) {
         if ((n->bus = bus_open(n, error)) == NULL)
             return false;
+        bus_take_role(n->bus);
         slot_import_open(n);
         n->slot_links = slot_links_open(n, bus_export_news, n->bus);
     }

@@ -3,6 +3,7 @@
 // a transaction only what is refused before EXEC: the end of it is its caller's, for it may have been carried out.
 
 const SHOWN = { multi: /^(TRYAGAIN|Command aborted due to connection close)/ };
+const SHOWN_WHILE_ALL_LIVE = { multi: /^TRYAGAIN/ };
 
 const { Cluster } = require('ioredis');
 
@@ -36,6 +37,8 @@ exports.connect = async (ports, database) => {
     hset: (k, f, v) => cluster.hset(k, f, v),
     hgetall: k => cluster.hgetall(k),
     rpush: (k, v) => cluster.rpush(k, v),
+    del: k => cluster.del(k),
+    blpop: async (k, s) => ((await cluster.blpop(k, s)) || [])[1] || null,
     lrange: k => cluster.lrange(k, 0, -1),
     mset: (keys, v) => cluster.mset(...keys.flatMap(k => [k, v])),
     mget: keys => cluster.mget(...keys),
@@ -53,8 +56,8 @@ exports.connect = async (ports, database) => {
     spublish: (c, v) => cluster.spublish(c, v),
     subscribe: (c, f) => { listeners[c] = f; return cluster.subscribe(c); },
     ssubscribe: (c, f) => { listeners[c] = f; return cluster.ssubscribe(c); },
-    shown: (kind, text) => {
-      const found = SHOWN[kind] && SHOWN[kind].exec(text);
+    shown: (kind, text, exact) => {
+      const known = (exact ? SHOWN_WHILE_ALL_LIVE : SHOWN)[kind], found = known && known.exec(text);
       return found ? found[0] : null;
     },
   };

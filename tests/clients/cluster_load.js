@@ -1,7 +1,11 @@
 'use strict';
 // A mixed load on a cluster by ioredis or node-redis, which checks its own answers until it is told to end.
 //
-// node cluster_load.js ioredis|node-redis '{"ports": [...], "tags": [...], "other_tags": [...], "name": "a"}'
+// node cluster_load.js ioredis|node-redis '{"ports": [...], "databases": [[0, ["{tag}", ...]], ...], "name": "a"}'
+//
+// Keys have the same names in all databases, so that an answer out of the wrong one is seen. "exact": true says that no
+// master dies: then each write is there once, and nothing is tried again but redirections that are the caller's.
+// "queue": a tag whose list is filled by one connection and emptied by another, which waits for its elements.
 //
 // Each line of its output is a JSON object: how far it is, an answer that can't be, a value older than one that had
 // been acknowledged (with the time of that, for who knows when masters died), an error that the client showed. The load
@@ -9,7 +13,7 @@
 
 const clients = { ioredis: require('./cluster_ioredis'), 'node-redis': require('./cluster_node_redis') };
 const what = JSON.parse(process.argv[3]);
-const GIVE_UP_MS = 30000, RETRY_MS = 50, WORKERS = 3;
+const GIVE_UP_MS = 30000, RETRY_MS = 50, WORKERS = 3, FIRST_OF_DATABASE = 1000000;
 
 const retried = {}, waiting = new Map();
 const say = line => process.stdout.write(JSON.stringify(line) + '\n');
@@ -26,7 +30,7 @@ async function trying(kind, client, work) {
       return await work();
     } catch (error) {
       const text = String(error && error.message);
-      const known = client.shown(kind, text);
+      const known = client.shown(kind, text, Boolean(what.exact));
       if (!known || Date.now() > deadline) {
         say({ error: text, kind });
         return undefined;
@@ -46,15 +50,20 @@ class Writer {
     this.database = database;
     this.acked = {};
     this.pushed = [];
-    this.round = 0;
+    this.round = database * FIRST_OF_DATABASE;
+    this.counted = null;
   }
 
   key(name) {
-    return `${this.tag}:${what.name}:${this.database}:${name}`;
+    return `${this.tag}:${what.name}:${name}`;
+  }
+
+  named(name) {
+    return `${this.key(name)} of database ${this.database}`;
   }
 
   wrong(name, seen) {
-    say({ wrong: `${this.key(name)}: ${JSON.stringify(seen)}`, acked: (this.acked[name] || {}).value });
+    say({ wrong: `${this.named(name)}: ${JSON.stringify(seen)}`, acked: (this.acked[name] || {}).value });
   }
 
   // The value of a key that nobody else writes: the last one acknowledged, or one that is known to be older.
@@ -64,7 +73,7 @@ class Writer {
     const value = seen === null ? 0 : Number(seen);
     if (!Number.isInteger(value) || value > acked.value) return this.wrong(name, seen);
     if (value < acked.value) {
-      say({ older: this.key(name), tag: this.tag, acked_ms: acked.ms, lost: acked.value - value });
+      say({ older: this.named(name), tag: this.tag, acked_ms: acked.ms, lost: acked.value - value });
       acked.value = value;
     }
   }
@@ -101,6 +110,20 @@ class Writer {
     await this.both('mset', ['x', 'y'], (keys, v) => client.mset(keys, v));
     const length = await trying('rpush', client, () => client.rpush(this.key('l'), value));
     if (length !== undefined) this.pushed.push([value, Date.now()]);
+    if (what.exact && length !== undefined && length !== this.pushed.length) this.wrong('l', length);
+    await this.comeAndGo(value);
+  }
+
+  // A key that is deleted stays so.
+  async comeAndGo(value) {
+    const { client } = this, key = this.key('d');
+    if (await trying('set', client, () => client.set(key, value)) === undefined) return;
+    const ms = Date.now(), deleted = await trying('del', client, () => client.del(key));
+    if (deleted === undefined) return;
+    const seen = await trying('get', client, () => client.get(key));
+    if (deleted !== 1 || (seen !== null && seen !== undefined)) {
+      say({ older: this.named('d'), tag: this.tag, acked_ms: ms, lost: 1, deleted, seen });
+    }
   }
 
   // At the end: the last value of each key, and all of the list in order.
@@ -113,33 +136,67 @@ class Writer {
       if (i > 0 && Number(v) < Number(list[i - 1])) this.wrong('l', list.slice(Math.max(0, i - 3), i + 3));
     });
     for (const [value, ms] of this.pushed) {
-      if (!seen.has(value)) say({ older: this.key('l'), tag: this.tag, acked_ms: ms, lost: 1 });
+      if (!seen.has(value)) say({ older: this.named('l'), tag: this.tag, acked_ms: ms, lost: 1 });
     }
+    if (what.exact && list.length !== this.pushed.length) this.wrong('l', `${list.length} for ${this.pushed.length}`);
     return this.pushed.length;
   }
 }
 
 // One number for each key of the pipeline, in different slots where the client allows it: each answer is greater than
-// the one before it, or a write was lost.
-async function pipeline(client, writers, counters) {
-  const keys = writers.map(w => w.key('n'));
-  for (const some of client.splits ? [keys] : keys.map(k => [k])) {
-    const answers = await trying('pipeline', client, () => client.incr(some));
+// the one before it, or a write was lost; and greater by more than one only if somebody tried it again.
+async function pipeline(client, writers) {
+  for (const some of client.splits ? [writers] : writers.map(w => [w])) {
+    const answers = await trying('pipeline', client, () => client.incr(some.map(w => w.key('n'))));
     if (answers === undefined) return;
-    some.forEach((key, i) => {
-      const before = counters[key];
+    some.forEach((writer, i) => {
+      const before = writer.counted;
       if (before && answers[i] <= before.value) {
-        say({ older: key, tag: key.split(':')[0], acked_ms: before.ms, lost: before.value - answers[i] + 1 });
+        say({ older: writer.named('n'), tag: writer.tag, acked_ms: before.ms, lost: before.value - answers[i] + 1 });
+      } else if (what.exact && answers[i] !== (before ? before.value : 0) + 1) {
+        writer.wrong('n', answers[i]);
       }
-      counters[key] = { value: answers[i], ms: Date.now() };
+      writer.counted = { value: answers[i], ms: Date.now() };
     });
   }
 }
 
+// What one puts in at one end comes out at the other, once and in this order.
+async function queue(kind, database, isEnding) {
+  const [source, sink] = await Promise.all([kind.connect(what.ports, database), kind.connect(what.ports, database)]);
+  const key = `${what.queue}:${what.name}:q`;
+  let put = 0, over = false, taken = 0;
+  const produce = async () => {
+    while (!isEnding()) {
+      put++;
+      await trying('rpush', source, () => source.rpush(key, put));
+      await pause(2);
+    }
+    over = true;
+  };
+  const consume = async () => {
+    for (let silent = 0; (!over || taken < put) && silent < 10;) {
+      const value = await trying('blpop', sink, () => sink.blpop(key, 1));
+      silent = value === null || value === undefined ? silent + 1 : 0;
+      if (silent) continue;
+      if (Number(value) !== taken + 1) say({ wrong: `queue of database ${database}: ${value} after ${taken}` });
+      taken = Number(value);
+    }
+    if (taken !== put) say({ wrong: `queue of database ${database}: ${taken} of ${put} came out` });
+  };
+  await Promise.all([produce(), consume()]);
+  return taken;
+}
+
 async function main() {
   const kind = clients[process.argv[2]];
-  const client = await kind.connect(what.ports, 0);
-  const other = what.other_tags.length ? await kind.connect(what.ports, 3) : null;
+  const writers = [], all = [];
+  for (const [database, tags] of what.databases) {
+    const client = await kind.connect(what.ports, database);
+    all.push(client);
+    tags.forEach(tag => writers.push(new Writer(client, tag, database)));
+  }
+  const client = all[0];
   const heard = {}, rounds = [];
   let ending = false;
   const listen = channel => text => {
@@ -150,22 +207,20 @@ async function main() {
     }
     heard[channel] = Math.max(number, before);
   };
-  const channel = `news:${what.name}`, sharded = `${what.tags[1]}:news:${what.name}`;
+  const channel = `news:${what.name}`, sharded = `${writers[1].tag}:news:${what.name}`;
   await client.subscribe(channel, listen('plain'));
   const onSharded = listen('sharded');
   await client.ssubscribe(sharded, onSharded);
   process.stdin.on('end', () => { ending = true; }).resume();
-  const writers = what.tags.map(tag => new Writer(client, tag, 0));
-  if (other) what.other_tags.forEach(tag => writers.push(new Writer(other, tag, 3)));
-  const progress = setInterval(() => say({ rounds, heard, waiting: long() }), 50);
+  const progress = setInterval(() => say({ rounds, heard, retried, waiting: long() }), 50);
 
   const work = async (number) => {
-    const mine = writers.filter((_, i) => i % WORKERS === number), counters = {};
+    const mine = writers.filter((_, i) => i % WORKERS === number);
     for (rounds[number] = 0; !ending; rounds[number]++) {
       for (const writer of mine) await writer.step();
-      for (const c of [client, other]) {
+      for (const c of all) {
         const some = mine.filter(w => w.client === c);
-        if (some.length) await pipeline(c, some, counters);
+        if (some.length) await pipeline(c, some);
       }
     }
   };
@@ -187,11 +242,13 @@ async function main() {
     }
   };
   listenAgain();
-  await Promise.all([publish(), ...Array.from({ length: WORKERS }, (_, i) => work(i))]);
+  const queues = what.queue ? what.databases.map(([database]) => queue(kind, database, () => ending)) : [];
+  await Promise.all([publish(), ...queues, ...Array.from({ length: WORKERS }, (_, i) => work(i))]);
   let pushed = 0;
   for (const writer of writers) pushed += await writer.finish();
   clearInterval(progress);
-  say({ end: true, pushed, retried, other: other !== null });
+  const queued = (await Promise.all(queues)).reduce((sum, n) => sum + n, 0);
+  say({ end: true, pushed, queued, retried });
   process.exit(0);
 }
 

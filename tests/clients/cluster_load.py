@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """redis-py's RedisCluster under the load of cluster_load.js, with the same lines of output.
 
-    cluster_load.py redis-py '{"ports": [...], "tags": [...], "other_tags": [...], "name": "a"}'
+    cluster_load.py redis-py '{"ports": [...], "databases": [[0, ["{tag}", ...]], ...], "name": "a"}'
 """
 import collections
 import json
@@ -15,8 +15,8 @@ from redis.exceptions import AskError, ConnectionError as Lost, MovedError, Redi
     TryAgainError
 
 WHAT = json.loads(sys.argv[2])
-GIVE_UP_S, RETRY_S, WORKERS = 30, 0.05, 2
-OTHER_DATABASE = 3
+GIVE_UP_S, RETRY_S, WORKERS, FIRST_OF_DATABASE = 30, 0.05, 2, 1000000
+EXACT, QUEUE = WHAT.get("exact", False), WHAT.get("queue")
 
 ending = threading.Event()
 retried = collections.Counter()
@@ -74,14 +74,15 @@ def trying(kind, work):
         try:
             return work()
         except (MovedError, AskError, TryAgainError, Lost, Late) as e:
-            if kind not in ("multi", "pipeline") or time.monotonic() > deadline:
+            own = kind == "multi" or (kind == "pipeline" and not EXACT)
+            if not own or (EXACT and isinstance(e, (Lost, Late))) or time.monotonic() > deadline:
                 say(error="%s: %s" % (type(e).__name__, e), kind=kind)
                 return None
             retried["%s: %s" % (kind, type(e).__name__)] += 1
             time.sleep(RETRY_S)
         except RedisError as e:
             text = "%s: %s" % (type(e).__name__, e)
-            if kind != "multi" or "CLUSTERDOWN" not in text or time.monotonic() > deadline:
+            if EXACT or kind != "multi" or "CLUSTERDOWN" not in text or time.monotonic() > deadline:
                 say(error=text, kind=kind)
                 return None
             retried["multi: CLUSTERDOWN"] += 1
@@ -91,10 +92,17 @@ def trying(kind, work):
 class Writer:
     def __init__(self, client, tag, database):
         self.client, self.tag, self.database = client, tag, database
-        self.acked, self.pushed, self.round = {}, [], 0
+        self.acked, self.pushed, self.counted = {}, [], None
+        self.round = database * FIRST_OF_DATABASE
 
     def key(self, name):
-        return "%s:%s:%d:%s" % (self.tag, WHAT["name"], self.database, name)
+        return "%s:%s:%s" % (self.tag, WHAT["name"], name)
+
+    def wrong(self, name, seen):
+        say(wrong="%s of database %d: %s" % (self.key(name), self.database, seen), acked=self.acked.get(name))
+
+    def older(self, name, acked_ms, lost):
+        say(older="%s of database %d" % (self.key(name), self.database), tag=self.tag, acked_ms=acked_ms, lost=lost)
 
     def check(self, name, seen):
         if name not in self.acked:
@@ -102,9 +110,9 @@ class Writer:
         value, at = self.acked[name]
         found = 0 if seen is None else int(seen)
         if found > value:
-            say(wrong="%s: %s" % (self.key(name), seen), acked=value)
+            self.wrong(name, seen)
         elif found < value:
-            say(older=self.key(name), tag=self.tag, acked_ms=at, lost=value - found)
+            self.older(name, at, value - found)
             self.acked[name] = (found, at)
 
     def reread(self, name):
@@ -139,7 +147,7 @@ class Writer:
         seen = trying("mget", lambda: self.client.mget(keys))
         if seen is not None:
             if seen[0] != seen[1]:
-                say(wrong="%s: %s" % (keys, seen))
+                self.wrong(names[0], seen)
             for name, value in zip(names, seen):
                 self.check(name, value)
 
@@ -156,8 +164,22 @@ class Writer:
             self.check("h", fields.get("f"))
         self.both("multi", ["a", "b"], self.multi)
         self.both("mset", ["x", "y"], lambda keys: client.mset({key: value for key in keys}))
-        if trying("rpush", lambda: client.rpush(self.key("l"), value)) is not None:
+        length = trying("rpush", lambda: client.rpush(self.key("l"), value))
+        if length is not None:
             self.pushed.append((value, now_ms()))
+            if EXACT and length != len(self.pushed):
+                self.wrong("l", "length %d" % length)
+        self.come_and_go(value)
+
+    def come_and_go(self, value):
+        """A key that is deleted stays so."""
+        key = self.key("d")
+        if trying("set", lambda: self.client.set(key, value)) is None:
+            return
+        at, deleted = now_ms(), trying("del", lambda: self.client.delete(key))
+        seen = trying("get", lambda: [self.client.get(key)])
+        if deleted is not None and seen is not None and (deleted, seen) != (1, [None]):
+            self.older("d", at, 1)
 
     def finish(self):
         for name in "sabxy":
@@ -166,11 +188,13 @@ class Writer:
         if found is None:
             return 0
         if found != sorted(found):
-            say(wrong="%s: not in order: %s" % (self.key("l"), found[:50]))
+            self.wrong("l", "not in order: %s" % found[:50])
+        if EXACT and len(found) != len(self.pushed):
+            self.wrong("l", "%d for %d" % (len(found), len(self.pushed)))
         there = set(found)
         for value, at in self.pushed:
             if value not in there:
-                say(older=self.key("l"), tag=self.tag, acked_ms=at, lost=1)
+                self.older("l", at, 1)
         return len(self.pushed)
 
 
@@ -178,8 +202,9 @@ def client_list(client, key):
     return [int(v) for v in client.lrange(key, 0, -1)]
 
 
-def pipeline(client, writers, counters):
-    """INCR of a key in each slot: each answer is greater than the one before it, or a write was lost."""
+def pipeline(client, writers):
+    """INCR of a key in each slot: each answer is greater than the one before it, or a write was lost; and greater by
+    more than one only if somebody tried it again."""
     def work():
         chain = client.pipeline()
         try:
@@ -191,25 +216,55 @@ def pipeline(client, writers, counters):
             raise
     answers = trying("pipeline", work)
     for w, answer in zip(writers, answers or []):
-        before, at = counters.get(w, (0, 0))
+        before, at = w.counted or (0, 0)
         if answer <= before:
-            say(older=w.key("n"), tag=w.tag, acked_ms=at, lost=before - answer + 1)
-        counters[w] = (answer, now_ms())
+            w.older("n", at, before - answer + 1)
+        elif EXACT and answer != before + 1:
+            w.wrong("n", "%d after %d" % (answer, before))
+        w.counted = (answer, now_ms())
 
 
-def worker(number, writers, others):
-    counters = {}
-    client, other = connect(), connect(OTHER_DATABASE) if others else None
-    mine = [Writer(client, tag, 0) for tag in writers]
-    theirs = [Writer(other, tag, OTHER_DATABASE) for tag in others]
+def worker(number, databases):
+    clients, mine = [], []
+    for database, tags in databases:
+        client = connect(database)
+        clients.append(client)
+        mine += [Writer(client, tag, database) for tag in tags[number::WORKERS]]
     while not ending.is_set():
-        for writer in mine + theirs:
+        for writer in mine:
             writer.step()
-        pipeline(client, mine, counters)
-        if theirs:
-            pipeline(other, theirs, counters)
+        for client in clients:
+            pipeline(client, [w for w in mine if w.client is client])
         rounds[number] += 1
-    return sum(writer.finish() for writer in mine + theirs)
+    return sum(writer.finish() for writer in mine)
+
+
+class Queue:
+    """What one connection puts in at one end comes out for another at the other, once and in this order."""
+
+    def __init__(self, database):
+        self.database, self.put, self.taken, self.over = database, 0, 0, False
+        self.key = "%s:%s:q" % (QUEUE, WHAT["name"])
+
+    def produce(self):
+        client = connect(self.database)
+        while not ending.is_set():
+            self.put += 1
+            trying("rpush", lambda: client.rpush(self.key, self.put))
+            time.sleep(0.002)
+        self.over = True
+
+    def consume(self):
+        client, silent = connect(self.database), 0
+        while not (self.over and self.taken == self.put) and silent < 10:
+            found = trying("blpop", lambda: client.blpop(self.key, 1))
+            silent = silent + 1 if found is None else 0
+            if found is not None:
+                if int(found[1]) != self.taken + 1:
+                    say(wrong="queue of database %d: %s after %d" % (self.database, found[1], self.taken))
+                self.taken = int(found[1])
+        if self.taken != self.put:
+            say(wrong="queue of database %d: %d of %d came out" % (self.database, self.taken, self.put))
 
 
 def publisher():
@@ -256,16 +311,17 @@ def main():
             failed.append(e)
             say(error="%s: %s" % (type(e).__name__, e), kind=function.__name__)
 
-    threads = [threading.Thread(target=guarded, args=(worker, i, WHAT["tags"][i::WORKERS],
-                                                      WHAT["other_tags"][i::WORKERS])) for i in range(WORKERS)]
+    queues = [Queue(database) for database, _ in WHAT["databases"]] if QUEUE else []
+    threads = [threading.Thread(target=guarded, args=(worker, i, WHAT["databases"])) for i in range(WORKERS)]
     threads += [threading.Thread(target=guarded, args=(f,)) for f in (publisher, listener)]
+    threads += [threading.Thread(target=guarded, args=(f,)) for q in queues for f in (q.produce, q.consume)]
     for thread in threads:
         thread.daemon = True
         thread.start()
 
     def progress():
         while True:
-            say(rounds=list(rounds), heard=dict(heard))
+            say(rounds=list(rounds), heard=dict(heard), retried=dict(retried))
             time.sleep(0.05)
 
     threading.Thread(target=progress, daemon=True).start()
@@ -273,7 +329,7 @@ def main():
     ending.set()
     for thread in threads:
         thread.join()
-    say(end=True, pushed=sum(pushed), retried=dict(retried), other=True)
+    say(end=True, pushed=sum(pushed), queued=sum(q.taken for q in queues), retried=dict(retried))
     return 1 if failed else 0
 
 

@@ -43,6 +43,8 @@ exports.connect = async (ports, database) => {
     hset: (k, f, v) => cluster.hSet(k, f, String(v)),
     hgetall: k => cluster.hGetAll(k),
     rpush: (k, v) => cluster.rPush(k, String(v)),
+    del: k => cluster.del(k),
+    blpop: async (k, s) => ((await cluster.blPop(k, s)) || {}).element || null,
     lrange: k => cluster.lRange(k, 0, -1),
     mset: (keys, v) => cluster.mSet(keys.map(k => [k, String(v)])),
     mget: keys => cluster.mGet(keys),
@@ -60,8 +62,8 @@ exports.connect = async (ports, database) => {
     spublish: (c, v) => cluster.sPublish(c, String(v)),
     subscribe: (c, f) => cluster.subscribe(c, f),
     ssubscribe: (c, f) => cluster.sSubscribe(c, f),
-    shown: (kind, text) => {
-      const found = SHOWN.any.exec(text) || (SHOWN[kind] || /^\b$/).exec(text);
+    shown: (kind, text, exact) => {
+      const found = (!exact && SHOWN.any.exec(text)) || (SHOWN[kind] || /^\b$/).exec(text);
       return found ? found[0] : null;
     },
   };

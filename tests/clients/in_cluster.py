@@ -20,7 +20,7 @@ CLIENTS = {
     "node-redis createCluster": ["node", "cluster_load.js", "node-redis"],
     "redis-py RedisCluster": ["/usr/bin/python3", "cluster_load.py", "redis-py"],
 }
-SHARDS, LOSS_MS, RECOVERS_S, OTHER_DATABASE = 3, 500, 15, 3
+SHARDS, LOSS_MS, RECOVERS_S = 3, 500, 15
 # These wait for a node that is gone until it is back, or until somebody else is redirected: also with redis-server.
 WAIT_FOR_THE_NODE = {"node-redis createCluster"}
 
@@ -76,21 +76,28 @@ class Load:
 
 
 class Ordeal:
+    """Masters die and change places."""
+    DATABASES, TITLE = (0, 3), "with failovers"
+
     def __init__(self, lab, kind, folder, names):
         self.kills, self.started = [], time.monotonic()
         self.masters, self.replicas = make_cluster(lab, [kind] * SHARDS, [(kind, i) for i in range(SHARDS)],
                                                    **{"repl-diskless-sync-delay": 0})
         self.nodes = self.masters + self.replicas
-        self.databases = (0, OTHER_DATABASE) if kind == "ours" else (0,)
+        self.databases = self.DATABASES if kind == "ours" else (0,)
         # In each shard: a slot that redis-cli will move (it takes the lowest), one that is moved by hand, one that
         # stays; a second database in the latter two only, for redis-cli moves but the first.
         first = [SLOTS * i // SHARDS for i in range(SHARDS)]
         self.low = [key_in(f + 5) for f in first]
         self.moved = [key_in(f + 1000) for f in first]
         stay = [key_in(f + 3000) for f in first]
-        what = {"ports": [n.port for n in self.nodes], "tags": self.low + self.moved + stay,
-                "other_tags": self.moved + stay if kind == "ours" else []}
+        self.tags = {db: (self.low if db == 0 else []) + self.moved + stay for db in self.databases}
+        what = dict(self.more(), ports=[n.port for n in self.nodes], databases=list(self.tags.items()))
         self.loads = [Load(n, folder, dict(what, name="c%d" % i)) for i, n in enumerate(names)]
+
+    def more(self):
+        """What else the loads are told."""
+        return {}
 
     def say(self, text):
         print("     %5.1f s: %s" % (time.monotonic() - self.started, text), flush=True)
@@ -150,12 +157,12 @@ class Ordeal:
         wait_until(lambda: new.ok("ROLE")[0] == "master" and old.ok("ROLE")[0] == "slave", 15, "they changed places")
         self.went_on("%s and %s changed places" % (old.name, new.name))
 
-    def move(self, tag, to):
-        """A slot by SETSLOT and MIGRATE, database by database, while it is written."""
-        slot = key_slot(tag.encode())
-        here, there = self.owner(slot), self.pair(to)[0]
+    def open_slot(self, slot, here, there):
         there.ok("CLUSTER", "SETSLOT", slot, "IMPORTING", my_id(here))
         here.ok("CLUSTER", "SETSLOT", slot, "MIGRATING", my_id(there))
+
+    def move_keys(self, slot, here, there, at_most=10**9):
+        """Of all databases, until none is left; how many were moved."""
         moved = 0
         with here.connect() as client:
             def empty():
@@ -164,25 +171,40 @@ class Ordeal:
                     client.ok("SELECT", database)
                     for key in client.ok("CLUSTER", "GETKEYSINSLOT", slot, 3):
                         moved += client.ok("MIGRATE", "127.0.0.1", there.port, key, database, 5000) == "OK"
+                        if moved >= at_most:
+                            return True
                 for database in self.databases:
                     client.ok("SELECT", database)
                     if client.ok("CLUSTER", "COUNTKEYSINSLOT", slot):
                         return False
                 return True
             wait_until(empty, 10, "slot %d is empty" % slot, every_s=0)
+        return moved
+
+    def move(self, tag, to):
+        """A slot by SETSLOT and MIGRATE, database by database, while it is written."""
+        slot = key_slot(tag.encode())
+        here, there = self.owner(slot), self.pair(to)[0]
+        self.open_slot(slot, here, there)
+        moved = self.move_keys(slot, here, there)
         others = [n for n in self.nodes if n not in (here, there) and n.ok("ROLE")[0] == "master"]
         for node in [there, here] + others:
             node.ok("CLUSTER", "SETSLOT", slot, "NODE", my_id(there))
         self.went_on("slot %d with %d keys went from %s to %s" % (slot, moved, here.name, there.name))
 
+    def redis_cli(self, verb, node, *args):
+        """redis-cli --cluster: what it prints."""
+        done = subprocess.run(["redis-cli", "--cluster", verb, "127.0.0.1:%d" % node.port, *[str(a) for a in args]],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              universal_newlines=True, timeout=60, check=False)
+        assert done.returncode == 0 and "ERR" not in done.stdout, done.stdout[-600:]
+        return done.stdout
+
     def reshard(self, index, to, count=20):
         wait_agreed(self.nodes)
         here, there = self.pair(index)[0], self.pair(to)[0]
-        done = subprocess.run(["redis-cli", "--cluster", "reshard", "127.0.0.1:%d" % here.port, "--cluster-from",
-                               my_id(here), "--cluster-to", my_id(there), "--cluster-slots", str(count),
-                               "--cluster-yes"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, universal_newlines=True, timeout=30, check=False)
-        assert done.returncode == 0 and "ERR" not in done.stdout, done.stdout[-600:]
+        self.redis_cli("reshard", here, "--cluster-from", my_id(here), "--cluster-to", my_id(there),
+                       "--cluster-slots", count, "--cluster-yes")
         self.went_on("redis-cli moved %d slots from %s to %s" % (count, here.name, there.name))
         wait_agreed(self.nodes)
 
@@ -203,6 +225,10 @@ class Ordeal:
         for load in self.loads:
             load.stop()
 
+    def looked_at(self):
+        """What is wrong with the nodes when all loads have ended; None: nothing."""
+        return None
+
     def judge(self, load):
         """The faults of a client: what is left when losses by a kill are taken out. Prints what was lost."""
         faults, lost, latest = list(load.faults), 0, 0
@@ -217,9 +243,10 @@ class Ordeal:
         if load.end is None:
             faults.append({"error": "it did not say its end"})
         else:
-            print("     %s: %s rounds, %d writes to lists; %d values lost by kills, acknowledged at most %d ms before; "
-                  "its caller retried %s" % (load.name, load.state.get("rounds"), load.end["pushed"], lost, latest,
-                                             load.end["retried"] or "nothing"))
+            lost_text = "; %d values lost by kills, acknowledged at most %d ms before" % (lost, latest)
+            print("     %s: %s rounds, %d writes to lists, %d through queues%s; its caller retried %s" % (
+                load.name, load.state.get("rounds"), load.end["pushed"], load.end["queued"],
+                lost_text if self.kills else "", load.end["retried"] or "nothing"))
         return faults
 
 
@@ -232,9 +259,9 @@ def slots_of(words):
     return found
 
 
-def run_in_cluster(lab, kind, folder, names):
-    """(passed, failed): a test for each client."""
-    ordeal = Ordeal(lab, kind, folder, names)
+def run_in_cluster(ordeal_of, lab, kind, folder, names):
+    """(passed, failed): a test for each client. ordeal_of: a class of them."""
+    ordeal = ordeal_of(lab, kind, folder, names)
     problem = None
     try:
         ordeal.run()
@@ -243,6 +270,7 @@ def run_in_cluster(lab, kind, folder, names):
     finally:
         if problem is None:
             ordeal.stop()
+            problem = ordeal.looked_at()
         for load in ordeal.loads:
             load.kill()
     if problem is not None:
@@ -252,10 +280,10 @@ def run_in_cluster(lab, kind, folder, names):
         faults = ordeal.judge(load)
         if faults or problem is not None:
             failed += 1
-            print("FAIL %s on a cluster with failovers: %d faults" % (load.name, len(faults)))
+            print("FAIL %s on a cluster %s: %d faults" % (load.name, ordeal.TITLE, len(faults)))
             for fault in faults[:8]:
                 print("     %s" % (str(fault)[:400]))
         else:
             passed += 1
-            print("ok   %s on a cluster with failovers" % load.name)
+            print("ok   %s on a cluster %s" % (load.name, ordeal.TITLE))
     return passed, failed

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Clients of the field against noded: the same script against redis-server and against noded, what they print compared.
 
-Each section of each script is a test, and so is each client on a cluster with failovers (in_cluster.py). ioredis and
-node-redis come from npm, at the versions of package-lock.json, into the folder given; redis-py is Debian's. The last
-line is "N passed, N failed".
+Each section of each script is a test, and so is each client on a cluster with failovers (in_cluster.py) and on one
+whose slots move (moving_slots.py). ioredis and node-redis come from npm, at the versions of package-lock.json, into the
+folder given; redis-py is Debian's. The last line is "N passed, N failed".
 """
 import argparse
 import concurrent.futures
@@ -21,8 +21,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
 
-from in_cluster import CLIENTS, run_in_cluster  # noqa: E402
+from in_cluster import CLIENTS, Ordeal, run_in_cluster  # noqa: E402
 from lab import Lab  # noqa: E402
+from moving_slots import MovingSlots  # noqa: E402
 
 PASSWORD = "pass:word"
 SCRIPTS = {
@@ -154,9 +155,10 @@ def main():
     try:
         with Lab("ours", root) as lab:
             passed, failed = run_all(names, folder, lab)
-        with Lab("ours", os.path.join(root, "cluster")) as lab:
-            for more in [run_in_cluster(lab, args.cluster_of, folder, in_cluster)] if in_cluster else []:
-                passed, failed = passed + more[0], failed + more[1]
+        for ordeal in (Ordeal, MovingSlots) if in_cluster else ():
+            with Lab("ours", os.path.join(root, ordeal.__name__)) as lab:
+                more = run_in_cluster(ordeal, lab, args.cluster_of, folder, in_cluster)
+            passed, failed = passed + more[0], failed + more[1]
     except KeyboardInterrupt:
         print("clients: interrupted; all servers were ended")
         return 130
