@@ -188,6 +188,21 @@ static struct cl_node *successor(const struct cl_core *c, const struct cl_node *
     return best;
 }
 
+/* Whoever has replaced us while we were away has what we had, also what it gives away just now and does not claim. */
+static int all_given(struct cl_core *c, struct cl_node *by)
+{
+    int given = 0;
+    for (int slot = 0; slot < CL_SLOTS; slot++) {
+        if (cl_owner(c, slot) != c->me || cl_record_of_slot(c, slot) != NULL)
+            continue;
+        slot_lost(c, slot);
+        cl_open_clear(c, slot, false);
+        cl_slot_give(c, slot, by);
+        given++;
+    }
+    return given;
+}
+
 void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, const uint8_t *slots)
 {
     struct cl_node *mine = cl_has(c->me, CL_MASTER) ? c->me : c->me->master;
@@ -206,6 +221,8 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
         cl_open_clear(c, slot, false);
         cl_slot_give(c, slot, by);
     }
+    if (taken > 0 && mine == c->me && by == cl_replaced_by(c) && !cl_is_sure(c))
+        taken += all_given(c, by);
     /* A master whose last slot went to another has been replaced, and with it its replicas have another master. */
     if (taken > 0 && mine->nslots == in_records(c, mine) && (c->set.allow_migration || claimed == taken)) {
         struct cl_node *next = successor(c, mine, by);

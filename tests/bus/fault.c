@@ -19,15 +19,18 @@ struct fault {
 };
 
 struct faults {
-    struct happening next; /* first */
+    struct happening next;   /* first */
+    struct happening strike; /* at one end of a hand-over, its number in who */
     struct fault active[ACTIVE_MAX];
-    bool any, ended;
+    bool any, ended; /* ended: before they begin too */
 };
 
 void fault_init(struct world *w)
 {
     w->faults = mem_zalloc(sizeof *w->faults);
+    w->faults->ended = true;
     heap_node_init(&w->faults->next.at);
+    heap_node_init(&w->faults->strike.at);
     for (int i = 0; i < ACTIVE_MAX; i++)
         heap_node_init(&w->faults->active[i].over.at);
 }
@@ -160,6 +163,31 @@ static void fault_of_node(struct world *w, enum fault_kind kind)
         break;
     default: kill_it(w, n, kind); break;
     }
+}
+
+static void strike(struct world *w, struct happening *h)
+{
+    struct node *n = &w->nodes[h->who];
+    static const enum fault_kind kinds[] = {FAULT_KILL, FAULT_POWER, FAULT_STOP};
+    enum fault_kind kind = kinds[rng_below(&w->rng, 3)];
+    if (n->core == NULL || n->stopped || w->faults->ended || taken(w, h->who) || fault_new(w, kind, n) == NULL)
+        return;
+    w->counts[COUNT_STRUCK]++;
+    if (kind == FAULT_STOP)
+        node_stop(w, n);
+    else
+        node_crash(w, n, kind == FAULT_POWER);
+}
+
+/* The moments after a grant are few, and what goes wrong then matters most. */
+void fault_at_grant(struct world *w, const struct node *source, const struct node *target)
+{
+    uint64_t drawn = rng_below(&w->rng, 16);
+    if (w->faults->ended || drawn > 1)
+        return;
+    w->faults->strike.who = drawn == 0 ? source->index : target->index;
+    happen(w, &w->faults->strike, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)(4 * w->plan.delay_us + 1000)),
+           strike);
 }
 
 /* Half of the masters, or a rack: whoever is on one side of a line. */
@@ -381,6 +409,7 @@ void fault_heal(struct world *w)
     RECORD(w, "faults", "end, and all is healed");
     w->faults->ended = true;
     happen_not(w, &w->faults->next);
+    happen_not(w, &w->faults->strike);
     happen_not(w, &w->migrator);
     swap_heal(w);
     for (int i = 0; i < ACTIVE_MAX; i++)

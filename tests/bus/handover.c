@@ -192,8 +192,12 @@ static void has_it(struct world *w, const struct node *n, int watched)
     int slot = w->watched[watched];
     enum side side = side_of(w, h, n);
     if (side == NEITHER) {
-        violated(w, "H1", "%s takes writes to slot %d, and stands on neither side of its hand-over",
-                 node_name(n->index), slot);
+        /* A master that was replaced while it stood still, before it has heard anything: the bus has no lease. */
+        if (w->now_us < n->excused_us)
+            w->counts[COUNT_STALE]++;
+        else
+            violated(w, "H1", "%s takes writes to slot %d, and stands on neither side of its hand-over",
+                     node_name(n->index), slot);
         return;
     }
     if (s->outcome == (side == TARGET_SIDE ? TAKEN : RESUMED))
@@ -308,8 +312,14 @@ void handover_commanded(struct world *w, struct node *n, const struct cl_command
         bool of_all = (c->verb == CL_ADDSLOTS || c->verb == CL_DELSLOTS) && cl_bit(c->slots, w->watched[i]);
         if (!one && !of_all)
             continue;
-        data_excuse(w, i);
-        disturb(w, i, "slots by hand");
+        /* An open record is ended as a whole. */
+        const struct handover *h = w->handovers->slot[i].h;
+        for (int k = 0; k < WATCHED; k++) {
+            if (k != i && (h == NULL || w->handovers->slot[k].h != h || !one))
+                continue;
+            data_excuse(w, k);
+            disturb(w, k, "slots by hand");
+        }
     }
     /* The slots of one who is forgotten are nobody's, and a node that has keys of them claims them. */
     struct cl_id id;

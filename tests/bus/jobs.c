@@ -419,7 +419,13 @@ void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e)
     handover_granted(w, n, e, t->slots, &w->nodes[t->end[TARGET].node].id);
     struct letter *l = letter(w, t, TARGET, LETTER_GRANT);
     l->seq = e->seq;
+    /* Lost on its way, and sent again: then the bus may be faster. */
+    if (rng_below(&w->rng, 16) == 0) {
+        w->counts[COUNT_LATE]++;
+        t->end[TARGET].ready_us = w->now_us + draw_skewed(&w->rng, MS(100), MS(w->plan.timeout_ms) * 5);
+    }
     send(w, t, l);
+    fault_at_grant(w, n, &w->nodes[t->end[TARGET].node]);
 }
 
 /* Shadows of the slots that are there already would be taken for what arrives now. */

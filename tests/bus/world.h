@@ -409,6 +409,7 @@ void fault_init(struct world *w);
 void fault_free(struct world *w);
 void fault_begin(struct world *w);
 void fault_heal(struct world *w);
+void fault_at_grant(struct world *w, const struct node *source, const struct node *target);
 struct node *some_node(struct world *w, bool master); /* one that runs; NULL: none */
 
 /* transcript.c */
