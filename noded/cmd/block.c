@@ -1,6 +1,7 @@
 #include "noded/cmd/block.h"
 
 #include "common/base/mem.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/pause.h"
 #include "noded/cmd/run.h"
@@ -241,6 +242,14 @@ bool nd_waits_for_keys(const struct nd_session *s, const struct nd_command **cmd
     return true;
 }
 
+/* It may write to another key than to the one that is ready, and that one may be locked; or their slot or database is
+ * held, and nothing of it may change. */
+static bool is_held_up(const struct nd_engine *e, const struct nd_waiting *by, struct nd_db *db, struct slice key)
+{
+    return (e->locked.used > 0 && nd_names_locked_key(e, by->row->cmd, by->argv, by->argc)) ||
+           nd_cluster_holds_key(e, db, key);
+}
+
 static void serve_key(struct nd_engine *e, struct nd_db *db, struct slice key)
 {
     struct nd_waited *waited = map_get(&e->waits->keys, key);
@@ -257,8 +266,7 @@ static void serve_key(struct nd_engine *e, struct nd_db *db, struct slice key)
             return;
         if (entry->v.type != wait->by->type)
             continue;
-        /* It may write to another key than to the one that is ready. */
-        if (e->locked.used > 0 && nd_names_locked_key(e, wait->by->row->cmd, wait->by->argv, wait->by->argc))
+        if (is_held_up(e, wait->by, db, key))
             e->waits->held = true;
         else
             run_again(wait->by->s, key, NULL);

@@ -13,7 +13,7 @@ struct nd_waits {
     struct nd_ready_key *ready;
     size_t ready_n, ready_cap;
     size_t blocked; /* sessions that wait: INFO blocked_clients */
-    bool held;      /* somebody could have been served but for a locked key (pause.h) */
+    bool held;      /* somebody could have been served but for a locked key (pause.h) or what a cluster holds */
 };
 
 struct nd_waits *nd_waits_new(const uint64_t seed[2]);
@@ -31,7 +31,7 @@ void nd_wait_db_ready(struct nd_engine *e, struct nd_db *db);
 
 /* Serves who waits for the keys that became ready, and whoever that makes ready. Not inside of a command. */
 void nd_serve_ready(struct nd_engine *e);
-/* Keys were unlocked: serves who was held up by them. */
+/* Keys were unlocked, or are not held any more: serves who was held up by them. */
 void nd_serve_held(struct nd_engine *e);
 /* Ends the waiting of those whose time is over. */
 void nd_serve_timeouts(struct nd_engine *e);

@@ -93,6 +93,8 @@ void nd_cluster_changed(struct nd_cluster *cl)
     if (held)
         nd_resume_postponed(cl->e);
     redirect_waiting(cl->e);
+    if (held)
+        nd_serve_held(cl->e); /* those who are still here */
     unsubscribe_moved(cl);
 }
 

@@ -282,6 +282,44 @@ static void a_migrate_deletes_nothing_that_is_held(void **state)
     world_free(w);
 }
 
+/* Who waits for a key was held up by a MIGRATE of another one; when that ends, the slot is held. */
+static void whoever_is_blocked_is_not_served_meanwhile(void **state)
+{
+    (void)state;
+    struct world *w = world_new(FILE_OF_TWO);
+    struct client *mover = fixture_client(w->f), *blocked = fixture_client(w->f);
+    w->core->supervised = true;
+    for (int i = 0; i < 2; i++) {
+        run(w->f, "DEL c {c}2");
+        run(w->f, "RPUSH {c}2 0");
+        client_run(blocked, "BLMOVE c {c}2 LEFT RIGHT 0");
+        assert_int_equal(blocked->ran, ND_BLOCKED);
+        client_run(mover, "MIGRATE 10.0.0.9 1 {c}2 0 100");
+        run(w->f, "RPUSH c 1");
+        if (i == 0) {
+            world_ask(w, "CLUSTER MIGRATESLOTS SLOTSRANGE 7365 7365 NODE " OTHER);
+            news(w, CL_JOB_IS_SNAPSHOTTING, 0);
+            news(w, CL_JOB_IS_STREAMING, 0);
+            news(w, CL_JOB_IS_NEAR, 0);
+        } else {
+            assert_string_equal(world_ask(w, "CLUSTER DBMAP PREPARE 0 1 EPOCH 1"), "+YES 1\r\n");
+        }
+        fixture_effects(w->f);
+        nd_migrate_answered(w->f->migrating->migration, (struct slice){NULL, 0});
+        nd_migrate_ended(w->f->migrating->migration, ND_MIGRATE_DONE);
+        assert_string_equal(client_read(blocked), "");
+        assert_string_equal(fixture_effects(w->f), "");
+        if (i == 0)
+            news(w, CL_JOB_IS_LOST, 0);
+        else
+            world_ask(w, "CLUSTER DBMAP ABORT EPOCH 1");
+        assert_string_equal(client_read(blocked), "$1\r\n1\r\n");
+        assert_string_equal(fixture_effects(w->f), "0 LMOVE c {c}2 left right\n");
+    }
+    fixture_assert_copied(w->f);
+    world_free(w);
+}
+
 static void transactions_wait_as_a_whole(void **state)
 {
     (void)state;
@@ -508,6 +546,7 @@ int main(void)
         cmocka_unit_test(only_writes_to_held_slots_wait),
         cmocka_unit_test(what_flushes_is_told),
         cmocka_unit_test(a_migrate_deletes_nothing_that_is_held),
+        cmocka_unit_test(whoever_is_blocked_is_not_served_meanwhile),
         cmocka_unit_test(transactions_wait_as_a_whole),
         cmocka_unit_test(after_the_hand_over_they_are_sent_on),
         cmocka_unit_test(a_target_that_does_not_answer),
