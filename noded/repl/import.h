@@ -59,8 +59,8 @@ void nd_import_stop(struct nd_repl *r, const struct cl_id *job, bool ok, struct 
 void nd_import_show(struct nd_repl *r, const uint8_t *slots);
 void nd_import_forget(struct nd_repl *r, const uint8_t *slots);
 /* The other end's: slots that are another's now. What clients saw of them goes at once, however many keys it is, and is
- * freed beside; one unit of the stream and of the log says so. Not where a replica knows database 0 only: it does not
- * know the word. */
+ * freed beside; one unit of the stream and of the log says so. Where a replica knows database 0 only, and so not the
+ * word, key by key. */
 void nd_slots_drop(struct nd_repl *r, const uint8_t *slots);
 
 /* ---- told by others ---- */

@@ -139,7 +139,7 @@ static void established(struct nd_call *c, struct nd_import *m)
     /* Nothing of these slots, which are another's and not open here, may be left from an earlier time as their owner,
      * or from a job that came to nothing. */
     nd_import_forget(m->all->r, m->slots);
-    nd_cluster_drop_slots(c->e, m->slots);
+    nd_slots_drop(m->all->r, m->slots);
     m->step = ND_IMPORT_SNAPSHOT;
     m->began = s->input;
     s->flags |= ND_S_IMPORT | ND_S_NO_EVICT;

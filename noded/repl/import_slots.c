@@ -132,7 +132,7 @@ void nd_import_show(struct nd_repl *r, const uint8_t *slots)
         return;
     /* What is seen of them is left over from an earlier time as their owner. Of the others it is not: slots are shown
      * once more after a restart. */
-    nd_cluster_drop_slots(e, imported);
+    nd_slots_drop(r, imported);
     e->dirty += (int64_t)nd_import_show_here(e, slots);
     tell(e, 0, "SHOW", slots);
 }
@@ -151,6 +151,10 @@ void nd_import_forget(struct nd_repl *r, const uint8_t *slots)
 void nd_slots_drop(struct nd_repl *r, const uint8_t *slots)
 {
     struct nd_engine *e = r->e;
+    if (nd_cluster_one_database(e->cluster)) {
+        nd_cluster_drop_slots(e, slots);
+        return;
+    }
     size_t keys = nd_slots_drop_here(e, slots);
     if (keys == 0)
         return;

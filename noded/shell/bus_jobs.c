@@ -55,14 +55,9 @@ void bus_jobs_upset(struct bus *b, const char *why)
     nd_imports_upset(b->node->repl, why);
 }
 
-/* Key by key where a stock node follows, which knows DEL only. */
 void bus_drop_slots(struct bus *b, const uint8_t *slots)
 {
-    struct nd_engine *e = b->node->engine;
-    if (nd_cluster_one_database(e->cluster))
-        nd_cluster_drop_slots(e, slots);
-    else
-        nd_slots_drop(b->node->repl, slots);
+    nd_slots_drop(b->node->repl, slots);
 }
 
 void bus_forget_imports(struct bus *b)

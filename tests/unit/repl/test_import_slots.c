@@ -107,8 +107,16 @@ static void left_over(void **state)
     link_sends(c, "SET x 1");
     fixture_effects(t->f);
     target_shows(t, 0, 16383);
-    assert_string_equal(fixture_effects(t->f), "1 DEL {x}old\n0 CLUSTER SYNCSLOTS SHOW 0 16383\n");
+    assert_string_equal(fixture_effects(t->f), "1 CLUSTER SYNCSLOTS DROP 16287 16287\n0 CLUSTER SYNCSLOTS SHOW 0 16383\n");
     assert_int_equal(nd_db_count(one), 2);
+    /* The next job for its slots finds nothing of them. It goes at once, however much it is. */
+    target_stops(t, JOB_1, "enough");
+    fixture_effects(t->f);
+    size_t released = t->f->released;
+    link_new(t, '2', "12222 12222");
+    assert_string_equal(fixture_effects(t->f), "1 CLUSTER SYNCSLOTS DROP 12222 12222\n");
+    assert_int_equal(t->f->released, released + 2); /* of the copy too */
+    assert_int_equal(nd_db_count(one), 1);
     target_assert_copied(t);
     target_free(t);
 }
