@@ -107,7 +107,8 @@ static void left_over(void **state)
     link_sends(c, "SET x 1");
     fixture_effects(t->f);
     target_shows(t, 0, 16383);
-    assert_string_equal(fixture_effects(t->f), "1 CLUSTER SYNCSLOTS DROP 16287 16287\n0 CLUSTER SYNCSLOTS SHOW 0 16383\n");
+    assert_string_equal(fixture_effects(t->f),
+                        "1 CLUSTER SYNCSLOTS DROP 16287 16287\n0 CLUSTER SYNCSLOTS SHOW 0 16383\n");
     assert_int_equal(nd_db_count(one), 2);
     /* The next job for its slots finds nothing of them. It goes at once, however much it is. */
     target_stops(t, JOB_1, "enough");
