@@ -58,7 +58,7 @@ void nd_client_line(const struct nd_session *s, struct buf *out)
                s->addr, s->laddr, s->fd, s->name != NULL ? s->name : "", (e->now_ms - s->created_ms) / 1000,
                (e->now_ms - s->active_ms) / 1000);
     put_flags(s, out);
-    buf_printf(out, " db=%d sub=%zu psub=%zu ssub=%zu multi=%d", nd_db_number(s->db), s->channels.used,
+    buf_printf(out, " db=%d sub=%zu psub=%zu ssub=%zu multi=%d", nd_db_seen_number(s->db), s->channels.used,
                s->patterns.used, s->shard_channels.used,
                (s->flags & ND_S_MULTI) == 0 ? -1
                : s->multi != NULL           ? (int)s->multi->n

@@ -29,7 +29,7 @@ static void put_line(struct buf *out, const struct nd_call *c)
     const struct nd_engine *e = c->e;
     int64_t unix_us = e->turn_ms * 1000 + (e->now_us - e->turn_us);
     buf_printf(out, "+%lld.%06lld [%d %s%s]", (long long)(unix_us / 1000000), (long long)(unix_us % 1000000),
-               nd_db_number(c->s->db), (c->s->flags & ND_S_UNIX) != 0 ? "unix:" : "", c->s->addr);
+               nd_db_seen_number(c->s->db), (c->s->flags & ND_S_UNIX) != 0 ? "unix:" : "", c->s->addr);
     for (size_t i = 0; i < c->argc; i++)
         put_word(out, nd_is_redacted(c->redacted, i) ? slice_of("(redacted)") : c->argv[i]);
     buf_puts(out, "\r\n");

@@ -135,6 +135,25 @@ static void no_client_sees_it(void **state)
     fixture_free(f);
 }
 
+/* Nor its number, where somebody works in it. */
+static void its_number_is_shown_as_the_seen_one(void **state)
+{
+    (void)state;
+    struct fixture *f = node(true);
+    struct client *works = fixture_client(f), *looks = fixture_client(f);
+    works->s->db = nd_keyspace_shadow(&f->e->keys, 3);
+    client_run(looks, "MONITOR");
+    client_read(looks);
+    client_run(works, "SET a 1");
+    const char *line = client_read(looks);
+    if (strstr(line, " [3 ") == NULL)
+        fail_msg("MONITOR: %s", line);
+    line = run(f, "CLIENT LIST");
+    assert_non_null(strstr(line, " db=3 "));
+    assert_null(strstr(line, " db=19 "));
+    fixture_free(f);
+}
+
 static void outside_of_a_cluster_there_are_none(void **state)
 {
     (void)state;
@@ -227,7 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_in_a_shadow),          cmocka_unit_test(no_client_sees_it),
         cmocka_unit_test(only_the_next_epoch_is_taken), cmocka_unit_test(outside_of_a_cluster_there_are_none),
-        cmocka_unit_test(a_swap_of_the_cluster),
+        cmocka_unit_test(a_swap_of_the_cluster),        cmocka_unit_test(its_number_is_shown_as_the_seen_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
