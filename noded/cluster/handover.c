@@ -158,16 +158,52 @@ static bool owns_some(const struct cl_core *c, const uint8_t *slots)
     return false;
 }
 
-/* Whether it has taken the slots is asked of a target, or of whoever replaced it. */
+/* Who has slots of the record by a claim that is not older. They were taken, and have moved on since. NULL: nobody. */
+static const struct cl_node *later_owner(const struct cl_core *c, const struct cl_record *r,
+                                         const struct cl_node *sender)
+{
+    for (int slot = cl_bit_next(r->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(r->slots, slot + 1, true)) {
+        const struct cl_node *owner = cl_owner(c, slot);
+        if (owner == NULL || owner == sender || owner->config_epoch < r->epoch)
+            continue;
+        bool of_source = cl_id_eq(&owner->id, &r->source) || cl_id_eq(&owner->shard, &sender->shard);
+        if (!of_source || !cl_bit(c->unclaimed, slot))
+            return owner;
+    }
+    return NULL;
+}
+
+/* The record of this node is asked for by another master of its shard, which has inherited it. */
+static bool has_an_heir(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
+{
+    const struct cl_open_record *own = cl_record_find(c, &r->job);
+    if (own == NULL || own->r.taking || cl_id_is_none(&c->me->shard) || !cl_id_eq(&sender->shard, &c->me->shard) ||
+        sender->config_epoch <= c->me->config_epoch)
+        return false;
+    CL_LOG(c, NOTICE, "Another master asks for a hand-over of ours: following %s:%u", sender->ip,
+           (unsigned)sender->port);
+    cl_follow(c, sender);
+    return true;
+}
+
+/* Whether it has taken the slots is asked of a target, or of whoever replaced it; and by one that speaks for the
+ * source. */
 static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
 {
     struct cl_job *j = cl_job_find(c, &r->job);
-    if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || speaker_of(c, &c->me->id) != c->me ||
+    if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) ||
+        speaker_of(c, &c->me->id) != c->me || speaker_of(c, &sender->id) != sender ||
         cl_record_find(c, &r->job) != NULL)
         return;
     if (owns_some(c, r->slots)) {
         if (sender->link_state == CL_LINK_UP && (j == NULL || j->state != CL_JOB_GRANTED))
             cl_send_greeting(c, sender->link, sender, CL_PONG, NULL);
+        return;
+    }
+    const struct cl_node *later = later_owner(c, r, sender);
+    if (later != NULL) {
+        if (sender->link_state == CL_LINK_UP)
+            cl_send_update(c, sender->link, later);
         return;
     }
     if (j != NULL && PLANTED(16, true, false))
@@ -239,12 +275,13 @@ static void refused(struct cl_core *c, const struct cl_record *said, struct cl_n
     cl_handover_resume(c, r);
 }
 
+/* Asks the target's side; a master of our own side that comes back learns by it that it was replaced. */
 static void ask(struct cl_core *c, struct cl_open_record *r)
 {
     struct cl_node *n;
     r->ask_us = c->now_us + ASK_US;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
-        if (n != c->me && n->ours && may_speak_for(c, n, &r->r.target))
+        if (n != c->me && n->ours && (may_speak_for(c, n, &r->r.target) || may_speak_for(c, n, &c->me->id)))
             cl_handover_send(c, n, CL_SAY_ASK, &r->r);
 }
 
@@ -268,6 +305,8 @@ static void source_run(struct cl_core *c, struct cl_open_record *r)
         return;
     }
     if (all_unclaimed(c, &r->r, false)) {
+        /* A replica that was elected meanwhile has the keys still. */
+        slots_effect(c, CL_FX_DROP_SLOTS, r->r.slots);
         cl_record_close(c, r);
         if (j != NULL)
             cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
@@ -335,6 +374,10 @@ void cl_handover_inherit(struct cl_core *c)
             for (int slot = 0; slot < CL_SLOTS; slot++)
                 if (cl_bit(r->r.slots, slot))
                     cl_slot_give(c, slot, c->me);
+            cl_record_close(c, r);
+            continue;
+        }
+        if (PLANTED(15, false, true)) {
             cl_record_close(c, r);
             continue;
         }
