@@ -45,7 +45,8 @@ static void claim_now(const struct cl_core *c, struct cl_claim *out)
                              .flags = me->flags & (CL_MASTER | CL_REPLICA),
                              .id = me->id,
                              .shard = me->shard,
-                             .state_version = c->shard.version};
+                             .state_version = c->shard.version,
+                             .state_required = c->shard.required};
     if (me->master != NULL)
         out->master = me->master->id;
     if (me->slots != NULL)

@@ -167,8 +167,10 @@ void cl_take_over(struct cl_core *c)
     struct cl_node *old = c->me->master;
     cl_election_stop(c);
     cl_role_set(c, c->me, NULL);
+    /* What it did not claim at last was not its own: another one has it, of whom we have not heard yet. */
     for (int slot = 0; slot < CL_SLOTS && old != NULL && old->nslots > 0; slot++)
-        if (cl_owner(c, slot) == old && PLANTED(15, cl_record_of_slot(c, slot) == NULL, true))
+        if (cl_owner(c, slot) == old && !cl_bit(c->unclaimed, slot) &&
+            PLANTED(15, cl_record_of_slot(c, slot) == NULL, true))
             cl_slot_give(c, slot, c->me);
     cl_handover_inherit(c);
     c->promoting = true;

@@ -428,13 +428,23 @@ static void grant(struct cl_core *c, struct cl_job *j)
     cl_job_enter(c, j, CL_JOB_GRANTED, HEAP_NEVER);
 }
 
+/* Granted, and we are no master any more: perhaps just because all our slots are the target's now. */
+static void end_as_replica(struct cl_core *c, struct cl_job *j)
+{
+    const struct cl_node *owner = j->importing ? c->me->master : cl_node_find(c, &j->target);
+    if (owner != NULL && owns_all(owner, j->slots))
+        cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
+    else
+        cl_job_end(c, j, CL_JOB_FAILED, "This node is a replica now: its master knows the outcome");
+}
+
 static void one_run(struct cl_core *c, struct cl_job *j)
 {
     if (j->state == CL_JOB_GRANTED) {
-        if (j->importing && cl_record_find(c, &j->name) == NULL && c->persisted >= j->seq)
+        if (!cl_has(c->me, CL_MASTER))
+            end_as_replica(c, j);
+        else if (j->importing && cl_record_find(c, &j->name) == NULL && c->persisted >= j->seq)
             cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
-        else if (!cl_has(c->me, CL_MASTER))
-            cl_job_end(c, j, CL_JOB_FAILED, "This node is a replica now: its master knows the outcome");
         return;
     }
     const char *why = why_stop(c, j);

@@ -285,8 +285,12 @@ static void dispatch(struct cl_core *c, const struct cl_message *m, cl_link link
     case CL_HANDOVER:
         if (n != NULL && (m->handover.say == CL_SAY_KEYS_ASK || m->handover.say == CL_SAY_KEYS))
             cl_keys_received(c, m, n);
-        else if (n != NULL)
+        else if (n != NULL) {
+            /* What is no more in the state of our shard is in the claim of its master. */
+            if (m->handover.say == CL_SAY_STATE && n == c->me->master)
+                claim_learn(c, n, link, &m->head);
             cl_handover_received(c, m, n);
+        }
         break;
     case CL_MODULE:
     case CL_TYPES: break;

@@ -42,6 +42,11 @@ void cl_record_loaded(struct cl_core *c, const struct cl_record *r)
     s->records = mem_grow(s->records, s->nrecords, &s->cap_records, sizeof *s->records);
     if (c->current_epoch < r->epoch)
         c->current_epoch = r->epoch; /* whoever is elected is so above it */
+    struct cl_election *el = &c->election;
+    if ((el->stand == CL_STAND_PERSISTING || el->stand == CL_STAND_ASKING) && el->epoch <= r->epoch) {
+        el->stand = CL_STAND_NOT;
+        el->again_us = c->now_us + 1;
+    }
     s->records[s->nrecords++] = (struct cl_open_record){.r = *r, .since_us = c->now_us, .ask_us = HEAP_NEVER};
 }
 
@@ -141,7 +146,8 @@ void cl_state_follows(struct cl_core *c, const struct cl_node *master)
 
 void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to)
 {
-    struct cl_state_told told = {.version = c->claim.state_version, .required = c->shard.required};
+    /* What is on no disk yet nobody waits for, and the next master need not have it. */
+    struct cl_state_told told = {.version = c->claim.state_version, .required = c->claim.state_required};
     if (!to->ours || (to->master != c->me && c->me->master != to))
         return;
     told.counted = is_ours(c, to) && !cl_has(to, CL_NOFAILOVER | CL_FAILED);

@@ -224,8 +224,13 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
     if (taken > 0 && mine == c->me && by == cl_replaced_by(c) && !cl_is_sure(c))
         taken += all_given(c, by);
     /* A master whose last slot went to another has been replaced, and with it its replicas have another master. */
-    if (taken > 0 && mine->nslots == in_records(c, mine) && (c->set.allow_migration || claimed == taken)) {
+    int held = taken > 0 ? in_records(c, mine) : 0;
+    if (taken > 0 && mine->nslots == held && (c->set.allow_migration || claimed == taken)) {
         struct cl_node *next = successor(c, mine, by);
+        /* Of slots that are still being handed over nobody knows who will have them, unless their side has a new
+         * master: it is needed where it is. */
+        if (held > 0 && (cl_id_is_none(&next->shard) || !cl_id_eq(&next->shard, &c->me->shard)))
+            return;
         CL_LOG(c, NOTICE, "Another master has all the slots of ours: following %s:%u", next->ip, (unsigned)next->port);
         cl_follow(c, next);
     }

@@ -112,7 +112,7 @@ struct cl_claim {
     uint64_t current_epoch, config_epoch;
     uint16_t flags; /* CL_MASTER or CL_REPLICA */
     struct cl_id id, master, shard;
-    uint64_t state_version;
+    uint64_t state_version, state_required;
     uint8_t slots[CL_SLOT_BYTES];
 };
 

@@ -1,0 +1,265 @@
+/* Hand-overs that cross each other, failovers and cut networks: what a rule of one of them must not do to another. */
+#include "tests/unit/cluster/world.h"
+
+#include "noded/cluster/state.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS INT64_C(1000)
+#define SLOT 7
+
+static char text[CL_ID_DIGITS + 1];
+
+static bool migrate(struct world *w, int from, int to, int first, int last)
+{
+    struct cl_id id = world_id(w, to);
+    struct cl_move m = {.node = slice_of(cl_id_text(&id, text))};
+    for (int slot = first; slot <= last; slot++)
+        cl_bit_set(m.slots, slot);
+    return world_command(w, from, &(struct cl_command){.verb = CL_MIGRATE_SLOTS, .moves = &m, .nmoves = 1});
+}
+
+/* So many masters with a replica each: node 2 * i is a master, and the next its replica. */
+static struct world *form(uint64_t seed, int masters, enum world_data data)
+{
+    struct world *w = world_new(seed, 2 * masters, 1000);
+    assert_true(world_form(w, masters, 1));
+    world_run(w, 2000 * MS);
+    w->data = data;
+    return w;
+}
+
+static const struct cl_job *last_job(const struct world *w, int node)
+{
+    const struct cl_core *c = w->nodes[node].core;
+    return c->njobs > 0 ? c->jobs[c->njobs - 1] : NULL;
+}
+
+struct at {
+    int node;
+    enum cl_job_state state;
+};
+
+static bool is_at(struct world *w, void *arg)
+{
+    const struct at *a = arg;
+    const struct cl_job *j = last_job(w, a->node);
+    return j != NULL && j->state == a->state;
+}
+
+static bool reaches(struct world *w, int node, enum cl_job_state state, int64_t us)
+{
+    return world_until(w, is_at, &(struct at){node, state}, us);
+}
+
+static bool is_granted(struct world *w, void *arg)
+{
+    return w->grants >= *(uint64_t *)arg;
+}
+
+static bool grants(struct world *w, uint64_t count)
+{
+    return world_until(w, is_granted, &count, 2000 * MS);
+}
+
+static bool is_promoted(struct world *w, void *arg)
+{
+    return w->nodes[*(int *)arg].promotions > 0;
+}
+
+static bool has_no_record(struct world *w, void *arg)
+{
+    return w->nodes[*(int *)arg].core->shard.nrecords == 0;
+}
+
+static void cut_from_all_but(struct world *w, int node, int kept, bool cut)
+{
+    for (int i = 0; i < w->nnodes; i++)
+        if (i != node && i != kept)
+            world_cut(w, node, i, cut);
+}
+
+static bool claims(const struct world *w, int node, int slot)
+{
+    const struct cl_core *c = w->nodes[node].core;
+    return cl_is_master(c) && cl_bit(c->claim.slots, slot);
+}
+
+static void a_source_that_gives_all_its_slots_has_succeeded(void **state)
+{
+    (void)state;
+    struct world *w = form(1, 3, WORLD_TAKES_GRANTS);
+    assert_true(migrate(w, 0, 2, 0, 5460));
+    assert_true(reaches(w, 2, CL_JOB_SUCCESS, 3000 * MS));
+    assert_true(world_until(w, world_agrees, NULL, 5000 * MS));
+    assert_false(cl_is_master(w->nodes[0].core));
+    assert_int_equal(last_job(w, 0)->state, CL_JOB_SUCCESS);
+    world_free(w);
+}
+
+static void a_source_stays_while_one_target_is_silent(void **state)
+{
+    (void)state;
+    struct world *w = form(2, 3, WORLD_LOSES_GRANTS);
+    assert_true(migrate(w, 0, 4, 0, 99));
+    assert_true(grants(w, 1));
+    world_cut(w, 0, 4, true);
+    world_cut(w, 0, 5, true);
+    /* All else goes to another one: nobody has replaced the source, which still answers for the first hundred. */
+    w->data = WORLD_TAKES_GRANTS;
+    assert_true(migrate(w, 0, 2, 100, 5460));
+    assert_true(reaches(w, 2, CL_JOB_SUCCESS, 3000 * MS));
+    world_run(w, 1000 * MS);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(w->nodes[i].core->shard.nrecords, 1);
+    assert_true(cl_is_master(w->nodes[0].core));
+    assert_false(cl_is_master(w->nodes[1].core));
+    world_cut(w, 0, 4, false);
+    world_cut(w, 0, 5, false);
+    int source = 0;
+    assert_true(world_until(w, has_no_record, &source, 10000 * MS));
+    assert_true(world_until(w, world_agrees, NULL, 10000 * MS));
+    assert_int_equal(world_owner(w, 2, SLOT), 0);
+    assert_true(claims(w, 0, SLOT));
+    world_free(w);
+}
+
+static void slots_that_moved_on_do_not_come_back(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct world *w = form(seed, 3, WORLD_TAKES_GRANTS);
+        assert_true(migrate(w, 0, 2, 0, 99));
+        assert_true(grants(w, 1));
+        world_kill(w, 0);
+        assert_true(reaches(w, 2, CL_JOB_SUCCESS, 500 * MS));
+        assert_true(migrate(w, 2, 4, 0, 99));
+        assert_true(reaches(w, 4, CL_JOB_SUCCESS, 300 * MS));
+        /* It comes back, and does not see who has them now, but only to whom it gave them. */
+        world_cut(w, 0, 4, true);
+        world_cut(w, 0, 5, true);
+        world_start(w, 0);
+        for (int i = 0; i < 100; i++) {
+            world_run(w, 100 * MS);
+            assert_false(claims(w, 0, SLOT) || claims(w, 1, SLOT));
+            assert_int_equal(world_owner(w, 2, SLOT), 4);
+        }
+        world_cut(w, 0, 4, false);
+        world_cut(w, 0, 5, false);
+        assert_true(world_until(w, world_agrees, NULL, 10000 * MS));
+        assert_int_equal(world_owner(w, 0, SLOT), 4);
+        world_free(w);
+    }
+}
+
+static void a_successor_does_not_take_what_its_master_gave_away(void **state)
+{
+    (void)state;
+    int replica = 1;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct world *w = form(seed, 5, WORLD_TAKES_GRANTS);
+        assert_true(migrate(w, 0, 2, 0, 99));
+        assert_true(grants(w, 1));
+        /* Nobody but the source hears of the target's claim, and of its successor nobody knows it who votes. */
+        for (int i = 1; i < w->nnodes; i++)
+            if (i != 2 && i != 3)
+                world_cut(w, 2, i, true);
+        assert_true(reaches(w, 0, CL_JOB_SUCCESS, 1000 * MS));
+        assert_true(world_until(w, has_no_record, &replica, 100 * MS));
+        world_kill(w, 0);
+        assert_true(world_until(w, is_promoted, &replica, 5000 * MS));
+        for (int i = 0; i < 30; i++) {
+            world_run(w, 100 * MS);
+            assert_false(claims(w, 1, SLOT));
+        }
+        for (int i = 1; i < w->nnodes; i++)
+            if (i != 2 && i != 3)
+                world_cut(w, 2, i, false);
+        world_start(w, 0);
+        assert_true(world_until(w, world_agrees, NULL, 15000 * MS));
+        int owner = world_owner(w, 4, SLOT);
+        assert_true(owner == 2 || owner == 3);
+        world_free(w);
+    }
+}
+
+static void of_two_masters_of_the_source_one_is_left(void **state)
+{
+    (void)state;
+    int replica = 1;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct world *w = form(seed, 3, WORLD_LOSES_GRANTS);
+        assert_true(migrate(w, 0, 2, 0, 5460));
+        assert_true(grants(w, 1));
+        world_kill(w, 0);
+        world_cut(w, 1, 2, true);
+        world_cut(w, 0, 2, true); /* the target does not answer them for a while */
+        world_cut(w, 1, 3, true);
+        world_cut(w, 0, 3, true);
+        /* Its successor claims nothing, for all is being handed over. */
+        if (!world_until(w, is_promoted, &replica, 8000 * MS)) {
+            world_cut(w, 1, 2, false);
+            assert_true(world_until(w, is_promoted, &replica, 8000 * MS));
+            world_cut(w, 1, 2, true);
+        }
+        world_start(w, 0);
+        world_run(w, 6000 * MS);
+        assert_false(cl_is_master(w->nodes[0].core));
+        for (int i = 0; i < 2; i++)
+            for (int k = 2; k < 4; k++)
+                world_cut(w, i, k, false);
+        assert_true(world_until(w, world_agrees, NULL, 10000 * MS));
+        assert_int_equal(world_owner(w, 4, SLOT), 1);
+        world_free(w);
+    }
+}
+
+static void a_version_that_reached_no_disk_stops_no_successor(void **state)
+{
+    (void)state;
+    int replica = 1;
+    struct world *w = form(5, 3, WORLD_TAKES_GRANTS);
+    assert_true(migrate(w, 0, 2, 0, 99));
+    w->nodes[0].disk_fails = true;
+    assert_true(reaches(w, 0, CL_JOB_FAILED, 3000 * MS));
+    assert_int_equal(w->grants, 0);
+    world_run(w, 3000 * MS);
+    world_kill(w, 0);
+    assert_true(world_until(w, is_promoted, &replica, 5000 * MS));
+    world_free(w);
+}
+
+static void nobody_takes_slots_in_a_minority(void **state)
+{
+    (void)state;
+    struct world *w = form(6, 3, WORLD_TAKES_GRANTS);
+    assert_true(migrate(w, 0, 2, 0, 99));
+    assert_true(reaches(w, 2, CL_JOB_GRANTED, 2000 * MS));
+    cut_from_all_but(w, 2, 2, true);
+    for (int i = 0; i < 400; i++) {
+        world_run(w, 100 * MS);
+        assert_false(claims(w, 2, SLOT));
+    }
+    cut_from_all_but(w, 2, 2, false);
+    assert_true(world_until(w, world_agrees, NULL, 10000 * MS));
+    assert_int_equal(w->nodes[0].core->shard.nrecords, 0);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_source_that_gives_all_its_slots_has_succeeded),
+        cmocka_unit_test(a_source_stays_while_one_target_is_silent),
+        cmocka_unit_test(slots_that_moved_on_do_not_come_back),
+        cmocka_unit_test(a_successor_does_not_take_what_its_master_gave_away),
+        cmocka_unit_test(of_two_masters_of_the_source_one_is_left),
+        cmocka_unit_test(a_version_that_reached_no_disk_stops_no_successor),
+        cmocka_unit_test(nobody_takes_slots_in_a_minority),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
