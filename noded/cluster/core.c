@@ -211,6 +211,10 @@ void cl_step(struct cl_core *c, const struct cl_event *e, struct cl_effects *out
     if (!c->begun)
         begin(c);
     dispatch(c, e);
+    if (e->more) {
+        c->fx = NULL;
+        return;
+    }
     /* What comes next is found by level: whatever the event was, it is looked at where things stand. */
     timers_run(c);
     if (had_link && !e->facts.link_up && cl_has(c->me, CL_REPLICA))

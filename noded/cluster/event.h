@@ -82,6 +82,7 @@ struct cl_command {
     int slot;
     bool slot_has_keys, force, takeover, hard;
     bool slot_in_others; /* some database other than 0 holds keys of it */
+    bool with_others;    /* of a transaction: the shell sets the event's more when the next one is there */
     int database_a, database_b;
     const uint8_t *slots;
     const struct cl_move *moves;
@@ -131,6 +132,7 @@ struct cl_event {
     const char *ip, *local_ip;
     struct slice bytes, channel;
     bool shard;
+    bool more; /* the next event is there already, and nobody looks at what is between: nothing follows from it yet */
     struct cl_id job, node;
     enum cl_job_news news;
     const uint8_t *slots;

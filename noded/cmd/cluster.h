@@ -12,7 +12,8 @@
 #include "noded/cmd/table.h"
 
 struct nd_info;
-struct nd_cluster_ask; /* cluster.c: a session that waits for the answer of the core */
+struct nd_cluster_ask; /* cluster_ask.c: a session that waits for the answer of the core */
+struct nd_cluster_exec;
 
 /* What the data side knows of a migration (CLUSTER GETSLOTMIGRATIONS). */
 struct nd_job_progress {
@@ -56,12 +57,15 @@ struct nd_cluster {
     bool holds;     /* something is held, slots or databases: */
     bool has_stock; /* a member of this shard knows database 0 only: */
     struct cl_id stock;
-    size_t stock_replicas;       /* connections that follow this node and know database 0 only, members or not; */
-    char stock_address[80];      /* the last one of them that came */
-    uint64_t version;            /* of the core, as of the last nd_cluster_look() */
-    struct cl_held_slots held;   /* slots whose writes wait, or are refused, */
-    int held_dbs[2];             /* and databases whose requests wait; -1: none */
-    struct nd_cluster_ask *asks; /* under way */
+    size_t stock_replicas;        /* connections that follow this node and know database 0 only, members or not; */
+    char stock_address[80];       /* the last one of them that came */
+    uint64_t version;             /* of the core, as of the last nd_cluster_look() */
+    struct cl_held_slots held;    /* slots whose writes wait, or are refused, */
+    int held_dbs[2];              /* and databases whose requests wait; -1: none */
+    struct nd_cluster_ask *asks;  /* under way */
+    struct nd_cluster_exec *exec; /* that runs now and has asked the core, */
+    struct buf *exec_out;         /* where the answer of the last one went, */
+    size_t exec_from;             /* and where in it that began */
     cl_token last_token;
     struct nd_cluster_text slots[2], shards[2]; /* by protocol: RESP2, RESP3 */
 };
@@ -92,6 +96,13 @@ size_t nd_cluster_slot_keys(const struct nd_engine *e, int slot); /* in all data
 void nd_cluster_ask(struct nd_call *c, const struct cl_command *command);
 /* What was answered, when c->ended is set: to be called first by every function that asks. true: it is done. */
 bool nd_cluster_reply(struct nd_call *c);
+/* Around the commands of EXEC, its answer included. When one of them has asked the core, EXEC waits as if it had
+ * itself, and has answered nothing yet; the core sees them one right after the other. Nothing happens outside of
+ * cluster mode. */
+void nd_cluster_exec_begins(struct nd_call *c);
+void nd_cluster_exec_ends(struct nd_call *c);
+/* As nd_cluster_reply(), for EXEC itself. */
+bool nd_cluster_exec_reply(struct nd_call *c);
 /* A slot number as argument; else the error is answered. */
 bool nd_cluster_slot_arg(struct nd_call *c, size_t i, int *slot);
 /* false: cluster mode is off, and the error was answered. */

@@ -13,7 +13,9 @@
 static bool gather(struct nd_call *c, uint8_t *map, int from, int to, bool assigned)
 {
     for (int slot = from; slot <= to; slot++) {
-        bool owned = cl_slot_assigned(c->e->cluster->core, slot);
+        const struct nd_cluster *cl = c->e->cluster;
+        /* What stands before it in a transaction is not done yet: then only the core can tell. */
+        bool owned = cl->exec != NULL ? assigned : cl_slot_assigned(cl->core, slot);
         if (owned != assigned)
             nd_error(c, assigned ? "ERR Slot %d is already unassigned" : "ERR Slot %d is already busy", slot);
         else if (cl_bit(map, slot))

@@ -1,5 +1,6 @@
 #include "noded/cmd/transaction.h"
 
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/run.h"
@@ -65,6 +66,8 @@ static void run_queued(struct nd_call *c, const struct nd_queued *q)
 void nd_exec_command(struct nd_call *c)
 {
     struct nd_session *s = c->s;
+    if (nd_cluster_exec_reply(c))
+        return;
     if ((s->flags & ND_S_MULTI) == 0) {
         nd_error(c, "ERR EXEC without MULTI");
         return;
@@ -84,6 +87,7 @@ void nd_exec_command(struct nd_call *c)
     nd_unwatch_all(s);
     s->flags = (s->flags & ~(uint32_t)ND_S_MULTI) | ND_S_IN_EXEC;
     size_t n = m != NULL ? m->n : 0;
+    nd_cluster_exec_begins(c);
     reply_array(c->r, n);
     for (size_t i = 0; i < n; i++)
         run_queued(c, &m->v[i]);
@@ -91,6 +95,7 @@ void nd_exec_command(struct nd_call *c)
     s->last = c->cmd;
     nd_effects_flush(c->e); /* they point into the queue that is freed now */
     nd_multi_free(m);
+    nd_cluster_exec_ends(c);
 }
 
 const struct nd_command nd_transaction_commands[] = {

@@ -111,7 +111,8 @@ static void one_step(struct bus *b, struct cl_event *e)
         if (l != NULL)
             bus_link_close(l);
     }
-    nd_cluster_changed(b->node->engine->cluster);
+    if (!e->more || b->fx.n > 0)
+        nd_cluster_changed(b->node->engine->cluster);
     for (size_t i = 0; i < b->fx.n; i++)
         do_one(b, &b->fx.v[i]);
     cl_effects_clear(&b->fx);
@@ -130,10 +131,17 @@ static struct bus_waiting *next_waiting(struct bus *b)
     return w;
 }
 
+/* Its commands are one change: nobody sees that a slot is nobody's because it is given up and taken again. */
+static bool is_of_transaction(const struct cl_event *e)
+{
+    return e->kind == CL_EV_COMMAND && e->command->with_others;
+}
+
 static void run_waiting(struct bus *b)
 {
     struct bus_waiting *w;
     while (b->started && (w = next_waiting(b)) != NULL) {
+        w->event.more = is_of_transaction(&w->event) && b->first != NULL && is_of_transaction(&b->first->event);
         one_step(b, &w->event);
         free(w);
     }

@@ -1,12 +1,12 @@
-"""Slots that are moved key by key while clients write, by hand and by redis-cli, between nodes of both kinds: each write
-is answered once and right, and none is lost or done twice."""
+"""Slots that are moved key by key while clients write, by hand and by redis-cli, between nodes of both kinds: each
+write is answered once and right, and none is lost or done twice."""
 import subprocess
 import threading
 import time
 
 from cases import case
-from lab import RespError, wait_until
-from lab.clusters import SLOTS, key_in, lines, make_cluster, my_id, wait_agreed
+from lab import RespError, encode, wait_until
+from lab.clusters import SLOTS, cluster_node, key_in, lines, make_cluster, my_id, wait_agreed
 
 OURS = ("ours",)
 SOME, FEW = 8, 3  # slots of a test, keys of a request
@@ -267,3 +267,41 @@ def test_tools_under_load(lab, *kinds):
     assert status == 0 and "[OK] All nodes agree about slots configuration" in text, text[-600:]
     load.stop()
     assert_has(said, lambda slot: next(node for node in nodes if slot in slots_of(node)))
+
+
+@case(kinds=OURS, limit_s=60)
+def test_slots_in_a_transaction(lab):
+    """As redis-cli mends a slot: it is given up and taken again by one EXEC, which answers as redis-server does, and
+    whoever asks for keys meanwhile notices nothing."""
+    requests = [
+        [("DELSLOTS", 5), ("ADDSLOTS", 5), ("SETSLOT", 5, "STABLE"), ("BUMPEPOCH",)],
+        [("ADDSLOTS", 5), ("DELSLOTS", 5, 6), ("ADDSLOTS", 6), ("DELSLOTS", 5), ("ADDSLOTSRANGE", 5, 5)],
+        [("COUNTKEYSINSLOT", 5), ("DELSLOTSRANGE", 5, 6), ("ADDSLOTSRANGE", 6, 6, 5, 5), ("MYID", "x"),
+         ("SAVECONFIG",)],
+    ]
+    answers, key = {}, key_in(5)
+    for kind in ("ours", "stock"):
+        node = cluster_node(lab, kind, kind)
+        node.ok("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+        link = node.connect()
+        wait_until(lambda c=link: c.call("SET", key, 1) == "OK", 10, "the slots are served")
+        states = node.log().count("Cluster state changed")
+        load = Load([node], [5, 6])
+        answers[kind] = []
+        for commands in requests:
+            link.ok("MULTI")
+            for words in commands:
+                assert link.call("CLUSTER", *words) == "QUEUED" or words[0] == "MYID"
+            answers[kind].append(link.call_raw("EXEC"))
+        # Much at once, and a client that is gone before its answer.
+        for _ in range(20):
+            with node.connect() as other:
+                other.send_raw(b"".join(encode(*words) for words in (
+                    ("MULTI",), ("CLUSTER", "DELSLOTS", 5), ("GET", key), ("CLUSTER", "ADDSLOTS", 5), ("EXEC",))))
+        load.goes_on("slots are given up and taken again")
+        answers[kind].append([link.call_raw(*words) for words in (("MULTI",), ("GET", key), ("EXEC",))])
+        load.stop()
+        assert slots_of(node) == set(range(SLOTS))
+        assert node.log().count("Cluster state changed") == states, "it is seen that a slot is nobody's"
+        link.close()
+    assert answers["ours"] == answers["stock"], answers

@@ -146,8 +146,8 @@ static void transactions(void **state)
         {"EXEC", "*1\r\n+PONG\r\n"},
         {"MULTI", "+OK\r\n"},
         {"CLUSTER KEYSLOT c", "+QUEUED\r\n"},
-        {"CLUSTER BUMPEPOCH", "+QUEUED\r\n"},
-        {"EXEC", "*2\r\n:7365\r\n-ERR CLUSTER bumpepoch has to wait for the cluster, which isn't possible inside a "
+        {"CLUSTER FORGET " OTHER, "+QUEUED\r\n"},
+        {"EXEC", "*2\r\n:7365\r\n-ERR CLUSTER forget has to wait for the cluster, which isn't possible inside a "
                  "transaction\r\n"},
         {"WATCH y", MOVED_Y},
     };
@@ -182,6 +182,41 @@ static void commands_wait_for_the_core(void **state)
     world_step(w, (struct cl_event){.kind = CL_EV_COMMAND, .token = token, .command = &w->asked});
     struct client *last = fixture_client(w->f);
     client_run(last, "CLUSTER SAVECONFIG"); /* never answered: the node ends */
+    world_free(w);
+}
+
+/* Its answer comes as a whole, in the order of its commands; nothing of it is there before. */
+static void exec_waits_for_the_core(void **state)
+{
+    (void)state;
+    struct world *w = world_new(HERE_FILE THERE_FILE VARS);
+    static const struct row rows[] = {
+        {"MULTI", "+OK\r\n"},
+        {"SET c 1", "+QUEUED\r\n"},
+        {"CLUSTER BUMPEPOCH", "+QUEUED\r\n"},
+        {"GET c", "+QUEUED\r\n"},
+    };
+    CHECK(w, rows);
+    assert_string_equal(world_ask(w, "EXEC"), "*3\r\n+OK\r\n+BUMPED 3\r\n$1\r\n1\r\n");
+    static const struct row refused[] = {
+        {"MULTI", "+OK\r\n"},
+        {"CLUSTER DELSLOTS 16383", "+QUEUED\r\n"},
+        {"CLUSTER SET-CONFIG-EPOCH 9", "+QUEUED\r\n"},
+    };
+    CHECK(w, refused);
+    /* The first one is refused at once, the other by the core. */
+    assert_string_equal(world_ask(w, "EXEC"),
+                        "*2\r\n-ERR Slot 16383 is already unassigned\r\n"
+                        "-ERR The user can assign a config epoch only when the node does not know any other node.\r\n");
+    /* It goes away while it waits. */
+    static const struct row gone[] = {
+        {"MULTI", "+OK\r\n"},
+        {"CLUSTER SAVECONFIG", "+QUEUED\r\n"},
+        {"CLUSTER SAVECONFIG", "+QUEUED\r\n"},
+        {"EXEC", ""},
+    };
+    CHECK(w, gone);
+    assert_int_equal(w->f->clients[0].ran, ND_BLOCKED);
     world_free(w);
 }
 
@@ -256,6 +291,7 @@ int main(void)
         cmocka_unit_test(open_slots),
         cmocka_unit_test(transactions),
         cmocka_unit_test(commands_wait_for_the_core),
+        cmocka_unit_test(exec_waits_for_the_core),
         cmocka_unit_test(who_waits_is_sent_on),
         cmocka_unit_test(messages_are_spread),
         cmocka_unit_test(keys_of_lost_slots),
