@@ -407,6 +407,8 @@ void jobs_drain(struct world *w, struct node *n, const struct cl_effect *e)
         return;
     t->drain_sent = true;
     send_upto(w, t, t->nlog, LETTER_DRAIN);
+    if (w->drains != NULL)
+        w->drains(w, n, &w->nodes[t->end[TARGET].node]);
 }
 
 void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e)
@@ -420,12 +422,16 @@ void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e)
     struct letter *l = letter(w, t, TARGET, LETTER_GRANT);
     l->seq = e->seq;
     /* Lost on its way, and sent again: then the bus may be faster. */
-    if (rng_below(&w->rng, 16) == 0) {
+    if (w->grant_late_us > 0) {
+        t->end[TARGET].ready_us = w->now_us + w->grant_late_us;
+    } else if (rng_below(&w->rng, 16) == 0) {
         w->counts[COUNT_LATE]++;
         t->end[TARGET].ready_us = w->now_us + draw_skewed(&w->rng, MS(100), MS(w->plan.timeout_ms) * 5);
     }
     send(w, t, l);
     fault_at_grant(w, n, &w->nodes[t->end[TARGET].node]);
+    if (w->grants != NULL)
+        w->grants(w, n, &w->nodes[t->end[TARGET].node]);
 }
 
 /* Shadows of the slots that are there already would be taken for what arrives now. */

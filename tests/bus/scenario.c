@@ -21,6 +21,10 @@ struct stage {
     struct node *asked_node;
     cl_token asked;
     bool side[MAX_NODES], other[MAX_NODES], one_way, is_cut;
+    bool moved[WATCHED];   /* slots of the last migrate */
+    struct happening kill; /* at the next grant */
+    bool of_source, with_power;
+    int64_t kill_us;
     char complaint[600];
 };
 
@@ -122,6 +126,79 @@ static void change_cut(struct stage *s, bool cut)
     s->is_cut = cut;
 }
 
+static void cut_both(struct world *w, struct node *source, struct node *target)
+{
+    struct stage *s = w->watcher;
+    w->drains = NULL;
+    memset(s->side, 0, sizeof s->side);
+    memset(s->other, 0, sizeof s->other);
+    s->side[source->index] = s->other[target->index] = true;
+    s->one_way = false;
+    change_cut(s, true);
+}
+
+static void kill_now(struct world *w, struct happening *h)
+{
+    const struct stage *s = w->watcher;
+    node_crash(w, &w->nodes[h->who], s->with_power);
+}
+
+static void kill_end(struct world *w, struct node *source, struct node *target)
+{
+    struct stage *s = w->watcher;
+    w->grants = NULL;
+    s->kill.who = s->of_source ? source->index : target->index;
+    happen(w, &s->kill, w->now_us + s->kill_us, kill_now);
+}
+
+static void migrate(struct stage *s)
+{
+    struct world *w = s->world;
+    bool set[MAX_NODES];
+    struct node *from = nodes(s, 1, set), *to = nodes(s, 2, set);
+    uint8_t slots[CL_SLOT_BYTES] = {0};
+    int64_t left = number(s, 3);
+    memset(s->moved, 0, sizeof s->moved);
+    for (int i = 0; from != NULL && to != NULL && from->core != NULL && i < WATCHED && left > 0; i++) {
+        if (!cl_owns_slot(from->core, w->watched[i]))
+            continue;
+        cl_bit_set(slots, w->watched[i]);
+        s->moved[i] = true;
+        left--;
+    }
+    if (left > 0) {
+        complain(s, "it has not so many slots");
+        return;
+    }
+    const struct asked *a = operator_migrate(w, from, to, slots);
+    s->asked_node = from;
+    s->asked = a != NULL ? a->token : 0;
+}
+
+/* What is to happen in the midst of the next migration. */
+static bool of_migrations(struct stage *s)
+{
+    struct world *w = s->world;
+    if (is(s, 0, "migrate")) {
+        migrate(s);
+    } else if (is(s, 0, "late-grants")) {
+        w->grant_late_us = MS(number(s, 1));
+    } else if (is(s, 0, "at-pause") && is(s, 1, "cut")) {
+        w->drains = cut_both;
+        w->watcher = s;
+    } else if (is(s, 0, "at-grant") && (is(s, 1, "kill") || is(s, 1, "power-off"))) {
+        w->grants = kill_end;
+        w->watcher = s;
+        s->with_power = is(s, 1, "power-off");
+        s->of_source = is(s, 2, "source");
+        s->kill_us = MS(number(s, 3));
+        heap_node_init(&s->kill.at);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool to_nodes(struct stage *s)
 {
     struct world *w = s->world;
@@ -155,8 +232,9 @@ static void command(struct stage *s)
     static const struct {
         const char *name;
         enum cl_verb verb;
-    } verbs[] = {{"meet", CL_MEET_NODE},    {"forget", CL_FORGET}, {"replicate", CL_REPLICATE},
-                 {"failover", CL_FAILOVER}, {"reset", CL_RESET},   {"bumpepoch", CL_BUMPEPOCH}};
+    } verbs[] = {{"meet", CL_MEET_NODE},          {"forget", CL_FORGET}, {"replicate", CL_REPLICATE},
+                 {"failover", CL_FAILOVER},       {"reset", CL_RESET},   {"bumpepoch", CL_BUMPEPOCH},
+                 {"cancel", CL_CANCEL_MIGRATIONS}};
     struct world *w = s->world;
     bool set[MAX_NODES];
     struct node *n = nodes(s, 1, set), *other;
@@ -229,7 +307,7 @@ static bool act(struct stage *s)
     } else if (is(s, 0, "writes")) {
         w->writing = is(s, 1, "on");
     } else {
-        return to_nodes(s);
+        return of_migrations(s) || to_nodes(s);
     }
     return true;
 }
@@ -241,15 +319,33 @@ static bool is_master(const struct node *n)
     return n->core != NULL && cl_is_master(n->core) && n->core->me->nslots > 0 && n->data.master == -1;
 }
 
+static bool holds_slots(const struct stage *s, const struct node *n)
+{
+    for (int i = 0; i < WATCHED; i++)
+        if (s->moved[i] && !client_may_write(s->world, n, i))
+            return false;
+    return true;
+}
+
+static bool last_job_is(const struct node *n, const char *state)
+{
+    struct cl_job_row row;
+    size_t it = 0;
+    return n->core != NULL && cl_next_job(n->core, &it, &row) && strcmp(cl_job_state_name(row.state), state) == 0;
+}
+
 static bool of_each(const struct stage *s, const char *what, const struct node *n, const struct node *other)
 {
-    (void)s;
     if (strcmp(what, "master") == 0 || strcmp(what, "one-of") == 0)
         return is_master(n);
     if (strcmp(what, "ok") == 0)
         return n->core != NULL && cl_ok(n->core);
     if (strcmp(what, "down") == 0)
         return n->core != NULL && !cl_ok(n->core);
+    if (strcmp(what, "holds") == 0)
+        return holds_slots(s, n);
+    if (strcmp(what, "success") == 0 || strcmp(what, "failed") == 0 || strcmp(what, "cancelled") == 0)
+        return last_job_is(n, what);
     if (n->core == NULL || other == NULL)
         return false;
     if (strcmp(what, "knows") == 0)
@@ -262,7 +358,8 @@ static bool of_each(const struct stage *s, const char *what, const struct node *
 /* Whether words[i..] hold now: a kind and the nodes that it is said of. */
 static bool holds(struct stage *s, int i)
 {
-    static const char *const known[] = {"master", "one-of", "ok", "down", "knows", "forgot", "replica", "a-replica"};
+    static const char *const known[] = {"master", "one-of",    "ok",    "down",   "holds",   "success",
+                                        "failed", "cancelled", "knows", "forgot", "replica", "a-replica"};
     bool set[MAX_NODES], unused[MAX_NODES], all = true, any = false;
     size_t k = 0;
     while (k < sizeof known / sizeof *known && !is(s, i, known[k]))
@@ -272,7 +369,7 @@ static bool holds(struct stage *s, int i)
         return true;
     }
     nodes(s, i + 1, set);
-    const struct node *other = k >= 4 ? nodes(s, i + 2, unused) : NULL;
+    const struct node *other = k >= 8 ? nodes(s, i + 2, unused) : NULL;
     for (int n = 0; n < s->plan.nodes && s->complaint[0] == '\0'; n++) {
         if (!set[n])
             continue;
@@ -280,7 +377,7 @@ static bool holds(struct stage *s, int i)
         all = all && one;
         any = any || one;
     }
-    return k == 1 || k == 7 ? any : all;
+    return k == 1 || k == 11 ? any : all;
 }
 
 static bool expect(struct stage *s)

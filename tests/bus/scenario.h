@@ -12,6 +12,11 @@
  *   do X COMMAND [Y] [force|takeover|hard]      meet, forget, replicate, failover, reset, bumpepoch
  *   answer ok|error                    of the last command, within a second
  *   writes on|off
+ *   migrate X Y N                      MIGRATESLOTS of N slots of X that are written, to Y
+ *   do X cancel                        CANCELSLOTMIGRATIONS
+ *   at-pause cut source from target    when writes wait for the next migration; mend as above
+ *   at-grant kill|power-off source|target MS     so long after the next grant was sent
+ *   late-grants MS                     grants take so much longer, if they arrive
  *
  *   wait MS master X,Y                 until each takes itself for a master with slots, at most that long
  *   wait MS one-of X,Y                 until one of them does
@@ -19,6 +24,8 @@
  *   wait MS replica X Y                until X follows Y and has its data
  *   wait MS a-replica X,Y Z           until one of them does
  *   wait MS knows X Y, wait MS forgot X Y
+ *   wait MS holds X                    until X takes writes to all slots of the last migrate
+ *   wait MS success X, failed, cancelled      until the last migration that X knows of has that end
  *   still COMMAND as of wait, without the time: holds now
  *   never-promoted                     no replica was promoted since settle
  *   agree MS                           rule B4, within that time

@@ -254,6 +254,9 @@ struct world {
     char rule[16];
     /* The scenarios' eye. */
     void (*promoted)(struct world *w, struct node *n);
+    void (*drains)(struct world *w, struct node *source, struct node *target);
+    void (*grants)(struct world *w, struct node *source, struct node *target);
+    int64_t grant_late_us; /* every grant takes so much longer */
     void *watcher;
 };
 
