@@ -7,6 +7,7 @@
 #include "noded/repl/follow_state.h"
 
 #include "noded/cmd/block.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/expire.h"
 #include "noded/cmd/watch.h"
 #include "noded/repl/aof_state.h"
@@ -178,11 +179,32 @@ static bool related(const struct nd_following *f)
     return strcmp(f->sync_id, r->id) == 0 || (r->id2_offset >= 0 && strcmp(f->sync_id, r->id2) == 0);
 }
 
+static bool of_our_shard(const struct nd_engine *e, const struct nd_db *db)
+{
+    struct nd_cluster *cl = e->cluster;
+    for (int slot = 0; slot < CL_SLOTS; slot++)
+        if (nd_db_slot_count(db, slot) > 0 && (!cl_slot_assigned(cl->core, slot) || nd_cluster_shard_has(cl, slot)))
+            return true;
+    return false;
+}
+
+/* Keys of slots that another shard has are no loss: they were left over when the slots went, or are still on their way
+ * here. */
+static bool has_own_keys(const struct nd_engine *e)
+{
+    for (int i = 0; i < nd_keyspace_all(&e->keys); i++) {
+        const struct nd_db *db = nd_keyspace_peek(&e->keys, i);
+        if (db != NULL && nd_db_count(db) > 0 && (e->cluster == NULL || of_our_shard(e, db)))
+            return true;
+    }
+    return false;
+}
+
 static bool is_guarded(const struct nd_following *f)
 {
     const struct nd_engine *e = f->r->e;
     return e->config.replica_guard && !f->in.began && strcmp(f->accepted, f->sync_id) != 0 && !related(f) &&
-           keys_held(e) > 0;
+           has_own_keys(e);
 }
 
 static enum nd_take choose(const struct nd_following *f)

@@ -1,0 +1,200 @@
+"""What ends a migration without any node going away: at every state before the grant the source goes on as if nothing
+had been, and the target is clean; from the grant on only the target's word counts."""
+import time
+
+from cases import case
+from lab import RespError, wait_until
+from lab.clusters import key_in, my_id, wait_agreed
+from lab.migrating import SLOTS, Cluster, Writer, jobs, wait_job
+from lab.slot_proxy import STAGES
+
+OURS = ("ours",)
+BEFORE_GRANT = STAGES[:STAGES.index("grant")]
+
+
+def held_at(cluster, stage):
+    """A migration from the first shard to the second that stands there. Returns (source, target, proxy, job)."""
+    source, target = cluster.master(0), cluster.master(1)
+    proxy = cluster.proxies[target.name].stop_at(stage)
+    name = cluster.move(source, target)
+    proxy.wait_reached()
+    return source, target, proxy, name
+
+
+def assert_nothing_happened(cluster, name, said, writer, state="failed", message=""):
+    job = wait_job(cluster.shards[0][0], name, state)
+    assert message in job["message"], job
+    cluster.settle(written=writer is not None)
+    assert cluster.assert_job(name) == 0
+    if writer is not None:
+        writer.wait_more(5)
+        assert not writer.errors, writer.errors[:3]
+    target = cluster.shards[1][0]
+    assert target.ok("DBSIZE") == 0 and target.ok("CLUSTER", "SLOT-KEYS", SLOTS[0]) == []
+
+
+@case(kinds=OURS, limit_s=120)
+def test_what_ends_it_before_the_grant(lab):
+    """Link lost, cancelled, the target out of memory, the source's buffer full: at each state, under load. Clients see
+    no error."""
+    cluster = Cluster(lab)
+    source, target = cluster.shards[0][0], cluster.shards[1][0]
+    said = cluster.fill(source)
+    writer = Writer(cluster)
+    writer.wait_more(5)
+
+    def dropped(proxy):
+        proxy.drop()
+        return "failed", "the link to the target is lost"
+
+    def cancelled(proxy):
+        assert source.ok("CLUSTER", "CANCELSLOTMIGRATIONS") == "OK"
+        proxy.release()
+        return "cancelled", "operator"
+
+    def out_of_memory(proxy):
+        target.ok("CONFIG", "SET", "maxmemory", 1)
+        proxy.release()
+        return "failed", "target is out of memory"
+
+    def overflow(proxy):
+        source.ok("CONFIG", "SET", "slot-migration-buffer-limit", 1)
+        writer.wait_more(5)
+        proxy.release()
+        return "failed", "source buffer overflow"
+
+    for stage in BEFORE_GRANT:
+        faults = [dropped, cancelled]
+        if stage == "snapshot":
+            faults += [out_of_memory]
+        if stage == "snapshot-end":
+            faults += [out_of_memory, overflow]
+        for fault in faults:
+            _, _, proxy, name = held_at(cluster, stage)
+            state, message = fault(proxy)
+            if fault is dropped and stage == "drain":
+                message = ""
+            assert_nothing_happened(cluster, name, said, writer, state, message)
+            target.ok("CONFIG", "SET", "maxmemory", 0)
+            source.ok("CONFIG", "SET", "slot-migration-buffer-limit", "256mb")
+    # And then it goes through.
+    name = cluster.move(source, target)
+    wait_job(source, name, "success")
+    writer.wait_more()
+    writer.halt()
+    assert not writer.errors, writer.errors[:3]
+    cluster.settle()
+    assert cluster.assert_job(name) == 1
+    cluster.assert_data(said, writer)
+    print("the longest write took %.0f ms" % (writer.longest_s * 1000))
+
+
+@case(kinds=OURS, limit_s=120)
+def test_flushed(lab):
+    """A database that is emptied at either end, at each state."""
+    cluster = Cluster(lab)
+    source, target = cluster.shards[0][0], cluster.shards[1][0]
+    for i, stage in enumerate(BEFORE_GRANT):
+        for end, words in ((source, ("FLUSHALL",)), (target, ("FLUSHDB",))) if i % 2 else (
+                (source, ("FLUSHDB",)), (target, ("FLUSHALL",))):
+            if end is target and stage == "establish":  # it has heard of nothing
+                continue
+            said = cluster.fill(source)
+            other = key_in(7000) + str(i)
+            target.ok("SET", other, "x")
+            said[0, other] = target.ok("DEBUG", "DIGEST-VALUE", other)[0]
+            _, _, proxy, name = held_at(cluster, stage)
+            waits = stage == "drain" and end is source
+            with end.connect(timeout_s=10) as client:
+                client.ok("SELECT", 3 if words == ("FLUSHDB",) else 0)
+                if waits:  # until the pause is over
+                    begin = time.monotonic()
+                client.ok(*words)
+                if waits:
+                    assert time.monotonic() - begin < 5
+            proxy.release()
+            wait_job(source, name, "failed")
+            gone = {0, 3, 15} if words == ("FLUSHALL",) else {3}
+            said = {(db, key): d for (db, key), d in said.items()
+                    if db not in gone or (key == other) != (end is target)}
+            cluster.settle()
+            assert cluster.assert_job(name) == 0
+            cluster.assert_data(said)
+            for node in (source, target):
+                node.ok("FLUSHALL")
+            cluster.settle()
+
+
+@case(kinds=OURS, limit_s=90)
+def test_the_grant_is_late(lab):
+    """The target has said that it never takes the slots: a grant that arrives behind that changes nothing."""
+    cluster = Cluster(lab)
+    said = cluster.fill(cluster.shards[0][0])
+    writer = Writer(cluster)
+    writer.wait_more(5)
+    source, target, proxy, name = held_at(cluster, "grant")
+    job = wait_job(source, name, "failed")
+    assert "did not take" in job["message"], job
+    assert "asked for the slots back" in wait_job(target, name, "failed")["message"]
+    writer.wait_more(5)
+    time.sleep(2)
+    proxy.release()
+    cluster.settle(written=True)
+    writer.wait_more(5)
+    writer.halt()
+    assert not writer.errors, writer.errors[:3]
+    cluster.settle()
+    assert cluster.assert_job(name) == 0
+    cluster.assert_data(said, writer)
+    print("the longest write took %.0f ms" % (writer.longest_s * 1000))
+
+
+@case(kinds=OURS, limit_s=90)
+def test_cancelled_after_the_grant(lab):
+    """It is too late: only the target can say how it ends."""
+    cluster = Cluster(lab)
+    said = cluster.fill(cluster.shards[0][0])
+    source, target, proxy, name = held_at(cluster, "grant")
+    target.pause()
+    answer = source.call("CLUSTER", "CANCELSLOTMIGRATIONS")
+    assert isinstance(answer, RespError) and "granted" in str(answer), answer
+    target.resume()
+    proxy.drop()
+    wait_job(source, name, "failed")
+    cluster.settle()
+    assert cluster.assert_job(name) == 0
+    cluster.assert_data(said)
+
+
+@case(kinds=OURS, limit_s=90)
+def test_target_never_comes_back(lab):
+    """Writes wait, and are refused after a while, for as long as nobody knows; reads of the source go on; an operator
+    who knows that the target is gone gives the slots back. The job's outcome is there after a restart."""
+    cluster = Cluster(lab, replicas=False, appendonly="yes", cluster_require_full_coverage="no")
+    said = cluster.fill(cluster.shards[0][0])
+    source, target, proxy, name = held_at(cluster, "grant")
+    target.kill9()
+    proxy.drop()
+    key = key_in(SLOTS[0]) + "s0"
+    refused = "Hash slot %d is being handed over" % SLOTS[0]
+    assert refused in str(source.call("SET", key, "no"))  # it has waited before
+    assert wait_job(source, name, "granted")
+    # It stays so over a restart of the source, which does not know more.
+    source.kill9()
+    cluster.restart(source)
+    assert wait_job(source, name, "granted")
+    wait_until(lambda: refused in str(source.call("SET", key, "no")), 10, "it is refused still")
+    assert source.ok("GET", key) == "0/%s/0" % key_in(SLOTS[0])
+    mine = ("CLUSTER", "SETSLOT", SLOTS[0], "NODE", my_id(source))
+    wait_until(lambda: source.call(*mine) == "OK", 10, "all slots of the job are given back")
+    wait_job(source, name, "failed")
+    cluster.restart(target)
+    wait_agreed(cluster.nodes)
+    assert source.ok("SET", key, "yes") == "OK"
+    assert source.ok("SET", key, "0/%s/0" % key_in(SLOTS[0])) == "OK"
+    cluster.settle()
+    assert cluster.assert_job(name) == 0
+    cluster.assert_data(said)
+    source.kill9()
+    cluster.restart(source)
+    assert jobs(source)[name]["state"] == "failed"
