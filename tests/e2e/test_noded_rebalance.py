@@ -305,3 +305,74 @@ def test_slots_in_a_transaction(lab):
         assert node.log().count("Cluster state changed") == states, "it is seen that a slot is nobody's"
         link.close()
     assert answers["ours"] == answers["stock"], answers
+
+
+@case(kinds=OURS, limit_s=120)
+def test_all_databases_under_load(lab):
+    """The classic flow for every database. redis-cli, which knows the first one only, is stopped half way, and an
+    operator goes on from there; to those who write all of it looks the same."""
+    (one, two, third), _ = make_cluster(lab, ["ours"] * 3)
+    databases, slots = (0, 5, 15), list(range(SOME))
+    said = fill(one, slots, databases, each=20)
+    nodes = [one, two, third]
+    load = Load(nodes, slots, databases)
+    load.goes_on("the start")
+    for source, target in ((one, two), (two, one)):
+        for slot in slots:
+            move_slot(slot, source, target, [third], databases)
+        wait_agreed(nodes)
+        load.goes_on("moved from %s to %s" % (source.name, target.name))
+    status, text = redis_cli("reshard", one, "--cluster-from", my_id(one), "--cluster-to", my_id(two),
+                             "--cluster-slots", 3, "--cluster-yes")
+    assert status != 0 and "still holds" in text, text[-600:]
+    assert slots_of(one) >= set(slots)
+    load.goes_on("redis-cli was stopped")
+    move_keys(slots[0], one, two, databases)
+    for node in (two, one, third):
+        assert node.ok("CLUSTER", "SETSLOT", slots[0], "NODE", my_id(two)) == "OK"
+    wait_agreed(nodes)
+    load.goes_on("an operator went on")
+    assert load.seen()["ASK"] > 0, load.seen()
+    load.stop()
+    assert_has(said, lambda slot: two if slot == slots[0] else one, databases)
+
+
+@case(kinds=OURS, limit_s=120)
+def test_both_flows_by_turns(lab):
+    """What MIGRATESLOTS brought goes on key by key, and the other way round; a slot that is open for the one is not
+    taken by the other."""
+    (one, two), replicas = make_cluster(lab, ["ours"] * 2, [("ours", 0), ("ours", 1)])
+    databases, slots = (0, 3, 9), list(range(40, 40 + SOME))
+    said = fill(one, slots, databases, each=20)
+    load = Load([one, two], slots, databases)
+    load.goes_on("the start")
+    for turn in range(4):
+        source, target = ((one, two), (two, one))[turn % 2]
+        if turn in (0, 3):
+            known = {row[1] for row in source.ok("CLUSTER", "GETSLOTMIGRATIONS")}
+            assert source.ok("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slots[0], slots[-1], "NODE", my_id(target)) == "OK"
+
+            def moved(node=source, before=known):
+                jobs = [dict(zip(r[::2], r[1::2])) for r in node.ok("CLUSTER", "GETSLOTMIGRATIONS")]
+                states = [job["state"] for job in jobs if job["name"] not in before]
+                assert states == ["success"], states
+                return True
+            wait_until(moved, 20, "the slots have moved")
+        else:
+            for slot in slots:
+                move_slot(slot, source, target, databases=databases)
+        wait_agreed([one, two] + replicas)
+        load.goes_on("turn %d" % turn)
+    open_slot(slots[0], one, two)
+    refused = one.call("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slots[0], slots[-1], "NODE", my_id(two))
+    assert isinstance(refused, RespError), refused
+    move_keys(slots[0], one, two, databases)
+    for node in (two, one):
+        assert node.ok("CLUSTER", "SETSLOT", slots[0], "NODE", my_id(two)) == "OK"
+    wait_agreed([one, two] + replicas)
+    load.goes_on("the open slot went")
+    load.stop()
+    assert_has(said, lambda slot: two if slot == slots[0] else one, databases)
+    for node, replica in zip((one, two), replicas):
+        wait_until(lambda n=node, r=replica: n.ok("DEBUG", "DIGEST") == r.ok("DEBUG", "DIGEST"), 20,
+                   "the replica of %s has the same" % node.name)
