@@ -361,7 +361,7 @@ static void promoted(struct world *w, struct node *n)
         w->counts[COUNT_TAKEOVER]++;
     else
         note_winner(w, n);
-    succeeds(w, n, !n->told_role);
+    succeeds(w, n, !n->told_role && w->now_us > n->forced_us);
     n->told_role = false;
 }
 
@@ -465,7 +465,7 @@ void check_started(struct world *w, struct node *n)
     n->version = 0;
     /* Its promotion was on the disk when it died, and nothing was told of it. */
     if (cl_is_master(n->core) && !cl_id_is_none(&n->followed))
-        succeeds(w, n, !n->told_role);
+        succeeds(w, n, !n->told_role && w->now_us > n->forced_us);
     n->told_role = n->was_ok = false;
     n->minority_us = 0;
     n->nacks = 0;

@@ -192,8 +192,9 @@ static void has_it(struct world *w, const struct node *n, int watched)
     int slot = w->watched[watched];
     enum side side = side_of(w, h, n);
     if (side == NEITHER) {
-        /* A master that was replaced while it stood still, before it has heard anything: the bus has no lease. */
-        if (w->now_us < n->excused_us)
+        /* A master that was replaced while it stood still, before it has heard anything: the bus has no lease. Or one
+         * that forgot everybody by RESET and died before its keys were gone. */
+        if (w->now_us < n->excused_us || n->was_reset)
             w->counts[COUNT_STALE]++;
         else
             violated(w, "H1", "%s takes writes to slot %d, and stands on neither side of its hand-over",
@@ -327,6 +328,7 @@ void handover_commanded(struct world *w, struct node *n, const struct cl_command
     for (int i = 0; forgotten >= 0 && i < WATCHED; i++)
         if (w->handovers->slot[i].h != NULL && w->handovers->slot[i].h->side[forgotten] != NEITHER)
             disturb(w, i, "FORGET");
+    n->was_reset = n->was_reset || c->verb == CL_RESET;
     if (c->verb == CL_RESET || c->verb == CL_FLUSHSLOTS || (c->verb == CL_FAILOVER && c->takeover))
         disturb_of(w, n, c->verb == CL_FAILOVER ? "TAKEOVER" : "RESET");
 }

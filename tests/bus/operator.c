@@ -37,6 +37,8 @@ struct asked *operator_failover(struct world *w, struct node *n, bool force, boo
     if (a != NULL && !(a->answered && !a->ok)) {
         w->counts[COUNT_FAILOVER]++;
         n->told_role = n->told_role || takeover;
+        if (force)
+            n->forced_us = w->now_us + SECONDS(6);
     }
     return a;
 }
@@ -395,9 +397,9 @@ static bool close_slots(struct world *w)
             struct cl_command c = {.verb = CL_SETSLOT_STABLE, .slot = n->core->open[0].slot};
             size_t before = n->core->nopen;
             node_ask(w, n, &c);
-            any = repaired(w, "SETSLOT STABLE", n);
             if (n->core->nopen >= before)
-                break;
+                break; /* it is a part of a hand-over that is not over */
+            any = repaired(w, "SETSLOT STABLE", n);
         }
     }
     return any;

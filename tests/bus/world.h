@@ -173,7 +173,8 @@ struct node {
     bool failed[MAX_NODES * 2]; /* by number of the id: it holds that node for failed */
     struct cl_id followed;      /* its master, when it had one last; none: since it is a master itself */
     bool told_role;             /* by an operator: TAKEOVER or RESET */
-    bool was_ok;
+    int64_t forced_us;          /* world; an election until then may be due to FAILOVER FORCE */
+    bool was_ok, was_reset;
     int64_t minority_us; /* local; when it last saw a minority of masters only */
     int64_t excused_us;  /* world; until then it may not know that it is alone */
     struct {
