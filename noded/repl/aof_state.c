@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "noded/repl/aof_base.h"
 #include "noded/repl/persist.h"
+#include "noded/repl/repl.h"
 #include "noded/repl/stream.h"
 
 #include <assert.h>
@@ -15,6 +16,7 @@
 #define WAIT_MAX_US (2 * SECOND_US) /* for a flush, before answers wait too */
 #define FAILURES_FREE 3             /* rewrites in a row that may fail before the next one waits */
 #define BACKOFF_MAX_S 3600
+#define PUT_OFF_US (2 * SECOND_US)         /* a rewrite, behind slots that have come */
 #define PENDING_KEPT ((size_t)1024 * 1024) /* memory that stays for the next turns */
 
 struct nd_aof_state *nd_aof_new(struct nd_engine *e, const struct nd_aof_host *host)
@@ -341,11 +343,24 @@ static bool has_grown(const struct nd_aof_state *s)
            (double)(s->size - base) * 100 / (double)base >= (double)config->auto_aof_rewrite_percentage;
 }
 
+/* Slots that come make the log longer, and a rewrite could not make it shorter; slots that go need the child. Both end
+ * with writes that wait for the disk, which had better be at rest then: also that of a replica. */
+static bool slots_move(const struct nd_engine *e)
+{
+    const struct nd_keyspace *k = &e->keys;
+    for (int n = k->db_count; n < nd_keyspace_all(k); n++) {
+        const struct nd_db *db = nd_keyspace_peek(k, n);
+        if (db != NULL && nd_db_count(db) > 0)
+            return true;
+    }
+    return e->repl != NULL && e->repl->exporting;
+}
+
 static bool wants_rewrite(const struct nd_aof_state *s)
 {
     if (s->rewriting || s->e->loading || child_lives(s))
         return false;
-    return s->scheduled || s->mode == ND_AOF_WAITS || s->sync_failed || has_grown(s);
+    return s->scheduled || s->mode == ND_AOF_WAITS || s->sync_failed || (has_grown(s) && !slots_move(s->e));
 }
 
 static void try_later(struct nd_aof_state *s)
@@ -355,6 +370,13 @@ static void try_later(struct nd_aof_state *s)
     for (uint64_t i = FAILURES_FREE + 1; i < s->failures && wait_s < BACKOFF_MAX_S && !s->sync_failed; i++)
         wait_s *= 2;
     s->try_after_us = s->e->now_us + (wait_s < BACKOFF_MAX_S ? wait_s : BACKOFF_MAX_S) * SECOND_US;
+}
+
+void nd_aof_put_off(struct nd_aof_state *s)
+{
+    int64_t at_us = s->e->now_us + PUT_OFF_US;
+    if (s->try_after_us < at_us)
+        s->try_after_us = at_us;
 }
 
 static bool start(struct nd_aof_state *s)

@@ -116,6 +116,8 @@ enum nd_aof_wait nd_aof_answers(const struct nd_aof_state *s, bool wrote);
 /* BGREWRITEAOF: begins one. scheduled: it begins when the child that lives has ended. */
 enum nd_aof_asked { ND_AOF_STARTED, ND_AOF_SCHEDULED, ND_AOF_IN_PROGRESS, ND_AOF_REFUSED };
 enum nd_aof_asked nd_aof_ask_rewrite(struct nd_aof_state *s, bool in_transaction);
+/* Slots have just become visible: what remains of their hand-over comes before a rewrite that begins by itself. */
+void nd_aof_put_off(struct nd_aof_state *s);
 /* From here on bytes belong behind the base that is made now. */
 void nd_aof_rewrite_began(struct nd_aof_state *s);
 /* ok: size is that of all files from now on. */

@@ -5,9 +5,10 @@
  * replication stream; those of CLUSTER SYNCSLOTS steer it (import.h has them). Several jobs may be under way; snapshots
  * are written one after the other, as there is one child at a time.
  *
- * A job comes near its end by rounds: FLUSH is asked for when little is unacknowledged, and when its answer comes and
- * there still is little, the core is told. How little is slot-migration-max-failover-repl-bytes; a load that keeps more
- * than that on the way all the time gets a greater measure from round to round, so that it gets through too. */
+ * A job comes near its end by rounds: FLUSH is asked for when little is unacknowledged, and when its answer comes soon
+ * and there still is little, the core is told. How little is slot-migration-max-failover-repl-bytes; a load that keeps
+ * more than that on the way all the time gets a greater measure from round to round, so that it gets through too; and
+ * how soon, too, is looked at less strictly the longer it takes. */
 #ifndef REPL_EXPORT_H
 #define REPL_EXPORT_H
 

@@ -36,6 +36,7 @@ struct nd_export {
     /* The measure of little, and what makes it grow. */
     uint64_t near_bytes, least_bytes;
     int64_t look_us;
+    int64_t near_us; /* when little was left for the first time; 0: not yet */
 };
 
 struct nd_exports {

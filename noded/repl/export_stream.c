@@ -13,6 +13,9 @@
 #define NEAR_GROWTH ((uint64_t)64)  /* of the measure at most */
 #define LOOK_US 250000              /* in which what is left has to become less by a tenth */
 #define AGAIN_US 1000000            /* the core was told, and has not taken it up */
+#define QUICK_US 10000              /* in which FLUSH should be answered, */
+#define SLOWER_US 500000            /* and how long we insist before twice as much will do */
+#define BUSY_US 20000               /* before a target that was not quick is asked again */
 
 /* ---- which writes ---- */
 
@@ -121,12 +124,27 @@ static void measure(struct nd_export *x)
     x->look_us = now_us + LOOK_US;
 }
 
+/* What the target took to bring all to its disk and to its replicas it takes once more while writes wait: with a disk
+ * that is busy just now they had better not begin to. */
+static bool was_quick(struct nd_export *x)
+{
+    int64_t now_us = x->all->r->e->now_us, bound_us = QUICK_US;
+    if (x->near_us == 0)
+        x->near_us = now_us;
+    for (int64_t us = now_us - x->near_us; us >= SLOWER_US && bound_us < AGAIN_US; us -= SLOWER_US)
+        bound_us *= 2;
+    return now_us - x->asked_us <= bound_us || bound_us >= AGAIN_US;
+}
+
 void nd_export_acked(struct nd_export *x, bool flushed)
 {
+    int64_t now_us = x->all->r->e->now_us;
     measure(x);
     if (flushed && nd_export_left(x) <= x->near_bytes) {
-        x->next_us = x->all->r->e->now_us + AGAIN_US;
-        nd_export_news(x, CL_JOB_IS_NEAR, 0, (struct slice){NULL, 0});
+        bool quick = was_quick(x);
+        x->next_us = now_us + (quick ? AGAIN_US : BUSY_US);
+        if (quick)
+            nd_export_news(x, CL_JOB_IS_NEAR, 0, (struct slice){NULL, 0});
         return;
     }
     nd_export_look(x);

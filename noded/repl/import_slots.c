@@ -6,6 +6,8 @@
 #include "noded/cmd/effects.h"
 #include "noded/cmd/expire.h"
 #include "noded/cmd/watch.h"
+#include "noded/repl/aof_state.h"
+#include "noded/repl/persist.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +64,8 @@ size_t nd_import_show_here(struct nd_engine *e, const uint8_t *slots)
     }
     if (keys > 0)
         nd_expiry_wake(e); /* it has not seen them, and their time may be over */
+    if (e->persist != NULL && e->persist->aof != NULL)
+        nd_aof_put_off(e->persist->aof);
     return keys;
 }
 

@@ -3,7 +3,9 @@
 
 #include "tests/unit/cmd/engine_fixture.h"
 
+#include "common/base/heap.h"
 #include "noded/repl/persist.h"
+#include "noded/repl/repl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,11 +48,15 @@ static void on_load(void *owner)
     (void)owner;
 }
 
-static int setup(void **state)
+static int begin(void **state, bool cluster)
 {
     struct world *w = calloc(1, sizeof *w);
     struct nd_aof_host host = {.owner = w, .rewrite = on_rewrite, .close = on_close, .load = on_load};
-    w->f = fixture_new();
+    struct nd_config config;
+    nd_config_init(&config);
+    config.cluster_enabled = cluster;
+    w->f = fixture_new_with(&config);
+    nd_config_free(&config);
     w->e = w->f->e;
     w->e->persist = &w->persist;
     w->s = nd_aof_new(w->e, &host);
@@ -58,6 +64,16 @@ static int setup(void **state)
     w->persist.aof = w->s;
     *state = w;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return begin(state, false);
+}
+
+static int setup_cluster(void **state)
+{
+    return begin(state, true);
 }
 
 static int teardown(void **state)
@@ -284,6 +300,36 @@ static void test_asked_flush(void **state)
     assert_int_equal(nd_aof_asked_flush(w->s, &error), ND_AOF_FLUSHED);
 }
 
+/* It grows while slots come and go; what it has grown by is looked at a little later. */
+static void test_growth_while_slots_move(void **state)
+{
+    struct world *w = *state;
+    struct nd_repl repl = {.exporting = true};
+    w->e->config.auto_aof_rewrite_min_size = 1000;
+    nd_aof_begin(w->s, 2000, 100);
+    struct nd_db *shadow = nd_keyspace_shadow(&w->e->keys, 3);
+    struct slice key = {"a", 1};
+    nd_db_set_string(shadow, NULL, key, key, false, ND_NO_EXPIRE);
+    assert_int_equal(nd_aof_deadline(w->s), HEAP_NEVER);
+    nd_aof_tick(w->s);
+    assert_int_equal(w->rewrites, 0);
+    nd_db_clear(shadow);
+    w->e->repl = &repl;
+    assert_int_equal(nd_aof_deadline(w->s), HEAP_NEVER);
+    w->e->repl = NULL;
+    nd_aof_put_off(w->s);
+    int64_t at_us = nd_aof_deadline(w->s);
+    assert_in_range(at_us, w->e->now_us + SECOND_US, w->e->now_us + 10 * SECOND_US);
+    nd_aof_tick(w->s);
+    assert_int_equal(w->rewrites, 0);
+    pass_us(w, at_us - w->e->now_us);
+    nd_aof_tick(w->s);
+    assert_int_equal(w->rewrites, 1);
+    nd_aof_rewrite_ended(w->s, true, 100, 0);
+    nd_db_set_string(shadow, NULL, key, key, false, ND_NO_EXPIRE);
+    assert_int_equal(nd_aof_ask_rewrite(w->s, false), ND_AOF_STARTED); /* somebody wants it */
+}
+
 static void test_growth(void **state)
 {
     struct world *w = *state;
@@ -364,8 +410,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_content),      TEST(test_always),      TEST(test_everysec), TEST(test_full_disk),
-        TEST(test_failed_flush), TEST(test_asked_flush), TEST(test_growth),   TEST(test_switch),
+        TEST(test_content),      TEST(test_always),
+        TEST(test_everysec),     TEST(test_full_disk),
+        TEST(test_failed_flush), TEST(test_asked_flush),
+        TEST(test_growth),       cmocka_unit_test_setup_teardown(test_growth_while_slots_move, setup_cluster, teardown),
+        TEST(test_switch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

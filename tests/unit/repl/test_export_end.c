@@ -53,7 +53,7 @@ static void test_near(void **state)
     struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
     xworld_forward_ms(w, 0); /* nothing but the end of the snapshot is on its way: little */
     assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS FLUSH\n");
-    xworld_forward_ms(w, 2000);
+    xworld_forward_ms(w, 10);
     assert_string_equal(wire_hears(l), "");
     assert_string_equal(xworld_news(w), "");
     run(w->f, "SET bar 1"); /* little more does not matter */
@@ -69,6 +69,33 @@ static void test_near(void **state)
     assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS FLUSH\n");
     acks(l, "FLUSHED");
     assert_string_equal(xworld_news(w), "0 NEAR\n");
+}
+
+/* Writes would wait for the disk of the target as FLUSH does: a better time is looked for, and not for ever. */
+static void test_busy_target(void **state)
+{
+    struct xworld *w = *state;
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    int64_t began_us = w->f->e->now_us;
+    xworld_forward_ms(w, 0);
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS FLUSH\n");
+    for (int i = 0; i < 3; i++) {
+        xworld_forward_ms(w, 30);
+        acks(l, "FLUSHED");
+        assert_string_equal(xworld_news(w), "");
+        xworld_forward_ms(w, 19);
+        assert_string_equal(wire_hears(l), "");
+        xworld_forward_ms(w, 1);
+        assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS FLUSH\n");
+    }
+    const char *news = "";
+    for (; news[0] == '\0'; news = xworld_news(w)) {
+        xworld_forward_ms(w, 300);
+        acks(l, "FLUSHED");
+        xworld_forward_ms(w, 20);
+    }
+    assert_string_equal(news, "0 NEAR\n");
+    assert_in_range(w->f->e->now_us - began_us, 2000000, 4000000);
 }
 
 static void write_bytes(struct xworld *w, size_t n)
@@ -352,6 +379,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         CASE(test_near),
+        CASE(test_busy_target),
         CASE(test_much_is_left),
         CASE(test_load_gets_through),
         CASE(test_shrinking_backlog_is_waited_for),
