@@ -20,7 +20,7 @@ CLIENTS = {
     "node-redis createCluster": ["node", "cluster_load.js", "node-redis"],
     "redis-py RedisCluster": ["/usr/bin/python3", "cluster_load.py", "redis-py"],
 }
-SHARDS, LOSS_MS, RECOVERS_S = 3, 500, 15
+SHARDS, LOSS_MS, ENDS_S = 3, 500, 45
 # These wait for a node that is gone until it is back, or until somebody else is redirected: also with redis-server.
 WAIT_FOR_THE_NODE = {"node-redis createCluster"}
 
@@ -62,7 +62,7 @@ class Load:
     def stop(self):
         try:
             self.proc.stdin.close()
-            self.proc.wait(RECOVERS_S + 30)
+            self.proc.wait(ENDS_S)
         except subprocess.TimeoutExpired:
             self.faults.append({"error": "it did not end"})
         finally:
@@ -77,12 +77,13 @@ class Load:
 
 class Ordeal:
     """Masters die and change places."""
-    DATABASES, TITLE = (0, 3), "with failovers"
+    DATABASES, TITLE, NODE_TIMEOUT_MS, GOES_ON_S = (0, 3), "with failovers", 1000, 15
 
     def __init__(self, lab, kind, folder, names):
         self.kills, self.started = [], time.monotonic()
         self.masters, self.replicas = make_cluster(lab, [kind] * SHARDS, [(kind, i) for i in range(SHARDS)],
-                                                   **{"repl-diskless-sync-delay": 0})
+                                                   **{"repl-diskless-sync-delay": 0,
+                                                      "cluster_node_timeout": self.NODE_TIMEOUT_MS})
         self.nodes = self.masters + self.replicas
         self.databases = self.DATABASES if kind == "ours" else (0,)
         # In each shard: a slot that redis-cli will move (it takes the lowest), one that is moved by hand, one that
@@ -117,7 +118,7 @@ class Ordeal:
                     assert b >= a + 2, "%s is at %s, was at %s, waits for %s" % (load.name, now, before[load],
                                                                               load.state.get("waiting"))
             return True
-        wait_until(further, RECOVERS_S, "all clients go on after: %s" % what)
+        wait_until(further, self.GOES_ON_S, "all clients go on after: %s" % what)
         self.say("%s; all went on within %d ms" % (what, (time.monotonic() - began) * 1000))
 
     def owner(self, slot):

@@ -10,14 +10,15 @@ from redis.crc import key_slot
 
 RANGE = 2000  # slots of a shard that MIGRATESLOTS moves: those of two tags, and those that are full
 FULL, VALUES, VALUE_BYTES = (500, 1200, 1999), 300, 4000
-RESHARDED = 60  # slots that redis-cli moves from one node to another, so that it has something to even out
+RESHARDED = 30  # slots that redis-cli moves from one node to another, so that it has something to even out
 KEYS_OF_A_LOAD = 8  # in each slot and database
 # What a caller may have to do again while slots are handed over at once: to send a transaction to their new node.
 MOVED = {"multi: MOVED", "multi: EXECABORT", "multi: MovedError", "pipeline: MOVED", "ssubscribe: silent"}
 
 
 class MovingSlots(Ordeal):
-    DATABASES, TITLE = (0, 3, 11), "whose slots move"
+    # Half of the timeout is what writes wait at most before a migration is given up: here, beside three clients, longer.
+    DATABASES, TITLE, NODE_TIMEOUT_MS, GOES_ON_S = (0, 3, 11), "whose slots move", 6000, 30
 
     def __init__(self, lab, kind, folder, names):
         self.atomic = kind == "ours"
@@ -125,7 +126,7 @@ class MovingSlots(Ordeal):
         """redis-cli, which knows database 0 only, on slots where the others are empty."""
         a, b = self.masters[:2]
         self.reshard(0, 1, RESHARDED)
-        text = self.redis_cli("rebalance", a, "--cluster-threshold", 1)
+        text = self.redis_cli("rebalance", a, "--cluster-threshold", 0.5)
         assert "Rebalancing across" in text, text[-300:]
         self.went_on("redis-cli evened them out")
         wait_agreed(self.nodes)
