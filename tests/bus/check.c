@@ -237,7 +237,7 @@ static void note_state(struct world *w, struct node *n)
         n->minority_us = now;
     if (!ok && n->was_ok)
         w->counts[COUNT_DOWN]++;
-    if (ok && !n->was_ok && cl_is_master(n->core) && n->minority_us != 0) {
+    if (ok && !n->was_ok && cl_votes_here(n->core->me) && n->minority_us != 0) {
         int64_t wait = MS(n->set.node_timeout_ms);
         wait = wait < MS(500) ? MS(500) : wait > MS(5000) ? MS(5000) : wait;
         if (now - n->minority_us < wait && w->now_us >= n->excused_us)
