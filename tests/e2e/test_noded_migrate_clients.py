@@ -30,8 +30,10 @@ def test_to_two_targets(lab):
     writer.wait_more(5)
     assert one.ok("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 100, 110, "NODE", my_id(two), "SLOTSRANGE", 111, 119, "NODE",
                   my_id(three)) == "OK"
-    for name in jobs(one):
-        wait_job(one, name, "success")
+    for job in jobs(one).values():
+        if wait_job(one, job["name"], "success", "failed")["state"] == "failed":
+            to = two if job["target_node"] == my_id(two) else three
+            cluster.complete(one, (to,) + tuple(job["slot_ranges"].split("-")))
     finish(cluster, said, writer)
     assert cluster.owner_shard(100) == 1 and cluster.owner_shard(119) == 2
 
@@ -45,9 +47,10 @@ def test_from_two_sources(lab):
     writers = [Writer(cluster), Writer(cluster, OTHERS)]
     for writer in writers:
         writer.wait_more(5)
-    names = [cluster.move(one, three), cluster.move(two, three, 5600, 5700)]
-    for node, name in zip((one, two), names):
-        wait_job(node, name, "success")
+    first = cluster.move(one, three)
+    cluster.complete(two, (three, 5600, 5700))
+    if wait_job(one, first, "success", "failed")["state"] == "failed":
+        cluster.complete(one, (three,))
     finish(cluster, said, *writers)
     assert cluster.owner_shard(100) == cluster.owner_shard(5700) == 2
 
@@ -60,9 +63,7 @@ def test_all_slots_of_a_master(lab):
     said = cluster.fill(one)
     writer = Writer(cluster)
     writer.wait_more(5)
-    names = [cluster.move(one, two, 0, 2000), cluster.move(one, three, 2001, 5460)]
-    for name in names:
-        wait_job(one, name, "success")
+    cluster.complete(one, (two, 0, 2000), (three, 2001, 5460))
     writer.wait_more(5)
     writer.halt()
     assert not writer.errors, writer.errors[:3]
@@ -96,10 +97,8 @@ def test_requests_over_a_hand_over(lab):
     clients["channel"].send_raw(encode("SSUBSCRIBE", tag + "channel"))
     assert clients["channel"].read() == ["ssubscribe", tag + "channel", 1]
     assert clients["unit"].ok("MULTI") == "OK" and clients["unit"].ok("INCR", tag + "n") == "QUEUED"
-    proxy = cluster.proxies[target.name].stop_at("grant")
     wait_until(lambda: source.info("clients")["blocked_clients"] == "1", 5, "it waits")
-    cluster.move(source, target)
-    proxy.wait_reached()
+    proxy, _ = cluster.move_to("grant")
     # The target has not heard of the grant. Writes to these slots wait; nothing else does.
     clients["unit"].send_raw(encode("EXEC"))
     clients["late"].send_raw(encode("INCR", tag + "n"))
@@ -120,14 +119,12 @@ def test_requests_over_a_hand_over(lab):
 def test_requests_over_a_rollback(lab):
     """Those that came while writes waited are done by the source, once, in the order of each client."""
     cluster = Cluster(lab)
-    source, target = cluster.shards[0][0], cluster.shards[1][0]
+    source = cluster.shards[0][0]
     tag = key_in(SLOTS[0])
     with source.connect(timeout_s=20) as blocked, source.connect(timeout_s=20) as client:
         blocked.send_raw(encode("BLPOP", tag + "list", 0))
         wait_until(lambda: source.info("clients")["blocked_clients"] == "1", 5, "it waits")
-        proxy = cluster.proxies[target.name].stop_at("drain")
-        name = cluster.move(source, target)
-        proxy.wait_reached()
+        proxy, name = cluster.move_to("drain")
         client.send_raw(encode("INCR", tag + "n") + encode("MULTI") + encode("INCR", tag + "n") + encode("EXEC") +
                         encode("RPUSH", tag + "list", "a", "b"))
         proxy.drop()

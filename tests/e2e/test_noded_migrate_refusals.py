@@ -51,10 +51,8 @@ def test_what_is_refused_meanwhile(lab):
     cluster = Cluster(lab)
     source, target = cluster.shards[0][0], cluster.shards[1][0]
     third = cluster.shards[2][0]
-    proxy = cluster.proxies[target.name].stop_at("flush")
     source.ok("SET", key_in(100), "x")
-    name = cluster.move(source, target)
-    proxy.wait_reached()
+    proxy, name = cluster.move_to("flush")
     moving = "is being migrated"
     refused(source, moving, "MIGRATESLOTS", "SLOTSRANGE", 119, 130, "NODE", my_id(third))
     refused(source, moving, "MIGRATESLOTS", "SLOTSRANGE", *RANGE, "NODE", my_id(target))
@@ -65,8 +63,7 @@ def test_what_is_refused_meanwhile(lab):
     for words in (("SETSLOT", 100, "IMPORTING", my_id(source)), ("SETSLOT", 100, "NODE", my_id(target)),
                   ("SETSLOT", 100, "STABLE"), ("DELSLOTS", 100)):
         refused(target, moving, *words)
-    other = cluster.move(source, third, 300, 301)
-    wait_job(source, other, "success")
+    cluster.complete(source, (third, 300, 301))
     proxy.release()
     wait_job(source, name, "success")
     cluster.settle()
@@ -84,9 +81,7 @@ def test_stock_nodes(lab):
     to_stock = ("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 1, 5, "NODE", my_id(stock))
     wait_until(lambda: "SETSLOT and MIGRATE" in str(source.call(*to_stock)), 10, "it is known to be stock")
     for to, master in ((target, target), (third, source)):
-        proxy = cluster.proxies[to.name].stop_at("flush")
-        name = cluster.move(source, to)
-        proxy.wait_reached()
+        proxy, name = cluster.move_to("flush", source, to)
         wait_until(lambda m=master: stock.call("CLUSTER", "REPLICATE", my_id(m)) == "OK", 10, "it may follow")
         wait_job(source, name, "failed")
         proxy.drop()

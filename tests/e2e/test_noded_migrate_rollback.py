@@ -14,11 +14,7 @@ BEFORE_GRANT = STAGES[:STAGES.index("grant")]
 
 def held_at(cluster, stage):
     """A migration from the first shard to the second that stands there. Returns (source, target, proxy, job)."""
-    source, target = cluster.master(0), cluster.master(1)
-    proxy = cluster.proxies[target.name].stop_at(stage)
-    name = cluster.move(source, target)
-    proxy.wait_reached()
-    return source, target, proxy, name
+    return (cluster.shards[0][0], cluster.shards[1][0]) + cluster.move_to(stage)
 
 
 def assert_nothing_happened(cluster, name, said, writer, state="failed", message=""):
@@ -78,8 +74,7 @@ def test_what_ends_it_before_the_grant(lab):
             target.ok("CONFIG", "SET", "maxmemory", 0)
             source.ok("CONFIG", "SET", "slot-migration-buffer-limit", "256mb")
     # And then it goes through.
-    name = cluster.move(source, target)
-    wait_job(source, name, "success")
+    name = cluster.complete(source, (target,))[0]
     writer.wait_more()
     writer.halt()
     assert not writer.errors, writer.errors[:3]
@@ -89,40 +84,33 @@ def test_what_ends_it_before_the_grant(lab):
     print("the longest write took %.0f ms" % (writer.longest_s * 1000))
 
 
-@case(kinds=OURS, limit_s=120)
-def test_flushed(lab):
-    """A database that is emptied at either end, at each state."""
+@case(kinds=OURS, limit_s=120, matrix=[(stage,) for stage in BEFORE_GRANT], sample=2)
+def test_flushed(lab, stage):
+    """A database that is emptied at either end."""
     cluster = Cluster(lab)
     source, target = cluster.shards[0][0], cluster.shards[1][0]
-    for i, stage in enumerate(BEFORE_GRANT):
-        for end, words in ((source, ("FLUSHALL",)), (target, ("FLUSHDB",))) if i % 2 else (
-                (source, ("FLUSHDB",)), (target, ("FLUSHALL",))):
-            if end is target and stage == "establish":  # it has heard of nothing
-                continue
-            said = cluster.fill(source)
-            other = key_in(7000) + str(i)
-            target.ok("SET", other, "x")
-            said[0, other] = target.ok("DEBUG", "DIGEST-VALUE", other)[0]
-            _, _, proxy, name = held_at(cluster, stage)
-            waits = stage == "drain" and end is source
-            with end.connect(timeout_s=10) as client:
-                client.ok("SELECT", 3 if words == ("FLUSHDB",) else 0)
-                if waits:  # until the pause is over
-                    begin = time.monotonic()
-                client.ok(*words)
-                if waits:
-                    assert time.monotonic() - begin < 5
-            proxy.release()
-            wait_job(source, name, "failed")
-            gone = {0, 3, 15} if words == ("FLUSHALL",) else {3}
-            said = {(db, key): d for (db, key), d in said.items()
-                    if db not in gone or (key == other) != (end is target)}
-            cluster.settle()
-            assert cluster.assert_job(name) == 0
-            cluster.assert_data(said)
-            for node in (source, target):
-                node.ok("FLUSHALL")
-            cluster.settle()
+    other = key_in(7000)
+    for end, words in ((source, ("FLUSHALL",)), (target, ("FLUSHDB",)), (source, ("FLUSHDB",)),
+                       (target, ("FLUSHALL",))):
+        if end is target and stage == "establish":  # it has heard of nothing
+            continue
+        said = cluster.fill(source)
+        target.ok("SET", other, "x")
+        said[0, other] = target.ok("DEBUG", "DIGEST-VALUE", other)[0]
+        _, _, proxy, name = held_at(cluster, stage)
+        with end.connect(timeout_s=20) as client:
+            client.ok("SELECT", 3 if words == ("FLUSHDB",) else 0)
+            client.ok(*words)  # at the source it waits until the pause is over
+        proxy.release()
+        wait_job(source, name, "failed")
+        gone = {0, 3, 15} if words == ("FLUSHALL",) else {3}
+        said = {(db, key): d for (db, key), d in said.items() if db not in gone or (key == other) != (end is target)}
+        cluster.settle()
+        assert cluster.assert_job(name) == 0
+        cluster.assert_data(said)
+        for node in (source, target):
+            node.ok("FLUSHALL")
+        cluster.settle()
 
 
 @case(kinds=OURS, limit_s=90)
@@ -170,7 +158,8 @@ def test_cancelled_after_the_grant(lab):
 def test_target_never_comes_back(lab):
     """Writes wait, and are refused after a while, for as long as nobody knows; reads of the source go on; an operator
     who knows that the target is gone gives the slots back. The job's outcome is there after a restart."""
-    cluster = Cluster(lab, replicas=False, appendonly="yes", cluster_require_full_coverage="no")
+    cluster = Cluster(lab, replicas=False, appendonly="yes", cluster_node_timeout=1500,
+                      cluster_require_full_coverage="no")
     said = cluster.fill(cluster.shards[0][0])
     source, target, proxy, name = held_at(cluster, "grant")
     target.kill9()
@@ -198,3 +187,40 @@ def test_target_never_comes_back(lab):
     source.kill9()
     cluster.restart(source)
     assert jobs(source)[name]["state"] == "failed"
+
+
+@case(kinds=OURS, limit_s=90)
+def test_jobs_are_remembered(lab):
+    """Both ends tell how migrations ended, after restarts too; one that was under way has ended with it."""
+    cluster = Cluster(lab, replicas=False, appendonly="yes")
+    source, target = cluster.shards[0][0], cluster.shards[1][0]
+    said = cluster.fill(source)
+    expected = {}
+    for stage, state in (("snapshot-end", "cancelled"), ("flush", "failed")):
+        proxy, name = cluster.move_to(stage)
+        if state == "cancelled":
+            assert source.ok("CLUSTER", "CANCELSLOTMIGRATIONS") == "OK"
+        proxy.drop()
+        wait_job(source, name, state)
+        wait_job(target, name, "failed")
+        expected[name] = state
+    expected[cluster.complete(source, (target, 300, 305))[0]] = "success"
+    cluster.settle()
+    before = [jobs(node) for node in (source, target)]
+    for node in (source, target):
+        node.terminate()
+        cluster.restart(node)
+    cluster.settle()
+    assert [jobs(node) for node in (source, target)] == before
+    proxy, killed = cluster.move_to("snapshot")
+    expected[killed] = "failed"
+    for node in (source, target):
+        node.kill9()
+        cluster.restart(node)
+    proxy.drop()
+    cluster.settle()
+    for name, state in expected.items():
+        assert jobs(source)[name]["state"] == state, jobs(source)[name]
+        at_target = jobs(target).get(name)  # what had just begun when it was killed it may not know
+        assert at_target is None and name is killed or (at_target["state"] == "success") == (state == "success")
+    cluster.assert_data(said)
