@@ -167,7 +167,8 @@ void cl_reset(struct cl_core *c, bool hard)
     struct cl_node *n;
     cl_jobs_end_all(c, "CLUSTER RESET");
     cl_records_forget(c);
-    c->shard.version = c->shard.required = c->shard.swap_epoch = 0;
+    c->shard.swap_epoch = 0;
+    cl_state_changed(c, true); /* a version that replicas know does not come twice */
     cl_manual_end(c);
     cl_election_stop(c);
     if (cl_has(c->me, CL_REPLICA)) {

@@ -33,7 +33,8 @@ enum cl_effect_kind {
                          news of it is told any more. What was imported is shown or forgotten by an effect of its own. */
     CL_FX_SLOTS_SHOW, /* slots: what was imported of them becomes visible, here, on our replicas and in the log */
     CL_FX_SLOTS_FORGET, /* slots: what was imported of them is deleted in the same places. Most have nothing. */
-    CL_FX_SLOT_KEYS,    /* node (who asks), a: slot, token: CL_EV_SLOT_KEYS with the same three follows */
+    CL_FX_SLOT_KEYS,    /* node (who asks; may be ours), a: slot, token: CL_EV_SLOT_KEYS with the same three
+                           follows */
     CL_FX_SWAPDB,       /* a, b, seq: the mapping's epoch, which is the next one: done, streamed and logged */
     CL_FX_LOG           /* level, bytes */
 };

@@ -206,6 +206,8 @@ static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *
             cl_send_update(c, sender->link, later);
         return;
     }
+    if (c->nrefusals >= CL_RECORDS_MAX) /* it will ask again */
+        return;
     if (j != NULL && PLANTED(16, true, false))
         cl_job_end(c, j, CL_JOB_FAILED, "The source asked for the slots back");
     if (c->refused_epoch < r->epoch)
@@ -358,6 +360,8 @@ void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct 
         return;
     }
     cl_wire_record(m, 0, &r);
+    if (cl_id_is_none(&r.job) || r.epoch >= CL_EPOCH_MAX)
+        return;
     if (m->handover.say == CL_SAY_ASK)
         asked(c, &r, sender);
     else if (m->handover.say == CL_SAY_HELD)
@@ -366,13 +370,20 @@ void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct 
         refused(c, &r, sender);
 }
 
+static bool is_of_our_shard(const struct cl_core *c, int slot)
+{
+    const struct cl_node *owner = cl_owner(c, slot);
+    return owner != NULL && !cl_id_is_none(&owner->shard) && cl_id_eq(&owner->shard, &c->me->shard);
+}
+
 void cl_handover_inherit(struct cl_core *c)
 {
     for (size_t i = c->shard.nrecords; i-- > 0;) {
         struct cl_open_record *r = &c->shard.records[i];
         if (r->r.taking) {
+            /* Slots may have moved on from our master since, before we heard that it had taken them. */
             for (int slot = 0; slot < CL_SLOTS; slot++)
-                if (cl_bit(r->r.slots, slot))
+                if (cl_bit(r->r.slots, slot) && (is_unclaimed(c, &r->r, slot) || is_of_our_shard(c, slot)))
                     cl_slot_give(c, slot, c->me);
             cl_record_close(c, r);
             continue;

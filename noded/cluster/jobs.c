@@ -332,6 +332,10 @@ static void drained(struct cl_core *c, struct cl_job *j, uint64_t epoch)
     uint64_t greatest = cl_greatest_epoch(c);
     struct cl_record r = {.job = j->name, .source = j->source, .target = j->target};
     r.epoch = (epoch > greatest && epoch < CL_EPOCH_MAX ? epoch : greatest) + 1;
+    if (r.epoch >= CL_EPOCH_MAX) {
+        cl_job_end(c, j, CL_JOB_FAILED, "There is no config epoch left above all others");
+        return;
+    }
     memcpy(r.slots, j->slots, sizeof r.slots);
     c->current_epoch = r.epoch;
     cl_job_enter(c, j, CL_JOB_RECORDING, j->until_us);

@@ -164,6 +164,7 @@ void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master)
     }
     n->master = master;
     n->counted_us = 0;
+    n->ours_seq = cl_next_seq(c);
     /* A master is an orphan only when it lost its replicas, not when they were taken elsewhere. */
     if (old != NULL && master != NULL && cl_replicas_of(c, old, false) == 0)
         old->had_replicas = false;

@@ -93,10 +93,11 @@ static void claim_correct(struct cl_core *c, struct cl_node *n, cl_link link, co
         return;
     for (int slot = cl_bit_next(h->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(h->slots, slot + 1, true)) {
         const struct cl_node *owner = cl_owner(c, slot);
+        /* Whoever has inherited a hand-over may know no owner of its slots. */
+        if ((owner == NULL || owner == c->me) && cl_handover_correct(c, n, slot, h->config_epoch))
+            return;
         if (owner == NULL || owner == n || owner == master)
             continue;
-        if (owner == c->me && cl_handover_correct(c, n, slot, h->config_epoch))
-            return;
         if (owner->config_epoch > h->config_epoch) {
             /* One owner is told; with the next message it is the turn of the next, if it is wrong about more. */
             cl_send_update(c, link, owner);

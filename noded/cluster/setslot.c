@@ -187,6 +187,14 @@ static void told(struct cl_core *c, const struct cl_handover *h, const struct cl
               cl_id_text(&a.node, text), h->keys);
 }
 
+static void count(struct cl_core *c, const struct cl_id *for_whom, int slot, uint64_t question)
+{
+    struct cl_effect *e = cl_effect_add(c->fx, CL_FX_SLOT_KEYS);
+    e->node = *for_whom;
+    e->a = slot;
+    e->token = question;
+}
+
 void cl_keys_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender)
 {
     if (m->handover.say == CL_SAY_KEYS) {
@@ -194,19 +202,36 @@ void cl_keys_received(struct cl_core *c, const struct cl_message *m, struct cl_n
         return;
     }
     /* A replica's word is not its master's. */
-    if (!cl_has(c->me, CL_MASTER))
+    if (cl_has(c->me, CL_MASTER))
+        count(c, &sender->id, m->handover.slot, m->handover.question);
+}
+
+/* It is taken without a question by ADDSLOTS and BUMPEPOCH (redis-cli's fix), which goes on to move the rest of
+ * database 0 from here, and by stock nodes. */
+void cl_keys_kept(struct cl_core *c, int slot)
+{
+    count(c, &c->me->id, slot, 0);
+}
+
+/* Keys of a slot that has gone stay where an operator sees them: it is open, and MIGRATE moves them after it. */
+static void left_behind(struct cl_core *c, int slot, uint64_t keys)
+{
+    struct cl_node *owner = cl_owner(c, slot);
+    if (keys == 0 || !cl_has(c->me, CL_MASTER) || owner == NULL || owner == c->me ||
+        cl_open_find(c, slot, true) != NULL)
         return;
-    struct cl_effect *e = cl_effect_add(c->fx, CL_FX_SLOT_KEYS);
-    e->node = sender->id;
-    e->a = m->handover.slot;
-    e->token = m->handover.question;
+    cl_open_set(c, slot, true, owner);
+    CL_LOG(c, WARNING, "Slot %d has been taken, and %" PRIu64 " keys of it are still here: move them, in all databases",
+           slot, keys);
 }
 
 void cl_keys_counted(struct cl_core *c, const struct cl_event *e)
 {
     struct cl_node *to = cl_node_find(c, &e->node);
     struct cl_handover h = {.say = CL_SAY_KEYS, .slot = e->slot, .question = e->token, .keys = e->seq};
-    if (to != NULL && cl_has(c->me, CL_MASTER))
+    if (to == c->me)
+        left_behind(c, e->slot, e->seq);
+    else if (to != NULL && cl_has(c->me, CL_MASTER))
         say_keys(c, to, &h);
 }
 

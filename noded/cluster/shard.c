@@ -138,8 +138,10 @@ void cl_state_follows(struct cl_core *c, const struct cl_node *master)
         c->shard.version = c->shard.required = c->shard.swap_epoch = 0;
         cl_records_forget(c);
     }
+    c->word_us = c->now_us;
     c->counted_us = 0;
     c->counted_required = UINT64_MAX;
+    c->state_heard = false;
 }
 
 /* ---- between a master and its replicas ---- */
@@ -150,7 +152,10 @@ void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to)
     struct cl_state_told told = {.version = c->claim.state_version, .required = c->claim.state_required};
     if (!to->ours || (to->master != c->me && c->me->master != to))
         return;
-    told.counted = is_ours(c, to) && !cl_has(to, CL_NOFAILOVER | CL_FAILED);
+    /* After a restart we must know all that we have counted. */
+    told.counted = is_ours(c, to) && !cl_has(to, CL_NOFAILOVER | CL_FAILED) && to->stamp != 0 &&
+                   c->persisted >= to->ours_seq;
+    told.stamp = is_ours(c, to) ? to->stamp : (uint64_t)c->now_us;
     if (told.counted)
         to->counted_us = c->now_us;
     cl_wire_put_state(out, &told);
@@ -210,19 +215,49 @@ void cl_state_welcome(struct cl_core *c, struct cl_node *n)
         cl_send_greeting(c, n->link, n, CL_PONG, NULL);
 }
 
+/* It counts from the moment on of which the master's word speaks, and not from when it came: it may have waited in a
+ * socket while we stood still, or in the network. */
+static void counted(struct cl_core *c, const struct cl_state_told *told)
+{
+    int64_t first = c->word_us > c->start_us ? c->word_us : c->start_us;
+    if (told->stamp < (uint64_t)first || told->stamp > (uint64_t)c->now_us)
+        return;
+    c->word_us = (int64_t)told->stamp;
+    c->counted_us = told->counted ? (int64_t)told->stamp : 0;
+    c->counted_required = told->required;
+}
+
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender)
 {
     struct cl_state_told told;
     if (!cl_wire_state(body, &told))
         return;
     if (sender == c->me->master && cl_has(c->me, CL_REPLICA)) {
-        c->counted_us = told.counted ? c->now_us : 0;
-        c->counted_required = told.required;
+        counted(c, &told);
     } else if (is_ours(c, sender)) {
         sender->state_version = told.version;
+        sender->stamp = told.stamp;
         if (told.version != c->shard.version && c->now_us >= c->tell_state_us)
             give_to_those_that_lack_it(c);
     }
+}
+
+/* What could not be read back from our own disk is not taken either. */
+static bool is_possible(const struct cl_record *r)
+{
+    return !cl_id_is_none(&r->job) && !cl_id_is_none(&r->source) && !cl_id_is_none(&r->target) &&
+           r->epoch < CL_EPOCH_MAX;
+}
+
+static bool all_possible(const struct cl_message *m)
+{
+    struct cl_record r;
+    for (size_t i = 0; i < m->handover.records; i++) {
+        cl_wire_record(m, i, &r);
+        if (!is_possible(&r))
+            return false;
+    }
+    return m->handover.swap_epoch < CL_EPOCH_MAX;
 }
 
 void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender)
@@ -236,6 +271,9 @@ void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_
             cl_send_greeting(c, sender->link, sender, CL_PONG, NULL);
         return;
     }
+    if ((c->state_heard && h->version < s->version) || !all_possible(m))
+        return;
+    c->state_heard = true;
     s->version = h->version;
     s->required = h->required;
     s->database_a = h->database_a;
@@ -266,7 +304,7 @@ void cl_state_persisted(struct cl_core *c, uint64_t before)
 /* Somebody waits for the replicas. */
 static bool is_awaited(const struct cl_core *c)
 {
-    return c->shard.nrecords > 0 || c->nagreements > 0;
+    return c->shard.nrecords > 0 || c->nagreements > 0 || c->nrefusals > 0;
 }
 
 void cl_state_run(struct cl_core *c)

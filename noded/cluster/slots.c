@@ -216,7 +216,10 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
             continue;
         if (owner != NULL && owner == mine)
             taken++;
-        if (owner == c->me)
+        const struct cl_open *leaves = owner == c->me ? cl_open_find(c, slot, false) : NULL;
+        if (leaves != NULL && leaves->node == by)
+            cl_keys_kept(c, slot);
+        else if (owner == c->me)
             slot_lost(c, slot);
         cl_open_clear(c, slot, false);
         cl_slot_give(c, slot, by);

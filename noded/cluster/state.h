@@ -55,6 +55,8 @@ struct cl_node {
     struct cl_id voted_for;
     uint64_t state_version; /* of our shard's state, as a replica of ours tells it */
     int64_t counted_us;     /* when we last told it that we count it; 0 never */
+    uint64_t stamp;         /* of its clock, the newest that it told; 0 none */
+    uint64_t ours_seq;      /* the file that has it first as a replica of ours */
     int64_t orphaned_us;    /* a master: without replicas that work, which it had, since; 0: not so */
     bool had_replicas;
     /* our own link to it */
@@ -261,8 +263,11 @@ struct cl_core {
     uint64_t refused_epoch;     /* no grant is taken that is not above it */
     int64_t tell_state_us;      /* when replicas that lack the state get it again */
     int64_t uncounted_until_us; /* a replica that was counted is unknown by now, and may think until then that it is */
-    int64_t counted_us;         /* a replica: when its master last said that it counts; 0 not, or not by this master */
+    int64_t word_us;            /* a replica: the moment that its master's last word of this speaks of; at first when
+                                   it began to follow this one */
+    int64_t counted_us;         /* the same, if the word was that it counts; else 0 */
     uint64_t counted_required;  /* and the version it must have */
+    bool state_heard;           /* it has a state of this master: older ones come late */
     struct cl_agreement *agreements;
     size_t nagreements, cap_agreements;
     struct cl_refusal *refusals; /* that wait for the disk */
@@ -402,6 +407,8 @@ struct cl_node *cl_command_node(const struct cl_core *c, const struct cl_command
 /* What is being migrated is not touched by hand: true: the error was answered. */
 bool cl_slot_is_moving(struct cl_core *c, cl_token token, int slot);
 void cl_keys_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+/* A slot that leaves by hand, and is taken by whom it leaves for: keys that are still here stay. */
+void cl_keys_kept(struct cl_core *c, int slot);
 void cl_keys_counted(struct cl_core *c, const struct cl_event *e);
 void cl_setslot_run(struct cl_core *c);
 int64_t cl_setslot_deadline(const struct cl_core *c);

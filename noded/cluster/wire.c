@@ -34,7 +34,7 @@ struct wire_record {
 };
 
 struct wire_state {
-    uint8_t version[8], required[8], counted, unused[7];
+    uint8_t version[8], required[8], counted, unused[7], stamp[8];
 };
 
 enum { FLAG_ABORTED = 1 };
@@ -77,7 +77,7 @@ AT(wire_update, id, 8);
 AT(wire_update, slots, 48);
 _Static_assert(sizeof(struct wire_update) == 2096, "update");
 _Static_assert(sizeof(struct wire_handover) == 56 && sizeof(struct wire_record) == 2120, "hand-over");
-_Static_assert(sizeof(struct wire_state) == 24, "state");
+_Static_assert(sizeof(struct wire_state) == 32, "state");
 
 static const char signature[4] = {'R', 'C', 'm', 'b'};
 
@@ -333,7 +333,7 @@ bool cl_wire_state(struct slice body, struct cl_state_told *out)
     const struct wire_state *w = (const void *)body.p;
     if (body.n < sizeof *w)
         return false;
-    *out = (struct cl_state_told){GET(w->version), GET(w->required), w->counted != 0};
+    *out = (struct cl_state_told){GET(w->version), GET(w->required), w->counted != 0, GET(w->stamp)};
     return true;
 }
 
@@ -436,6 +436,7 @@ void cl_wire_put_state(struct buf *out, const struct cl_state_told *t)
     struct wire_state w = {.counted = t->counted};
     PUT(w.version, t->version);
     PUT(w.required, t->required);
+    PUT(w.stamp, t->stamp);
     cl_wire_put_extension(out, CL_EXT_STATE, (struct slice){(const char *)&w, sizeof w});
 }
 

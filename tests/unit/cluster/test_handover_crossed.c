@@ -255,6 +255,64 @@ static void nobody_takes_slots_in_a_minority(void **state)
     world_free(w);
 }
 
+/* What a master says to its replica, over the link that it came on. */
+static void hear(struct world *w, int replica, int master, struct buf *message)
+{
+    struct cl_id id = world_id(w, master);
+    const struct cl_node *n = cl_node_find(w->nodes[replica].core, &id);
+    struct cl_event e = {.kind = CL_EV_MESSAGE, .link = n->incoming, .bytes = buf_slice(message)};
+    assert_true(n->incoming != 0);
+    world_step(w, &w->nodes[replica], &e);
+    buf_free(message);
+}
+
+static void a_state_that_comes_late_takes_nothing_back(void **state)
+{
+    (void)state;
+    struct world *w = form(7, 3, WORLD_LOSES_GRANTS);
+    struct buf message = {NULL, 0, 0};
+    struct cl_header head;
+    assert_true(migrate(w, 0, 2, 0, 99));
+    assert_true(grants(w, 1));
+    world_cut(w, 0, 2, true);
+    const struct cl_shard_state *s = &w->nodes[1].core->shard;
+    assert_int_equal(s->nrecords, 1);
+    cl_head(w->nodes[0].core, CL_HANDOVER, &head);
+    struct cl_handover old = {.say = CL_SAY_STATE, .version = s->version - 1};
+    cl_wire_handover(&message, &head, &old, NULL);
+    hear(w, 1, 0, &message);
+    assert_int_equal(s->nrecords, 1);
+    world_run(w, 1000 * MS);
+    assert_int_equal(s->nrecords, 1);
+    world_free(w);
+}
+
+static void whoever_was_counted_long_ago_does_not_stand(void **state)
+{
+    (void)state;
+    struct world *w = form(8, 3, WORLD_TAKES_GRANTS);
+    struct cl_core *c = w->nodes[1].core;
+    struct buf message = {NULL, 0, 0};
+    struct cl_header head;
+    int64_t then = c->now_us;
+    assert_true(cl_state_known(c));
+    cl_head(w->nodes[0].core, CL_PONG, &head);
+    cl_wire_begin(&message, &head);
+    struct cl_state_told told = {.version = c->shard.version, .counted = true, .stamp = (uint64_t)then};
+    cl_wire_put_state(&message, &told);
+    cl_wire_end(&message);
+    cut_from_all_but(w, 1, 1, true);
+    world_run(w, 60000 * MS);
+    assert_false(cl_state_known(c));
+    /* It has waited all the time in a socket. */
+    hear(w, 1, 0, &message);
+    assert_false(cl_state_known(c));
+    cut_from_all_but(w, 1, 1, false);
+    world_run(w, 5000 * MS);
+    assert_true(cl_state_known(c));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +323,8 @@ int main(void)
         cmocka_unit_test(of_two_masters_of_the_source_one_is_left),
         cmocka_unit_test(a_version_that_reached_no_disk_stops_no_successor),
         cmocka_unit_test(nobody_takes_slots_in_a_minority),
+        cmocka_unit_test(a_state_that_comes_late_takes_nothing_back),
+        cmocka_unit_test(whoever_was_counted_long_ago_does_not_stand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

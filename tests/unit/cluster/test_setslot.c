@@ -285,6 +285,56 @@ static void other_databases_do_not_go_to_stock_nodes(void **state)
     world_free(w);
 }
 
+/* As redis-cli's fix does it: nobody is asked. What the old owner has stays there, and it shows. */
+static void what_is_left_behind_is_kept(void **state)
+{
+    (void)state;
+    for (uint64_t keys = 0; keys <= 3; keys += 3) {
+        struct world *w = form(10, 0);
+        uint8_t slots[CL_SLOT_BYTES] = {0};
+        cl_bit_set(slots, SLOT);
+        open_both(w, 0, 1);
+        w->nodes[0].keys = keys;
+        assert_true(command(w, 1, CL_SETSLOT_STABLE, 1));
+        struct cl_command give_up = {.verb = CL_DELSLOTS, .slots = slots}, take = {.verb = CL_ADDSLOTS, .slots = slots};
+        struct cl_command bump = {.verb = CL_BUMPEPOCH};
+        const struct cl_command *all[] = {&give_up, &take, &bump};
+        for (int i = 0; i < 3; i++) {
+            struct cl_event e = {.kind = CL_EV_COMMAND, .token = 1, .command = all[i], .more = i < 2};
+            world_step(w, &w->nodes[1], &e);
+        }
+        world_run(w, 1000 * MS);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(world_owner(w, i, SLOT), 1);
+        assert_false(cl_bit(w->nodes[0].dropped, SLOT));
+        const struct cl_open *o = cl_open_find(w->nodes[0].core, SLOT, true);
+        assert_true((o != NULL) == (keys > 0));
+        assert_null(cl_open_find(w->nodes[0].core, SLOT, false));
+        world_free(w);
+    }
+}
+
+static void what_goes_elsewhere_is_dropped(void **state)
+{
+    (void)state;
+    struct world *w = form(11, 0);
+    uint8_t slots[CL_SLOT_BYTES] = {0};
+    cl_bit_set(slots, SLOT);
+    assert_true(command(w, 0, CL_SETSLOT_MIGRATING, 1)); /* and 2 takes it */
+    struct cl_command give_up = {.verb = CL_DELSLOTS, .slots = slots}, take = {.verb = CL_ADDSLOTS, .slots = slots};
+    struct cl_command bump = {.verb = CL_BUMPEPOCH};
+    const struct cl_command *all[] = {&give_up, &take, &bump};
+    for (int i = 0; i < 3; i++) {
+        struct cl_event e = {.kind = CL_EV_COMMAND, .token = 1, .command = all[i], .more = i < 2};
+        world_step(w, &w->nodes[2], &e);
+    }
+    world_run(w, 1000 * MS);
+    assert_int_equal(world_owner(w, 0, SLOT), 2);
+    assert_true(cl_bit(w->nodes[0].dropped, SLOT));
+    assert_int_equal(w->nodes[0].core->nopen, 0);
+    world_free(w);
+}
+
 static void question_and_answer_on_the_wire(void **state)
 {
     (void)state;
@@ -319,6 +369,8 @@ int main(void)
         cmocka_unit_test(who_waits_is_answered),
         cmocka_unit_test(stock_nodes_are_not_asked),
         cmocka_unit_test(other_databases_do_not_go_to_stock_nodes),
+        cmocka_unit_test(what_is_left_behind_is_kept),
+        cmocka_unit_test(what_goes_elsewhere_is_dropped),
         cmocka_unit_test(question_and_answer_on_the_wire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
