@@ -69,6 +69,9 @@ enum cl_hold {
 enum cl_hold cl_slot_hold(const struct cl_core *c, int slot);
 /* Some slot is held: writes that name no keys (FLUSHALL, FLUSHDB) wait until none is. */
 bool cl_some_slot_held(const struct cl_core *c);
+/* All replicas that may be elected are there, and know what they must. Else whoever takes slots would have to wait for
+ * one that is gone, perhaps for long. */
+bool cl_replicas_agree(const struct cl_core *c);
 
 /* ---- the mapping of databases ---- */
 

@@ -3,6 +3,8 @@
 #include "noded/repl/import_state.h"
 
 #include "common/base/heap.h"
+#include "noded/cluster/describe.h"
+#include "noded/cmd/cluster.h"
 #include "noded/repl/serve.h"
 
 #include <inttypes.h>
@@ -79,15 +81,43 @@ bool nd_import_ask(struct nd_import *m, bool drain)
     return true;
 }
 
-/* Some replica that could be the next master lacks what came before this offset. One that came with SYNC never
- * acknowledges anything, and is none. */
+/* The replicas of this node in the view of the cluster, without those that have failed. */
+static size_t replicas_expected(const struct cl_core *core)
+{
+    struct cl_id me = cl_my_id(core);
+    struct cl_member m;
+    size_t n = 0;
+    for (size_t it = 0; cl_next_member(core, &it, &m);)
+        n += !m.is_master && !m.failing && cl_id_eq(&m.master, &me);
+    return n;
+}
+
+/* Some replica that could be the next master lacks what came before this offset: it has not acknowledged it, or does
+ * not follow just now, and its cluster takes it for a replica all the same. One that came with SYNC never acknowledges
+ * anything, and is none. */
 static bool some_lack(const struct nd_repl *r, int64_t offset)
 {
     const struct nd_replica *p = r->serving != NULL ? r->serving->first : NULL;
-    for (; p != NULL; p = p->next)
-        if (p->state == ND_REPLICA_ONLINE && !p->old && p->ack < offset)
+    size_t have = 0;
+    for (; p != NULL; p = p->next) {
+        if (p->state != ND_REPLICA_ONLINE || p->old)
+            continue;
+        if (p->ack < offset)
             return true;
-    return false;
+        have++;
+    }
+    return have < replicas_expected(r->e->cluster->core);
+}
+
+/* NULL: what came before it is safe, and what follows needs not wait either: for a replica that is gone and may still
+ * be elected the hand-over would wait, and writes with it. */
+static const char *not_safe(const struct nd_repl *r, const struct nd_import_question *q)
+{
+    if (!q->on_disk)
+        return "the disk of the target is slow";
+    if (some_lack(r, q->repl_offset))
+        return "a replica of the target is behind";
+    return cl_replicas_agree(r->e->cluster->core) ? NULL : "a replica of the target is gone, and may still be elected";
 }
 
 static void answer(struct nd_import *m, const struct nd_import_question *q)
@@ -105,7 +135,7 @@ static void answer(struct nd_import *m, const struct nd_import_question *q)
 void nd_import_look(struct nd_import *m)
 {
     size_t n = 0;
-    while (n < m->nquestions && m->questions[n].on_disk && !some_lack(m->all->r, m->questions[n].repl_offset))
+    while (n < m->nquestions && not_safe(m->all->r, &m->questions[n]) == NULL)
         answer(m, &m->questions[n++]);
     if (n == 0)
         return;
@@ -191,7 +221,8 @@ static void tick(struct nd_import *m, int64_t now_us)
 {
     const struct nd_import_question *q = overdue(m, now_us);
     if (q != NULL) {
-        nd_import_fail(m, q->on_disk ? "a replica of the target is behind" : "the disk of the target is slow");
+        const char *why = not_safe(m->all->r, q);
+        nd_import_fail(m, why != NULL ? why : "a question was not answered in time");
         return;
     }
     if (m->ack_us > now_us)

@@ -5,7 +5,7 @@ import time
 
 from cases import case
 from lab import RespError, encode, wait_until
-from lab.clusters import key_in, make_cluster, my_id, wait_agreed
+from lab.clusters import info, key_in, lines, make_cluster, my_id, wait_agreed
 from lab.migrating import jobs
 
 OURS = ("ours",)
@@ -261,3 +261,55 @@ def test_as_one_server(lab, fsync):
     wait_agreed([one, two, of_one, of_two])
     if fsync == "always":
         assert_same_data([one, two], stock)
+
+
+@case(kinds=OURS, limit_s=60)
+def test_replica_of_the_target_just_died(lab):
+    """One that died a while ago may still come back and be elected, so the hand-over has to wait for it: before writes
+    do."""
+    (one, two), (copy,) = make_cluster(lab, ["ours", "ours"], [("ours", 1)], repl_diskless_sync_delay=0)
+    tag = key_in(SLOTS[0])
+    link = one.connect(timeout_s=30)
+    link.ok("SET", tag, 0)
+    heard = int(info(two)["cluster_stats_messages_received"])
+    wait_until(lambda: int(info(two)["cluster_stats_messages_received"]) > heard + 20, 20, "all know what they should")
+    copy.kill9()
+    wait_until(lambda: any("fail" in words[2].split(",") for words in lines(one).values()), 20, "it has failed")
+    assert one.ok("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", SLOTS[0], SLOTS[0], "NODE", my_id(two)) == "OK"
+    longest, until, reply = 0.0, time.monotonic() + 5, None
+    while not str(reply).startswith("MOVED "):
+        begin = time.monotonic()
+        reply = link.call("INCR", tag)
+        assert isinstance(reply, int) or str(reply).startswith("MOVED "), reply
+        longest = max(longest, time.monotonic() - begin)
+        if begin > until and not copy.alive():
+            assert [job["state"] for job in jobs(one).values()] == ["streaming"], jobs(one)
+            copy.start()
+            copy.wait_ready()
+    assert longest < 2.0, longest
+    assert copy.alive(), "it was not waited for"
+    wait_equal([(two, copy)])
+
+
+@case(kinds=OURS, limit_s=60)
+def test_replica_of_the_target_does_not_follow(lab):
+    """It is there, but lost its link to its master: elected, it would have nothing of what has come. It is waited for,
+    and writes go on meanwhile."""
+    (one, two), (copy,) = make_cluster(lab, ["ours", "ours"], [("ours", 1)], repl_diskless_sync_delay=0)
+    tag = key_in(SLOTS[0])
+    link, other = one.connect(timeout_s=30), two.connect()
+    assert link.ok("CONFIG", "SET", "masterauth", "secret") == "OK"
+    other.ok("CONFIG", "SET", "requirepass", "secret")
+    two.password = "secret"
+    two.ok("CLIENT", "KILL", "TYPE", "replica")
+    wait_until(lambda: copy.info("replication")["master_link_status"] == "down", 10, "it has no link")
+    assert link.ok("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", SLOTS[0], SLOTS[0], "NODE", my_id(two)) == "OK"
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        reply = link.call("INCR", tag)
+        assert isinstance(reply, int), reply
+    count = link.ok("INCR", tag)
+    copy.ok("CONFIG", "SET", "masterauth", "secret")
+    wait_until(lambda: [job["state"] for job in jobs(one).values()] == ["success"], 20, "the slot moves")
+    assert two.ok("GET", tag) == str(count)
+    wait_equal([(two, copy)])

@@ -422,7 +422,7 @@ static void ends(void **state)
     (void)state;
     struct target *t = target_new();
     struct client *c = link_new(t, '1', "16287 16287");
-    assert_non_null(strstr(run(t->f, "CLIENT LIST"), "flags=ei db=16"));
+    assert_non_null(strstr(run(t->f, "CLIENT LIST"), "flags=ei db=0"));
     target_stops(t, JOB_1, "it was cancelled");
     assert_string_equal(client_read(c), "-ERR it was cancelled\r\n");
     assert_int_equal(c->s->flags & ND_S_CLOSING, ND_S_CLOSING);
