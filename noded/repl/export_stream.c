@@ -13,8 +13,8 @@
 #define NEAR_GROWTH ((uint64_t)64)  /* of the measure at most */
 #define LOOK_US 250000              /* in which what is left has to become less by a tenth */
 #define AGAIN_US 1000000            /* the core was told, and has not taken it up */
-#define QUICK_US 10000              /* in which FLUSH should be answered, */
-#define SLOWER_US 500000            /* and how long we insist before twice as much will do */
+#define QUICK_US 20000              /* in which FLUSH should be answered, */
+#define SLOWER_US 250000            /* and how long we insist before twice as much will do */
 #define BUSY_US 20000               /* before a target that was not quick is asked again */
 
 /* ---- which writes ---- */

@@ -144,8 +144,7 @@ def main():
             with Lab() as lab:
                 results["cluster"] = cluster.measure(lab, args)
         if "slots" in parts:
-            with Lab() as lab:
-                results["slots"] = slots.measure(lab, args)
+            results["slots"] = slots.measure(args)
     except KeyboardInterrupt:
         print("bench: interrupted; all its processes were ended", file=sys.stderr)
         return 130

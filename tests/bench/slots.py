@@ -66,11 +66,11 @@ class Load:
         self.proc.stdout.close()
 
 
-def fill(nodes, count):
+def fill(nodes, count, databases=DATABASES, each=EACH):
     """A megabyte in each of the slots 0..count-1."""
-    argv = [load_path(), "fill", ",".join(str(n.port) for n in nodes), 0, count - 1, DATABASES, EACH, VALUE_BYTES]
-    done = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, universal_newlines=True, check=True)
-    assert json.loads(done.stdout)["errors"] == 0, done.stdout
+    argv = [load_path(), "fill", ",".join(str(n.port) for n in nodes), 0, count - 1, databases, each, VALUE_BYTES]
+    done = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, universal_newlines=True, check=False)
+    assert done.returncode == 0 and json.loads(done.stdout)["errors"] == 0, "bench-load fill: %s" % done.stdout
 
 
 def sizes(node):
@@ -169,8 +169,7 @@ def measure_reshard(lab, args, results):
     """redis-cli knows database 0 only: what it does to a sixteenth of the keys there, for comparison."""
     (source, target), _ = make_cluster(lab, ["ours", "ours"], cluster_node_timeout=15000)
     count = max(1, args.slots_mb // 16)
-    argv = [load_path(), "fill", source.port, 0, count - 1, 1, DATABASES * EACH, VALUE_BYTES]
-    subprocess.run([str(a) for a in argv], stdout=subprocess.DEVNULL, check=True)
+    fill([source], count, databases=1, each=DATABASES * EACH)
     before = source.ok("DBSIZE")
     began = time.monotonic()
     done = subprocess.run(
@@ -184,26 +183,23 @@ def measure_reshard(lab, args, results):
 
 # ---- what writers of the moving slots see ----
 
-def measure_pause(name, args, results, **options):
+def measure_pause(lab, args, results, name, **options):
     """A write a millisecond to the slots while they move to and fro, with a replica at both ends."""
-    with Lab() as lab:
-        nodes, _ = make_cluster(lab, ["ours", "ours"], [("ours", 0), ("ours", 1)], cluster_node_timeout=15000,
-                                **options)
-        count = max(1, args.slots_mb // 8)
-        fill(nodes, count)
-        results[name] = {"pauses": []}
-        with Load(nodes, (0, count - 1), EACH, VALUE_BYTES, PROBE_RATE, "count") as load:
-            time.sleep(USUAL_S)
-            usual = load.mark()
-            results[name]["usual"] = usual
-            for turn in range(2 * args.slots_moves):
-                move(nodes[turn % 2], nodes[1 - turn % 2], count)
-                time.sleep(0.3)  # those that were due before it ended are answered
-                results[name]["pauses"].append((load.mark()["max_us"] - usual["p50_us"]) / 1000)
-            said = load.stop()
-        assert said["wrong"] == 0, "%d of %d counters are wrong" % (said["wrong"], said["counters"])
-        print("slots: pauses, %s: %s ms" % (name, " ".join("%.0f" % p for p in results[name]["pauses"])),
-              file=sys.stderr, flush=True)
+    nodes, _ = make_cluster(lab, ["ours", "ours"], [("ours", 0), ("ours", 1)], cluster_node_timeout=15000, **options)
+    count = max(1, args.slots_mb // 8)
+    fill(nodes, count)
+    pauses = []
+    with Load(nodes, (0, count - 1), EACH, VALUE_BYTES, PROBE_RATE, "count") as load:
+        time.sleep(USUAL_S)
+        usual = load.mark()
+        for turn in range(2 * args.slots_moves):
+            move(nodes[turn % 2], nodes[1 - turn % 2], count)
+            time.sleep(0.3)  # those that were due before it ended are answered
+            pauses.append((load.mark()["max_us"] - usual["p50_us"]) / 1000)
+        said = load.stop()
+    assert said["wrong"] == 0, "%d of %d counters are wrong" % (said["wrong"], said["counters"])
+    results[name] = {"usual": usual, "pauses": pauses}
+    print("slots: pauses, %s: %s ms" % (name, " ".join("%.0f" % p for p in pauses)), file=sys.stderr, flush=True)
 
 
 # ---- under a load ----
@@ -234,15 +230,12 @@ def measure_rush(lab, args, results):
 
 # ---- all of it ----
 
-def measure(lab, args):
+def measure(args):
     results = {"atomic": [], "classic": []}
-    measure_flows(lab, args, results)
-    with Lab() as another:
-        measure_reshard(another, args, results)
-    measure_pause("no log", args, results)
-    measure_pause("everysec", args, results, appendonly="yes", appendfsync="everysec")
-    with Lab() as another:
-        measure_rush(another, args, results)
+    for run, *more in ((measure_flows,), (measure_reshard,), (measure_pause, "no log", {}),
+                       (measure_pause, "everysec", {"appendonly": "yes", "appendfsync": "everysec"}), (measure_rush,)):
+        with Lab() as lab:
+            run(lab, args, results, *more[:1], **(more[1] if more else {}))
     return results
 
 

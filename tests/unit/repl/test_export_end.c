@@ -95,7 +95,7 @@ static void test_busy_target(void **state)
         xworld_forward_ms(w, 20);
     }
     assert_string_equal(news, "0 NEAR\n");
-    assert_in_range(w->f->e->now_us - began_us, 2000000, 4000000);
+    assert_in_range(w->f->e->now_us - began_us, 1000000, 2000000);
 }
 
 static void write_bytes(struct xworld *w, size_t n)
