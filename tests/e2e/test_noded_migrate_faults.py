@@ -25,6 +25,13 @@ class Faults:
         node.kill9()
         self.cluster.restart(node)
 
+    def both_restarted(self, _end):
+        nodes = [self.shard(end)[0] for end in self.ends]
+        for node in nodes:
+            node.kill9()
+        for node in nodes:
+            self.cluster.restart(node)
+
     def replaced(self, end):
         """Killed, and back when its replica is the master."""
         node, copy = self.shard(end)
@@ -37,6 +44,16 @@ class Faults:
         node, copy = self.shard(end)
         node.pause()
         self.cluster.wait_promoted(copy)
+        node.resume()
+
+    def hung(self, end):
+        """The same, and nobody replaces it."""
+        node, copy = self.shard(end)
+        other = self.cluster.shards[2][0]
+        copy.ok("CONFIG", "SET", "cluster-replica-no-failover", "yes")
+        name = my_id(node)
+        node.pause()
+        wait_until(lambda: "fail" in lines(other)[name][2].split(","), 20, "the rest misses it")
         node.resume()
 
     def failover(self, end):
@@ -85,15 +102,16 @@ class Faults:
         self.cluster.net.mend()
 
 
-NAMES = ("restarted", "replaced", "stopped", "failover", "takeover", "copy_restarted", "cut_off")
-FAULTS = [(name, end) for name in NAMES for end in ("source", "target")] + [("both_cut_off", "source")]
+NAMES = ("restarted", "replaced", "stopped", "hung", "failover", "takeover", "copy_restarted", "cut_off")
+FAULTS = [(name, end) for name in NAMES for end in ("source", "target")]
+FAULTS += [("both_restarted", "source"), ("both_cut_off", "source")]
 
 
 @case(kinds=OURS, limit_s=120, matrix=[(fault, end, stage, fate) for fault, end in FAULTS for stage in STAGES
                                        for fate in (("pass", "drop") if stage == "grant" else ("pass",))], sample=10)
 def test_fault(lab, fault, end, stage, fate):
     """A migration is stopped at a stage, this happens to an end, and what was held is delivered or lost."""
-    persistent = {"appendonly": "yes"} if fault == "restarted" else {}
+    persistent = {"appendonly": "yes"} if fault in ("restarted", "both_restarted") else {}
     cluster = Cluster(lab, cut_off=fault.endswith("cut_off"), cluster_node_timeout=1200, **persistent)
     said = cluster.fill(cluster.shards[0][0])
     writer = Writer(cluster, timeout_s=1.0)  # it goes elsewhere when a node hangs

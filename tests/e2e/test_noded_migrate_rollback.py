@@ -113,20 +113,24 @@ def test_flushed(lab, stage):
         cluster.settle()
 
 
-@case(kinds=OURS, limit_s=90)
-def test_the_grant_is_late(lab):
-    """The target has said that it never takes the slots: a grant that arrives behind that changes nothing."""
+@case(kinds=OURS, limit_s=90, matrix=[("late",), ("lost",)])
+def test_the_grant_does_not_come(lab, how):
+    """The target says that it never takes the slots, and a grant that arrives behind that changes nothing."""
     cluster = Cluster(lab)
     said = cluster.fill(cluster.shards[0][0])
     writer = Writer(cluster)
     writer.wait_more(5)
     source, target, proxy, name = held_at(cluster, "grant")
+    if how == "lost":
+        proxy.drop()
     job = wait_job(source, name, "failed")
     assert "did not take" in job["message"], job
-    assert "asked for the slots back" in wait_job(target, name, "failed")["message"]
+    message = wait_job(target, name, "failed")["message"]
+    assert how == "lost" or "asked for the slots back" in message, message
     writer.wait_more(5)
-    time.sleep(2)
-    proxy.release()
+    if how == "late":
+        time.sleep(2)
+        proxy.release()
     cluster.settle(written=True)
     writer.wait_more(5)
     writer.halt()
