@@ -1,4 +1,5 @@
 """Clusters of noded, of redis-server, and of both: nodes on ports of their own, met and given slots by hand."""
+import functools
 import re
 
 from redis.crc import key_slot
@@ -97,6 +98,7 @@ def plain(reply, nodes):
     return re.sub("\nid\r\n:[0-9]+", "\nid\r\n:<client>", text)
 
 
+@functools.lru_cache(maxsize=None)
 def key_in(slot, number=0):
     """A key of this slot; other numbers give others."""
     for i in range(10**7):
