@@ -17,7 +17,7 @@ MOVED = {"multi: MOVED", "multi: EXECABORT", "multi: MovedError", "pipeline: MOV
 
 
 class MovingSlots(Ordeal):
-    # Half of the timeout is what writes wait at most before a migration is given up: here, beside three clients, longer.
+    # Writes wait at most half of the timeout before a migration is given up: beside three clients that may be more.
     DATABASES, TITLE, NODE_TIMEOUT_MS, GOES_ON_S = (0, 3, 11), "whose slots move", 6000, 30
 
     def __init__(self, lab, kind, folder, names):

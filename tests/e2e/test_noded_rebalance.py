@@ -195,7 +195,7 @@ def assert_has(said, owner_of, databases=(0,)):
             assert link.ok("PTTL", key_in(slot) + ":big") > 0
 
 
-@case(kinds=OURS, matrix=[("ours", "stock"), ("stock", "ours"), ("ours", "ours")], limit_s=120)
+@case(kinds=OURS, matrix=[("ours", "stock"), ("stock", "ours"), ("ours", "ours")], limit_s=240)
 def test_between_kinds(lab, one_kind, two_kind):
     """The classic flow between nodes of both kinds, there and back, while clients write to these slots: all keys arrive
     as they were."""
@@ -223,7 +223,7 @@ def test_between_kinds(lab, one_kind, two_kind):
                    "the replica of %s has the same" % node.name)
 
 
-@case(kinds=OURS, matrix=[("ours", "stock", "ours"), ("ours", "ours", "ours")], limit_s=150)
+@case(kinds=OURS, matrix=[("ours", "stock", "ours"), ("ours", "ours", "ours")], limit_s=240)
 def test_tools_under_load(lab, *kinds):
     """redis-cli moves slots from node to node, evens them out, and ends what was begun by hand: clients notice
     nothing."""
@@ -307,7 +307,7 @@ def test_slots_in_a_transaction(lab):
     assert answers["ours"] == answers["stock"], answers
 
 
-@case(kinds=OURS, limit_s=120)
+@case(kinds=OURS, limit_s=240)
 def test_all_databases_under_load(lab):
     """The classic flow for every database. redis-cli, which knows the first one only, is stopped half way, and an
     operator goes on from there; to those who write all of it looks the same."""
@@ -337,7 +337,7 @@ def test_all_databases_under_load(lab):
     assert_has(said, lambda slot: two if slot == slots[0] else one, databases)
 
 
-@case(kinds=OURS, limit_s=120)
+@case(kinds=OURS, limit_s=240)
 def test_both_flows_by_turns(lab):
     """What MIGRATESLOTS brought goes on key by key, and the other way round; a slot that is open for the one is not
     taken by the other."""
@@ -350,7 +350,8 @@ def test_both_flows_by_turns(lab):
         source, target = ((one, two), (two, one))[turn % 2]
         if turn in (0, 3):
             known = {row[1] for row in source.ok("CLUSTER", "GETSLOTMIGRATIONS")}
-            assert source.ok("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slots[0], slots[-1], "NODE", my_id(target)) == "OK"
+            words = ("SLOTSRANGE", slots[0], slots[-1], "NODE", my_id(target))
+            assert source.ok("CLUSTER", "MIGRATESLOTS", *words) == "OK"
 
             def moved(node=source, before=known):
                 jobs = [dict(zip(r[::2], r[1::2])) for r in node.ok("CLUSTER", "GETSLOTMIGRATIONS")]
