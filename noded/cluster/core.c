@@ -169,7 +169,8 @@ static int64_t deadline_find(const struct cl_core *c)
 
 static void slots_lost_tell(struct cl_core *c)
 {
-    if (c->lost_slots == NULL)
+    /* The data side of a replica has them of its master: it drops them once it is promoted. */
+    if (c->lost_slots == NULL || c->promoting)
         return;
     struct cl_effect *e = cl_effect_add(c->fx, CL_FX_DROP_SLOTS);
     e->bytes = cl_bytes_new((struct slice){(const char *)c->lost_slots, CL_SLOT_BYTES});

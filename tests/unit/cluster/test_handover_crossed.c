@@ -287,6 +287,65 @@ static void a_state_that_comes_late_takes_nothing_back(void **state)
     world_free(w);
 }
 
+static void a_state_that_no_disk_could_keep_is_not_taken(void **state)
+{
+    (void)state;
+    struct world *w = form(9, 3, WORLD_TAKES_GRANTS);
+    struct cl_core *c = w->nodes[1].core;
+    uint64_t version = c->shard.version, epoch = c->current_epoch;
+    for (int i = 0; i < 4; i++) {
+        struct buf message = {NULL, 0, 0};
+        struct cl_header head;
+        struct cl_record r = {.job = world_id(w, 2), .source = world_id(w, 0), .target = world_id(w, 2), .epoch = 9};
+        struct cl_handover h = {.say = CL_SAY_STATE, .version = version + 1, .records = 1};
+        if (i == 0)
+            r.epoch = CL_EPOCH_MAX;
+        else if (i == 1)
+            memset(&r.job, 0, sizeof r.job);
+        else if (i == 2)
+            memset(&r.target, 0, sizeof r.target);
+        else
+            h.swap_epoch = CL_EPOCH_MAX;
+        cl_head(w->nodes[0].core, CL_HANDOVER, &head);
+        cl_wire_handover(&message, &head, &h, &r);
+        hear(w, 1, 0, &message);
+        assert_int_equal(c->shard.nrecords, 0);
+        assert_int_equal(c->shard.version, version);
+        assert_int_equal(c->current_epoch, epoch);
+    }
+    world_free(w);
+}
+
+static bool is_ready_to_win(struct world *w, void *arg)
+{
+    const struct cl_core *c = w->nodes[*(int *)arg].core;
+    return cl_is_master(c) && c->promoting;
+}
+
+static void nothing_is_dropped_before_the_promotion(void **state)
+{
+    (void)state;
+    int replica = 1;
+    struct world *w = form(10, 3, WORLD_TAKES_GRANTS);
+    struct cl_core *c = w->nodes[1].core;
+    struct buf message = {NULL, 0, 0};
+    struct cl_header head;
+    world_kill(w, 0);
+    assert_true(world_until(w, is_ready_to_win, &replica, 5000 * MS));
+    /* Somebody claims one of its slots in that moment. */
+    uint8_t slots[CL_SLOT_BYTES] = {0};
+    cl_bit_set(slots, SLOT);
+    struct cl_id by = world_id(w, 2);
+    cl_head(w->nodes[4].core, CL_UPDATE, &head);
+    cl_wire_update(&message, &head, c->current_epoch + 10, &by, slots);
+    hear(w, 1, 4, &message);
+    assert_true(c->promoting);
+    assert_false(cl_bit(w->nodes[1].dropped, SLOT));
+    assert_true(world_until(w, is_promoted, &replica, 1000 * MS));
+    assert_true(cl_bit(w->nodes[1].dropped, SLOT));
+    world_free(w);
+}
+
 static void whoever_was_counted_long_ago_does_not_stand(void **state)
 {
     (void)state;
@@ -324,6 +383,8 @@ int main(void)
         cmocka_unit_test(a_version_that_reached_no_disk_stops_no_successor),
         cmocka_unit_test(nobody_takes_slots_in_a_minority),
         cmocka_unit_test(a_state_that_comes_late_takes_nothing_back),
+        cmocka_unit_test(a_state_that_no_disk_could_keep_is_not_taken),
+        cmocka_unit_test(nothing_is_dropped_before_the_promotion),
         cmocka_unit_test(whoever_was_counted_long_ago_does_not_stand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
