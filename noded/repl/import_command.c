@@ -4,6 +4,7 @@
 #include "common/base/text.h"
 #include "noded/cmd/block.h"
 #include "noded/cmd/cluster.h"
+#include "noded/cmd/multi.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -140,6 +141,7 @@ static void established(struct nd_call *c, struct nd_import *m)
      * or from a job that came to nothing. */
     nd_import_forget(m->all->r, m->slots);
     nd_slots_drop(m->all->r, m->slots);
+    nd_multi_discard(s); /* keys that it watched */
     m->step = ND_IMPORT_SNAPSHOT;
     m->began = s->input;
     s->flags |= ND_S_IMPORT | ND_S_NO_EVICT;

@@ -249,6 +249,27 @@ static void errors_within_a_unit(void **state)
     target_free(t);
 }
 
+/* What the client was about before it said ESTABLISH: a watched key that has changed would let EXEC do nothing, and say
+ * nothing of it. */
+static void watched_before(void **state)
+{
+    (void)state;
+    struct target *t = target_new();
+    struct client *c = fixture_client(t->f);
+    client_run(c, "WATCH c n");
+    run(t->f, "SET c 1");
+    link_says(c, ESTABLISH JOB_1 " " SOURCE " 0 16 SLOTSRANGE 16287 16287");
+    target_accepts(t, JOB_1, NULL);
+    assert_string_equal(client_read(c), "+OK\r\n");
+    run(t->f, "SET n 1");
+    fixture_effects(t->f);
+    link_sends(c, "MULTI");
+    link_sends(c, "SET x 1");
+    link_sends(c, "EXEC");
+    assert_string_equal(fixture_effects(t->f), "16 SET x 1\n");
+    target_free(t);
+}
+
 static void granted_is_the_last_word(void **state)
 {
     (void)state;
@@ -448,6 +469,7 @@ int main(void)
         cmocka_unit_test(refused_establish),
         cmocka_unit_test(refused_requests),
         cmocka_unit_test(errors_within_a_unit),
+        cmocka_unit_test(watched_before),
         cmocka_unit_test(granted_is_the_last_word),
         cmocka_unit_test(disk),
         cmocka_unit_test(slow_disk),
