@@ -254,7 +254,7 @@ def test_as_one_server(lab, fsync):
     assert_same_data([one, two], stock)
     wait_equal([(one, of_one), (two, of_two)])
     for node in (one, two, of_one, of_two):
-        node.kill9() if rng.random() < 0.5 else node.ok("BGREWRITEAOF")
+        node.kill9() if rng.random() < 0.5 else node.call("BGREWRITEAOF")
         if not node.alive():
             node.start()
             node.wait_ready()

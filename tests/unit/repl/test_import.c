@@ -256,7 +256,8 @@ static void watched_before(void **state)
     (void)state;
     struct target *t = target_new();
     struct client *c = fixture_client(t->f);
-    client_run(c, "WATCH c n");
+    assert_string_equal(client_run(c, "WATCH c"), "+OK\r\n");
+    assert_string_equal(client_run(c, "WATCH n"), "+OK\r\n");
     run(t->f, "SET c 1");
     link_says(c, ESTABLISH JOB_1 " " SOURCE " 0 16 SLOTSRANGE 16287 16287");
     target_accepts(t, JOB_1, NULL);
