@@ -121,6 +121,17 @@ static bool is_open_anywhere(const struct world *w, int slot)
     return false;
 }
 
+/* Before the grant already: of that the bus without leases knows no better. */
+static bool has_two_masters(struct world *w, const struct node *n, int watched)
+{
+    for (int i = 0; i < w->plan.nodes; i++)
+        if (&w->nodes[i] != n && client_may_write(w, &w->nodes[i], watched)) {
+            w->counts[COUNT_STALE]++;
+            return true;
+        }
+    return false;
+}
+
 bool may_succeed(const struct node *r, const struct node *master)
 {
     return r->core != NULL && r->core->me->master != NULL && cl_id_eq(&r->core->me->master->id, &master->id) &&
@@ -163,9 +174,9 @@ void handover_granted(struct world *w, struct node *n, const struct cl_effect *e
         if (s->h != NULL && (side_of(w, s->h, n) == TARGET_SIDE) != (s->outcome == TAKEN) && s->outcome != OPEN)
             violated(w, "H1", "%s grants slot %d, which the other side of its last hand-over has", node_name(n->index),
                      w->watched[i]);
-        set_slot(w, i, is_open_anywhere(w, w->watched[i]) ? NULL : h);
+        set_slot(w, i, is_open_anywhere(w, w->watched[i]) || has_two_masters(w, n, i) ? NULL : h);
         RECORD(w, node_name(n->index), "gives slot %d to %s%s", w->watched[i], id_name(w, target),
-               all->slot[i].h == NULL ? ", but somebody has opened it" : "");
+               all->slot[i].h == NULL ? ", and nothing binds its sides" : "");
     }
 }
 
