@@ -10,6 +10,7 @@ from lab.clusters import SLOTS, cluster_node, key_in, lines, make_cluster, my_id
 
 OURS = ("ours",)
 SOME, FEW = 8, 3  # slots of a test, keys of a request
+TIMEOUT = {"cluster_node_timeout": 6000}  # a busy machine is not what this is about
 
 
 def slots_of(node, of=None):
@@ -199,7 +200,7 @@ def assert_has(said, owner_of, databases=(0,)):
 def test_between_kinds(lab, one_kind, two_kind):
     """The classic flow between nodes of both kinds, there and back, while clients write to these slots: all keys arrive
     as they were."""
-    (one, two, third), replicas = make_cluster(lab, [one_kind, two_kind, "stock"], [(two_kind, 0), (one_kind, 1)])
+    (one, two, third), replicas = make_cluster(lab, [one_kind, two_kind, "stock"], [(two_kind, 0), (one_kind, 1)], **TIMEOUT)
     low = SLOTS // 3
     here, there = list(range(100, 100 + SOME)), list(range(low + 100, low + 100 + SOME))
     said = {**fill(one, here), **fill(two, there)}
@@ -227,7 +228,7 @@ def test_between_kinds(lab, one_kind, two_kind):
 def test_tools_under_load(lab, *kinds):
     """redis-cli moves slots from node to node, evens them out, and ends what was begun by hand: clients notice
     nothing."""
-    nodes, _ = make_cluster(lab, kinds)
+    nodes, _ = make_cluster(lab, kinds, **TIMEOUT)
     one, two, three = nodes
     slots = [0, 1, 2, 30, SLOTS // 3, SLOTS // 3 + 5]
     said = {**fill(one, slots[:4]), **fill(two, slots[4:])}
@@ -311,7 +312,7 @@ def test_slots_in_a_transaction(lab):
 def test_all_databases_under_load(lab):
     """The classic flow for every database. redis-cli, which knows the first one only, is stopped half way, and an
     operator goes on from there; to those who write all of it looks the same."""
-    (one, two, third), _ = make_cluster(lab, ["ours"] * 3)
+    (one, two, third), _ = make_cluster(lab, ["ours"] * 3, **TIMEOUT)
     databases, slots = (0, 5, 15), list(range(SOME))
     said = fill(one, slots, databases, each=20)
     nodes = [one, two, third]
@@ -341,7 +342,7 @@ def test_all_databases_under_load(lab):
 def test_both_flows_by_turns(lab):
     """What MIGRATESLOTS brought goes on key by key, and the other way round; a slot that is open for the one is not
     taken by the other."""
-    (one, two), replicas = make_cluster(lab, ["ours"] * 2, [("ours", 0), ("ours", 1)])
+    (one, two), replicas = make_cluster(lab, ["ours"] * 2, [("ours", 0), ("ours", 1)], **TIMEOUT)
     databases, slots = (0, 3, 9), list(range(40, 40 + SOME))
     said = fill(one, slots, databases, each=20)
     load = Load([one, two], slots, databases)
