@@ -200,7 +200,8 @@ def assert_has(said, owner_of, databases=(0,)):
 def test_between_kinds(lab, one_kind, two_kind):
     """The classic flow between nodes of both kinds, there and back, while clients write to these slots: all keys arrive
     as they were."""
-    (one, two, third), replicas = make_cluster(lab, [one_kind, two_kind, "stock"], [(two_kind, 0), (one_kind, 1)], **TIMEOUT)
+    (one, two, third), replicas = make_cluster(lab, [one_kind, two_kind, "stock"], [(two_kind, 0), (one_kind, 1)],
+                                                   **TIMEOUT)
     low = SLOTS // 3
     here, there = list(range(100, 100 + SOME)), list(range(low + 100, low + 100 + SOME))
     said = {**fill(one, here), **fill(two, there)}
