@@ -15,6 +15,9 @@
  *   CLUSTER SYNCSLOTS GRANT <epoch>      the core decides; no answer: the claim is told over the bus
  *   CLUSTER SYNCSLOTS ABORT <why>        the source gives it up; the link is closed behind it
  *
+ * Our replicas are all that the cluster knows of: one that does not follow just now, or has failed and may still be
+ * elected, keeps both questions unanswered, and after repl-timeout (DRAIN: seconds) ends the job.
+ *
  * The offset counts bytes behind the request ESTABLISH, up to the end of the last one that was taken; that of FLUSHED
  * and DRAINED with the question itself. +ACK <offset> comes about ten times a second while bytes arrive. DRAIN needs
  * SNAPSHOT-END before it, and GRANT an answered DRAIN; nothing follows GRANT. Databases are numbered as the source has
