@@ -174,7 +174,7 @@ void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master)
     c->version++;
     c->looks = true;
     cl_saved_later(c);
-    if (n == c->me)
+    if (n == c->me || master == c->me)
         cl_durable(c);
 }
 

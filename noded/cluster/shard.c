@@ -292,13 +292,18 @@ void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_
 
 void cl_state_persisted(struct cl_core *c, uint64_t before)
 {
-    struct cl_node *master = c->me->master;
-    if (c->claim.state_version == before)
-        return;
-    if (cl_has(c->me, CL_MASTER))
-        give_to_those_that_lack_it(c);
-    else if (master != NULL && master->link_state == CL_LINK_UP)
+    struct cl_node *n, *master = c->me->master;
+    bool changed = c->claim.state_version != before;
+    if (cl_has(c->me, CL_MASTER)) {
+        if (changed)
+            give_to_those_that_lack_it(c);
+        /* New replicas are known on disk by now, and count. */
+        for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+            if (n->stamp != 0)
+                cl_state_welcome(c, n);
+    } else if ((changed || c->counted_us == 0) && master != NULL && master->link_state == CL_LINK_UP) {
         cl_send_greeting(c, master->link, master, CL_PONG, NULL);
+    }
 }
 
 /* Somebody waits for the replicas. */

@@ -218,6 +218,7 @@ static void masters_and_strangers_get_no_vote(void **state)
 static void a_refused_file_is_no_vote(void **state)
 {
     (void)state;
+    world_run(w, 500 * MS); /* until nothing is on its way to the disk from before */
     master_fails();
     w->nodes[VOTER].disk_fails = true;
     ask((struct request){1, 20, claim(), false});
