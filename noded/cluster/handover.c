@@ -1,5 +1,6 @@
 /* A hand-over from the moment at which its record is made: what the target may do, what the source must wait for, and
  * who answers for either when it is gone. */
+#include "noded/cluster/handover.h"
 #include "noded/cluster/state.h"
 
 #include "common/base/mem.h"
@@ -49,25 +50,6 @@ bool cl_some_slot_held(const struct cl_core *c)
 }
 
 /* ---- the target's side ---- */
-
-/* It does not answer, and may come back and be elected: as long as that is so, it has to agree to whatever changes. */
-static bool is_missed(const struct cl_core *c, const struct cl_node *n)
-{
-    if (n->master != c->me || !cl_has(n, CL_REPLICA) || !cl_has(n, CL_FAILED | CL_PFAIL))
-        return false;
-    if (!cl_has(n, CL_FAILED | CL_NOFAILOVER))
-        return true;
-    return n->counted_us != 0 && c->now_us - n->counted_us <= cl_counted_for_us(c) + cl_timeout_us(c);
-}
-
-bool cl_replicas_agree(const struct cl_core *c)
-{
-    const struct cl_node *n;
-    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
-        if (is_missed(c, n))
-            return false;
-    return cl_state_agreed(c);
-}
 
 void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch)
 {

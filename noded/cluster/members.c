@@ -163,7 +163,7 @@ void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master)
             n->shard = master->shard;
     }
     n->master = master;
-    n->counted_us = 0;
+    n->counted_until_us = 0;
     n->ours_seq = cl_next_seq(c);
     /* A master is an orphan only when it lost its replicas, not when they were taken elsewhere. */
     if (old != NULL && master != NULL && cl_replicas_of(c, old, false) == 0)

@@ -93,7 +93,16 @@ static bool is_promotable(const struct cl_core *c, const struct cl_node *n)
         return false;
     if (!cl_has(n, CL_FAILED | CL_NOFAILOVER))
         return true;
-    return n->counted_us != 0 && c->now_us - n->counted_us <= cl_counted_for_us(c) + cl_timeout_us(c);
+    return c->now_us <= n->counted_until_us;
+}
+
+bool cl_replicas_agree(const struct cl_core *c)
+{
+    const struct cl_node *n;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (is_promotable(c, n) && cl_has(n, CL_FAILED | CL_PFAIL))
+            return false;
+    return cl_state_agreed(c);
 }
 
 bool cl_state_agreed(const struct cl_core *c)
@@ -107,20 +116,26 @@ bool cl_state_agreed(const struct cl_core *c)
     return true;
 }
 
+/* It is told that it counts. */
+static void count(const struct cl_core *c, struct cl_node *n)
+{
+    int64_t until_us = c->now_us + cl_counted_for_us(c) + cl_timeout_us(c);
+    n->counted_until_us = until_us > n->counted_until_us ? until_us : n->counted_until_us;
+}
+
 /* Any of our replicas may have been counted at the last moment of our earlier life. */
 void cl_state_restarted(struct cl_core *c)
 {
     struct cl_node *n;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
         if (is_ours(c, n))
-            n->counted_us = c->now_us;
+            count(c, n);
 }
 
 void cl_node_uncounted(struct cl_core *c, const struct cl_node *n)
 {
-    int64_t until_us = n->counted_us + cl_counted_for_us(c) + cl_timeout_us(c);
-    if (n->counted_us != 0 && is_ours(c, n) && until_us > c->uncounted_until_us)
-        c->uncounted_until_us = until_us;
+    if (is_ours(c, n) && n->counted_until_us > c->uncounted_until_us)
+        c->uncounted_until_us = n->counted_until_us;
 }
 
 bool cl_state_known(const struct cl_core *c)
@@ -128,7 +143,7 @@ bool cl_state_known(const struct cl_core *c)
     const struct cl_node *master = c->me->master;
     if (master != NULL && master->heard && !master->ours)
         return true; /* a stock node's shard has no such state */
-    return c->counted_us != 0 && c->now_us - c->counted_us <= cl_counted_for_us(c) &&
+    return c->counted_us != 0 && c->now_us - c->counted_us <= c->counted_for_us &&
            c->claim.state_version >= c->counted_required;
 }
 
@@ -156,8 +171,10 @@ void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to)
     told.counted = is_ours(c, to) && !cl_has(to, CL_NOFAILOVER | CL_FAILED) && to->stamp != 0 &&
                    c->persisted >= to->ours_seq;
     told.stamp = is_ours(c, to) ? to->stamp : (uint64_t)c->now_us;
+    int64_t for_ms = cl_counted_for_us(c) / MS;
+    told.for_ms = for_ms < UINT32_MAX ? (uint32_t)for_ms : UINT32_MAX;
     if (told.counted)
-        to->counted_us = c->now_us;
+        count(c, to);
     cl_wire_put_state(out, &told);
 }
 
@@ -211,7 +228,7 @@ static void give_to_those_that_lack_it(struct cl_core *c)
 
 void cl_state_welcome(struct cl_core *c, struct cl_node *n)
 {
-    if (is_ours(c, n) && n->ours && n->counted_us == 0 && n->link_state == CL_LINK_UP)
+    if (is_ours(c, n) && n->ours && n->counted_until_us == 0 && n->link_state == CL_LINK_UP)
         cl_send_greeting(c, n->link, n, CL_PONG, NULL);
 }
 
@@ -224,6 +241,7 @@ static void counted(struct cl_core *c, const struct cl_state_told *told)
         return;
     c->word_us = (int64_t)told->stamp;
     c->counted_us = told->counted ? (int64_t)told->stamp : 0;
+    c->counted_for_us = told->for_ms * MS;
     c->counted_required = told->required;
 }
 

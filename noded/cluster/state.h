@@ -53,11 +53,11 @@ struct cl_node {
     int64_t failed_us;        /* FAIL since */
     int64_t voted_us;         /* a master: we voted for a replica of it; 0 never */
     struct cl_id voted_for;
-    uint64_t state_version; /* of our shard's state, as a replica of ours tells it */
-    int64_t counted_us;     /* when we last told it that we count it; 0 never */
-    uint64_t stamp;         /* of its clock, the newest that it told; 0 none */
-    uint64_t ours_seq;      /* the file that has it first as a replica of ours */
-    int64_t orphaned_us;    /* a master: without replicas that work, which it had, since; 0: not so */
+    uint64_t state_version;   /* of our shard's state, as a replica of ours tells it */
+    int64_t counted_until_us; /* so long it may think that we count it; 0: it was never told */
+    uint64_t stamp;           /* of its clock, the newest that it told; 0 none */
+    uint64_t ours_seq;        /* the file that has it first as a replica of ours */
+    int64_t orphaned_us;      /* a master: without replicas that work, which it had, since; 0: not so */
     bool had_replicas;
     /* our own link to it */
     cl_link link;
@@ -266,7 +266,8 @@ struct cl_core {
     int64_t word_us;            /* a replica: the moment that its master's last word of this speaks of; at first when
                                    it began to follow this one */
     int64_t counted_us;         /* the same, if the word was that it counts; else 0 */
-    uint64_t counted_required;  /* and the version it must have */
+    int64_t counted_for_us;     /* and how long it counts from then on, */
+    uint64_t counted_required;  /* with what version of the state */
     bool state_heard;           /* it has a state of this master: older ones come late */
     struct cl_agreement *agreements;
     size_t nagreements, cap_agreements;

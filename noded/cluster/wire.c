@@ -34,7 +34,7 @@ struct wire_record {
 };
 
 struct wire_state {
-    uint8_t version[8], required[8], counted, unused[7], stamp[8];
+    uint8_t version[8], required[8], counted, unused[3], for_ms[4], stamp[8];
 };
 
 enum { FLAG_ABORTED = 1 };
@@ -333,7 +333,11 @@ bool cl_wire_state(struct slice body, struct cl_state_told *out)
     const struct wire_state *w = (const void *)body.p;
     if (body.n < sizeof *w)
         return false;
-    *out = (struct cl_state_told){GET(w->version), GET(w->required), w->counted != 0, GET(w->stamp)};
+    *out = (struct cl_state_told){.version = GET(w->version),
+                                  .required = GET(w->required),
+                                  .counted = w->counted != 0,
+                                  .for_ms = (uint32_t)GET(w->for_ms),
+                                  .stamp = GET(w->stamp)};
     return true;
 }
 
@@ -436,6 +440,7 @@ void cl_wire_put_state(struct buf *out, const struct cl_state_told *t)
     struct wire_state w = {.counted = t->counted};
     PUT(w.version, t->version);
     PUT(w.required, t->required);
+    PUT(w.for_ms, t->for_ms);
     PUT(w.stamp, t->stamp);
     cl_wire_put_extension(out, CL_EXT_STATE, (struct slice){(const char *)&w, sizeof w});
 }

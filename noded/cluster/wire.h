@@ -111,7 +111,8 @@ struct cl_handover {
 struct cl_state_told {
     uint64_t version, required;
     bool counted;
-    uint64_t stamp; /* a replica's own clock; of a master the newest that it has heard of the receiver */
+    uint32_t for_ms; /* how long the receiver may reckon with that: the sender's settings decide, which it waits by */
+    uint64_t stamp;  /* a replica's own clock; of a master the newest that it has heard of the receiver */
 };
 
 /* A message that was read. Its slices point into the bytes it was read from. */
