@@ -196,6 +196,14 @@ static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *
         speaker_of(c, &c->me->id) != c->me || speaker_of(c, &sender->id) != sender ||
         cl_record_find(c, &r->job) != NULL)
         return;
+    if (owns_some(c, r->slots) && c->me->config_epoch < r->epoch) {
+        /* By an operator's hand, not by the grant: what we claim must be above what the source waits for. */
+        if (c->current_epoch < r->epoch)
+            c->current_epoch = r->epoch;
+        if (cl_is_sure(c))
+            cl_bump_epoch(c, true);
+        return;
+    }
     if (owns_some(c, r->slots)) {
         if (sender->link_state == CL_LINK_UP && (j == NULL || j->state != CL_JOB_GRANTED))
             cl_send_greeting(c, sender->link, sender, CL_PONG, NULL);

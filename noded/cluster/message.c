@@ -96,7 +96,7 @@ static void claim_correct(struct cl_core *c, struct cl_node *n, cl_link link, co
         /* Whoever has inherited a hand-over may know no owner of its slots. */
         if ((owner == NULL || owner == c->me) && cl_handover_correct(c, n, slot, h->config_epoch))
             return;
-        if (owner == NULL || owner == n || owner == master)
+        if (owner == NULL || owner == n || owner == master || cl_bit(c->unclaimed, slot))
             continue;
         if (owner->config_epoch > h->config_epoch) {
             /* One owner is told; with the next message it is the turn of the next, if it is wrong about more. */

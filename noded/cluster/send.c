@@ -5,7 +5,21 @@
 
 #define YOUNG_US (INT64_C(30) * 1000000)
 
-void cl_head(const struct cl_core *c, enum cl_type type, struct cl_header *out)
+/* What it claims by its own last word. Its other slots are in our table until somebody claims them, but its epoch does
+ * not speak for them. */
+static const uint8_t *slots_claimed_by(struct cl_core *c, const struct cl_node *n)
+{
+    static const uint8_t none[CL_SLOT_BYTES];
+    if (n->slots == NULL)
+        return none;
+    if (!c->some_unclaimed)
+        return n->slots;
+    for (size_t i = 0; i < CL_SLOT_BYTES; i++)
+        c->claimed[i] = (uint8_t)(n->slots[i] & ~c->unclaimed[i]);
+    return c->claimed;
+}
+
+void cl_head(struct cl_core *c, enum cl_type type, struct cl_header *out)
 {
     const struct cl_claim *claim = &c->claim;
     const struct cl_node *me = c->me;
@@ -28,7 +42,7 @@ void cl_head(const struct cl_core *c, enum cl_type type, struct cl_header *out)
     if ((claim->flags & CL_REPLICA) != 0) {
         /* A replica speaks of its master's slots and epoch, as far as it knows them. */
         const struct cl_node *master = cl_node_find(c, &claim->master);
-        out->slots = master != NULL ? master->slots : NULL;
+        out->slots = master != NULL ? slots_claimed_by(c, master) : NULL;
         out->config_epoch = master != NULL ? master->config_epoch : 0;
     }
     if (c->manual.end_us != 0 && c->manual.replica != NULL)
@@ -206,17 +220,20 @@ void cl_tell_failed_to(struct cl_core *c, const struct cl_node *failed, struct c
 
 void cl_send_update(struct cl_core *c, cl_link link, const struct cl_node *about)
 {
-    static const uint8_t none[CL_SLOT_BYTES];
     struct cl_header h;
     const struct cl_claim *claim = &c->claim;
-    if (!c->speaks)
+    /* Of one that has not spoken in this life of ours we know what we were told before, and not what it says now. */
+    if (!c->speaks || !about->heard)
         return;
     cl_head(c, CL_UPDATE, &h);
+    uint8_t own[CL_SLOT_BYTES];
+    if (h.slots == c->claimed) /* both need it */
+        h.slots = memcpy(own, c->claimed, sizeof own);
     buf_clear(&c->scratch);
     if (about == c->me)
         cl_wire_update(&c->scratch, &h, claim->config_epoch, &claim->id, claim->slots);
     else
-        cl_wire_update(&c->scratch, &h, about->config_epoch, &about->id, about->slots != NULL ? about->slots : none);
+        cl_wire_update(&c->scratch, &h, about->config_epoch, &about->id, slots_claimed_by(c, about));
     send_scratch(c, link, CL_UPDATE);
 }
 

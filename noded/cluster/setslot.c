@@ -294,7 +294,7 @@ void cl_setslot(struct cl_core *c, cl_token token, const struct cl_command *m)
         cl_answer_durable(c, token, "OK");
         return;
     }
-    if (cl_slot_is_moving(c, token, m->slot))
+    if (m->verb != CL_SETSLOT_STABLE && cl_slot_is_moving(c, token, m->slot))
         return;
     if (m->verb == CL_SETSLOT_NODE) {
         slot_to_node(c, token, m);

@@ -219,6 +219,7 @@ struct cl_core {
     uint8_t unclaimed[CL_SLOT_BYTES]; /* slots whose owner says that they are not its own: whoever claims them has them,
                                          but nobody is left without owner meanwhile */
     bool some_unclaimed;              /* there may be such */
+    uint8_t claimed[CL_SLOT_BYTES];   /* scratch of cl_head() */
     uint8_t open_slots[CL_SLOT_BYTES]; /* slots in `open` */
     struct cl_open *open;
     size_t nopen, cap_open;
@@ -323,7 +324,7 @@ void cl_incoming_adopt(struct cl_core *c,
 struct cl_incoming *cl_incoming_find(const struct cl_core *c, cl_link link);
 
 /* send.c */
-void cl_head(const struct cl_core *c, enum cl_type type, struct cl_header *out);
+void cl_head(struct cl_core *c, enum cl_type type, struct cl_header *out);
 void cl_send_greeting(
     struct cl_core *c, cl_link link, struct cl_node *to, enum cl_type type,
     const struct cl_node *about); /* PING, PONG, MEET with gossip; about (may be NULL): told for sure */

@@ -141,13 +141,19 @@ static void compare_beliefs(struct world *w, struct node *n)
 
 /* ---- marks of failure ---- */
 
-static int majority(const struct node *n)
+/* One whose place it has taken keeps slots that are being handed over. */
+static int majority_without(const struct node *n, const struct cl_id *replaced)
 {
     struct cl_node *o;
     int size = 0;
     for (size_t it = 0; (o = cl_each(n->core, &it)) != NULL;)
-        size += cl_votes_here(o);
+        size += cl_votes_here(o) && !(replaced != NULL && cl_id_eq(&o->id, replaced));
     return size / 2 + 1;
+}
+
+static int majority(const struct node *n)
+{
+    return majority_without(n, NULL);
 }
 
 static void note_failed(struct world *w, struct node *n)
@@ -327,8 +333,9 @@ static void note_winner(struct world *w, struct node *n)
     uint64_t epoch = n->core->election.epoch;
     w->counts[COUNT_ELECTED]++;
     /* The step in which it won may also have told it of fewer masters, and it has taken the place of one. */
-    if (majority(n) < n->needed)
-        n->needed = majority(n);
+    int now = majority_without(n, &n->followed);
+    if (now < n->needed)
+        n->needed = now;
     if (votes_heard(n, epoch) < n->needed)
         violated(w, "B2", "%s is elected in epoch %llu with %d votes; %d are needed", node_name(n->index),
                  (unsigned long long)epoch, votes_heard(n, epoch), n->needed);
