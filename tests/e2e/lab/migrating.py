@@ -129,6 +129,8 @@ class Cluster:
             more["cluster_announce_bus_port"] = self.net.door(more["cluster_port"])
         node = self.lab.node(name, port=port, **options, **more)
         self.ports[node.port] = node
+        if self.net is not None:
+            self.net.owners[more["cluster_port"]] = my_id(node)
         if proxied:
             self.ports[proxy.port] = node
         return node

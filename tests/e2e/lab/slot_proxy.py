@@ -187,13 +187,14 @@ class BusNet:
 
     def __init__(self, lab):
         self.away = set()  # ids
+        self.owners = {}  # port of the bus -> id of the node, once it is known
         self.changed = threading.Condition()
         self.sockets = []
         self.closed = False
         lab.on_close(self.close)
 
     def door(self, bus_port):
-        """A port to be announced for this one. The node's id is learned from what it sends back."""
+        """A port to be announced for this one."""
         server = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.sockets.append(server)
         threading.Thread(target=self.accept, args=(server, bus_port), daemon=True).start()
@@ -220,6 +221,8 @@ class BusNet:
             far.settimeout(None)
             self.sockets += [near, far]
             ends = {}  # socket -> id of the node there
+            if bus_port in self.owners:
+                ends[far] = self.owners[bus_port]
             for pair in ((near, far), (far, near)):
                 threading.Thread(target=self.pump, args=(*pair, ends), daemon=True).start()
 
