@@ -154,7 +154,7 @@ struct cl_job {
     int64_t until_us;               /* of a state that may not last; HEAP_NEVER */
     uint64_t seq;                   /* the file that has it first */
     bool begun;                     /* JOB_EXPORT was said: it is on disk */
-    char message[128];
+    char message[192];              /* has room for a refusal that names two nodes */
 };
 
 /* A hand-over that is not over, with what need not be known to others. */

@@ -170,7 +170,7 @@ void nd_exports_upset(struct nd_repl *r, const char *why)
 /* ---- what the core wants ---- */
 
 void nd_export_begin(struct nd_repl *r, const struct cl_id *job, const char *ip, int port, const uint8_t *slots,
-                     const struct cl_id *source)
+                     const struct cl_id *source, const struct cl_id *target)
 {
     struct nd_exports *xs = r->exports;
     struct buf why = {0};
@@ -179,6 +179,7 @@ void nd_export_begin(struct nd_repl *r, const struct cl_id *job, const char *ip,
     x->all = xs;
     x->job = *job;
     x->source = *source;
+    x->target = *target;
     memcpy(x->slots, slots, sizeof x->slots);
     x->link = xs->last;
     *xs->last = x;

@@ -42,9 +42,10 @@ struct nd_exports *nd_exports_new(struct nd_repl *r, const struct nd_export_host
 void nd_exports_free(struct nd_repl *r); /* the host is not called any more; nothing happens when there are none */
 
 /* ---- what the core wants (effects of the same names) ---- */
-/* ip and port: where the target serves clients. slots: CL_SLOT_BYTES, copied. source: this node. */
+/* ip and port: where the target serves clients. slots: CL_SLOT_BYTES, copied. source: this node. target is named to
+ * whoever answers there: another node refuses, and the job is lost. */
 void nd_export_begin(struct nd_repl *r, const struct cl_id *job, const char *ip, int port, const uint8_t *slots,
-                     const struct cl_id *source);
+                     const struct cl_id *source, const struct cl_id *target);
 void nd_export_drain(struct nd_repl *r, const struct cl_id *job);
 void nd_export_grant(struct nd_repl *r, const struct cl_id *job, uint64_t epoch);
 void nd_export_stop(struct nd_repl *r, const struct cl_id *job, bool ok, struct slice why);

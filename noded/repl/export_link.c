@@ -62,13 +62,14 @@ static void establish(struct nd_export *x)
     const struct nd_keyspace *keys = &x->all->r->e->keys;
     size_t ranges = count_ranges(x->slots), n = 0;
     char(*numbers)[NUMBER_MAX] = mem_array(NULL, 2 + 2 * ranges, sizeof *numbers), (*next)[NUMBER_MAX] = numbers;
-    struct slice *words = mem_array(NULL, 8 + 2 * ranges, sizeof *words);
-    char job[CL_ID_DIGITS + 1], source[CL_ID_DIGITS + 1];
+    struct slice *words = mem_array(NULL, 9 + 2 * ranges, sizeof *words);
+    char job[CL_ID_DIGITS + 1], source[CL_ID_DIGITS + 1], target[CL_ID_DIGITS + 1];
     words[n++] = slice_of("CLUSTER");
     words[n++] = slice_of("SYNCSLOTS");
     words[n++] = slice_of("ESTABLISH");
     words[n++] = slice_of(cl_id_text(&x->job, job));
     words[n++] = slice_of(cl_id_text(&x->source, source));
+    words[n++] = slice_of(cl_id_text(&x->target, target));
     snprintf(*next, sizeof *next, "%" PRIu64, keys->mapping_epoch);
     words[n++] = slice_of(*next++);
     snprintf(*next, sizeof *next, "%d", keys->db_count);

@@ -20,7 +20,7 @@ struct nd_export {
     struct nd_exports *all;
     struct nd_export *next, **link; /* in the order in which they began */
     void *wire;                     /* the host's link */
-    struct cl_id job, source;
+    struct cl_id job, source, target;
     uint8_t slots[CL_SLOT_BYTES];
     enum nd_export_step step;
     int stream_db;        /* selected on the link by what follows the snapshot; -1: to be said */

@@ -5,8 +5,10 @@
  *
  * The link, opened by the source as a client (AUTH before, as its masteruser and masterauth say):
  *
- *   CLUSTER SYNCSLOTS ESTABLISH <job> <source-id> <mapping-epoch> <databases> SLOTSRANGE <s> <e> [<s> <e> ...]
- *                        -> +OK when the core accepts it (asked for over the host), or an error; then it is closed
+ *   CLUSTER SYNCSLOTS ESTABLISH <job> <source-id> <target-id> <mapping-epoch> <databases>
+ *                     SLOTSRANGE <s> <e> [<s> <e> ...]
+ *                        -> +OK when the core accepts it (asked for over the host), or an error; then it is closed.
+ *                           A node that is not the target named refuses: an address may lead to another node
  *   then, without answers, SELECT and the requests that make the keys of those slots;
  *   CLUSTER SYNCSLOTS SNAPSHOT-END;  then the writes to the slots, as in a replication stream;
  *   CLUSTER SYNCSLOTS FLUSH  -> +FLUSHED <offset>          once all before it is on disk (as far as the log is on: to

@@ -41,7 +41,7 @@ static bool bits_in_common(const uint8_t *a, const uint8_t *b)
 /* ---- ESTABLISH ---- */
 
 struct establish {
-    struct cl_id job, source;
+    struct cl_id job, source, target;
     uint64_t epoch;
     int64_t databases;
     uint8_t slots[CL_SLOT_BYTES];
@@ -50,17 +50,33 @@ struct establish {
 /* NULL: it was read. */
 static const char *read_establish(const struct nd_call *c, struct establish *x)
 {
-    if (c->argc < 10 || !nd_arg_is(c, 7, "slotsrange"))
-        return "CLUSTER SYNCSLOTS ESTABLISH <job> <source> <mapping epoch> <databases> SLOTSRANGE <first> <last> ...";
+    if (c->argc < 11 || !nd_arg_is(c, 8, "slotsrange"))
+        return "CLUSTER SYNCSLOTS ESTABLISH <job> <source> <target> <mapping epoch> <databases> "
+               "SLOTSRANGE <first> <last> ...";
     if (!cl_id_parse(c->argv[3], &x->job) || cl_id_is_none(&x->job))
         return "the job's name has to be 40 hexadecimal digits";
     if (!cl_id_parse(c->argv[4], &x->source) || cl_id_is_none(&x->source))
         return "the source's id has to be 40 hexadecimal digits";
-    if (!text_u64(c->argv[5], &x->epoch))
+    if (!cl_id_parse(c->argv[5], &x->target) || cl_id_is_none(&x->target))
+        return "the target's id has to be 40 hexadecimal digits";
+    if (!text_u64(c->argv[6], &x->epoch))
         return "the epoch of the mapping has to be a number";
-    if (!text_range(c->argv[6], 1, INT32_MAX, &x->databases))
+    if (!text_range(c->argv[7], 1, INT32_MAX, &x->databases))
         return "the number of databases has to be 1 or more";
-    return read_ranges(c, 8, x->slots);
+    return read_ranges(c, 9, x->slots);
+}
+
+/* NULL: this node is meant. An address may lead to another one than the source thinks, and it is the node of the name
+ * that the cores ask about the outcome: slots that a third one took would have two owners. */
+static const char *not_for_me(const struct nd_call *c, const struct establish *x, struct buf *text)
+{
+    char meant[CL_ID_DIGITS + 1], mine[CL_ID_DIGITS + 1];
+    struct cl_id me = cl_my_id(c->e->cluster->core);
+    if (cl_id_eq(&me, &x->target))
+        return NULL;
+    buf_printf(text, "ESTABLISH is for node %s, and this is node %s", cl_id_text(&x->target, meant),
+               cl_id_text(&me, mine));
+    return buf_str(text);
 }
 
 /* NULL: this node may take them. What depends on more than this node's data, the core says. */
@@ -108,6 +124,8 @@ static void establish(struct nd_call *c)
     struct establish x;
     struct buf text = {0};
     const char *why = read_establish(c, &x);
+    if (why == NULL)
+        why = not_for_me(c, &x, &text);
     if (why == NULL)
         why = not_now(c, &x, &text);
     if (why == NULL && !nd_may_block(c))

@@ -13,7 +13,7 @@
 static void export_begin(struct bus *b, const struct cl_effect *fx)
 {
     struct cl_id me = cl_my_id(b->core);
-    nd_export_begin(b->node->repl, &fx->job, fx->ip, fx->port, cl_effect_slots(fx), &me);
+    nd_export_begin(b->node->repl, &fx->job, fx->ip, fx->port, cl_effect_slots(fx), &me, &fx->node);
 }
 
 /* The core knows which end of it this node is, and the data side looks by the name. */

@@ -92,8 +92,8 @@ def test_what_goes_over(lab):
         wait_until(lambda: target.said("GRANT"), 20, "the slots are granted")
         auth, establish = target.requests[:2]
         assert auth == ["AUTH", "default", "pw"]
-        assert establish[3:8] == [job(one)["name"], my_id(one), "0", "16", "SLOTSRANGE"], establish
-        assert establish[8:] == ["0", "50", "99", "99"]
+        assert establish[3:9] == [job(one)["name"], my_id(one), my_id(two), "0", "16", "SLOTSRANGE"], establish
+        assert establish[9:] == ["0", "50", "99", "99"]
         verbs = [w[2] for w in target.requests if w[0] == "CLUSTER"]
         assert verbs[:2] == ["ESTABLISH", "SNAPSHOT-END"] and verbs[-2:] == ["DRAIN", "GRANT"], verbs
         assert set(verbs[2:-2]) == {"FLUSH"}, verbs

@@ -22,8 +22,8 @@ class Link:
     def __init__(self, source, target, *ranges, job=JOB):
         self.wire = target.connect()
         self.offset = 0
-        self.answer = self.wire.call("CLUSTER", "SYNCSLOTS", "ESTABLISH", job, my_id(source), 0, 16, "SLOTSRANGE",
-                                     *ranges)
+        self.answer = self.wire.call("CLUSTER", "SYNCSLOTS", "ESTABLISH", job, my_id(source), my_id(target), 0, 16,
+                                     "SLOTSRANGE", *ranges)
 
     def say(self, *words):
         data = encode(*words)

@@ -46,6 +46,27 @@ def test_jobs_that_do_not_begin(lab):
 
 
 @case(kinds=OURS, limit_s=90)
+def test_another_node_at_the_address(lab):
+    """The target announces the port of a third node: that one does not take what is not for it, and nothing moves."""
+    cluster = Cluster(lab, replicas=False, proxied=())
+    source, target, third = cluster.nodes
+    source.ok("SET", key_in(100), "x")
+    target.ok("CONFIG", "SET", "cluster-announce-port", third.port)
+    wait_until(lambda: ":%d@" % third.port in lines(source)[my_id(target)][1], 10, "the source has the wrong address")
+    name = cluster.move(source, target)
+    message = wait_job(source, name, "failed")["message"]
+    assert "ESTABLISH is for node %s, and this is node %s" % (my_id(target), my_id(third)) in message, message
+    assert not jobs(third) and not jobs(target)
+    for node in cluster.nodes:
+        assert lines(node)[my_id(source)][8:] == ["0-5460"], lines(node)
+    assert source.ok("APPEND", key_in(100), "y") == 2 and third.ok("DBSIZE") == 0
+    target.ok("CONFIG", "SET", "cluster-announce-port", 0)
+    wait_until(lambda: ":%d@" % target.port in lines(source)[my_id(target)][1], 10, "the source has the right address")
+    wait_job(source, cluster.move(source, target), "success")
+    assert target.ok("GET", key_in(100)) == "xy"
+
+
+@case(kinds=OURS, limit_s=90)
 def test_what_is_refused_meanwhile(lab):
     """A second job of the same slots, and commands that would change their owner, at both ends. Others may begin."""
     cluster = Cluster(lab)

@@ -58,8 +58,8 @@ class Source:
 
     def __init__(self, target, source, slot=SLOT):
         self.client = target.connect()
-        self.client.send_raw(encode("CLUSTER", "SYNCSLOTS", "ESTABLISH", JOB, my_id(source), 0, 16, "SLOTSRANGE",
-                                    slot, slot))
+        self.client.send_raw(encode("CLUSTER", "SYNCSLOTS", "ESTABLISH", JOB, my_id(source), my_id(target), 0, 16,
+                                    "SLOTSRANGE", slot, slot))
         assert self.client.read() == "OK"
 
     def say(self, *requests):

@@ -25,11 +25,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define LINKS 2
 #define STEPS_MAX 200
 #define OWN "c" /* of slot 7365, which is this node's */
+#define LAST_OWN 8191
 
 static const char nodes[] = ME " 127.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-8191\n" OTHER
                                " 10.0.0.2:7001@17001 master - 0 0 2 connected 8192-16383\n"
                                "vars currentEpoch 2 lastVoteEpoch 0\n";
-static const char greeting[] = "CLUSTER SYNCSLOTS ESTABLISH 1111111111111111111111111111111111111111 " OTHER
+static const char greeting[] = "CLUSTER SYNCSLOTS ESTABLISH 1111111111111111111111111111111111111111 " OTHER " " ME
                                " 0 16 SLOTSRANGE 8192 16383\n!a\n";
 
 struct world;
@@ -52,7 +53,8 @@ struct world {
     struct nd_cluster *cl;
     struct link links[LINKS];
     struct cl_id asked;
-    int to_answer; /* what the core was asked and has not answered */
+    bool asked_ours; /* slots of this node, which no core gives away as a source's */
+    int to_answer;   /* what the core was asked and has not answered */
     bool has_log, flushing, shown;
 };
 
@@ -133,13 +135,13 @@ static void take_news(void *owner, const struct cl_id *job, enum cl_job_news new
 {
     struct world *w = owner;
     (void)node;
-    (void)slots;
     (void)why;
     assert(!cl_id_is_none(job));
     assert(news == CL_JOB_IS_ASKED || news == CL_JOB_IS_LOST || (news == CL_JOB_IS_GRANTED && seq > 0));
     if (news != CL_JOB_IS_ASKED)
         return;
     w->asked = *job;
+    w->asked_ours = cl_bit_next(slots, 0, true) <= LAST_OWN;
     w->to_answer++;
 }
 
@@ -300,7 +302,7 @@ static void happens(struct world *w, struct slice word)
     case 'a':
     case 'n':
         if (w->to_answer > 0)
-            nd_import_accept(w->r, &w->asked, word.p[1] == 'a', slice_of("no"));
+            nd_import_accept(w->r, &w->asked, word.p[1] == 'a' && !w->asked_ours, slice_of("no"));
         w->to_answer = 0;
         break;
     case 'x': nd_import_stop(w->r, &w->asked, word.n > 2, slice_of("enough")); break;

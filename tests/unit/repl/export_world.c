@@ -230,10 +230,10 @@ const char *xworld_news(struct xworld *w)
 struct wire *xworld_begin(struct xworld *w, int from, int to)
 {
     uint8_t slots[CL_SLOT_BYTES] = {0};
-    struct cl_id job = job_id((int)w->wire_count), source = {.b = {0xab}};
+    struct cl_id job = job_id((int)w->wire_count), source = {.b = {0xab}}, target = {.b = {0xcd}};
     for (int s = from; s <= to; s++)
         cl_bit_set(slots, s);
-    nd_export_begin(w->r, &job, "10.0.0.1", 7000, slots, &source);
+    nd_export_begin(w->r, &job, "10.0.0.1", 7000, slots, &source, &target);
     return w->no_address ? NULL : &w->wires[w->wire_count - 1];
 }
 

@@ -234,7 +234,8 @@ struct client *link_new(struct target *t, char digit, const char *ranges)
     char job[CL_ID_DIGITS + 1], request[400], asked[16];
     memset(job, digit, CL_ID_DIGITS);
     job[CL_ID_DIGITS] = '\0';
-    snprintf(request, sizeof request, "CLUSTER SYNCSLOTS ESTABLISH %s " SOURCE " 0 16 SLOTSRANGE %s", job, ranges);
+    snprintf(request, sizeof request, "CLUSTER SYNCSLOTS ESTABLISH %s " SOURCE " " TARGET " 0 16 SLOTSRANGE %s", job,
+             ranges);
     assert_string_equal(link_says(c, request), "");
     assert_int_equal(c->ran, ND_BLOCKED);
     snprintf(asked, sizeof asked, "%c ASKED 0\n", digit);

@@ -41,18 +41,19 @@ static void test_says_who_and_what(void **state)
 {
     struct xworld *w = *state;
     uint8_t slots[CL_SLOT_BYTES] = {0};
-    struct cl_id job = job_id(0), source = {.b = {0xab}};
+    struct cl_id job = job_id(0), source = {.b = {0xab}}, target = {.b = {0xcd}};
     int some[] = {0, 1, 2, 7, 100, 101, 16383};
     for (size_t i = 0; i < sizeof some / sizeof *some; i++)
         cl_bit_set(slots, some[i]);
     w->f->e->keys.mapping_epoch = 9;
-    nd_export_begin(w->r, &job, "10.0.0.1", 7000, slots, &source);
+    nd_export_begin(w->r, &job, "10.0.0.1", 7000, slots, &source, &target);
     struct wire *l = &w->wires[0];
     assert_string_equal(l->address, "10.0.0.1:7000");
     assert_string_equal(wire_hears(l), "");
     nd_export_connected(l->x);
     assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS ESTABLISH 0100000000000000000000000000000000000000 "
-                                       "ab00000000000000000000000000000000000000 9 16 "
+                                       "ab00000000000000000000000000000000000000 "
+                                       "cd00000000000000000000000000000000000000 9 16 "
                                        "SLOTSRANGE 0 2 7 7 100 101 16383 16383\n");
     assert_false(w->child);
 }

@@ -147,11 +147,11 @@ static void one_migration(uint64_t seed)
     nd_config_free(&config);
     struct rng rng;
     uint8_t slots[CL_SLOT_BYTES];
-    struct cl_id job = job_id(0), source = job_id(9);
+    struct cl_id job = job_id(0), source = job_id(9), target = job_id(10);
     rng_seed(&rng, seed);
     draw_slots(&rng, slots);
     write_some(w->f, &rng, rng_below(&rng, 600));
-    nd_export_begin(w->r, &job, "10.0.0.1", 7000, slots, &source);
+    nd_export_begin(w->r, &job, "10.0.0.1", 7000, slots, &source, &target);
     struct wire *l = &w->wires[0];
     nd_export_connected(l->x);
     wire_hears(l); /* ESTABLISH */

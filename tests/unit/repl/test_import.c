@@ -108,23 +108,30 @@ static void refused_establish(void **state)
     static const struct {
         const char *request, *answer;
     } rows[] = {
-        {JOB_1 " " SOURCE " 0 16 SLOTSRANGE 1", "-ERR CLUSTER SYNCSLOTS ESTABLISH <job>"},
-        {"111 " SOURCE " 0 16 SLOTSRANGE 1 2", "-ERR the job's name"},
-        {"0000000000000000000000000000000000000000 " SOURCE " 0 16 SLOTSRANGE 1 2", "-ERR the job's name"},
-        {JOB_1 " " SOURCE "b 0 16 SLOTSRANGE 1 2", "-ERR the source's id"},
-        {JOB_1 " " SOURCE " -1 16 SLOTSRANGE 1 2", "-ERR the epoch"},
-        {JOB_1 " " SOURCE " 0 0 SLOTSRANGE 1 2", "-ERR the number of databases"},
-        {JOB_1 " " SOURCE " 0 17 SLOTSRANGE 1 2", "-ERR the source has 17 databases, this node has 16"},
-        {JOB_1 " " SOURCE " 7 16 SLOTSRANGE 1 2",
+        {JOB_1 " " SOURCE " " TARGET " 0 16 SLOTSRANGE 1", "-ERR CLUSTER SYNCSLOTS ESTABLISH <job>"},
+        {"111 " SOURCE " " TARGET " 0 16 SLOTSRANGE 1 2", "-ERR the job's name"},
+        {"0000000000000000000000000000000000000000 " SOURCE " " TARGET " 0 16 SLOTSRANGE 1 2", "-ERR the job's name"},
+        {JOB_1 " " SOURCE "b " TARGET " 0 16 SLOTSRANGE 1 2", "-ERR the source's id"},
+        {JOB_1 " " SOURCE " " TARGET "b 0 16 SLOTSRANGE 1 2", "-ERR the target's id"},
+        {JOB_1 " " SOURCE " 0000000000000000000000000000000000000000 0 16 SLOTSRANGE 1 2", "-ERR the target's id"},
+        {JOB_1 " " SOURCE " 0 16 SLOTSRANGE 1 2 3 4", "-ERR CLUSTER SYNCSLOTS ESTABLISH <job>"},
+        /* It came to another node than was meant: that is said first, whatever else may be. */
+        {JOB_1 " " SOURCE " " SOURCE " 7 17 SLOTSRANGE 100 200",
+         "-ERR ESTABLISH is for node " SOURCE ", and this is node " TARGET "\r\n"},
+        {JOB_1 " " SOURCE " " TARGET " -1 16 SLOTSRANGE 1 2", "-ERR the epoch"},
+        {JOB_1 " " SOURCE " " TARGET " 0 0 SLOTSRANGE 1 2", "-ERR the number of databases"},
+        {JOB_1 " " SOURCE " " TARGET " 0 17 SLOTSRANGE 1 2", "-ERR the source has 17 databases, this node has 16"},
+        {JOB_1 " " SOURCE " " TARGET " 7 16 SLOTSRANGE 1 2",
          "-ERR the mapping of databases has epoch 7 at the source and epoch 0 at this node"},
-        {JOB_1 " " SOURCE " 0 16 SLOTS 1 2", "-ERR CLUSTER SYNCSLOTS ESTABLISH <job>"},
-        {JOB_1 " " SOURCE " 0 16 SLOTSRANGE 2 1", "-ERR invalid range"},
-        {JOB_1 " " SOURCE " 0 16 SLOTSRANGE 1 16384", "-ERR invalid range"},
-        {JOB_1 " " SOURCE " 0 16 SLOTSRANGE -1 2", "-ERR invalid range"},
-        {JOB_1 " " SOURCE " 0 16 SLOTSRANGE 1 2 3", "-ERR ranges of slots"},
-        {JOB_1 " " SOURCE " 0 16 SLOTSRANGE 5 9 1 5", "-ERR a slot is named twice"},
-        {JOB_1 " " SOURCE " 0 16 SLOTSRANGE 1 2 200 300", "-ERR some of these slots are on their way"},
-        {"3333333333333333333333333333333333333333 " SOURCE " 0 16 SLOTSRANGE 1 2", "-ERR there is a job of this name"},
+        {JOB_1 " " SOURCE " " TARGET " 0 16 SLOTS 1 2", "-ERR CLUSTER SYNCSLOTS ESTABLISH <job>"},
+        {JOB_1 " " SOURCE " " TARGET " 0 16 SLOTSRANGE 2 1", "-ERR invalid range"},
+        {JOB_1 " " SOURCE " " TARGET " 0 16 SLOTSRANGE 1 16384", "-ERR invalid range"},
+        {JOB_1 " " SOURCE " " TARGET " 0 16 SLOTSRANGE -1 2", "-ERR invalid range"},
+        {JOB_1 " " SOURCE " " TARGET " 0 16 SLOTSRANGE 1 2 3", "-ERR ranges of slots"},
+        {JOB_1 " " SOURCE " " TARGET " 0 16 SLOTSRANGE 5 9 1 5", "-ERR a slot is named twice"},
+        {JOB_1 " " SOURCE " " TARGET " 0 16 SLOTSRANGE 1 2 200 300", "-ERR some of these slots are on their way"},
+        {"3333333333333333333333333333333333333333 " SOURCE " " TARGET " 0 16 SLOTSRANGE 1 2",
+         "-ERR there is a job of this name"},
     };
     char request[300];
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -136,7 +143,7 @@ static void refused_establish(void **state)
         assert_int_equal(c->ran, ND_CLOSE);
     }
     assert_string_equal(target_news(t), "");
-    static const char good[] = ESTABLISH JOB_1 " " SOURCE " 0 16 SLOTSRANGE 1 2";
+    static const char good[] = ESTABLISH JOB_1 " " SOURCE " " TARGET " 0 16 SLOTSRANGE 1 2";
     struct client *c = fixture_client(t->f);
     client_run(c, "MULTI");
     assert_memory_equal(link_says(c, good), "-ERR Command not allowed inside a transaction", 40);
@@ -202,7 +209,7 @@ static void refused_requests(void **state)
         {SYNC "NONSENSE", NULL, "unknown word"},
         {SYNC "SHOW 1 2", NULL, "unknown word"},
         {SYNC "FORGET 1 2", NULL, "unknown word"},
-        {ESTABLISH JOB_2 " " SOURCE " 0 16 SLOTSRANGE 1 2", NULL, "unknown word"},
+        {ESTABLISH JOB_2 " " SOURCE " " TARGET " 0 16 SLOTSRANGE 1 2", NULL, "unknown word"},
         {SYNC "SNAPSHOT-END", SYNC "SNAPSHOT-END", "comes once"},
         {SYNC "DRAIN", NULL, "behind SNAPSHOT-END"},
         {SYNC "FLUSH 1", NULL, "stand alone"},
@@ -259,7 +266,7 @@ static void watched_before(void **state)
     assert_string_equal(client_run(c, "WATCH c"), "+OK\r\n");
     assert_string_equal(client_run(c, "WATCH n"), "+OK\r\n");
     run(t->f, "SET c 1");
-    link_says(c, ESTABLISH JOB_1 " " SOURCE " 0 16 SLOTSRANGE 16287 16287");
+    link_says(c, ESTABLISH JOB_1 " " SOURCE " " TARGET " 0 16 SLOTSRANGE 16287 16287");
     target_accepts(t, JOB_1, NULL);
     assert_string_equal(client_read(c), "+OK\r\n");
     run(t->f, "SET n 1");
@@ -455,7 +462,7 @@ static void ends(void **state)
     assert_string_equal(target_news(t), "2 LOST 0 the link to the source is closed\n");
     /* Open jobs and one that is asked for, when the program ends. */
     link_new(t, '1', "16287 16287");
-    link_says(fixture_client(t->f), ESTABLISH JOB_2 " " SOURCE " 0 1 SLOTSRANGE 1 2");
+    link_says(fixture_client(t->f), ESTABLISH JOB_2 " " SOURCE " " TARGET " 0 1 SLOTSRANGE 1 2");
     target_news(t);
     nd_imports_free(t->r);
     assert_string_equal(buf_str(&t->news), "");
