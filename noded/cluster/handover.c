@@ -135,12 +135,22 @@ static bool may_speak_for(const struct cl_core *c, const struct cl_node *n, cons
                           (!cl_id_is_none(&is->shard) && cl_id_eq(&n->shard, &is->shard)));
 }
 
-/* Of two masters in one shard the one with the higher epoch speaks for it. */
+static bool speaks_rather(const struct cl_node *n, const struct cl_node *other, const struct cl_id *target)
+{
+    if (cl_votes_here(n) != cl_votes_here(other))
+        return cl_votes_here(n);
+    if (!cl_votes_here(n) && (cl_id_eq(&n->id, target) || cl_id_eq(&other->id, target)))
+        return cl_id_eq(&n->id, target);
+    return n->config_epoch > other->config_epoch;
+}
+
+/* Of two masters in one shard the one that has slots speaks for it, and of two that have the one with the higher epoch;
+ * a target that has none speaks for itself where nobody has. */
 static struct cl_node *speaker_of(const struct cl_core *c, const struct cl_id *target)
 {
     struct cl_node *n, *best = NULL;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
-        if (may_speak_for(c, n, target) && (best == NULL || n->config_epoch > best->config_epoch))
+        if (may_speak_for(c, n, target) && (best == NULL || speaks_rather(n, best, target)))
             best = n;
     return best;
 }
@@ -192,9 +202,9 @@ static bool has_an_heir(struct cl_core *c, const struct cl_record *r, struct cl_
 static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
 {
     struct cl_job *j = cl_job_find(c, &r->job);
+    const struct cl_id *target = cl_node_find(c, &r->target) != NULL ? &r->target : &c->me->id;
     if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) ||
-        speaker_of(c, &c->me->id) != c->me || speaker_of(c, &sender->id) != sender ||
-        cl_record_find(c, &r->job) != NULL)
+        speaker_of(c, target) != c->me || speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
         return;
     if (owns_some(c, r->slots) && c->me->config_epoch < r->epoch) {
         /* By an operator's hand, not by the grant: what we claim must be above what the source waits for. */

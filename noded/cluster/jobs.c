@@ -255,6 +255,8 @@ static const char *why_not_accept(const struct cl_core *c, const struct cl_event
     int a, b;
     if (!cl_has(c->me, CL_MASTER))
         return "this node is not a master";
+    if (cl_replaced_by(c) != NULL)
+        return "this node was replaced, and another one has its slots";
     if (!cl_is_sure(c))
         return "this node has just come back, or is in a minority";
     if (source == NULL || source == c->me || !cl_has(source, CL_MASTER) || !source->ours)
@@ -295,7 +297,7 @@ static void granted(struct cl_core *c, struct cl_job *j, uint64_t epoch)
     bool late = PLANTED(16, epoch <= c->refused_epoch, false);
     if (!j->importing || j->state != CL_JOB_RECEIVING)
         return;
-    if (late || epoch <= c->me->config_epoch || epoch >= CL_EPOCH_MAX || !cl_is_sure(c))
+    if (late || epoch <= c->me->config_epoch || epoch >= CL_EPOCH_MAX || !cl_is_sure(c) || cl_replaced_by(c) != NULL)
         cl_job_end(c, j, CL_JOB_FAILED, "The grant came too late");
     else
         cl_handover_take(c, j, epoch);

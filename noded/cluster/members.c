@@ -163,7 +163,10 @@ void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master)
             n->shard = master->shard;
     }
     n->master = master;
-    n->counted_until_us = 0;
+    if (old == c->me && n != c->me)
+        n->left_us = c->now_us;
+    else if (master == c->me)
+        n->left_us = n->counted_until_us = 0;
     n->ours_seq = cl_next_seq(c);
     /* A master is an orphan only when it lost its replicas, not when they were taken elsewhere. */
     if (old != NULL && master != NULL && cl_replicas_of(c, old, false) == 0)

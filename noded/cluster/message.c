@@ -230,6 +230,7 @@ static void greeting_received(struct cl_core *c, const struct cl_message *m, cl_
     }
     if (own)
         head_learn(c, n, h);
+    bool asked_since = own && h->type == CL_PONG && n->asking && n->left_us != 0 && n->asked_us > n->left_us;
     cl_exchanged(c, n, own && h->type == CL_PONG);
     cl_heard(c, n);
     bool stays = (h->flags & CL_NOFAILOVER) != 0;
@@ -239,6 +240,8 @@ static void greeting_received(struct cl_core *c, const struct cl_message *m, cl_
     claim_learn(c, n, link, h);
     cl_gossip_read(c, m, n);
     cl_extensions_read(c, m, n);
+    if (asked_since)
+        cl_state_left(c, n);
     cl_state_welcome(c, n);
 }
 

@@ -90,7 +90,7 @@ static bool is_ours(const struct cl_core *c, const struct cl_node *n)
 static bool is_promotable(const struct cl_core *c, const struct cl_node *n)
 {
     if (!is_ours(c, n))
-        return false;
+        return n->left_us != 0 && c->now_us <= n->counted_until_us;
     if (!cl_has(n, CL_FAILED | CL_NOFAILOVER))
         return true;
     return c->now_us <= n->counted_until_us;
@@ -134,7 +134,7 @@ void cl_state_restarted(struct cl_core *c)
 
 void cl_node_uncounted(struct cl_core *c, const struct cl_node *n)
 {
-    if (is_ours(c, n) && n->counted_until_us > c->uncounted_until_us)
+    if (n->counted_until_us > c->uncounted_until_us)
         c->uncounted_until_us = n->counted_until_us;
 }
 
@@ -224,6 +224,12 @@ static void give_to_those_that_lack_it(struct cl_core *c)
         if (is_ours(c, n) && n->ours && n->state_version != c->shard.version)
             state_send(c, n);
     c->tell_state_us = c->now_us + TELL_US;
+}
+
+void cl_state_left(struct cl_core *c, struct cl_node *n)
+{
+    if (!is_ours(c, n))
+        n->left_us = n->counted_until_us = 0;
 }
 
 void cl_state_welcome(struct cl_core *c, struct cl_node *n)

@@ -55,6 +55,7 @@ struct cl_node {
     struct cl_id voted_for;
     uint64_t state_version;   /* of our shard's state, as a replica of ours tells it */
     int64_t counted_until_us; /* so long it may think that we count it; 0: it was never told */
+    int64_t left_us;          /* it was our replica, and said then that it is another's, perhaps in an old message */
     uint64_t stamp;           /* of its clock, the newest that it told; 0 none */
     uint64_t ours_seq;        /* the file that has it first as a replica of ours */
     int64_t orphaned_us;      /* a master: without replicas that work, which it had, since; 0: not so */
@@ -428,6 +429,7 @@ bool cl_state_agreed(const struct cl_core *c);
 bool cl_state_known(const struct cl_core *c); /* a replica may stand: it has what its master wants it to have */
 void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to); /* the extension, where it belongs */
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender);
+void cl_state_left(struct cl_core *c, struct cl_node *n);    /* it has said so again when it was asked */
 void cl_state_welcome(struct cl_core *c, struct cl_node *n); /* a new replica of ours is told that it counts */
 void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
 void cl_state_persisted(struct cl_core *c, uint64_t before);
