@@ -157,8 +157,12 @@ static struct cl_node *speaker_of(const struct cl_core *c, const struct cl_id *t
 
 struct cl_node *cl_replaced_by(const struct cl_core *c)
 {
-    struct cl_node *n = speaker_of(c, &c->me->id);
-    return n != NULL && n != c->me && cl_votes_here(n) ? n : NULL;
+    struct cl_node *n, *best = NULL;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (n != c->me && cl_votes_here(n) && may_speak_for(c, n, &c->me->id) &&
+            n->config_epoch > (best != NULL ? best : c->me)->config_epoch)
+            best = n;
+    return best;
 }
 
 static bool owns_some(const struct cl_core *c, const uint8_t *slots)

@@ -77,12 +77,12 @@ def test_what_is_refused_meanwhile(lab):
     moving = "is being migrated"
     refused(source, moving, "MIGRATESLOTS", "SLOTSRANGE", 119, 130, "NODE", my_id(third))
     refused(source, moving, "MIGRATESLOTS", "SLOTSRANGE", *RANGE, "NODE", my_id(target))
-    for words in (("SETSLOT", 100, "MIGRATING", my_id(target)), ("SETSLOT", 100, "STABLE"),
+    for words in (("SETSLOT", 100, "MIGRATING", my_id(target)),
                   ("SETSLOT", 100, "NODE", my_id(target)), ("SETSLOT", 100, "NODE", my_id(source)),
                   ("DELSLOTS", 100), ("DELSLOTSRANGE", 90, 110)):
         refused(source, moving, *words)
     for words in (("SETSLOT", 100, "IMPORTING", my_id(source)), ("SETSLOT", 100, "NODE", my_id(target)),
-                  ("SETSLOT", 100, "STABLE"), ("DELSLOTS", 100)):
+                  ("DELSLOTS", 100)):
         refused(target, moving, *words)
     cluster.complete(source, (third, 300, 301))
     proxy.release()
