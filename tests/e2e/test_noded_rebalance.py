@@ -42,6 +42,7 @@ class Asker:
             if database:
                 link.ok("SELECT", database)
         self.owner, self.first = {}, nodes[0].port
+        self.waits_while_down = False
 
     def ask(self, slot, *words):
         port, asking, deadline = self.owner.get(slot, self.first), False, time.monotonic() + 10
@@ -51,6 +52,9 @@ class Asker:
                 link.ok("ASKING")
             reply = link.call(*words)
             kind = str(reply).split(" ")[0] if isinstance(reply, RespError) else None
+            if kind == "CLUSTERDOWN" and self.waits_while_down and time.monotonic() < deadline:
+                time.sleep(0.001)
+                continue
             if kind not in self.seen or time.monotonic() > deadline:
                 return reply
             self.seen[kind] += 1
@@ -251,6 +255,9 @@ def test_tools_under_load(lab, *kinds):
     owned = [len(slots_of(node)) for node in nodes]
     assert max(owned) - min(owned) <= 2, owned
     load.goes_on("rebalance")
+    # fix takes slots from their owners for a moment (DELSLOTS), and a node that knows no owner of a slot is down.
+    for asker in load.askers:
+        asker.waits_while_down = True
     for sides, half in (("both", 5), ("both", 0), ("source", 0), ("target", 0)):
         slot = slots[0]
         source = next(node for node in nodes if slot in slots_of(node))
