@@ -30,7 +30,7 @@ enum cl_effect_kind {
     CL_FX_JOB_GRANT,  /* job, seq: the epoch. Sent behind all else. */
     CL_FX_JOB_ACCEPT, /* job, ok, bytes: why not */
     CL_FX_JOB_STOP,   /* job, ok, bytes: why. It is over: the link is closed, the source tells the target why before. No
-                         news of it is told any more. What was imported is shown or forgotten by an effect of its own. */
+                         news of it is told any more. What was imported is shown or forgotten by its own effect. */
     CL_FX_SLOTS_SHOW, /* slots: what was imported of them becomes visible, here, on our replicas and in the log */
     CL_FX_SLOTS_FORGET, /* slots: what was imported of them is deleted in the same places. Most have nothing. */
     CL_FX_SLOT_KEYS,    /* node (who asks; may be ours), a: slot, token: CL_EV_SLOT_KEYS with the same three

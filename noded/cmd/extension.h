@@ -23,7 +23,7 @@ struct nd_extension {
     const struct nd_debug_row *debug;           /* more subcommands of DEBUG; NULL: none */
     bool (*flushed)(struct nd_engine *e);       /* FLUSHALL has run; true: that is saved; NULL: nobody wants to know */
     void (*session_gone)(struct nd_session *s); /* it is about to be freed; NULL: nobody wants to know */
-    nd_command_fn *syncslots; /* CLUSTER SYNCSLOTS; NULL: it is refused */
+    nd_command_fn *syncslots;                   /* CLUSTER SYNCSLOTS; NULL: it is refused */
 };
 
 #endif

@@ -8,8 +8,8 @@
 
 enum nd_child_kind {
     ND_CHILD_NONE,
-    ND_CHILD_SAVE,   /* BGSAVE: to dbfilename */
-    ND_CHILD_SYNC,   /* for replicas: to their sockets, or to a file that is sent to them */
+    ND_CHILD_SAVE,    /* BGSAVE: to dbfilename */
+    ND_CHILD_SYNC,    /* for replicas: to their sockets, or to a file that is sent to them */
     ND_CHILD_REWRITE, /* the base of the append-only file */
     ND_CHILD_SLOTS    /* the keys of some slots, as requests, to the one descriptor: for an atomic migration */
 };

@@ -5,7 +5,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/* false: none can be started; what was to be done by it is logged with the reason ("No thread can be started to ..."). */
+/* false: none can be started; what was to be done by it is logged with the reason ("No thread can be started to ...").
+ */
 bool thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg, const char *purpose);
 
 #endif

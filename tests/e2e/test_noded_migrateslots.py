@@ -194,7 +194,7 @@ def test_slots_move_under_load(lab):
 
 @case(kinds=OURS, limit_s=60)
 def test_what_ends_a_migration(lab):
-    """Cancelled, or a database emptied at either end: the source goes on as if nothing had been, the target is clean."""
+    """Cancelled, or a database emptied at either end: the source goes on, and the target is clean."""
     (one, two), _ = make_cluster(lab, ["ours", "ours"], cluster_node_timeout=2000)
     said = fill(one, [7], each=5)
     reader, target = two.connect(), my_id(two)
