@@ -42,7 +42,6 @@ class Asker:
             if database:
                 link.ok("SELECT", database)
         self.owner, self.first = {}, nodes[0].port
-        self.waits_while_down = False
 
     def ask(self, slot, *words):
         port, asking, deadline = self.owner.get(slot, self.first), False, time.monotonic() + 10
@@ -52,9 +51,6 @@ class Asker:
                 link.ok("ASKING")
             reply = link.call(*words)
             kind = str(reply).split(" ")[0] if isinstance(reply, RespError) else None
-            if kind == "CLUSTERDOWN" and self.waits_while_down and time.monotonic() < deadline:
-                time.sleep(0.001)
-                continue
             if kind not in self.seen or time.monotonic() > deadline:
                 return reply
             self.seen[kind] += 1
@@ -255,9 +251,9 @@ def test_tools_under_load(lab, *kinds):
     owned = [len(slots_of(node)) for node in nodes]
     assert max(owned) - min(owned) <= 2, owned
     load.goes_on("rebalance")
-    # fix takes slots from their owners for a moment (DELSLOTS), and a node that knows no owner of a slot is down.
-    for asker in load.askers:
-        asker.waits_while_down = True
+    # fix takes slots from their owners for a moment (DELSLOTS), and where both sides have keys it overwrites those of
+    # the one: it is for clusters that nobody writes to.
+    load.stop()
     for sides, half in (("both", 5), ("both", 0), ("source", 0), ("target", 0)):
         slot = slots[0]
         source = next(node for node in nodes if slot in slots_of(node))
@@ -271,10 +267,8 @@ def test_tools_under_load(lab, *kinds):
         status, text = redis_cli("fix", one)
         assert status == 0, (sides, half, text[-800:])
         wait_agreed(nodes)
-        load.goes_on("fix of a slot that is open at: %s, %d keys moved" % (sides, half))
     status, text = redis_cli("check", three)
     assert status == 0 and "[OK] All nodes agree about slots configuration" in text, text[-600:]
-    load.stop()
     assert_has(said, lambda slot: next(node for node in nodes if slot in slots_of(node)))
 
 
