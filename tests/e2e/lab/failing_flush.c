@@ -17,14 +17,14 @@ int fdatasync(int fildes)
     return (int)syscall(SYS_fdatasync, fildes);
 }
 
-int fsync(int fildes)
+int fsync(int fd)
 {
     struct stat st;
     char name[4096];
     snprintf(name, sizeof name, "%s.folder", getenv("FAILING_FLUSH"));
-    if (fstat(fildes, &st) == 0 && S_ISDIR(st.st_mode) && access(name, F_OK) == 0) {
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && access(name, F_OK) == 0) {
         errno = EIO;
         return -1;
     }
-    return (int)syscall(SYS_fsync, fildes);
+    return (int)syscall(SYS_fsync, fd);
 }

@@ -303,7 +303,7 @@ static void test_too_much_to_keep(void **state)
     assert_int_equal(nd_exports_memory(w->r), 0);
     xworld_child_ends(w, false);
     w->f->e->config.slot_migration_buffer_limit = 0;
-    l = xworld_begin_to(w, 0, HALF, "snapshot");
+    xworld_begin_to(w, 0, HALF, "snapshot");
     for (int i = 0; i < 100; i++)
         run(w->f, command);
     xworld_child_ends(w, true);
