@@ -17,7 +17,7 @@
 #include "common/resp/reply.h"
 #include "sentineld/core/event.h"
 
-#define WIRE_BALLOTS_MAX                                                                        \
+#define WIRE_BALLOTS_MAX \
     8192 /* in one request; more is an error, so that one request cannot hold the loop for long \
           */
 
