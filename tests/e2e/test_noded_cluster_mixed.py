@@ -94,7 +94,8 @@ def test_nodes_of_both_kinds_agree(lab):
     gone.kill9()
     for node in nodes:
         if node.alive():
-            assert node.ok("CLUSTER", "FORGET", gone_id) == "OK"
+            answer = node.call("CLUSTER", "FORGET", gone_id)
+        assert answer == "OK" or "Unknown node" in str(answer), answer  # others may have told it already
     left = [node for node in nodes if node is not gone]
     wait_agreed(left)
     stays_true(lambda: all(gone_id not in lines(node) for node in left), 3, "it stays forgotten", every_s=0.2)
