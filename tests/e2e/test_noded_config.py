@@ -214,7 +214,7 @@ def test_config_rewrite(lab):
     assert node.ok("CONFIG", "REWRITE") == "OK"
     with open(node.conf_path, encoding="utf-8") as f:
         written = f.read()
-    assert written == text.replace("1gb", "100mb") + \
+    assert written == text.replace('"1gb"', '"100mb"') + \
         '\n# Written by CONFIG REWRITE:\nhash_max_listpack_entries = 7;\nrequirepass = "a \\"b\\" \\\\c";\n', written
     assert node.terminate() == 0
     node.start()
