@@ -237,6 +237,17 @@ void cl_send_update(struct cl_core *c, cl_link link, const struct cl_node *about
     send_scratch(c, link, CL_UPDATE);
 }
 
+void cl_send_handover(struct cl_core *c, struct cl_node *to, const struct cl_handover *h,
+                      const struct cl_record *records)
+{
+    struct cl_header head;
+    cl_head(c, CL_HANDOVER, &head);
+    buf_clear(&c->scratch);
+    cl_wire_handover(&c->scratch, &head, h, records);
+    if (cl_send_to(c, to, &c->scratch))
+        c->sent[CL_HANDOVER]++;
+}
+
 void cl_send_publish(struct cl_core *c, const struct cl_event *e)
 {
     struct cl_header h;

@@ -123,16 +123,6 @@ static struct cl_node *loser(const struct cl_core *c, int slot)
     return n != NULL && n != c->me && !is_stock(n) ? n : NULL;
 }
 
-static void say_keys(struct cl_core *c, struct cl_node *to, const struct cl_handover *h)
-{
-    struct cl_header head;
-    cl_head(c, CL_HANDOVER, &head);
-    buf_clear(&c->scratch);
-    cl_wire_handover(&c->scratch, &head, h, NULL);
-    if (cl_send_to(c, to, &c->scratch))
-        c->sent[CL_HANDOVER]++;
-}
-
 static void no_word(struct cl_core *c, cl_token token, const struct cl_id *node, int slot)
 {
     char text[CL_ID_DIGITS + 1];
@@ -156,7 +146,7 @@ static void ask(struct cl_core *c, cl_token token, const struct cl_command *m, s
                               .question = rng_u64(&c->rng),
                               .until_us = c->now_us + wait_us};
     struct cl_handover h = {.say = CL_SAY_KEYS_ASK, .slot = a->slot, .question = a->question};
-    say_keys(c, n, &h);
+    cl_send_handover(c, n, &h, NULL);
 }
 
 /* The owner has no keys of it. */
@@ -232,7 +222,7 @@ void cl_keys_counted(struct cl_core *c, const struct cl_event *e)
     if (to == c->me)
         left_behind(c, e->slot, e->seq);
     else if (to != NULL && cl_has(c->me, CL_MASTER))
-        say_keys(c, to, &h);
+        cl_send_handover(c, to, &h, NULL);
 }
 
 /* Who is gone, or is not the one to be asked any more, has not answered. */

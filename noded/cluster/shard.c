@@ -182,7 +182,6 @@ static void state_send(struct cl_core *c, struct cl_node *to)
 {
     const struct cl_shard_state *s = &c->shard;
     struct cl_record *records = mem_array(NULL, s->nrecords + 1, sizeof *records);
-    struct cl_header head;
     struct cl_handover h = {
         .say = CL_SAY_STATE,
         .version = s->version,
@@ -195,23 +194,14 @@ static void state_send(struct cl_core *c, struct cl_node *to)
     };
     for (size_t i = 0; i < s->nrecords; i++)
         records[i] = s->records[i].r;
-    cl_head(c, CL_HANDOVER, &head);
-    buf_clear(&c->scratch);
-    cl_wire_handover(&c->scratch, &head, &h, records);
-    if (cl_send_to(c, to, &c->scratch))
-        c->sent[CL_HANDOVER]++;
+    cl_send_handover(c, to, &h, records);
     free(records);
 }
 
 void cl_handover_send(struct cl_core *c, struct cl_node *to, enum cl_say say, const struct cl_record *r)
 {
-    struct cl_header head;
     struct cl_handover h = {.say = say, .records = 1};
-    cl_head(c, CL_HANDOVER, &head);
-    buf_clear(&c->scratch);
-    cl_wire_handover(&c->scratch, &head, &h, r);
-    if (cl_send_to(c, to, &c->scratch))
-        c->sent[CL_HANDOVER]++;
+    cl_send_handover(c, to, &h, r);
 }
 
 /* Only what is on our own disk is given away. */

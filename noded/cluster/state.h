@@ -336,6 +336,9 @@ void cl_tell_siblings(struct cl_core *c);
 void cl_tell_failed(struct cl_core *c, const struct cl_node *failed);
 void cl_tell_failed_to(struct cl_core *c, const struct cl_node *failed, struct cl_node *to);
 void cl_send_update(struct cl_core *c, cl_link link, const struct cl_node *about);
+/* records: as many as h says; NULL: none */
+void cl_send_handover(struct cl_core *c, struct cl_node *to, const struct cl_handover *h,
+                      const struct cl_record *records);
 void cl_send_publish(struct cl_core *c, const struct cl_event *e);
 
 /* message.c */
