@@ -7,19 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FAIL_WITH(c, token, ...)                                       \
-    do {                                                               \
-        cl_effect_answer((c)->fx, (token), false, "ERR " __VA_ARGS__); \
-        return;                                                        \
-    } while (0)
-
 static void ok_durable(struct cl_core *c, cl_token token)
 {
     cl_answer_durable(c, token, "OK");
 }
-
-/* "%.*s" of a slice, bounded: an id that is none may be of any length. */
-#define SHOWN(s) (int)((s).n < 128 ? (s).n : 128), (s).p
 
 static void meet(struct cl_core *c, cl_token token, const struct cl_command *m)
 {

@@ -257,15 +257,10 @@ bool cl_ok(const struct cl_core *c)
     return c->ok;
 }
 
-static bool is_stock(const struct cl_node *n)
-{
-    return n->heard && !n->ours;
-}
-
 bool cl_node_is_stock(const struct cl_core *c, const struct cl_id *id)
 {
     const struct cl_node *n = cl_node_find(c, id);
-    return n != NULL && is_stock(n);
+    return n != NULL && cl_is_stock(n);
 }
 
 bool cl_shard_has_stock(const struct cl_core *c, struct cl_id *who)
@@ -275,7 +270,7 @@ bool cl_shard_has_stock(const struct cl_core *c, struct cl_id *who)
     if (master == NULL)
         return false;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
-        if ((n != master && n->master != master) || !is_stock(n))
+        if ((n != master && n->master != master) || !cl_is_stock(n))
             continue;
         if (who != NULL)
             *who = n->id;

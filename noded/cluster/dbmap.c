@@ -7,12 +7,6 @@
 
 #include <inttypes.h>
 
-#define FAIL_WITH(c, token, ...)                                       \
-    do {                                                               \
-        cl_effect_answer((c)->fx, (token), false, "ERR " __VA_ARGS__); \
-        return;                                                        \
-    } while (0)
-
 /* The dataset has not done the last swap that it was to do. */
 static bool is_pending(const struct cl_core *c)
 {

@@ -142,12 +142,6 @@ void cl_job_end(struct cl_core *c, struct cl_job *j, enum cl_job_state state, co
 
 /* ---- what a source may begin ---- */
 
-#define REFUSE(c, token, ...)                                          \
-    do {                                                               \
-        cl_effect_answer((c)->fx, (token), false, "ERR " __VA_ARGS__); \
-        return false;                                                  \
-    } while (0)
-
 static bool slots_are_free(struct cl_core *c, cl_token token, const uint8_t *slots)
 {
     for (int slot = cl_bit_next(slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(slots, slot + 1, true)) {
@@ -164,17 +158,16 @@ static bool slots_are_free(struct cl_core *c, cl_token token, const uint8_t *slo
 static bool target_is_good(struct cl_core *c, cl_token token, const struct cl_move *m)
 {
     const struct cl_node *n = cl_node_find_text(c, m->node);
-    int shown = (int)(m->node.n < 128 ? m->node.n : 128);
     if (n == NULL || cl_has(n, CL_HANDSHAKE))
-        REFUSE(c, token, "Unknown node %.*s", shown, m->node.p);
+        REFUSE(c, token, "Unknown node %.*s", SHOWN(m->node));
     if (n == c->me)
         REFUSE(c, token, "Target node is this node");
     if (!cl_has(n, CL_MASTER))
         REFUSE(c, token, "Target node is not a master");
-    if (n->heard && !n->ours)
-        REFUSE(c, token, "Target node %.*s cannot take slots in this way: use SETSLOT and MIGRATE", shown, m->node.p);
+    if (cl_is_stock(n))
+        REFUSE(c, token, "Target node %.*s cannot take slots in this way: use SETSLOT and MIGRATE", SHOWN(m->node));
     if (cl_has(n, CL_FAILED | CL_PFAIL) || n->ip[0] == '\0')
-        REFUSE(c, token, "Target node %.*s does not answer", shown, m->node.p);
+        REFUSE(c, token, "Target node %.*s does not answer", SHOWN(m->node));
     return true;
 }
 

@@ -12,15 +12,6 @@
 #define MS INT64_C(1000)
 #define ANSWER_MAX_US (1000 * MS)
 
-#define FAIL_WITH(c, token, ...)                                       \
-    do {                                                               \
-        cl_effect_answer((c)->fx, (token), false, "ERR " __VA_ARGS__); \
-        return;                                                        \
-    } while (0)
-
-/* "%.*s" of a slice, bounded: an id that is none may be of any length. */
-#define SHOWN(s) (int)((s).n < 128 ? (s).n : 128), (s).p
-
 static const char masters_only[] = "Please use SETSLOT only with masters.";
 
 struct cl_node *cl_command_node(const struct cl_core *c, const struct cl_command *m)
@@ -35,11 +26,6 @@ bool cl_slot_is_moving(struct cl_core *c, cl_token token, int slot)
         return false;
     cl_effect_answer(c->fx, token, false, "ERR Slot %d is being migrated: see CLUSTER GETSLOTMIGRATIONS", slot);
     return true;
-}
-
-static bool is_stock(const struct cl_node *n)
-{
-    return n->heard && !n->ours;
 }
 
 /* ---- MIGRATING and IMPORTING ---- */
@@ -65,7 +51,7 @@ static void open_slot(struct cl_core *c, cl_token token, const struct cl_command
     struct cl_node *n = other_end(c, token, m);
     if (n == NULL)
         return;
-    if (!importing && m->slot_in_others && is_stock(n))
+    if (!importing && m->slot_in_others && cl_is_stock(n))
         FAIL_WITH(c, token, "Node %.*s knows database 0 only, and other databases hold keys of hash slot %d",
                   SHOWN(m->node), m->slot);
     cl_open_set(c, m->slot, importing, n);
@@ -120,7 +106,7 @@ static struct cl_node *loser(const struct cl_core *c, int slot)
     if (o == NULL || owner == c->me)
         return NULL;
     struct cl_node *n = speaker_of(c, owner != NULL ? owner : o->node);
-    return n != NULL && n != c->me && !is_stock(n) ? n : NULL;
+    return n != NULL && n != c->me && !cl_is_stock(n) ? n : NULL;
 }
 
 static void no_word(struct cl_core *c, cl_token token, const struct cl_id *node, int slot)

@@ -141,7 +141,7 @@ void cl_node_uncounted(struct cl_core *c, const struct cl_node *n)
 bool cl_state_known(const struct cl_core *c)
 {
     const struct cl_node *master = c->me->master;
-    if (master != NULL && master->heard && !master->ours)
+    if (master != NULL && cl_is_stock(master))
         return true; /* a stock node's shard has no such state */
     return c->counted_us != 0 && c->now_us - c->counted_us <= c->counted_for_us &&
            c->claim.state_version >= c->counted_required;

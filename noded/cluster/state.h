@@ -310,6 +310,12 @@ static inline bool cl_has(const struct cl_node *n, unsigned flags)
     return (n->flags & flags) != 0;
 }
 
+/* A node of another kind, which knows database 0 only. Of one that was not heard yet nobody knows. */
+static inline bool cl_is_stock(const struct cl_node *n)
+{
+    return n->heard && !n->ours;
+}
+
 /* links.c */
 void cl_node_tick(struct cl_core *c, struct cl_node *n); /* all that is due by time; sets its timer; may remove it */
 bool cl_ask_early(struct cl_core *c, struct cl_node *n); /* false: it is not to be asked soon */
@@ -503,6 +509,21 @@ static inline int64_t cl_timeout_us(const struct cl_core *c)
 {
     return c->set.node_timeout_ms * 1000;
 }
+
+/* A command is refused: its error is answered, and the function left, or left with false. */
+#define FAIL_WITH(c, token, ...)                                       \
+    do {                                                               \
+        cl_effect_answer((c)->fx, (token), false, "ERR " __VA_ARGS__); \
+        return;                                                        \
+    } while (0)
+#define REFUSE(c, token, ...)                                          \
+    do {                                                               \
+        cl_effect_answer((c)->fx, (token), false, "ERR " __VA_ARGS__); \
+        return false;                                                  \
+    } while (0)
+
+/* "%.*s" of a slice, bounded: an id that is none may be of any length. */
+#define SHOWN(s) (int)((s).n < 128 ? (s).n : 128), (s).p
 
 #define CL_LOG(c, level, ...) cl_effect_log((c)->fx, CL_LOG_##level, __VA_ARGS__)
 
