@@ -172,8 +172,7 @@ static void slots_lost_tell(struct cl_core *c)
     /* The data side of a replica has them of its master: it drops them once it is promoted. */
     if (c->lost_slots == NULL || c->promoting)
         return;
-    struct cl_effect *e = cl_effect_add(c->fx, CL_FX_DROP_SLOTS);
-    e->bytes = cl_bytes_new((struct slice){(const char *)c->lost_slots, CL_SLOT_BYTES});
+    cl_effect_slots_add(c->fx, CL_FX_DROP_SLOTS, c->lost_slots);
     free(c->lost_slots);
     c->lost_slots = NULL;
 }

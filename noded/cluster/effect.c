@@ -53,6 +53,13 @@ struct cl_effect *cl_effect_add(struct cl_effects *fx, enum cl_effect_kind kind)
     return e;
 }
 
+struct cl_effect *cl_effect_slots_add(struct cl_effects *fx, enum cl_effect_kind kind, const uint8_t *slots)
+{
+    struct cl_effect *e = cl_effect_add(fx, kind);
+    e->bytes = cl_bytes_new((struct slice){(const char *)slots, CL_SLOT_BYTES});
+    return e;
+}
+
 void cl_effect_send(struct cl_effects *fx, cl_link link, struct cl_bytes *b)
 {
     struct cl_effect *e = cl_effect_add(fx, CL_FX_SEND);

@@ -95,6 +95,7 @@ static inline struct slice cl_effect_payload(const struct cl_effect *e)
 struct cl_bytes *cl_bytes_new(struct slice s); /* one reference, the caller's */
 void cl_bytes_release(struct cl_bytes *b);     /* NULL is allowed */
 struct cl_effect *cl_effect_add(struct cl_effects *fx, enum cl_effect_kind kind);
+struct cl_effect *cl_effect_slots_add(struct cl_effects *fx, enum cl_effect_kind kind, const uint8_t *slots);
 void cl_effect_send(struct cl_effects *fx, cl_link link, struct cl_bytes *b); /* takes a reference of its own */
 void cl_effect_log(struct cl_effects *fx, enum cl_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

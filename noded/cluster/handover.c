@@ -8,9 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define MS INT64_C(1000)
-#define ASK_US (200 * MS) /* after the grant, and between questions */
-
 /* ---- slots that are held ---- */
 
 static void hold(struct cl_core *c, const uint8_t *slots)
@@ -62,16 +59,11 @@ void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch)
     CL_LOG(c, NOTICE, "Taking the slots of a migration in config epoch %" PRIu64, epoch);
 }
 
-static void slots_effect(struct cl_core *c, enum cl_effect_kind kind, const uint8_t *slots)
-{
-    cl_effect_add(c->fx, kind)->bytes = cl_bytes_new((struct slice){(const char *)slots, CL_SLOT_BYTES});
-}
-
 /* Our replicas know: what was imported is shown, and the claim is told once this is on disk. */
 static void taken(struct cl_core *c, struct cl_open_record *r)
 {
     struct cl_job *j = cl_job_find(c, &r->r.job);
-    slots_effect(c, CL_FX_SLOTS_SHOW, r->r.slots);
+    cl_effect_slots_add(c->fx, CL_FX_SLOTS_SHOW, r->r.slots);
     /* Not earlier: after a crash it would speak for slots of ours that a replica, which knew nothing of it, has won. */
     if (c->me->config_epoch < r->r.epoch)
         c->me->config_epoch = r->r.epoch;
@@ -89,7 +81,7 @@ static void untake(struct cl_core *c, struct cl_open_record *r)
             cl_slot_give(c, slot, source != NULL && cl_has(source, CL_MASTER) ? source : NULL);
     if (c->refused_epoch < r->r.epoch)
         c->refused_epoch = r->r.epoch;
-    slots_effect(c, CL_FX_DROP_SLOTS, r->r.slots);
+    cl_effect_slots_add(c->fx, CL_FX_DROP_SLOTS, r->r.slots);
     struct cl_job *j = cl_job_find(c, &r->r.job);
     cl_record_close(c, r);
     cl_state_changed(c, true);
@@ -105,8 +97,8 @@ static void settle(struct cl_core *c)
         memcpy(mine, c->me->slots, sizeof mine);
     for (size_t i = 0; i < CL_SLOT_BYTES; i++)
         others[i] = (uint8_t)~mine[i];
-    slots_effect(c, CL_FX_SLOTS_SHOW, mine);
-    slots_effect(c, CL_FX_SLOTS_FORGET, others);
+    cl_effect_slots_add(c->fx, CL_FX_SLOTS_SHOW, mine);
+    cl_effect_slots_add(c->fx, CL_FX_SLOTS_FORGET, others);
 }
 
 void cl_handover_restarted(struct cl_core *c)
@@ -304,7 +296,7 @@ static void refused(struct cl_core *c, const struct cl_record *said, struct cl_n
 static void ask(struct cl_core *c, struct cl_open_record *r)
 {
     struct cl_node *n;
-    r->ask_us = c->now_us + ASK_US;
+    r->ask_us = c->now_us + CL_ASK_US;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
         if (n != c->me && n->ours && (may_speak_for(c, n, &r->r.target) || may_speak_for(c, n, &c->me->id)))
             cl_handover_send(c, n, CL_SAY_ASK, &r->r);
@@ -331,7 +323,7 @@ static void source_run(struct cl_core *c, struct cl_open_record *r)
     }
     if (all_unclaimed(c, &r->r, false)) {
         /* A replica that was elected meanwhile has the keys still. */
-        slots_effect(c, CL_FX_DROP_SLOTS, r->r.slots);
+        cl_effect_slots_add(c->fx, CL_FX_DROP_SLOTS, r->r.slots);
         cl_record_close(c, r);
         if (j != NULL)
             cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");

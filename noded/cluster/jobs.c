@@ -130,8 +130,7 @@ void cl_job_end(struct cl_core *c, struct cl_job *j, enum cl_job_state state, co
         e->bytes = cl_bytes_new(slice_of(j->message));
     }
     if (j->importing && !ok && cl_has(c->me, CL_MASTER))
-        cl_effect_add(c->fx, CL_FX_SLOTS_FORGET)->bytes = cl_bytes_new(
-            (struct slice){(const char *)j->slots, CL_SLOT_BYTES});
+        cl_effect_slots_add(c->fx, CL_FX_SLOTS_FORGET, j->slots);
     if (ok)
         CL_LOG(c, NOTICE, "Migration %s: %s", cl_id_text(&j->name, name),
                j->importing ? "the slots are ours" : "the slots are the target's");
@@ -406,14 +405,13 @@ static const char *why_stop(const struct cl_core *c, const struct cl_job *j)
 static void begin(struct cl_core *c, struct cl_job *j)
 {
     const struct cl_node *target = cl_node_find(c, &j->target);
-    struct cl_effect *e = cl_effect_add(c->fx, CL_FX_JOB_EXPORT);
+    struct cl_effect *e = cl_effect_slots_add(c->fx, CL_FX_JOB_EXPORT, j->slots);
     j->begun = true;
     cl_job_enter(c, j, CL_JOB_CONNECTING, c->now_us + CONNECT_US);
     e->job = j->name;
     e->node = j->target;
     memcpy(e->ip, target->ip, sizeof e->ip);
     e->port = target->port;
-    e->bytes = cl_bytes_new((struct slice){(const char *)j->slots, CL_SLOT_BYTES});
 }
 
 static void grant(struct cl_core *c, struct cl_job *j)
@@ -423,7 +421,7 @@ static void grant(struct cl_core *c, struct cl_job *j)
     e->job = j->name;
     e->seq = r->r.epoch;
     r->since_us = c->now_us;
-    r->ask_us = c->now_us + 200 * MS;
+    r->ask_us = c->now_us + CL_ASK_US;
     cl_job_enter(c, j, CL_JOB_GRANTED, HEAP_NEVER);
 }
 

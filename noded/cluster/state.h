@@ -16,8 +16,9 @@
 
 /* No honest cluster comes near. A higher epoch from outside is ignored: it would leave no room above it. */
 #define CL_EPOCH_MAX (UINT64_C(1) << 62)
-#define CL_BAN_S 60        /* a node that was forgotten is not taken in again for so long */
-#define CL_NODES_MAX 16000 /* numbers of nodes fit an owner's 16 bits, with room */
+#define CL_BAN_S 60               /* a node that was forgotten is not taken in again for so long */
+#define CL_ASK_US INT64_C(200000) /* the target of a hand-over is asked so long after the grant, and again */
+#define CL_NODES_MAX 16000        /* numbers of nodes fit an owner's 16 bits, with room */
 
 enum cl_link_state { CL_LINK_NONE, CL_LINK_CONNECTING, CL_LINK_UP };
 
