@@ -102,9 +102,6 @@ static void clock_set(struct cl_core *c, const struct cl_event *e)
     /* We were to be called much earlier: whatever was silent meanwhile was so because we did not listen. */
     if (c->deadline_us != HEAP_NEVER && c->now_us - c->deadline_us > cl_timeout_us(c) / 4)
         c->late_us = c->now_us;
-    /* Whether our master still counts us nobody could tell us. */
-    if (c->deadline_us != HEAP_NEVER && c->now_us - c->deadline_us > cl_counted_for_us(c))
-        c->counted_us = 0;
 }
 
 static void settings_set(struct cl_core *c, const struct cl_settings *s)
