@@ -45,12 +45,12 @@ static void put_header(struct reply *r, char mark, size_t n)
     r->out->n += header(r->out->p + r->out->n, mark, false, n);
 }
 
-static void end_line(struct reply *r, size_t from)
+void reply_end_line(struct buf *out, size_t from)
 {
-    for (size_t i = from; i < r->out->n; i++)
-        if (r->out->p[i] == '\r' || r->out->p[i] == '\n')
-            r->out->p[i] = ' ';
-    buf_put(r->out, "\r\n", 2);
+    for (size_t i = from; i < out->n; i++)
+        if (out->p[i] == '\r' || out->p[i] == '\n')
+            out->p[i] = ' ';
+    buf_put(out, "\r\n", 2);
 }
 
 void reply_status(struct reply *r, const char *s)
@@ -58,7 +58,7 @@ void reply_status(struct reply *r, const char *s)
     size_t from = r->out->n;
     buf_putc(r->out, '+');
     buf_puts(r->out, s);
-    end_line(r, from);
+    reply_end_line(r->out, from);
 }
 
 void reply_error(struct reply *r, const char *fmt, ...)
@@ -69,7 +69,7 @@ void reply_error(struct reply *r, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vprintf(r->out, fmt, ap);
     va_end(ap);
-    end_line(r, from);
+    reply_end_line(r->out, from);
 }
 
 void reply_int(struct reply *r, int64_t v)

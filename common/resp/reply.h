@@ -14,6 +14,8 @@ struct reply {
 void reply_status(struct reply *r, const char *s); /* +OK */
 /* -CODE message. CR and LF in the text become spaces, so that no argument can break the framing. */
 void reply_error(struct reply *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The end of a status or an error that was written to out[from..] by hand, framed as these two are. */
+void reply_end_line(struct buf *out, size_t from);
 void reply_int(struct reply *r, int64_t v);
 void reply_bulk(struct reply *r, const void *p, size_t n);
 void reply_bulks(struct reply *r, const char *s); /* of a C string */

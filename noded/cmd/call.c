@@ -22,11 +22,8 @@ void nd_error(struct nd_call *c, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vprintf(out, fmt, ap);
     va_end(ap);
-    for (size_t i = from; i < out->n; i++)
-        if (out->p[i] == '\r' || out->p[i] == '\n')
-            out->p[i] = ' ';
-    nd_count_error(c->e, (struct slice){out->p + from + 1, out->n - from - 1});
-    buf_put(out, "\r\n", 2);
+    reply_end_line(out, from);
+    nd_count_error(c->e, (struct slice){out->p + from + 1, out->n - from - 3});
     c->failed = true;
     if (c->s->kind == ND_MASTER)
         c->e->stats.unexpected_errors++; /* it did not fail there */

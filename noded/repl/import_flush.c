@@ -22,10 +22,7 @@ void nd_import_say(struct nd_import *m, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vprintf(out, fmt, ap);
     va_end(ap);
-    for (size_t i = from; i < out->n; i++)
-        if (out->p[i] == '\r' || out->p[i] == '\n')
-            out->p[i] = ' ';
-    buf_puts(out, "\r\n");
+    reply_end_line(out, from);
     s->e->host.wake(s->e->host.owner, s);
 }
 

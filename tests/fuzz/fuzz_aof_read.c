@@ -5,70 +5,16 @@
 
 #include "common/base/mem.h"
 #include "noded/store/digest.h"
+#include "tests/fuzz/engine_host.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* ---- the engine's host ---- */
-
-static int64_t clock_us(void *owner)
-{
-    (void)owner;
-    return 1000;
-}
-
-static void about_session(void *owner, struct nd_session *s)
-{
-    (void)owner;
-    (void)s;
-}
-
-static void effects(void *owner, const struct nd_effect_row *rows, size_t n)
-{
-    (void)owner;
-    (void)rows;
-    (void)n;
-}
-
-static size_t memory_used(void *owner)
-{
-    (void)owner;
-    return 0;
-}
-
-static void release(void *owner, struct nd_value v)
-{
-    (void)owner;
-    nd_value_free(&v);
-}
-
-static void release_content(void *owner, struct nd_content *content)
-{
-    (void)owner;
-    nd_content_free(content);
-}
-
-static void take_line(void *owner, int level, const char *text)
-{
-    (void)owner;
-    (void)level;
-    (void)text;
-}
-
 static struct nd_engine *new_engine(void)
 {
-    const struct nd_host host = {
-        .clock_us = clock_us,
-        .wake = about_session,
-        .resume = about_session,
-        .effects = effects,
-        .memory_used = memory_used,
-        .release = release,
-        .release_content = release_content,
-        .log = take_line,
-    };
+    const struct nd_host host = fuzz_engine_host(NULL);
     struct nd_config config;
     nd_config_init(&config);
     struct nd_engine *e = nd_engine_new(&host, &config, 1);

@@ -12,6 +12,7 @@
 #include "noded/repl/extension.h"
 #include "noded/repl/serve.h"
 #include "noded/store/digest.h"
+#include "tests/fuzz/engine_host.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -111,25 +112,6 @@ static size_t memory_used(void *owner)
     return ((struct world *)owner)->memory;
 }
 
-static void release(void *owner, struct nd_value v)
-{
-    (void)owner;
-    nd_value_free(&v);
-}
-
-static void release_content(void *owner, struct nd_content *content)
-{
-    (void)owner;
-    nd_content_free(content);
-}
-
-static void take_line(void *owner, int level, const char *text)
-{
-    (void)owner;
-    (void)level;
-    assert(strchr(text, '\n') == NULL);
-}
-
 static void take_news(void *owner, const struct cl_id *job, enum cl_job_news news, const struct cl_id *node,
                       const uint8_t *slots, uint64_t seq, struct slice why)
 {
@@ -183,20 +165,17 @@ static void world_open(struct world *w)
 {
     static const struct nd_extension of_copy = {.syncslots = nd_syncslots_command};
     struct nd_config config;
-    struct nd_host host = {.owner = w,
-                           .extension = &nd_repl_extension,
-                           .clock_us = clock_us,
-                           .wake = wake,
-                           .resume = resume,
-                           .kill = kill_session,
-                           .effects = effects,
-                           .memory_used = memory_used,
-                           .release = release,
-                           .release_content = release_content,
-                           .log = take_line};
+    struct nd_host host = fuzz_engine_host(w);
     struct nd_serve_host serve = {.owner = w, .flush = flush_replica};
     struct nd_import_host import = {
         .owner = w, .news = take_news, .greatest_epoch = greatest_epoch, .flush = flush_log};
+    host.extension = &nd_repl_extension;
+    host.clock_us = clock_us;
+    host.wake = wake;
+    host.resume = resume;
+    host.kill = kill_session;
+    host.effects = effects;
+    host.memory_used = memory_used;
     nd_config_init(&config);
     config.cluster_enabled = true;
     w->now_us = 1000000;

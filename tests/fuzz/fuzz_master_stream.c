@@ -8,6 +8,7 @@
 #include "noded/cmd/session.h"
 #include "noded/repl/rdb_write.h"
 #include "noded/store/digest.h"
+#include "tests/fuzz/engine_host.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -32,51 +33,6 @@ struct world {
 static int64_t clock_us(void *owner)
 {
     return ((struct world *)owner)->now_us;
-}
-
-static void about_session(void *owner, struct nd_session *s)
-{
-    (void)owner;
-    (void)s;
-}
-
-static void kill_session(void *owner, struct nd_session *s, const char *why)
-{
-    (void)owner;
-    (void)s;
-    (void)why;
-}
-
-static void effects(void *owner, const struct nd_effect_row *rows, size_t n)
-{
-    (void)owner;
-    (void)rows;
-    assert(n > 0);
-}
-
-static size_t memory_used(void *owner)
-{
-    (void)owner;
-    return 0;
-}
-
-static void release(void *owner, struct nd_value v)
-{
-    (void)owner;
-    nd_value_free(&v);
-}
-
-static void release_content(void *owner, struct nd_content *content)
-{
-    (void)owner;
-    nd_content_free(content);
-}
-
-static void take_line(void *owner, int level, const char *text)
-{
-    (void)owner;
-    (void)level;
-    assert(strchr(text, '\n') == NULL);
 }
 
 /* ---- the link ---- */
@@ -195,16 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct world w = {.now_us = 1000000};
     struct nd_config config;
     nd_config_init(&config);
-    struct nd_host host = {.owner = &w,
-                           .clock_us = clock_us,
-                           .wake = about_session,
-                           .resume = about_session,
-                           .kill = kill_session,
-                           .effects = effects,
-                           .memory_used = memory_used,
-                           .release = release,
-                           .release_content = release_content,
-                           .log = take_line};
+    struct nd_host host = fuzz_engine_host(&w);
     struct nd_follow_host follow = {.owner = &w,
                                     .connect = begin_link,
                                     .send = take_bytes,
@@ -216,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .file_rewind = file_rewind,
                                     .file_keep = file_done,
                                     .file_drop = file_done};
+    host.clock_us = clock_us;
     config.repl_diskless_load = data[0] % 3;
     w.e = nd_engine_new(&host, &config, 1);
     nd_engine_time(w.e, 1700000000000, w.now_us);

@@ -9,6 +9,7 @@
 #include "noded/repl/extension.h"
 #include "noded/repl/follow.h"
 #include "noded/repl/persist.h"
+#include "tests/fuzz/engine_host.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -89,36 +90,11 @@ static bool setting(void *owner, const char *name, struct buf *why)
     return true;
 }
 
-static size_t memory_used(void *owner)
-{
-    (void)owner;
-    return 0;
-}
-
 static void facts(void *owner, struct nd_facts *out)
 {
     (void)owner;
     memset(out, 0, sizeof *out);
     out->os = out->arch_bits = out->gcc_version = out->allocator = out->executable = out->config_file = "";
-}
-
-static void release(void *owner, struct nd_value v)
-{
-    (void)owner;
-    nd_value_free(&v);
-}
-
-static void release_content(void *owner, struct nd_content *content)
-{
-    (void)owner;
-    nd_content_free(content);
-}
-
-static void take_line(void *owner, int level, const char *text)
-{
-    (void)owner;
-    (void)level;
-    assert(strchr(text, '\n') == NULL);
 }
 
 static void buffers(void *owner, const struct nd_session *s, struct nd_client_buffers *out)
@@ -212,20 +188,7 @@ static void nothing(void *owner)
 static void world_open(struct world *w)
 {
     struct nd_config config;
-    struct nd_host host = {.owner = w,
-                           .extension = &nd_repl_extension,
-                           .clock_us = clock_us,
-                           .wake = wake,
-                           .resume = resume,
-                           .kill = kill_session,
-                           .effects = effects,
-                           .setting = setting,
-                           .memory_used = memory_used,
-                           .facts = facts,
-                           .release = release,
-                           .release_content = release_content,
-                           .log = take_line,
-                           .client_buffers = buffers};
+    struct nd_host host = fuzz_engine_host(w);
     struct nd_persist_host persist = {.owner = w, .start = start_child, .stop = stop_child};
     struct nd_serve_host serve = {.owner = w,
                                   .flush = flush,
@@ -236,6 +199,15 @@ static void world_open(struct world *w)
                                   .delay_packets = delay};
     struct nd_follow_host follow = {
         .owner = w, .connect = begin_link, .send = take_bytes, .close = nothing, .file_drop = nothing};
+    host.extension = &nd_repl_extension;
+    host.clock_us = clock_us;
+    host.wake = wake;
+    host.resume = resume;
+    host.kill = kill_session;
+    host.effects = effects;
+    host.setting = setting;
+    host.facts = facts;
+    host.client_buffers = buffers;
     nd_config_init(&config);
     w->now_us = 1000000;
     w->begin = -1;
