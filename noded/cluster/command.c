@@ -181,8 +181,7 @@ void cl_reset(struct cl_core *c, bool hard)
         cl_id_draw(&c->rng, &id);
         cl_node_rename(c, c->me, &id);
     }
-    if (!cl_id_is_none(&c->me->shard))
-        cl_id_draw(&c->rng, &c->me->shard);
+    cl_id_draw(&c->rng, &c->me->shard);
     c->me->had_replicas = false;
     c->looks = true;
     cl_durable(c);

@@ -178,6 +178,8 @@ static void slots_lost_tell(struct cl_core *c)
 static void begin(struct cl_core *c)
 {
     c->begun = true;
+    if (cl_has(c->me, CL_MASTER))
+        cl_shard_name(c);
     cl_handover_restarted(c);
     if (cl_has(c->me, CL_REPLICA) && c->me->master != NULL)
         cl_follow(c, c->me->master);

@@ -167,6 +167,7 @@ void cl_take_over(struct cl_core *c)
     struct cl_node *old = c->me->master;
     cl_election_stop(c);
     cl_role_set(c, c->me, NULL);
+    cl_shard_name(c);
     /* What it did not claim at last was not its own: another one has it, of whom we have not heard yet. */
     for (int slot = 0; slot < CL_SLOTS && old != NULL && old->nslots > 0; slot++)
         if (cl_owner(c, slot) == old && !cl_bit(c->unclaimed, slot) &&

@@ -69,6 +69,17 @@ static void forgotten(struct cl_core *c, struct slice body, const struct cl_node
     cl_node_remove(c, n);
 }
 
+/* A replica is of its master's shard, which may have got a name since. */
+static void shard_learn(struct cl_core *c, struct cl_node *sender, struct slice text)
+{
+    cl_id_parse(text, &sender->shard);
+    if (sender != c->me->master || cl_id_eq(&c->me->shard, &sender->shard))
+        return;
+    c->me->shard = sender->shard;
+    c->version++;
+    cl_durable(c);
+}
+
 void cl_extensions_read(struct cl_core *c, const struct cl_message *m, struct cl_node *sender)
 {
     int type;
@@ -78,7 +89,7 @@ void cl_extensions_read(struct cl_core *c, const struct cl_message *m, struct cl
         if (type == CL_EXT_HOSTNAME && body.n < CL_HOSTNAME_MAX)
             name = body;
         else if (type == CL_EXT_SHARD && body.n >= CL_ID_DIGITS)
-            cl_id_parse((struct slice){body.p, CL_ID_DIGITS}, &sender->shard);
+            shard_learn(c, sender, (struct slice){body.p, CL_ID_DIGITS});
         else if (type == CL_EXT_STATE)
             cl_state_told(c, body, sender);
         else if (type == CL_EXT_FORGOTTEN)

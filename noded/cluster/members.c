@@ -181,6 +181,16 @@ void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master)
         cl_durable(c);
 }
 
+void cl_shard_name(struct cl_core *c)
+{
+    /* A nodes.conf of Redis 7.0 has none, and neither has a master of that kind whose replica we were. */
+    if (!cl_id_is_none(&c->me->shard))
+        return;
+    cl_id_draw(&c->rng, &c->me->shard);
+    c->version++;
+    cl_durable(c);
+}
+
 void cl_hostname_set(struct cl_core *c, struct cl_node *n, struct slice name)
 {
     if (slice_is(name, n->hostname != NULL ? n->hostname : ""))

@@ -297,6 +297,7 @@ void cl_node_address(struct cl_core *c, struct cl_node *n, const char *ip, uint1
                      uint16_t other_port);
 void cl_flags_set(struct cl_core *c, struct cl_node *n, uint16_t on, uint16_t off);
 void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master); /* NULL: it is a master */
+void cl_shard_name(struct cl_core *c); /* we are a master: of a shard that has a name */
 void cl_hostname_set(struct cl_core *c, struct cl_node *n, struct slice name);
 bool cl_banned(struct cl_core *c, const struct cl_id *id);
 void cl_ban(struct cl_core *c, const struct cl_id *id, int64_t seconds); /* at most CL_BAN_S */
