@@ -470,7 +470,9 @@ void check_started(struct world *w, struct node *n)
     note_failed(w, n);
     take_beliefs(w, n);
     n->version = 0;
-    /* Its promotion was on the disk when it died, and nothing was told of it. */
+    /* Its promotion was on the disk when it died, and nothing was told of it. What its disk never knew is forgotten. */
+    n->followed = n->followed_disk;
+    n->followed_disk = n->disk.says.master;
     if (cl_is_master(n->core) && !cl_id_is_none(&n->followed))
         succeeds(w, n, !n->told_role && w->now_us > n->forced_us);
     n->told_role = n->was_ok = false;

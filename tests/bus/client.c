@@ -10,6 +10,20 @@ bool client_may_write(const struct world *w, const struct node *n, int watched)
            node_clock(w, n) >= n->data.paused_until_us;
 }
 
+static size_t one(void *owner)
+{
+    (void)owner;
+    return 1;
+}
+
+/* Each write is of a key that is new. One that a node does not have while its slot is on its way out belongs to the
+ * other end. */
+static bool takes_new(const struct world *w, const struct node *n, int watched)
+{
+    const struct cl_request r = {.slot = w->watched[watched], .keys = 1, .write = true, .missing = one};
+    return client_may_write(w, n, watched) && cl_redirect(n->core, &r, NULL) == CL_HERE;
+}
+
 static void write_to(struct world *w, struct node *n, int watched, int database)
 {
     size_t i = w->nwrites++;
@@ -45,13 +59,13 @@ static void client(struct world *w, struct happening *h)
            client);
     if (!w->writing || w->nwrites == WRITES_MAX)
         return;
-    if (!client_may_write(w, &w->nodes[at], watched)) {
+    if (!takes_new(w, &w->nodes[at], watched)) {
         int begin = (int)rng_below(&w->rng, (uint64_t)nodes);
-        for (int k = 0; k < nodes && !client_may_write(w, &w->nodes[at], watched); k++)
+        for (int k = 0; k < nodes && !takes_new(w, &w->nodes[at], watched); k++)
             at = (begin + k) % nodes;
     }
     w->believed[watched] = at;
-    if (client_may_write(w, &w->nodes[at], watched) && !is_held(&w->nodes[at], database))
+    if (takes_new(w, &w->nodes[at], watched) && !is_held(&w->nodes[at], database))
         write_to(w, &w->nodes[at], watched, database);
 }
 

@@ -139,6 +139,7 @@ static void written(struct world *w, struct happening *h)
         d->writing = NULL;
     } else {
         land(w, n);
+        n->followed_disk = d->says.master;
     }
     node_step(w, n, &e);
 }

@@ -183,6 +183,7 @@ void node_wipe(struct world *w, struct node *n)
     data_empty(w, n);
     memset(&n->data, 0, sizeof n->data);
     memset(&n->followed, 0, sizeof n->followed);
+    memset(&n->followed_disk, 0, sizeof n->followed_disk);
     n->data.master = -1;
     if (rng_below(&w->rng, 2) == 0)
         node_move(w, n);

@@ -172,6 +172,7 @@ struct node {
     struct belief believes[WATCHED];
     bool failed[MAX_NODES * 2]; /* by number of the id: it holds that node for failed */
     struct cl_id followed;      /* its master, when it had one last; none: since it is a master itself */
+    struct cl_id followed_disk; /* the same as its disk knew it, before what a crash has left there */
     bool told_role;             /* by an operator: TAKEOVER or RESET */
     int64_t forced_us;          /* world; an election until then may be due to FAILOVER FORCE */
     bool was_ok, was_reset;
