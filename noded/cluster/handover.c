@@ -165,6 +165,21 @@ static bool owns_some(const struct cl_core *c, const uint8_t *slots)
     return false;
 }
 
+/* Slots that are nobody's but those of the side that gave them. */
+static bool is_unclaimed(const struct cl_core *c, const struct cl_record *r, int slot)
+{
+    const struct cl_node *owner = cl_owner(c, slot);
+    return owner == NULL || owner == c->me || cl_id_eq(&owner->id, &r->source) || owner->config_epoch < r->epoch;
+}
+
+static bool all_unclaimed(const struct cl_core *c, const struct cl_record *r, bool value)
+{
+    for (int slot = cl_bit_next(r->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(r->slots, slot + 1, true))
+        if (is_unclaimed(c, r, slot) != value)
+            return false;
+    return true;
+}
+
 /* Who has slots of the record by a claim that is not older. They were taken, and have moved on since. NULL: nobody. */
 static const struct cl_node *later_owner(const struct cl_core *c, const struct cl_record *r,
                                          const struct cl_node *sender)
@@ -193,13 +208,40 @@ static bool has_an_heir(struct cl_core *c, const struct cl_record *r, struct cl_
     return true;
 }
 
+/* Whoever is a master now in the place of the source asks for the answer. */
+static void wait_for_answer(struct cl_core *c, struct cl_open_record *r)
+{
+    r->silent = true;
+    r->since_us = r->ask_us = c->now_us;
+    if (cl_job_find(c, &r->r.job) != NULL)
+        return;
+    struct cl_job *j = cl_job_new(c, &r->r.job, false, &r->r.source, &r->r.target, r->r.slots);
+    j->begun = true;
+    cl_job_enter(c, j, CL_JOB_GRANTED, HEAP_NEVER);
+}
+
+/* We have replaced the sender by force, without having heard of its record. It does not speak for our shard any more,
+ * so nobody would answer it. */
+static bool adopted(struct cl_core *c, const struct cl_record *r, const struct cl_node *sender)
+{
+    if (cl_id_is_none(&c->me->shard) || !cl_id_eq(&sender->shard, &c->me->shard) ||
+        sender->config_epoch >= c->me->config_epoch || cl_record_find(c, &r->job) != NULL ||
+        c->shard.nrecords >= CL_RECORDS_MAX || cl_replaced_by(c) != NULL || !cl_is_sure(c) || owns_some(c, r->slots) ||
+        !all_unclaimed(c, r, true))
+        return false;
+    cl_record_open(c, r);
+    wait_for_answer(c, cl_record_find(c, &r->job));
+    cl_held_find(c);
+    return true;
+}
+
 /* Whether it has taken the slots is asked of a target, or of whoever replaced it; and by one that speaks for the
  * source. */
 static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
 {
     struct cl_job *j = cl_job_find(c, &r->job);
     const struct cl_id *target = cl_node_find(c, &r->target) != NULL ? &r->target : &c->me->id;
-    if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) ||
+    if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) || adopted(c, r, sender) ||
         speaker_of(c, target) != c->me || speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
         return;
     if (owns_some(c, r->slots) && c->me->config_epoch < r->epoch) {
@@ -253,21 +295,6 @@ static void refusals_send(struct cl_core *c)
 }
 
 /* ---- the source's side ---- */
-
-/* Slots that are nobody's but those of the side that gave them. */
-static bool is_unclaimed(const struct cl_core *c, const struct cl_record *r, int slot)
-{
-    const struct cl_node *owner = cl_owner(c, slot);
-    return owner == NULL || owner == c->me || cl_id_eq(&owner->id, &r->source) || owner->config_epoch < r->epoch;
-}
-
-static bool all_unclaimed(const struct cl_core *c, const struct cl_record *r, bool value)
-{
-    for (int slot = cl_bit_next(r->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(r->slots, slot + 1, true))
-        if (is_unclaimed(c, r, slot) != value)
-            return false;
-    return true;
-}
 
 void cl_handover_resume(struct cl_core *c, struct cl_open_record *r)
 {
@@ -407,13 +434,7 @@ void cl_handover_inherit(struct cl_core *c)
             cl_record_close(c, r);
             continue;
         }
-        r->silent = true;
-        r->since_us = r->ask_us = c->now_us;
-        if (cl_job_find(c, &r->r.job) == NULL) {
-            struct cl_job *j = cl_job_new(c, &r->r.job, false, &r->r.source, &r->r.target, r->r.slots);
-            j->begun = true;
-            cl_job_enter(c, j, CL_JOB_GRANTED, HEAP_NEVER);
-        }
+        wait_for_answer(c, r);
     }
     cl_held_find(c);
 }
@@ -439,8 +460,15 @@ void cl_handover_run(struct cl_core *c)
         else if (instead != NULL) /* whoever replaced us answers for the target, and does not have them */
             untake(c, r);
     }
-    if (instead != NULL && c->me->nslots == 0)
+    if (c->me->nslots > 0)
+        return;
+    /* Two masters of one shard are what elections leave behind, and the one without slots has nothing to stay for. */
+    instead = cl_replaced_by(c);
+    if (instead != NULL && cl_is_sure(c) && instead->claim_epoch == instead->config_epoch) {
+        CL_LOG(c, NOTICE, "Another master has the slots of this shard: following %s:%u", instead->ip,
+               (unsigned)instead->port);
         cl_follow(c, instead);
+    }
 }
 
 int64_t cl_handover_deadline(const struct cl_core *c)

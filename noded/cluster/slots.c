@@ -234,6 +234,9 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
          * master: it is needed where it is. */
         if (held > 0 && (cl_id_is_none(&next->shard) || !cl_id_eq(&next->shard, &c->me->shard)))
             return;
+        /* Whoever stands there by force may not know of the hand-over: it is told when we ask (handover.c). */
+        if (held > 0 && mine == c->me)
+            return;
         CL_LOG(c, NOTICE, "Another master has all the slots of ours: following %s:%u", next->ip, (unsigned)next->port);
         cl_follow(c, next);
     }
