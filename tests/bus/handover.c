@@ -121,14 +121,23 @@ static bool is_open_anywhere(const struct world *w, int slot)
     return false;
 }
 
+/* It has the slot by a later claim, and the other has not heard of that. */
+static bool has_replaced(const struct world *w, const struct node *n, const struct node *other, int watched)
+{
+    const struct durable *d = &n->disk.says;
+    return !d->replica && cl_bit(d->slots, w->watched[watched]) && d->config_epoch > other->disk.says.config_epoch;
+}
+
 /* Before the grant already: of that the bus without leases knows no better. */
 static bool has_two_masters(struct world *w, const struct node *n, int watched)
 {
-    for (int i = 0; i < w->plan.nodes; i++)
-        if (&w->nodes[i] != n && client_may_write(w, &w->nodes[i], watched)) {
+    for (int i = 0; i < w->plan.nodes; i++) {
+        const struct node *other = &w->nodes[i];
+        if (other != n && (has_replaced(w, other, n, watched) || client_may_write(w, other, watched))) {
             w->counts[COUNT_STALE]++;
             return true;
         }
+    }
     return false;
 }
 
@@ -290,7 +299,9 @@ void handover_succeeds(struct world *w, struct node *n, const struct cl_id *mast
         return;
     for (int i = 0; i < WATCHED; i++) {
         struct of_slot *s = &w->handovers->slot[i];
-        if (s->h == NULL || s->h->side[its] == NEITHER)
+        /* By force it may have more than its master had: what it believed to be its master's. */
+        bool forced = !elected && cl_owns_slot(n->core, w->watched[i]);
+        if (s->h == NULL || (s->h->side[its] == NEITHER && !forced))
             continue;
         if (!elected) {
             disturb(w, i, "a take-over");

@@ -332,13 +332,15 @@ static void turn_of_target(struct world *w, struct transfer *t)
     send(w, t, l);
 }
 
-/* Silence: the machine at the other end is off, the process stands still, or the network is cut. */
+/* Silence: the machine at the other end is off or was so, the process stands still, or the network is cut. */
 static void look_for_silence(struct world *w, struct transfer *t, enum side side)
 {
     const struct end *other = &t->end[!side];
     const struct node *n = &w->nodes[other->node];
     struct end *e = &t->end[side];
     bool there = !n->host_down && !n->stopped && net_open(w, e->node, other->node);
+    if (side == TARGET && !alive(w, t, SOURCE))
+        there = false;
     if (there)
         e->heard_us = w->now_us;
     if (e->open && w->now_us - e->heard_us > t->patience_us)

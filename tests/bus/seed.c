@@ -182,8 +182,10 @@ void seed_run(uint64_t seed, enum recording recording, struct outcome *out)
         if (recording == RECORD_LAST_LINES)
             describe(w);
         record_print(w->record);
-        if (w->violation != NULL)
+        if (w->violation != NULL) {
+            record_picture(w);
             printf("%s: %s\n", w->rule, w->violation);
+        }
     }
     world_free(w);
 }

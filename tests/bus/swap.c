@@ -108,6 +108,9 @@ static void give_up(struct world *w, const char *why)
     RECORD(w, "swap", "%llu is aborted: %s", (unsigned long long)shown_epoch(w->swaps), why);
     w->swaps->phase = DECIDED;
     w->counts[COUNT_ABORTED]++;
+    /* Whoever has not said yes yet may be told so too. */
+    for (int i = 0; i < w->plan.nodes; i++)
+        w->swaps->node[i].token = 0;
 }
 
 static void decide(struct world *w)

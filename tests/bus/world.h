@@ -424,6 +424,7 @@ void record_line(struct world *w, const char *who, const char *fmt, ...) __attri
 void record_event(struct world *w, const struct node *n, const struct cl_event *e);
 void record_effect(struct world *w, const struct node *n, const struct cl_effect *e);
 void record_print(const struct record *r); /* the last lines, unless they were printed at once */
+void record_picture(struct world *w);      /* every node as it stands now; picture.c */
 const char *node_name(int index);          /* in one of a few static buffers */
 const char *id_name(struct world *w, const struct cl_id *id);
 
