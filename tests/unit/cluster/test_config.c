@@ -161,12 +161,39 @@ static void what_was_read_is_known(void **state)
     cl_core_free(c);
 }
 
+/* Redis 7.0 has no shards: a master draws a name for its own, and keeps it. */
+static void a_master_without_shard_draws_one(void **state)
+{
+    (void)state;
+    struct buf why = {NULL, 0, 0};
+    struct cl_effects fx = {NULL, 0, 0};
+    struct cl_core *c = core_of(8463, 19463, "");
+    assert_true(cl_core_load(c, slice_of(stock_files[1].text), &why));
+    cl_step(c, &(struct cl_event){.kind = CL_EV_TIME, .now_us = 1}, &fx);
+    assert_false(cl_id_is_none(&c->me->shard));
+    char digits[CL_ID_DIGITS + 1];
+    const char *kept = NULL;
+    for (size_t i = 0; i < fx.n; i++)
+        if (fx.v[i].kind == CL_FX_PERSIST) {
+            struct buf text = {NULL, 0, 0};
+            struct slice s = cl_effect_text(&fx.v[i]);
+            buf_put(&text, s.p, s.n);
+            kept = strstr(buf_str(&text), cl_id_text(&c->me->shard, digits));
+            assert_non_null(kept);
+            buf_free(&text);
+        }
+    assert_non_null(kept);
+    cl_effects_free(&fx);
+    buf_free(&why);
+    cl_core_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stock_files_come_back),     cmocka_unit_test(own_fields_come_back),
         cmocka_unit_test(strange_files_are_refused), cmocka_unit_test(torn_files_are_refused),
-        cmocka_unit_test(what_was_read_is_known),
+        cmocka_unit_test(what_was_read_is_known),    cmocka_unit_test(a_master_without_shard_draws_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

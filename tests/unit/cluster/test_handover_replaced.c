@@ -1,0 +1,165 @@
+/* Masters that were replaced by force: what becomes of the hand-overs that they know of, and of themselves. */
+#include "tests/unit/cluster/world.h"
+
+#include "noded/cluster/state.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS INT64_C(1000)
+#define SLOT 7
+
+static bool migrate(struct world *w, int from, int to, int first, int last)
+{
+    char text[CL_ID_DIGITS + 1];
+    struct cl_id id = world_id(w, to);
+    struct cl_move m = {.node = slice_of(cl_id_text(&id, text))};
+    for (int slot = first; slot <= last; slot++)
+        cl_bit_set(m.slots, slot);
+    return world_command(w, from, &(struct cl_command){.verb = CL_MIGRATE_SLOTS, .moves = &m, .nmoves = 1});
+}
+
+static struct world *form(uint64_t seed)
+{
+    struct world *w = world_new(seed, 6, 1000);
+    assert_true(world_form(w, 3, 1));
+    world_run(w, 2000 * MS);
+    return w;
+}
+
+static void cut_pair(struct world *w, int a, int b, bool cut)
+{
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 2; k++)
+            world_cut(w, a + i, b + k, cut);
+}
+
+static bool is_granted(struct world *w, void *unused)
+{
+    (void)unused;
+    return w->grants > 0;
+}
+
+static bool has_a_record(struct world *w, void *arg)
+{
+    return w->nodes[*(int *)arg].core->shard.nrecords == 1;
+}
+
+static bool is_replica(struct world *w, void *arg)
+{
+    return !cl_is_master(w->nodes[*(int *)arg].core);
+}
+
+static bool takes_over(struct world *w, int node)
+{
+    return world_command(w, node, &(struct cl_command){.verb = CL_FAILOVER, .takeover = true});
+}
+
+/* The replica of a source comes back with what its disk had before the hand-over, and is made the master. It knows that
+ * the slots are not claimed, and not why. */
+static void replaced_without_a_word(struct world *w)
+{
+    struct buf old = {NULL, 0, 0};
+    struct world_node *replica = &w->nodes[1];
+    struct cl_id source = world_id(w, 0);
+    buf_put(&old, replica->disk.p, replica->disk.n);
+    assert_true(migrate(w, 0, 2, 0, 99));
+    assert_true(world_until(w, is_granted, NULL, 2000 * MS));
+    cut_pair(w, 0, 2, true);
+    world_cut(w, 0, 1, true);
+    world_kill(w, 1);
+    buf_clear(&replica->disk);
+    buf_put(&replica->disk, old.p, old.n);
+    buf_free(&old);
+    world_start(w, 1);
+    cl_slots_not_claimed(replica->core, cl_node_find(replica->core, &source), w->nodes[0].core->claim.slots);
+    assert_true(takes_over(w, 1));
+    assert_int_equal(replica->core->shard.nrecords, 0);
+}
+
+static void who_replaced_a_source_by_force_asks_in_its_place(void **state)
+{
+    (void)state;
+    int source = 0, successor = 1;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct world *w = form(seed);
+        w->data = WORLD_LOSES_GRANTS;
+        replaced_without_a_word(w);
+        world_cut(w, 0, 1, false);
+        assert_true(world_until(w, has_a_record, &successor, 8000 * MS));
+        assert_true(world_until(w, is_replica, &source, 8000 * MS));
+        assert_false(cl_bit(w->nodes[1].core->claim.slots, SLOT));
+        cut_pair(w, 0, 2, false);
+        assert_true(world_until(w, world_agrees, NULL, 15000 * MS));
+        assert_int_equal(world_owner(w, 4, SLOT), 1);
+        assert_int_equal(w->nodes[1].core->shard.nrecords, 0);
+        world_free(w);
+    }
+}
+
+static void what_its_target_took_is_the_target_s(void **state)
+{
+    (void)state;
+    struct world *w = form(11);
+    w->data = WORLD_TAKES_GRANTS;
+    replaced_without_a_word(w);
+    world_cut(w, 0, 1, false);
+    world_run(w, 4000 * MS);
+    cut_pair(w, 0, 2, false);
+    assert_true(world_until(w, world_agrees, NULL, 15000 * MS));
+    assert_int_equal(world_owner(w, 4, SLOT), 2);
+    assert_int_equal(w->nodes[1].core->shard.nrecords, 0);
+    world_free(w);
+}
+
+static void a_master_without_slots_follows_who_has_those_of_its_shard(void **state)
+{
+    (void)state;
+    int old = 0;
+    uint8_t slots[CL_SLOT_BYTES];
+    struct world *w = form(12);
+    for (int i = 1; i < 6; i++)
+        world_cut(w, 0, i, true);
+    assert_true(takes_over(w, 1));
+    /* It gives up by itself what the other one claims: there is nothing left to be taken from it. */
+    memcpy(slots, w->nodes[0].core->me->slots, sizeof slots);
+    assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_DELSLOTS, .slots = slots}));
+    assert_int_equal(w->nodes[0].core->me->nslots, 0);
+    for (int i = 1; i < 6; i++)
+        world_cut(w, 0, i, false);
+    assert_true(world_until(w, is_replica, &old, 15000 * MS));
+    assert_true(world_until(w, world_agrees, NULL, 15000 * MS));
+    assert_int_equal(world_owner(w, 0, SLOT), 1);
+    world_free(w);
+}
+
+static bool shares_its_shard(struct world *w, void *arg)
+{
+    const struct cl_id *shard = &w->nodes[0].core->me->shard;
+    (void)arg;
+    return cl_id_eq(&w->nodes[1].core->me->shard, shard) && !cl_id_is_none(shard);
+}
+
+static void a_replica_hears_the_name_of_its_shard(void **state)
+{
+    (void)state;
+    struct world *w = form(13);
+    assert_true(shares_its_shard(w, NULL));
+    memset(&w->nodes[1].core->me->shard, 0, sizeof(struct cl_id));
+    assert_true(world_until(w, shares_its_shard, NULL, 3000 * MS));
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_replaced_a_source_by_force_asks_in_its_place),
+        cmocka_unit_test(what_its_target_took_is_the_target_s),
+        cmocka_unit_test(a_master_without_slots_follows_who_has_those_of_its_shard),
+        cmocka_unit_test(a_replica_hears_the_name_of_its_shard),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
