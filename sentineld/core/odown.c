@@ -23,6 +23,7 @@ void sn_odown_ended(struct sn_group *g)
     for (size_t k = 0; k < g->nseats; k++) {
         struct sn_seat *s = g->seats[k];
         s->down = s->failed = false;
+        s->want_ask = false; /* it would say that we hold S_DOWN still */
         s->want_up = true;
         sn_want(s);
     }
@@ -53,24 +54,20 @@ static int64_t ask(struct sn_group *g)
 int64_t sn_odown_judge(struct sn_group *g)
 {
     const struct sn_core *c = g->core;
-    int64_t next = HEAP_NEVER;
-    int64_t count = 0;
-    if (g->master->s_down) {
-        next = ask(g);
-        count = 1;
-        for (size_t k = 0; k < g->nseats; k++) {
-            struct sn_seat *s = g->seats[k];
-            if (!s->down)
-                continue;
-            if (c->now_us >= s->down_us + OPINION_LIFE(c)) {
-                s->down = false;
-                continue;
-            }
-            EARLIER(next, s->down_us + OPINION_LIFE(c));
-            count++;
+    int64_t next = g->master->s_down ? ask(g) : HEAP_NEVER;
+    int64_t count = 1;
+    for (size_t k = 0; k < g->nseats; k++) {
+        struct sn_seat *s = g->seats[k];
+        if (!s->down)
+            continue;
+        if (c->now_us >= s->down_us + OPINION_LIFE(c)) {
+            s->down = false;
+            continue;
         }
+        EARLIER(next, s->down_us + OPINION_LIFE(c));
+        count++;
     }
-    bool down = count >= g->set.quorum;
+    bool down = g->master->s_down && count >= g->set.quorum;
     if (g->master->s_down && !down && c->now_us >= g->master->s_down_us + ALONE_TOLD)
         sn_account_waiting(g, SN_WAITING_QUORUM, 0);
     if (down == g->o_down)

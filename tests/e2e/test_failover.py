@@ -162,13 +162,15 @@ def test_no_failover_below_quorum(lab):
 
 @case()
 def test_master_back_before_quorum_clears_sdown(lab):
-    """-sdown is published when a silent master answers again."""
+    """-sdown is published when a silent master answers again. Who slept meanwhile hears no more that it is down, though
+    the questions to him have piled up."""
     fleet = lab.fleet(replicas=1, supervisors=2, quorum=2, down_after_ms=500)
     paused = fleet.supervisors[1]
     log = lab.events(fleet.supervisors[0])
     paused.pause()
     fleet.master.pause()
     log.wait("+sdown", "master mymaster")
+    stays_true(lambda: not log.all("+odown"), 1.5, "one is no quorum", 0.1)
     fleet.master.resume()
     log.wait("-sdown", "master mymaster")
     paused.resume()
