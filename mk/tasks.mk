@@ -7,7 +7,7 @@ deps:
 # Fuzzers: clang's libFuzzer, with sources compiled for it.
 FUZZ_SECONDS ?= 30
 FUZZ_DIR := $(BUILD)/fuzz
-FUZZ_FLAGS := -std=c11 -g -O1 -I. -D_GNU_SOURCE $(WARNINGS) -fsanitize=fuzzer,address,undefined \
+FUZZ_FLAGS := -std=c11 -gline-tables-only -O1 -I. -D_GNU_SOURCE $(WARNINGS) -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=all
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ_DIR)/%,$(FUZZ_SRC))

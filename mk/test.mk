@@ -35,9 +35,9 @@ check-scenarios: $(SIM)
 check-sim: $(SIM)
 	@$(SIM) --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS)
 
-check-planted: $(PLANTED_SIMS)
+check-planted: $(SIM) $(PLANTED_SIMS)
 	@$(PYTHON) tests/tools/run_planted.py --seeds $(SIM_SEEDS) --jobs $(SIM_JOBS) --table sentineld/core/plant.h \
-		--program sim $(BUILD)/planted/sim $(PLANTED)
+		--program sim --normal $(SIM) $(BUILD)/planted/sim $(PLANTED)
 
 # The same for the bus of a cluster: named situations and seeds, and bugs that they must find. The seeds are the same
 # each time: of drawn ones (make bus, make soak) about one in two hundred still breaks a rule, where migrations, lost
@@ -48,9 +48,9 @@ check-bus: $(BUS)
 	@$(PYTHON) tests/tools/sum_parts.py --part 'scenarios' '$(BUS) --scenarios $(sort $(wildcard tests/bus/scenarios/*))' \
 		--part 'seeds' '$(BUS) --seeds $(BUS_SEEDS) --seed $(BUS_SEED) --jobs $(SIM_JOBS)'
 
-check-bus-planted: $(PLANTED_BUSES)
+check-bus-planted: $(BUS) $(PLANTED_BUSES)
 	@$(PYTHON) tests/tools/run_planted.py --seeds 1000 --jobs $(SIM_JOBS) --table noded/cluster/plant.h \
-		--program bus $(BUILD)/planted/bus $(BUS_PLANTED)
+		--program bus --normal $(BUS) $(BUILD)/planted/bus $(BUS_PLANTED)
 
 # The doors through which bytes come from outside, under the sanitizers whatever SAN says.
 check-fuzz: fuzz-programs
@@ -76,7 +76,7 @@ check-chains: programs
 	@$(PYTHON) tests/oracle/chains.py --seconds 3 --runs $(CHAIN_RUNS) $(if $(SEED),--seed $(SEED))
 
 check-e2e: programs
-	@$(PYTHON) tests/e2e/run.py -j 3
+	@$(PYTHON) tests/e2e/run.py
 
 # ioredis and node-redis from npm, redis-py from Debian: what they print against noded and against redis-server.
 check-clients: programs

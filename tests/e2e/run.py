@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 """Run the end-to-end tests: each test in a process and a laboratory of its own.
 
+Most of them wait for most of their time, so many run at once: as many as keep the processors busy by what weights.txt
+says they use, the longest first. run.py --weigh writes that file anew.
+
 The last line is "N passed, N failed". The exit status is 0 only when at least one test ran and none failed.
 """
 import argparse
@@ -23,6 +26,7 @@ sys.dont_write_bytecode = True
 from cases import Job  # noqa: E402
 from lab import Lab  # noqa: E402
 from lab.processes import die_with_parent  # noqa: E402
+from weights import Weights  # noqa: E402
 
 GRACE_S = 12  # what a test gets to report and clean up after its time limit
 STOCK_SAMPLE = 4  # how many tests a plain run also makes with the stock Sentinel, to check the tests themselves
@@ -109,6 +113,7 @@ class Running:
         os.makedirs(self.dir)
         self.output = os.path.join(root, "%03d.out" % number)
         self.started = time.monotonic()
+        self.seconds = self.cpu_s = 0.0  # once it ended
         self.told = False
         parent = os.getpid()
         sys.stdout.flush()
@@ -121,8 +126,10 @@ class Running:
 
     def poll(self):
         """The exit status once it ended, else None. Enforces the time limit."""
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        pid, status, used = os.wait4(self.pid, os.WNOHANG)
         if pid == self.pid:
+            self.seconds = time.monotonic() - self.started
+            self.cpu_s = used.ru_utime + used.ru_stime  # its servers are in it, for it waited for them
             self.kill_group()
             return os.waitstatus_to_exitcode(status)
         age = time.monotonic() - self.started
@@ -155,31 +162,45 @@ class Running:
 
 
 def report(running, status, verbose):
-    seconds = time.monotonic() - running.started
     name = running.job.name + (" #%d" % (running.job.repeat + 1) if running.job.repeat else "")
     with open(running.output, encoding="utf-8", errors="replace") as f:
         detail = f.read()
     if status == 0:
-        print("ok   %s (%.1f s)" % (name, seconds), flush=True)
+        print("ok   %s (%.1f s)" % (name, running.seconds), flush=True)
         if verbose and detail:
             print(detail, end="")
     else:
-        print("FAIL %s (%.1f s)" % (name, seconds))
+        print("FAIL %s (%.1f s)" % (name, running.seconds))
         if status != 1:
             print("     its process ended %s" % ("by signal %d" % -status if status < 0 else "with status %d" % status))
         print("\n".join("     " + line for line in detail.splitlines()), flush=True)
 
 
-def run_all(jobs, args, root):
+def next_job(waiting, running, args, weights):
+    """Takes the job that may start beside those that run out of waiting; None: there is none."""
+    if len(running) >= args.j or any(r.job.case.alone for r in running):
+        return None
+    free = args.cores - sum(weights.cores(r.job.name) for r in running)
+    for i, job in enumerate(waiting):
+        if job.case.alone and any(not j.case.alone for j in waiting[:i] + [r.job for r in running]):
+            return None  # those that need the machine for themselves come last
+        if not running or weights.cores(job.name) <= free:
+            return waiting.pop(i)
+        if job.case.alone:
+            return None
+    return None
+
+
+def run_all(jobs, args, root, weights):
     waiting, running, passed, failed = list(jobs), [], [], []
     number = 0
     try:
         while waiting or running:
-            while waiting and len(running) < args.j and not any(r.job.case.alone for r in running):
-                if waiting[0].case.alone and running:
-                    break
-                running.append(Running(waiting.pop(0), root, number))
+            job = next_job(waiting, running, args, weights)
+            while job is not None:
+                running.append(Running(job, root, number))
                 number += 1
+                job = next_job(waiting, running, args, weights)
             for r in list(running):
                 status = r.poll()
                 if status is None:
@@ -187,6 +208,7 @@ def run_all(jobs, args, root):
                 running.remove(r)
                 report(r, status, args.verbose)
                 (passed if status == 0 else failed).append(r.job.name)
+                weights.measured(r.job.name, r.seconds, r.cpu_s)
                 if status == 0 or not args.keep:
                     shutil.rmtree(r.dir, ignore_errors=True)
                 if status != 0 and args.x:
@@ -200,7 +222,10 @@ def run_all(jobs, args, root):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-j", type=int, default=2, help="tests at one time (default 2)")
+    parser.add_argument("-j", type=int, default=10, help="tests at one time, at most (default 10)")
+    parser.add_argument("--cores", type=float, default=0.85 * len(os.sched_getaffinity(0)), metavar="N",
+                        help="processors that they may use together (default: 85 %% of those there are)")
+    parser.add_argument("--weigh", action="store_true", help="write down in weights.txt what the tests use")
     parser.add_argument("-k", action="append", metavar="PATTERN", help="only tests whose name contains this pattern")
     parser.add_argument("-x", action="store_true", help="start no further test after a failure")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="run each test N times")
@@ -218,8 +243,10 @@ def main():
         print("\n".join(j.name for j in jobs))
         return 0
     # Tests that need the machine for themselves come last, so that the others keep it busy until then.
-    jobs.sort(key=lambda j: j.case.alone)
-    print("e2e: %d tests, %d at a time, --seed %d" % (len(jobs), args.j, seed), flush=True)
+    weights = Weights(os.path.join(HERE, "weights.txt"))
+    jobs.sort(key=lambda j: (j.case.alone, -weights.seconds(j.name)))
+    print("e2e: %d tests, at most %d at a time on %.1f processors, --seed %d" % (len(jobs), args.j, args.cores, seed),
+          flush=True)
 
     def interrupted(_sig, _frame):
         raise KeyboardInterrupt
@@ -230,10 +257,12 @@ def main():
     started = time.monotonic()
     failed = ["(nothing ran)"]
     try:
-        passed, failed = run_all(jobs, args, root)
+        passed, failed = run_all(jobs, args, root, weights)
         for name in failed:
             print("failed: %s" % name)
-        print("e2e: %.0f s" % (time.monotonic() - started))
+        print("e2e: %.0f s; %s" % (time.monotonic() - started, weights.summary()))
+        if args.weigh:
+            weights.write()
         if not jobs:
             print("e2e: no test ran; is the pattern right?")
         print("%d passed, %d failed" % (len(passed), len(failed)), flush=True)

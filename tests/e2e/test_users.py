@@ -246,12 +246,12 @@ def test_run_time_users_survive(lab):
         client.ok("AUTH", "Ann_\u00e9", "very-secret")
         client.ok("AUTH", "viewer", "p2")
         assert str(client.call("AUTH", "Guest", "p3")).startswith("WRONGPASS")
-    for name in os.listdir(s.state_dir):
+    # The file speaks again of whom it changes: viewer's password, and Guest's; Ann is not its business.
+    s.kill9()
+    for name in os.listdir(s.state_dir):  # while nobody makes and removes files there
         with open(os.path.join(s.state_dir, name), "rb") as f:
             data = f.read()
         assert b"very-secret" not in data and b"p2\x00" not in data, name
-    # The file speaks again of whom it changes: viewer's password, and Guest's; Ann is not its business.
-    s.kill9()
     with open(s.conf_path, encoding="utf-8") as f:
         text = f.read()
     s.write_config(text.replace('"p2"', '"p4"').replace('"p3"', '"p5"'))

@@ -1,6 +1,6 @@
 /* The files of an append-only file: any bytes, read whole and in pieces that the first byte chooses. Both ways come to
  * the same end with the same dataset, and what is called whole is a prefix of the file.
- * fuzz.sh: at most 10000 inputs. */
+ * fuzz.sh: at most 3000 inputs. */
 #include "noded/repl/aof_read.h"
 
 #include "common/base/mem.h"

@@ -2,7 +2,7 @@
  * bytes on two links, as requests of the protocol or as lines. A word that begins with ! is what happens around them:
  * the core's answers, the disk, replicas, time. Whatever comes, clients see nothing that was not shown, this node's own
  * keys stay, and a copy that gets the effects has the same dataset.
- * fuzz.sh: at most 3000 inputs. */
+ * fuzz.sh: at most 1000 inputs. */
 #include "noded/repl/import.h"
 
 #include "common/resp/request.h"

@@ -1,7 +1,7 @@
 /* A replica of a master that says anything: greeting, snapshot and stream, in pieces. The first byte chooses how a
  * snapshot is loaded, how much of a good beginning the input gets in front of it, and how it is cut. Whatever comes,
  * what the replica has stays well formed.
- * fuzz.sh: at most 20000 inputs. */
+ * fuzz.sh: at most 5000 inputs. */
 #include "noded/repl/follow.h"
 
 #include "common/base/mem.h"

@@ -2,7 +2,7 @@
  * snapshots go on. The input is lines: "0" to "5" and a request is what that connection says (words with spaces
  * between; $ stands for the history's id, @ for the offset); other letters are what happens around it. Whatever
  * comes, who is online has every byte of the stream from its place on.
- * fuzz.sh: at most 10000 inputs. */
+ * fuzz.sh: at most 3000 inputs. */
 #include "noded/repl/serve.h"
 
 #include "common/base/mem.h"

@@ -1,6 +1,6 @@
 /* The door of RDB files: any bytes, in pieces that the first byte chooses. What is read is well formed: it can be
  * written, and is then read again as the same.
- * fuzz.sh: at most 50000 inputs. */
+ * fuzz.sh: at most 20000 inputs. */
 #include "noded/repl/rdb_read.h"
 #include "noded/repl/rdb_write.h"
 

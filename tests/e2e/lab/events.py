@@ -3,18 +3,23 @@ import collections
 import threading
 import time
 
-from .resp import Closed, Resp
+from .resp import Closed, Resp, encode
 from .wait import wait_until
 
 Event = collections.namedtuple("Event", "at name payload")
 
 
+CATCH_UP_S = 0.5  # a supervisor that is stopped or dead does not answer; what it has said is here
+
+
 class EventLog:
-    """Subscribes to every channel of one supervisor (PSUBSCRIBE *) and keeps all events in order of arrival."""
+    """Subscribes to every channel of one supervisor (PSUBSCRIBE *) and keeps all events in order of arrival. What it
+    has published before one asks is among them: a PING on the same connection is answered behind it."""
 
     def __init__(self, port, password="", pattern="*"):
         self.events = []
         self.closed = False
+        self.asked = self.answered = 0  # PINGs
         self.client = Resp(port, timeout_s=5)
         if password:
             self.client.ok("AUTH", password)
@@ -31,6 +36,18 @@ class EventLog:
                 return
             if isinstance(message, list) and message and message[0] == "pmessage":
                 self.events.append(Event(time.monotonic(), message[2], message[3]))
+            else:
+                self.answered += 1
+
+    def _catch_up(self):
+        try:
+            self.client.send_raw(encode("PING"))
+        except (Closed, OSError):
+            return
+        self.asked += 1
+        wanted, deadline = self.asked, time.monotonic() + CATCH_UP_S
+        while self.answered < wanted and self.thread.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.0005)
 
     def close(self):
         self.closed = True
@@ -42,9 +59,11 @@ class EventLog:
         self.client.close()
 
     def all(self, name=None, payload_has=""):
+        self._catch_up()
         return [e for e in list(self.events) if (name is None or e.name == name) and payload_has in e.payload]
 
     def names(self, *only):
+        self._catch_up()
         return [e.name for e in list(self.events) if not only or e.name in only]
 
     def first(self, name, payload_has=""):
@@ -56,6 +75,7 @@ class EventLog:
                           "the event %s with %r is published" % (name, payload_has))
 
     def index(self, name, payload_has=""):
+        self._catch_up()
         for i, e in enumerate(list(self.events)):
             if e.name == name and payload_has in e.payload:
                 return i

@@ -124,6 +124,9 @@ class Lab:
                         for r in child.replicas(m["name"]):
                             out.append("    says: " + " ".join("%s=%s" % (k, r.get(k)) for k in (
                                 "name", "flags", "master-link-status", "slave-priority", "slave-repl-offset")))
+                        for p in child.sentinels(m["name"]):
+                            out.append("    says: " + " ".join("%s=%s" % (k, p.get(k)) for k in (
+                                "name", "flags", "last-ok-ping-reply", "last-hello-message")))
                 except (OSError, AssertionError) as e:
                     out.append("    SENTINEL MASTERS failed: %s" % e)
         for (name, pid), log in self.event_logs.items():

@@ -42,7 +42,7 @@ class Node(Child):
         self.directory = directory
         self.conf_path = None
         merged = dict({"port": port, "bind": "127.0.0.1", "dir": directory, "save": "",
-                       "enable-debug-command": "yes"} if config is None else {},
+                       "enable-debug-command": "yes", "repl-diskless-sync-delay": 0} if config is None else {},
                       **{key.replace("_", "-"): value for key, value in options.items()})
         self.password = merged.get("requirepass")
         argv = [noded_path()]
