@@ -225,6 +225,7 @@ void cl_step(struct cl_core *c, const struct cl_event *e, struct cl_effects *out
     cl_handover_run(c);
     cl_dbmap_run(c);
     cl_state_run(c);
+    cl_shard_run(c);
     cl_health_run(c);
     cl_migration_run(c);
     slots_lost_tell(c);

@@ -35,10 +35,20 @@ void cl_collision(struct cl_core *c, struct cl_node *sender)
     CL_LOG(c, NOTICE, "Another master had config epoch too: ours is %llu now", (unsigned long long)c->current_epoch);
 }
 
+/* A claim at an epoch that somebody else has too wins nothing from that one. */
+static bool is_shared(const struct cl_core *c, uint64_t epoch)
+{
+    const struct cl_node *n;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (n != c->me && cl_has(n, CL_MASTER) && n->config_epoch == epoch)
+            return true;
+    return false;
+}
+
 bool cl_bump_epoch(struct cl_core *c, bool always)
 {
     uint64_t max = cl_greatest_epoch(c);
-    if (!always && c->me->config_epoch != 0 && c->me->config_epoch == max)
+    if (!always && c->me->config_epoch != 0 && c->me->config_epoch == max && !is_shared(c, max))
         return false;
     if (c->current_epoch < max)
         c->current_epoch = max;

@@ -127,22 +127,34 @@ static bool may_speak_for(const struct cl_core *c, const struct cl_node *n, cons
                           (!cl_id_is_none(&is->shard) && cl_id_eq(&n->shard, &is->shard)));
 }
 
-static bool speaks_rather(const struct cl_node *n, const struct cl_node *other, const struct cl_id *target)
+/* Slots that are being handed over are claimed by nobody: they stay with a master that was replaced. */
+static bool claims_some(const struct cl_core *c, const struct cl_node *n)
 {
-    if (cl_votes_here(n) != cl_votes_here(other))
-        return cl_votes_here(n);
-    if (!cl_votes_here(n) && (cl_id_eq(&n->id, target) || cl_id_eq(&other->id, target)))
+    const uint8_t *slots = n == c->me ? c->claim.slots : n->slots;
+    for (size_t i = 0; n->slots != NULL && i < CL_SLOT_BYTES; i++)
+        if ((slots[i] & (n == c->me ? 0xff : ~c->unclaimed[i])) != 0)
+            return true;
+    return false;
+}
+
+static bool speaks_rather(const struct cl_core *c, const struct cl_node *n, const struct cl_node *other,
+                          const struct cl_id *target)
+{
+    bool claims = claims_some(c, n);
+    if (claims != claims_some(c, other))
+        return claims;
+    if (cl_id_eq(&n->id, target) || cl_id_eq(&other->id, target))
         return cl_id_eq(&n->id, target);
     return n->config_epoch > other->config_epoch;
 }
 
-/* Of two masters in one shard the one that has slots speaks for it, and of two that have the one with the higher epoch;
- * a target that has none speaks for itself where nobody has. */
+/* Of two masters in one shard the one that claims slots speaks for it; where both do, or none, the target speaks for
+ * itself, for whoever replaces it takes all that it claims; and of others the one with the higher epoch. */
 static struct cl_node *speaker_of(const struct cl_core *c, const struct cl_id *target)
 {
     struct cl_node *n, *best = NULL;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
-        if (may_speak_for(c, n, target) && (best == NULL || speaks_rather(n, best, target)))
+        if (may_speak_for(c, n, target) && (best == NULL || speaks_rather(c, n, best, target)))
             best = n;
     return best;
 }
@@ -165,11 +177,16 @@ static bool owns_some(const struct cl_core *c, const uint8_t *slots)
     return false;
 }
 
-/* Slots that are nobody's but those of the side that gave them. */
+/* Slots that are nobody's but those of the side that gave them. The source itself claims them again when it was told
+ * that they were not taken; somebody may have replaced it by then who does not know that. */
 static bool is_unclaimed(const struct cl_core *c, const struct cl_record *r, int slot)
 {
     const struct cl_node *owner = cl_owner(c, slot);
-    return owner == NULL || owner == c->me || cl_id_eq(&owner->id, &r->source) || owner->config_epoch < r->epoch;
+    if (owner == NULL || owner == c->me)
+        return true;
+    if (cl_id_eq(&owner->id, &r->source))
+        return owner->claim_epoch < r->epoch || cl_bit(c->unclaimed, slot);
+    return owner->config_epoch < r->epoch;
 }
 
 static bool all_unclaimed(const struct cl_core *c, const struct cl_record *r, bool value)
@@ -349,10 +366,14 @@ static void source_run(struct cl_core *c, struct cl_open_record *r)
         return;
     }
     if (all_unclaimed(c, &r->r, false)) {
+        const struct cl_node *owner = cl_owner(c, cl_bit_next(r->r.slots, 0, true));
+        bool source_has_them = owner != NULL && cl_id_eq(&owner->id, &r->r.source);
         /* A replica that was elected meanwhile has the keys still. */
         cl_effect_slots_add(c->fx, CL_FX_DROP_SLOTS, r->r.slots);
         cl_record_close(c, r);
-        if (j != NULL)
+        if (j != NULL && source_has_them)
+            cl_job_end(c, j, CL_JOB_FAILED, "The source has the slots again");
+        else if (j != NULL)
             cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
         return;
     }
@@ -460,15 +481,8 @@ void cl_handover_run(struct cl_core *c)
         else if (instead != NULL) /* whoever replaced us answers for the target, and does not have them */
             untake(c, r);
     }
-    if (c->me->nslots > 0)
-        return;
-    /* Two masters of one shard are what elections leave behind, and the one without slots has nothing to stay for. */
-    instead = cl_replaced_by(c);
-    if (instead != NULL && cl_is_sure(c) && instead->claim_epoch == instead->config_epoch) {
-        CL_LOG(c, NOTICE, "Another master has the slots of this shard: following %s:%u", instead->ip,
-               (unsigned)instead->port);
+    if (instead != NULL && c->me->nslots == 0)
         cl_follow(c, instead);
-    }
 }
 
 int64_t cl_handover_deadline(const struct cl_core *c)

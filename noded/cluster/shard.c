@@ -320,6 +320,31 @@ void cl_state_persisted(struct cl_core *c, uint64_t before)
     }
 }
 
+/* Elections and operators' force now and then leave two masters in one shard. The older one follows the other when it
+ * has no slots; two that both have slots are two shards. */
+void cl_shard_run(struct cl_core *c)
+{
+    bool before = c->shares_shard;
+    if (!cl_has(c->me, CL_MASTER) || c->now_us < c->shard_look_us)
+        return;
+    c->shard_look_us = c->now_us + cl_timeout_us(c);
+    struct cl_node *other = c->shard.nrecords == 0 ? cl_replaced_by(c) : NULL;
+    c->shares_shard = other != NULL && cl_is_sure(c) && other->claim_epoch == other->config_epoch;
+    if (!c->shares_shard || !before)
+        return;
+    if (c->me->nslots == 0) {
+        CL_LOG(c, NOTICE, "Another master has the slots of this shard: following %s:%u", other->ip,
+               (unsigned)other->port);
+        cl_follow(c, other);
+        return;
+    }
+    CL_LOG(c, NOTICE, "%s:%u is a master with slots in this shard too: it has another name from now on", other->ip,
+           (unsigned)other->port);
+    cl_id_draw(&c->rng, &c->me->shard);
+    c->version++;
+    cl_durable(c);
+}
+
 /* Somebody waits for the replicas. */
 static bool is_awaited(const struct cl_core *c)
 {

@@ -154,6 +154,8 @@ struct cl_job {
     uint8_t slots[CL_SLOT_BYTES];
     int64_t created_ms, updated_ms; /* Unix */
     int64_t until_us;               /* of a state that may not last; HEAP_NEVER */
+    int tries;                      /* pauses that were begun */
+    int64_t again_us;               /* the next one not before that */
     uint64_t seq;                   /* the file that has it first */
     bool begun;                     /* JOB_EXPORT was said: it is on disk */
     char message[192];              /* has room for a refusal that names two nodes */
@@ -260,6 +262,8 @@ struct cl_core {
     size_t njobs, cap_jobs;
     size_t live_jobs;
     struct cl_shard_state shard;
+    bool shares_shard;     /* with another master, as it was seen last, */
+    int64_t shard_look_us; /* and when to look again */
     bool supervised;
     uint8_t held[CL_SLOT_BYTES]; /* slots of ours to which writes wait or are refused */
     size_t nheld;
@@ -446,6 +450,7 @@ void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_
 void cl_state_persisted(struct cl_core *c, uint64_t before);
 void cl_state_run(struct cl_core *c);
 int64_t cl_state_deadline(const struct cl_core *c);
+void cl_shard_run(struct cl_core *c); /* one master in a shard; looked at when something happens anyway */
 int64_t cl_counted_for_us(const struct cl_core *c);
 void cl_state_follows(struct cl_core *c, const struct cl_node *master); /* another one than before */
 void cl_state_restarted(struct cl_core *c);
