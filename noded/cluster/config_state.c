@@ -55,7 +55,7 @@ static void put_job(struct buf *out, const struct cl_job *j)
     put_id(out, &j->name);
     put_id(out, &j->source);
     put_id(out, &j->target);
-    buf_printf(out, "%d,%d,%" PRId64 ",%" PRId64 ",", j->importing ? 1 : 0, (int)j->state, j->created_ms,
+    buf_printf(out, "%d,%d,%d,%" PRId64 ",%" PRId64 ",", j->importing ? 1 : 0, (int)j->state, j->tries, j->created_ms,
                j->updated_ms);
     put_slots(out, j->slots);
     buf_putc(out, ',');
@@ -149,14 +149,16 @@ static const char *read_job(struct cl_core *c, struct slice rest)
 {
     struct cl_id name, source, target;
     uint8_t slots[CL_SLOT_BYTES];
-    int64_t importing, state, created, updated;
+    int64_t importing, state, tries, created, updated;
     if (!get_id(&rest, &name) || !get_id(&rest, &source) || !get_id(&rest, &target) ||
         !get_number(&rest, 1, &importing) || !get_number(&rest, CL_JOB_CANCELLED, &state) ||
-        !get_number(&rest, INT64_MAX, &created) || !get_number(&rest, INT64_MAX, &updated) ||
-        !get_slots(slice_cut(&rest, ','), slots) || c->njobs >= CL_JOBS_LIVE + CL_JOBS_KEPT)
+        !get_number(&rest, INT32_MAX, &tries) || !get_number(&rest, INT64_MAX, &created) ||
+        !get_number(&rest, INT64_MAX, &updated) || !get_slots(slice_cut(&rest, ','), slots) ||
+        c->njobs >= CL_JOBS_LIVE + CL_JOBS_KEPT)
         return "bad migration";
     struct cl_job *j = cl_job_new(c, &name, importing != 0, &source, &target, slots);
     j->state = (enum cl_job_state)state;
+    j->tries = (int)tries;
     j->created_ms = created;
     j->updated_ms = updated;
     j->begun = true;

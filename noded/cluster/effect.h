@@ -27,6 +27,8 @@ enum cl_effect_kind {
     CL_FX_JOB_EXPORT, /* job, node, ip, port (of clients), slots: begins to send. JOB_IS_LOST when it cannot. */
     CL_FX_JOB_DRAIN,  /* job: writes of its slots wait; what was written before is sent, and the target asked to say
                          that it has it */
+    CL_FX_JOB_RESUME, /* job: that takes too long: writes of its slots go on, and follow behind DRAIN. What DRAIN is
+                         answered counts no more; NEAR may be told again. */
     CL_FX_JOB_GRANT,  /* job, seq: the epoch. Sent behind all else. */
     CL_FX_JOB_ACCEPT, /* job, ok, bytes: why not */
     CL_FX_JOB_STOP,   /* job, ok, bytes: why. It is over: the link is closed, the source tells the target why before. No

@@ -6,7 +6,8 @@
  *
  *   connecting, snapshotting, streaming   writes go on
  *   paused       NEAR: little is left. Writes wait; the target gets the rest, flushes it and has it acknowledged by its
- *                replicas (DRAIN, DRAINED).
+ *                replicas (DRAIN, DRAINED). Where that or the record takes too long the job goes back to streaming
+ *                (RESUME) and tries it again later, a few times and with a longer pause each time.
  *   recording    a record of the hand-over (job, slots, target, epoch) is made durable here and at all our replicas
  *   granted      the target was told to take the slots at that epoch: the point of no return. Writes wait, and are
  *                refused after a while, until the target claims the slots, or says that it never will.
@@ -54,6 +55,7 @@ struct cl_job_row {
     enum cl_job_state state;
     const uint8_t *slots;
     int64_t created_ms, updated_ms; /* Unix */
+    int tries;                      /* how often writes have waited for the hand-over */
     const char *message;            /* "" while all is well; good until the next step */
 };
 /* All that are live or kept, the newest first; *it from 0 on. */

@@ -12,6 +12,8 @@
 #define CONNECT_US (10000 * MS) /* until the target has accepted */
 #define PAUSE_MIN_US (500 * MS)
 #define PAUSE_MAX_US (5000 * MS)
+#define TRIES_MAX 5
+#define AGAIN_US (1000 * MS) /* from one pause to the next, and each time twice as long */
 
 void cl_jobs_free(struct cl_core *c)
 {
@@ -44,6 +46,7 @@ bool cl_next_job(const struct cl_core *c, size_t *it, struct cl_job_row *out)
         .slots = j->slots,
         .created_ms = j->created_ms,
         .updated_ms = j->updated_ms,
+        .tries = j->tries,
         .message = j->message,
     };
     return true;
@@ -297,10 +300,36 @@ static void granted(struct cl_core *c, struct cl_job *j, uint64_t epoch)
 
 /* ---- news of the data side ---- */
 
-static int64_t pause_us(const struct cl_core *c)
+/* Short at first: what takes longer may be a disk that is busy just now. */
+static int64_t pause_us(const struct cl_core *c, int tries)
 {
-    int64_t us = cl_timeout_us(c) / 2;
-    return us < PAUSE_MIN_US ? PAUSE_MIN_US : us > PAUSE_MAX_US ? PAUSE_MAX_US : us;
+    int64_t most = cl_timeout_us(c) / 2, us = PAUSE_MIN_US << tries;
+    most = most < PAUSE_MIN_US ? PAUSE_MIN_US : most > PAUSE_MAX_US ? PAUSE_MAX_US : most;
+    return us < most ? us : most;
+}
+
+/* Little is left: writes wait for the rest. */
+static void near(struct cl_core *c, struct cl_job *j)
+{
+    if (j->state != CL_JOB_STREAMING || c->now_us < j->again_us)
+        return;
+    cl_job_enter(c, j, CL_JOB_PAUSED, c->now_us + pause_us(c, j->tries));
+    j->tries++;
+    cl_effect_add(c->fx, CL_FX_JOB_DRAIN)->job = j->name;
+}
+
+/* Nothing was granted: writes go on, and it is tried again. */
+static void resume(struct cl_core *c, struct cl_job *j)
+{
+    char name[CL_ID_DIGITS + 1];
+    struct cl_open_record *r = cl_record_find(c, &j->name);
+    if (r != NULL)
+        cl_record_close(c, r);
+    j->again_us = c->now_us + (AGAIN_US << (j->tries - 1));
+    cl_job_enter(c, j, CL_JOB_STREAMING, HEAP_NEVER);
+    cl_effect_add(c->fx, CL_FX_JOB_RESUME)->job = j->name;
+    CL_LOG(c, NOTICE, "Migration %s: writes had to wait for too long at try %d, and go on", cl_id_text(&j->name, name),
+           j->tries);
 }
 
 static void fail(struct cl_core *c, struct cl_job *j, const char *why, int n)
@@ -354,12 +383,7 @@ void cl_jobs_news(struct cl_core *c, const struct cl_event *e)
         if (j->state == CL_JOB_SNAPSHOTTING)
             cl_job_enter(c, j, CL_JOB_STREAMING, HEAP_NEVER);
         break;
-    case CL_JOB_IS_NEAR:
-        if (j->state == CL_JOB_STREAMING) {
-            cl_job_enter(c, j, CL_JOB_PAUSED, c->now_us + pause_us(c));
-            cl_effect_add(c->fx, CL_FX_JOB_DRAIN)->job = j->name;
-        }
-        break;
+    case CL_JOB_IS_NEAR: near(c, j); break;
     case CL_JOB_IS_DRAINED:
         if (j->state == CL_JOB_PAUSED)
             drained(c, j, e->seq);
@@ -396,9 +420,10 @@ static const char *why_stop(const struct cl_core *c, const struct cl_job *j)
         return "A failover has begun in this shard";
     if (cl_shard_has_stock(c, NULL))
         return "A node that knows database 0 only has come into this shard";
-    if (c->now_us >= j->until_us)
-        return j->state == CL_JOB_CONNECTING ? "The target did not accept in time"
-                                             : "Writes had to wait for too long: tried in vain to finish";
+    if (c->now_us >= j->until_us && j->state == CL_JOB_CONNECTING)
+        return "The target did not accept in time";
+    if (c->now_us >= j->until_us && j->tries >= TRIES_MAX)
+        return "Writes had to wait for too long, however often it was tried";
     return NULL;
 }
 
@@ -449,6 +474,8 @@ static void one_run(struct cl_core *c, struct cl_job *j)
         fail(c, j, why, (int)strlen(why));
     else if (!j->begun && c->persisted >= j->seq)
         begin(c, j);
+    else if (c->now_us >= j->until_us)
+        resume(c, j);
     else if (j->state == CL_JOB_RECORDING &&
              PLANTED(14, cl_state_agreed(c), c->claim.state_version == c->shard.version))
         grant(c, j);

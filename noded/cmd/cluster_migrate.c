@@ -146,7 +146,7 @@ static void put_job(struct nd_call *c, const struct cl_job_row *j, struct buf *s
         p.ack_ms = j->updated_ms; /* over: nothing was heard behind its end */
     buf_clear(scratch);
     put_ranges(j->slots, scratch);
-    reply_map(c->r, 12);
+    reply_map(c->r, 13);
     put_id(c->r, "name", &j->name);
     put_text(c->r, "operation", j->importing ? "IMPORT" : "EXPORT");
     put_text(c->r, "slot_ranges", buf_str(scratch));
@@ -159,6 +159,7 @@ static void put_job(struct nd_call *c, const struct cl_job_row *j, struct buf *s
     put_text(c->r, "message", j->message);
     put_number(c->r, "remaining_repl_size", (int64_t)p.left_bytes);
     put_number(c->r, "snapshot_keys", (int64_t)p.keys);
+    put_number(c->r, "pauses", j->tries);
 }
 
 void nd_cluster_getslotmigrations(struct nd_call *c)

@@ -208,6 +208,19 @@ void nd_export_drain(struct nd_repl *r, const struct cl_id *job)
     x->all->host.flush(x->all->host.owner, x->wire);
 }
 
+void nd_export_resume(struct nd_repl *r, const struct cl_id *job)
+{
+    struct nd_export *x = find(r, job);
+    if (x == NULL || x->step != ND_EXPORT_DRAINING)
+        return;
+    x->drained = false;
+    x->resuming = true;
+    x->near_us = 0; /* a better moment is looked for anew */
+    x->asked_us = r->e->now_us;
+    nd_export_enter(x, ND_EXPORT_STREAMING);
+    nd_export_sync(x, "RESUME", (struct slice){NULL, 0});
+}
+
 void nd_export_grant(struct nd_repl *r, const struct cl_id *job, uint64_t epoch)
 {
     struct nd_export *x = find(r, job);
@@ -317,7 +330,8 @@ static int64_t earlier(int64_t a, int64_t b)
 /* Who acknowledges bytes and does not answer what it was asked is given up too. */
 static int64_t timeout_us(const struct nd_export *x)
 {
-    bool asked = (x->step == ND_EXPORT_STREAMING && x->flushing) || (x->step == ND_EXPORT_DRAINING && !x->drained);
+    bool asked = (x->step == ND_EXPORT_STREAMING && (x->flushing || x->resuming)) ||
+                 (x->step == ND_EXPORT_DRAINING && !x->drained);
     int64_t since_us = nd_export_is_due(x) ? x->heard_us : HEAP_NEVER;
     since_us = earlier(since_us, asked ? x->asked_us : HEAP_NEVER);
     return since_us != HEAP_NEVER ? since_us + x->all->r->e->config.repl_timeout_s * 1000000 : HEAP_NEVER;

@@ -47,6 +47,9 @@ void nd_exports_free(struct nd_repl *r); /* the host is not called any more; not
 void nd_export_begin(struct nd_repl *r, const struct cl_id *job, const char *ip, int port, const uint8_t *slots,
                      const struct cl_id *source, const struct cl_id *target);
 void nd_export_drain(struct nd_repl *r, const struct cl_id *job);
+/* DRAIN has taken too long: writes follow again, and what the target has said to it counts no more. JOB_IS_NEAR comes
+ * anew once it has heard of that. */
+void nd_export_resume(struct nd_repl *r, const struct cl_id *job);
 void nd_export_grant(struct nd_repl *r, const struct cl_id *job, uint64_t epoch);
 void nd_export_stop(struct nd_repl *r, const struct cl_id *job, bool ok, struct slice why);
 

@@ -138,11 +138,25 @@ static bool take_offset(struct nd_export *x, uint64_t offset, bool answer)
 static bool take_drained(struct nd_export *x, struct slice words)
 {
     uint64_t offset, epoch;
-    if (x->step != ND_EXPORT_DRAINING || x->drained || !take_number(&words, &offset) || !take_number(&words, &epoch) ||
-        words.n > 0 || offset < x->drain_from || !take_offset(x, offset, true))
+    bool late = x->step == ND_EXPORT_STREAMING && x->resuming;
+    if ((x->step != ND_EXPORT_DRAINING && !late) || x->drained || !take_number(&words, &offset) ||
+        !take_number(&words, &epoch) || words.n > 0 || offset < x->drain_from || !take_offset(x, offset, true))
         return false;
+    if (late)
+        return true;
     x->drained = true;
     nd_export_news(x, CL_JOB_IS_DRAINED, epoch, (struct slice){NULL, 0});
+    return true;
+}
+
+static bool take_resumed(struct nd_export *x, struct slice words)
+{
+    uint64_t offset;
+    if (x->step != ND_EXPORT_STREAMING || !x->resuming || !take_number(&words, &offset) || words.n > 0 ||
+        offset < x->drain_from || !take_offset(x, offset, true))
+        return false;
+    x->resuming = false;
+    nd_export_acked(x, false);
     return true;
 }
 
@@ -163,6 +177,8 @@ static bool take_word(struct nd_export *x, struct slice line)
         return false;
     if (slice_is(first, "+DRAINED"))
         return take_drained(x, words);
+    if (slice_is(first, "+RESUMED"))
+        return take_resumed(x, words);
     bool flushed = slice_is(first, "+FLUSHED");
     if ((!flushed && !slice_is(first, "+ACK")) || (flushed && !x->flushing) || !take_number(&words, &offset) ||
         words.n > 0 || !take_offset(x, offset, flushed))

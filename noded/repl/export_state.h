@@ -12,7 +12,7 @@ enum nd_export_step {
     ND_EXPORT_WAITING,  /* for the child to be free */
     ND_EXPORT_SNAPSHOT, /* the child writes to the link; what is written meanwhile waits behind it */
     ND_EXPORT_STREAMING,
-    ND_EXPORT_DRAINING, /* DRAIN was sent, and nothing follows it but a grant */
+    ND_EXPORT_DRAINING, /* DRAIN was sent, and no client's write follows it; a grant comes next, or RESUME */
     ND_EXPORT_GRANTED
 };
 
@@ -33,6 +33,7 @@ struct nd_export {
     int64_t asked_us;    /* when FLUSH or DRAIN was said */
     uint64_t drain_from; /* the offset before DRAIN */
     bool drained;
+    bool resuming; /* RESUME is to be answered: what answers DRAIN still is too late */
     /* The measure of little, and what makes it grow. */
     uint64_t near_bytes, least_bytes;
     int64_t look_us;

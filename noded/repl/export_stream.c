@@ -91,7 +91,8 @@ void nd_exports_feed(struct nd_repl *r, const struct nd_effect_row *rows, size_t
     }
     for (struct nd_export *x = xs->first, *next; x != NULL; x = next) {
         next = x->next;
-        if (x->step == ND_EXPORT_SNAPSHOT || x->step == ND_EXPORT_STREAMING)
+        /* While writes wait, keys of the slots still expire or are evicted. */
+        if (x->step >= ND_EXPORT_SNAPSHOT && x->step < ND_EXPORT_GRANTED)
             feed(x, rows, n);
     }
 }
@@ -140,7 +141,7 @@ void nd_export_acked(struct nd_export *x, bool flushed)
 {
     int64_t now_us = x->all->r->e->now_us;
     measure(x);
-    if (flushed && nd_export_left(x) <= x->near_bytes) {
+    if (flushed && !x->resuming && nd_export_left(x) <= x->near_bytes) {
         bool quick = was_quick(x);
         x->next_us = now_us + (quick ? AGAIN_US : BUSY_US);
         if (quick)
@@ -152,7 +153,7 @@ void nd_export_acked(struct nd_export *x, bool flushed)
 
 int64_t nd_export_look_us(const struct nd_export *x)
 {
-    return !x->flushing && nd_export_left(x) <= x->near_bytes ? x->next_us : HEAP_NEVER;
+    return !x->flushing && !x->resuming && nd_export_left(x) <= x->near_bytes ? x->next_us : HEAP_NEVER;
 }
 
 void nd_export_look(struct nd_export *x)

@@ -14,17 +14,19 @@
  *   CLUSTER SYNCSLOTS FLUSH  -> +FLUSHED <offset>          once all before it is on disk (as far as the log is on: to
  *   CLUSTER SYNCSLOTS DRAIN  -> +DRAINED <offset> <epoch>  the disk) and acknowledged by our replicas; epoch: the
  *                                                          greatest that our core knows
+ *   CLUSTER SYNCSLOTS RESUME -> +RESUMED <offset>          at once: DRAIN is taken back, answered or not, and the
+ *                                                          stream goes on
  *   CLUSTER SYNCSLOTS GRANT <epoch>      the core decides; no answer: the claim is told over the bus
  *   CLUSTER SYNCSLOTS ABORT <why>        the source gives it up; the link is closed behind it
  *
  * Our replicas are all that the cluster knows of: one that does not follow just now, or has failed and may still be
  * elected, keeps both questions unanswered, and after repl-timeout (DRAIN: seconds) ends the job.
  *
- * The offset counts bytes behind the request ESTABLISH, up to the end of the last one that was taken; that of FLUSHED
- * and DRAINED with the question itself. +ACK <offset> comes about ten times a second while bytes arrive. DRAIN needs
- * SNAPSHOT-END before it, and GRANT an answered DRAIN; nothing follows GRANT. Databases are numbered as the source has
- * them, also in what MOVE and COPY name; PING is taken as a sign of life. Whatever is not as it should be (a key of
- * another slot, a request that fails, an unknown one) is answered by an error and ends the link.
+ * The offset counts bytes behind the request ESTABLISH, up to the end of the last one that was taken; that of FLUSHED,
+ * DRAINED and RESUMED with the question itself. +ACK <offset> comes about ten times a second while bytes arrive. DRAIN
+ * needs SNAPSHOT-END before it, and GRANT an answered DRAIN; nothing follows GRANT. Databases are numbered as the
+ * source has them, also in what MOVE and COPY name; PING is taken as a sign of life. Whatever is not as it should be (a
+ * key of another slot, a request that fails, an unknown one) is answered by an error and ends the link.
  *
  * In our own stream and log, and of a master's stream as a replica runs it: SELECT of shadow databases (their numbers
  * are those above the last database), the requests themselves, and CLUSTER SYNCSLOTS SHOW|FORGET|DROP <s> <e> [<s> <e>

@@ -187,6 +187,14 @@ static void ask(struct nd_call *c, struct nd_import *m, bool drain)
         nd_error(c, "ERR too many questions wait for an answer");
 }
 
+static void resume(struct nd_call *c, struct nd_import *m)
+{
+    if (c->argc != 3 || m->step < ND_IMPORT_STREAMING)
+        nd_error(c, "ERR RESUME comes behind DRAIN, and alone");
+    else
+        nd_import_resume(m);
+}
+
 static void grant(struct nd_call *c, struct nd_import *m)
 {
     uint64_t epoch;
@@ -222,6 +230,8 @@ static void on_link(struct nd_call *c, struct nd_import *m)
         ask(c, m, false);
     else if (nd_arg_is(c, 2, "drain"))
         ask(c, m, true);
+    else if (nd_arg_is(c, 2, "resume"))
+        resume(c, m);
     else if (nd_arg_is(c, 2, "grant"))
         grant(c, m);
     else if (nd_arg_is(c, 2, "abort"))

@@ -11,7 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define DRAIN_S 3 /* writes wait at the source meanwhile */
+#define DRAIN_S 10 /* writes wait at the source meanwhile: it takes its question back earlier (cluster/jobs.c) */
 
 void nd_import_say(struct nd_import *m, const char *fmt, ...)
 {
@@ -138,6 +138,19 @@ void nd_import_look(struct nd_import *m)
         return;
     m->nquestions -= n;
     memmove(m->questions, m->questions + n, m->nquestions * sizeof m->questions[0]);
+}
+
+void nd_import_resume(struct nd_import *m)
+{
+    uint64_t offset = nd_import_offset(m);
+    size_t kept = 0;
+    for (size_t i = 0; i < m->nquestions; i++)
+        if (!m->questions[i].drain)
+            m->questions[kept++] = m->questions[i];
+    m->nquestions = kept;
+    m->step = ND_IMPORT_STREAMING;
+    note_ack(m, offset);
+    nd_import_say(m, "+RESUMED %" PRIu64, offset);
 }
 
 static void look_at_all(struct nd_imports *all)

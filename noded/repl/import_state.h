@@ -61,6 +61,7 @@ uint64_t nd_import_offset(const struct nd_import *m);
 
 /* import_flush.c: what the source asks */
 bool nd_import_ask(struct nd_import *m, bool drain); /* false: too many wait already */
+void nd_import_resume(struct nd_import *m);          /* DRAIN is asked no more */
 void nd_import_look(struct nd_import *m);            /* answers what can be answered */
 void nd_import_say(struct nd_import *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -80,6 +80,7 @@ static void do_one(struct bus *b, const struct cl_effect *fx)
         break;
     case CL_FX_JOB_EXPORT:
     case CL_FX_JOB_DRAIN:
+    case CL_FX_JOB_RESUME:
     case CL_FX_JOB_GRANT:
     case CL_FX_JOB_ACCEPT:
     case CL_FX_JOB_STOP:

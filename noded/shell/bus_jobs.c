@@ -39,6 +39,7 @@ void bus_job_effect(struct bus *b, const struct cl_effect *fx)
     switch (fx->kind) {
     case CL_FX_JOB_EXPORT: export_begin(b, fx); break;
     case CL_FX_JOB_DRAIN: nd_export_drain(r, &fx->job); break;
+    case CL_FX_JOB_RESUME: nd_export_resume(r, &fx->job); break;
     case CL_FX_JOB_GRANT: nd_export_grant(r, &fx->job, fx->seq); break;
     case CL_FX_JOB_ACCEPT: nd_import_accept(r, &fx->job, fx->ok, cl_effect_text(fx)); break;
     case CL_FX_JOB_STOP: stop(r, fx); break;

@@ -51,6 +51,7 @@
     X(COUNT_GRANTS, "of these, granted", true)                            \
     X(COUNT_STRUCK, "of these, with a fault at one end", true)            \
     X(COUNT_LATE, "of these, late", true)                                 \
+    X(COUNT_TRIED_AGAIN, "hand-overs put off, and tried again", true)     \
     X(COUNT_JOBS_DONE, "migrations that ended well", true)                \
     X(COUNT_JOBS_ENDED, "migrations that failed", true)                   \
     X(COUNT_CANCELLED, "CANCELSLOTMIGRATIONS", true)                      \

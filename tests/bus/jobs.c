@@ -20,9 +20,11 @@ enum letter_kind {
     LETTER_DATA,    /* upto: of the log */
     LETTER_DRAIN,   /* the same */
     LETTER_DRAINED, /* seq: the greatest epoch */
-    LETTER_GRANT,   /* seq: the epoch */
-    LETTER_FIN,     /* the other end closed it, or gave it up */
-    LETTER_LOST     /* from a data side to its own core */
+    LETTER_RESUME,
+    LETTER_RESUMED,
+    LETTER_GRANT, /* seq: the epoch */
+    LETTER_FIN,   /* the other end closed it, or gave it up */
+    LETTER_LOST   /* from a data side to its own core */
 };
 
 struct letter {
@@ -57,6 +59,7 @@ struct transfer {
     size_t snapshot;            /* of them are its part */
     size_t sent, applied;
     bool accepted, streaming, drain_sent, draining, drained;
+    bool resuming; /* answers to DRAIN count no more, until RESUME is answered */
     int64_t snapshot_us, near_us, flush_us;
     int64_t patience_us;
 };
@@ -224,6 +227,10 @@ static void at_target(struct world *w, struct transfer *t, const struct letter *
         t->draining = true;
         t->flush_us = w->now_us + draw_skewed(&w->rng, 100, 20000);
         break;
+    case LETTER_RESUME:
+        t->draining = t->drained = false;
+        send(w, t, letter(w, t, SOURCE, LETTER_RESUMED));
+        break;
     case LETTER_GRANT:
         t->end[TARGET].granted = true;
         tell(w, t, TARGET, CL_JOB_IS_GRANTED, l->seq, "");
@@ -236,7 +243,11 @@ static void at_source(struct world *w, struct transfer *t, const struct letter *
 {
     switch (l->kind) {
     case LETTER_ACCEPTED: begin_snapshot(w, t); break;
-    case LETTER_DRAINED: tell(w, t, SOURCE, CL_JOB_IS_DRAINED, l->seq, ""); break;
+    case LETTER_DRAINED:
+        if (!t->resuming)
+            tell(w, t, SOURCE, CL_JOB_IS_DRAINED, l->seq, "");
+        break;
+    case LETTER_RESUMED: t->resuming = false; break;
     case LETTER_REFUSED: lost(w, t, SOURCE, "the target does not accept it"); break;
     default: lost(w, t, SOURCE, "the target closed the link"); break;
     }
@@ -300,7 +311,7 @@ static void turn_of_source(struct world *w, struct transfer *t)
         tell(w, t, SOURCE, CL_JOB_IS_STREAMING, 0, "");
         return;
     }
-    if (!t->drain_sent && t->applied + NEAR >= t->nlog && w->now_us >= t->near_us) {
+    if (!t->drain_sent && !t->resuming && t->applied + NEAR >= t->nlog && w->now_us >= t->near_us) {
         t->near_us = w->now_us + MS(100);
         tell(w, t, SOURCE, CL_JOB_IS_NEAR, 0, "");
     }
@@ -411,6 +422,17 @@ void jobs_drain(struct world *w, struct node *n, const struct cl_effect *e)
     send_upto(w, t, t->nlog, LETTER_DRAIN);
     if (w->drains != NULL)
         w->drains(w, n, &w->nodes[t->end[TARGET].node]);
+}
+
+void jobs_resume(struct world *w, struct node *n, const struct cl_effect *e)
+{
+    struct transfer *t = find(w, n, &e->job, SOURCE);
+    if (t == NULL || !t->end[SOURCE].open)
+        return;
+    w->counts[COUNT_TRIED_AGAIN]++;
+    t->drain_sent = false;
+    t->resuming = true;
+    send(w, t, letter(w, t, TARGET, LETTER_RESUME));
 }
 
 void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e)

@@ -274,6 +274,7 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
     case CL_FX_UNPAUSE: n->data.paused_until_us = 0; break;
     case CL_FX_JOB_EXPORT: jobs_export(w, n, e); break;
     case CL_FX_JOB_DRAIN: jobs_drain(w, n, e); break;
+    case CL_FX_JOB_RESUME: jobs_resume(w, n, e); break;
     case CL_FX_JOB_GRANT: jobs_grant(w, n, e); break;
     case CL_FX_JOB_ACCEPT: jobs_accept(w, n, e); break;
     case CL_FX_JOB_STOP: jobs_stop(w, n, e); break;

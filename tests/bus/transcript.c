@@ -241,6 +241,7 @@ static void put_effect(struct world *w, struct buf *b, const struct cl_effect *e
                    id_name(w, &e->node), e->ip);
         break;
     case CL_FX_JOB_DRAIN: buf_printf(b, "DRAIN %s", job_name(&e->job)); break;
+    case CL_FX_JOB_RESUME: buf_printf(b, "RESUME %s", job_name(&e->job)); break;
     case CL_FX_JOB_GRANT: buf_printf(b, "GRANT %s at %llu", job_name(&e->job), (unsigned long long)e->seq); break;
     case CL_FX_JOB_ACCEPT:
     case CL_FX_JOB_STOP:

@@ -331,6 +331,7 @@ void data_flush(struct node *n);
 /* jobs.c: the data sides of migrations, and the link of each */
 void jobs_export(struct world *w, struct node *n, const struct cl_effect *e);
 void jobs_drain(struct world *w, struct node *n, const struct cl_effect *e);
+void jobs_resume(struct world *w, struct node *n, const struct cl_effect *e);
 void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e);
 void jobs_accept(struct world *w, struct node *n, const struct cl_effect *e);
 void jobs_stop(struct world *w, struct node *n, const struct cl_effect *e);

@@ -85,6 +85,32 @@ def test_what_ends_it_before_the_grant(lab):
     print("the longest write took %.0f ms" % (writer.longest_s * 1000))
 
 
+@case(kinds=OURS, limit_s=90)
+def test_a_pause_that_takes_too_long(lab):
+    """The target does not say that it has all: writes go on after a while, and the hand-over is tried again."""
+    cluster = Cluster(lab)
+    said = cluster.fill(cluster.shards[0][0])
+    writer = Writer(cluster)
+    writer.wait_more(5)
+    source, target, proxy, name = held_at(cluster, "drain")
+    wait_until(lambda: jobs(source)[name]["state"] == "streaming", 10, "the source goes on")
+    writer.wait_more(20)
+    job = jobs(source)[name]
+    assert job["pauses"] == 1 and job["message"] == "", job
+    proxy.release()
+    job = wait_job(source, name, "success")
+    assert job["pauses"] == 2, job
+    wait_job(target, name, "success")
+    writer.wait_more(5)
+    writer.halt()
+    assert not writer.errors, writer.errors[:3]
+    assert "resume" in proxy.seen, proxy.seen
+    cluster.settle()
+    assert cluster.assert_job(name) == 1
+    cluster.assert_data(said, writer)
+    print("the longest write took %.0f ms" % (writer.longest_s * 1000))
+
+
 @case(kinds=OURS, limit_s=120, matrix=[(stage,) for stage in BEFORE_GRANT], sample=2)
 def test_flushed(lab, stage):
     """A database that is emptied at either end."""

@@ -102,13 +102,60 @@ static void writes_wait_from_the_pause_on(void **state)
     assert_true(reaches(w, 0, CL_JOB_PAUSED, 1000 * MS));
     assert_int_equal(cl_slot_hold(c, SLOT), CL_HOLD_WAIT);
     assert_int_equal(cl_slot_hold(c, 200), CL_HOLD_NOT);
-    /* Nothing comes of it: it ends by itself, and the writes go on here. */
+    /* Nothing comes of it: the writes go on here, and it is tried again, less and less often, until it ends. */
+    int64_t last_us = 0;
+    for (int tries = 1; tries < 5; tries++) {
+        int64_t paused_us = w->now_us;
+        assert_int_equal(last_job(w, 0)->tries, tries);
+        assert_true(reaches(w, 0, CL_JOB_STREAMING, 600 * MS));
+        assert_int_equal(cl_slot_hold(c, SLOT), CL_HOLD_NOT);
+        assert_true(reaches(w, 0, CL_JOB_PAUSED, 12000 * MS));
+        assert_true(w->now_us - paused_us > last_us + 900 * MS);
+        last_us = w->now_us - paused_us;
+    }
     assert_true(reaches(w, 0, CL_JOB_FAILED, 2000 * MS));
     assert_int_equal(cl_slot_hold(c, SLOT), CL_HOLD_NOT);
     assert_true(reaches(w, 2, CL_JOB_FAILED, 1000 * MS));
     assert_true(cl_bit(w->nodes[2].forgotten, SLOT));
     assert_true(all_agree_on(w, 0, 1000 * MS));
     assert_int_equal(w->grants, 0);
+    world_free(w);
+}
+
+static void a_pause_that_was_too_long_is_tried_again(void **state)
+{
+    (void)state;
+    struct world *w = form(4, WORLD_DRAINS_NOT);
+    assert_true(migrate(w, 0, 2));
+    assert_true(reaches(w, 0, CL_JOB_PAUSED, 1000 * MS));
+    assert_true(reaches(w, 0, CL_JOB_STREAMING, 600 * MS));
+    /* What the target says to the first question comes late, and is no answer to the next one. */
+    struct cl_event late = {.kind = CL_EV_JOB, .news = CL_JOB_IS_DRAINED, .job = w->jobs[0].name, .seq = 1};
+    world_step(w, &w->nodes[0], &late);
+    assert_int_equal(last_job(w, 0)->state, CL_JOB_STREAMING);
+    w->data = WORLD_TAKES_GRANTS;
+    assert_true(reaches(w, 0, CL_JOB_SUCCESS, 3000 * MS));
+    assert_int_equal(last_job(w, 0)->tries, 2);
+    assert_true(all_agree_on(w, 2, 2000 * MS));
+    world_free(w);
+}
+
+static void a_record_that_takes_too_long_is_taken_back(void **state)
+{
+    (void)state;
+    struct world *w = form(5, WORLD_TAKES_GRANTS);
+    assert_true(migrate(w, 0, 2));
+    world_cut(w, 0, 1, true); /* its replica does not hear of it */
+    assert_true(reaches(w, 0, CL_JOB_RECORDING, 1000 * MS));
+    assert_int_equal(w->nodes[0].core->shard.nrecords, 1);
+    assert_true(reaches(w, 0, CL_JOB_STREAMING, 600 * MS));
+    assert_int_equal(w->nodes[0].core->shard.nrecords, 0);
+    assert_int_equal(cl_slot_hold(w->nodes[0].core, SLOT), CL_HOLD_NOT);
+    assert_int_equal(w->grants, 0);
+    world_cut(w, 0, 1, false);
+    assert_true(reaches(w, 0, CL_JOB_SUCCESS, 8000 * MS));
+    assert_true(last_job(w, 0)->tries >= 2);
+    assert_true(all_agree_on(w, 2, 2000 * MS));
     world_free(w);
 }
 
@@ -373,6 +420,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_move),
         cmocka_unit_test(writes_wait_from_the_pause_on),
+        cmocka_unit_test(a_pause_that_was_too_long_is_tried_again),
+        cmocka_unit_test(a_record_that_takes_too_long_is_taken_back),
         cmocka_unit_test(a_lost_grant_is_asked_for),
         cmocka_unit_test(nobody_goes_on_while_the_target_is_silent),
         cmocka_unit_test(the_source_dies_when_it_has_granted),

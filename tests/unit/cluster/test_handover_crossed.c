@@ -230,7 +230,7 @@ static void a_version_that_reached_no_disk_stops_no_successor(void **state)
     struct world *w = form(5, 3, WORLD_TAKES_GRANTS);
     assert_true(migrate(w, 0, 2, 0, 99));
     w->nodes[0].disk_fails = true;
-    assert_true(reaches(w, 0, CL_JOB_FAILED, 3000 * MS));
+    assert_true(reaches(w, 0, CL_JOB_FAILED, 30000 * MS));
     assert_int_equal(w->grants, 0);
     world_run(w, 3000 * MS);
     world_kill(w, 0);

@@ -203,7 +203,7 @@ static void do_follow(struct world *w, struct world_node *n, const struct cl_eff
 
 /* ---- data sides of migrations ---- */
 
-static void job_tell(struct world *w, int to, const struct cl_event *e, struct slice slots)
+static void job_tell_at(struct world *w, int to, const struct cl_event *e, struct slice slots, int64_t at_us)
 {
     struct packet *p = mem_zalloc(sizeof *p);
     heap_node_init(&p->at);
@@ -213,8 +213,13 @@ static void job_tell(struct world *w, int to, const struct cl_event *e, struct s
     p->job = *e;
     p->job.kind = CL_EV_JOB;
     p->bytes = slots.n > 0 ? cl_bytes_new(slots) : NULL;
+    heap_set(&w->heap, &p->at, at_us);
+}
+
+static void job_tell(struct world *w, int to, const struct cl_event *e, struct slice slots)
+{
     w->told_us = w->told_us > w->now_us ? w->told_us + 1 : w->now_us + 2 * w->delay_us; /* in their order */
-    heap_set(&w->heap, &p->at, w->told_us);
+    job_tell_at(w, to, e, slots, w->told_us);
 }
 
 static void job_news(struct world *w, int to, const struct cl_id *job, enum cl_job_news news, uint64_t seq)
@@ -253,6 +258,11 @@ static void do_job(struct world *w, struct world_node *n, const struct cl_effect
     case CL_FX_JOB_DRAIN:
         if (w->data < WORLD_DRAINS_NOT && w->nodes[target].core != NULL)
             job_news(w, source, &e->job, CL_JOB_IS_DRAINED, cl_greatest_epoch(w->nodes[target].core));
+        break;
+    case CL_FX_JOB_RESUME:
+        for (int s = 1; s <= 20; s++) /* it says so every second, whether it is wanted or not */
+            job_tell_at(w, source, &(struct cl_event){.news = CL_JOB_IS_NEAR, .job = e->job}, (struct slice){NULL, 0},
+                        w->now_us + s * INT64_C(1000000));
         break;
     case CL_FX_JOB_GRANT:
         w->grants++;
@@ -305,6 +315,7 @@ static void do_effect(struct world *w, struct world_node *n, struct cl_effect *e
     case CL_FX_DROP_SLOTS: slots_add(n->dropped, text); break;
     case CL_FX_JOB_EXPORT: job_export(w, n, e); break;
     case CL_FX_JOB_DRAIN:
+    case CL_FX_JOB_RESUME:
     case CL_FX_JOB_GRANT:
     case CL_FX_JOB_ACCEPT:
     case CL_FX_JOB_STOP: do_job(w, n, e); break;

@@ -127,7 +127,7 @@ static void jobs_are_shown(void **state)
     assert_string_equal(world_ask(w, "CLUSTER MIGRATESLOTS SLOTSRANGE 7 7 0 5 NODE " OTHER), "+OK\r\n");
     w->progress = (struct nd_job_progress){.ack_ms = 1999, .left_bytes = 12, .keys = 3};
     const char *got = run(w->f, "CLUSTER GETSLOTMIGRATIONS");
-    assert_memory_equal(got, "*1\r\n*24\r\n$4\r\nname\r\n$40\r\n", 24);
+    assert_memory_equal(got, "*1\r\n*26\r\n$4\r\nname\r\n$40\r\n", 24);
     assert_string_equal(value_of(got, "operation"), "EXPORT");
     assert_string_equal(value_of(got, "slot_ranges"), "0-5 7-7");
     assert_string_equal(value_of(got, "source_node"), ME);
@@ -137,11 +137,12 @@ static void jobs_are_shown(void **state)
     assert_string_equal(value_of(got, "last_ack_time"), ":1");
     assert_string_equal(value_of(got, "remaining_repl_size"), ":12");
     assert_string_equal(value_of(got, "snapshot_keys"), ":3");
+    assert_string_equal(value_of(got, "pauses"), ":0");
     char created[32];
     snprintf(created, sizeof created, ":%lld", (long long)(w->now_us / 1000000));
     assert_string_equal(value_of(got, "create_time"), created);
     run(w->f, "HELLO 3");
-    assert_memory_equal(run(w->f, "CLUSTER GETSLOTMIGRATIONS"), "*1\r\n%12\r\n", 9);
+    assert_memory_equal(run(w->f, "CLUSTER GETSLOTMIGRATIONS"), "*1\r\n%13\r\n", 9);
     assert_string_equal(world_ask(w, "CLUSTER CANCELSLOTMIGRATIONS"), "+OK\r\n");
     w->progress.ack_ms = 0; /* the data side knows nothing of it any more */
     got = run(w->f, "CLUSTER GETSLOTMIGRATIONS");

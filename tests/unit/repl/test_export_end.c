@@ -175,9 +175,9 @@ static void test_drain_and_grant(void **state)
     run(w->f, "SET bar 1");
     nd_export_drain(w->r, &job);
     assert_string_equal(wire_hears(l), "SELECT 0\nSET bar 1\nCLUSTER SYNCSLOTS DRAIN\n");
-    run(w->f, "SET bar 2");
+    run(w->f, "DEL bar"); /* it expires, or is evicted */
     nd_export_drain(w->r, &job);
-    assert_string_equal(wire_hears(l), "");
+    assert_string_equal(wire_hears(l), "DEL bar\n");
     char line[64];
     snprintf(line, sizeof line, "+DRAINED %" PRId64 " 77\r\n", wire_offset(l));
     wire_says(l, line);
@@ -198,6 +198,62 @@ static void test_drain_and_grant(void **state)
     struct nd_export_progress progress;
     assert_false(nd_export_progress(w->r, &job, &progress));
     assert_string_equal(xworld_news(w), "");
+}
+
+static void says(struct wire *l, const char *word, const char *epoch)
+{
+    char line[64];
+    snprintf(line, sizeof line, "+%s %" PRId64 "%s\r\n", word, wire_offset(l), epoch);
+    wire_says(l, line);
+}
+
+static void test_drain_is_taken_back(void **state)
+{
+    struct xworld *w = *state;
+    struct cl_id job = job_id(0);
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    nd_export_resume(w->r, &job); /* it does not drain */
+    comes_near(w, l);
+    nd_export_drain(w->r, &job);
+    wire_hears(l);
+    char drained[64];
+    snprintf(drained, sizeof drained, "+DRAINED %" PRId64 " 77\r\n", wire_offset(l));
+    xworld_forward_ms(w, 500);
+    nd_export_resume(w->r, &job);
+    run(w->f, "SET bar 1");
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS RESUME\nSELECT 0\nSET bar 1\n");
+    /* What crosses it is no answer any more, and it comes not near before the target knows. */
+    wire_says(l, drained);
+    xworld_forward_ms(w, 5000);
+    assert_string_equal(xworld_news(w), "");
+    assert_string_equal(wire_hears(l), "");
+    says(l, "RESUMED", "");
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS FLUSH\n");
+    says(l, "FLUSHED", "");
+    assert_string_equal(xworld_news(w), "0 NEAR\n");
+    nd_export_drain(w->r, &job);
+    assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS DRAIN\n");
+    says(l, "DRAINED", " 78");
+    assert_string_equal(xworld_news(w), "0 DRAINED 78\n");
+    /* An answered one may be taken back too; who says so twice says what it should not. */
+    nd_export_resume(w->r, &job);
+    says(l, "RESUMED", "");
+    says(l, "RESUMED", "");
+    assert_true(l->closed);
+    assert_memory_equal(xworld_news(w), "0 LOST the target says what it should not: +RESUMED", 51);
+}
+
+static void test_resume_is_not_answered(void **state)
+{
+    struct xworld *w = *state;
+    struct cl_id job = job_id(0);
+    struct wire *l = xworld_begin_to(w, 0, HALF, "streaming");
+    comes_near(w, l);
+    nd_export_drain(w->r, &job);
+    nd_export_resume(w->r, &job);
+    xworld_forward_ms(w, 61000);
+    assert_true(l->closed);
+    assert_memory_equal(xworld_news(w), "0 LOST the target did not answer", 32);
 }
 
 static void test_granted_and_lost(void **state)
@@ -384,6 +440,8 @@ int main(void)
         CASE(test_load_gets_through),
         CASE(test_shrinking_backlog_is_waited_for),
         CASE(test_drain_and_grant),
+        CASE(test_drain_is_taken_back),
+        CASE(test_resume_is_not_answered),
         CASE(test_granted_and_lost),
         CASE(test_drained_of_less),
         CASE(test_given_up),

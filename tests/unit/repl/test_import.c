@@ -293,6 +293,40 @@ static void granted_is_the_last_word(void **state)
     target_free(t);
 }
 
+static void drain_is_taken_back(void **state)
+{
+    (void)state;
+    struct target *t = target_new();
+    struct client *c = link_new(t, '1', "16287 16287");
+    assert_non_null(strstr(link_says(c, SYNC "RESUME"), "RESUME comes behind DRAIN"));
+    target_news(t);
+    t->has_log = true;
+    c = link_new(t, '1', "16287 16287");
+    link_sends(c, SYNC "SNAPSHOT-END");
+    link_sends(c, SYNC "FLUSH");
+    link_sends(c, SYNC "DRAIN");
+    assert_memory_equal(link_says(c, SYNC "RESUME"), "+RESUMED ", 9);
+    /* What is asked besides is answered, and DRAIN never is. */
+    nd_import_flushed(t->r, NULL);
+    nd_import_flushed(t->r, NULL);
+    const char *answer = client_read(c);
+    assert_memory_equal(answer, "+FLUSHED ", 9);
+    assert_null(strstr(answer, "DRAINED"));
+    assert_non_null(strstr(link_says(c, SYNC "GRANT 10"), "GRANT comes behind"));
+    target_news(t);
+    /* An answered one counts no more either. */
+    t->has_log = false;
+    c = link_new(t, '1', "16287 16287");
+    link_sends(c, SYNC "SNAPSHOT-END");
+    assert_memory_equal(link_says(c, SYNC "DRAIN"), "+DRAINED ", 9);
+    assert_memory_equal(link_says(c, SYNC "RESUME"), "+RESUMED ", 9);
+    link_sends(c, "SET x 1");
+    assert_memory_equal(link_says(c, SYNC "DRAIN"), "+DRAINED ", 9);
+    link_sends(c, SYNC "GRANT 10");
+    assert_string_equal(target_news(t), "1 GRANTED 10\n");
+    target_free(t);
+}
+
 /* ---- questions ---- */
 
 static void disk(void **state)
@@ -346,7 +380,7 @@ static void slow_disk(void **state)
     struct client *c = link_new(t, '1', "16287 16287");
     link_sends(c, SYNC "SNAPSHOT-END");
     link_sends(c, SYNC "DRAIN");
-    target_forward_ms(t, 2999);
+    target_forward_ms(t, 9999);
     assert_string_equal(target_news(t), "");
     target_forward_ms(t, 1);
     assert_string_equal(target_news(t), "1 LOST 0 the disk of the target is slow\n");
@@ -396,7 +430,7 @@ static void replicas(void **state)
     assert_string_equal(target_news(t), "");
     client_read(c);
     link_sends(c, SYNC "DRAIN");
-    target_forward_ms(t, 3000);
+    target_forward_ms(t, 10000);
     assert_string_equal(client_read(c), "-ERR a replica of the target is behind\r\n");
     assert_string_equal(target_news(t), "1 LOST 0 a replica of the target is behind\n");
     target_free(t);
@@ -479,6 +513,7 @@ int main(void)
         cmocka_unit_test(errors_within_a_unit),
         cmocka_unit_test(watched_before),
         cmocka_unit_test(granted_is_the_last_word),
+        cmocka_unit_test(drain_is_taken_back),
         cmocka_unit_test(disk),
         cmocka_unit_test(slow_disk),
         cmocka_unit_test(replicas),
