@@ -153,6 +153,96 @@ static void a_replica_hears_the_name_of_its_shard(void **state)
     world_free(w);
 }
 
+/* Somebody of another shard says that he is of theirs, with slots and a newer epoch. */
+static void joins_the_shard(struct world *w, int node, int whose)
+{
+    struct cl_core *c = w->nodes[node].core;
+    assert_true(c->me->config_epoch > w->nodes[whose].core->me->config_epoch);
+    c->me->shard = w->nodes[whose].core->me->shard;
+    cl_durable(c);
+}
+
+static void a_target_with_slots_speaks_for_itself(void **state)
+{
+    (void)state;
+    struct world *w = form(14);
+    assert_true(takes_over(w, 5));
+    assert_true(world_until(w, world_agrees, NULL, 5000 * MS));
+    w->data = WORLD_LOSES_GRANTS;
+    assert_true(migrate(w, 0, 2, 0, 99));
+    assert_true(world_until(w, is_granted, NULL, 2000 * MS));
+    cut_pair(w, 0, 2, true);
+    joins_the_shard(w, 5, 2);
+    for (int i = 0; i < 30; i++) {
+        world_run(w, 100 * MS);
+        assert_int_equal(w->nodes[0].core->shard.nrecords, 1);
+        assert_false(cl_bit(w->nodes[0].core->claim.slots, SLOT));
+    }
+    cut_pair(w, 0, 2, false);
+    assert_true(world_until(w, world_agrees, NULL, 15000 * MS));
+    assert_int_equal(world_owner(w, 4, SLOT), 0);
+    world_free(w);
+}
+
+static void two_masters_with_slots_are_two_shards(void **state)
+{
+    (void)state;
+    struct world *w = form(15);
+    assert_true(takes_over(w, 5));
+    assert_true(world_until(w, world_agrees, NULL, 5000 * MS));
+    joins_the_shard(w, 5, 2);
+    struct cl_id name = w->nodes[2].core->me->shard;
+    world_run(w, 6000 * MS);
+    assert_true(cl_id_eq(&w->nodes[5].core->me->shard, &name));
+    assert_false(cl_id_eq(&w->nodes[2].core->me->shard, &name));
+    assert_true(cl_id_eq(&w->nodes[2].core->me->shard, &w->nodes[3].core->me->shard));
+    assert_true(cl_state_agreed(w->nodes[2].core));
+    world_free(w);
+}
+
+static void a_source_that_claims_its_slots_again_has_the_answer(void **state)
+{
+    (void)state;
+    int master = 0, slot = 6000;
+    struct world *w = form(16);
+    struct cl_core *c = w->nodes[0].core;
+    struct cl_record r = {.source = world_id(w, 2), .target = world_id(w, 4), .epoch = 100};
+    cl_id_draw(&w->rng, &r.job);
+    cl_bit_set(r.slots, slot);
+    assert_int_equal(world_owner(w, 0, slot), 2);
+    struct cl_effects fx = {NULL, 0, 0};
+    c->fx = &fx;
+    struct cl_job *j = cl_job_new(c, &r.job, false, &r.source, &r.target, r.slots);
+    cl_job_enter(c, j, CL_JOB_GRANTED, HEAP_NEVER);
+    cl_record_open(c, &r);
+    c->fx = NULL;
+    cl_effects_free(&fx);
+    world_run(w, 2000 * MS);
+    assert_true(has_a_record(w, &master)); /* its claim is older than the hand-over */
+    assert_true(world_command(w, 2, &(struct cl_command){.verb = CL_BUMPEPOCH}));
+    assert_true(w->nodes[2].core->me->config_epoch > r.epoch);
+    world_run(w, 2000 * MS);
+    assert_false(has_a_record(w, &master));
+    assert_int_equal(c->jobs[c->njobs - 1]->state, CL_JOB_FAILED);
+    assert_int_equal(world_owner(w, 0, slot), 2);
+    world_free(w);
+}
+
+static void a_shared_epoch_is_raised(void **state)
+{
+    (void)state;
+    struct world *w = form(17);
+    struct cl_core *c = w->nodes[0].core;
+    struct cl_id other = world_id(w, 2);
+    assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_BUMPEPOCH}));
+    assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_BUMPEPOCH}));
+    assert_memory_equal(w->nodes[0].answer, "STILL", 5);
+    cl_node_find(c, &other)->config_epoch = c->me->config_epoch;
+    assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_BUMPEPOCH}));
+    assert_memory_equal(w->nodes[0].answer, "BUMPED", 6);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +250,10 @@ int main(void)
         cmocka_unit_test(what_its_target_took_is_the_target_s),
         cmocka_unit_test(a_master_without_slots_follows_who_has_those_of_its_shard),
         cmocka_unit_test(a_replica_hears_the_name_of_its_shard),
+        cmocka_unit_test(a_target_with_slots_speaks_for_itself),
+        cmocka_unit_test(two_masters_with_slots_are_two_shards),
+        cmocka_unit_test(a_source_that_claims_its_slots_again_has_the_answer),
+        cmocka_unit_test(a_shared_epoch_is_raised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
