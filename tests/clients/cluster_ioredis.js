@@ -16,7 +16,7 @@ exports.connect = async (ports, database) => {
     retryDelayOnTryAgain: 20,
     clusterRetryStrategy: () => 50,
     slotsRefreshTimeout: 2000,
-    slotsRefreshInterval: 500,
+    slotsRefreshInterval: 1500,
     shardedSubscribers: true,
     redisOptions: { db: database, maxRetriesPerRequest: null },
   });

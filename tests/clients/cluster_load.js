@@ -9,17 +9,41 @@
 //
 // Each line of its output is a JSON object: how far it is, an answer that can't be, a value older than one that had
 // been acknowledged (with the time of that, for who knows when masters died), an error that the client showed. The load
-// ends with its standard input, checks everything once more and says {"end": ...}.
+// ends with its standard input, checks everything once more and says {"end": ...}. A line "down" there says that a node
+// is about to die, "up" that all live again.
 
 const clients = { ioredis: require('./cluster_ioredis'), 'node-redis': require('./cluster_node_redis') };
 const what = JSON.parse(process.argv[3]);
 const GIVE_UP_MS = 30000, RETRY_MS = 50, WORKERS = 3, FIRST_OF_DATABASE = 1000000;
+const BREATH_MS = 10; // of a worker, so that the other clients and the nodes have some of the processors
+
+const SILENT_MS = 3000; // of a request while all nodes live: who needs a new client then has got one that is stuck
 
 const retried = {}, waiting = new Map();
+let upSince = 0;
 const say = line => process.stdout.write(JSON.stringify(line) + '\n');
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
 
 const long = () => [...waiting.values()].filter(([, since]) => Date.now() - since > 1000).map(([kind]) => kind);
+
+// What becomes of a request. A client that gets stuck is made anew, as restarting a program would; "silent" is thrown.
+async function answer(client, work) {
+  if (!client.renew || what.exact) return work();
+  const since = Date.now();
+  let timer;
+  const silent = new Promise((_, reject) => {
+    timer = setInterval(() => {
+      if (Date.now() - Math.max(since, upSince) < SILENT_MS) return;
+      clearInterval(timer);
+      client.renew().then(() => reject(new Error('silent')), reject);
+    }, 200);
+  });
+  try {
+    return await Promise.race([work(), silent]);
+  } finally {
+    clearInterval(timer);
+  }
+}
 
 // What a caller of this client writes around it: errors that the client is known not to retry are tried again.
 async function trying(kind, client, work) {
@@ -27,7 +51,7 @@ async function trying(kind, client, work) {
   for (;;) {
     try {
       waiting.set(me, [kind, Date.now()]);
-      return await work();
+      return await answer(client, work);
     } catch (error) {
       const text = String(error && error.message);
       const known = client.shown(kind, text, Boolean(what.exact));
@@ -170,7 +194,7 @@ async function queue(kind, database, isEnding) {
     while (!isEnding()) {
       put++;
       await trying('rpush', source, () => source.rpush(key, put));
-      await pause(2);
+      await pause(BREATH_MS);
     }
     over = true;
   };
@@ -211,13 +235,17 @@ async function main() {
   await client.subscribe(channel, listen('plain'));
   const onSharded = listen('sharded');
   await client.ssubscribe(sharded, onSharded);
-  process.stdin.on('end', () => { ending = true; }).resume();
+  process.stdin.on('data', (text) => { upSince = String(text).includes('up') ? Date.now() : Infinity; });
+  process.stdin.on('end', () => { ending = true; });
   const progress = setInterval(() => say({ rounds, heard, retried, waiting: long() }), 50);
 
   const work = async (number) => {
     const mine = writers.filter((_, i) => i % WORKERS === number);
     for (rounds[number] = 0; !ending; rounds[number]++) {
-      for (const writer of mine) await writer.step();
+      for (const writer of mine) {
+        await writer.step();
+        await pause(BREATH_MS);
+      }
       for (const c of all) {
         const some = mine.filter(w => w.client === c);
         if (some.length) await pipeline(c, some);

@@ -20,6 +20,7 @@ EXACT, QUEUE = WHAT.get("exact", False), WHAT.get("queue")
 
 ending = threading.Event()
 retried = collections.Counter()
+BREATH_S = 0.010  # of a worker, so that the other clients and the nodes have some of the processors
 rounds = [0] * WORKERS
 heard = {}
 out = threading.Lock()
@@ -233,6 +234,7 @@ def worker(number, databases):
     while not ending.is_set():
         for writer in mine:
             writer.step()
+            time.sleep(BREATH_S)
         for client in clients:
             pipeline(client, [w for w in mine if w.client is client])
         rounds[number] += 1
@@ -251,7 +253,7 @@ class Queue:
         while not ending.is_set():
             self.put += 1
             trying("rpush", lambda: client.rpush(self.key, self.put))
-            time.sleep(0.002)
+            time.sleep(BREATH_S)
         self.over = True
 
     def consume(self):

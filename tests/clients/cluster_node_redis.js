@@ -1,11 +1,12 @@
 'use strict';
 // node-redis' createCluster for cluster_load.js. It follows MOVED and ASK of plain commands; what was sent over a
-// connection that ended, what it queued for a node that left, and redirections of a MULTI it hands to its caller.
+// connection that ended, what it queued for a node that left, and redirections of a MULTI it hands to its caller. After
+// a failover its link to a node may be stuck for good, also with redis-server: then its caller makes a new one.
 
 const { createCluster } = require('redis');
 
-const LOST = ['Socket closed unexpectedly', 'The client is closed', 'Disconnects client', 'connect ECONNREFUSED',
-  'read ECONNRESET', 'CLUSTERDOWN', 'Cannot find node'];
+const LOST = ['Socket closed unexpectedly', 'The client is closed', 'Disconnects client',
+  '(read|write|connect) E[A-Z]+', 'CLUSTERDOWN', 'Cannot find node', 'silent'];
 const SHOWN = {
   any: new RegExp('^(' + LOST.join('|') + ')'),
   multi: /^(MOVED|ASK|TRYAGAIN|EXECABORT)/,
@@ -15,13 +16,29 @@ const SHOWN = {
 };
 
 exports.connect = async (ports, database) => {
-  const cluster = createCluster({
-    rootNodes: ports.map(port => ({ url: `redis://127.0.0.1:${port}` })),
-    defaults: { database, socket: { reconnectStrategy: () => 50, connectTimeout: 1000 } },
-    maxCommandRedirections: 100,
-  });
-  for (const event of ['error', 'node-error']) cluster.on(event, () => {});
-  await cluster.connect();
+  const begin = async () => {
+    const made = createCluster({
+      rootNodes: ports.map(port => ({ url: `redis://127.0.0.1:${port}` })),
+      defaults: { database, socket: { reconnectStrategy: () => 50, connectTimeout: 1000 } },
+      maxCommandRedirections: 100,
+    });
+    for (const event of ['error', 'node-error']) made.on(event, () => {});
+    await made.connect();
+    return made;
+  };
+  let cluster = await begin(), renewing = null;
+  const subscriptions = [];
+  const listening = (verb, channel, listener) => {
+    if (!subscriptions.some(s => s[0] === verb && s[1] === channel)) subscriptions.push([verb, channel, listener]);
+    return cluster[verb](channel, listener);
+  };
+  const renew = async () => {
+    const old = cluster;
+    cluster = await begin();
+    for (const [verb, channel, listener] of subscriptions) await cluster[verb](channel, listener);
+    old.destroy(); // what waits there ends as "The client is closed"
+    renewing = null;
+  };
   const all = (results) => {
     for (const r of results) if (r instanceof Error) throw r;
     return results;
@@ -60,8 +77,9 @@ exports.connect = async (ports, database) => {
     },
     publish: (c, v) => cluster.publish(c, String(v)),
     spublish: (c, v) => cluster.sPublish(c, String(v)),
-    subscribe: (c, f) => cluster.subscribe(c, f),
-    ssubscribe: (c, f) => cluster.sSubscribe(c, f),
+    subscribe: (c, f) => listening('subscribe', c, f),
+    ssubscribe: (c, f) => listening('sSubscribe', c, f),
+    renew: () => (renewing = renewing || renew()),
     shown: (kind, text, exact) => {
       const found = (!exact && SHOWN.any.exec(text)) || (SHOWN[kind] || /^\b$/).exec(text);
       return found ? found[0] : null;

@@ -59,6 +59,13 @@ class Load:
         """How far each of its workers and subscriptions is."""
         return list(self.state.get("rounds", [])) + [v for _, v in sorted(self.state.get("heard", {}).items())]
 
+    def tell(self, word):
+        try:
+            self.proc.stdin.write(word + "\n")
+            self.proc.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended, which is seen when it is to go on
+
     def stop(self):
         try:
             self.proc.stdin.close()
@@ -133,6 +140,8 @@ class Ordeal:
         """The master of a shard dies or is told to end; when its replica has its place it comes back."""
         old, new = self.pair(index)
         theirs = slots_of(lines(old)[my_id(old)])
+        for load in self.loads:
+            load.tell("down")
         if kill:
             at = time.time()
             old.kill9()
@@ -145,6 +154,8 @@ class Ordeal:
         old.wait_ready()
         wait_until(lambda: old.info("replication").get("master_link_status") == "up", 20, "%s follows" % old.name)
         wait_agreed(self.nodes)
+        for load in self.loads:
+            load.tell("up")
         self.went_on("%s is back" % old.name)
 
     def pair(self, index):

@@ -82,14 +82,16 @@ def test_down_after_is_a_floor(lab):
     fleet = lab.fleet(down_after_ms=1500)
     logs = [lab.events(s) for s in fleet.supervisors]
     killed = fleet.master.kill9()
-    for log in logs:
-        down = log.wait("+sdown", "master mymaster")
+    fleet.wait_switched(fleet.master.port)
+    # The third may have heard of the new master before it found out by itself.
+    downs = [down for down in (log.first("+sdown", "master mymaster") for log in logs) if down is not None]
+    assert len(downs) >= 2, downs
+    for down in downs:
         # Stock counts from the last valid reply, which may be older than the kill by a ping period. For ours the broken
         # connection shows that the master lived until then.
         after = down.at - killed
         floor = 1.5 - (0.27 if lab.kind == "stock" else 0.0)
         assert floor <= after <= 1.5 + 1.0, "S_DOWN %.3f s after the kill, down-after is 1.5 s" % after
-    fleet.wait_switched(fleet.master.port)
 
 
 @case()

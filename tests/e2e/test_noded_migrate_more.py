@@ -236,8 +236,9 @@ def test_as_one_server(lab, fsync):
             twin.same(rng.choice(DATABASES), "SET", "%sfill%d" % (tags[slot], i), "x" * 500)
     mover = Mover(lab, [one, two], seed, [("BGREWRITEAOF",), ("BGSAVE",), ("CLIENT", "PAUSE", 30, "WRITE"),
                                           ("DEBUG", "RELOAD") if fsync == "no" else ("PING",)])
-    until = time.monotonic() + 15
-    while time.monotonic() < until and mover.error is None:
+    least, most = time.monotonic() + 8, time.monotonic() + 60
+    while mover.error is None and time.monotonic() < most and (
+            time.monotonic() < least or mover.states.get("success", 0) < 4):
         tag, db, dice = tags[rng.choice(SLOTS)], rng.choice(DATABASES), rng.random()
         if dice < 0.05:
             requests = [asked for _ in range(4) for asked in

@@ -49,14 +49,14 @@ def test_link_cut_at_any_byte(lab):
     writes = RandomWrites(lab, master, 11, pause_s=0.001)
     proxy.cut_after = 3
     follow(replica, proxy.port)
-    for _ in range(5):
+    for _ in range(4):
         proxy.cut_after = rng.choice([1, 7, 40, 90, 150, 400, 20000, 60000])
         before = proxy.connections
         wait_until(lambda b=before: proxy.connections > b, 10, "the replica tries again")
     proxy.cut_after = None
     wait_until(lambda: is_up(replica), 20, "the replica is in step")
     full = counts(master)["full"]
-    for _ in range(6):
+    for _ in range(4):
         proxy.cut_after = rng.randrange(60, 5000)
         before = proxy.connections
         proxy.cut()

@@ -349,7 +349,7 @@ def test_the_unit_is_clean(lab):
         assert re.search(wanted, text, re.M), wanted
 
 
-@case(kinds=("ours",), alone=True)
+@case(kinds=("ours",))
 def test_an_idle_node_sleeps(lab):
     """No processor time and little memory while nothing happens, with clients connected."""
     node = lab.node("n")

@@ -91,7 +91,7 @@ def cpu_s(node):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@case(kinds=("ours",), alone=True)
+@case(kinds=("ours",))
 def test_an_idle_node_sleeps(lab):
     """Also with many databases and with keys that expire much later."""
     node = lab.node("n", databases=16384)
