@@ -127,25 +127,38 @@ static bool may_speak_for(const struct cl_core *c, const struct cl_node *n, cons
                           (!cl_id_is_none(&is->shard) && cl_id_eq(&n->shard, &is->shard)));
 }
 
-/* Slots that are being handed over are claimed by nobody: they stay with a master that was replaced. */
-static bool claims_some(const struct cl_core *c, const struct cl_node *n)
+/* Neither side of a hand-over claims its slots. */
+static bool is_held_open(const struct cl_core *c, int slot)
 {
-    const uint8_t *slots = n == c->me ? c->claim.slots : n->slots;
-    for (size_t i = 0; n->slots != NULL && i < CL_SLOT_BYTES; i++)
-        if ((slots[i] & (n == c->me ? 0xff : ~c->unclaimed[i])) != 0)
+    const struct cl_open_record *r = c->shard.nrecords > 0 ? cl_record_of_slot(c, slot) : NULL;
+    return r != NULL && !r->resuming;
+}
+
+bool cl_claims_some(const struct cl_core *c, const struct cl_node *n)
+{
+    if (n->nslots == 0)
+        return false;
+    for (int slot = cl_bit_next(n->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(n->slots, slot + 1, true))
+        if (n == c->me ? !is_held_open(c, slot) : !cl_bit(c->unclaimed, slot))
             return true;
     return false;
+}
+
+/* Of two masters in one shard that one has replaced the other which claims slots; where both do, or none, the epochs
+ * tell. */
+static bool has_replaced(const struct cl_core *c, const struct cl_node *n, const struct cl_node *other)
+{
+    bool claims = cl_claims_some(c, n);
+    return claims != cl_claims_some(c, other) ? claims : n->config_epoch > other->config_epoch;
 }
 
 static bool speaks_rather(const struct cl_core *c, const struct cl_node *n, const struct cl_node *other,
                           const struct cl_id *target)
 {
-    bool claims = claims_some(c, n);
-    if (claims != claims_some(c, other))
-        return claims;
-    if (cl_id_eq(&n->id, target) || cl_id_eq(&other->id, target))
+    bool alike = cl_claims_some(c, n) == cl_claims_some(c, other);
+    if (alike && (cl_id_eq(&n->id, target) || cl_id_eq(&other->id, target)))
         return cl_id_eq(&n->id, target);
-    return n->config_epoch > other->config_epoch;
+    return has_replaced(c, n, other);
 }
 
 /* Of two masters in one shard the one that claims slots speaks for it; where both do, or none, the target speaks for
@@ -163,8 +176,8 @@ struct cl_node *cl_replaced_by(const struct cl_core *c)
 {
     struct cl_node *n, *best = NULL;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
-        if (n != c->me && cl_votes_here(n) && may_speak_for(c, n, &c->me->id) &&
-            n->config_epoch > (best != NULL ? best : c->me)->config_epoch)
+        if (n != c->me && cl_votes_here(n) && may_speak_for(c, n, &c->me->id) && cl_claims_some(c, n) &&
+            has_replaced(c, n, best != NULL ? best : c->me))
             best = n;
     return best;
 }
@@ -217,7 +230,7 @@ static bool has_an_heir(struct cl_core *c, const struct cl_record *r, struct cl_
 {
     const struct cl_open_record *own = cl_record_find(c, &r->job);
     if (own == NULL || own->r.taking || cl_id_is_none(&c->me->shard) || !cl_id_eq(&sender->shard, &c->me->shard) ||
-        sender->config_epoch <= c->me->config_epoch)
+        cl_claims_some(c, c->me) || !has_replaced(c, sender, c->me))
         return false;
     CL_LOG(c, NOTICE, "Another master asks for a hand-over of ours: following %s:%u", sender->ip,
            (unsigned)sender->port);
@@ -241,10 +254,9 @@ static void wait_for_answer(struct cl_core *c, struct cl_open_record *r)
  * so nobody would answer it. */
 static bool adopted(struct cl_core *c, const struct cl_record *r, const struct cl_node *sender)
 {
-    if (cl_id_is_none(&c->me->shard) || !cl_id_eq(&sender->shard, &c->me->shard) ||
-        sender->config_epoch >= c->me->config_epoch || cl_record_find(c, &r->job) != NULL ||
-        c->shard.nrecords >= CL_RECORDS_MAX || cl_replaced_by(c) != NULL || !cl_is_sure(c) || owns_some(c, r->slots) ||
-        !all_unclaimed(c, r, true))
+    if (cl_id_is_none(&c->me->shard) || !cl_id_eq(&sender->shard, &c->me->shard) || cl_claims_some(c, sender) ||
+        !has_replaced(c, c->me, sender) || cl_record_find(c, &r->job) != NULL || c->shard.nrecords >= CL_RECORDS_MAX ||
+        cl_replaced_by(c) != NULL || !cl_is_sure(c) || owns_some(c, r->slots) || !all_unclaimed(c, r, true))
         return false;
     cl_record_open(c, r);
     wait_for_answer(c, cl_record_find(c, &r->job));

@@ -182,7 +182,7 @@ static struct cl_node *successor(const struct cl_core *c, const struct cl_node *
     if (cl_id_is_none(&c->me->shard) || cl_id_eq(&by->shard, &c->me->shard))
         return by;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
-        if (n != mine && n != c->me && cl_votes_here(n) && cl_id_eq(&n->shard, &c->me->shard) &&
+        if (n != mine && n != c->me && cl_votes_here(n) && cl_claims_some(c, n) && cl_id_eq(&n->shard, &c->me->shard) &&
             (best == by || n->config_epoch > best->config_epoch))
             best = n;
     return best;

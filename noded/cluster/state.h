@@ -463,6 +463,8 @@ void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct 
 bool cl_handover_correct(struct cl_core *c, struct cl_node *n, int slot, uint64_t epoch);
 void cl_handover_run(struct cl_core *c);
 int64_t cl_handover_deadline(const struct cl_core *c);
+/* It has slots that are not being handed over, as far as we know: those stay with a master that was replaced. */
+bool cl_claims_some(const struct cl_core *c, const struct cl_node *n);
 /* The master of our shard that has replaced us, although we hold ourselves for its master still. NULL: none. */
 struct cl_node *cl_replaced_by(const struct cl_core *c);
 void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch);
