@@ -15,6 +15,7 @@ class Case:
     kinds: tuple
     limit_s: float
     alone: bool
+    quiet: bool
     matrix: tuple
     sample: int
 
@@ -29,10 +30,11 @@ class Job:
     repeat: int = 0
 
 
-def case(kinds=("stock", "ours"), limit_s=60, alone=False, matrix=((),), sample=0):
+def case(kinds=("stock", "ours"), limit_s=60, alone=False, quiet=False, matrix=((),), sample=0):
     """kinds: the kinds of supervisor it runs with. limit_s: seconds before it is stopped as failed. alone: nothing else
-    runs beside it. matrix: rows of further arguments. sample: how many rows a plain run draws; 0 is all."""
+    runs beside it. quiet: less does than otherwise, as it holds something to a bound of time. matrix: rows of further
+    arguments. sample: how many rows a plain run draws; 0 is all."""
     def mark(function):
-        function.case = Case(function, tuple(kinds), limit_s, alone, tuple(matrix), sample)
+        function.case = Case(function, tuple(kinds), limit_s, alone, quiet, tuple(matrix), sample)
         return function
     return mark

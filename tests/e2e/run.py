@@ -29,6 +29,7 @@ from lab.processes import die_with_parent  # noqa: E402
 from weights import Weights  # noqa: E402
 
 GRACE_S = 12  # what a test gets to report and clean up after its time limit
+QUIET_CORES = 0.7  # what a test that minds its neighbours counts as
 STOCK_SAMPLE = 4  # how many tests a plain run also makes with the stock Sentinel, to check the tests themselves
 
 
@@ -176,15 +177,20 @@ def report(running, status, verbose):
         print("\n".join("     " + line for line in detail.splitlines()), flush=True)
 
 
+def cores(job, weights):
+    """How many processors it counts as."""
+    return max(weights.cores(job.name), QUIET_CORES if job.case.quiet else 0)
+
+
 def next_job(waiting, running, args, weights):
     """Takes the job that may start beside those that run out of waiting; None: there is none."""
     if len(running) >= args.j or any(r.job.case.alone for r in running):
         return None
-    free = args.cores - sum(weights.cores(r.job.name) for r in running)
+    free = args.cores - sum(cores(r.job, weights) for r in running)
     for i, job in enumerate(waiting):
         if job.case.alone and any(not j.case.alone for j in waiting[:i] + [r.job for r in running]):
             return None  # those that need the machine for themselves come last
-        if not running or weights.cores(job.name) <= free:
+        if not running or cores(job, weights) <= free:
             return waiting.pop(i)
         if job.case.alone:
             return None

@@ -437,7 +437,7 @@ def test_forged_hello_through_publish(lab):
         assert s.call("PUBLISH", "__sentinel__:hello", bad) == 1
     assert s.sentinels() == []
     assert s.call("PUBLISH", "__sentinel__:hello", hello) == 1
-    found = wait_until(s.sentinels, 5, "the announced peer is known")
+    found = wait_until(s.sentinels, 15, "the announced peer is known")
     assert (found[0]["runid"], found[0]["port"]) == ("ab" * 20, str(peer_port))
 
 

@@ -27,7 +27,7 @@ def test_killed_master_is_replaced(lab):
     client = redis.sentinel.Sentinel([s.addr for s in fleet.supervisors], socket_timeout=1)
     client.master_for("mymaster", socket_timeout=1).set("before", "1")
     for replica in fleet.replicas:
-        wait_until(lambda r=replica: r.ok("GET", "before") == "1", 5, "%s has the write" % replica.name)
+        wait_until(lambda r=replica: r.ok("GET", "before") == "1", 15, "%s has the write" % replica.name)
     old.kill9()
     new = fleet.wait_switched(old.port)
     assert client.discover_master("mymaster") == new.addr

@@ -96,7 +96,7 @@ def expect_loss(s, since):
     return lost
 
 
-@case(kinds=("ours",), limit_s=90)
+@case(kinds=("ours",), limit_s=90, quiet=True)
 def test_full_disks_of_all(lab):
     """All three state directories are full: the failover takes as long as ever, is told once to be unrecorded, and is
     recorded and explained when there is room again."""
@@ -121,7 +121,7 @@ def test_full_disks_of_all(lab):
     assert fleet.agreed_port() == new.port != old.port
 
 
-@case(kinds=("ours",), limit_s=120)
+@case(kinds=("ours",), limit_s=120, quiet=True)
 def test_full_disk_and_a_flood(lab):
     """More than may wait comes while the disk is full: memory is bounded, the oldest are lost, counted and told."""
     fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
@@ -179,7 +179,7 @@ def test_votes_on_a_full_disk(lab):
     assert vote(last, "e" * 40)[1:] == ["d" * 40, last], "the vote after the recovery was kept"
 
 
-@case(kinds=("ours",), limit_s=90)
+@case(kinds=("ours",), limit_s=90, quiet=True)
 def test_hanging_disks_of_all(lab):
     """No history disk answers at all: failover as ever, it is told after five seconds, who asks gets an error, and all
     is recorded when it answers again."""
@@ -201,7 +201,7 @@ def test_hanging_disks_of_all(lab):
     assert fleet.agreed_port() == new.port
 
 
-@case(kinds=("ours",), limit_s=120)
+@case(kinds=("ours",), limit_s=120, quiet=True)
 def test_hanging_disk_and_a_flood(lab):
     """More than may wait comes while the disk does not answer: bounded, counted, and no PING waits."""
     fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
@@ -239,7 +239,7 @@ def test_the_end_with_a_hanging_disk(lab, thread, part):
     assert s.ok("PING") == "PONG" and s.master_port() == fleet.master.port
 
 
-@case(kinds=("ours",), limit_s=60)
+@case(kinds=("ours",), limit_s=60, quiet=True)
 def test_history_that_another_process_locks(lab):
     """Somebody's sqlite3 holds history.db when it starts: supervision begins, it is told, and mends itself."""
     fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)

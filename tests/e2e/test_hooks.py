@@ -104,7 +104,7 @@ def test_hook_that_hangs(lab):
     assert log.first("-hook-error").payload.startswith("%s 9 0" % hanging), log.first("-hook-error")
     with open(pids, encoding="utf-8") as f:
         for pid in f.read().split():
-            wait_until(lambda pid=pid: gone(pid), 5, "process %s is gone" % pid)
+            wait_until(lambda pid=pid: gone(pid), 15, "process %s is gone" % pid)
     row = listed(s)[0]
     assert (row["running"], row["waiting"], row["failures"]) == ("0", "0", "12"), row
 
@@ -129,7 +129,7 @@ def test_hook_that_forks(lab):
         left = f.read().split()
     assert len(left) == 5
     for pid in left:
-        wait_until(lambda pid=pid: gone(pid), 5, "process %s is gone" % pid)
+        wait_until(lambda pid=pid: gone(pid), 15, "process %s is gone" % pid)
 
 
 def rss_kb(s):
@@ -224,7 +224,7 @@ def test_a_flood_of_events(lab):
                "the queue has been worked off")
     row = listed(s)[0]
     assert int(row["runs"]) + int(row["dropped"]) == 3000, row
-    last = wait_until(lambda: [e for e in log.all("-hook-dropped") if e.payload.endswith(" " + row["dropped"])], 5,
+    last = wait_until(lambda: [e for e in log.all("-hook-dropped") if e.payload.endswith(" " + row["dropped"])], 15,
                       "the last word has the whole number")
     assert len(log.all("-hook-dropped")) < 60 and last
     assert listed(s)[1]["runs"] == "0", "hooks are not run on what is published about hooks"

@@ -192,7 +192,7 @@ def hostile_node(lab, mode):
     return child
 
 
-@case(kinds=("ours",), alone=True, limit_s=120)  # stock crashes on some of these nodes
+@case(kinds=("ours",), quiet=True, limit_s=120)  # stock crashes on some of these nodes
 def test_hostile_nodes_stall_nothing(lab):
     """Groups whose masters are silent, slow, full of garbage or absent: PING is answered at once all the while, and a
     healthy group beside them fails over."""
@@ -223,7 +223,7 @@ def test_hostile_nodes_stall_nothing(lab):
     assert_well(s, pid)
 
 
-@case()
+@case(quiet=True)
 def test_hostile_peers_stall_nothing(lab):
     """Peers that are announced and are silent, garbage or absent: the three real ones are a majority of five only; they
     still fail over."""

@@ -110,7 +110,7 @@ def test_master_by_name(lab):
     fleet.wait_switched(fleet.master.port)
 
 
-@case(kinds=("ours",))
+@case(kinds=("ours",), quiet=True)
 def test_names_that_do_not_resolve_stall_nothing(lab):
     """Lookups that fail or take long are made beside the loop: PING is answered at once, and the good group works."""
     master = lab.redis("master").wait_ready()

@@ -283,7 +283,7 @@ def test_the_end_is_flushed(lab):
     assert node.ok("GET", "n") == "501"
 
 
-@case(kinds=("ours",), limit_s=90)
+@case(kinds=("ours",), limit_s=90, quiet=True)
 def test_clients_are_told_while_it_loads(lab):
     """LOADING, PING and INFO among it, the loop lives; then the dataset is whole."""
     node = lab.node("n", auto_aof_rewrite_percentage="0", **ON)

@@ -173,7 +173,7 @@ def test_full_disk(lab, policy):
     # In one turn: writes, a read, a client that is served by one of them. None of them is told that it was done.
     blocked = node.connect(timeout_s=20)
     blocked.send_raw(encode("BLPOP", "list", 0))
-    wait_until(lambda: node.info("clients")["blocked_clients"] == "1", 5, "it blocks")
+    wait_until(lambda: node.info("clients")["blocked_clients"] == "1", 15, "it blocks")
     answers = [1]
 
     def refused():
@@ -294,7 +294,7 @@ def test_everysec_does_not_wait_for_a_slow_disk(lab):
     node = lab.node("n", appendfsync="everysec", auto_aof_rewrite_percentage="0", **ON)
     with node.connect(timeout_s=20) as c:
         assert c.ok("INCR", "n") == 1
-        wait_until(lambda: WORKER in threads_of(node), 5, "the first flush")
+        wait_until(lambda: WORKER in threads_of(node), 15, "the first flush")
         held = HeldThread(lab, node.pid, WORKER, ".incr.aof")
         assert c.ok("INCR", "n") == 2
         held.wait_held()

@@ -196,7 +196,7 @@ def test_subscribers_hear_no_errors_of_others(lab):
         writer.send_raw(encode("SET", "a", "2"))
         held.wait_held()
         writer.send_raw(encode("SET", "a", "x" * 100000) + encode("PUBLISH", "news", "one"))
-        wait_until(lambda: select.select([writer.sock], [], [], 0.3)[0] == [], 5, "its answers wait")
+        wait_until(lambda: select.select([writer.sock], [], [], 0.3)[0] == [], 15, "its answers wait")
         disk.fill()
         held.release()
         assert writer.read() == "OK"

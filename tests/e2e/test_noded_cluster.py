@@ -425,7 +425,7 @@ def test_waiting_clients_are_sent_on(lab):
     blocked, sub = masters[0].connect(), masters[0].connect()
     blocked.send_raw(b"*3\r\n$5\r\nBLPOP\r\n$%d\r\n%s\r\n$1\r\n0\r\n" % (len(k), k.encode()))
     assert sub.call("SSUBSCRIBE", k) == ["ssubscribe", k, 1]
-    wait_until(lambda: masters[0].info("clients")["blocked_clients"] == "1", 5, "the client waits")
+    wait_until(lambda: masters[0].info("clients")["blocked_clients"] == "1", 15, "the client waits")
     other = my_id(masters[1])
     for node in reversed(masters):
         node.ok("CLUSTER", "SETSLOT", slot, "NODE", other)

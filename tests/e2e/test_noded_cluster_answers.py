@@ -351,7 +351,7 @@ def test_cluster_that_is_down(lab):
         pair.both(0, "config", "set", *setting.split())
         if "coverage" in setting:
             for nodes in pair.clusters:
-                wait_until(lambda n=nodes[0]: info(n)["cluster_state"] == "ok", 5, "the state is well")
+                wait_until(lambda n=nodes[0]: info(n)["cluster_state"] == "ok", 15, "the state is well")
         pair.table(rows)
 
 

@@ -194,7 +194,7 @@ def test_a_smaller_maxmemory_works_by_itself(lab):
         for i in range(200):
             c.ok("SET", "k%d" % i, "x" * 50_000)
         assert c.ok("CONFIG", "SET", "maxmemory", "4mb", "maxmemory-policy", "allkeys-random") == "OK"
-        wait_until(lambda: int(node.info("memory")["used_memory"]) < 4 << 20, 5, "keys are evicted")
+        wait_until(lambda: int(node.info("memory")["used_memory"]) < 4 << 20, 15, "keys are evicted")
         assert 0 < c.ok("DBSIZE") < 100 and node.info("stats")["evicted_keys"] != "0"
 
 

@@ -171,7 +171,7 @@ def test_two_jobs_and_a_save(lab):
         with one.connect(timeout_s=60) as c:
             c.ok("DEBUG", "POPULATE", 300000)
         assert one.ok("BGSAVE") == "Background saving started"
-        child = wait_until(lambda: child_of(one), 5, "the child lives")
+        child = wait_until(lambda: child_of(one), 15, "the child lives")
         os.kill(child, signal.SIGSTOP)
         begin(one, two)
         wait_until(lambda: ["PING"] in target.requests, 10, "a sign of life")

@@ -34,7 +34,7 @@ class Link:
     def sync(self, *words):
         return self.say("CLUSTER", "SYNCSLOTS", *words)
 
-    def hear(self, what, timeout_s=5.0):
+    def hear(self, what, timeout_s=15.0):
         """The next line but for acknowledgements, which say nothing of what was not sent."""
         end = time.monotonic() + timeout_s
         while True:
@@ -86,7 +86,7 @@ def wait_failed(node, part):
         job = state_of(node)
         assert job["state"] == "failed", job
         return job
-    job = wait_until(over, 5, "the target knows that it is over", every_s=0.02)
+    job = wait_until(over, 15, "the target knows that it is over", every_s=0.02)
     assert part in job["message"], job
 
 
@@ -131,8 +131,8 @@ def test_import_by_hand(lab):
     assert state_of(two)["state"] == "success", state_of(two)
     assert two.ok("GET", a) == "1"
     assert two.ok("CLUSTER", "SLOT-KEYS", 6) == [15, 1]
-    wait_until(lambda: two.ok("CLUSTER", "SLOT-KEYS", 5) == [0, 1, 2, 2], 5, "the one whose time is over has gone")
-    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 5, "the replica is equal")
+    wait_until(lambda: two.ok("CLUSTER", "SLOT-KEYS", 5) == [0, 1, 2, 2], 15, "the one whose time is over has gone")
+    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 15, "the replica is equal")
     digest = two.ok("DEBUG", "DIGEST")
     two.kill9()
     restart(two)
@@ -188,10 +188,10 @@ def test_import_lost(lab):
         before = logged(two).count(b"FORGET")
         wait_failed_with = how(link)
         wait_failed(two, wait_failed_with)
-        wait_until(lambda n=before: logged(two).count(b"FORGET") == n + 1, 5, "what was imported is forgotten")
+        wait_until(lambda n=before: logged(two).count(b"FORGET") == n + 1, 15, "what was imported is forgotten")
         assert two.ok("GET", own) == "mine"
         assert two.ok("DBSIZE") == 1
-        wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 5, "the replica is equal")
+        wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 15, "the replica is equal")
     assert "5-" not in lines(two)[my_id(two)]
     # The next one starts with nothing.
     link = opened(one, two, 5, 6)
@@ -282,8 +282,8 @@ def test_import_restart(lab):
     link.say("INCR", a).sync("DRAIN").hear("DRAINED", 10)
     link.sync("GRANT", 50)
     wait_until(lambda: "5-6" in lines(one)[my_id(two)], 10, "the source knows who has the slots")
-    wait_until(lambda: two.ok("CLUSTER", "SLOT-KEYS", 5) == [3, 1], 5, "they are shown")
-    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 5, "the replica is equal")
+    wait_until(lambda: two.ok("CLUSTER", "SLOT-KEYS", 5) == [3, 1], 15, "they are shown")
+    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 15, "the replica is equal")
     # Killed with what is on its disk.
     wait_agreed([one, two, copy])
     link = opened(one, two, 7, 8, job="a" * 40)
@@ -293,14 +293,14 @@ def test_import_restart(lab):
     restart(two)
     job = state_of(two, "a" * 40)  # the source has it on disk, the target not at once
     assert job is None or job["state"] == "failed", job
-    wait_until(lambda: logged(two).count(b"FORGET") == before + 1, 5, "what was imported is forgotten")
+    wait_until(lambda: logged(two).count(b"FORGET") == before + 1, 15, "what was imported is forgotten")
     wait_agreed([one, two, copy])
     assert two.ok("GET", own) == "mine"
-    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 5, "the replica is equal")
+    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 15, "the replica is equal")
     # Another one takes over.
     link = opened(one, two, 7, 8, job="b" * 40)
     link.say("SET", key_in(7), 1).sync("FLUSH").hear("FLUSHED")
-    wait_until(lambda: copy.call("CLUSTER", "FAILOVER") == "OK", 5, "the replica may take over")
+    wait_until(lambda: copy.call("CLUSTER", "FAILOVER") == "OK", 15, "the replica may take over")
     link.hear("error", 10)
     wait_until(lambda: "master" in lines(one)[my_id(copy)][2], 15, "it has taken over")
     wait_agreed([one, two, copy])
@@ -310,7 +310,7 @@ def test_import_restart(lab):
     link.sync("GRANT", 90)
     wait_until(lambda: "5-8" in lines(one)[my_id(copy)], 10, "the source knows who has the slots")
     assert copy.ok("CLUSTER", "SLOT-KEYS", 7) == []
-    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 5, "the replica is equal")
+    wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 15, "the replica is equal")
 
 
 @case(kinds=OURS, limit_s=60)
@@ -340,7 +340,7 @@ def test_import_hostile(lab):
             pass
         link.wire.close()
     assert two.alive()
-    wait_until(lambda: state_of(two)["state"] == "failed", 5, "the last one is over")
+    wait_until(lambda: state_of(two)["state"] == "failed", 15, "the last one is over")
     assert two.ok("GET", own) == "mine"
     assert two.ok("DBSIZE") == 1
     assert two.ok("CLUSTER", "SLOT-KEYS", 5) == []

@@ -41,7 +41,7 @@ def test_full_sync_under_load(lab, diskless):
     assert field(master, "connected_slaves") == "2"
     # Without a write of its own a replica keeps step by what the master says each second.
     offset = int(field(master, "master_repl_offset"))
-    wait_until(lambda: int(field(master, "master_repl_offset")) >= offset + 14, 5, "the stream has a PING")
+    wait_until(lambda: int(field(master, "master_repl_offset")) >= offset + 14, 15, "the stream has a PING")
     assert master.alive() and field(master, "rdb_bgsave_in_progress", "persistence") == "0"
 
 
@@ -77,7 +77,7 @@ def test_replica_that_dies_in_the_snapshot(lab):
     b.send_raw(encode("REPLCONF", "ACK", offset))
     master.ok("SET", "after", 1)
     assert b.sock.recv(1 << 16).startswith(b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n")
-    wait_until(lambda: field(master, "connected_slaves") == "1", 5, "the one that went is forgotten")
+    wait_until(lambda: field(master, "connected_slaves") == "1", 15, "the one that went is forgotten")
     # Both go: nothing is written for nobody.
     c, d = by_hand(master, "?", -1), by_hand(master, "?", -1)
     read_line(c), read_line(d)
@@ -104,7 +104,7 @@ def test_only_a_snapshot(lab):
     data = read_snapshot(client)
     assert data.startswith(b"REDIS0010")
     assert client.sock.recv(1) == b"", "the connection ends with the snapshot"
-    wait_until(lambda: field(master, "connected_slaves") == "0", 5, "it does not follow")
+    wait_until(lambda: field(master, "connected_slaves") == "0", 15, "it does not follow")
 
 
 @case(kinds=OURS)
@@ -226,9 +226,9 @@ def test_eviction_beside_a_slow_replica(lab):
 def test_silent_replica_is_closed(lab):
     master = filled(lab, repl_timeout=5)
     replica = lab.redis("replica", replica_of=master).wait_ready().wait_follows(master.port)
-    wait_until(lambda: (field(master, "slave0") or "").endswith("lag=0"), 5, "it acknowledges")
+    wait_until(lambda: (field(master, "slave0") or "").endswith("lag=0"), 15, "it acknowledges")
     replica.pause()
-    wait_until(lambda: (field(master, "slave0") or "").endswith("lag=2"), 5, "the lag grows")
+    wait_until(lambda: (field(master, "slave0") or "").endswith("lag=2"), 15, "the lag grows")
     wait_until(lambda: field(master, "connected_slaves") == "0", 12, "it is closed")
     replica.resume()
     wait_equal(master, replica)
@@ -252,7 +252,7 @@ def test_info_and_role(lab):
     for replica, master in zip(replicas, (ours, stock)):
         replica.wait_ready().wait_follows(master.port)
         master.ok("CONFIG", "SET", "min-replicas-to-write", 1)
-        wait_until(lambda m=master: (field(m, "slave0") or "").count("state=online,"), 5, "the replica is online")
+        wait_until(lambda m=master: (field(m, "slave0") or "").count("state=online,"), 15, "the replica is online")
     assert names(ours) == names(stock)
     assert re.fullmatch(r"ip=127\.0\.0\.2,port=%d,state=online,offset=\d+,lag=[01]" % replicas[0].port,
                         field(ours, "slave0"))
@@ -291,7 +291,7 @@ def test_words_of_replicas(lab):
     read_line(replica)
     read_snapshot(replica)
     replica.send_raw(encode("REPLCONF", "ACK", 0) + encode("GET", "x"))
-    wait_until(lambda: field(ours, "connected_slaves") == "0", 5, "it is closed")
+    wait_until(lambda: field(ours, "connected_slaves") == "0", 15, "it is closed")
     replica.close()
 
 
@@ -355,7 +355,7 @@ def test_wait(lab):
         answers = []
         waiting = threading.Thread(target=lambda: answers.append(client.ok("WAIT", 2, 0, timeout_s=20)))
         waiting.start()
-        wait_until(lambda: field(master, "blocked_clients", "clients") == "1", 5, "it waits")
+        wait_until(lambda: field(master, "blocked_clients", "clients") == "1", 15, "it waits")
         replicas[1].resume()
         waiting.join(10)
         assert answers == [2]
@@ -369,12 +369,12 @@ def test_min_replicas(lab):
     refused = RespError("NOREPLICAS Not enough good replicas to write.")
     assert master.call("SET", "a", 1) == refused
     replica = lab.redis("replica", replica_of=master).wait_ready().wait_follows(master.port)
-    wait_until(lambda: master.call("SET", "a", 1) == "OK", 5, "writes are taken")
+    wait_until(lambda: master.call("SET", "a", 1) == "OK", 15, "writes are taken")
     replica.pause()
     wait_until(lambda: master.call("SET", "a", 2) == refused, 8, "writes are refused")
     assert master.call("GET", "a") is not None
     replica.resume()
-    wait_until(lambda: master.call("SET", "a", 3) == "OK", 5, "writes are taken again")
+    wait_until(lambda: master.call("SET", "a", 3) == "OK", 15, "writes are taken again")
     wait_equal(master, replica)
     assert master.ok("CONFIG", "SET", "min-replicas-to-write", 2) == "OK"
     assert master.call("SET", "a", 4) == refused

@@ -174,7 +174,7 @@ def test_target_that_hangs(lab):
     node.ok("MSET", "k", "v", "other", 1)
     began = time.monotonic()
     moving = Pending(node, "MIGRATE", "127.0.0.1", target.port, "k", 0, 1500)
-    wait_until(lambda: target.restores == 1, 5, "the key was sent")
+    wait_until(lambda: target.restores == 1, 15, "the key was sent")
     reader, writer = Pending(node, "GET", "k"), Pending(node, "APPEND", "k", "+")
     elsewhere = Pending(node, "FLUSHALL")
     slowest = 0
@@ -267,7 +267,7 @@ def test_target_that_says_too_much(lab):
     for i in range(3):
         node.ok("SET", "k", i)
         assert node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 500) == "OK"
-        wait_until(lambda: node.info("stats")["migrate_cached_sockets"] == "0", 5, "it is closed")
+        wait_until(lambda: node.info("stats")["migrate_cached_sockets"] == "0", 15, "it is closed")
     assert target.connections == 3 and node.ok("DBSIZE") == 0
 
 
@@ -370,7 +370,7 @@ def test_client_that_goes_away(lab):
         before = target.restores
         node.ok("SET", "k", "10")
         moving = Pending(node, "MIGRATE", "127.0.0.1", target.port, "k", 0, 10000)
-        wait_until(lambda: len([r for r in target.requests if r[0] == "RESTORE"]) == before + 1, 5, "the key was sent")
+        wait_until(lambda: len([r for r in target.requests if r[0] == "RESTORE"]) == before + 1, 15, "the key was sent")
         with node.connect() as client:
             line = [x for x in client.ok("CLIENT", "LIST").splitlines() if "cmd=migrate" in x][0]
             number = line.split()[0][3:]
@@ -379,7 +379,7 @@ def test_client_that_goes_away(lab):
                 moving.client.close()
             else:
                 assert client.ok("CLIENT", "KILL", "ID", number) == 1
-            wait_until(lambda: "cmd=migrate" not in client.ok("CLIENT", "LIST"), 5, "the client is gone")
+            wait_until(lambda: "cmd=migrate" not in client.ok("CLIENT", "LIST"), 15, "the client is gone")
             waiting = Pending(node, "INCR", "k")
             waiting.none_yet()
             target.release()
@@ -396,9 +396,9 @@ def test_writes_meanwhile_come_after(lab):
         client.ok("SELECT", 3)
         client.ok("SET", "moving", "in another database")
     mover = Pending(node, "BLMOVE", "from", "moving", "LEFT", "RIGHT", 0)
-    wait_until(lambda: node.info("clients")["blocked_clients"] == "1", 5, "BLMOVE waits")
+    wait_until(lambda: node.info("clients")["blocked_clients"] == "1", 15, "BLMOVE waits")
     moving = Pending(node, "MIGRATE", "127.0.0.1", target.port, "moving", 0, 10000)
-    wait_until(lambda: target.requests and target.requests[-1][0] == "RESTORE", 5, "the key was sent")
+    wait_until(lambda: target.requests and target.requests[-1][0] == "RESTORE", 15, "the key was sent")
     push = Pending(node, "RPUSH", "moving", "new")
     transaction = node.connect()
     transaction.ok("MULTI")
@@ -527,7 +527,7 @@ def test_the_end_of_the_node_meanwhile(lab):
     node, target = start(lab, "node", "source"), Held(lab)
     node.ok("SET", "k", "v")
     moving = Pending(node, "MIGRATE", "127.0.0.1", target.port, "k", 0, 10000)
-    wait_until(lambda: target.requests and target.requests[-1][0] == "RESTORE", 5, "the key was sent")
+    wait_until(lambda: target.requests and target.requests[-1][0] == "RESTORE", 15, "the key was sent")
     assert node.terminate() == 0
     target.release()
     moving.client.close()

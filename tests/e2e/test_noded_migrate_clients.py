@@ -97,7 +97,7 @@ def test_requests_over_a_hand_over(lab):
     clients["channel"].send_raw(encode("SSUBSCRIBE", tag + "channel"))
     assert clients["channel"].read() == ["ssubscribe", tag + "channel", 1]
     assert clients["unit"].ok("MULTI") == "OK" and clients["unit"].ok("INCR", tag + "n") == "QUEUED"
-    wait_until(lambda: source.info("clients")["blocked_clients"] == "1", 5, "it waits")
+    wait_until(lambda: source.info("clients")["blocked_clients"] == "1", 15, "it waits")
     proxy, _ = cluster.move_to("grant")
     # The target has not heard of the grant. Writes to these slots wait; nothing else does.
     clients["unit"].send_raw(encode("EXEC"))
@@ -123,7 +123,7 @@ def test_requests_over_a_rollback(lab):
     tag = key_in(SLOTS[0])
     with source.connect(timeout_s=20) as blocked, source.connect(timeout_s=20) as client:
         blocked.send_raw(encode("BLPOP", tag + "list", 0))
-        wait_until(lambda: source.info("clients")["blocked_clients"] == "1", 5, "it waits")
+        wait_until(lambda: source.info("clients")["blocked_clients"] == "1", 15, "it waits")
         proxy, name = cluster.move_to("drain")
         client.send_raw(encode("INCR", tag + "n") + encode("MULTI") + encode("INCR", tag + "n") + encode("EXEC") +
                         encode("RPUSH", tag + "list", "a", "b"))

@@ -172,7 +172,7 @@ def test_slots_move_under_load(lab):
         least = [min(writer.counts.values()) for writer in writers]
         seen = set(jobs(source))
         move(source, my_id(target), 300, 309)
-        name = wait_until(lambda s=source, k=seen: next(iter(set(jobs(s)) - k), None), 5, "the job is there")
+        name = wait_until(lambda s=source, k=seen: next(iter(set(jobs(s)) - k), None), 15, "the job is there")
         def over(s=source, n=name):
             job = jobs(s)[n]
             assert job["state"] == "success", job

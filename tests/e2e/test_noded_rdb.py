@@ -368,7 +368,7 @@ def test_writers_are_served_while_a_snapshot_is_written(lab):
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            wait_until(lambda: c.ok("EXISTS", "a"), 5, "it writes")
+            wait_until(lambda: c.ok("EXISTS", "a"), 15, "it writes")
             c.ok("BGSAVE")
             wait_until(lambda: node.info("persistence")["rdb_bgsave_in_progress"] == "0", 30, "the snapshot is whole")
         finally:

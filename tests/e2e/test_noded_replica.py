@@ -285,7 +285,7 @@ def test_blocked_clients_and_transactions(lab):
         multi.ok("MULTI")
         assert multi.call("SET", "a", 1) == "QUEUED"
         watcher.ok("WATCH", "str:1")
-        wait_until(lambda: field(ours, "blocked_clients", "clients") == "1", 5, "the client waits")
+        wait_until(lambda: field(ours, "blocked_clients", "clients") == "1", 15, "the client waits")
         follow(ours, master.port)
         assert blocked.read(5) == RespError(
             "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
@@ -395,7 +395,7 @@ def test_stale_data(lab):
     wait_up(ours)
     assert ours.ok("GET", "str:0") is not None
     master.kill9()
-    wait_until(lambda: not is_up(ours), 5, "the link is down")
+    wait_until(lambda: not is_up(ours), 15, "the link is down")
     assert ours.call("GET", "str:0") == RespError(
         "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
     assert ours.ok("ROLE")[0] == "slave"

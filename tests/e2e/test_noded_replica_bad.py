@@ -169,7 +169,7 @@ def test_nonsense(lab, name, load):
     wait_until(lambda: fake.connections >= 2 or field(ours, "master_stream_stopped") is not None or
                (name == "great length" and fake.connections == 1), 15, "it has been tried")
     # While it looks whether a snapshot makes sense, for a moment, the answer is -LOADING.
-    wait_until(lambda: ours.call("GET", "mine") == "1", 5, "it has what it had")
+    wait_until(lambda: ours.call("GET", "mine") == "1", 15, "it has what it had")
     assert not is_up(ours)
     master = filled(lab)
     follow(ours, master.port)

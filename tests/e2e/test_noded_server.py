@@ -74,7 +74,7 @@ def test_blocked_clients_get_their_requests_in_order(lab):
     with node.connect() as blocked, node.connect() as other:
         blocked.send_raw(encode("BLPOP", "list", "0") + encode("SET", "after", "1") + encode("BLPOP", "list", "0") +
                          encode("PING"))
-        wait_until(lambda: node.info("clients")["blocked_clients"] == "1", 5, "it blocks")
+        wait_until(lambda: node.info("clients")["blocked_clients"] == "1", 15, "it blocks")
         assert other.ok("GET", "after") is None
         other.ok("RPUSH", "list", "a")
         assert blocked.read() == ["list", "a"] and blocked.read() == "OK"
@@ -82,9 +82,9 @@ def test_blocked_clients_get_their_requests_in_order(lab):
         assert blocked.read() == ["list", "b"] and blocked.read() == "PONG"
         gone = node.connect()
         gone.send_raw(encode("BLPOP", "list", "0"))
-        wait_until(lambda: node.info("clients")["blocked_clients"] == "1", 5, "it blocks")
+        wait_until(lambda: node.info("clients")["blocked_clients"] == "1", 15, "it blocks")
         gone.close()
-        wait_until(lambda: node.info("clients")["blocked_clients"] == "0", 5, "it is forgotten")
+        wait_until(lambda: node.info("clients")["blocked_clients"] == "0", 15, "it is forgotten")
         other.ok("RPUSH", "list", "c")
         assert other.ok("LRANGE", "list", "0", "-1") == ["c"]
 
@@ -99,7 +99,7 @@ def test_maxclients(lab):
         with Resp(server.port) as c:
             said.append(c.read_until_closed())
         held.pop().close()
-        wait_until(lambda s=server: s.ok("PING") == "PONG", 5, "there is room again")
+        wait_until(lambda s=server: s.ok("PING") == "PONG", 15, "there is room again")
         assert server.info("stats")["rejected_connections"] != "0"
         for c in held:
             c.close()
@@ -140,7 +140,7 @@ def test_output_limits(lab):
         greedy = node.connect()
         greedy.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         greedy.send_raw(encode("GET", "big") * 30)
-        wait_until(lambda: node.info("stats")["client_output_buffer_limit_disconnections"] == "1", 5, "hard limit")
+        wait_until(lambda: node.info("stats")["client_output_buffer_limit_disconnections"] == "1", 15, "hard limit")
         slow = node.connect()
         slow.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.ok("SUBSCRIBE", "c")
@@ -162,7 +162,7 @@ def test_query_buffer_limit(lab):
         assert b"Protocol error" in c.read_until_closed()
     with node.connect() as blocked:
         blocked.send_raw(encode("BLPOP", "l", "0"))
-        wait_until(lambda: node.info("clients")["blocked_clients"] == "1", 5, "it blocks")
+        wait_until(lambda: node.info("clients")["blocked_clients"] == "1", 15, "it blocks")
         try:
             for _ in range(40):
                 blocked.send_raw(b"PING\r\n" * 20_000)
@@ -185,7 +185,7 @@ def test_client_eviction(lab):
             greedy.send_raw(b"*2\r\n$4\r\nECHO\r\n$9000000\r\n" + b"x" * 8_900_000)
         except Closed:
             pass
-        wait_until(lambda: node.info("stats")["evicted_clients"] == "1", 5, "one is evicted")
+        wait_until(lambda: node.info("stats")["evicted_clients"] == "1", 15, "one is evicted")
         assert greedy.read_until_closed() == b""
         greedy.close()
         assert other.ok("PING") == "PONG"
@@ -263,7 +263,7 @@ def test_signals_pidfile_log(lab):
         assert int(f.read()) == node.pid
     os.rename(log, log + ".1")
     node.signal(signal.SIGHUP)
-    wait_until(lambda: os.path.exists(log), 5, "the log is opened again")
+    wait_until(lambda: os.path.exists(log), 15, "the log is opened again")
     assert node.ok("PING") == "PONG"
     with node.connect() as c:
         c.send_raw(encode("PING"))

@@ -52,8 +52,8 @@ def slow_dataset(node):
 def begin_save(node):
     """A background save that is stopped in its midst; returns the child's number."""
     assert node.ok("BGSAVE") == "Background saving started"
-    child = wait_until(lambda: child_of(node), 5, "the child lives")
-    wait_until(lambda: os.path.exists(os.path.join(node.directory, "temp-%d.rdb" % child)), 5, "it writes", 0.001)
+    child = wait_until(lambda: child_of(node), 15, "the child lives")
+    wait_until(lambda: os.path.exists(os.path.join(node.directory, "temp-%d.rdb" % child)), 15, "it writes", 0.001)
     os.kill(child, signal.SIGSTOP)
     assert persistence(node)["rdb_bgsave_in_progress"] == "1"
     return child
@@ -110,8 +110,8 @@ def test_save_points(lab):
         c.ok("MSET", "a", 1, "b", 2)
         stays_true(lambda: not os.path.exists(dump(node)), 2.5, "two changes are too few")
         c.ok("SET", "c", 3)
-        wait_until(lambda: os.path.exists(dump(node)), 5, "it is saved by itself")
-        wait_until(lambda: persistence(node)["rdb_changes_since_last_save"] == "0", 5, "all is saved")
+        wait_until(lambda: os.path.exists(dump(node)), 15, "it is saved by itself")
+        wait_until(lambda: persistence(node)["rdb_changes_since_last_save"] == "0", 15, "all is saved")
         assert persistence(node)["rdb_saves"] == "1"
         c.ok("CONFIG", "SET", "save", "1 1")
         c.ok("SET", "d", 4)
@@ -168,7 +168,7 @@ def test_a_killed_child_leaves_nothing_and_writes_are_refused(lab):
             assert str(c.call("BGSAVE", *words)) == "ERR Background save already in progress"
         assert str(c.call("SAVE")) == "ERR Background save already in progress"
         os.kill(child, signal.SIGKILL)
-        wait_until(lambda: status(node) == "err", 5, "it is known")
+        wait_until(lambda: status(node) == "err", 15, "it is known")
         assert sorted(os.listdir(node.directory)) == [DUMP, "log"] and read(dump(node)) == whole
         assert str(c.call("SET", "a", "b")).startswith(MISCONF) and str(c.call("PING")).startswith(MISCONF)
         assert c.ok("GET", "new") == "v"
@@ -242,7 +242,7 @@ def test_a_folder_that_takes_no_files(lab):
         c.ok("CONFIG", "SET", "dir", "/proc")
         assert "cannot be made" in str(c.call("SAVE"))
         assert c.ok("BGSAVE") == "Background saving started"
-        wait_until(lambda: status(node) == "err", 5, "it is known")
+        wait_until(lambda: status(node) == "err", 15, "it is known")
         assert str(c.call("SET", "a", "w")).startswith(MISCONF)
         c.ok("CONFIG", "SET", "dir", node.directory)
         # It is tried again by itself, five seconds later.
@@ -303,7 +303,7 @@ def test_the_end_waits_for_replicas(lab):
     node, replica = lagging(lab, shutdown_timeout=60)
     with node.connect() as asks, node.connect() as also, node.connect() as writes, node.connect() as other:
         asks.send_raw(encode("SHUTDOWN"))
-        wait_until(lambda: "waits at most 60 seconds" in node.log(), 5, "it waits")
+        wait_until(lambda: "waits at most 60 seconds" in node.log(), 15, "it waits")
         also.send_raw(encode("SHUTDOWN"))
         writes.send_raw(encode("SET", "a", "w"))
         assert other.ok("GET", "a") == "v"
@@ -313,7 +313,7 @@ def test_the_end_waits_for_replicas(lab):
             assert c.read() == RespError("ERR Errors trying to SHUTDOWN. Check logs.")
         assert str(other.call("SHUTDOWN", "ABORT")) == "ERR No shutdown in progress."
         asks.send_raw(encode("SHUTDOWN"))
-        wait_until(lambda: node.log().count("waits at most 60 seconds") == 2, 5, "it waits")
+        wait_until(lambda: node.log().count("waits at most 60 seconds") == 2, 15, "it waits")
         stays_true(node.alive, 0.5, "it lives on")
         replica.resume()
         assert node.proc.wait(20) == 0
@@ -333,7 +333,7 @@ def test_the_end_waits_no_longer_than_it_should(lab):
 def test_a_second_signal_ends_the_waiting(lab):
     node, replica = lagging(lab, shutdown_timeout=60, save="3600 1")
     node.signal(signal.SIGTERM)
-    wait_until(lambda: "waits at most" in node.log(), 5, "it waits")
+    wait_until(lambda: "waits at most" in node.log(), 15, "it waits")
     node.signal(signal.SIGTERM)
     assert node.proc.wait(10) == 0 and os.path.exists(dump(node))
     replica.resume()
@@ -354,7 +354,7 @@ def test_replicas_go_on_after_a_clean_restart(lab):
         c.ok("WAIT", 1, 5000)
         offset = int(node.info("replication")["master_repl_offset"])
     assert end_of(node, "SHUTDOWN") == 0
-    wait_until(lambda: time.time() * 1000 > os.stat(dump(node)).st_mtime * 1000 + 400, 5, "the key has expired")
+    wait_until(lambda: time.time() * 1000 > os.stat(dump(node)).st_mtime * 1000 + 400, 15, "the key has expired")
     node.start()
     node.wait_ready()
     replica.wait_follows(node.port)

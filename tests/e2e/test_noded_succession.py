@@ -121,7 +121,7 @@ def test_failover_that_fails(lab):
         assert client.ok("SET", "waited", 1) == "OK"
     assert field(master, "master_failover_state") == "no-failover"
     assert master.ok("FAILOVER", "TO", "127.0.0.1", replica.port, "FORCE", "TIMEOUT", 200) == "OK"
-    wait_until(lambda: field(master, "master_failover_state") == "failover-in-progress", 5, "it goes ahead")
+    wait_until(lambda: field(master, "master_failover_state") == "failover-in-progress", 15, "it goes ahead")
     assert master.ok("ROLE")[0] == "slave"
     assert master.ok("FAILOVER", "ABORT") == "OK"
     assert master.ok("ROLE")[0] == "master"

@@ -23,7 +23,7 @@ def test_waiting_ends_in_time(lab):
         c = node.connect()
         c.send_raw(encode("BLPOP", "list", "%.2f" % (0.5 - n * 0.02)))
         clients.append((0.5 - n * 0.02, c))
-    wait_until(lambda: node.info("clients")["blocked_clients"] == "20", 5, "all of them wait")
+    wait_until(lambda: node.info("clients")["blocked_clients"] == "20", 15, "all of them wait")
     for timeout_s, c in reversed(clients):
         assert c.read() is None
         took_s = time.monotonic() - started
@@ -109,7 +109,7 @@ def test_an_idle_node_sleeps(lab):
     wait_until(sleeps, 30, "a second with next to no work", every_s=0)
     with node.connect() as c:
         c.ok("SET", "short", "x", "PX", "300")
-    wait_until(lambda: node.info("stats")["expired_keys"] == "1", 5, "it wakes for the one that expires")
+    wait_until(lambda: node.info("stats")["expired_keys"] == "1", 15, "it wakes for the one that expires")
 
 
 @case(kinds=("ours",), matrix=[("allkeys-lru",), ("allkeys-lfu",), ("allkeys-random",), ("volatile-lru",),

@@ -78,7 +78,7 @@ def test_script_that_says_give_up(lab):
     s, log = one_master(lab, script, script_retry_delay=20)
     s.ok("SENTINEL", "SET", "mymaster", "quorum", "2")
     assert log.wait("-script-error").payload == "%s 0 2" % script
-    wait_until(lambda: s.ok("SENTINEL", "PENDING-SCRIPTS") == [], 5, "nothing is scheduled")
+    wait_until(lambda: s.ok("SENTINEL", "PENDING-SCRIPTS") == [], 15, "nothing is scheduled")
     assert len(calls()) == 1
 
 
@@ -92,14 +92,14 @@ def test_script_that_hangs_is_killed(lab):
     def running():
         rows = [pairs(r) for r in s.ok("SENTINEL", "PENDING-SCRIPTS")]
         return [r for r in rows if r["flags"] == "running" and r["argv"][1] == "+set"]
-    shown = wait_until(running, 5, "the script runs")[0]
+    shown = wait_until(running, 15, "the script runs")[0]
     assert list(shown) == ["argv", "flags", "pid", "run-time", "retry-num"], shown
     assert shown["argv"] == [script, "+set", log.wait("+set").payload]
     pid = int(shown["pid"])
     assert pid > 1 and shown["run-time"].isdigit()
     assert log.wait("-script-timeout").payload == "%s %d" % (script, pid)
     wait_until(lambda: len(calls()) >= 2, 10, "the script is tried again")
-    wait_until(lambda: not os.path.exists("/proc/%d" % pid), 5, "the first run is gone")
+    wait_until(lambda: not os.path.exists("/proc/%d" % pid), 15, "the first run is gone")
 
 
 @case()

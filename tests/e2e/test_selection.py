@@ -48,7 +48,7 @@ def test_right_replica_is_promoted(lab, rule):
     fleet.master.kill9()
     if behind is not None:
         behind.resume()
-        wait_until(lambda: behind.offset() < max(r.offset() for r in fleet.replicas), 5, "%s lags" % behind.name)
+        wait_until(lambda: behind.offset() < max(r.offset() for r in fleet.replicas), 15, "%s lags" % behind.name)
     new = fleet.wait_switched(fleet.master.port, 40)
     assert new is wanted, "promoted %s, the %s wants %s (run ids in order: %s; offsets %s)" % (
         new.name, rule, wanted.name, [r.name for r in by_run_id], {r.name: r.offset() for r in fleet.replicas})

@@ -51,7 +51,7 @@ def test_watchdog_is_silent_while_the_loop_stands_still(lab):
     s.start()
     told.wait("WATCHDOG", 3)
     s.pause()
-    wait_until(lambda: state_of(s.pid) == "T", 5, "the process stands still")
+    wait_until(lambda: state_of(s.pid) == "T", 15, "the process stands still")
     told.ask_quiet()
     before = len(told.having("WATCHDOG"))
     stays_true(lambda: len(told.having("WATCHDOG")) == before, 0.6, "no sign of life while it is stopped")

@@ -11,10 +11,10 @@ def reborn_empty(fleet):
     not get to synchronize with it, so that the test does not depend on who is first."""
     fleet.master.ok("SET", "precious", "1")
     for replica in fleet.replicas:
-        wait_until(lambda r=replica: r.ok("GET", "precious") == "1", 5, "%s has the data" % replica.name)
+        wait_until(lambda r=replica: r.ok("GET", "precious") == "1", 15, "%s has the data" % replica.name)
     # The supervisors must have seen that the master held data: INFO comes every 150 ms here.
     for s in fleet.supervisors:
-        wait_until(lambda s=s: "keys=" in str(s.ok("SENTINEL", "INFO-CACHE", "mymaster")), 5, "%s saw keys" % s.name)
+        wait_until(lambda s=s: "keys=" in str(s.ok("SENTINEL", "INFO-CACHE", "mymaster")), 15, "%s saw keys" % s.name)
     fleet.master.kill9()
     fleet.master.argv += NO_SYNC
     fleet.master.start()
@@ -77,7 +77,7 @@ def test_returning_master_is_demoted_while_the_new_one_is_busy(lab):
     old.wait_ready()
     old.ok("SET", "truth", "old")
     old.wait_follows(new.port)
-    wait_until(lambda: old.ok("GET", "truth") == "new", 5, "the old master has the data of the new one")
+    wait_until(lambda: old.ok("GET", "truth") == "new", 15, "the old master has the data of the new one")
     assert fleet.agreed_port() == new.port
 
 
