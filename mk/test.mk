@@ -26,7 +26,7 @@ check-build: programs test-programs planted-programs fuzz-programs
 UNIT ?= %
 UNIT_CHOSEN = $(filter $(addprefix $(BUILD)/tests/unit/,$(UNIT)),$(UNIT_TESTS))
 check-unit: $(UNIT_CHOSEN)
-	@$(PYTHON) tests/tools/run_units.py --jobs $(NPROC) $(UNIT_CHOSEN)
+	@$(PYTHON) tests/tools/run_units.py --jobs $$(($(NPROC) + 1)) $(UNIT_CHOSEN)
 
 # Named situations, told as transcripts.
 check-scenarios: $(SIM)
