@@ -105,6 +105,16 @@ static void failover(struct cl_core *c, cl_token token, const struct cl_command 
     bool down = cl_has(master, CL_FAILED) || master->link_state != CL_LINK_UP;
     if (down && !m->force && !m->takeover)
         FAIL_WITH(c, token, "Master is down or failed, please use CLUSTER FAILOVER FORCE");
+    /* What the master has granted since, and to whom, is known to those that it counts. */
+    bool known = cl_state_known(c);
+    if (m->force && !m->takeover && !known && cl_state_is_open(c))
+        FAIL_WITH(c, token,
+                  "A hand-over of slots or a swap of databases is open in this shard, and this replica may not know "
+                  "how it stands. Use CLUSTER FAILOVER TAKEOVER to risk it.");
+    if ((m->force || m->takeover) && !known)
+        CL_LOG(c, WARNING,
+               "A failover by force: the master does not count this replica any more, which may not know of "
+               "hand-overs that it has begun since");
     cl_manual_end(c);
     if (m->takeover) {
         CL_LOG(c, WARNING, "Taking over from the master, as an operator wants");
@@ -162,12 +172,16 @@ void cl_reset(struct cl_core *c, bool hard)
     cl_state_changed(c, true); /* a version that replicas know does not come twice */
     cl_manual_end(c);
     cl_election_stop(c);
-    if (cl_has(c->me, CL_REPLICA)) {
+    bool replica = cl_has(c->me, CL_REPLICA);
+    if (replica) {
         cl_effect_add(c->fx, CL_FX_PROMOTE);
-        cl_effect_add(c->fx, CL_FX_EMPTY);
         c->promoting = false;
         cl_role_set(c, c->me, NULL);
     }
+    /* Another cluster maps its databases otherwise. */
+    if (replica || c->facts.mapping_epoch > 0)
+        cl_effect_add(c->fx, CL_FX_EMPTY);
+    c->facts.mapping_epoch = 0;
     cl_open_clear_all(c);
     cl_slots_drop(c, c->me);
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)

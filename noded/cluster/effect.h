@@ -15,7 +15,7 @@ enum cl_effect_kind {
     CL_FX_FOLLOW,     /* node, ip, port (of clients; ip "" while unknown): the data side becomes its replica, or goes on
                          as one at the new address */
     CL_FX_PROMOTE,    /* the data side becomes a master and keeps its data */
-    CL_FX_EMPTY,      /* all databases are emptied (RESET of a replica) */
+    CL_FX_EMPTY,      /* all databases are emptied, and their mapping has epoch 0 again (RESET) */
     CL_FX_DROP_SLOTS, /* slots: their keys are deleted, here and on our replicas: others own them now */
     CL_FX_ANSWER, /* token, ok, bytes: the text of a status (+...) or of an error (-...), without sign and line end */
     CL_FX_STATE,  /* ok, bytes: why not. The cluster takes requests, or it does not. Redirects know it already. */

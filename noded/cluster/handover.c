@@ -271,7 +271,10 @@ static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *
     struct cl_job *j = cl_job_find(c, &r->job);
     const struct cl_id *target = cl_node_find(c, &r->target) != NULL ? &r->target : &c->me->id;
     if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) || adopted(c, r, sender) ||
-        speaker_of(c, target) != c->me || speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
+        speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
+        return;
+    const struct cl_node *speaker = speaker_of(c, target);
+    if (speaker != c->me && speaker != sender) /* with the sender: it asks those whom the target has left */
         return;
     if (owns_some(c, r->slots) && c->me->config_epoch < r->epoch) {
         /* By an operator's hand, not by the grant: what we claim must be above what the source waits for. */
@@ -337,13 +340,39 @@ void cl_handover_resume(struct cl_core *c, struct cl_open_record *r)
     CL_LOG(c, WARNING, "The slots of a hand-over come back: claimed in config epoch %" PRIu64, c->me->config_epoch);
 }
 
+/* The target has come into our own shard, without slots: it is no master any more, and we speak for it. */
+static bool is_with_us(const struct cl_core *c, const struct cl_open_record *r)
+{
+    const struct cl_node *target = cl_node_find(c, &r->r.target);
+    return target != NULL && (target == c->me || (cl_has(target, CL_REPLICA) && target->master == c->me));
+}
+
+/* Who says whether the slots were taken: ourselves, where the target is with us and has left nobody behind who may have
+ * taken them in its place. NULL: nobody that is known, or one of those is out of reach. */
+static const struct cl_node *answers_for(const struct cl_core *c, const struct cl_open_record *r)
+{
+    const struct cl_node *n, *best = NULL;
+    bool unheard = false;
+    if (!is_with_us(c, r))
+        return speaker_of(c, &r->r.target);
+    for (size_t it = 0; !cl_id_is_none(&r->shard) && (n = cl_each(c, &it)) != NULL;) {
+        if (n == c->me || !cl_id_eq(&n->shard, &r->shard))
+            continue;
+        if (cl_has(n, CL_MASTER))
+            best = best == NULL || has_replaced(c, n, best) ? n : best;
+        else
+            unheard = unheard || cl_has(n, CL_PFAIL | CL_FAILED) || n->link_state != CL_LINK_UP;
+    }
+    return best != NULL ? best : unheard ? NULL : c->me;
+}
+
 static void refused(struct cl_core *c, const struct cl_record *said, struct cl_node *sender)
 {
     struct cl_open_record *r = cl_record_find(c, &said->job);
     if (r == NULL || r->r.taking || r->resuming || r->ask_us == HEAP_NEVER || said->epoch != r->r.epoch ||
         !cl_has(c->me, CL_MASTER) || !cl_is_sure(c)) /* it is asked again */
         return;
-    if (speaker_of(c, &r->r.target) != sender || !all_unclaimed(c, &r->r, true))
+    if (answers_for(c, r) != sender || !all_unclaimed(c, &r->r, true))
         return;
     cl_handover_resume(c, r);
 }
@@ -354,15 +383,9 @@ static void ask(struct cl_core *c, struct cl_open_record *r)
     struct cl_node *n;
     r->ask_us = c->now_us + CL_ASK_US;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
-        if (n != c->me && n->ours && (may_speak_for(c, n, &r->r.target) || may_speak_for(c, n, &c->me->id)))
+        if (n != c->me && n->ours &&
+            (may_speak_for(c, n, &r->r.target) || may_speak_for(c, n, &c->me->id) || n == answers_for(c, r)))
             cl_handover_send(c, n, CL_SAY_ASK, &r->r);
-}
-
-/* The target has come into our own shard, without slots: it is no master any more, and we speak for it. */
-static bool is_with_us(const struct cl_core *c, const struct cl_open_record *r)
-{
-    const struct cl_node *target = cl_node_find(c, &r->r.target);
-    return target != NULL && (target == c->me || (cl_has(target, CL_REPLICA) && target->master == c->me));
 }
 
 /* Closes it when the answer is there. */
@@ -389,11 +412,13 @@ static void source_run(struct cl_core *c, struct cl_open_record *r)
             cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
         return;
     }
-    if (is_with_us(c, r) && r->ask_us != HEAP_NEVER && cl_is_sure(c) && all_unclaimed(c, &r->r, true)) {
+    bool long_ago = c->now_us - r->since_us >= cl_timeout_us(c);
+    if (long_ago && r->ask_us != HEAP_NEVER && answers_for(c, r) == c->me && cl_is_sure(c) &&
+        all_unclaimed(c, &r->r, true)) {
         cl_handover_resume(c, r);
         return;
     }
-    if (r->ask_us != HEAP_NEVER && !r->silent && c->now_us - r->since_us >= cl_timeout_us(c)) {
+    if (r->ask_us != HEAP_NEVER && !r->silent && long_ago) {
         r->silent = true;
         cl_held_find(c);
         CL_LOG(c, WARNING, "The target of a hand-over does not answer: writes to its slots are refused until it does");

@@ -47,7 +47,12 @@ void cl_record_loaded(struct cl_core *c, const struct cl_record *r)
         el->stand = CL_STAND_NOT;
         el->again_us = c->now_us + 1;
     }
-    s->records[s->nrecords++] = (struct cl_open_record){.r = *r, .since_us = c->now_us, .ask_us = HEAP_NEVER};
+    const struct cl_node *target = cl_node_find(c, &r->target);
+    struct cl_open_record *open = &s->records[s->nrecords++];
+    *open = (struct cl_open_record){.r = *r, .since_us = c->now_us, .ask_us = HEAP_NEVER};
+    /* While nodes.conf is read we are not known yet. */
+    if (target != NULL && (c->me == NULL || !cl_id_eq(&target->shard, &c->me->shard)))
+        open->shard = target->shard;
 }
 
 void cl_record_open(struct cl_core *c, const struct cl_record *r)
@@ -136,6 +141,12 @@ void cl_node_uncounted(struct cl_core *c, const struct cl_node *n)
 {
     if (n->counted_until_us > c->uncounted_until_us)
         c->uncounted_until_us = n->counted_until_us;
+}
+
+bool cl_state_is_open(const struct cl_core *c)
+{
+    int a, b;
+    return c->shard.nrecords > 0 || cl_databases_held(c, &a, &b);
 }
 
 bool cl_state_known(const struct cl_core *c)

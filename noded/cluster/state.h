@@ -164,10 +164,11 @@ struct cl_job {
 /* A hand-over that is not over, with what need not be known to others. */
 struct cl_open_record {
     struct cl_record r;
-    bool silent;      /* nobody has answered for so long that writes are refused */
-    bool resuming;    /* the target has refused: our claim above it is on its way to the disk */
-    int64_t since_us; /* known here since */
-    int64_t ask_us;   /* when to ask the target next; HEAP_NEVER: it was not told to take anything */
+    struct cl_id shard; /* the target's, as it was known first; none: it never was */
+    bool silent;        /* nobody has answered for so long that writes are refused */
+    bool resuming;      /* the target has refused: our claim above it is on its way to the disk */
+    int64_t since_us;   /* known here since */
+    int64_t ask_us;     /* when to ask the target next; HEAP_NEVER: it was not told to take anything */
 };
 
 /* What the next master of the shard must know. A replica's is its master's. */
@@ -441,7 +442,8 @@ void cl_records_forget(struct cl_core *c); /* all, without a word */
 void cl_state_changed(struct cl_core *c, bool required);
 /* The state is on disk here and at every replica that may be elected. */
 bool cl_state_agreed(const struct cl_core *c);
-bool cl_state_known(const struct cl_core *c); /* a replica may stand: it has what its master wants it to have */
+bool cl_state_is_open(const struct cl_core *c); /* a hand-over or a swap is, as far as this node knows */
+bool cl_state_known(const struct cl_core *c);   /* a replica may stand: it has what its master wants it to have */
 void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to); /* the extension, where it belongs */
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender);
 void cl_state_left(struct cl_core *c, struct cl_node *n);    /* it has said so again when it was asked */

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "noded/cmd/block.h"
+#include "noded/cmd/database.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/lookup.h"
 #include "noded/cmd/pause.h"
@@ -181,6 +182,7 @@ void nd_cluster_empty(struct nd_engine *e)
     }
     struct slice words[] = {slice_of("FLUSHALL")};
     nd_effects_copy(e->effects, 0, 1, words);
+    nd_swapdb_forget(e);
     nd_effects_flush(e);
 }
 

@@ -94,12 +94,30 @@ bool nd_swapdb_epoch(struct nd_engine *e, int a, int b, uint64_t epoch)
     return true;
 }
 
+void nd_swapdb_forget(struct nd_engine *e)
+{
+    static const char *const text[] = {"SWAPDB", "0", "0", "EPOCH", "0"};
+    struct slice words[5];
+    if (e->keys.mapping_epoch == 0)
+        return;
+    e->keys.mapping_epoch = 0;
+    for (size_t i = 0; i < 5; i++)
+        words[i] = slice_of(text[i]);
+    nd_effects_copy(e->effects, 0, 5, words);
+}
+
 /* What a master of a cluster did, as its stream and the log have it. */
 static void swap_of_stream(struct nd_call *c, int n, int m)
 {
     uint64_t epoch;
     if (!text_u64(c->argv[4], &epoch)) {
         nd_error(c, "ERR invalid EPOCH");
+        return;
+    }
+    if (epoch == 0 && n == m) { /* nd_swapdb_forget() */
+        c->e->keys.mapping_epoch = 0;
+        nd_dirty(c, 1);
+        nd_ok(c);
         return;
     }
     switch (swap_at_epoch(c->e, n, m, epoch)) {

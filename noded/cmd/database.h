@@ -14,5 +14,8 @@ struct nd_db *nd_database_arg(struct nd_call *c, size_t i);
  * before, and nothing happens. false: the epoch is beyond the next, or there is no such database. In cluster mode, by a
  * master. Reference: SAFETY, section 6 (W4). */
 bool nd_swapdb_epoch(struct nd_engine *e, int a, int b, uint64_t epoch);
+/* The dataset is empty, and belongs to no cluster: its mapping has epoch 0 again, here, in the log and on our replicas
+ * (as SWAPDB 0 0 EPOCH 0). The caller flushes the effects. */
+void nd_swapdb_forget(struct nd_engine *e);
 
 #endif

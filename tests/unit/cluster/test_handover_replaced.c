@@ -48,6 +48,11 @@ static bool has_a_record(struct world *w, void *arg)
     return w->nodes[*(int *)arg].core->shard.nrecords == 1;
 }
 
+static bool has_no_record(struct world *w, void *arg)
+{
+    return w->nodes[*(int *)arg].core->shard.nrecords == 0;
+}
+
 static bool is_replica(struct world *w, void *arg)
 {
     return !cl_is_master(w->nodes[*(int *)arg].core);
@@ -243,6 +248,125 @@ static void a_shared_epoch_is_raised(void **state)
     world_free(w);
 }
 
+/* The target has become a replica of the source, and somebody else is the master of what was its shard. */
+static void who_was_left_behind_by_the_target_is_asked(void **state)
+{
+    (void)state;
+    for (int took = 0; took < 2; took++) {
+        struct world *w = form(18);
+        struct cl_core *c = w->nodes[0].core;
+        w->data = WORLD_LOSES_GRANTS;
+        assert_true(migrate(w, 0, 2, 0, 99));
+        assert_true(world_until(w, is_granted, NULL, 2000 * MS));
+        world_cut(w, 0, 2, true);
+        world_cut(w, 0, 3, true); /* it does not hear what becomes of the slots */
+        assert_true(takes_over(w, 3));
+        world_run(w, 300 * MS);
+        if (took) { /* in place of its master, who was granted them */
+            uint8_t slots[CL_SLOT_BYTES] = {0};
+            for (int slot = 0; slot < 100; slot++)
+                cl_bit_set(slots, slot);
+            struct cl_core *other = w->nodes[3].core;
+            while (other->current_epoch < c->shard.records[0].r.epoch)
+                assert_true(world_command(w, 3, &(struct cl_command){.verb = CL_BUMPEPOCH}));
+            for (int slot = 0; slot < 100; slot++)
+                cl_slot_give(other, slot, other->me);
+            assert_true(cl_bump_epoch(other, true));
+        }
+        assert_true(world_replicate(w, 2, 0));
+        world_cut(w, 0, 2, false);
+        for (int i = 0; i < 30; i++) {
+            world_run(w, 100 * MS);
+            assert_false(cl_bit(c->claim.slots, SLOT));
+        }
+        world_cut(w, 0, 3, false);
+        int source = 0;
+        assert_true(world_until(w, has_no_record, &source, 5000 * MS));
+        assert_true(world_until(w, world_agrees, NULL, 15000 * MS));
+        assert_int_equal(world_owner(w, 4, SLOT), took ? 3 : 0);
+        world_free(w);
+    }
+}
+
+static bool does_not_know(struct world *w, void *arg)
+{
+    return !cl_state_known(w->nodes[*(int *)arg].core);
+}
+
+static void force_is_refused_while_a_hand_over_is_open(void **state)
+{
+    (void)state;
+    int replica = 1;
+    for (int open = 0; open < 2; open++) {
+        struct world *w = form(19);
+        struct cl_settings s = w->settings;
+        s.no_failover = true;
+        world_settings(w, 1, &s);
+        world_run(w, 500 * MS);
+        w->data = WORLD_LOSES_GRANTS;
+        if (open) {
+            assert_true(migrate(w, 0, 2, 0, 99));
+            assert_true(world_until(w, is_granted, NULL, 30000 * MS));
+            cut_pair(w, 0, 2, true);
+            assert_int_equal(w->nodes[1].core->shard.nrecords, 1);
+        }
+        world_kill(w, 0);
+        assert_true(world_until(w, does_not_know, &replica, 60000 * MS));
+        struct cl_command force = {.verb = CL_FAILOVER, .force = true};
+        assert_int_equal(world_command(w, 1, &force), open == 0);
+        assert_true(open == 0 || strstr(w->nodes[1].answer, "ERR A hand-over of slots") != NULL);
+        if (open)
+            assert_true(takes_over(w, 1));
+        world_free(w);
+    }
+}
+
+static void reset_forgets_the_mapping(void **state)
+{
+    (void)state;
+    for (int node = 0; node < 2; node++) {
+        struct world *w = form(20);
+        struct cl_command all = {.verb = CL_FLUSHSLOTS};
+        w->nodes[node].mapping_epoch = w->nodes[0].mapping_epoch = 7;
+        world_run(w, 100 * MS);
+        assert_true(node != 0 || world_command(w, 0, &all));
+        assert_true(world_command(w, node, &(struct cl_command){.verb = CL_RESET}));
+        assert_int_equal(w->nodes[node].mapping_epoch, 0);
+        world_free(w);
+    }
+}
+
+/* Its link to the target's data has gone between the answer to DRAIN and the record; all was there before. */
+static bool knows_it_is_taking(struct world *w, void *unused)
+{
+    (void)unused;
+    return w->nodes[3].core->shard.nrecords == 1;
+}
+
+static bool is_promoted(struct world *w, void *arg)
+{
+    return w->nodes[*(int *)arg].promotions > 0;
+}
+
+static void a_replica_without_its_link_takes_the_slots(void **state)
+{
+    (void)state;
+    int replica = 3;
+    struct world *w = form(21);
+    assert_true(migrate(w, 0, 2, 0, 99));
+    assert_true(world_until(w, is_granted, NULL, 2000 * MS));
+    w->nodes[3].link_up = false;
+    w->nodes[3].followed_us = w->now_us + 60000 * MS; /* it does not come back for long */
+    assert_true(world_until(w, knows_it_is_taking, NULL, 1000 * MS));
+    world_kill(w, 2);
+    assert_true(world_until(w, is_promoted, &replica, 8000 * MS));
+    assert_true(cl_bit(w->nodes[3].shown, SLOT));
+    world_start(w, 2);
+    assert_true(world_until(w, world_agrees, NULL, 15000 * MS));
+    assert_int_equal(world_owner(w, 0, SLOT), 3);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +378,10 @@ int main(void)
         cmocka_unit_test(two_masters_with_slots_are_two_shards),
         cmocka_unit_test(a_source_that_claims_its_slots_again_has_the_answer),
         cmocka_unit_test(a_shared_epoch_is_raised),
+        cmocka_unit_test(who_was_left_behind_by_the_target_is_asked),
+        cmocka_unit_test(force_is_refused_while_a_hand_over_is_open),
+        cmocka_unit_test(reset_forgets_the_mapping),
+        cmocka_unit_test(a_replica_without_its_link_takes_the_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

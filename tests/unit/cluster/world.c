@@ -311,7 +311,10 @@ static void do_effect(struct world *w, struct world_node *n, struct cl_effect *e
         n->promotions++;
         n->promoted_us = w->now_us;
         break;
-    case CL_FX_EMPTY: n->has_keys = false; break;
+    case CL_FX_EMPTY:
+        n->has_keys = false;
+        n->mapping_epoch = 0;
+        break;
     case CL_FX_DROP_SLOTS: slots_add(n->dropped, text); break;
     case CL_FX_JOB_EXPORT: job_export(w, n, e); break;
     case CL_FX_JOB_DRAIN:

@@ -277,8 +277,13 @@ static void keys_of_lost_slots(void **state)
     fixture_assert_copied(w->f);
     nd_cluster_key_slots(w->f->e, lost);
     assert_true(cl_bit(lost, 16287) && !cl_bit(lost, 7365));
+    w->f->e->keys.mapping_epoch = w->f->copy->keys.mapping_epoch = 3;
+    fixture_effects(w->f);
     nd_cluster_empty(w->f->e);
     assert_false(nd_cluster_has_keys(w->f->e));
+    assert_non_null(strstr(fixture_effects(w->f), "FLUSHALL\n0 SWAPDB 0 0 EPOCH 0\n"));
+    assert_int_equal(w->f->e->keys.mapping_epoch, 0);
+    assert_int_equal(w->f->copy->keys.mapping_epoch, 0);
     fixture_assert_copied(w->f);
     world_free(w);
 }
