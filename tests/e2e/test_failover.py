@@ -200,4 +200,4 @@ def test_failover_of_a_long_settled_fleet(lab):
     for log in logs:
         assert len(log.all("+switch-master")) == 1, log.dump()
         assert not log.all("+sdown", "master mymaster 127.0.0.1 %d" % new.port), log.dump()
-    assert fleet.supervisors[0].config_epoch() == 1
+    assert 1 <= fleet.supervisors[0].config_epoch() <= 2, "on a busy machine an attempt may be lost"

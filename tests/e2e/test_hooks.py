@@ -201,7 +201,7 @@ def test_hook_that_fails_is_tried_again(lab):
     assert len(crashed()) == 2 and len(once()) == 1
 
 
-@case(kinds=("ours",), limit_s=120)
+@case(kinds=("ours",), limit_s=120, quiet=True)
 def test_a_flood_of_events(lab):
     """A thousand events a second: the queue is bounded, what is dropped is counted and told, the supervisor goes on."""
     slow = lab.script("slow", "#!/bin/sh\nsleep 0.2\n")
