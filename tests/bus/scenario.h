@@ -25,7 +25,8 @@
  *   wait MS a-replica X,Y Z           until one of them does
  *   wait MS knows X Y, wait MS forgot X Y
  *   wait MS holds X                    until X takes writes to all slots of the last migrate
- *   wait MS success X, failed, cancelled      until the last migration that X knows of has that end
+ *   wait MS success X, failed, cancelled      until the last migration that X knows of has that end,
+ *   wait MS paused X, streaming               or has come there
  *   still COMMAND as of wait, without the time: holds now
  *   never-promoted                     no replica was promoted since settle
  *   agree MS                           rule B4, within that time
