@@ -336,7 +336,7 @@ def test_a_flush_that_fails_leads_to_new_files(lab, policy):
         with open(switch, "w", encoding="ascii") as f:
             f.write("x")
         c.send_raw(encode("SET", "a", "2"))
-        error = wait_until(lambda: (lambda r: r if isinstance(r, RespError) else None)(node.call("SET", "b", "1")), 10,
+        error = wait_until(lambda: (lambda r: r if isinstance(r, RespError) else None)(node.call("SET", "b", "1")), 30,
                            "writes are refused")
         assert "MISCONF Errors writing to the AOF file: Input/output error" in str(error), error
         if policy == "always":

@@ -154,7 +154,7 @@ def test_answers_do_not_wait_for_a_file_that_is_switched_off(lab):
         with open(switch, "w", encoding="ascii") as f:
             f.write("x")
         c.send_raw(encode("SET", "a", "2"))
-        wait_until(lambda: isinstance(node.call("SET", "b", "1"), RespError), 10, "writes are refused")
+        wait_until(lambda: isinstance(node.call("SET", "b", "1"), RespError), 30, "writes are refused")
         assert node.ok("CONFIG", "SET", "appendonly", "no") == "OK"
         answer = c.read()
         assert isinstance(answer, RespError) and "Executed, but not saved" in str(answer), answer
@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_flushed(lab):
     with open(switch, "w", encoding="ascii") as f:
         f.write("x")
     node.ok("BGREWRITEAOF")
-    wait_until(lambda: "MISCONF" in str(node.call("SET", "a", "2")), 10, "writes are refused")
+    wait_until(lambda: "MISCONF" in str(node.call("SET", "a", "2")), 30, "writes are refused")
     os.unlink(switch)
     wait_until(lambda: node.call("SET", "b", "1") == "OK", 15, "writes are taken again")
     wait_rewritten(node)

@@ -138,6 +138,7 @@ def test_higher_config_epoch_of_a_hello_moves_the_master(lab):
     assert log.wait("+switch-master").payload == "mymaster 127.0.0.1 %d 127.0.0.1 %d" % (
         fleet.master.port, elsewhere.port)
     assert s.master_port() == elsewhere.port and s.config_epoch() == 7
+    assert s.ok("SENTINEL", "FLUSHCONFIG") == "OK"  # who is told of a failover may tell it before it is on the own disk
     s.kill9()
     s.boot()
     assert s.master_port() == elsewhere.port and s.config_epoch() == 7, "the new address was not kept"

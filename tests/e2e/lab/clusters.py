@@ -1,9 +1,11 @@
 """Clusters of noded, of redis-server, and of both: nodes on ports of their own, met and given slots by hand."""
 import functools
+import os
 import re
 
 from redis.crc import key_slot
 
+from .nodes import Node
 from .resp import RespError
 from .wait import wait_until
 
@@ -58,6 +60,21 @@ def wait_agreed(nodes, timeout_s=20, **expected):
     wait_until(agreed, timeout_s, "all nodes agree that all is well", every_s=0.05)
 
 
+def wait_known(nodes):
+    """The files of those of our kind have what all nodes see: who the others are is not on the disk at once, and a
+    replica may stand for its master only when that has it there."""
+    wanted = {(node_id, words[3]) for node_id, words in lines(nodes[0]).items()}
+    for node in nodes:
+        if not isinstance(node, Node):
+            continue
+        def known(path=os.path.join(node.directory, "nodes.conf")):
+            with open(path, encoding="utf-8") as f:
+                found = {(words[0], words[3]) for words in map(str.split, f) if len(words) >= 8}
+            assert wanted <= found, (wanted, found)
+            return True
+        wait_until(known, 20, "the file of %s has all nodes" % node.name)
+
+
 def meet(first, others):
     for other in others:
         bus = lines(other)[my_id(other)][1].split("@")[1].split(",")[0]
@@ -80,6 +97,7 @@ def make_cluster(lab, masters, replicas=(), **options):
         wait_until(lambda n=node, m=made[of]: n.call("CLUSTER", "REPLICATE", my_id(m)) == "OK", 10,
                    "%s may follow" % node.name)
     wait_agreed(everybody)
+    wait_known(everybody)
     for node in copies:
         wait_until(lambda n=node: n.info("replication").get("master_link_status") == "up", 20,
                    "%s has the data of its master" % node.name)

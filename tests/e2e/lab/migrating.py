@@ -6,7 +6,7 @@ import time
 
 from redis.crc import key_slot
 
-from .clusters import info, key_in, lines, meet, my_id, wait_agreed
+from .clusters import info, key_in, lines, meet, my_id, wait_agreed, wait_known
 from .resp import Resp, RespError, encode
 from .slot_proxy import BusNet, SlotProxy
 from .wait import wait_until
@@ -149,6 +149,7 @@ class Cluster:
                 wait_until(lambda m=shard[0], c=copy: c.call("CLUSTER", "REPLICATE", my_id(m)) == "OK", 10,
                            "%s may follow" % copy.name)
         wait_agreed(self.nodes, 30)
+        wait_known(self.nodes)
         for shard in self.shards:
             self.wait_in_step(shard)
 

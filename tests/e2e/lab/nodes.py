@@ -57,7 +57,7 @@ class Node(Child):
         argv += extra
         super().__init__(name, argv, directory, os.path.join(directory, "log"))
 
-    def connect(self, timeout_s=15.0):
+    def connect(self, timeout_s=8.0):
         client = Resp(self.port, timeout_s=timeout_s)
         if self.password:
             client.ok("AUTH", self.password)

@@ -92,7 +92,7 @@ def parse(buf, pos):
 class Resp:
     """One connection. timeout_s bounds the connect and every wait for a reply."""
 
-    def __init__(self, port, host="127.0.0.1", timeout_s=15.0):
+    def __init__(self, port, host="127.0.0.1", timeout_s=8.0):
         self.addr = (host, port)
         self.timeout_s = timeout_s
         self.sock = socket.create_connection(self.addr, timeout=timeout_s)

@@ -39,7 +39,7 @@ class RedisServer(Child):
     def addr(self):
         return ("127.0.0.1", self.port)
 
-    def connect(self, timeout_s=15.0):
+    def connect(self, timeout_s=8.0):
         client = Resp(self.port, timeout_s=timeout_s)
         if self.password:
             client.ok("AUTH", self.password)
