@@ -204,6 +204,161 @@ static bool to_nodes(struct stage *s)
     struct world *w = s->world;
     bool set[MAX_NODES];
     const char *what = s->words[0];
+    static const char *const known[] = {"kill", "power-off", "start", "stop", "continue", "wipe"};
+    size_t k = 0;
+    while (k < sizeof known / sizeof *known && strcmp(known[k], what) != 0)
+        k++;
+    if (k == sizeof known / sizeof *known)
+        return false;
+    nodes(s, 1, set);
+    for (int i = 0; i < s->plan.nodes && s->complaint[0] == '\0'; i++) {
+        struct node *n = &w->nodes[i];
+        if (!set[i])
+            continue;
+        switch (k) {
+        case 0:
+        case 1: node_crash(w, n, k == 1); break;
+        case 2: node_start(w, n); break;
+        case 3: node_stop(w, n); break;
+        case 4: node_continue(w, n); break;
+        default: node_wipe(w, n); break;
+        }
+    }
+    return true;
+}
+
+static void command(struct stage *s)
+{
+    static const struct {
+        const char *name;
+        enum cl_verb verb;
+    } verbs[] = {{"meet", CL_MEET_NODE},          {"forget", CL_FORGET}, {"replicate", CL_REPLICATE},
+                 {"failover", CL_FAILOVER},       {"reset", CL_RESET},   {"bumpepoch", CL_BUMPEPOCH},
+                 {"cancel", CL_CANCEL_MIGRATIONS}};
+    struct world *w = s->world;
+    bool set[MAX_NODES];
+    struct node *n = nodes(s, 1, set), *other;
+    struct asked *a = NULL;
+    size_t k = 0;
+    while (k < sizeof verbs / sizeof *verbs && !is(s, 2, verbs[k].name))
+        k++;
+    if (n == NULL || k == sizeof verbs / sizeof *verbs) {
+        complain(s, "such a command is not known");
+        return;
+    }
+    struct cl_command plain = {.verb = verbs[k].verb, .hard = is(s, 3, "hard")};
+    switch (verbs[k].verb) {
+    case CL_MEET_NODE:
+    case CL_FORGET:
+    case CL_REPLICATE:
+        other = nodes(s, 3, set);
+        if (other != NULL)
+            a = plain.verb == CL_MEET_NODE ? operator_meet(w, n, other)
+                                           : operator_on_node(w, n, plain.verb, &other->id);
+        break;
+    case CL_FAILOVER: a = operator_failover(w, n, is(s, 3, "force"), is(s, 3, "takeover")); break;
+    default: a = node_ask(w, n, &plain); break;
+    }
+    s->asked_node = n;
+    s->asked = a != NULL ? a->token : 0;
+}
+
+static bool answered(const struct stage *s, bool *ok)
+{
+    for (int i = 0; i < ASKED_MAX && s->asked != 0; i++)
+        if (s->asked_node->asked[i].token == s->asked && s->asked_node->asked[i].answered) {
+            *ok = s->asked_node->asked[i].ok;
+            return true;
+        }
+    return false;
+}
+
+static void answer(struct stage *s)
+{
+    bool ok = false;
+    for (int tries = 0; tries < 100 && !answered(s, &ok); tries++)
+        world_run(s->world, s->world->now_us + MS(10));
+    if (!answered(s, &ok))
+        complain(s, "there is no answer");
+    else if (ok != is(s, 1, "ok"))
+        complain(s, "the answer is %s", ok ? "ok" : "an error");
+}
+
+static bool act(struct stage *s)
+{
+    struct world *w = s->world;
+    if (is(s, 0, "run")) {
+        world_run(w, w->now_us + MS(number(s, 1)));
+    } else if (is(s, 0, "cut")) {
+        if (s->is_cut)
+            complain(s, "one cut at a time");
+        nodes(s, 1, s->side);
+        nodes(s, 3, s->other);
+        s->one_way = is(s, 4, "one-way");
+        if (s->complaint[0] == '\0')
+            change_cut(s, true);
+    } else if (is(s, 0, "mend")) {
+        if (s->is_cut)
+            change_cut(s, false);
+    } else if (is(s, 0, "do")) {
+        command(s);
+    } else if (is(s, 0, "answer")) {
+        answer(s);
+    } else if (is(s, 0, "writes")) {
+        w->writing = is(s, 1, "on");
+    } else {
+        return of_migrations(s) || to_nodes(s);
+    }
+    return true;
+}
+
+/* ---- what is expected ---- */
+
+static bool is_master(const struct node *n)
+{
+    return n->core != NULL && cl_is_master(n->core) && n->core->me->nslots > 0 && n->data.master == -1;
+}
+
+static bool holds_slots(const struct stage *s, const struct node *n)
+{
+    for (int i = 0; i < WATCHED; i++)
+        if (s->moved[i] && !client_may_write(s->world, n, i))
+            return false;
+    return true;
+}
+
+static bool last_job_is(const struct node *n, const char *state)
+{
+    struct cl_job_row row;
+    size_t it = 0;
+    return n->core != NULL && cl_next_job(n->core, &it, &row) && strcmp(cl_job_state_name(row.state), state) == 0;
+}
+
+static bool of_each(const struct stage *s, const char *what, const struct node *n, const struct node *other)
+{
+    if (strcmp(what, "master") == 0 || strcmp(what, "one-of") == 0)
+        return is_master(n);
+    if (strcmp(what, "ok") == 0)
+        return n->core != NULL && cl_ok(n->core);
+    if (strcmp(what, "down") == 0)
+        return n->core != NULL && !cl_ok(n->core);
+    if (strcmp(what, "holds") == 0)
+        return holds_slots(s, n);
+    if (strcmp(what, "success") == 0 || strcmp(what, "failed") == 0 || strcmp(what, "cancelled") == 0 ||
+        strcmp(what, "paused") == 0 || strcmp(what, "streaming") == 0)
+        return last_job_is(n, what);
+    if (n->core == NULL || other == NULL)
+        return false;
+    if (strcmp(what, "knows") == 0)
+        return cl_node_find(n->core, &other->id) != NULL;
+    if (strcmp(what, "forgot") == 0)
+        return cl_node_find(n->core, &other->id) == NULL;
+    return !cl_is_master(n->core) && n->data.master == other->index && n->data.repl == REPL_UP;
+}
+
+/* Whether words[i..] hold now: a kind and the nodes that it is said of. */
+static bool holds(struct stage *s, int i)
+{
     static const char *const known[] = {"master",    "one-of", "ok",        "down",  "holds",  "success", "failed",
                                         "cancelled", "paused", "streaming", "knows", "forgot", "replica", "a-replica"};
     bool set[MAX_NODES], unused[MAX_NODES], all = true, any = false;
