@@ -378,7 +378,7 @@ static bool holds(struct stage *s, int i)
         all = all && one;
         any = any || one;
     }
-    return k == 1 || k == 11 ? any : all;
+    return is(s, i, "one-of") || is(s, i, "a-replica") ? any : all;
 }
 
 static bool expect(struct stage *s)
