@@ -3,8 +3,7 @@
 COMMON = (1.0, 0.3)  # seconds and processors of a test that is not in the file
 LONG_S, BUSY = 1.5, 0.5  # a test is in the file when it is longer or busier than that
 
-HEAD = """# What the end-to-end tests take: seconds, processors, name. run.py --weigh writes it. Who is not here is short.
-"""
+HEAD = "# What the end-to-end tests take: seconds, processors, name. run.py --weigh writes it; the rest is short.\n"
 
 
 class Weights:
