@@ -6,6 +6,7 @@ check has no closing line: its exit status counts as one test.
 """
 import argparse
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -23,10 +24,16 @@ def make_environment():
     return env
 
 
+def cpu_s():
+    """Processor time of all parts that have ended: what they cost whatever else the machine does."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run(name, command, is_check):
-    """(passed, failed, seconds) of one part; its output is passed on as it comes, its closing line is not."""
+    """(passed, failed, seconds, seconds of processors) of one part; its output is passed on as it comes, its closing line is not."""
     print("==== %s: %s" % (name, command), flush=True)
-    started = time.monotonic()
+    started, cpu_before_s = time.monotonic(), cpu_s()
     part = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             env=make_environment())
     result = None
@@ -52,7 +59,7 @@ def run(name, command, is_check):
     elif status != 0 and result[1] == 0:
         print("%s: exit status %d though no test failed: 1 failure" % (name, status))
         result = (result[0], 1)
-    return result + (time.monotonic() - started,)
+    return result + (time.monotonic() - started, cpu_s() - cpu_before_s)
 
 
 def main():
@@ -68,8 +75,8 @@ def main():
         print("interrupted", file=sys.stderr)
         os._exit(130)
     print("==== summary")
-    for name, passed, failed, seconds in rows:
-        print("%-10s %6d ok %4d not ok %7.1f s" % (name, passed, failed, seconds))
+    for name, passed, failed, seconds, used_s in rows:
+        print("%-12s %6d ok %4d not ok %7.1f s %7.1f s of processors" % (name, passed, failed, seconds, used_s))
     return closing.close(sum(r[1] for r in rows), sum(r[2] for r in rows))
 
 
