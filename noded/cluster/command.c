@@ -196,6 +196,7 @@ void cl_reset(struct cl_core *c, bool hard)
         cl_node_rename(c, c->me, &id);
     }
     cl_id_draw(&c->rng, &c->me->shard);
+    memset(c->before, 0, sizeof c->before);
     c->me->had_replicas = false;
     c->looks = true;
     cl_durable(c);

@@ -69,6 +69,11 @@ void cl_config_state_write(const struct cl_core *c, struct buf *out)
         buf_printf(out, " stateVersion %" PRIu64 " stateRequired %" PRIu64, s->version, s->required);
     if (c->refused_epoch > 0)
         buf_printf(out, " refusedEpoch %" PRIu64, c->refused_epoch);
+    for (int i = CL_LINEAGE; i-- > 0;)
+        if (!cl_id_is_none(&c->before[i])) {
+            buf_puts(out, " succeeded ");
+            cl_id_put(out, &c->before[i]);
+        }
     if (c->supervised)
         buf_puts(out, " supervised 1");
     if (c->uncounted_until_us > c->now_us)
@@ -182,6 +187,17 @@ static const char *read_swap(struct cl_shard_state *s, struct slice rest)
     return NULL;
 }
 
+/* The oldest comes first. */
+static const char *read_succeeded(struct cl_core *c, struct slice value)
+{
+    struct cl_id id;
+    if (!cl_id_parse(value, &id) || cl_id_is_none(&id))
+        return "bad id of a master that was succeeded";
+    memmove(&c->before[1], &c->before[0], (CL_LINEAGE - 1) * sizeof c->before[0]);
+    c->before[0] = id;
+    return NULL;
+}
+
 const char *cl_config_state_read(struct cl_core *c, struct slice name, struct slice value)
 {
     uint64_t v;
@@ -191,6 +207,8 @@ const char *cl_config_state_read(struct cl_core *c, struct slice name, struct sl
         return read_job(c, value);
     if (slice_is(name, "swap"))
         return read_swap(&c->shard, value);
+    if (slice_is(name, "succeeded"))
+        return read_succeeded(c, value);
     if (!text_u64(value, &v))
         return "";
     if (slice_is(name, "stateVersion"))

@@ -162,10 +162,22 @@ void cl_vote_received(struct cl_core *c, const struct cl_message *m, struct cl_n
     el->votes[el->nvotes++] = sender->id;
 }
 
+bool cl_succeeds(const struct cl_core *c, const struct cl_id *master)
+{
+    for (int i = 0; i < CL_LINEAGE; i++)
+        if (!cl_id_is_none(master) && cl_id_eq(&c->before[i], master))
+            return true;
+    return false;
+}
+
 void cl_take_over(struct cl_core *c)
 {
     struct cl_node *old = c->me->master;
     cl_election_stop(c);
+    if (old != NULL && !cl_succeeds(c, &old->id)) {
+        memmove(&c->before[1], &c->before[0], (CL_LINEAGE - 1) * sizeof c->before[0]);
+        c->before[0] = old->id;
+    }
     cl_role_set(c, c->me, NULL);
     cl_shard_name(c);
     /* What it did not claim at last was not its own: another one has it, of whom we have not heard yet. */

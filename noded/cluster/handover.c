@@ -250,13 +250,13 @@ static void wait_for_answer(struct cl_core *c, struct cl_open_record *r)
     cl_job_enter(c, j, CL_JOB_GRANTED, HEAP_NEVER);
 }
 
-/* We have replaced the sender by force, without having heard of its record. It does not speak for our shard any more,
- * so nobody would answer it. */
+/* We have taken the sender's place by force, without having heard of its record. It does not speak for our shard any
+ * more, so nobody would answer it. */
 static bool adopted(struct cl_core *c, const struct cl_record *r, const struct cl_node *sender)
 {
-    if (cl_id_is_none(&c->me->shard) || !cl_id_eq(&sender->shard, &c->me->shard) || cl_claims_some(c, sender) ||
-        !has_replaced(c, c->me, sender) || cl_record_find(c, &r->job) != NULL || c->shard.nrecords >= CL_RECORDS_MAX ||
-        cl_replaced_by(c) != NULL || !cl_is_sure(c) || owns_some(c, r->slots) || !all_unclaimed(c, r, true))
+    if (!cl_succeeds(c, &sender->id) || !has_replaced(c, c->me, sender) || cl_claims_some(c, sender) ||
+        cl_record_find(c, &r->job) != NULL || c->shard.nrecords >= CL_RECORDS_MAX || cl_replaced_by(c) != NULL ||
+        !cl_is_sure(c) || owns_some(c, r->slots) || !all_unclaimed(c, r, true))
         return false;
     cl_record_open(c, r);
     wait_for_answer(c, cl_record_find(c, &r->job));

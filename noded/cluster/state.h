@@ -16,6 +16,7 @@
 
 /* No honest cluster comes near. A higher epoch from outside is ignored: it would leave no room above it. */
 #define CL_EPOCH_MAX (UINT64_C(1) << 62)
+#define CL_LINEAGE 4              /* masters before us that we know */
 #define CL_BAN_S 60               /* a node that was forgotten is not taken in again for so long */
 #define CL_ASK_US INT64_C(200000) /* the target of a hand-over is asked so long after the grant, and again */
 #define CL_NODES_MAX 16000        /* numbers of nodes fit an owner's 16 bits, with room */
@@ -263,8 +264,9 @@ struct cl_core {
     size_t njobs, cap_jobs;
     size_t live_jobs;
     struct cl_shard_state shard;
-    bool shares_shard;     /* with another master, as it was seen last, */
-    int64_t shard_look_us; /* and when to look again */
+    struct cl_id before[CL_LINEAGE]; /* masters whose place we have taken, the newest first; none: no more */
+    bool shares_shard;               /* with another master, as it was seen last, */
+    int64_t shard_look_us;           /* and when to look again */
     bool supervised;
     uint8_t held[CL_SLOT_BYTES]; /* slots of ours to which writes wait or are refused */
     size_t nheld;
@@ -401,6 +403,7 @@ void cl_vote_received(struct cl_core *c, const struct cl_message *m, struct cl_n
 void cl_election_run(struct cl_core *c);
 void cl_election_stop(struct cl_core *c);
 int64_t cl_election_deadline(const struct cl_core *c);
+bool cl_succeeds(const struct cl_core *c, const struct cl_id *master); /* we have taken its place, or its successor's */
 void cl_take_over(struct cl_core *c); /* our master's slots are ours, at our config epoch */
 void cl_manual_asked(struct cl_core *c, struct cl_node *sender);
 void cl_manual_offset(struct cl_core *c, const struct cl_header *h, const struct cl_node *sender);
