@@ -128,10 +128,12 @@ static bool may_speak_for(const struct cl_core *c, const struct cl_node *n, cons
 }
 
 /* Neither side of a hand-over claims its slots. */
-static bool is_held_open(const struct cl_core *c, int slot)
+static bool is_claimed(const struct cl_core *c, const struct cl_node *n, int slot)
 {
     const struct cl_open_record *r = c->shard.nrecords > 0 ? cl_record_of_slot(c, slot) : NULL;
-    return r != NULL && !r->resuming;
+    if (r != NULL && !r->resuming && (n == c->me || n->claim_epoch < r->r.epoch))
+        return false;
+    return n == c->me || !cl_bit(c->unclaimed, slot);
 }
 
 bool cl_claims_some(const struct cl_core *c, const struct cl_node *n)
@@ -139,7 +141,7 @@ bool cl_claims_some(const struct cl_core *c, const struct cl_node *n)
     if (n->nslots == 0)
         return false;
     for (int slot = cl_bit_next(n->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(n->slots, slot + 1, true))
-        if (n == c->me ? !is_held_open(c, slot) : !cl_bit(c->unclaimed, slot))
+        if (is_claimed(c, n, slot))
             return true;
     return false;
 }
@@ -177,6 +179,7 @@ struct cl_node *cl_replaced_by(const struct cl_core *c)
     struct cl_node *n, *best = NULL;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
         if (n != c->me && cl_votes_here(n) && may_speak_for(c, n, &c->me->id) && cl_claims_some(c, n) &&
+            !(n->config_epoch < c->me->config_epoch && cl_succeeds(c, &n->id)) &&
             has_replaced(c, n, best != NULL ? best : c->me))
             best = n;
     return best;
