@@ -4,7 +4,7 @@ import time
 
 from cases import case
 from lab import RespError, stays_true, wait_until
-from lab.clusters import SLOTS, cluster_node, flags_of, keys_of, lines, make_cluster, my_id, meet, wait_agreed
+from lab.clusters import SLOTS, cluster_node, flags_of, forget, keys_of, lines, make_cluster, my_id, meet, wait_agreed
 
 OURS = ("ours",)
 PAIRS = [("ours", "stock"), ("stock", "ours")]
@@ -128,8 +128,7 @@ def test_database_0_of_a_stock_replica(lab):
     check(replica, keys, "zero ")
     # Without it the other databases are free, and it is not taken back while they hold keys.
     replica.kill9()
-    for node in masters:
-        node.ok("CLUSTER", "FORGET", stock_id)
+    forget(masters, stock_id)
     with master.connect() as client:
         client.ok("SELECT", 3)
         for key in keys:

@@ -4,7 +4,7 @@ import subprocess
 
 from cases import case
 from lab import RespError, wait_until
-from lab.clusters import SLOTS, cluster_node, info, keys_of, lines, make_cluster, meet, my_id
+from lab.clusters import SLOTS, cluster_node, forget, info, keys_of, lines, make_cluster, meet, my_id
 
 OURS = ("ours",)
 # Stock replicas stay with the master that the test is about, and snapshots come at once.
@@ -37,11 +37,6 @@ def fill(master, count, tag):
         for key in keys:
             client.ok("SET", key, tag + key)
     return keys
-
-
-def forget(nodes, gone):
-    for node in nodes:
-        assert node.ok("CLUSTER", "FORGET", gone) == "OK"
 
 
 @case(kinds=OURS, limit_s=60)

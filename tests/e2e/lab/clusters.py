@@ -75,6 +75,13 @@ def wait_known(nodes):
         wait_until(known, 20, "the file of %s has all nodes" % node.name)
 
 
+def forget(nodes, gone_id):
+    """Whoever has been told it by another node by then answers that it knows no such node."""
+    for node in nodes:
+        answer = node.call("CLUSTER", "FORGET", gone_id)
+        assert answer == "OK" or "Unknown node" in str(answer), answer
+
+
 def meet(first, others):
     for other in others:
         bus = lines(other)[my_id(other)][1].split("@")[1].split(",")[0]
