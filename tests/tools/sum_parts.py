@@ -31,7 +31,8 @@ def cpu_s():
 
 
 def run(name, command, is_check):
-    """(passed, failed, seconds, seconds of processors) of one part; its output is passed on as it comes, its closing line is not."""
+    """(passed, failed, seconds, seconds of processors) of one part; its output is passed on as it comes, but for its
+    closing line."""
     print("==== %s: %s" % (name, command), flush=True)
     started, cpu_before_s = time.monotonic(), cpu_s()
     part = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
