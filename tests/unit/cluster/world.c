@@ -203,7 +203,7 @@ static void do_follow(struct world *w, struct world_node *n, const struct cl_eff
 
 /* ---- data sides of migrations ---- */
 
-static void job_tell_at(struct world *w, int to, const struct cl_event *e, struct slice slots, int64_t at_us)
+static void job_tell(struct world *w, int to, const struct cl_event *e, struct slice slots, int64_t at_us)
 {
     struct packet *p = mem_zalloc(sizeof *p);
     heap_node_init(&p->at);
@@ -216,27 +216,31 @@ static void job_tell_at(struct world *w, int to, const struct cl_event *e, struc
     heap_set(&w->heap, &p->at, at_us);
 }
 
-static void job_tell(struct world *w, int to, const struct cl_event *e, struct slice slots)
+static int64_t in_their_order(struct world *w)
 {
-    w->told_us = w->told_us > w->now_us ? w->told_us + 1 : w->now_us + 2 * w->delay_us; /* in their order */
-    job_tell_at(w, to, e, slots, w->told_us);
+    return w->told_us = w->told_us > w->now_us ? w->told_us + 1 : w->now_us + 2 * w->delay_us;
+}
+
+static void job_news_at(struct world *w, int to, const struct cl_id *job, enum cl_job_news news, uint64_t seq,
+                        int64_t at_us)
+{
+    job_tell(w, to, &(struct cl_event){.news = news, .job = *job, .seq = seq}, (struct slice){NULL, 0}, at_us);
 }
 
 static void job_news(struct world *w, int to, const struct cl_id *job, enum cl_job_news news, uint64_t seq)
 {
-    struct cl_event e = {.news = news, .job = *job, .seq = seq};
-    job_tell(w, to, &e, (struct slice){NULL, 0});
+    job_news_at(w, to, job, news, seq, in_their_order(w));
 }
 
 static void job_export(struct world *w, struct world_node *n, const struct cl_effect *e)
 {
     int to = number_at(w, e->ip);
-    struct cl_event asked = {.news = CL_JOB_IS_ASKED, .job = e->job, .node = world_id(w, n->number)};
-    asked.seq = n->mapping_epoch;
+    struct cl_event asked = {
+        .news = CL_JOB_IS_ASKED, .job = e->job, .node = world_id(w, n->number), .seq = n->mapping_epoch};
     w->jobs[w->njobs].name = e->job;
     w->jobs[w->njobs].source = n->number;
     w->jobs[w->njobs++].target = to;
-    job_tell(w, to, &asked, cl_effect_text(e));
+    job_tell(w, to, &asked, cl_effect_text(e), in_their_order(w));
 }
 
 static void do_job(struct world *w, struct world_node *n, const struct cl_effect *e)
@@ -260,9 +264,8 @@ static void do_job(struct world *w, struct world_node *n, const struct cl_effect
             job_news(w, source, &e->job, CL_JOB_IS_DRAINED, cl_greatest_epoch(w->nodes[target].core));
         break;
     case CL_FX_JOB_RESUME:
-        for (int s = 1; s <= 20; s++) /* it says so every second, whether it is wanted or not */
-            job_tell_at(w, source, &(struct cl_event){.news = CL_JOB_IS_NEAR, .job = e->job}, (struct slice){NULL, 0},
-                        w->now_us + s * INT64_C(1000000));
+        for (int s = 0; s < 20; s++) /* every second, whether it is wanted or not */
+            job_news_at(w, source, &e->job, CL_JOB_IS_NEAR, 0, w->now_us + s * 1000 * MS);
         break;
     case CL_FX_JOB_GRANT:
         w->grants++;
@@ -290,8 +293,8 @@ static void slots_add(uint8_t *to, struct slice slots)
 
 static void do_count(struct world *w, struct world_node *n, const struct cl_effect *e)
 {
-    struct cl_event counted = {.kind = CL_EV_SLOT_KEYS, .node = e->node, .slot = e->a, .token = e->token};
-    counted.seq = n->keys;
+    struct cl_event counted = {
+        .kind = CL_EV_SLOT_KEYS, .node = e->node, .slot = e->a, .token = e->token, .seq = n->keys};
     if (!n->counts_not)
         world_step(w, n, &counted);
 }
@@ -369,12 +372,6 @@ void world_step(struct world *w, struct world_node *n, struct cl_event *e)
 }
 
 /* ---- arrivals ---- */
-
-const char *world_ip(int number, char out[32])
-{
-    snprintf(out, 32, "10.0.0.%d", number);
-    return out;
-}
 
 static void refused(struct world *w, struct world_link *l)
 {
