@@ -40,8 +40,8 @@ check-planted: $(SIM) $(PLANTED_SIMS)
 		--program sim --normal $(SIM) $(BUILD)/planted/sim $(PLANTED)
 
 # The same for the bus of a cluster: named situations and seeds, and bugs that they must find. The seeds are the same
-# each time: of drawn ones (make bus, make soak) about one in two hundred still breaks a rule, where migrations, lost
-# disks and operators meet.
+# each time until some thousands of drawn ones (make bus, make soak) have held in a row: about one in a thousand may
+# still break a rule, where migrations, lost disks and operators meet.
 BUS_SEEDS := $(if $(filter 1,$(SAN)),40,250)
 BUS_SEED := 1
 check-bus: $(BUS)
