@@ -1,0 +1,74 @@
+/* Leases: the node's half of SAFETY, sections 1 to 3.
+ *
+ * A node is supervised when it knows a list of supervisors (the membership) that it counts. From then on it takes
+ * writes only while grants from a majority of that list are unexpired, whatever its own view of the cluster is, and it
+ * neither stands for election nor gives votes: whoever is to be a master is told so (TAKEOVER EPOCH).
+ *
+ *   not supervised --- grants of a majority (a replica: words of a majority, or its master's word) ---> supervised
+ *   supervised --- CLUSTER RELEASE ---> not supervised
+ *
+ * Both are durable before they count. A generation counts these changes, so that replicas know which word of their
+ * master is the newer one; they inherit the membership with it (CL_EXT_SUPERVISED).
+ *
+ * Time here is the node's boot clock (cl_facts.boot_us), which counts suspended time. A stamp is the node's incarnation
+ * (drawn when the process starts) and that clock; each answer to a supervisor carries one, and a grant echoes the
+ * newest that the supervisor has. It ends at stamp + ttl x 0.99, so that one that waited in a socket revives nothing;
+ * a stamp of another incarnation, or of a time to come, grants nothing. A vote's grant may begin later (`wait_ms` after
+ * its stamp), when what the voter granted to another node of the shard has ended. */
+#ifndef CLUSTER_LEASE_H
+#define CLUSTER_LEASE_H
+
+#include "noded/cluster/core.h"
+
+#define CL_SUPERVISORS_MAX 31
+#define CL_SUPERVISORS_TEXT 1200 /* bytes of the longest list */
+#define CL_LEASE_MS_MAX (INT64_C(3600) * 1000)
+
+/* Who speaks, as a request names it: `<version>:<position>:<address>,<address>,...`. The position is the sender's place
+ * in the list, from 0: a supervisor that lost its id is still the same member. */
+struct cl_speaker {
+    uint64_t version; /* of the list, 1 or more */
+    int position;
+    struct slice list;
+};
+/* false: it is none. */
+bool cl_speaker_parse(struct slice text, struct cl_speaker *out);
+
+struct cl_stamp {
+    uint64_t incarnation; /* 0: none is known */
+    int64_t clock_us;
+};
+
+struct cl_grant {
+    int position;
+    struct cl_stamp stamp;
+    int64_t ttl_ms, wait_ms; /* both from the stamp on */
+};
+/* `<position>/<incarnation>/<clock-us>/<ttl-ms>/<wait-ms>`, the incarnation in hexadecimal. */
+bool cl_grant_parse(struct slice text, struct cl_grant *out);
+
+/* CLUSTER LEASE. */
+struct cl_lease_ask {
+    struct cl_id supervisor; /* shown; never counted by */
+    struct cl_speaker speaker;
+    int64_t ttl_ms;        /* 0: no grant, and an earlier one of this supervisor is taken back */
+    uint64_t epoch;        /* of the shard, as the supervisors decided it; 0: nothing was decided yet */
+    struct cl_stamp stamp; /* the newest that it has of this node */
+    bool give_back;        /* CLUSTER LEASE RETURN: the node drops all grants, and takes none below `epoch` any more */
+};
+
+/* What CLUSTER LEASE and CLUSTER INFO tell. */
+struct cl_lease_state {
+    bool supervised;
+    uint64_t incarnation, generation, version;
+    int supervisors, needed; /* declared; a majority of them */
+    int grants;              /* unexpired, and begun */
+    int64_t until_us;        /* boot clock: writes are executed before it. INT64_MAX: not supervised; 0: no lease */
+};
+void cl_lease_state(const struct cl_core *c, int64_t boot_us, struct cl_lease_state *out);
+struct slice cl_lease_list(const struct cl_core *c); /* the list it counts; empty: not supervised. Until the next step */
+
+/* As until_us above, by what the last step knew: the check at each write. It may only become earlier by another step. */
+int64_t cl_lease_until(const struct cl_core *c);
+
+#endif
