@@ -12,6 +12,7 @@
 #include "noded/cluster/core.h"
 #include "noded/cluster/handover.h"
 #include "noded/cluster/plant.h"
+#include "noded/cluster/supervision.h"
 #include "noded/cluster/wire.h"
 
 /* No honest cluster comes near. A higher epoch from outside is ignored: it would leave no room above it. */
@@ -118,6 +119,7 @@ struct cl_claim {
     uint16_t flags; /* CL_MASTER or CL_REPLICA */
     struct cl_id id, master, shard;
     uint64_t state_version, state_required;
+    uint64_t generation; /* of who supervises it */
     uint8_t slots[CL_SLOT_BYTES];
 };
 
@@ -267,7 +269,8 @@ struct cl_core {
     struct cl_id before[CL_LINEAGE]; /* masters whose place we have taken, the newest first; none: no more */
     bool shares_shard;               /* with another master, as it was seen last, */
     int64_t shard_look_us;           /* and when to look again */
-    bool supervised;
+    bool supervised; /* no elections, no votes: it counts a list of supervisors, or is about to */
+    struct cl_supervision lease;
     uint8_t held[CL_SLOT_BYTES]; /* slots of ours to which writes wait or are refused */
     size_t nheld;
     uint64_t refused_epoch;     /* no grant is taken that is not above it */
@@ -404,7 +407,8 @@ void cl_election_run(struct cl_core *c);
 void cl_election_stop(struct cl_core *c);
 int64_t cl_election_deadline(const struct cl_core *c);
 bool cl_succeeds(const struct cl_core *c, const struct cl_id *master); /* we have taken its place, or its successor's */
-void cl_take_over(struct cl_core *c); /* our master's slots are ours, at our config epoch */
+void cl_take_over(struct cl_core *c);                       /* our master's slots are ours, at our config epoch */
+void cl_take_slots(struct cl_core *c, struct cl_node *old); /* all that it claims, but for those of open records */
 void cl_manual_asked(struct cl_core *c, struct cl_node *sender);
 void cl_manual_offset(struct cl_core *c, const struct cl_header *h, const struct cl_node *sender);
 void cl_manual_run(struct cl_core *c);
@@ -446,7 +450,6 @@ void cl_state_changed(struct cl_core *c, bool required);
 /* The state is on disk here and at every replica that may be elected. */
 bool cl_state_agreed(const struct cl_core *c);
 bool cl_state_is_open(const struct cl_core *c); /* a hand-over or a swap is, as far as this node knows */
-bool cl_state_known(const struct cl_core *c);   /* a replica may stand: it has what its master wants it to have */
 void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to); /* the extension, where it belongs */
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender);
 void cl_state_left(struct cl_core *c, struct cl_node *n);    /* it has said so again when it was asked */
