@@ -55,6 +55,7 @@ struct nd_engine *nd_engine_new(const struct nd_host *host, const struct nd_conf
     e->keys.release = release;
     e->keys.release_owner = e;
     e->active_expire = true;
+    e->lease_until_us = INT64_MAX;
     e->next_session = 1;
     e->commands = nd_commands_new(host->extension);
     e->stats.by_command = mem_zalloc(nd_command_numbers(e) * sizeof *e->stats.by_command);

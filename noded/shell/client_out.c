@@ -135,6 +135,8 @@ void client_check_output(struct client *c)
     }
     if (c->out.n > CLIENT_OUT_BYTES)
         put_in_line(c);
+    if ((c->session->flags & ND_S_SUPERVISOR) != 0)
+        return;
     size_t unsent = client_unsent(c) + replica_out_unread(c);
     struct nd_output_limit limit = limit_of(c);
     if (limit.hard_bytes > 0 && unsent >= (size_t)limit.hard_bytes)
@@ -240,6 +242,8 @@ static ssize_t send_answers(struct client *c)
     struct nd_stats *stats = &c->all->engine->stats;
     size_t done = 0;
     size_t most = may_leave(c);
+    if (most > 0 && client_lease_is_over(c))
+        most = (c->flags & CLIENT_DYING) != 0 ? 0 : client_unsent(c);
     while (most > 0 && done < TURN_BYTES) {
         ssize_t n = send_some(c, most);
         if (n < 0 && errno == EINTR)
@@ -254,8 +258,16 @@ static ssize_t send_answers(struct client *c)
         stats->writes_processed++;
         stats->net_output += (uint64_t)n;
     }
-    if (c->held.place != NULL && client_unsent(c) == 0)
-        client_unhold(c);
+    /* What may leave is whole answers. */
+    if (most == 0)
+        c->flags &= ~(unsigned)CLIENT_AMIDST;
+    else if (done > 0)
+        c->flags |= CLIENT_AMIDST;
+    if (client_unsent(c) == 0) {
+        c->flags &= ~(unsigned)CLIENT_LEASED;
+        if (c->held.place != NULL)
+            client_unhold(c);
+    }
     return (ssize_t)done;
 }
 

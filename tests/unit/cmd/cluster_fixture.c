@@ -59,6 +59,12 @@ static bool host_job_progress(void *owner, const struct cl_id *job, struct nd_jo
     return w->progress.ack_ms != 0;
 }
 
+static void host_data(void *owner, struct nd_cluster_data *out)
+{
+    (void)owner;
+    *out = (struct nd_cluster_data){.replid = "the history", .link_ms = 17};
+}
+
 static void host_flushed(void *owner)
 {
     ((struct world *)owner)->flushed++;
@@ -80,6 +86,7 @@ void world_step(struct world *w, struct cl_event e)
     e.facts.has_keys = nd_cluster_has_keys(w->f->e);
     e.facts.mapping_epoch = w->f->e->keys.mapping_epoch;
     e.facts.databases = w->f->e->keys.db_count;
+    e.facts.boot_us = w->f->mono_us;
     cl_step(w->core, &e, &w->fx);
     nd_cluster_changed(w->cl);
     for (size_t i = 0; i < w->fx.n; i++) {
@@ -117,6 +124,7 @@ struct world *world_new(const char *file)
         .link_buffers = host_link_buffers,
         .links_over_limit = host_links_over_limit,
         .job_progress = host_job_progress,
+        .data = host_data,
         .flushed = host_flushed,
     };
     w->cl = nd_cluster_new(w->f->e, w->core, &host);
