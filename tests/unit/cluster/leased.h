@@ -41,7 +41,7 @@ struct said { /* CLUSTER LEASE */
 bool leased_say(struct leased *n, struct said s);
 /* Version 1 of LIST3, with a stamp of this moment. */
 bool leased_grant(struct leased *n, int position, int64_t ttl_ms, uint64_t epoch);
-bool leased_writes(const struct leased *n);                      /* it would execute a write now */
+bool leased_writes(const struct leased *n); /* it would execute a write now */
 struct cl_lease_state leased_state(const struct leased *n);
 bool leased_says(const struct leased *n, const char *supervised); /* its disk has it so */
 

@@ -49,8 +49,7 @@ static void grant_later(struct leased *n, const char *list, const struct cl_gran
 {
     struct cl_id me = cl_my_id(n->core);
     struct cl_speaker s = {1, 0, slice_of(list)};
-    struct cl_takeover t = {
-        .epoch = LEASED_EPOCH, .from = &me, .nfrom = 1, .speaker = &s, .grants = g, .ngrants = 1};
+    struct cl_takeover t = {.epoch = LEASED_EPOCH, .from = &me, .nfrom = 1, .speaker = &s, .grants = g, .ngrants = 1};
     assert_true(leased_command(n, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t}));
 }
 
@@ -103,8 +102,7 @@ static void a_majority_of_ends(void **state)
             leased += leased_writes(n) ? 1 : 0;
             refused += leased_writes(n) ? 0 : 1;
             for (int probe = 0; leased_writes(n) && probe < 3; probe++)
-                assert_true(count_at(voices, supervisors, rng_range(&r, n->boot_us, until - 1)) >=
-                            supervisors / 2 + 1);
+                assert_true(count_at(voices, supervisors, rng_range(&r, n->boot_us, until - 1)) >= supervisors / 2 + 1);
             if (leased_writes(n) && !waits)
                 assert_true(count_at(voices, supervisors, until) < supervisors / 2 + 1);
             leased_pass(n, (int64_t)rng_below(&r, 30 * MS));
@@ -189,7 +187,8 @@ static void probe(struct shard *w, int i)
     bool promote = s->grantee != to && s->stamp[to].incarnation != 0 && s->book[1 - to] - clock < 2000 * w->ttl_ms &&
                    rng_below(&w->rng, (uint64_t)w->ttl_ms / 5) == 0;
     if (promote) {
-        /* The other one's grant is waited for by the node: counted from its stamp, so from before that was asked for. */
+        /* The other one's grant is waited for by the node: counted from its stamp, so from before that was asked for.
+         */
         int64_t from = s->book[1 - to] > clock ? s->book[1 - to] - s->asked[to] : 0;
         m.wait_ms = from > 0 ? from / 1000 + 1 : 0;
         m.ttl_ms = m.wait_ms + w->ttl_ms;
@@ -199,7 +198,7 @@ static void probe(struct shard *w, int i)
         m.ttl_ms = w->ttl_ms;
         int64_t end = clock + w->ttl_ms * 1010;
         s->book[to] = end > s->book[to] ? end : s->book[to];
-    } else if (clock < s->book[to] && (s->grantee == to || rng_below(&w->rng, 40) != 0)) {
+    } else if (clock < s->book[to] && (s->grantee == to || rng_below(&w->rng, 1000) != 0)) {
         return; /* a probe without a grant would take back what it has */
     }
     post(w, m);
