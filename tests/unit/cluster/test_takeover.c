@@ -352,6 +352,7 @@ static void what_was_passed_over_is_refused(void **state)
     assert_int_equal(w->nodes[1].promotions, 0);
     assert_true(take_over(w, 0, 50, &zero, 1, 2, 0));
     refused(w, 0, 49, &zero, "ERR Epoch 49 is not above 50");
+    world_run(w, 1000 * MS);
     refused(w, 1, 50, &zero, "ERR Epoch 50 is not above 50");
     world_free(w);
 }
