@@ -290,11 +290,9 @@ struct takeover {
 static bool read_lineage(struct nd_call *c, struct slice ids, struct takeover *t)
 {
     size_t n = 0;
-    do {
+    for (; ids.p != NULL; n++)
         if (n == LINEAGE_MAX || !cl_id_parse(slice_cut(&ids, ','), &t->from[n]))
             return wrong(c, "lineage: up to 64 ids of nodes are expected, with commas between them");
-        n++;
-    } while (ids.n > 0);
     t->asked.from = t->from;
     t->asked.nfrom = n;
     return true;
