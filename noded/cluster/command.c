@@ -100,7 +100,7 @@ static void replicate(struct cl_core *c, cl_token token, const struct cl_command
 static void failover(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     struct cl_node *master = c->me->master;
-    if (c->supervised)
+    if (cl_has_supervisors(c))
         FAIL_WITH(c, token,
                   "This node is supervised: say SENTINEL FAILOVER <name> to a supervisor, or release the node "
                   "first (CLUSTER RELEASE)");

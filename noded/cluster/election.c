@@ -26,7 +26,7 @@ static bool data_is_young(const struct cl_core *c)
 static bool wants(const struct cl_core *c)
 {
     const struct cl_node *me = c->me, *master = me->master;
-    if (!cl_has(me, CL_REPLICA) || master == NULL || master->nslots == 0 || c->facts.loading || c->supervised)
+    if (!cl_has(me, CL_REPLICA) || master == NULL || master->nslots == 0 || c->facts.loading || cl_has_supervisors(c))
         return false;
     if (c->manual.end_us != 0 && c->manual.can_start)
         return !c->manual.asked || cl_state_known(c);

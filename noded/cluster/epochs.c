@@ -31,7 +31,7 @@ void cl_collision(struct cl_core *c, struct cl_node *sender)
 {
     if (PLANTED(6, cl_id_cmp(&sender->id, &c->me->id) <= 0, true))
         return;
-    if (c->supervised) {
+    if (cl_has_supervisors(c)) {
         /* Epochs are given by ballot (SAFETY E2): the supervisors see it too. */
         if (!c->lease.collision_told)
             CL_LOG(c, WARNING, "Another master has our config epoch %llu: it is for the supervisors to part us",

@@ -44,7 +44,7 @@ void cl_membership_set(struct cl_core *c, struct cl_membership *next, uint64_t g
     s->next = next;
     s->moving = true;
     s->generation = generation;
-    c->supervised = s->counted != NULL || next != NULL;
+    c->supervised = cl_has_supervisors(c);
     /* One authority: what the nodes decide among themselves is over. */
     if (next != NULL && s->counted == NULL)
         cl_manual_end(c);

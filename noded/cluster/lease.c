@@ -87,6 +87,11 @@ bool cl_fenced(const struct cl_core *c)
     return c->lease.counted != NULL;
 }
 
+bool cl_has_supervisors(const struct cl_core *c)
+{
+    return c->lease.counted != NULL || c->lease.next != NULL;
+}
+
 bool cl_leased(const struct cl_core *c)
 {
     int grants;
@@ -319,7 +324,7 @@ void cl_lease_adopt(struct cl_core *c, struct cl_membership *m)
 static void give_back(struct cl_core *c, cl_token token, const struct cl_lease_ask *a)
 {
     struct cl_supervision *s = &c->lease;
-    if (!c->supervised)
+    if (!cl_has_supervisors(c))
         FAIL_WITH(c, token, "This node is not supervised: it has no lease");
     if (cl_has(c->me, CL_MASTER) && a->epoch <= c->me->config_epoch)
         FAIL_WITH(c, token, "Epoch %" PRIu64 " is not above %" PRIu64 ", with which this node claims its slots",
@@ -357,7 +362,7 @@ void cl_lease_command(struct cl_core *c, cl_token token, const struct cl_lease_a
 
 void cl_release(struct cl_core *c, cl_token token)
 {
-    if (!c->supervised)
+    if (!cl_has_supervisors(c))
         FAIL_WITH(c, token, "This node is not supervised");
     cl_lease_reset(c);
     CL_LOG(c, WARNING, "Released by an operator: this node elects and votes by itself again");
@@ -369,7 +374,7 @@ void cl_lease_reset(struct cl_core *c)
     struct cl_supervision *s = &c->lease;
     forget(c, &s->heard);
     s->floor = 0;
-    if (c->supervised)
+    if (cl_has_supervisors(c))
         cl_membership_set(c, NULL, s->generation + 1);
 }
 
@@ -425,7 +430,7 @@ void cl_lease_persisted(struct cl_core *c)
     s->counted = s->next;
     s->next = NULL;
     s->moving = false;
-    c->supervised = s->counted != NULL;
+    c->supervised = cl_has_supervisors(c);
     c->looks = true;
     c->version++;
     cl_lease_find(c);

@@ -31,7 +31,7 @@ void cl_manual_asked(struct cl_core *c, struct cl_node *sender)
 {
     if (!cl_has(c->me, CL_MASTER) || sender->master != c->me)
         return;
-    if (c->supervised) {
+    if (cl_has_supervisors(c)) {
         CL_LOG(c, WARNING, "No failover by a replica's word: this node is supervised");
         return;
     }

@@ -269,7 +269,7 @@ struct cl_core {
     struct cl_id before[CL_LINEAGE]; /* masters whose place we have taken, the newest first; none: no more */
     bool shares_shard;               /* with another master, as it was seen last, */
     int64_t shard_look_us;           /* and when to look again */
-    bool supervised; /* no elections, no votes: it counts a list of supervisors, or is about to */
+    bool supervised; /* swaps of databases are decided outside: it has supervisors (or a test says so) */
     struct cl_supervision lease;
     uint8_t held[CL_SLOT_BYTES]; /* slots of ours to which writes wait or are refused */
     size_t nheld;

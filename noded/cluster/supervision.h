@@ -54,6 +54,8 @@ void cl_lease_run(struct cl_core *c);
 void cl_lease_persisted(struct cl_core *c);
 int64_t cl_lease_deadline(const struct cl_core *c);
 bool cl_fenced(const struct cl_core *c); /* leases alone decide whether writes are taken: the list is on disk */
+/* Neither elections nor votes: it counts a list, or is about to. */
+bool cl_has_supervisors(const struct cl_core *c);
 bool cl_leased(const struct cl_core *c); /* it is not fenced, or holds a lease now */
 /* An unleased node claims nothing. true: the error was answered. */
 bool cl_lacks_lease(struct cl_core *c, cl_token token);

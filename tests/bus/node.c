@@ -83,6 +83,8 @@ void node_start(struct world *w, struct node *n)
         return;
     }
     buf_free(&why);
+    /* Somebody decides on swaps; nobody grants leases, so nodes elect by themselves. */
+    n->core->supervised = w->plan.swap_ms > 0;
     data_started(w, n);
     if (n->disk.text.n > 0 && data_slots(w, n, slots))
         cl_core_claim(n->core, slots);
