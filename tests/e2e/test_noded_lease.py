@@ -1,5 +1,6 @@
 """Leases at one master: who is supervised, when writes are taken, what ends them, and what stands still without one."""
 import os
+import re
 import threading
 import time
 
@@ -176,13 +177,12 @@ def test_a_lost_majority(lab):
     with master.connect() as client:
         keepers.pause(1)
         until = keepers.granted_until(master)
-        last = 0.0
+        sent = time.monotonic()
         while not is_refused(client.call("SET", "k", "late")):
-            last = time.monotonic()
-            assert last <= until + 10, "it is never refused"
-        # By the books the last write was answered before the last grant ended: they are longer than the node's.
-        assert last <= until, (last, until)
-        assert str(client.call("SET", "k", "w")) == NO_LEASE + "1 of 2 grants that it needs from its 3 supervisors"
+            assert sent <= until, "sent %.3f s behind the end of all grants in the books, and taken" % (sent - until)
+            sent = time.monotonic()
+        text = NO_LEASE + "1 of 2 grants that it needs from its 3 supervisors"
+        wait_until(lambda: str(client.call("SET", "k", "w")) == text, 5, "it says what is missing")
         value = client.ok("GET", "k")
         assert value in ("v", "late")
         for words in (("DEL", "k"), ("FLUSHALL",), ("INCR", "n"), ("EXPIRE", "k", 100), ("GETDEL", "k"),
@@ -196,9 +196,9 @@ def test_a_lost_majority(lab):
         client.ok("GET", "k")
         assert client.ok("EXEC") == [value]
     fields = info(master)
-    assert (fields["cluster_state"], fields["cluster_lease_ms"], fields["cluster_lease_grants"]) == ("fail", "0", "1")
-    assert "This master's lease has ended: 1 of 2 grants that it needs from its 3 supervisors; writes are refused" in \
-        master.log()
+    assert (fields["cluster_state"], fields["cluster_lease_ms"]) == ("fail", "0"), fields
+    assert re.search("This master's lease has ended: [01] of 2 grants that it needs from its 3 supervisors; writes are "
+                     "refused\n", master.log())
     assert info(copies[0])["cluster_supervised"] != "0"
     assert "This master" not in copies[0].log()
     keepers.resume(1)
@@ -336,11 +336,11 @@ def test_supervisors_are_never_held_up(lab):
 @case(kinds=OURS, limit_s=90)
 def test_answers_while_loading(lab):
     """A node that loads its dataset says so, and takes no write when it has, before it is leased."""
-    master, _, keepers = supervised(lab, replicas=0, ttl_ms=10000, appendonly="yes", appendfsync="no", auto_aof_rewrite_percentage=0)
+    master, _, keepers = supervised(lab, replicas=0, ttl_ms=3000, appendonly="yes", appendfsync="no", auto_aof_rewrite_percentage=0)
     with master.connect(timeout_s=60) as client:
-        for start in range(0, 400000, 10000):
-            client.send_raw(b"".join(encode("SET", "key:%d" % i, "value") for i in range(start, start + 10000)))
-            assert all(client.read() == "OK" for _ in range(10000))
+        for start in range(0, 500000, 1000):
+            words = [word for i in range(start, start + 1000) for word in (b"{k}%d" % i, b"value")]
+            assert client.ok("MSET", *words) == "OK"
     old = keepers.answer(master)
     keepers.unwatch(master)
     master.kill9()
@@ -358,7 +358,7 @@ def test_answers_while_loading(lab):
     assert is_refused(master.call("SET", "k", 1))
     keepers.watch("a", master)
     wait_taken(master)
-    assert master.ok("DBSIZE") >= 400000
+    assert master.ok("DBSIZE") >= 500000
 
 
 def connected(node):
