@@ -289,14 +289,18 @@ static bool waits_for_its_master(const struct cl_core *c)
            !cl_is_stock(master);
 }
 
-/* So that nothing is refused meanwhile. */
-static bool would_keep_its_lease(const struct cl_core *c)
+/* A master that is adopted goes on as if nothing had been. One that is in a minority, or has just come back, may have
+ * been replaced by the nodes themselves: grants alone must not make it take writes that it refuses now. */
+static bool may_adopt(const struct cl_core *c)
 {
     const struct cl_supervision *s = &c->lease;
     int64_t boot_us = c->facts.boot_us;
-    if (!cl_has(c->me, CL_MASTER) || until_of(s->heard, boot_us, NULL) > boot_us)
+    if (!cl_has(c->me, CL_MASTER))
         return true;
-    return s->counted != NULL && until_of(s->counted, boot_us, NULL) <= boot_us;
+    if (s->counted == NULL && (!cl_is_sure(c) || cl_replaced_by(c) != NULL))
+        return false;
+    return until_of(s->heard, boot_us, NULL) > boot_us ||
+           (s->counted != NULL && until_of(s->counted, boot_us, NULL) <= boot_us);
 }
 
 static void adopt_if_agreed(struct cl_core *c)
@@ -304,8 +308,7 @@ static void adopt_if_agreed(struct cl_core *c)
     struct cl_supervision *s = &c->lease;
     if (s->heard == NULL || s->moving || waits_for_its_master(c))
         return;
-    if (majority_speaks(c, s->heard) && (s->counted == NULL || majority_speaks(c, s->counted)) &&
-        would_keep_its_lease(c))
+    if (majority_speaks(c, s->heard) && (s->counted == NULL || majority_speaks(c, s->counted)) && may_adopt(c))
         adopt(c, s->heard);
 }
 

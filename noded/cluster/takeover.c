@@ -91,7 +91,9 @@ static void become(struct cl_core *c, const struct cl_takeover *t)
         cl_take_over(c);
     for (size_t i = 0; i < t->nfrom; i++) {
         struct cl_node *n = cl_node_find(c, &t->from[i]);
-        if (n != NULL && n != c->me)
+        /* One that has gone to another shard since has other slots. */
+        bool ours = n != NULL && (cl_id_is_none(&n->shard) || cl_id_eq(&n->shard, &c->me->shard));
+        if (ours && n != c->me)
             cl_take_slots(c, n);
     }
     cl_durable(c);

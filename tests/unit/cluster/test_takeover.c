@@ -171,6 +171,26 @@ static void a_replica_is_adopted_by_words(void **state)
     world_free(w);
 }
 
+/* It may have been replaced: grants alone don't make it take the writes that it refuses. */
+static void a_master_in_a_minority_is_not_adopted(void **state)
+{
+    (void)state;
+    struct world *w = formed(21, 1);
+    for (int i = 1; i < 6; i++)
+        world_cut(w, 0, i, true);
+    world_run(w, 5000 * MS);
+    assert_false(cl_ok(w->nodes[0].core));
+    lease(w, 0);
+    assert_false(w->nodes[0].core->supervised);
+    assert_false(cl_ok(w->nodes[0].core));
+    /* Unless it is named. */
+    struct cl_id zero = world_id(w, 0);
+    assert_true(take_over(w, 0, 50, &zero, 1, 2, 0));
+    assert_true(cl_fenced(w->nodes[0].core));
+    assert_true(cl_ok(w->nodes[0].core));
+    world_free(w);
+}
+
 static void release_is_inherited_and_ends_it(void **state)
 {
     (void)state;
@@ -454,6 +474,7 @@ int main(void)
         cmocka_unit_test(nobody_is_elected),
         cmocka_unit_test(nobody_votes),
         cmocka_unit_test(a_replica_is_adopted_by_words),
+        cmocka_unit_test(a_master_in_a_minority_is_not_adopted),
         cmocka_unit_test(release_is_inherited_and_ends_it),
         cmocka_unit_test(a_reset_ends_it),
         cmocka_unit_test(operators_are_told_whom_to_ask),
