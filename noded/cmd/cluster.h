@@ -155,13 +155,18 @@ bool nd_cluster_moved_away(struct nd_session *s, const struct nd_command *cmd, c
 void nd_asking_command(struct nd_call *c);
 
 /* ---- leases (cluster_lease.c; SAFETY L4) ---- */
-/* The node is supervised: whether a client's write may run is to be asked. */
+/* A request that may write, of a client of a supervised node, and the clock has to be read, or a refusal answered. That
+ * is the last of all checks. In a pipeline the clock has just been read, for the end of the command before this one: a
+ * process that is stopped between the two could as well be stopped between a check and its command, and what is then
+ * executed is found out before its answer leaves. */
 static inline bool nd_lease_concerns(const struct nd_call *c)
 {
-    return c->e->lease_until_us != INT64_MAX && c->s->kind == ND_CLIENT;
+    const struct nd_engine *e = c->e;
+    return e->lease_until_us != INT64_MAX && c->s->kind == ND_CLIENT &&
+           (c->row->flags & (ND_WRITE | ND_RUNS_IN_MULTI)) != 0 &&
+           (e->stopwatch != c->s || e->now_us >= e->lease_until_us);
 }
-/* false: it writes, this node holds no lease now, and that was answered. To be asked last of all checks. The clock is
- * read unless the session's last command has ended just now: in a pipeline the check costs nothing. */
+/* false: it writes, this node holds no lease now, and that was answered. */
 bool nd_lease_allows(struct nd_call *c);
 /* What the node writes by itself (expiry, eviction, waiting clients) may be written now, by a fresh clock. */
 bool nd_lease_lasts(const struct nd_engine *e);

@@ -146,6 +146,7 @@ static size_t run(struct client *c, const char *data, size_t n, size_t most)
     const struct node *node = c->all->node;
     uint64_t put = aof_put(node->aof), units = node->units;
     client_take_buffer(c);
+    c->all->engine->stopwatch = NULL; /* the first of them begins now, whatever was done since its last one */
     while (used < n && used < most && (c->flags & CLIENT_WAITS) == 0) {
         struct resp_parser *parser = parser_of(c);
         size_t done = run_ahead(c, parser, data + used, n - used);

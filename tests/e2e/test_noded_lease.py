@@ -305,8 +305,10 @@ def test_nothing_changes_by_itself(lab):
         stats = master.info("stats")
         assert (stats["expired_keys"], stats["evicted_keys"]) == ("0", "0")
         assert copies[0].ok("DBSIZE") == keys
+        client.ok("CONFIG", "SET", "maxmemory", 0)
         keepers.resume(0, 1)
         wait_until(lambda: int(master.info("stats")["expired_keys"]) == 20, 10, "they expire")
+        client.ok("CONFIG", "SET", "maxmemory", 1)
         wait_until(lambda: str(client.call("SET", "k", "v")).startswith("OOM") or client.ok("DBSIZE") == 0, 10,
                    "keys are evicted")
         client.ok("CONFIG", "SET", "maxmemory", 0)
