@@ -153,6 +153,7 @@ bool nd_cluster_moved_away(struct nd_session *s, const struct nd_command *cmd, c
                            struct buf *out);
 
 void nd_asking_command(struct nd_call *c);
+void nd_cluster_lease(struct nd_call *c); /* CLUSTER LEASE */
 
 /* ---- leases (cluster_lease.c; SAFETY L4) ---- */
 /* A request that may write, of a client of a supervised node, and the clock has to be read, or a refusal answered. That

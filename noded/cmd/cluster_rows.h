@@ -17,8 +17,7 @@ nd_command_fn nd_cluster_info_command, nd_cluster_nodes, nd_cluster_replicas, nd
 nd_command_fn nd_cluster_migrateslots, nd_cluster_cancelslotmigrations, nd_cluster_getslotmigrations, nd_cluster_dbmap;
 
 /* cluster_lease.c */
-nd_command_fn nd_cluster_lease, nd_cluster_release,
-    nd_cluster_takeover; /* CLUSTER FAILOVER TAKEOVER EPOCH: behind nd_cluster_reply() */
+nd_command_fn nd_cluster_release, nd_cluster_takeover; /* CLUSTER FAILOVER TAKEOVER EPOCH: behind nd_cluster_reply() */
 
 /* cluster_nodes.c */
 nd_command_fn nd_cluster_meet, nd_cluster_forget, nd_cluster_replicate, nd_cluster_failover, nd_cluster_reset,

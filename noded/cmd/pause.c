@@ -1,7 +1,7 @@
 #include "noded/cmd/pause.h"
 
 #include "common/base/mem.h"
-#include "noded/cmd/cluster_rows.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/transaction.h"
 

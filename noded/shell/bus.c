@@ -325,6 +325,12 @@ static void on_turn_end(struct io_turn_end *t)
     arm(b);
 }
 
+void bus_decide(struct bus *b)
+{
+    if (b != NULL && !b->stepping)
+        run_waiting(b);
+}
+
 void bus_turn(struct bus *b)
 {
     if (b == NULL || !b->started || !facts_changed(b))

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/io/log.h"
 #include "common/io/loop.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/multi.h"
 #include "noded/repl/serve.h"
 #include "noded/shell/client.h"
@@ -201,10 +202,11 @@ void clients_resume(struct clients *all, struct nd_session *s)
 {
     (void)all;
     struct client *c = s->shell;
-    if (c->flags & CLIENT_BLOCKED)
+    if ((c->flags & CLIENT_BLOCKED) != 0 && s->last->run != nd_cluster_lease) {
         c->flags |= CLIENT_WROTE; /* it was served: what it popped is gone */
-    if ((c->flags & CLIENT_BLOCKED) != 0 && strcmp(s->last->group, "cluster") != 0)
-        client_wrote_leased(c); /* but for what the core of the bus has decided */
+        if (strcmp(s->last->group, "cluster") != 0)
+            client_wrote_leased(c); /* but for what the core of the bus has decided */
+    }
     c->flags &= ~(unsigned)(CLIENT_BLOCKED | CLIENT_POSTPONED);
     if ((s->flags & ND_S_CLOSING) != 0)
         c->flags |= CLIENT_CLOSING;

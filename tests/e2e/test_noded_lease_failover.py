@@ -326,7 +326,7 @@ def test_an_unsupervised_shard_is_taken_over(lab):
 @case(kinds=OURS, limit_s=60)
 def test_an_incumbent_at_a_higher_epoch(lab):
     """A ballot that names the master that there is: its epoch goes up, by the word or by the grants alone."""
-    master, copies, keepers = supervised(lab)
+    master, copies, keepers = supervised(lab, ttl_ms=3000)
     assert keepers.promote(master, 8, [master]) == "OK"
     assert info(master)["cluster_my_epoch"] == "8"
     keepers.follow("a", master, 11)
