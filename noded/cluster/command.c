@@ -247,6 +247,6 @@ void cl_command_run(struct cl_core *c, const struct cl_event *e)
     case CL_DBMAP_ABORT: cl_dbmap_command(c, e->token, m); break;
     case CL_LEASE: cl_lease_command(c, e->token, m->lease); break;
     case CL_TAKEOVER: cl_takeover(c, e->token, m->promotion); break;
-    case CL_RELEASE: cl_release(c, e->token); break;
+    case CL_RELEASE: cl_release(c, e->token, m->lease); break;
     }
 }

@@ -69,7 +69,7 @@ enum cl_verb {
     CL_DBMAP_ABORT,       /* number */
     CL_LEASE,             /* lease (lease.h). Refused lists: "STALESUPERVISORS ..." */
     CL_TAKEOVER,          /* promotion */
-    CL_RELEASE
+    CL_RELEASE            /* lease: the word of its speaker, of whom a majority is needed; NULL: an operator's */
 };
 
 struct cl_lease_ask;

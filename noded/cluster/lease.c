@@ -143,14 +143,20 @@ int64_t cl_lease_deadline(const struct cl_core *c)
 
 /* ---- grants ---- */
 
+/* Of a moment: never 0. */
+static int64_t monotonic(const struct cl_core *c)
+{
+    return c->now_us > 0 ? c->now_us : 1;
+}
+
 static void grant_put(struct cl_core *c, struct cl_voice *v, const struct cl_grant *g, uint64_t epoch)
 {
     const struct cl_supervision *s = &c->lease;
-    int64_t boot_us = c->facts.boot_us, stamp = g->stamp.clock_us;
+    int64_t boot_us = c->facts.boot_us, stamp = PLANTED(17, g->stamp.clock_us, boot_us);
     if (g->stamp.incarnation != s->incarnation || stamp > boot_us || stamp <= s->dropped_us || stamp <= v->after_us ||
         epoch < s->floor)
         return;
-    v->heard_us = c->now_us > 0 ? c->now_us : 1;
+    v->heard_us = monotonic(c);
     int64_t begin_us = stamp + g->wait_ms * 1010, end_us = stamp + g->ttl_ms * 990;
     if (end_us <= boot_us || end_us <= begin_us)
         return;
@@ -350,7 +356,7 @@ void cl_lease_command(struct cl_core *c, cl_token token, const struct cl_lease_a
     if (m == NULL)
         return;
     struct cl_voice *v = &m->voices[a->speaker.position];
-    v->heard_us = c->now_us > 0 ? c->now_us : 1;
+    v->heard_us = monotonic(c);
     if (a->give_back) {
         give_back(c, token, a);
         return;
@@ -363,12 +369,32 @@ void cl_lease_command(struct cl_core *c, cl_token token, const struct cl_lease_a
     cl_effect_answer(c->fx, token, true, "OK");
 }
 
-void cl_release(struct cl_core *c, cl_token token)
+/* true: a majority of the list that counts has said so lately. */
+static bool majority_releases(const struct cl_core *c, const struct cl_membership *m)
+{
+    int count = 0;
+    for (int i = 0; i < m->n; i++)
+        count += m->voices[i].release_us != 0 && c->now_us - m->voices[i].release_us <= CL_RELEASE_US ? 1 : 0;
+    return m == c->lease.counted && count >= majority(m);
+}
+
+void cl_release(struct cl_core *c, cl_token token, const struct cl_lease_ask *word)
 {
     if (!cl_has_supervisors(c))
         FAIL_WITH(c, token, "This node is not supervised");
+    if (word != NULL) {
+        struct cl_membership *m = cl_speaker_heard(c, token, &word->speaker);
+        if (m == NULL)
+            return;
+        m->voices[word->speaker.position].release_us = monotonic(c);
+        if (!majority_releases(c, m)) {
+            cl_effect_answer(c->fx, token, true, "OK");
+            return;
+        }
+    }
     cl_lease_reset(c);
-    CL_LOG(c, WARNING, "Released by an operator: this node elects and votes by itself again");
+    CL_LOG(c, WARNING, "Released by %s: this node elects and votes by itself again",
+           word != NULL ? "its supervisors" : "an operator");
     cl_answer_durable(c, token, "OK");
 }
 
@@ -383,20 +409,19 @@ void cl_lease_reset(struct cl_core *c)
 
 /* ---- at the end of each step ---- */
 
-/* The epoch at which a majority grants: that of a ballot that named this master (SAFETY E5). */
+/* The epoch at which a majority grants: that of a ballot that named this master (SAFETY E5). All of them at the same
+ * one: a vote alone decides nothing, and its epoch may be another node's. */
 static uint64_t epoch_granted(const struct cl_core *c, const struct cl_membership *m)
 {
-    uint64_t epochs[CL_SUPERVISORS_MAX];
-    int n = 0;
+    uint64_t best = 0;
     for (int i = 0; i < m->n; i++) {
-        if (!is_valid(&m->voices[i], c->facts.boot_us))
-            continue;
-        int at = n++;
-        for (; at > 0 && epochs[at - 1] < m->voices[i].epoch; at--)
-            epochs[at] = epochs[at - 1];
-        epochs[at] = m->voices[i].epoch;
+        int same = 0;
+        for (int k = 0; k < m->n; k++)
+            same += is_valid(&m->voices[k], c->facts.boot_us) && m->voices[k].epoch == m->voices[i].epoch ? 1 : 0;
+        if (same >= majority(m) && m->voices[i].epoch > best)
+            best = m->voices[i].epoch;
     }
-    return n >= majority(m) ? epochs[majority(m) - 1] : 0;
+    return best;
 }
 
 static void epoch_take(struct cl_core *c)

@@ -59,7 +59,8 @@ bool cl_grant_parse(struct slice text, struct cl_grant *out);
 struct cl_lease_ask {
     struct cl_id supervisor; /* shown; never counted by */
     struct cl_speaker speaker;
-    int64_t ttl_ms;        /* 0: no grant, and an earlier one of this supervisor is taken back */
+    int64_t ttl_ms;        /* 0: no grant, and an earlier one of this supervisor is taken back, also one that has not
+                              begun yet. More, without a stamp: neither the one nor the other. */
     uint64_t epoch;        /* of the shard, as the supervisors decided it; 0: nothing was decided yet */
     struct cl_stamp stamp; /* the newest that it has of this node */
     bool give_back;        /* CLUSTER LEASE RETURN: the node drops all grants, and takes none below `epoch` any more */
@@ -73,6 +74,7 @@ struct cl_takeover {
     const struct cl_speaker *speaker; /* of the grants; NULL: there are none */
     const struct cl_grant *grants;    /* at `epoch` */
     size_t ngrants;
+    bool force; /* an operator's word: what it may not know or have does not matter */
 };
 
 /* What CLUSTER LEASE and CLUSTER INFO tell. All of it is on disk. */

@@ -59,6 +59,7 @@ struct cl_node {
     uint64_t state_version;   /* of our shard's state, as a replica of ours tells it */
     int64_t counted_until_us; /* so long it may think that we count it; 0: it was never told */
     int64_t left_us;          /* it was our replica, and said then that it is another's, perhaps in an old message */
+    int64_t sibling_us;       /* until then it may be promoted as a replica of the master before us; 0 not so */
     uint64_t stamp;           /* of its clock, the newest that it told; 0 none */
     uint64_t ours_seq;        /* the file that has it first as a replica of ours */
     int64_t orphaned_us;      /* a master: without replicas that work, which it had, since; 0: not so */
@@ -461,6 +462,7 @@ int64_t cl_state_deadline(const struct cl_core *c);
 void cl_shard_run(struct cl_core *c); /* one master in a shard; looked at when something happens anyway */
 int64_t cl_counted_for_us(const struct cl_core *c);
 void cl_state_follows(struct cl_core *c, const struct cl_node *master); /* another one than before */
+void cl_state_sibling(const struct cl_core *c, struct cl_node *n);      /* a replica of the master that we replace */
 void cl_state_restarted(struct cl_core *c);
 void cl_node_uncounted(struct cl_core *c, const struct cl_node *n);
 void cl_handover_send(struct cl_core *c, struct cl_node *to, enum cl_say say, const struct cl_record *r);

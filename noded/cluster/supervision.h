@@ -8,13 +8,15 @@
 
 struct cl_node;
 
-#define CL_VOICE_US (INT64_C(5) * 1000000) /* so long a word of a supervisor counts for a new list */
+#define CL_VOICE_US (INT64_C(5) * 1000000)    /* so long a word of a supervisor counts for a new list, */
+#define CL_RELEASE_US (INT64_C(60) * 1000000) /* and one for the release */
 
 struct cl_voice {
     int64_t heard_us;         /* monotonic: its last word under this list; 0 none */
     int64_t after_us;         /* boot clock: it took back then what it had granted; no stamp up to it counts */
     int64_t begin_us, end_us; /* boot clock: of its grant; end_us 0: none */
     uint64_t epoch;           /* of the grant */
+    int64_t release_us;       /* monotonic: its last word for the release of this node; 0 none */
 };
 
 struct cl_membership {
@@ -49,7 +51,7 @@ void cl_lease_init(struct cl_core *c, uint64_t seed);
 void cl_lease_free(struct cl_core *c);
 void cl_lease_command(struct cl_core *c, cl_token token, const struct cl_lease_ask *a);
 void cl_lease_reset(struct cl_core *c); /* no supervisors any more, without a word */
-void cl_release(struct cl_core *c, cl_token token);
+void cl_release(struct cl_core *c, cl_token token, const struct cl_lease_ask *word); /* NULL: an operator's */
 void cl_lease_run(struct cl_core *c);
 void cl_lease_persisted(struct cl_core *c);
 int64_t cl_lease_deadline(const struct cl_core *c);

@@ -51,13 +51,35 @@ static bool is_of_the_lineage(struct cl_core *c, cl_token token, const struct cl
     return true;
 }
 
+/* It says by the bus that it follows us: it was not promoted, or has heard of us since. */
+static bool follows_us(const struct cl_core *c, const struct cl_node *n)
+{
+    return n != NULL && n->master == c->me && cl_has(n, CL_REPLICA) && n->link_state == CL_LINK_UP &&
+           !cl_has(n, CL_PFAIL | CL_FAILED);
+}
+
+/* A master that others came after does not know what they have given away. */
+static bool was_passed_over(struct cl_core *c, cl_token token, const struct cl_takeover *t)
+{
+    char id[CL_ID_DIGITS + 1];
+    for (size_t i = 0; i < t->nfrom && !cl_id_eq(&t->from[i], &c->me->id); i++)
+        if (!follows_us(c, cl_node_find(c, &t->from[i]))) {
+            cl_effect_answer(c->fx, token, false, "ERR This master was passed over: %s came after it",
+                             cl_id_text(&t->from[i], id));
+            return true;
+        }
+    return false;
+}
+
 /* What its master knew, and has given to it: without that its slots may be another's by now. */
-static bool has_what_is_needed(struct cl_core *c, cl_token token)
+static bool has_what_is_needed(struct cl_core *c, cl_token token, const struct cl_takeover *t)
 {
     if (c->facts.loading)
         REFUSE(c, token, "This node is loading its dataset");
-    if (!cl_has(c->me, CL_REPLICA))
+    if (t->force)
         return true;
+    if (cl_has(c->me, CL_MASTER))
+        return !was_passed_over(c, token, t);
     if (!c->facts.link_up && c->facts.old_since_us < 0)
         REFUSE(c, token, "This replica has never had the data of its master");
     if (!cl_state_known(c))
@@ -76,9 +98,21 @@ static void grants_take(struct cl_core *c, struct cl_membership *m, const struct
     cl_lease_find(c);
 }
 
+/* The other replicas of the old master may be named next, before they have heard of this one: until they follow it it
+ * gives nothing away that they would not know of. */
+static void siblings_count(struct cl_core *c)
+{
+    struct cl_node *n;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (n != c->me && cl_has(n, CL_REPLICA) && n->master == c->me->master)
+            cl_state_sibling(c, n);
+}
+
 static void become(struct cl_core *c, const struct cl_takeover *t)
 {
     bool replica = cl_has(c->me, CL_REPLICA);
+    if (t->force)
+        CL_LOG(c, WARNING, "By force: what this node does not have or know is lost");
     CL_LOG(c, WARNING,
            replica ? "Promoted by the supervisors in epoch %" PRIu64
                    : "Master by the supervisors' word in epoch %" PRIu64,
@@ -87,6 +121,8 @@ static void become(struct cl_core *c, const struct cl_takeover *t)
     if (c->current_epoch < t->epoch)
         c->current_epoch = t->epoch;
     c->version++;
+    if (replica)
+        siblings_count(c);
     if (replica)
         cl_take_over(c);
     for (size_t i = 0; i < t->nfrom; i++) {
@@ -108,7 +144,7 @@ void cl_takeover(struct cl_core *c, cl_token token, const struct cl_takeover *t)
         return;
     bool already = cl_has(c->me, CL_MASTER) && c->me->config_epoch == t->epoch;
     if (!already) {
-        if (!is_above_all(c, token, t) || !is_of_the_lineage(c, token, t) || !has_what_is_needed(c, token))
+        if (!is_above_all(c, token, t) || !is_of_the_lineage(c, token, t) || !has_what_is_needed(c, token, t))
             return;
         become(c, t);
     }

@@ -332,10 +332,107 @@ static void the_incumbent_may_be_named(void **state)
     (void)state;
     struct world *w = adopted(12, 1);
     struct cl_id from[2] = {world_id(w, 1), world_id(w, 0)};
-    assert_true(take_over(w, 0, 50, from, 2, 2, 0));
+    assert_true(take_over(w, 0, 50, from, 2, 2, 0)); /* 1 follows it: it was not promoted, or has come back */
     assert_int_equal(w->nodes[0].core->claim.config_epoch, 50);
     assert_int_equal(w->nodes[0].promotions, 0);
     assert_true(cl_has(w->nodes[1].core->me, CL_REPLICA));
+    world_free(w);
+}
+
+/* Whoever came after it may have given slots away, and it has not heard of that. */
+static void a_master_that_was_passed_over_is_refused(void **state)
+{
+    (void)state;
+    struct world *w = adopted(22, 1);
+    struct cl_id from[2] = {world_id(w, 1), world_id(w, 0)};
+    world_kill(w, 0);
+    assert_true(take_over(w, 1, 50, &from[1], 1, 2, 0));
+    world_kill(w, 1);
+    world_start(w, 0);
+    for (int i = 1; i < 6; i++)
+        world_cut(w, 0, i, true);
+    world_run(w, 100 * MS);
+    assert_true(cl_is_master(w->nodes[0].core));
+    assert_false(take_over(w, 0, 60, from, 2, 2, 0));
+    assert_non_null(strstr(w->nodes[0].answer, "ERR This master was passed over: "));
+    assert_false(writes(w, 0));
+    struct cl_takeover t = {.epoch = 60, .from = from, .nfrom = 2, .force = true};
+    assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t}));
+    assert_int_equal(w->nodes[0].core->claim.config_epoch, 60);
+    world_free(w);
+}
+
+static bool releases(struct world *w, int node, int supervisor)
+{
+    struct cl_lease_ask a = {.speaker = {1, supervisor, slice_of(LIST3)}};
+    return world_command(w, node, &(struct cl_command){.verb = CL_RELEASE, .lease = &a});
+}
+
+static void a_majority_releases(void **state)
+{
+    (void)state;
+    struct world *w = adopted(23, 1);
+    lease(w, 0);
+    assert_true(releases(w, 0, 0));
+    assert_true(releases(w, 0, 0));
+    assert_true(cl_fenced(w->nodes[0].core));
+    assert_true(writes(w, 0)); /* one word changes nothing */
+    world_run(w, 61000 * MS);
+    assert_true(releases(w, 0, 1)); /* the other one is too old */
+    assert_true(cl_fenced(w->nodes[0].core));
+    struct cl_lease_ask other = {.speaker = {1, 0, slice_of("10.0.0.9:1")}};
+    assert_false(world_command(w, 0, &(struct cl_command){.verb = CL_RELEASE, .lease = &other}));
+    assert_true(releases(w, 0, 2));
+    assert_false(cl_fenced(w->nodes[0].core));
+    int replica = 1;
+    assert_true(world_until(w, is_free, &replica, 3000 * MS));
+    world_free(w);
+}
+
+/* A sibling that has not heard of it may be named next: nothing is given away that it would not know of. */
+static void a_promoted_one_waits_for_the_siblings(void **state)
+{
+    (void)state;
+    struct world *w = adopted(24, 2);
+    struct cl_id zero = world_id(w, 0);
+    for (int i = 0; i < w->nnodes; i++)
+        if (i != 2)
+            world_cut(w, i, 2, true);
+    world_kill(w, 0);
+    assert_true(take_over(w, 1, 50, &zero, 1, 2, 0));
+    cl_state_changed(w->nodes[1].core, true); /* as a hand-over does */
+    world_run(w, 3000 * MS);
+    assert_false(cl_state_agreed(w->nodes[1].core));
+    world_kill(w, 1);
+    world_start(w, 1);
+    world_run(w, 3000 * MS);
+    assert_false(cl_state_agreed(w->nodes[1].core));
+    for (int i = 0; i < w->nnodes; i++)
+        if (i != 2)
+            world_cut(w, i, 2, false);
+    world_run(w, 5000 * MS);
+    assert_true(w->nodes[2].core->me->master != NULL);
+    assert_true(cl_state_agreed(w->nodes[1].core));
+    world_free(w);
+}
+
+static void force_makes_up_for_what_is_unknown(void **state)
+{
+    (void)state;
+    struct world *w = adopted(25, 1);
+    struct cl_id zero = world_id(w, 0);
+    world_kill(w, 0);
+    world_kill(w, 1);
+    world_start(w, 1);
+    w->nodes[1].old_since_us = -1;
+    struct cl_takeover t = {.epoch = 50, .from = &zero, .nfrom = 1};
+    assert_false(world_command(w, 1, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t}));
+    t.force = true;
+    t.epoch = 1;
+    assert_false(world_command(w, 1, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t}));
+    t.epoch = 50;
+    assert_true(world_command(w, 1, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t}));
+    assert_int_equal(w->nodes[1].promotions, 1);
     world_free(w);
 }
 
@@ -483,6 +580,10 @@ int main(void)
         cmocka_unit_test(what_was_granted_to_another_is_waited_for),
         cmocka_unit_test(an_unsupervised_one_is_adopted_by_it),
         cmocka_unit_test(the_incumbent_may_be_named),
+        cmocka_unit_test(a_master_that_was_passed_over_is_refused),
+        cmocka_unit_test(a_majority_releases),
+        cmocka_unit_test(a_promoted_one_waits_for_the_siblings),
+        cmocka_unit_test(force_makes_up_for_what_is_unknown),
         cmocka_unit_test(what_was_passed_over_is_refused),
         cmocka_unit_test(a_sibling_that_was_promoted_is_seen),
         cmocka_unit_test(who_lacks_the_state_or_the_data_is_refused),
