@@ -91,7 +91,7 @@ static void unsubscribe_moved(struct nd_cluster *cl)
 void nd_cluster_changed(struct nd_cluster *cl)
 {
     bool held = cl->holds, begun = nd_lease_look(cl), changed = nd_cluster_look(cl);
-    if (changed && held)
+    if ((changed && held) || (cl->e->lease_grace_us != 0 && (changed || begun)))
         nd_resume_postponed(cl->e);
     if (changed)
         redirect_waiting(cl->e);

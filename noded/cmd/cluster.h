@@ -167,8 +167,10 @@ static inline bool nd_lease_concerns(const struct nd_call *c)
            (c->row->flags & (ND_WRITE | ND_RUNS_IN_MULTI)) != 0 &&
            (e->stopwatch != c->s || e->now_us >= e->lease_until_us);
 }
-/* false: it writes, this node holds no lease now, and that was answered. */
-bool nd_lease_allows(struct nd_call *c);
+/* REFUSED: it writes, this node holds no lease now, and that was answered. POSTPONED: the lease was given back a moment
+ * ago, so that another node takes over: it waits for that. Otherwise OPEN. */
+enum nd_gate nd_lease_gate(struct nd_call *c);
+void nd_lease_grace_ends(struct nd_engine *e); /* whoever waits for that tries again, and is refused */
 /* What the node writes by itself (expiry, eviction, waiting clients) may be written now, by a fresh clock. */
 bool nd_lease_lasts(const struct nd_engine *e);
 static inline bool nd_leased(const struct nd_engine *e)

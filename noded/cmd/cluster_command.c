@@ -135,7 +135,7 @@ static const struct nd_command cluster_subs[] = {
      .arity = -2,
      .flags = CHANGES,
      .run = nd_cluster_failover,
-     .syntax = "[FORCE | TAKEOVER]{options} [EPOCH epoch]{@9.0.0} [FROM node-ids]{@9.0.0} "
+     .syntax = "[FORCE | TAKEOVER]{options} [EPOCH epoch]{@9.0.0} [FROM node-ids]{@9.0.0} [FORCE]{@9.0.0} "
                "[GRANTS speaker grant [grant ...]]{@9.0.0}",
      .summary = "This replica becomes the master of its shard: with its master's help, without it, or without "
                 "anybody's; or because supervisors have decided it, in the place of the nodes that they name.",
@@ -276,11 +276,12 @@ static const struct nd_command cluster_subs[] = {
      .complexity = "O(N), N being the nodes",
      .tips = "nondeterministic_output"},
     {.name = "release",
-     .arity = 2,
+     .arity = -2,
      .flags = CHANGES,
      .run = nd_cluster_release,
-     .syntax = "",
-     .summary = "Ends the supervision of this node and of its replicas: they elect by themselves again.",
+     .syntax = "[supervisor-id speaker]",
+     .summary =
+         "Ends the supervision of this node and of its replicas: an operator's word, or a majority of supervisors'.",
      .since = "9.0.0",
      .group = "cluster",
      .complexity = "O(1)"},

@@ -8,11 +8,13 @@
 #include "noded/cluster/lease.h"
 #include "noded/cmd/block.h"
 #include "noded/cmd/multi.h"
+#include "noded/cmd/pause.h"
 #include "noded/cmd/transaction.h"
 
 #include <inttypes.h>
 
-#define LINEAGE_MAX 64 /* nodes that one TAKEOVER may name */
+#define LINEAGE_MAX 64  /* nodes that one TAKEOVER may name */
+#define GRACE_US 500000 /* the next master's claim is there within some 10 ms, or something is wrong */
 
 /* ---- the lease ---- */
 
@@ -38,18 +40,29 @@ static void put_shortage(const struct nd_engine *e, int64_t now_us, struct buf *
     buf_printf(out, "%d of %d grants that it needs from its %d supervisors", l.grants, l.needed, l.supervisors);
 }
 
-bool nd_lease_allows(struct nd_call *c)
+enum nd_gate nd_lease_gate(struct nd_call *c)
 {
     struct nd_engine *e = c->e;
     if (!writes(c) || nd_watch_start(e, c->s) < e->lease_until_us)
-        return true;
+        return ND_GATE_OPEN;
+    bool waits = e->now_us < e->lease_grace_us;
     struct buf text = {0};
+    e->stopwatch = NULL; /* nothing ran whose end the next command could begin at */
+    if (waits) {
+        nd_postpone(c->s);
+        return ND_GATE_POSTPONED;
+    }
     buf_puts(&text, "CLUSTERDOWN This master holds no lease: ");
     put_shortage(e, e->now_us, &text);
-    e->stopwatch = NULL; /* nothing ran whose end the next command could begin at */
     nd_cluster_refuse(c, buf_str(&text));
     buf_free(&text);
-    return false;
+    return ND_GATE_REFUSED;
+}
+
+void nd_lease_grace_ends(struct nd_engine *e)
+{
+    e->lease_grace_us = 0;
+    nd_resume_postponed(e);
 }
 
 static void tell_loss(struct nd_cluster *cl, int64_t now_us, struct buf *line)
@@ -256,25 +269,33 @@ void nd_cluster_lease(struct nd_call *c)
     struct cl_lease_ask ask = {.ttl_ms = 0};
     struct cl_command command = {.verb = CL_LEASE, .lease = &ask};
     enum nd_cluster_answer answer = nd_cluster_take_answer(c);
-    if (answer == ND_CLUSTER_NO)
-        return;
-    if (answer == ND_CLUSTER_YES) {
+    if (answer == ND_CLUSTER_NO && nd_arg_is(c, 2, "return") && c->e->lease_grace_us != 0)
+        nd_lease_grace_ends(c->e);
+    if (answer == ND_CLUSTER_YES)
         put_all(c);
-        return;
-    }
-    if (!nd_cluster_on(c) || !read_ask(c, &ask))
+    if (answer != ND_CLUSTER_NOT_YET || !nd_cluster_on(c) || !read_ask(c, &ask))
         return;
     c->s->flags |= ND_S_SUPERVISOR;
+    if (ask.give_back) /* it is over before the disk has it, and the answer comes */
+        c->e->lease_grace_us = c->e->now_us + GRACE_US;
     if (c->e->cluster->started)
         nd_cluster_ask(c, &command);
     else
         put_all(c); /* the dataset is loaded: nothing is granted yet, and nothing waits for that */
 }
 
+/* An operator's word, or that of one supervisor: a majority of theirs counts. */
 void nd_cluster_release(struct nd_call *c)
 {
-    struct cl_command command = {.verb = CL_RELEASE};
-    if (!nd_cluster_reply(c) && nd_cluster_on(c))
+    struct cl_lease_ask word = {.ttl_ms = 0};
+    struct cl_command command = {.verb = CL_RELEASE, .lease = c->argc == 4 ? &word : NULL};
+    if (nd_cluster_reply(c) || !nd_cluster_on(c))
+        return;
+    if (c->argc != 2 && c->argc != 4)
+        nd_subcommand_syntax(c);
+    else if (c->argc == 4 && !cl_id_parse(c->argv[2], &word.supervisor))
+        wrong(c, "id of a supervisor");
+    else if (c->argc == 2 || speaker_arg(c, 3, &word.speaker))
         nd_cluster_ask(c, &command);
 }
 
@@ -317,12 +338,14 @@ void nd_cluster_takeover(struct nd_call *c)
 {
     struct takeover t = {.asked = {.epoch = 0}};
     struct cl_command command = {.verb = CL_TAKEOVER, .promotion = &t.asked};
-    bool granted = c->argc > 7;
+    size_t at = nd_arg_is(c, 7, "force") ? 8 : 7;
+    bool granted = c->argc > at;
+    t.asked.force = at == 8;
     if (c->argc < 7 || !nd_arg_is(c, 3, "epoch") || !nd_arg_is(c, 5, "from") ||
-        (granted && (!nd_arg_is(c, 7, "grants") || c->argc < 10))) {
+        (granted && (!nd_arg_is(c, at, "grants") || c->argc < at + 3))) {
         nd_syntax_error(c);
         return;
     }
-    if (epoch_arg(c, 4, &t.asked.epoch) && read_lineage(c, c->argv[6], &t) && (!granted || read_grants(c, 8, &t)))
+    if (epoch_arg(c, 4, &t.asked.epoch) && read_lineage(c, c->argv[6], &t) && (!granted || read_grants(c, at + 1, &t)))
         nd_cluster_ask(c, &command);
 }

@@ -151,6 +151,7 @@ struct nd_engine {
      * none was there, so that whoever wrote under an earlier one can be told. */
     int64_t lease_until_us;
     uint64_t lease_term;
+    int64_t lease_grace_us; /* it was given back: until then writes wait for the next master, and get no error; 0: no */
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: none */
     bool pause_all;
     uint32_t writes_held; /* as in a pause of writes: by whom (enum nd_holder, pause.h) */

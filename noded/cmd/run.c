@@ -215,8 +215,8 @@ enum nd_ran nd_session_run(struct nd_session *s, size_t argc, const struct slice
         gate = nd_gate(&c);
     else if (nd_cluster_concerned(&c))
         gate = nd_cluster_gate(&c);
-    if (gate == ND_GATE_OPEN && nd_lease_concerns(&c) && !nd_lease_allows(&c))
-        gate = ND_GATE_REFUSED;
+    if (gate == ND_GATE_OPEN && nd_lease_concerns(&c))
+        gate = nd_lease_gate(&c);
     if (gate == ND_GATE_POSTPONED)
         return ND_POSTPONED;
     if (gate != ND_GATE_OPEN)

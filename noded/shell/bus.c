@@ -29,8 +29,10 @@ static void follow(struct bus *b, const struct cl_effect *fx)
         bus_jobs_upset(b, "this node has become a replica");
         b->link_since_us = io_now_us();
     }
+    /* The same node again, at another address or at the one it had: what was taken from it is still its data. */
+    b->had_data = b->had_data && b->follows && cl_id_eq(&b->master, &fx->node);
     b->follows = true;
-    b->had_data = false;
+    b->master = fx->node;
     /* While the address is not known there is nobody to connect to; the core comes back with it. */
     if (fx->ip[0] == '\0')
         return;

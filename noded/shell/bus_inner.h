@@ -41,6 +41,7 @@ struct bus {
     /* facts that are of now or lost with it */
     bool follows, had_data; /* a replica; it had the data of its master once */
     bool link_up;           /* as the facts were last */
+    struct cl_id master;    /* whom it follows */
     int64_t fresh_us;       /* when the link to the master was last up */
     int64_t link_since_us;  /* when it became what it is, up or not */
     struct cl_facts told;   /* as of the end of the last turn */

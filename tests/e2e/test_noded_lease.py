@@ -362,7 +362,8 @@ def test_a_disk_that_does_not_answer(lab):
 @case(kinds=OURS, limit_s=90)
 def test_answers_while_loading(lab):
     """A node that loads its dataset says so, and takes no write when it has, before it is leased."""
-    master, _, keepers = supervised(lab, replicas=0, ttl_ms=3000, appendonly="yes", appendfsync="no", auto_aof_rewrite_percentage=0)
+    master, _, keepers = supervised(lab, replicas=0, ttl_ms=3000, appendonly="yes", appendfsync="no",
+                                    auto_aof_rewrite_percentage=0)
     with master.connect(timeout_s=60) as client:
         for start in range(0, 500000, 1000):
             words = [word for i in range(start, start + 1000) for word in (b"{k}%d" % i, b"value")]

@@ -221,10 +221,12 @@ class LeaseKeepers:
                 self._elect(self.all[i], shard, node, epoch)
             return [self._grant(i, shard, node) for i in chosen]
 
-    def takeover(self, node, epoch, lineage, grants=(), timeout_s=10):
+    def takeover(self, node, epoch, lineage, grants=(), timeout_s=10, force=False):
         """CLUSTER FAILOVER TAKEOVER EPOCH; its reply. lineage: nodes or ids."""
         ids = ",".join(of if isinstance(of, str) else self.id_of(of) for of in lineage)
         words = ["CLUSTER", "FAILOVER", "TAKEOVER", "EPOCH", epoch, "FROM", ids]
+        if force:
+            words.append("FORCE")
         if grants:
             words += ["GRANTS", self.speaker(0), *grants]
         with node.connect(timeout_s=timeout_s) as client:

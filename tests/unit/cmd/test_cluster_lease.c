@@ -34,8 +34,10 @@ static const char *value_of(const char *map, const char *name)
     char label[64];
     snprintf(label, sizeof label, "\r\n%s\r\n", name);
     const char *at = strstr(map, label);
-    if (at == NULL)
+    if (at == NULL) {
         fail_msg("no %s in %s", name, map);
+        return "";
+    }
     at += strlen(label);
     if (*at == '$')
         at = strstr(at, "\r\n") + 1;
@@ -117,12 +119,17 @@ static void arguments(void **state)
         {"CLUSTER LEASE " NAME " 1:0:a 1 1 x 1", STAMP},
         {"CLUSTER LEASE " NAME " 1:0:a 1 1 00112233445566778 1", STAMP},
         {"CLUSTER LEASE " NAME " 1:0:a 1 1 1 1x", STAMP},
-        {"CLUSTER RELEASE NOW", "-ERR wrong number of arguments for 'cluster|release' command\r\n"},
+        {"CLUSTER RELEASE NOW",
+         "-ERR unknown subcommand or wrong number of arguments for 'RELEASE'. Try CLUSTER HELP.\r\n"},
+        {"CLUSTER RELEASE 00 1:0:a", "-ERR Invalid id of a supervisor\r\n"},
+        {"CLUSTER RELEASE " NAME " 0:0:a", SPEAKER},
         {"CLUSTER FAILOVER TAKEOVER EPOCH 1", "-ERR syntax error\r\n"},
         {"CLUSTER FAILOVER FORCE EPOCH 1 FROM " ME,
          "-ERR unknown subcommand or wrong number of arguments for 'FAILOVER'. Try CLUSTER HELP.\r\n"},
         {"CLUSTER FAILOVER TAKEOVER EPOCH 1 OF " ME, "-ERR syntax error\r\n"},
         {"CLUSTER FAILOVER TAKEOVER EPOCH 1 FROM " ME " GRANTS", "-ERR syntax error\r\n"},
+        {"CLUSTER FAILOVER TAKEOVER EPOCH 1 FROM " ME " FORCE FORCE", "-ERR syntax error\r\n"},
+        {"CLUSTER FAILOVER TAKEOVER EPOCH 1 FROM " ME " FORCE GRANTS 1:0:a", "-ERR syntax error\r\n"},
         {"CLUSTER FAILOVER TAKEOVER EPOCH 1 FROM " ME " GRANTS 1:0:a", "-ERR syntax error\r\n"},
         {"CLUSTER FAILOVER TAKEOVER EPOCH 1 FROM " ME " GIVES 1:0:a 0/1/1/1/1", "-ERR syntax error\r\n"},
         {"CLUSTER FAILOVER TAKEOVER EPOCH x FROM " ME, "-ERR Invalid epoch\r\n"},
@@ -156,18 +163,26 @@ static void words_are_handed_on(void **state)
                      '-');
     assert_true(w->lease.give_back && w->lease.epoch == 11);
     assert_string_equal(world_ask(w, "CLUSTER RELEASE"), "-ERR This node is not supervised\r\n");
-    assert_int_equal(w->asked.verb, CL_RELEASE);
-    assert_int_equal(*world_ask(w, "CLUSTER FAILOVER takeover epoch 44 from " OTHER "," ME " grants 7:0:" LIST
+    assert_true(w->asked.verb == CL_RELEASE && w->asked.lease == NULL);
+    world_ask(w, "CLUSTER RELEASE 000000000000000000000000000000000000000f 7:2:" LIST);
+    assert_true(w->asked.verb == CL_RELEASE && w->asked.lease->supervisor.b[19] == 15 &&
+                w->asked.lease->speaker.position == 2);
+    assert_int_equal(*world_ask(w, "CLUSTER FAILOVER takeover epoch 44 from " ME "," OTHER " grants 7:0:" LIST
                                    " 0/a/11/12/13 2/b/21/22/23"),
                      '+');
     const struct cl_takeover *t = w->asked.promotion;
     assert_int_equal(w->asked.verb, CL_TAKEOVER);
-    assert_true(t->epoch == 44 && t->nfrom == 2 && t->from[0].b[0] == 0xbb && t->from[1].b[0] == 0xaa);
+    assert_true(t->epoch == 44 && !t->force && t->nfrom == 2 && t->from[0].b[0] == 0xaa && t->from[1].b[0] == 0xbb);
     assert_true(t->speaker->version == 7 && slice_is(t->speaker->list, LIST) && t->ngrants == 2);
     assert_true(t->grants[0].position == 0 && t->grants[0].stamp.incarnation == 10 && t->grants[1].position == 2 &&
                 t->grants[1].stamp.clock_us == 21 && t->grants[1].ttl_ms == 22 && t->grants[1].wait_ms == 23);
     assert_int_equal(*world_ask(w, "CLUSTER FAILOVER TAKEOVER EPOCH 45 FROM " ME), '+');
     assert_true(w->asked.promotion->speaker == NULL && w->asked.promotion->ngrants == 0);
+    assert_int_equal(*world_ask(w, "CLUSTER FAILOVER TAKEOVER EPOCH 46 FROM " ME " FORCE"), '+');
+    assert_true(w->asked.promotion->force && w->asked.promotion->speaker == NULL);
+    assert_int_equal(
+        *world_ask(w, "CLUSTER FAILOVER TAKEOVER EPOCH 47 FROM " ME " force GRANTS 7:0:" LIST " 0/a/11/12/13"), '+');
+    assert_true(w->asked.promotion->force && w->asked.promotion->ngrants == 1);
     world_free(w);
 }
 
@@ -382,7 +397,8 @@ static void released(void **state)
     world_free(w);
 }
 
-/* Given back, it is over at once, and the answer has the offset of that moment. */
+/* Given back, it is over at once, and the answer has the offset of that moment. Writes wait for half a second for what
+ * comes of it. */
 static void given_back(void **state)
 {
     (void)state;
@@ -392,7 +408,17 @@ static void given_back(void **state)
     const char *said = world_ask(w, "CLUSTER LEASE RETURN " NAME " 1:1:" LIST " 5");
     assert_string_equal(value_of(said, "offset"), "4711");
     assert_string_equal(value_of(said, "lease_ms"), "0");
-    assert_string_equal(run(w->f, "SET x 1"), no_lease(0));
+    struct client *c = fixture_client(w->f);
+    assert_string_equal(client_run(c, "SET x 1"), "");
+    assert_int_equal(c->ran, ND_POSTPONED);
+    assert_string_equal(run(w->f, "GET x"), "$5\r\nfirst\r\n");
+    int resumes = c->resumes;
+    fixture_forward_ms(w->f, 499);
+    assert_int_equal(c->resumes, resumes);
+    assert_true(nd_engine_deadline(w->f->e) <= w->f->e->now_us + 1000);
+    fixture_forward_ms(w->f, 1);
+    assert_int_equal(c->resumes, resumes + 1);
+    assert_string_equal(client_run(c, "SET x 1"), no_lease(0));
     grant(w, 3); /* of epoch 0 */
     assert_string_equal(run(w->f, "SET x 1"), no_lease(0));
     for (int round = 0; round < 2; round++)
@@ -400,6 +426,32 @@ static void given_back(void **state)
             speak(w, i, TTL_MS, 5);
     assert_string_equal(run(w->f, "SET x 1"), "+OK\r\n");
     w->f->e->stream_offset = NULL;
+    world_free(w);
+}
+
+/* Who waits behind a lease that was given back goes on with the next one; refused, nothing was given back. */
+static void given_back_and_there_again(void **state)
+{
+    (void)state;
+    struct world *w = supervised(FILE_OF_ONE);
+    struct client *c = fixture_client(w->f);
+    assert_int_equal(*world_ask(w, "CLUSTER LEASE RETURN " NAME " 1:1:" LIST " 1"), '-'); /* no epoch above its own */
+    assert_int_equal(w->f->e->lease_grace_us, 0);
+    assert_string_equal(run(w->f, "SET x 1"), "+OK\r\n");
+    world_ask(w, "CLUSTER LEASE RETURN " NAME " 1:1:" LIST " 5");
+    assert_string_equal(client_run(c, "MULTI"), "+OK\r\n");
+    assert_string_equal(client_run(c, "INCR x"), "+QUEUED\r\n");
+    assert_string_equal(client_run(c, "EXEC"), "");
+    assert_int_equal(c->ran, ND_POSTPONED);
+    fixture_forward_ms(w->f, 10);
+    int resumes = c->resumes;
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 2; i++) {
+            speak(w, i, TTL_MS, 5);
+            fixture_forward_ms(w->f, WORDS_MS);
+        }
+    assert_true(c->resumes > resumes);
+    assert_string_equal(client_run(c, "EXEC"), "*1\r\n:2\r\n");
     world_free(w);
 }
 
@@ -418,6 +470,7 @@ int main(void)
         cmocka_unit_test(supervisors_do_not_wait),
         cmocka_unit_test(released),
         cmocka_unit_test(given_back),
+        cmocka_unit_test(given_back_and_there_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
