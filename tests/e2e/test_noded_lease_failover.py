@@ -55,13 +55,13 @@ def shard_behind_proxies(lab):
     for name in ("master", "replica"):
         port = lab.ports.take()
         proxies.append(CuttingProxy(lab, port))
-        nodes.append(lab.node(name, cluster_enabled="yes", cluster_node_timeout=60000, cluster_port=port,
+        nodes.append(lab.node(name, cluster_enabled="yes", cluster_node_timeout=15000, cluster_port=port,
                               cluster_announce_bus_port=proxies[-1].port, repl_diskless_sync_delay=0))
     master, replica = nodes
     master.ok("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
     master.ok("CLUSTER", "SET-CONFIG-EPOCH", 1)
     meet(master, [replica])
-    wait_until(lambda: all(info(n)["cluster_known_nodes"] == "2" for n in nodes), 10, "they know each other")
+    wait_until(lambda: all(info(n)["cluster_known_nodes"] == "2" for n in nodes), 20, "they know each other")
     wait_until(lambda: replica.call("CLUSTER", "REPLICATE", my_id(master)) == "OK", 10, "it follows")
     wait_agreed(nodes)
     return master, replica, proxies
