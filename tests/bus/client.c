@@ -36,7 +36,6 @@ static void write_to(struct world *w, struct node *n, int watched, int database)
             w->counts[COUNT_TWO_MASTERS]++;
             break;
         }
-    lease_written(w, n, watched);
     check_write(w, n);
     jobs_written(w, n, i);
     handover_look(w, n);

@@ -483,11 +483,24 @@ void lease_heal(struct world *w)
         memset(l->s[i].cut, 0, sizeof l->s[i].cut);
 }
 
-/* A write is executed here: nobody else would execute one to that slot. */
-void lease_written(struct world *w, const struct node *n, int watched)
+static bool may_write_some(const struct world *w, const struct node *n)
 {
-    for (int k = 0; k < w->plan.nodes && w->leases->begun; k++)
-        if (k != n->index && client_may_write(w, &w->nodes[k], watched))
-            violated(w, "S6", "%s executes a write to slot %d, and %s would too", node_name(n->index),
-                     w->watched[watched], node_name(k));
+    return n->core != NULL && !n->stopped && cl_is_master(n->core) && lease_allows(w, n);
+}
+
+/* After each step: a write may be waiting in a socket of any node. */
+void lease_look(struct world *w, const struct node *n)
+{
+    if (!w->leases->begun || !may_write_some(w, n))
+        return;
+    for (int k = 0; k < w->plan.nodes; k++) {
+        const struct node *o = &w->nodes[k];
+        if (o == n || !may_write_some(w, o))
+            continue;
+        for (int i = 0; i < WATCHED; i++)
+            if (cl_owns_slot(n->core, w->watched[i]) && cl_owns_slot(o->core, w->watched[i]) &&
+                client_may_write(w, n, i) && client_may_write(w, o, i))
+                violated(w, "S6", "%s and %s would both execute a write to slot %d", node_name(n->index), node_name(k),
+                         w->watched[i]);
+    }
 }

@@ -341,6 +341,7 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
     }
     handover_look(w, n);
     swap_look(w, n);
+    lease_look(w, n);
     set_timer(w, n);
 }
 

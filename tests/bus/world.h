@@ -385,8 +385,8 @@ void lease_heal(struct world *w);
 bool lease_rules(const struct world *w);                          /* they decide who is promoted */
 int64_t lease_clock(const struct world *w, const struct node *n); /* the boot clock of a node */
 bool lease_allows(const struct world *w, const struct node *n);   /* a write, now */
-void lease_written(struct world *w, const struct node *n, int watched);
-const char *lease_missing(struct world *w); /* NULL: all that should be leased is */
+void lease_look(struct world *w, const struct node *n);           /* after each step */
+const char *lease_missing(struct world *w);                       /* NULL: all that should be leased is */
 
 /* client.c */
 void client_start(struct world *w);
