@@ -170,6 +170,14 @@ bool cl_succeeds(const struct cl_core *c, const struct cl_id *master)
     return false;
 }
 
+void cl_succeeded(struct cl_core *c, const struct cl_id *master)
+{
+    if (cl_succeeds(c, master))
+        return;
+    memmove(&c->before[1], &c->before[0], (CL_LINEAGE - 1) * sizeof c->before[0]);
+    c->before[0] = *master;
+}
+
 /* What it did not claim at last was not its own: another one has it, of whom we have not heard yet. */
 void cl_take_slots(struct cl_core *c, struct cl_node *old)
 {
@@ -183,10 +191,8 @@ void cl_take_over(struct cl_core *c)
 {
     struct cl_node *old = c->me->master;
     cl_election_stop(c);
-    if (old != NULL && !cl_succeeds(c, &old->id)) {
-        memmove(&c->before[1], &c->before[0], (CL_LINEAGE - 1) * sizeof c->before[0]);
-        c->before[0] = old->id;
-    }
+    if (old != NULL)
+        cl_succeeded(c, &old->id);
     cl_role_set(c, c->me, NULL);
     cl_shard_name(c);
     if (old != NULL)

@@ -408,6 +408,7 @@ void cl_election_run(struct cl_core *c);
 void cl_election_stop(struct cl_core *c);
 int64_t cl_election_deadline(const struct cl_core *c);
 bool cl_succeeds(const struct cl_core *c, const struct cl_id *master); /* we have taken its place, or its successor's */
+void cl_succeeded(struct cl_core *c, const struct cl_id *master);      /* it is one of those before us */
 void cl_take_over(struct cl_core *c);                       /* our master's slots are ours, at our config epoch */
 void cl_take_slots(struct cl_core *c, struct cl_node *old); /* all that it claims, but for those of open records */
 void cl_manual_asked(struct cl_core *c, struct cl_node *sender);

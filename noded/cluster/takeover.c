@@ -125,8 +125,10 @@ static void become(struct cl_core *c, const struct cl_takeover *t)
         siblings_count(c);
     if (replica)
         cl_take_over(c);
-    for (size_t i = 0; i < t->nfrom; i++) {
+    for (size_t i = t->nfrom; i-- > 0;) {
         struct cl_node *n = cl_node_find(c, &t->from[i]);
+        if (n != c->me)
+            cl_succeeded(c, &t->from[i]);
         /* One that has gone to another shard since has other slots. */
         bool ours = n != NULL && (cl_id_is_none(&n->shard) || cl_id_eq(&n->shard, &c->me->shard));
         if (ours && n != c->me)
