@@ -185,8 +185,9 @@ static void put_member(struct reply *r, const struct cl_core *core, const struct
 static void put_data(struct reply *r, const struct nd_engine *e, bool is_master)
 {
     const struct nd_cluster_host *host = &e->cluster->host;
-    struct nd_cluster_data data;
-    host->data(host->owner, &data);
+    struct nd_cluster_data data = {.replid = ""};
+    if (host->data != NULL)
+        host->data(host->owner, &data);
     put_text(r, "link", is_master ? "none" : data.link_up ? "up" : "down");
     put_number(r, "link_ms", is_master ? 0 : data.link_ms);
     put_text(r, "replid", data.replid);
