@@ -42,6 +42,8 @@ static void add_slots(struct cl_core *c, cl_token token, const struct cl_command
 {
     if (!cl_has(c->me, CL_MASTER))
         FAIL_WITH(c, token, "Slots are assigned to masters only.");
+    if (cl_lacks_lease(c, token))
+        return;
     int slot;
     for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true))
         if (cl_owner(c, slot) != NULL)
@@ -98,6 +100,10 @@ static void replicate(struct cl_core *c, cl_token token, const struct cl_command
 static void failover(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     struct cl_node *master = c->me->master;
+    if (cl_has_supervisors(c))
+        FAIL_WITH(c, token,
+                  "This node is supervised: say SENTINEL FAILOVER <name> to a supervisor, or release the node "
+                  "first (CLUSTER RELEASE)");
     if (cl_has(c->me, CL_MASTER))
         FAIL_WITH(c, token, "You should send CLUSTER FAILOVER to a replica");
     if (master == NULL)
@@ -148,6 +154,8 @@ static void set_config_epoch(struct cl_core *c, cl_token token, const struct cl_
         FAIL_WITH(c, token, "The user can assign a config epoch only when the node does not know any other node.");
     if (c->me->config_epoch != 0)
         FAIL_WITH(c, token, "Node config epoch is already non-zero");
+    if (cl_lacks_lease(c, token))
+        return;
     c->me->config_epoch = (uint64_t)m->number;
     if (c->current_epoch < c->me->config_epoch)
         c->current_epoch = c->me->config_epoch;
@@ -158,6 +166,8 @@ static void set_config_epoch(struct cl_core *c, cl_token token, const struct cl_
 static void bump(struct cl_core *c, cl_token token)
 {
     char text[64];
+    if (cl_lacks_lease(c, token))
+        return;
     bool bumped = cl_bump_epoch(c, false);
     snprintf(text, sizeof text, "%s %" PRIu64, bumped ? "BUMPED" : "STILL", c->me->config_epoch);
     cl_answer_durable(c, token, text);
@@ -172,6 +182,7 @@ void cl_reset(struct cl_core *c, bool hard)
     cl_state_changed(c, true); /* a version that replicas know does not come twice */
     cl_manual_end(c);
     cl_election_stop(c);
+    cl_lease_reset(c);
     bool replica = cl_has(c->me, CL_REPLICA);
     if (replica) {
         cl_effect_add(c->fx, CL_FX_PROMOTE);
@@ -234,5 +245,8 @@ void cl_command_run(struct cl_core *c, const struct cl_event *e)
     case CL_DBMAP_PREPARE:
     case CL_DBMAP_APPLY:
     case CL_DBMAP_ABORT: cl_dbmap_command(c, e->token, m); break;
+    case CL_LEASE: cl_lease_command(c, e->token, m->lease); break;
+    case CL_TAKEOVER: cl_takeover(c, e->token, m->promotion); break;
+    case CL_RELEASE: cl_release(c, e->token, m->lease); break;
     }
 }

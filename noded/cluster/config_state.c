@@ -74,8 +74,7 @@ void cl_config_state_write(const struct cl_core *c, struct buf *out)
             buf_puts(out, " succeeded ");
             cl_id_put(out, &c->before[i]);
         }
-    if (c->supervised)
-        buf_puts(out, " supervised 1");
+    cl_supervised_write(c, out);
     if (c->uncounted_until_us > c->now_us)
         buf_printf(out, " uncountedMs %" PRId64, (c->uncounted_until_us - c->now_us) / 1000 + 1);
     if (PLANTED(12, s->swap_epoch > 0, false))
@@ -209,6 +208,8 @@ const char *cl_config_state_read(struct cl_core *c, struct slice name, struct sl
         return read_swap(&c->shard, value);
     if (slice_is(name, "succeeded"))
         return read_succeeded(c, value);
+    if (slice_is(name, "supervised"))
+        return cl_supervised_read(c, value);
     if (!text_u64(value, &v))
         return "";
     if (slice_is(name, "stateVersion"))
@@ -219,8 +220,6 @@ const char *cl_config_state_read(struct cl_core *c, struct slice name, struct sl
         c->refused_epoch = v;
     else if (slice_is(name, "uncountedMs"))
         c->uncounted_until_us = c->now_us + (int64_t)(v < INT32_MAX ? v : INT32_MAX) * 1000;
-    else if (slice_is(name, "supervised"))
-        c->supervised = v != 0;
     else
         return "";
     return NULL;

@@ -37,6 +37,7 @@ struct cl_core *cl_core_new(const struct cl_options *o, int64_t now_us, int64_t 
     c->me->ours = c->me->heard = true;
     cl_id_draw(&c->rng, &c->me->shard);
     cl_own_address(c);
+    cl_lease_init(c, o->seed);
     cl_durable(c); /* the id itself */
     return c;
 }
@@ -69,6 +70,7 @@ void cl_core_free(struct cl_core *c)
     free(c->voted);
     free(c->election.votes);
     cl_jobs_free(c);
+    cl_lease_free(c);
     free(c->floors);
     free(c->bans);
     free(c->keys_asks);
@@ -157,6 +159,7 @@ static int64_t deadline_find(const struct cl_core *c)
     at = earlier(at, cl_handover_deadline(c));
     at = earlier(at, cl_state_deadline(c));
     at = earlier(at, cl_setslot_deadline(c));
+    at = earlier(at, cl_lease_deadline(c));
     if (!c->writing && (c->changed || c->changed_now)) {
         int64_t save = c->changed_now ? c->now_us : c->save_us;
         at = earlier(at, save > c->persist_again_us ? save : c->persist_again_us);
@@ -218,6 +221,7 @@ void cl_step(struct cl_core *c, const struct cl_event *e, struct cl_effects *out
     timers_run(c);
     if (had_link && !e->facts.link_up && cl_has(c->me, CL_REPLICA))
         cl_tell_siblings(c); /* the offset will not change any more: the others can order themselves by it */
+    cl_lease_run(c);
     cl_manual_run(c);
     cl_election_run(c);
     cl_setslot_run(c);

@@ -115,7 +115,7 @@ static void messages_put(struct buf *out, const char *what, const uint64_t count
     buf_printf(out, "cluster_stats_messages_%s:%" PRIu64 "\r\n", what, sum);
 }
 
-void cl_info_text(const struct cl_core *c, struct buf *out)
+void cl_info_text(const struct cl_core *c, bool ok, struct buf *out)
 {
     int pfail = 0, fail = 0;
     const struct cl_node *n;
@@ -130,7 +130,7 @@ void cl_info_text(const struct cl_core *c, struct buf *out)
                "cluster_state:%s\r\ncluster_slots_assigned:%d\r\ncluster_slots_ok:%d\r\ncluster_slots_pfail:%d\r\n"
                "cluster_slots_fail:%d\r\ncluster_known_nodes:%zu\r\ncluster_size:%d\r\ncluster_current_epoch:%" PRIu64
                "\r\ncluster_my_epoch:%" PRIu64 "\r\n",
-               c->ok ? "ok" : "fail", c->assigned, c->assigned - fail - pfail, pfail, fail, c->known, c->size,
+               ok ? "ok" : "fail", c->assigned, c->assigned - fail - pfail, pfail, fail, c->known, c->size,
                c->current_epoch, mine->config_epoch);
     messages_put(out, "sent", c->sent);
     messages_put(out, "received", c->received);

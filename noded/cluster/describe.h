@@ -12,8 +12,9 @@ uint64_t cl_version(const struct cl_core *c);
 void cl_nodes_text(const struct cl_core *c, struct buf *out); /* CLUSTER NODES: a line for each */
 /* CLUSTER REPLICAS: the lines of a master's replicas, each in order; next one: *it from 0 on. */
 bool cl_next_replica_line(const struct cl_core *c, const struct cl_id *master, size_t *it, struct buf *out);
-void cl_info_text(const struct cl_core *c, struct buf *out); /* CLUSTER INFO, with \r\n; its last line, of the buffers
-                                                              of links, is the program's */
+/* CLUSTER INFO, with \r\n; its last line, of the buffers of links, is the program's. ok: the state that it tells, which
+ * is cl_ok() but for a supervised master without a lease: only its clock knows that. */
+void cl_info_text(const struct cl_core *c, bool ok, struct buf *out);
 
 struct cl_member {
     struct cl_id id, master, shard; /* none: no master, unknown shard */

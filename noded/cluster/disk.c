@@ -46,7 +46,8 @@ static void claim_now(const struct cl_core *c, struct cl_claim *out)
                              .id = me->id,
                              .shard = me->shard,
                              .state_version = c->shard.version,
-                             .state_required = c->shard.required};
+                             .state_required = c->shard.required,
+                             .generation = c->lease.generation};
     if (me->master != NULL)
         out->master = me->master->id;
     if (me->slots != NULL)
@@ -135,6 +136,7 @@ void cl_persisted(struct cl_core *c, const struct cl_event *e)
     }
     if (news && !first)
         cl_tell_all(c);
+    cl_lease_persisted(c);
     cl_state_persisted(c, state_before);
     cl_votes_send(c);
     answers_give(c, e->seq, NULL, (struct slice){NULL, 0});

@@ -26,7 +26,7 @@ static bool data_is_young(const struct cl_core *c)
 static bool wants(const struct cl_core *c)
 {
     const struct cl_node *me = c->me, *master = me->master;
-    if (!cl_has(me, CL_REPLICA) || master == NULL || master->nslots == 0 || c->facts.loading)
+    if (!cl_has(me, CL_REPLICA) || master == NULL || master->nslots == 0 || c->facts.loading || cl_has_supervisors(c))
         return false;
     if (c->manual.end_us != 0 && c->manual.can_start)
         return !c->manual.asked || cl_state_known(c);
@@ -170,21 +170,33 @@ bool cl_succeeds(const struct cl_core *c, const struct cl_id *master)
     return false;
 }
 
+void cl_succeeded(struct cl_core *c, const struct cl_id *master)
+{
+    if (cl_succeeds(c, master))
+        return;
+    memmove(&c->before[1], &c->before[0], (CL_LINEAGE - 1) * sizeof c->before[0]);
+    c->before[0] = *master;
+}
+
+/* What it did not claim at last was not its own: another one has it, of whom we have not heard yet. */
+void cl_take_slots(struct cl_core *c, struct cl_node *old)
+{
+    for (int slot = 0; slot < CL_SLOTS && old->nslots > 0; slot++)
+        if (cl_owner(c, slot) == old && !cl_bit(c->unclaimed, slot) &&
+            PLANTED(15, cl_record_of_slot(c, slot) == NULL, true))
+            cl_slot_give(c, slot, c->me);
+}
+
 void cl_take_over(struct cl_core *c)
 {
     struct cl_node *old = c->me->master;
     cl_election_stop(c);
-    if (old != NULL && !cl_succeeds(c, &old->id)) {
-        memmove(&c->before[1], &c->before[0], (CL_LINEAGE - 1) * sizeof c->before[0]);
-        c->before[0] = old->id;
-    }
+    if (old != NULL)
+        cl_succeeded(c, &old->id);
     cl_role_set(c, c->me, NULL);
     cl_shard_name(c);
-    /* What it did not claim at last was not its own: another one has it, of whom we have not heard yet. */
-    for (int slot = 0; slot < CL_SLOTS && old != NULL && old->nslots > 0; slot++)
-        if (cl_owner(c, slot) == old && !cl_bit(c->unclaimed, slot) &&
-            PLANTED(15, cl_record_of_slot(c, slot) == NULL, true))
-            cl_slot_give(c, slot, c->me);
+    if (old != NULL)
+        cl_take_slots(c, old);
     cl_handover_inherit(c);
     c->promoting = true;
     cl_manual_end(c);

@@ -31,6 +31,14 @@ void cl_collision(struct cl_core *c, struct cl_node *sender)
 {
     if (PLANTED(6, cl_id_cmp(&sender->id, &c->me->id) <= 0, true))
         return;
+    if (cl_has_supervisors(c)) {
+        /* Epochs are given by ballot (SAFETY E2): the supervisors see it too. */
+        if (!c->lease.collision_told)
+            CL_LOG(c, WARNING, "Another master has our config epoch %llu: it is for the supervisors to part us",
+                   (unsigned long long)c->me->config_epoch);
+        c->lease.collision_told = true;
+        return;
+    }
     own_epoch_raise(c);
     CL_LOG(c, NOTICE, "Another master had config epoch too: ours is %llu now", (unsigned long long)c->current_epoch);
 }

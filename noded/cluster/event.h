@@ -43,6 +43,7 @@ struct cl_facts {
     bool has_keys;          /* some database holds a key */
     uint64_t mapping_epoch; /* of the dataset's mapping of databases (SWAPDB a b EPOCH n) */
     int databases;          /* cluster-databases */
+    int64_t boot_us;        /* a clock that counts suspended time too: that of leases */
 };
 
 enum cl_verb {
@@ -65,8 +66,14 @@ enum cl_verb {
     CL_CANCEL_MIGRATIONS, /* all that this node is the source of */
     CL_DBMAP_PREPARE,     /* databases, number: the epoch of the mapping that it is to become */
     CL_DBMAP_APPLY,       /* the same */
-    CL_DBMAP_ABORT        /* number */
+    CL_DBMAP_ABORT,       /* number */
+    CL_LEASE,             /* lease (lease.h). Refused lists: "STALESUPERVISORS ..." */
+    CL_TAKEOVER,          /* promotion */
+    CL_RELEASE            /* lease: the word of its speaker, of whom a majority is needed; NULL: an operator's */
 };
+
+struct cl_lease_ask;
+struct cl_takeover;
 
 /* One job to begin (MIGRATESLOTS). */
 struct cl_move {
@@ -87,6 +94,8 @@ struct cl_command {
     const uint8_t *slots;
     const struct cl_move *moves;
     size_t nmoves; /* 1 or more */
+    const struct cl_lease_ask *lease;
+    const struct cl_takeover *promotion;
 };
 
 /* What the data side tells of a migration (handover.h). All but ASKED name a job of this node; of one that is over, or

@@ -92,6 +92,8 @@ void cl_extensions_read(struct cl_core *c, const struct cl_message *m, struct cl
             shard_learn(c, sender, (struct slice){body.p, CL_ID_DIGITS});
         else if (type == CL_EXT_STATE)
             cl_state_told(c, body, sender);
+        else if (type == CL_EXT_SUPERVISED)
+            cl_supervised_told(c, body, sender);
         else if (type == CL_EXT_FORGOTTEN)
             forgotten(c, body, sender);
     }

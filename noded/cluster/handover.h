@@ -74,6 +74,8 @@ bool cl_some_slot_held(const struct cl_core *c);
 /* All replicas that may be elected are there, and know what they must. Else whoever takes slots would have to wait for
  * one that is gone, perhaps for long. */
 bool cl_replicas_agree(const struct cl_core *c);
+/* This replica may become the master: it has what its master wants it to have. */
+bool cl_state_known(const struct cl_core *c);
 
 /* ---- the mapping of databases ---- */
 

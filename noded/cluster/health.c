@@ -55,7 +55,7 @@ static int64_t ok_from(const struct cl_core *c)
 bool cl_is_sure(const struct cl_core *c)
 {
     bool was_away = c->late_us != c->start_us && c->now_us - c->late_us < rejoin_us(c);
-    return !c->in_minority && !was_away && ok_from(c) <= c->now_us;
+    return !c->in_minority && !was_away && ok_from(c) <= c->now_us && cl_leased(c);
 }
 
 void cl_health_run(struct cl_core *c)
@@ -65,7 +65,9 @@ void cl_health_run(struct cl_core *c)
     c->looks = false;
     c->state_us = HEAP_NEVER;
     const char *why = why_not(c);
-    if (why == NULL && !c->ok && ok_from(c) > c->now_us) {
+    if (cl_fenced(c))
+        why = NULL; /* leases alone decide (SAFETY L5) */
+    else if (why == NULL && !c->ok && ok_from(c) > c->now_us) {
         c->state_us = ok_from(c);
         why = "it has just come back";
     }

@@ -180,6 +180,8 @@ static bool may_begin(struct cl_core *c, cl_token token, const struct cl_command
     int a, b;
     if (!cl_has(c->me, CL_MASTER))
         REFUSE(c, token, "Only a master migrates slots");
+    if (cl_lacks_lease(c, token))
+        return false;
     if (c->manual.end_us != 0)
         REFUSE(c, token, "A failover is under way in this shard");
     if (cl_databases_held(c, &a, &b))
@@ -253,7 +255,7 @@ static const char *why_not_accept(const struct cl_core *c, const struct cl_event
     if (cl_replaced_by(c) != NULL)
         return "this node was replaced, and another one has its slots";
     if (!cl_is_sure(c))
-        return "this node has just come back, or is in a minority";
+        return "this node has just come back, is in a minority, or holds no lease";
     if (source == NULL || source == c->me || !cl_has(source, CL_MASTER) || !source->ours)
         return "the source is not a master that this node knows";
     if (cl_shard_has_stock(c, NULL))

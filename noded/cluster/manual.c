@@ -31,6 +31,10 @@ void cl_manual_asked(struct cl_core *c, struct cl_node *sender)
 {
     if (!cl_has(c->me, CL_MASTER) || sender->master != c->me)
         return;
+    if (cl_has_supervisors(c)) {
+        CL_LOG(c, WARNING, "No failover by a replica's word: this node is supervised");
+        return;
+    }
     if (c->shard.nrecords > 0) {
         CL_LOG(c, WARNING, "No failover while slots are handed over");
         return;

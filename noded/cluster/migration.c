@@ -51,7 +51,8 @@ static const struct cl_node *mover(const struct cl_core *c)
 void cl_migration_run(struct cl_core *c)
 {
     struct cl_node *me = c->me;
-    bool may = cl_has(me, CL_REPLICA) && me->master != NULL && c->set.allow_migration && c->ok;
+    bool may = cl_has(me, CL_REPLICA) && me->master != NULL && c->set.allow_migration && c->ok &&
+               !cl_has_supervisors(c);
     if (!may) {
         c->migrate_us = HEAP_NEVER;
         return;

@@ -106,6 +106,7 @@ static void extensions_put(struct cl_core *c, struct buf *out, struct cl_node *t
         cl_wire_put_extension(out, CL_EXT_SHARD, slice_of(cl_id_text(&c->claim.shard, text)));
     }
     cl_state_put(c, out, to);
+    cl_supervised_put(c, out, to);
     for (size_t i = 0; i < c->nbans && i < 16; i++) {
         if (c->bans[i].until_us <= c->now_us)
             continue;

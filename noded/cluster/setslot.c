@@ -66,6 +66,8 @@ static void give(struct cl_core *c, cl_token token, int slot, struct cl_node *n,
     if (mine && n != c->me && has_keys)
         FAIL_WITH(c, token, "Can't assign hashslot %d to a different node while I still hold keys for this hash slot.",
                   slot);
+    if (!mine && n == c->me && cl_lacks_lease(c, token))
+        return;
     if (!has_keys)
         cl_open_clear(c, slot, false);
     bool imported = n == c->me && cl_open_find(c, slot, true) != NULL;
@@ -266,6 +268,8 @@ void cl_setslot(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     if (!cl_has(c->me, CL_MASTER))
         FAIL_WITH(c, token, "%s", masters_only);
+    if (m->verb == CL_SETSLOT_NODE && cl_command_node(c, m) == c->me && cl_lacks_lease(c, token))
+        return;
     if (is_taken_back(c, m)) {
         cl_answer_durable(c, token, "OK");
         return;

@@ -95,7 +95,7 @@ static bool is_ours(const struct cl_core *c, const struct cl_node *n)
 static bool is_promotable(const struct cl_core *c, const struct cl_node *n)
 {
     if (!is_ours(c, n))
-        return n->left_us != 0 && c->now_us <= n->counted_until_us;
+        return (n->left_us != 0 && c->now_us <= n->counted_until_us) || c->now_us < n->sibling_us;
     if (!cl_has(n, CL_FAILED | CL_NOFAILOVER))
         return true;
     return c->now_us <= n->counted_until_us;
@@ -128,6 +128,11 @@ static void count(const struct cl_core *c, struct cl_node *n)
     n->counted_until_us = until_us > n->counted_until_us ? until_us : n->counted_until_us;
 }
 
+void cl_state_sibling(const struct cl_core *c, struct cl_node *n)
+{
+    n->sibling_us = c->now_us + cl_counted_for_us(c) + cl_timeout_us(c);
+}
+
 /* Any of our replicas may have been counted at the last moment of our earlier life. */
 void cl_state_restarted(struct cl_core *c)
 {
@@ -135,12 +140,16 @@ void cl_state_restarted(struct cl_core *c)
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
         if (is_ours(c, n))
             count(c, n);
+        else if (cl_fenced(c) && n != c->me && cl_has(n, CL_REPLICA) && !cl_id_is_none(&n->shard) &&
+                 cl_id_eq(&n->shard, &c->me->shard))
+            cl_state_sibling(c, n);
 }
 
 void cl_node_uncounted(struct cl_core *c, const struct cl_node *n)
 {
-    if (n->counted_until_us > c->uncounted_until_us)
-        c->uncounted_until_us = n->counted_until_us;
+    int64_t until_us = n->counted_until_us > n->sibling_us ? n->counted_until_us : n->sibling_us;
+    if (until_us > c->uncounted_until_us)
+        c->uncounted_until_us = until_us;
 }
 
 bool cl_state_is_open(const struct cl_core *c)
@@ -373,5 +382,9 @@ int64_t cl_state_deadline(const struct cl_core *c)
     if (!is_awaited(c) || !cl_has(c->me, CL_MASTER) || c->claim.state_version != c->shard.version || cl_state_agreed(c))
         return HEAP_NEVER;
     int64_t at = c->tell_state_us > c->now_us ? c->tell_state_us : c->now_us + TELL_US;
+    const struct cl_node *n;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (n->sibling_us > c->now_us && n->sibling_us < at)
+            at = n->sibling_us;
     return c->uncounted_until_us > c->now_us && c->uncounted_until_us < at ? c->uncounted_until_us : at;
 }

@@ -12,6 +12,7 @@
 #include "noded/cluster/core.h"
 #include "noded/cluster/handover.h"
 #include "noded/cluster/plant.h"
+#include "noded/cluster/supervision.h"
 #include "noded/cluster/wire.h"
 
 /* No honest cluster comes near. A higher epoch from outside is ignored: it would leave no room above it. */
@@ -58,6 +59,7 @@ struct cl_node {
     uint64_t state_version;   /* of our shard's state, as a replica of ours tells it */
     int64_t counted_until_us; /* so long it may think that we count it; 0: it was never told */
     int64_t left_us;          /* it was our replica, and said then that it is another's, perhaps in an old message */
+    int64_t sibling_us;       /* until then it may be promoted as a replica of the master before us; 0 not so */
     uint64_t stamp;           /* of its clock, the newest that it told; 0 none */
     uint64_t ours_seq;        /* the file that has it first as a replica of ours */
     int64_t orphaned_us;      /* a master: without replicas that work, which it had, since; 0: not so */
@@ -118,6 +120,7 @@ struct cl_claim {
     uint16_t flags; /* CL_MASTER or CL_REPLICA */
     struct cl_id id, master, shard;
     uint64_t state_version, state_required;
+    uint64_t generation; /* of who supervises it */
     uint8_t slots[CL_SLOT_BYTES];
 };
 
@@ -267,7 +270,8 @@ struct cl_core {
     struct cl_id before[CL_LINEAGE]; /* masters whose place we have taken, the newest first; none: no more */
     bool shares_shard;               /* with another master, as it was seen last, */
     int64_t shard_look_us;           /* and when to look again */
-    bool supervised;
+    bool supervised; /* swaps of databases are decided outside: it has supervisors (or a test says so) */
+    struct cl_supervision lease;
     uint8_t held[CL_SLOT_BYTES]; /* slots of ours to which writes wait or are refused */
     size_t nheld;
     uint64_t refused_epoch;     /* no grant is taken that is not above it */
@@ -404,7 +408,9 @@ void cl_election_run(struct cl_core *c);
 void cl_election_stop(struct cl_core *c);
 int64_t cl_election_deadline(const struct cl_core *c);
 bool cl_succeeds(const struct cl_core *c, const struct cl_id *master); /* we have taken its place, or its successor's */
-void cl_take_over(struct cl_core *c); /* our master's slots are ours, at our config epoch */
+void cl_succeeded(struct cl_core *c, const struct cl_id *master);      /* it is one of those before us */
+void cl_take_over(struct cl_core *c);                       /* our master's slots are ours, at our config epoch */
+void cl_take_slots(struct cl_core *c, struct cl_node *old); /* all that it claims, but for those of open records */
 void cl_manual_asked(struct cl_core *c, struct cl_node *sender);
 void cl_manual_offset(struct cl_core *c, const struct cl_header *h, const struct cl_node *sender);
 void cl_manual_run(struct cl_core *c);
@@ -446,7 +452,6 @@ void cl_state_changed(struct cl_core *c, bool required);
 /* The state is on disk here and at every replica that may be elected. */
 bool cl_state_agreed(const struct cl_core *c);
 bool cl_state_is_open(const struct cl_core *c); /* a hand-over or a swap is, as far as this node knows */
-bool cl_state_known(const struct cl_core *c);   /* a replica may stand: it has what its master wants it to have */
 void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to); /* the extension, where it belongs */
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender);
 void cl_state_left(struct cl_core *c, struct cl_node *n);    /* it has said so again when it was asked */
@@ -458,6 +463,7 @@ int64_t cl_state_deadline(const struct cl_core *c);
 void cl_shard_run(struct cl_core *c); /* one master in a shard; looked at when something happens anyway */
 int64_t cl_counted_for_us(const struct cl_core *c);
 void cl_state_follows(struct cl_core *c, const struct cl_node *master); /* another one than before */
+void cl_state_sibling(const struct cl_core *c, struct cl_node *n);      /* a replica of the master that we replace */
 void cl_state_restarted(struct cl_core *c);
 void cl_node_uncounted(struct cl_core *c, const struct cl_node *n);
 void cl_handover_send(struct cl_core *c, struct cl_node *to, enum cl_say say, const struct cl_record *r);

@@ -59,6 +59,8 @@ static bool voted_lately(const struct cl_core *c, const struct cl_node *master)
 static const char *refusal(const struct cl_core *c, const struct cl_header *h, const struct cl_node *sender)
 {
     const struct cl_node *master = sender->master;
+    if (cl_has_supervisors(c))
+        return "this node is supervised: its supervisors decide";
     if (h->current_epoch >= CL_EPOCH_MAX || h->current_epoch <= h->config_epoch)
         return "its epoch is impossible";
     if (PLANTED(1, voted_in(c, h->current_epoch), false))

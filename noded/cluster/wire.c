@@ -341,6 +341,17 @@ bool cl_wire_state(struct slice body, struct cl_state_told *out)
     return true;
 }
 
+bool cl_wire_supervised(struct slice body, uint64_t *generation, uint64_t *version, struct slice *list)
+{
+    if (body.n < 16)
+        return false;
+    *generation = get((const uint8_t *)body.p, 8);
+    *version = get((const uint8_t *)body.p + 8, 8);
+    const char *text = body.p + 16, *end = memchr(text, 0, body.n - 16);
+    *list = (struct slice){text, end != NULL ? (size_t)(end - text) : body.n - 16};
+    return true;
+}
+
 /* ---- writing ---- */
 
 static void id_write(uint8_t *p, const struct cl_id *id)
@@ -443,6 +454,17 @@ void cl_wire_put_state(struct buf *out, const struct cl_state_told *t)
     PUT(w.for_ms, t->for_ms);
     PUT(w.stamp, t->stamp);
     cl_wire_put_extension(out, CL_EXT_STATE, (struct slice){(const char *)&w, sizeof w});
+}
+
+void cl_wire_put_supervised(struct buf *out, uint64_t generation, uint64_t version, struct slice list)
+{
+    uint8_t body[16 + 2048];
+    assert(list.n <= sizeof body - 16);
+    put(body, 8, generation);
+    put(body + 8, 8, version);
+    if (list.n > 0)
+        memcpy(body + 16, list.p, list.n);
+    cl_wire_put_extension(out, CL_EXT_SUPERVISED, (struct slice){(const char *)body, 16 + list.n});
 }
 
 void cl_wire_handover(struct buf *out, const struct cl_header *head, const struct cl_handover *h,

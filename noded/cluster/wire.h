@@ -49,7 +49,8 @@ enum cl_extension {
     CL_EXT_NAME,
     CL_EXT_FORGOTTEN,
     CL_EXT_SHARD,
-    CL_EXT_STATE = 0x4e44 /* ours, between a master and its replicas: CL_STATE_BYTES, see cl_wire_put_state() */
+    CL_EXT_STATE = 0x4e44,     /* ours, between a master and its replicas: CL_STATE_BYTES, see cl_wire_put_state() */
+    CL_EXT_SUPERVISED = 0x4e45 /* ours, between the same: see cl_wire_put_supervised() */
 };
 
 /* What a node of ours writes into unused bytes of its header, which stock nodes send as zeros and ignore: it knows all
@@ -146,6 +147,8 @@ bool cl_wire_extension(struct slice *rest, int *type, struct slice *body);
 /* Record i of handover.records. */
 void cl_wire_record(const struct cl_message *m, size_t i, struct cl_record *out);
 bool cl_wire_state(struct slice body, struct cl_state_told *out); /* false: too short */
+/* Who supervises the sender: generation, version of the list, the list (empty: nobody). false: too short. */
+bool cl_wire_supervised(struct slice body, uint64_t *generation, uint64_t *version, struct slice *list);
 
 /* Writing: begin, then entries, then extensions, then end. The head's gossip and extensions are counted by these
  * functions, whatever it says. */
@@ -157,6 +160,7 @@ void cl_wire_fail(struct buf *out, const struct cl_header *head, const struct cl
 void cl_wire_update(struct buf *out, const struct cl_header *head, uint64_t epoch, const struct cl_id *node,
                     const uint8_t *slots);
 void cl_wire_put_state(struct buf *out, const struct cl_state_told *t);
+void cl_wire_put_supervised(struct buf *out, uint64_t generation, uint64_t version, struct slice list);
 void cl_wire_handover(struct buf *out, const struct cl_header *head, const struct cl_handover *h,
                       const struct cl_record *records);
 void cl_wire_publish(struct buf *out, const struct cl_header *head, struct slice channel, struct slice payload);

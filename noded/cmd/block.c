@@ -243,11 +243,11 @@ bool nd_waits_for_keys(const struct nd_session *s, const struct nd_command **cmd
 }
 
 /* It may write to another key than to the one that is ready, and that one may be locked; or their slot or database is
- * held, and nothing of it may change. */
+ * held, and nothing of it may change; or nothing at all may, because the lease has ended. */
 static bool is_held_up(const struct nd_engine *e, const struct nd_waiting *by, struct nd_db *db, struct slice key)
 {
     return (e->locked.used > 0 && nd_names_locked_key(e, by->row->cmd, by->argv, by->argc)) ||
-           nd_cluster_holds_key(e, db, key);
+           nd_cluster_holds_key(e, db, key) || !nd_leased(e);
 }
 
 static void serve_key(struct nd_engine *e, struct nd_db *db, struct slice key)

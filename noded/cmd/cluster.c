@@ -25,6 +25,7 @@ struct nd_cluster *nd_cluster_new(struct nd_engine *e, struct cl_core *core, con
     cl->host = *host;
     cl->held_dbs[0] = cl->held_dbs[1] = -1;
     e->cluster = cl;
+    nd_lease_look(cl);
     nd_cluster_look(cl);
     return cl;
 }
@@ -39,6 +40,7 @@ void nd_cluster_free(struct nd_cluster *cl)
         buf_free(&cl->shards[i].bytes);
     }
     cl->e->cluster = NULL;
+    cl->e->lease_until_us = INT64_MAX;
     free(cl);
 }
 
@@ -88,15 +90,15 @@ static void unsubscribe_moved(struct nd_cluster *cl)
 
 void nd_cluster_changed(struct nd_cluster *cl)
 {
-    bool held = cl->holds;
-    if (!nd_cluster_look(cl))
-        return;
-    if (held)
+    bool held = cl->holds, begun = nd_lease_look(cl), changed = nd_cluster_look(cl);
+    if ((changed && held) || (cl->e->lease_grace_us != 0 && (changed || begun)))
         nd_resume_postponed(cl->e);
-    redirect_waiting(cl->e);
-    if (held)
+    if (changed)
+        redirect_waiting(cl->e);
+    if ((changed && held) || begun)
         nd_serve_held(cl->e); /* those who are still here */
-    unsubscribe_moved(cl);
+    if (changed)
+        unsubscribe_moved(cl);
 }
 
 /* ---- keys of slots ---- */

@@ -22,6 +22,13 @@ struct nd_job_progress {
     uint64_t keys;       /* of the snapshot, so far; 0 at the target */
 };
 
+/* What the data side knows of the replication of this node (CLUSTER LEASE). */
+struct nd_cluster_data {
+    const char *replid; /* good until the next turn */
+    bool link_up;       /* of a replica: to its master, and in sync */
+    int64_t link_ms;    /* for how long it is so already */
+};
+
 /* What cluster mode asks of the program. None of them calls back before it returns. */
 struct nd_cluster_host {
     void *owner;
@@ -35,6 +42,7 @@ struct nd_cluster_host {
     uint64_t (*links_over_limit)(void *owner); /* closed because of cluster-link-sendbuf-limit */
     /* false: it knows nothing of this job (any more). */
     bool (*job_progress)(void *owner, const struct cl_id *job, struct nd_job_progress *out);
+    void (*data)(void *owner, struct nd_cluster_data *out);
     /* FLUSHALL or FLUSHDB has run: no migration can go on that this node is an end of. */
     void (*flushed)(void *owner);
 };
@@ -54,8 +62,11 @@ struct nd_cluster {
     struct nd_cluster_host host;
     /* Slots whose requests run here without a closer look: ours, not open, the cluster is well. */
     uint8_t plain[CL_SLOT_BYTES];
-    bool holds;     /* something is held, slots or databases: */
-    bool has_stock; /* a member of this shard knows database 0 only: */
+    bool started;    /* the program steps the core: set by it when the dataset is loaded */
+    bool leased;     /* a master with a lease, or without need of one, when the core was last looked at */
+    bool lease_told; /* a lease is there, or none is needed: as the log was told last */
+    bool holds;      /* something is held, slots or databases: */
+    bool has_stock;  /* a member of this shard knows database 0 only: */
     struct cl_id stock;
     size_t stock_replicas;        /* connections that follow this node and know database 0 only, members or not; */
     char stock_address[80];       /* the last one of them that came */
@@ -96,6 +107,9 @@ size_t nd_cluster_slot_keys(const struct nd_engine *e, int slot); /* in all data
 void nd_cluster_ask(struct nd_call *c, const struct cl_command *command);
 /* What was answered, when c->ended is set: to be called first by every function that asks. true: it is done. */
 bool nd_cluster_reply(struct nd_call *c);
+/* The same for a command with an answer of its own: it is written when the core has said yes. */
+enum nd_cluster_answer { ND_CLUSTER_NOT_YET, ND_CLUSTER_YES, ND_CLUSTER_NO /* the error was answered */ };
+enum nd_cluster_answer nd_cluster_take_answer(struct nd_call *c);
 /* Around the commands of EXEC, its answer included. When one of them has asked the core, EXEC waits as if it had
  * itself, and has answered nothing yet; the core sees them one right after the other. Nothing happens outside of
  * cluster mode. */
@@ -130,6 +144,8 @@ static inline bool nd_cluster_concerned(const struct nd_call *c)
 enum nd_gate nd_cluster_gate(struct nd_call *c);
 /* The key may not be changed by what began before it was held (MIGRATE): its slot or its database is. */
 bool nd_cluster_holds_key(const struct nd_engine *e, const struct nd_db *db, struct slice key);
+/* As the program answers a request that is not run: a transaction is spoiled by it. */
+void nd_cluster_refuse(struct nd_call *c, const char *error);
 /* A request of a session that has said ASKING is over: it was for one only. */
 void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd);
 /* The session waits for keys: the redirect that it gets if they are not served here any more is appended to out. */
@@ -137,5 +153,34 @@ bool nd_cluster_moved_away(struct nd_session *s, const struct nd_command *cmd, c
                            struct buf *out);
 
 void nd_asking_command(struct nd_call *c);
+void nd_cluster_lease(struct nd_call *c); /* CLUSTER LEASE */
+
+/* ---- leases (cluster_lease.c; SAFETY L4) ---- */
+/* A request that may write, of a client of a supervised node, and the clock has to be read, or a refusal answered. That
+ * is the last of all checks. In a pipeline the clock has just been read, for the end of the command before this one: a
+ * process that is stopped between the two could as well be stopped between a check and its command, and what is then
+ * executed is found out before its answer leaves. */
+static inline bool nd_lease_concerns(const struct nd_call *c)
+{
+    const struct nd_engine *e = c->e;
+    return e->lease_until_us != INT64_MAX && c->s->kind == ND_CLIENT &&
+           (c->row->flags & (ND_WRITE | ND_RUNS_IN_MULTI)) != 0 &&
+           (e->stopwatch != c->s || e->now_us >= e->lease_until_us);
+}
+/* REFUSED: it writes, this node holds no lease now, and that was answered. POSTPONED: the lease was given back a moment
+ * ago, so that another node takes over: it waits for that. Otherwise OPEN. */
+enum nd_gate nd_lease_gate(struct nd_call *c);
+void nd_lease_grace_ends(struct nd_engine *e); /* whoever waits for that tries again, and is refused */
+/* What the node writes by itself (expiry, eviction, waiting clients) may be written now, by a fresh clock. */
+bool nd_lease_lasts(const struct nd_engine *e);
+static inline bool nd_leased(const struct nd_engine *e)
+{
+    return e->lease_until_us == INT64_MAX || nd_lease_lasts(e);
+}
+/* After a step of the core, and when a lease has ended: what the core says of leases counts, and is told in the log.
+ * true: one has begun. */
+bool nd_lease_look(struct nd_cluster *cl);
+void nd_lease_info(const struct nd_engine *e,
+                   struct buf *out); /* its lines of INFO and CLUSTER INFO; in cluster mode */
 
 #endif

@@ -209,3 +209,15 @@ bool nd_cluster_reply(struct nd_call *c)
     drop(a);
     return true;
 }
+
+enum nd_cluster_answer nd_cluster_take_answer(struct nd_call *c)
+{
+    struct nd_cluster_ask *a = c->ended;
+    if (a == NULL)
+        return ND_CLUSTER_NOT_YET;
+    bool ok = a->ok;
+    if (!ok)
+        nd_error(c, "%s", buf_str(&a->text));
+    drop(a);
+    return ok ? ND_CLUSTER_YES : ND_CLUSTER_NO;
+}

@@ -10,6 +10,7 @@
 /* Slots that become visible, or are forgotten, are told to replicas and to the log. */
 #define SYNCS ND_ADMIN | ND_NOSCRIPT | ND_STALE | ND_NO_ASYNC_LOADING | ND_NO_MULTI | ND_MAY_REPLICATE
 #define HELPS ND_LOADING | ND_STALE
+#define SUPERVISES ND_ADMIN | ND_LOADING | ND_STALE | ND_NOSCRIPT | ND_NO_MULTI
 
 /* A redirect of one request only: the slot is on its way to this node. */
 void nd_asking_command(struct nd_call *c)
@@ -134,9 +135,10 @@ static const struct nd_command cluster_subs[] = {
      .arity = -2,
      .flags = CHANGES,
      .run = nd_cluster_failover,
-     .syntax = "[FORCE | TAKEOVER]{options}",
-     .summary =
-         "This replica becomes the master of its shard: with its master's help, without it, or without anybody's.",
+     .syntax = "[FORCE | TAKEOVER]{options} [EPOCH epoch]{@9.0.0} [FROM node-ids]{@9.0.0} [FORCE]{@9.0.0} "
+               "[GRANTS speaker grant [grant ...]]{@9.0.0}",
+     .summary = "This replica becomes the master of its shard: with its master's help, without it, or without "
+                "anybody's; or because supervisors have decided it, in the place of the nodes that they name.",
      .since = "3.0.0",
      .group = "cluster",
      .complexity = "O(1)"},
@@ -206,6 +208,16 @@ static const struct nd_command cluster_subs[] = {
      .since = "3.0.0",
      .group = "cluster",
      .complexity = "O(N), N being the bytes of the key"},
+    {.name = "lease",
+     .arity = -6,
+     .flags = SUPERVISES,
+     .run = nd_cluster_lease,
+     .syntax = "[RETURN] supervisor-id speaker [ttl{:integer}] epoch{:integer} [incarnation clock{:integer}]",
+     .summary = "A supervisor lets this node take writes for so long, and gets to know all that it watches.",
+     .since = "9.0.0",
+     .group = "cluster",
+     .complexity = "O(N), N being the databases",
+     .tips = "nondeterministic_output"},
     {.name = "links",
      .arity = 2,
      .flags = READS,
@@ -263,6 +275,16 @@ static const struct nd_command cluster_subs[] = {
      .group = "cluster",
      .complexity = "O(N), N being the nodes",
      .tips = "nondeterministic_output"},
+    {.name = "release",
+     .arity = -2,
+     .flags = CHANGES,
+     .run = nd_cluster_release,
+     .syntax = "[supervisor-id speaker]",
+     .summary =
+         "Ends the supervision of this node and of its replicas: an operator's word, or a majority of supervisors'.",
+     .since = "9.0.0",
+     .group = "cluster",
+     .complexity = "O(1)"},
     {.name = "replicas",
      .arity = 3,
      .flags = ASKS,

@@ -35,7 +35,9 @@ void nd_cluster_info_command(struct nd_call *c)
     if (!nd_cluster_on(c))
         return;
     const struct nd_cluster_host *host = &c->e->cluster->host;
-    cl_info_text(core_of(c), &text);
+    bool ok = cl_ok(core_of(c)) && (!cl_is_master(core_of(c)) || nd_leased(c->e));
+    cl_info_text(core_of(c), ok, &text);
+    nd_lease_info(c->e, &text);
     buf_printf(&text, "total_cluster_links_buffer_limit_exceeded:%" PRIu64 "\r\n", host->links_over_limit(host->owner));
     reply_verbatim(c->r, text.p, text.n);
     buf_free(&text);

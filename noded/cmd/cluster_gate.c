@@ -250,7 +250,7 @@ static enum nd_gate wait_for_held(struct nd_call *c)
 
 /* ---- answers ---- */
 
-static void refuse(struct nd_call *c, const char *error)
+void nd_cluster_refuse(struct nd_call *c, const char *error)
 {
     struct nd_session *s = c->s;
     if (c->cmd->run == nd_exec_command)
@@ -289,7 +289,7 @@ static bool refused_for_stock(struct nd_call *c)
     } else { /* not heard of over the bus yet, or forgotten, and still there */
         buf_printf(&error, "replica %s knows database 0 only", cl->stock_address);
     }
-    refuse(c, buf_str(&error));
+    nd_cluster_refuse(c, buf_str(&error));
     buf_free(&error);
     return true;
 }
@@ -318,7 +318,7 @@ static enum nd_gate look_at_slots(struct nd_call *c)
         return wait_for_held(c);
     struct buf error = {0};
     cl_verdict_text(cl->core, v, r.slot, &to, &error);
-    refuse(c, buf_str(&error));
+    nd_cluster_refuse(c, buf_str(&error));
     buf_free(&error);
     return ND_GATE_REFUSED;
 }

@@ -65,6 +65,10 @@ void nd_cluster_failover(struct nd_call *c)
     struct cl_command command = {.verb = CL_FAILOVER};
     if (nd_cluster_reply(c) || !nd_cluster_on(c))
         return;
+    if (c->argc > 3 && nd_arg_is(c, 2, "takeover")) {
+        nd_cluster_takeover(c);
+        return;
+    }
     if (c->argc > 3) {
         nd_subcommand_syntax(c);
         return;

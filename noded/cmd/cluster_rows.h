@@ -16,6 +16,9 @@ nd_command_fn nd_cluster_info_command, nd_cluster_nodes, nd_cluster_replicas, nd
 /* cluster_migrate.c */
 nd_command_fn nd_cluster_migrateslots, nd_cluster_cancelslotmigrations, nd_cluster_getslotmigrations, nd_cluster_dbmap;
 
+/* cluster_lease.c */
+nd_command_fn nd_cluster_release, nd_cluster_takeover; /* CLUSTER FAILOVER TAKEOVER EPOCH: behind nd_cluster_reply() */
+
 /* cluster_nodes.c */
 nd_command_fn nd_cluster_meet, nd_cluster_forget, nd_cluster_replicate, nd_cluster_failover, nd_cluster_reset,
     nd_cluster_bumpepoch, nd_cluster_set_config_epoch, nd_cluster_saveconfig;

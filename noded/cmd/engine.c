@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/runid.h"
 #include "noded/cmd/block.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/evict.h"
 #include "noded/cmd/expire.h"
@@ -55,6 +56,7 @@ struct nd_engine *nd_engine_new(const struct nd_host *host, const struct nd_conf
     e->keys.release = release;
     e->keys.release_owner = e;
     e->active_expire = true;
+    e->lease_until_us = INT64_MAX;
     e->next_session = 1;
     e->commands = nd_commands_new(host->extension);
     e->stats.by_command = mem_zalloc(nd_command_numbers(e) * sizeof *e->stats.by_command);
@@ -131,6 +133,8 @@ int64_t nd_engine_deadline(const struct nd_engine *e)
         int64_t left_ms = e->pause_until_ms - e->now_ms;
         at = earlier(at, left_ms < (HEAP_NEVER - e->now_us) / 1000 ? e->now_us + left_ms * 1000 : HEAP_NEVER);
     }
+    if (e->lease_grace_us != 0)
+        at = earlier(at, e->lease_grace_us);
     if (nd_evict_pending(e))
         at = earlier(at, e->now_us);
     if (e->house_dirty != e->dirty)
@@ -163,6 +167,8 @@ void nd_engine_tick(struct nd_engine *e)
     nd_serve_timeouts(e);
     if (e->pause_until_ms != 0 && e->now_ms >= e->pause_until_ms)
         nd_unpause(e);
+    if (e->lease_grace_us != 0 && e->now_us >= e->lease_grace_us)
+        nd_lease_grace_ends(e);
     nd_expiry_cycle(e);
     if (nd_evict_pending(e))
         nd_evict(e);

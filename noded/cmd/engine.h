@@ -66,7 +66,7 @@ enum {
 struct nd_host {
     void *owner;
     const struct nd_extension *extension; /* NULL: the engine is alone */
-    /* Time for SLOWLOG, latency and statistics, in microseconds, monotonic. */
+    /* Time for SLOWLOG, latency, statistics and leases, in microseconds: monotonic, and suspended time counts. */
     int64_t (*clock_us)(void *owner);
     /* Something was written for a session outside of its own request: send it at the end of the turn. */
     void (*wake)(void *owner, struct nd_session *s);
@@ -146,6 +146,12 @@ struct nd_engine {
     bool async_loading;     /* into a keyspace beside the one that is read: what ND_NO_ASYNC_LOADING says waits */
     uint32_t guards;        /* ND_GUARD_* */
     char guard_reason[128]; /* of ND_GUARD_AOF_FAILED: what the system said */
+    /* A supervised node executes writes of clients before this time of host->clock_us(), which is the boot clock
+     * (SAFETY L4; cluster.h has the checks). INT64_MAX: it is not supervised. The term counts leases that began when
+     * none was there, so that whoever wrote under an earlier one can be told. */
+    int64_t lease_until_us;
+    uint64_t lease_term;
+    int64_t lease_grace_us; /* it was given back: until then writes wait for the next master, and get no error; 0: no */
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: none */
     bool pause_all;
     uint32_t writes_held; /* as in a pause of writes: by whom (enum nd_holder, pause.h) */

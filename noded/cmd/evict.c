@@ -1,6 +1,7 @@
 #include "noded/cmd/evict.h"
 
 #include "common/base/mem.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/latency.h"
 #include "noded/cmd/lookup.h"
@@ -285,7 +286,7 @@ static bool evict_until(struct nd_engine *e, int64_t end_us)
         if (!choose(e, &db, &entry))
             return false;
         evict_key(e, db, entry);
-        if (n % LOOK_EVERY == 0 && e->host.clock_us(e->host.owner) >= end_us) {
+        if (n % LOOK_EVERY == 0 && (e->host.clock_us(e->host.owner) >= end_us || !nd_leased(e))) {
             e->eviction->pending = true;
             break;
         }
@@ -296,8 +297,8 @@ static bool evict_until(struct nd_engine *e, int64_t end_us)
 bool nd_evict(struct nd_engine *e)
 {
     e->eviction->pending = false;
-    /* A replica follows its master in what goes; nothing changes while writes are paused. */
-    if (!nd_memory_is_short(e) || e->is_replica || e->loading || nd_paused(e))
+    /* A replica follows its master in what goes; nothing changes while writes are paused, or without a lease. */
+    if (!nd_memory_is_short(e) || e->is_replica || e->loading || nd_paused(e) || !nd_leased(e))
         return true;
     if (e->config.maxmemory_policy == ND_NOEVICTION)
         return false;

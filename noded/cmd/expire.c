@@ -50,7 +50,7 @@ void nd_expiry_wake(struct nd_engine *e)
 
 static bool may_expire(const struct nd_engine *e)
 {
-    return !e->is_replica && !e->loading && e->active_expire && !nd_paused(e);
+    return !e->is_replica && !e->loading && e->active_expire && !nd_paused(e) && e->now_us < e->lease_until_us;
 }
 
 int64_t nd_expiry_deadline(const struct nd_engine *e)
@@ -184,6 +184,10 @@ void nd_expiry_cycle(struct nd_engine *e)
     x->cycle_dirty = e->dirty;
     struct cycle y = {.e = e};
     int64_t began_us = e->host.clock_us(e->host.owner), end_us = began_us + LIMIT_US * effort;
+    if (began_us >= e->lease_until_us)
+        return;
+    if (end_us > e->lease_until_us)
+        end_us = e->lease_until_us;
     bool late = false, ended = false;
     for (unsigned steps = 1; (y.looked < wanted || many_stale(e, &y)) && !late; steps++) {
         if (!step(&y)) {

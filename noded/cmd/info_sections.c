@@ -1,6 +1,7 @@
 #include "noded/cmd/info.h"
 
 #include "noded/cmd/block.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/connection.h"
 #include "noded/cmd/histogram.h"
 #include "noded/cmd/pubsub.h"
@@ -249,6 +250,9 @@ void nd_info_cluster(struct nd_info *i)
     /* Where databases were never swapped the section is Redis's. */
     if (i->e->config.cluster_enabled && i->e->keys.mapping_epoch > 0)
         buf_printf(i->out, "db_mapping_epoch:%" PRIu64 "\r\n", i->e->keys.mapping_epoch);
+    /* And where it is not supervised. */
+    if (i->e->lease_until_us != INT64_MAX)
+        nd_lease_info(i->e, i->out);
 }
 
 void nd_info_keyspace(struct nd_info *i)

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "noded/cmd/block.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/effects.h"
 #include "noded/cmd/engine.h"
 #include "noded/cmd/evict.h"
@@ -56,8 +57,8 @@ static struct nd_entry *expired(struct nd_call *c, struct nd_db *db, struct nd_e
             return entry;
         if (access != ND_CHANGE)
             return NULL;
-    } else if (nd_paused(e) && access != ND_CHANGE) {
-        return NULL; /* nothing changes while writes are paused */
+    } else if (access != ND_CHANGE && (nd_paused(e) || !nd_leased(e))) {
+        return NULL; /* nothing changes while writes are paused, or without a lease */
     }
     nd_expire_now(e, db, entry);
     return NULL;

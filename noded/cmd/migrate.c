@@ -324,6 +324,12 @@ static void finish(struct nd_call *c)
         nd_error(c, "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
         return;
     }
+    if (!m->copy && !nd_leased(c->e)) {
+        nd_error(c,
+                 "TRYAGAIN The target instance has the keys, and they can't be deleted here now: this master's lease "
+                 "has ended");
+        return;
+    }
     if (!m->copy && is_held(c, m)) {
         nd_error(c, "TRYAGAIN The target instance has the keys, and they can't be deleted here now: their slot or "
                     "database is being handed over");

@@ -1,6 +1,7 @@
 #include "noded/cmd/pause.h"
 
 #include "common/base/mem.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/transaction.h"
 
@@ -121,7 +122,10 @@ bool nd_must_wait(struct nd_call *c, uint32_t flags)
     struct nd_session *s = c->s;
     if (s->kind != ND_CLIENT)
         return false;
-    bool paused = nd_paused(e) && (e->pause_all || (flags & (ND_WRITE | ND_MAY_REPLICATE)) != 0);
+    bool writes = (flags & (ND_WRITE | ND_MAY_REPLICATE)) != 0;
+    if (!writes && ((s->flags & ND_S_SUPERVISOR) != 0 || c->cmd->run == nd_cluster_lease))
+        return false; /* it is what leases and planned switches are made of */
+    bool paused = nd_paused(e) && (e->pause_all || writes);
     if (!paused && (e->locked.used == 0 || !waits_for_key(c)))
         return false;
     nd_postpone(s);

@@ -66,10 +66,11 @@ void nd_count_call(struct nd_call *c, uint64_t usec)
 }
 
 /* The clock is read once a command: where the session's last command ended its next one begins. */
-static int64_t start_watch(struct nd_engine *e, struct nd_session *s)
+int64_t nd_watch_start(struct nd_engine *e, struct nd_session *s)
 {
     if (e->stopwatch != s)
         e->now_us = e->host.clock_us(e->host.owner);
+    e->stopwatch = s;
     return e->now_us;
 }
 
@@ -100,7 +101,7 @@ static void say_effect(struct nd_call *c)
 void nd_run(struct nd_call *c)
 {
     struct nd_engine *e = c->e;
-    int64_t start_us = start_watch(e, c->s);
+    int64_t start_us = nd_watch_start(e, c->s);
     e->depth++;
     c->cmd->run(c);
     e->depth--;
@@ -214,6 +215,8 @@ enum nd_ran nd_session_run(struct nd_session *s, size_t argc, const struct slice
         gate = nd_gate(&c);
     else if (nd_cluster_concerned(&c))
         gate = nd_cluster_gate(&c);
+    if (gate == ND_GATE_OPEN && nd_lease_concerns(&c))
+        gate = nd_lease_gate(&c);
     if (gate == ND_GATE_POSTPONED)
         return ND_POSTPONED;
     if (gate != ND_GATE_OPEN)

@@ -9,6 +9,8 @@
 
 /* Runs c->cmd: time, statistics, MONITOR, SLOWLOG, and its default effect. Outermost calls flush the effects. */
 void nd_run(struct nd_call *c);
+/* The clock for the session's next command, read unless its last one has just ended: then it is that moment. */
+int64_t nd_watch_start(struct nd_engine *e, struct nd_session *s);
 /* Counts a call in INFO commandstats without running it: of a client that blocked, when it is answered. */
 void nd_count_call(struct nd_call *c, uint64_t usec);
 /* An error was answered, "CODE text". */

@@ -38,7 +38,8 @@ enum {
     ND_S_IN_EXEC = 1 << 13,
     ND_S_POSTPONED = 1 << 14,  /* its request waits for the end of a pause or for a locked key */
     ND_S_SUBSCRIBED = 1 << 15, /* to a channel, pattern or shard channel */
-    ND_S_IMPORT = 1 << 16      /* slots come here on it: works in shadow databases, unanswered (noded/repl/import.h) */
+    ND_S_IMPORT = 1 << 16,     /* slots come here on it: works in shadow databases, unanswered (noded/repl/import.h) */
+    ND_S_SUPERVISOR = 1 << 17  /* has said CLUSTER LEASE: neither pauses nor limits of clients hold it up */
 };
 
 struct nd_session {

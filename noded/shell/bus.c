@@ -25,10 +25,14 @@ static void answer(struct bus *b, const struct cl_effect *fx)
 
 static void follow(struct bus *b, const struct cl_effect *fx)
 {
-    if (!b->follows)
+    if (!b->follows) {
         bus_jobs_upset(b, "this node has become a replica");
+        b->link_since_us = io_now_us();
+    }
+    /* The same node again, at another address or at the one it had: what was taken from it is still its data. */
+    b->had_data = b->had_data && b->follows && cl_id_eq(&b->master, &fx->node);
     b->follows = true;
-    b->had_data = false;
+    b->master = fx->node;
     /* While the address is not known there is nobody to connect to; the core comes back with it. */
     if (fx->ip[0] == '\0')
         return;
@@ -178,9 +182,16 @@ static size_t bytes_of_slots(const uint8_t *slots)
     return slots != NULL ? CL_SLOT_BYTES : 0;
 }
 
+static size_t bytes_of_takeover(const struct cl_takeover *t)
+{
+    return t->ngrants * sizeof *t->grants + t->nfrom * sizeof *t->from + (t->speaker != NULL ? t->speaker->list.n : 0);
+}
+
 static size_t bytes_of_command(const struct cl_command *m)
 {
     size_t n = m->node.n + m->ip.n + bytes_of_slots(m->slots);
+    n += m->lease != NULL ? m->lease->speaker.list.n : 0;
+    n += m->promotion != NULL ? bytes_of_takeover(m->promotion) : 0;
     for (size_t i = 0; i < m->nmoves; i++)
         n += sizeof m->moves[i] + m->moves[i].node.n;
     return n;
@@ -192,11 +203,38 @@ static size_t bytes_of(const struct cl_event *e)
            (e->command != NULL ? bytes_of_command(e->command) : 0);
 }
 
-/* The moves come first: they are more than bytes, and have to be aligned. */
+static void keep_lease(struct bus_waiting *w, char **at, const struct cl_lease_ask *ask)
+{
+    w->lease = *ask;
+    w->lease.speaker.list = keep(at, ask->speaker.list);
+    w->command.lease = &w->lease;
+}
+
+/* Its grants come first of all: they are more than bytes, and have to be aligned. */
+static void keep_takeover(struct bus_waiting *w, char **at, const struct cl_takeover *t)
+{
+    struct slice grants = {(const char *)t->grants, t->ngrants * sizeof *t->grants};
+    struct slice from = {(const char *)t->from, t->nfrom * sizeof *t->from};
+    w->promotion = *t;
+    w->promotion.grants = (const struct cl_grant *)(const void *)keep(at, grants).p;
+    w->promotion.from = (const struct cl_id *)(const void *)keep(at, from).p;
+    if (t->speaker != NULL) {
+        w->speaker = *t->speaker;
+        w->speaker.list = keep(at, t->speaker->list);
+        w->promotion.speaker = &w->speaker;
+    }
+    w->command.promotion = &w->promotion;
+}
+
+/* The moves come first, as the grants do; no command has both. */
 static void keep_command(struct bus_waiting *w, char **at, const struct cl_command *m)
 {
     struct cl_move *moves = (struct cl_move *)(void *)*at;
     w->command = *m;
+    if (m->lease != NULL)
+        keep_lease(w, at, m->lease);
+    if (m->promotion != NULL)
+        keep_takeover(w, at, m->promotion);
     *at += m->nmoves * sizeof *moves;
     for (size_t i = 0; i < m->nmoves; i++) {
         moves[i] = m->moves[i];
@@ -242,7 +280,10 @@ static void start_timer(struct bus *b, int64_t wait_us)
 
 static void arm(struct bus *b)
 {
+    const struct nd_engine *e = b->node->engine;
     int64_t at_us = cl_deadline(b->core);
+    if (cl_is_master(b->core) && e->cluster->lease_told && e->lease_until_us < at_us)
+        at_us = e->lease_until_us; /* for the log alone: writes look at the clock */
     if (at_us == b->armed_us && (at_us == HEAP_NEVER || ev_is_active(&b->timer)))
         return;
     b->armed_us = at_us;
@@ -284,6 +325,12 @@ static void on_turn_end(struct io_turn_end *t)
         return;
     run_waiting(b);
     arm(b);
+}
+
+void bus_decide(struct bus *b)
+{
+    if (b != NULL && !b->stepping)
+        run_waiting(b);
 }
 
 void bus_turn(struct bus *b)
@@ -406,6 +453,7 @@ struct bus *bus_open(struct node *n, struct buf *error)
         .link_buffers = host_link_buffers,
         .links_over_limit = host_links_over_limit,
         .job_progress = bus_job_progress,
+        .data = bus_data,
         .flushed = bus_flushed,
     };
     nd_cluster_new(n->engine, b->core, &host);
@@ -429,7 +477,7 @@ void bus_start(struct bus *b)
     if (b == NULL)
         return;
     claim_slots(b);
-    b->started = true;
+    b->started = b->node->engine->cluster->started = true;
     struct cl_event e = {.kind = CL_EV_TIME};
     one_step(b, &e);
 }

@@ -19,6 +19,8 @@ void bus_take_role(struct bus *b);
 void bus_start(struct bus *b);
 /* The file on the disk is as the core last wanted it. */
 void bus_close(struct bus *b);
+/* What commands have asked of the core is decided now, and not at the end of the turn. */
+void bus_decide(struct bus *b);
 /* The end of a turn: the core is told when the data side has changed. */
 void bus_turn(struct bus *b);
 /* Fills cluster_links and cluster_links_memory. */

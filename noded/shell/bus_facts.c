@@ -1,4 +1,5 @@
 /* What the core has to know of the data side, and its settings. */
+#include "common/io/clock.h"
 #include "common/io/log.h"
 #include "noded/repl/follow.h"
 #include "noded/shell/bus_inner.h"
@@ -17,6 +18,9 @@ void bus_facts(struct bus *b, struct cl_facts *out, int64_t now_us)
     const struct nd_engine *e = b->node->engine;
     const struct nd_repl *r = b->node->repl;
     bool up = b->follows && nd_follow_is_up(r);
+    if (up != b->link_up)
+        b->link_since_us = now_us;
+    b->link_up = up;
     if (up) {
         b->had_data = true;
         b->fresh_us = now_us;
@@ -29,6 +33,20 @@ void bus_facts(struct bus *b, struct cl_facts *out, int64_t now_us)
         .has_keys = nd_cluster_has_keys(e),
         .mapping_epoch = e->keys.mapping_epoch,
         .databases = e->keys.db_count,
+        .boot_us = now_us, /* io_now_us() is the boot clock already */
+    };
+}
+
+void bus_data(void *bus, struct nd_cluster_data *out)
+{
+    struct bus *b = bus;
+    struct cl_facts now;
+    int64_t now_us = io_now_us();
+    bus_facts(b, &now, now_us);
+    *out = (struct nd_cluster_data){
+        .replid = b->node->repl->id,
+        .link_up = now.link_up,
+        .link_ms = (now_us - b->link_since_us) / 1000,
     };
 }
 

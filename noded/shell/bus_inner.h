@@ -4,6 +4,7 @@
 
 #include "common/base/idmap.h"
 #include "noded/cluster/core.h"
+#include "noded/cluster/lease.h"
 #include "noded/cmd/cluster.h"
 #include "noded/shell/bus.h"
 
@@ -16,6 +17,9 @@ struct bus_waiting {
     struct cl_event event; /* what it points to stands here or behind */
     struct cl_command command;
     struct cl_settings settings;
+    struct cl_lease_ask lease;
+    struct cl_takeover promotion;
+    struct cl_speaker speaker;
 };
 
 struct bus {
@@ -36,7 +40,10 @@ struct bus {
     uint64_t over_limit;
     /* facts that are of now or lost with it */
     bool follows, had_data; /* a replica; it had the data of its master once */
+    bool link_up;           /* as the facts were last */
+    struct cl_id master;    /* whom it follows */
     int64_t fresh_us;       /* when the link to the master was last up */
+    int64_t link_since_us;  /* when it became what it is, up or not */
     struct cl_facts told;   /* as of the end of the last turn */
 };
 
@@ -51,6 +58,7 @@ void bus_step_later(struct bus *b, const struct cl_event *e);
 /* bus_facts.c: what the core has to know of the data side, and the settings as it wants them. */
 void bus_facts(struct bus *b, struct cl_facts *out, int64_t now_us);
 void bus_settings(const struct bus *b, struct cl_settings *out);
+void bus_data(void *bus, struct nd_cluster_data *out);
 uint16_t bus_port(const struct nd_config *config); /* 0: there is none */
 
 /* bus_jobs.c */

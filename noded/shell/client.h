@@ -19,6 +19,8 @@ enum {
     CLIENT_CLOSING = 1 << 2,   /* closed when its answers are sent; nothing more is read */
     CLIENT_DYING = 1 << 3,     /* closed at the end of the turn; answers are dropped */
     CLIENT_WROTE = 1 << 4,     /* its requests left effects since its answers were looked at last */
+    CLIENT_LEASED = 1 << 5,    /* among its unsent answers are some to writes under a lease: that of lease_term */
+    CLIENT_AMIDST = 1 << 6,    /* of the answer that stands first a part may be sent */
     CLIENT_WAITS = CLIENT_BLOCKED | CLIENT_POSTPONED | CLIENT_CLOSING | CLIENT_DYING
 };
 
@@ -51,6 +53,7 @@ struct client {
      * wait for the flush under way, and the rest for one that has not begun. Only while `held` is in its queue. */
     struct client_link held;
     size_t free, in_flight, later;
+    uint64_t lease_term;
     struct replica_out *replica; /* NULL: nothing but answers was ever sent to it */
     int64_t over_soft_since_ms;  /* 0: its output is within the soft limit */
     int64_t closing_since_ms;
@@ -101,6 +104,11 @@ void client_free_output(struct client *c);
 /* The last n unsent bytes are whole answers: in place of each comes an error, because what it tells of is not saved.
  * Returns how many bytes they are now. */
 size_t client_unsaved(struct client *c, size_t n);
+/* It wrote under the lease that there is now, or will be found not to have (client_lease_is_over()). */
+void client_wrote_leased(struct client *c);
+/* The lease that its answered writes were executed under has ended, by a fresh clock: they must not say that all is
+ * well. All unsent answers have become errors then; or it is killed, when a part of one is sent already. */
+bool client_lease_is_over(struct client *c);
 
 /* clients.c */
 void clients_queue_run(struct client *c);

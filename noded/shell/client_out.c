@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/io/log.h"
+#include "noded/cmd/cluster.h"
 #include "noded/shell/aof.h"
 #include "noded/shell/node.h"
 #include "noded/shell/replica_out.h"
@@ -135,6 +136,8 @@ void client_check_output(struct client *c)
     }
     if (c->out.n > CLIENT_OUT_BYTES)
         put_in_line(c);
+    if ((c->session->flags & ND_S_SUPERVISOR) != 0)
+        return;
     size_t unsent = client_unsent(c) + replica_out_unread(c);
     struct nd_output_limit limit = limit_of(c);
     if (limit.hard_bytes > 0 && unsent >= (size_t)limit.hard_bytes)
@@ -150,11 +153,21 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* What a supervisor is told depends on no disk: it wants to know that this node lives. */
+static bool says_lease_only(const struct client *c)
+{
+    const struct nd_session *s = c->session;
+    return (s->flags & ND_S_SUPERVISOR) != 0 && s->last->run == nd_cluster_lease && (c->flags & CLIENT_WROTE) == 0 &&
+           c->held.place == NULL;
+}
+
 /* Bytes that may leave now. What was written since the last look waits for what the append-only file says, and always
  * behind what waits already. */
 static size_t may_leave(struct client *c)
 {
     size_t unsent = client_unsent(c);
+    if (says_lease_only(c))
+        return unsent;
     enum nd_aof_wait wait = aof_answers(c->all->node->aof, (c->flags & CLIENT_WROTE) != 0);
     c->flags &= ~(unsigned)CLIENT_WROTE;
     if (c->session->kind != ND_CLIENT) { /* a replica's promises are its own */
@@ -240,6 +253,8 @@ static ssize_t send_answers(struct client *c)
     struct nd_stats *stats = &c->all->engine->stats;
     size_t done = 0;
     size_t most = may_leave(c);
+    if (most > 0 && client_lease_is_over(c))
+        most = (c->flags & CLIENT_DYING) != 0 ? 0 : client_unsent(c);
     while (most > 0 && done < TURN_BYTES) {
         ssize_t n = send_some(c, most);
         if (n < 0 && errno == EINTR)
@@ -254,8 +269,16 @@ static ssize_t send_answers(struct client *c)
         stats->writes_processed++;
         stats->net_output += (uint64_t)n;
     }
-    if (c->held.place != NULL && client_unsent(c) == 0)
-        client_unhold(c);
+    /* What may leave is whole answers. */
+    if (most == 0)
+        c->flags &= ~(unsigned)CLIENT_AMIDST;
+    else if (done > 0)
+        c->flags |= CLIENT_AMIDST;
+    if (client_unsent(c) == 0) {
+        c->flags &= ~(unsigned)CLIENT_LEASED;
+        if (c->held.place != NULL)
+            client_unhold(c);
+    }
     return (ssize_t)done;
 }
 

@@ -1,8 +1,10 @@
-/* Answers to what was executed and could not be written to the append-only file: they must not say that it was done. */
+/* Answers to what was executed and could not be written to the append-only file, or was executed too near to the end of
+ * a lease: they must not say that it was done. */
 #include "noded/shell/client.h"
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "noded/cmd/cluster.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +64,7 @@ static bool take_element(struct slice *in, size_t *more)
 }
 
 /* An error for each answer; what was pushed to the client is none. */
-static void put_errors(struct buf *out, struct slice answers, const char *why)
+static void put_errors(struct buf *out, struct slice answers, const char *error, const char *why)
 {
     while (answers.n > 0) {
         struct slice one = answers;
@@ -75,25 +77,63 @@ static void put_errors(struct buf *out, struct slice answers, const char *why)
         if (pushed)
             buf_put(out, one.p, one.n - answers.n);
         else
-            buf_printf(out, "-ERR Executed, but not saved: the append-only file cannot be written: %s\r\n", why);
+            buf_printf(out, "-ERR Executed, but %s%s\r\n", error, why);
         if (!good)
             return;
     }
 }
 
-size_t client_unsaved(struct client *c, size_t n)
+/* What such a client gets is not an answer, so none of it says that something was done. */
+static bool only_hears(const struct client *c)
 {
-    /* What such a client gets is not an answer, so none of it says that something was done. */
-    bool hears = nd_session_subscribed(c->session) && c->session->r.proto < 3;
-    if (hears || (c->session->flags & ND_S_MONITOR) != 0)
-        return n;
+    const struct nd_session *s = c->session;
+    return (nd_session_subscribed(s) && s->r.proto < 3) || (s->flags & ND_S_MONITOR) != 0;
+}
+
+/* The last n unsent bytes. Returns how many they are now. */
+static size_t make_errors(struct client *c, size_t n, const char *error, const char *why)
+{
     struct buf all = gather(c);
     struct buf kept = {0};
     size_t before = all.n - n;
     buf_put(&kept, all.p, before);
-    put_errors(&kept, (struct slice){all.p + before, n}, c->all->engine->guard_reason);
+    put_errors(&kept, (struct slice){all.p + before, n}, error, why);
     size_t now = kept.n - before;
     buf_free(&all);
     replace(c, kept);
     return now;
+}
+
+size_t client_unsaved(struct client *c, size_t n)
+{
+    if (only_hears(c))
+        return n;
+    return make_errors(c, n, "not saved: the append-only file cannot be written: ", c->all->engine->guard_reason);
+}
+
+/* ---- leases ---- */
+
+void client_wrote_leased(struct client *c)
+{
+    const struct nd_engine *e = c->all->engine;
+    if (e->lease_until_us == INT64_MAX || (c->flags & CLIENT_LEASED) != 0)
+        return;
+    c->flags |= CLIENT_LEASED;
+    c->lease_term = e->lease_term;
+}
+
+bool client_lease_is_over(struct client *c)
+{
+    const struct nd_engine *e = c->all->engine;
+    if ((c->flags & CLIENT_LEASED) == 0 || (c->lease_term == e->lease_term && nd_leased(e)))
+        return false;
+    c->flags &= ~(unsigned)CLIENT_LEASED;
+    if ((c->flags & CLIENT_AMIDST) != 0 || only_hears(c)) {
+        client_kill(c, "its writes were executed under a lease that has ended, and it can't be told any more");
+        return true;
+    }
+    client_unhold(c); /* an error waits for no disk */
+    make_errors(c, client_unsent(c), "this master's lease ended before this answer could leave",
+                ": another one may be there, and the change may be undone");
+    return true;
 }

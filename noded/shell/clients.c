@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/io/log.h"
 #include "common/io/loop.h"
+#include "noded/cmd/cluster.h"
 #include "noded/cmd/multi.h"
 #include "noded/repl/serve.h"
 #include "noded/shell/client.h"
@@ -201,8 +202,11 @@ void clients_resume(struct clients *all, struct nd_session *s)
 {
     (void)all;
     struct client *c = s->shell;
-    if (c->flags & CLIENT_BLOCKED)
+    if ((c->flags & CLIENT_BLOCKED) != 0 && s->last->run != nd_cluster_lease) {
         c->flags |= CLIENT_WROTE; /* it was served: what it popped is gone */
+        if (strcmp(s->last->group, "cluster") != 0)
+            client_wrote_leased(c); /* but for what the core of the bus has decided */
+    }
     c->flags &= ~(unsigned)(CLIENT_BLOCKED | CLIENT_POSTPONED);
     if ((s->flags & ND_S_CLOSING) != 0)
         c->flags |= CLIENT_CLOSING;
@@ -303,7 +307,7 @@ void client_count(struct client *c)
     size_t now = sizeof *c + sizeof *c->session + c->in.cap + c->out.cap + c->chain_bytes;
     now += multi != NULL ? multi->memory : 0;
     int class = client_class(c);
-    bool evictable = c->session->kind == ND_CLIENT && (c->session->flags & ND_S_NO_EVICT) == 0;
+    bool evictable = c->session->kind == ND_CLIENT && (c->session->flags & (ND_S_NO_EVICT | ND_S_SUPERVISOR)) == 0;
     if (now == c->counted && class == c->counted_class && evictable == c->counted_evictable)
         return;
     client_uncount(c);
@@ -378,7 +382,7 @@ static bool idle_too_long(const struct client *c, int64_t now_ms)
     const struct nd_config *config = &c->all->engine->config;
     const struct nd_session *s = c->session;
     return config->timeout_s > 0 && s->kind == ND_CLIENT && (c->flags & CLIENT_WAITS) == 0 &&
-           !nd_session_subscribed(s) && (s->flags & ND_S_IMPORT) == 0 &&
+           !nd_session_subscribed(s) && (s->flags & (ND_S_IMPORT | ND_S_SUPERVISOR)) == 0 &&
            now_ms - s->active_ms > config->timeout_s * 1000;
 }
 

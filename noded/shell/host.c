@@ -53,6 +53,7 @@ static void host_effects(void *owner, const struct nd_effect_row *rows, size_t c
     struct node *n = owner;
     if (n->engine->loading)
         return; /* what is loaded stands in the files already, and replicas get it whole */
+    n->units++;
     nd_repl_feed(n->repl, rows, count);
     aof_feed(n->aof, rows, count);
 }

@@ -41,9 +41,10 @@ struct node {
     struct ev_timer timer;
     int64_t armed_us; /* what the timer stands for */
     struct io_turn_end turn_end;
-    bool timed;  /* the engine knows the time of this turn */
-    bool ending; /* no further turn */
-    bool failed; /* it ends because it cannot start: status 1 */
+    uint64_t units; /* of effects that the engine has given */
+    bool timed;     /* the engine knows the time of this turn */
+    bool ending;    /* no further turn */
+    bool failed;    /* it ends because it cannot start: status 1 */
     struct shutdown shutdown;
     int64_t start_us;
 };

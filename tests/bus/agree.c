@@ -169,6 +169,8 @@ const char *not_agreed(struct world *w)
         why = owners_live(w, first, &covered);
     why = why != NULL ? why : epochs_differ(w);
     why = why != NULL ? why : swap_unfinished(w);
+    if (why == NULL && lease_rules(w))
+        why = lease_missing(w);
     for (int i = 0; i < w->plan.nodes && why == NULL; i++) {
         const struct node *n = &w->nodes[i];
         if (n->core != NULL && n->core->owner[0] != 0 && covered && !cl_ok(n->core))

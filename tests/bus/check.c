@@ -258,7 +258,7 @@ void check_write(struct world *w, struct node *n)
     int64_t oldest = w->now_us - MS(n->set.node_timeout_ms) * 102 / 100 - MARGIN - 4 * w->plan.lateness_us;
     struct cl_node *o;
     int there = 0;
-    if (w->now_us < n->excused_us)
+    if (w->now_us < n->excused_us || cl_fenced(n->core)) /* its lease decides */
         return;
     for (size_t it = 0; (o = cl_each(n->core, &it)) != NULL;) {
         int at = cl_votes_here(o) ? check_id(w, &o->id) : -1;
@@ -366,10 +366,12 @@ static void promoted(struct world *w, struct node *n)
 {
     if (n->told_role)
         w->counts[COUNT_TAKEOVER]++;
+    else if (n->named)
+        w->counts[COUNT_NAMED]++;
     else
         note_winner(w, n);
     succeeds(w, n, !n->told_role && w->now_us > n->forced_us);
-    n->told_role = false;
+    n->told_role = n->named = false;
 }
 
 /* A candidate whose data is older than the reference allows does not stand, unless it was told to. */
@@ -475,7 +477,7 @@ void check_started(struct world *w, struct node *n)
     n->followed_disk = n->disk.says.master;
     if (cl_is_master(n->core) && !cl_id_is_none(&n->followed))
         succeeds(w, n, !n->told_role && w->now_us > n->forced_us);
-    n->told_role = n->was_ok = false;
+    n->told_role = n->named = n->was_ok = false;
     n->minority_us = 0;
     n->nacks = 0;
 }

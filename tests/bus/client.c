@@ -7,7 +7,7 @@ bool client_may_write(const struct world *w, const struct node *n, int watched)
     const struct cl_request r = {.slot = w->watched[watched], .keys = 1, .write = true};
     return n->core != NULL && !n->stopped && n->data.master == -1 && !n->data.loading &&
            cl_redirect(n->core, &r, NULL) == CL_HERE && cl_slot_hold(n->core, w->watched[watched]) == CL_HOLD_NOT &&
-           node_clock(w, n) >= n->data.paused_until_us;
+           node_clock(w, n) >= n->data.paused_until_us && lease_allows(w, n);
 }
 
 static size_t one(void *owner)

@@ -7,6 +7,8 @@
     X(COUNT_PROMOTED, "replicas promoted", true)                          \
     X(COUNT_ELECTED, "of these, by votes", true)                          \
     X(COUNT_TAKEOVER, "of these, by an operator's word alone", true)      \
+    X(COUNT_NAMED, "of these, by supervisors", true)                      \
+    X(COUNT_BALLOTS, "decisions of supervisors", true)                    \
     X(COUNT_VOTES, "votes given", true)                                   \
     X(COUNT_FAILED, "nodes held for failed", true)                        \
     X(COUNT_FALSE_FAIL, "of these, nodes that ran", true)                 \

@@ -30,7 +30,8 @@ struct cl_facts data_facts(const struct world *w, const struct node *n)
                          .loading = d->loading,
                          .has_keys = has_keys(n),
                          .mapping_epoch = d->set.mapping,
-                         .databases = DATABASES};
+                         .databases = DATABASES,
+                         .boot_us = lease_clock(w, n)};
     f.link_up = d->master != -1 && d->repl == REPL_UP;
     f.old_since_us = d->master == -1 ? -1 : f.link_up ? node_clock(w, n) : d->old_us;
     return f;

@@ -199,8 +199,7 @@ void disk_supervise(struct world *w, struct node *n)
     struct cl_id id;
     cl_id_draw(&w->rng, &id);
     cl_id_put(&n->disk.text, &id);
-    buf_printf(&n->disk.text,
-               " %s:7000@17000 myself,master - 0 0 0 connected\nvars currentEpoch 0 lastVoteEpoch 0 supervised 1\n",
+    buf_printf(&n->disk.text, " %s:7000@17000 myself,master - 0 0 0 connected\nvars currentEpoch 0 lastVoteEpoch 0\n",
                n->ip);
     durable_read(buf_slice(&n->disk.text), &n->disk.says);
 }

@@ -398,6 +398,7 @@ static void next_migration(struct world *w, struct happening *h)
 void fault_begin(struct world *w)
 {
     w->faults->ended = false;
+    lease_begin(w);
     swap_begin(w);
     if (w->plan.migrate_ms > 0)
         happen(w, &w->migrator, w->now_us + MS(w->plan.migrate_ms), next_migration);
@@ -412,6 +413,7 @@ void fault_heal(struct world *w)
     happen_not(w, &w->faults->strike);
     happen_not(w, &w->migrator);
     swap_heal(w);
+    lease_heal(w);
     for (int i = 0; i < ACTIVE_MAX; i++)
         end_fault(w, &w->faults->active[i]);
     for (int i = 0; i < w->plan.nodes; i++) {

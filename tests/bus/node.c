@@ -83,6 +83,8 @@ void node_start(struct world *w, struct node *n)
         return;
     }
     buf_free(&why);
+    /* Somebody decides on swaps; nobody grants leases, so nodes elect by themselves. */
+    n->core->supervised = w->plan.swap_ms > 0;
     data_started(w, n);
     if (n->disk.text.n > 0 && data_slots(w, n, slots))
         cl_core_claim(n->core, slots);
@@ -339,6 +341,7 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
     }
     handover_look(w, n);
     swap_look(w, n);
+    lease_look(w, n);
     set_timer(w, n);
 }
 

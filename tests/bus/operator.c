@@ -380,6 +380,9 @@ static bool take_over(struct world *w)
             continue;
         const struct node *lives = node_of_id(w, &master->id);
         if (lives == NULL || lives->core == NULL) {
+            /* Supervisors don't promote a replica that may lack what its master has promised. */
+            if (w->plan.lease_ms > 0)
+                operator_plain(w, n, CL_RELEASE);
             operator_failover(w, n, true, true);
             return repaired(w, "TAKEOVER", n);
         }

@@ -71,4 +71,13 @@ void plan_draw(struct plan *p, uint64_t seed)
     if (percent(r, 30))
         p->swap_ms = draw_skewed(r, p->timeout_ms / 4, p->timeout_ms * 4);
     p->faults_us = large ? 20 * SECOND : rng_range(r, 15 * SECOND, 40 * SECOND);
+    /* Whoever leases knows the shards: nobody moves nodes by hand, and nobody but the supervisors promotes. */
+    if (!large && p->swap_ms == 0 && percent(r, 25)) {
+        static const enum fault_kind not [] = {FAULT_WIPE,     FAULT_FORGET,    FAULT_RESET,   FAULT_REPLICATE,
+                                               FAULT_FAILOVER, FAULT_MOVE_SLOT, FAULT_SETTINGS};
+        p->lease_ms = rng_range(r, 200, 1000);
+        p->volatile_data = false;
+        for (size_t i = 0; i < sizeof not / sizeof not [0]; i++)
+            p->fault[not [i]] = false;
+    }
 }

@@ -56,6 +56,7 @@ struct plan {
     int64_t flush_ms;    /* a crash loses what was written since the last flush; 0: nothing */
     int64_t migrate_ms;  /* mean time between migrations of slots; 0: only as a fault */
     int64_t swap_ms;     /* between swaps of databases: the world is supervised; 0: there are none */
+    int64_t lease_ms;    /* of a lease: the world has supervisors, who promote; 0: nodes elect */
     bool fault[FAULTS];
     int64_t between_us; /* mean time between faults */
     int64_t faults_us;  /* how long they go on */

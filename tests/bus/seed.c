@@ -125,6 +125,9 @@ static void live(struct world *w)
         w->counts[COUNT_LARGE]++;
     if (!seed_form(w, SECONDS(20) + MS(w->plan.timeout_ms) * 4))
         return;
+    lease_adopt(w);
+    if (!until(w, lease_missing, SECONDS(5), 0, "supervisors began to grant leases"))
+        return;
     fault_begin(w);
     if (!run_for(w, w->plan.faults_us))
         return;

@@ -100,6 +100,7 @@ struct world *world_new(const struct plan *plan, enum recording recording)
     fault_init(w);
     handover_init(w);
     swap_init(w);
+    lease_init(w);
     for (int i = 0; i < plan->nodes; i++)
         node_init(w, i);
     for (int i = 0; i < plan->nodes; i++)
@@ -124,6 +125,7 @@ void world_free(struct world *w)
     fault_free(w);
     handover_free(w);
     swap_free(w);
+    lease_free(w);
     jobs_end(w);
     record_free(w->record);
     cl_effects_free(&w->fx);

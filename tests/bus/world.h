@@ -174,6 +174,7 @@ struct node {
     struct cl_id followed;      /* its master, when it had one last; none: since it is a master itself */
     struct cl_id followed_disk; /* the same as its disk knew it, before what a crash has left there */
     bool told_role;             /* by an operator: TAKEOVER or RESET */
+    bool named;                 /* by supervisors: TAKEOVER EPOCH */
     int64_t forced_us;          /* world; an election until then may be due to FAILOVER FORCE */
     bool was_ok, was_reset;
     int64_t minority_us; /* local; when it last saw a minority of masters only */
@@ -212,6 +213,7 @@ struct handovers; /* handover.c */
 struct transfer;  /* jobs.c */
 struct letter;
 struct swaps;  /* swap.c */
+struct leases; /* lease.c */
 struct faults; /* fault.c */
 struct record; /* transcript.c */
 
@@ -235,6 +237,7 @@ struct world {
     struct happening migrator; /* operators who migrate slots */
     struct handovers *handovers;
     struct swaps *swaps;
+    struct leases *leases;
     struct cl_effects fx;
     struct conn **conns;
     size_t nconns, cap_conns;
@@ -372,6 +375,18 @@ void swap_succeeds(struct world *w, struct node *n, const struct cl_id *master, 
 void swap_rolled_back(struct world *w, struct node *n);
 void swap_wiped(struct world *w, struct node *n);
 const char *swap_unfinished(struct world *w); /* NULL: nothing is */
+
+/* lease.c: supervisors that grant leases, and who is promoted by their word; rule S6 */
+void lease_init(struct world *w);
+void lease_free(struct world *w);
+void lease_adopt(struct world *w); /* they begin to speak to nodes that nobody supervises yet, */
+void lease_begin(struct world *w); /* and to decide, with faults of their own */
+void lease_heal(struct world *w);
+bool lease_rules(const struct world *w);                          /* they decide who is promoted */
+int64_t lease_clock(const struct world *w, const struct node *n); /* the boot clock of a node */
+bool lease_allows(const struct world *w, const struct node *n);   /* a write, now */
+void lease_look(struct world *w, const struct node *n);           /* after each step */
+const char *lease_missing(struct world *w);                       /* NULL: all that should be leased is */
 
 /* client.c */
 void client_start(struct world *w);

@@ -6,34 +6,23 @@ import threading
 from cases import case
 from lab import RespError, wait_until
 from lab.clusters import info, key_in, make_cluster, my_id, wait_agreed
+from lab.leases import LeaseKeepers
 
 OURS = ("ours",)
 SHARDS = 3
 
 
 def supervised(lab, **options):
-    """A cluster whose nodes.conf says that supervisors decide for it. Returns (masters, replicas)."""
+    """A cluster under the leases of three supervisors. Returns (masters, replicas, the supervisors)."""
     options = dict({"appendonly": "yes", "appendfsync": "always", "repl_diskless_sync_delay": 0}, **options)
     masters, replicas = make_cluster(lab, ["ours"] * SHARDS, [("ours", i) for i in range(SHARDS)], **options)
+    keepers = LeaseKeepers(lab, ttl_ms=2000)
+    for i, node in enumerate(masters):
+        keepers.keep("shard%d" % i, node, [replicas[i]])
     nodes = masters + replicas
-    for node in nodes:  # no program ends while its log lacks its first base, as Redis's does not
-        wait_until(lambda n=node: n.info("persistence")["aof_rewrite_in_progress"] == "0", 20, "logs are whole")
-        node.terminate()
-    for node in nodes:
-        path = os.path.join(node.directory, "nodes.conf")
-        with open(path, encoding="ascii") as f:
-            text = f.read()
-        assert text.endswith("\n") and "vars currentEpoch" in text
-        with open(path, "w", encoding="ascii") as f:
-            f.write(text[:-1] + " supervised 1\n")
-    for node in nodes:
-        node.start()
-    for node in nodes:
-        node.wait_ready()
+    wait_until(lambda: all(keepers.answer(node).get("supervised") for node in nodes), 20, "all are supervised")
     wait_agreed(nodes)
-    for node in replicas:
-        wait_until(lambda n=node: n.info("replication").get("master_link_status") == "up", 20, "replicas follow")
-    return masters, replicas
+    return masters, replicas, keepers
 
 
 def mapping(node):
@@ -116,7 +105,7 @@ def test_nobody_swaps_without_supervisors(lab):
 @case(kinds=OURS, limit_s=120)
 def test_a_swap(lab):
     """Prepared everywhere, applied everywhere: requests to the two databases wait, and get no error."""
-    masters, replicas = supervised(lab)
+    masters, replicas, _ = supervised(lab)
     keys = fill(masters)
     assert "is a replica" in refused(replicas[0], "PREPARE", 1, 2, "EPOCH", 1)
     assert "has epoch 0" in refused(masters[0], "PREPARE", 1, 2, "EPOCH", 2)
@@ -143,7 +132,7 @@ def test_a_swap(lab):
 
 @case(kinds=OURS, limit_s=120)
 def test_an_abort(lab):
-    masters, _ = supervised(lab)
+    masters, _, _ = supervised(lab)
     keys = fill(masters)
     dbmap(masters[0], "PREPARE", 1, 2, "EPOCH", 1)
     assert "3 and 4" not in refused(masters[0], "PREPARE", 3, 4, "EPOCH", 1)
@@ -159,7 +148,7 @@ def test_an_abort(lab):
 @case(kinds=OURS, limit_s=150)
 def test_a_yes_survives(lab):
     """The master is killed and restarted, and then killed for good: it stays prepared, and so does its successor."""
-    masters, replicas = supervised(lab)
+    masters, replicas, keepers = supervised(lab)
     keys = fill(masters)
     for node in masters:
         dbmap(node, "PREPARE", 1, 2, "EPOCH", 1)
@@ -170,9 +159,10 @@ def test_a_yes_survives(lab):
     wait_agreed(masters + replicas)
     assert Waiter(masters[0], 1, "GET", keys[0]).is_waiting()
     wait_until(lambda: replicas[0].info("replication").get("master_link_status") == "up", 20, "the replica is back")
+    wait_until(lambda: keepers.answer(replicas[0])["state_known"] == 1, 20, "the replica may be promoted")
     masters[0].kill9()
-    wait_until(lambda: replicas[0].info("replication")["role"] == "master", 30, "the replica is promoted")
-    wait_until(lambda: info(replicas[0])["cluster_state"] == "ok", 20, "its cluster is well")
+    assert keepers.promote(replicas[0], 100, [masters[0]]) == "OK"
+    wait_until(lambda: info(replicas[0])["cluster_state"] == "ok", 20, "its cluster is well, and it has a lease")
     assert mapping(replicas[0])["state"] == "prepared"
     waiter = Waiter(replicas[0], 2, "GET", keys[0])
     assert waiter.is_waiting()
@@ -188,7 +178,7 @@ def test_a_yes_survives(lab):
 @case(kinds=OURS, limit_s=150)
 def test_an_applied_swap_survives(lab):
     """Killed right behind the OK: the log and the file of the cluster know it; a new replica gets it in full."""
-    masters, replicas = supervised(lab)
+    masters, replicas, _ = supervised(lab)
     keys = fill(masters)
     for epoch in (1, 2, 3):
         dbmap(masters[0], "PREPARE", 1, 2, "EPOCH", epoch)
@@ -214,7 +204,7 @@ def test_an_applied_swap_survives(lab):
 def test_a_dataset_that_missed_it_stays_held(lab):
     """nodes.conf says that the swap was to be done, and the dataset that was loaded does not have it: requests wait
     until it is applied again."""
-    masters, replicas = supervised(lab, appendonly="no", cluster_replica_validity_factor=1,
+    masters, replicas, _ = supervised(lab, appendonly="no", cluster_replica_validity_factor=1,
                                    repl_ping_replica_period=1)
     keys = fill(masters)
     for node in replicas:
@@ -247,7 +237,7 @@ def my_id_of(node):
 
 @case(kinds=OURS, limit_s=120)
 def test_swaps_and_migrations_exclude_each_other(lab):
-    masters, _ = supervised(lab)
+    masters, _, _ = supervised(lab)
     keys = fill(masters)
     dbmap(masters[0], "PREPARE", 1, 2, "EPOCH", 1)
     move = ("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 0, 10, "NODE", my_id(masters[1]))

@@ -153,7 +153,7 @@ static void what_was_read_is_known(void **state)
     }
     assert_int_equal(ranges, 3);
     assert_int_equal(slots, 16384);
-    cl_info_text(c, &text);
+    cl_info_text(c, cl_ok(c), &text);
     assert_non_null(strstr(buf_str(&text), "cluster_slots_assigned:16384\r\n"));
     assert_non_null(strstr(buf_str(&text), "cluster_known_nodes:4\r\n"));
     buf_free(&text);

@@ -392,10 +392,12 @@ static void a_yes_survives_its_node(void **state)
     world_start(w, 0);
     assert_true(swap_holds(w, 0));
     world_run(w, 2000 * MS);
+    struct cl_id from = world_id(w, 0);
     world_kill(w, 0);
-    assert_true(world_until(w, is_promoted, &replica, 5000 * MS));
+    struct cl_takeover t = {.epoch = 100, .from = &from, .nfrom = 1};
+    assert_true(world_command(w, 1, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t}));
+    assert_true(is_promoted(w, &replica));
     assert_true(swap_holds(w, 1));
-    w->nodes[1].core->supervised = true;
     assert_true(swap_says(w, 1, CL_DBMAP_APPLY, 1));
     assert_false(swap_holds(w, 1));
     world_free(w);

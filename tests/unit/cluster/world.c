@@ -86,6 +86,7 @@ static struct cl_facts facts(struct world *w, struct world_node *n)
                              .link_up = n->link_up && !n->master,
                              .mapping_epoch = n->mapping_epoch,
                              .databases = 16,
+                             .boot_us = w->now_us,
                              .has_keys = n->has_keys};
 }
 

@@ -17,10 +17,34 @@ static struct slice keep(char *out, size_t room, struct slice s)
     return (struct slice){out, s.n};
 }
 
+static void keep_takeover(struct world *w, const struct cl_takeover *t)
+{
+    assert_true(t->nfrom <= WORLD_MOVES && t->ngrants <= WORLD_MOVES);
+    w->promotion = *t;
+    memcpy(w->from, t->from, t->nfrom * sizeof *t->from);
+    w->promotion.from = w->from;
+    if (t->ngrants > 0)
+        memcpy(w->grants, t->grants, t->ngrants * sizeof *t->grants);
+    w->promotion.grants = w->grants;
+    if (t->speaker != NULL) {
+        w->speaker = *t->speaker;
+        w->speaker.list = keep(w->list, sizeof w->list, t->speaker->list);
+        w->promotion.speaker = &w->speaker;
+    }
+    w->asked.promotion = &w->promotion;
+}
+
 static void host_command(void *owner, cl_token token, const struct cl_command *command)
 {
     struct world *w = owner;
     w->asked = *command;
+    if (command->lease != NULL) {
+        w->lease = *command->lease;
+        w->lease.speaker.list = keep(w->list, sizeof w->list, command->lease->speaker.list);
+        w->asked.lease = &w->lease;
+    }
+    if (command->promotion != NULL)
+        keep_takeover(w, command->promotion);
     w->asked.node = keep(w->nodes[WORLD_MOVES], sizeof w->nodes[WORLD_MOVES], command->node);
     w->token = token;
     if (command->slots != NULL) {
@@ -59,6 +83,12 @@ static bool host_job_progress(void *owner, const struct cl_id *job, struct nd_jo
     return w->progress.ack_ms != 0;
 }
 
+static void host_data(void *owner, struct nd_cluster_data *out)
+{
+    (void)owner;
+    *out = (struct nd_cluster_data){.replid = "the history", .link_ms = 17};
+}
+
 static void host_flushed(void *owner)
 {
     ((struct world *)owner)->flushed++;
@@ -80,6 +110,7 @@ void world_step(struct world *w, struct cl_event e)
     e.facts.has_keys = nd_cluster_has_keys(w->f->e);
     e.facts.mapping_epoch = w->f->e->keys.mapping_epoch;
     e.facts.databases = w->f->e->keys.db_count;
+    e.facts.boot_us = w->f->mono_us;
     cl_step(w->core, &e, &w->fx);
     nd_cluster_changed(w->cl);
     for (size_t i = 0; i < w->fx.n; i++) {
@@ -117,9 +148,11 @@ struct world *world_new(const char *file)
         .link_buffers = host_link_buffers,
         .links_over_limit = host_links_over_limit,
         .job_progress = host_job_progress,
+        .data = host_data,
         .flushed = host_flushed,
     };
     w->cl = nd_cluster_new(w->f->e, w->core, &host);
+    w->cl->started = true;
     for (int i = 0; i < 8; i++) { /* a master that was away waits before it writes */
         world_step(w, (struct cl_event){.kind = CL_EV_TIME});
         w->now_us += 1000000;

@@ -2,6 +2,7 @@
 #ifndef UNIT_CLUSTER_FIXTURE_H
 #define UNIT_CLUSTER_FIXTURE_H
 
+#include "noded/cluster/lease.h"
 #include "noded/cmd/cluster.h"
 #include "tests/unit/cmd/engine_fixture.h"
 
@@ -21,6 +22,12 @@ struct world {
     uint8_t slots[CL_SLOT_BYTES];
     struct cl_move moves[WORLD_MOVES];
     char nodes[WORLD_MOVES + 1][64]; /* what they name; the last one is the command's own */
+    struct cl_lease_ask lease;       /* what a command of leases points to, and what that does */
+    struct cl_takeover promotion;
+    struct cl_speaker speaker;
+    struct cl_id from[WORLD_MOVES];
+    struct cl_grant grants[WORLD_MOVES];
+    char list[CL_SUPERVISORS_TEXT];
     struct nd_job_progress progress; /* of every job */
     int64_t now_us;
     int published, flushed;
