@@ -16,6 +16,13 @@ void sn_reload_free(struct sn_reload *r)
     }
     for (size_t k = 0; k < r->nremove; k++)
         free(r->remove[k]);
+    for (size_t k = 0; k < r->nrelease; k++)
+        free(r->release[k]);
+    for (size_t k = 0; k < r->nfleets; k++) {
+        free(r->fleets[k].name);
+        free(r->fleets[k].seeds);
+        sn_settings_free(&r->fleets[k].settings);
+    }
     for (size_t k = 0; k < r->nset; k++) {
         for (size_t w = 0; w < r->set[k].n; w++) {
             free(r->set[k].words[w].option);
@@ -28,6 +35,8 @@ void sn_reload_free(struct sn_reload *r)
         sn_record_free(&r->records[k]);
     free(r->add);
     free(r->remove);
+    free(r->release);
+    free(r->fleets);
     free(r->set);
     free(r->records);
     free(r);
