@@ -2,6 +2,7 @@
 
 #include "common/base/text.h"
 #include "nodectl/reply_json.h"
+#include "nodectl/status_cluster.h"
 #include "sentineld/core/info.h"
 
 #include <string.h>
@@ -24,7 +25,7 @@ static void ask(struct fleet_member *m, const char *verb, const char *group)
 static bool is_wanted(const struct status_query *q, const char *group)
 {
     for (size_t i = 0; i < q->ngroups; i++)
-        if (strcmp(q->groups[i], group) == 0)
+        if (status_means(q->groups[i], group))
             return true;
     return q->ngroups == 0;
 }
@@ -34,7 +35,8 @@ static bool begins(const redisReply *r, const char *with)
     return r->type == REDIS_REPLY_ERROR && strncmp(r->str, with, strlen(with)) == 0;
 }
 
-/* The answers to AUTH (when a password was given), MYID and MASTERS. Whoever does not answer as a supervisor fails. */
+/* The answers to AUTH (when a password was given), MYID, MASTERS and CLUSTERS (which stock refuses). Whoever does not
+ * answer as a supervisor fails. */
 static void read_greeting(struct fleet_member *m, const struct status_query *q, json_t *view)
 {
     size_t first = q->password[0] != '\0';
@@ -61,6 +63,7 @@ static void read_greeting(struct fleet_member *m, const struct status_query *q, 
             json_object_set_new(groups, name, json_pack("{s:O}", "master", master));
         json_decref(master);
     }
+    json_object_set_new(view, "clusters", reply_objects(m->replies[first + 2]));
 }
 
 static json_t *read_address(const redisReply *r)
@@ -115,6 +118,7 @@ static void ask_members(struct fleet *f, size_t first, const struct status_query
             fleet_ask(f->members[i], q->user[0] != '\0' ? 3 : 2, auth);
         ask(f->members[i], "MYID", NULL);
         ask(f->members[i], "MASTERS", NULL);
+        ask(f->members[i], "CLUSTERS", NULL);
     }
     fleet_run(f);
     for (size_t i = first; i < f->n; i++)
@@ -230,6 +234,7 @@ static void drop_doubles(struct fleet *f, json_t *views)
         for (size_t k = 0; k < i && id[0] != '\0'; k++) {
             if (strcmp(field_text(json_array_get(views, k), "id"), id) == 0) {
                 json_object_clear(json_object_get(view, "groups"));
+                json_object_del(view, "clusters");
                 json_object_set_new(view, "double", json_true());
             }
         }
@@ -243,6 +248,7 @@ static void finish(const struct fleet *f, json_t *views)
         if (f->members[i]->error != NULL) {
             json_object_set_new(view, "error", json_text(f->members[i]->error, strlen(f->members[i]->error)));
             json_object_clear(json_object_get(view, "groups"));
+            json_object_del(view, "clusters");
         }
         if (json_is_true(json_object_get(view, "double")))
             json_array_remove(views, i);
