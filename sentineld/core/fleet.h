@@ -24,6 +24,7 @@ struct sn_member {
     /* As it told last itself, or, where it cannot, as others tell. */
     bool master;
     bool failing;           /* the last teller holds it for failed ("fail") */
+    bool nofailover;        /* it does not stand for election by itself */
     runid follows;          /* of a replica: the id of its master */
     runid shard_id;         /* "" unknown */
     uint64_t epoch;         /* config epoch, of a replica that of its master */
@@ -33,10 +34,14 @@ struct sn_member {
     int64_t told_us;   /* when somebody told of it */
     int64_t agreed_us; /* when its own text last had every shard as we have it, 0 never */
     /* who lists it, in this round of tellers */
-    unsigned round_listed, round_told;
-    int64_t unlisted_us; /* since when most do not list it any more; 0: they do */
-    int64_t idle_us;     /* since when it is a master without slots and replicas by its own word; 0: it is not */
-    int64_t asked_us;    /* when it was last asked because of a doubt */
+    unsigned round_listed;
+    bool round_told, round_seen;
+    unsigned unlisted; /* rounds, in a row, in which most did not list it */
+    size_t line;       /* in the text of number `text` */
+    uint64_t text;
+    int64_t idle_us;  /* since when it is a master without slots and replicas by its own word; 0: it is not */
+    int64_t asked_us; /* when it was last asked because of a doubt */
+    int64_t moved_us; /* when its address last changed */
 };
 
 struct sn_shard {
@@ -74,20 +79,22 @@ struct sn_fleet {
     struct sn_timer timer;
     bool touched;
     struct sn_fleet *next_touched;
-    uint64_t epoch;      /* the greatest config epoch heard of: ballots take one above */
-    uint64_t vote_epoch; /* the greatest for which a vote was given in any of its shards (SAFETY E1) */
-    bool dirty;          /* to be persisted at the end of the step */
-    int64_t told_us;     /* when a text last came; 0 never */
-    int64_t turn_us;     /* when the next one is asked */
-    size_t turn;         /* place in members */
-    int64_t round_us;    /* when the round of tellers began */
-    unsigned round_tellers;
+    uint64_t epoch;                     /* the greatest config epoch heard of: ballots take one above */
+    uint64_t vote_epoch;                /* the greatest for which a vote was given in any of its shards (SAFETY E1) */
+    bool dirty;                         /* to be persisted at the end of the step */
+    int64_t told_us;                    /* when a text last came; 0 never */
+    int64_t turn_us;                    /* when the next one is asked */
+    size_t turn;                        /* place in members */
+    int64_t round_us;                   /* when the round of tellers began */
+    unsigned round_tellers, round_seen; /* whose lists count, and all that told */
+    uint64_t texts;                     /* how many came */
     int64_t doubt_us; /* until then it is asked more often: somebody tells something new of who belongs to it */
     int64_t meet_us;  /* as of a group (state.h) */
     bool added;
     int64_t hello_us;        /* when hello was last published on one of its nodes */
     size_t hello_turn;       /* which shard is told of next */
     struct sn_node *ears[2]; /* where hellos are listened to */
+    int64_t switched_us;     /* when one of its shards last got another master */
     int64_t release_us;      /* RELEASING: since */
     sn_token release_token;  /* who waits for it, 0: nobody */
     bool foreign_told;

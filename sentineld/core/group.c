@@ -1,5 +1,5 @@
 /* A group: one master and its replicas, and the seats of the supervisors that watch it. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 #include "sentineld/core/plant.h"
 
 #include <stdio.h>
@@ -132,7 +132,8 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
     struct sn_core *c = g->core;
     struct sn_inst *old = g->master;
     /* Somebody with a newer configuration was faster; an order that was meant for the old master is void. */
-    if (g->fo.state != SN_FO_RECONF_SLAVES || g->fo.epoch != epoch)
+    uint64_t ours = g->fo.config_epoch ? g->fo.config_epoch : g->fo.epoch;
+    if (g->fo.state != SN_FO_RECONF_SLAVES || ours != epoch)
         sn_failover_drop(g);
     memset(&g->order, 0, sizeof g->order);
     g->announce = false;
@@ -171,6 +172,8 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
     g->stand_us = 0;
     g->vote_free = true;
     sn_dirty(g);
+    if (g->fleet && old != to)
+        sn_fleet_switched(g);
     sn_touch_group(g);
 }
 

@@ -77,10 +77,12 @@ struct sn_node {
     /* of a cluster (fleet.h) */
     struct sn_fleet *fleet;   /* NULL: of none */
     struct sn_member *member; /* that is reached here; NULL: not known yet */
+    unsigned held;            /* members whose address this is */
     bool seed;                /* named in the configuration of the fleet: kept, whoever sits there */
     bool nodes_now;           /* CLUSTER NODES is wanted at once */
     bool known;               /* it told on this link who it is, and belongs to the fleet */
-    bool asserted;            /* cluster-replica-no-failover was set on this link */
+    bool asserted;            /* it was told on this link whether to elect by itself */
+    bool unanswered;          /* and has not answered yet */
     runid self;               /* the node id that it told last */
     int64_t nodes_us;         /* when CLUSTER NODES came, 0 never */
     int64_t nodes_sent_us;    /* 0: none is open */
@@ -209,6 +211,12 @@ struct sn_failover {
     struct sn_inst *candidate;
     struct addr from;   /* the master that was replaced */
     struct addr wanted; /* forced: the replica that the operator named; host "" for the best */
+    /* in a cluster */
+    uint64_t
+        config_epoch; /* confirmed: the config epoch that the promoted node got, which may differ from the ballot's */
+    unsigned repeats; /* how often it was told again, because its epoch was not above all others */
+    int64_t repeated_us;
+    bool paused; /* the old master was told to pause its writes: it is released when it follows */
     struct sn_phases at;
 };
 
@@ -271,6 +279,11 @@ struct sn_pending {
     struct sn_group *group;
 };
 
+struct sn_extra {
+    struct sn_record record;
+    uint64_t seq; /* written with; 0: not yet, or not with success */
+};
+
 struct sn_core {
     runid id;
     int port;
@@ -308,8 +321,10 @@ struct sn_core {
     bool broken;                /* the last PERSIST failed */
     int64_t broken_retry_us;
     uint64_t epoch_at[SN_ISSUED_MAX]; /* the current epoch in each of the last ones issued, by number */
-    bool any_dirty;                   /* some group is */
-    int64_t issued_us, disk_us;       /* when the last was issued; how long it took (smoothed) */
+    struct sn_extra *extra;           /* records of what is gone, until they are on disk */
+    size_t nextra, cap_extra;
+    bool any_dirty;             /* some group is */
+    int64_t issued_us, disk_us; /* when the last was issued; how long it took (smoothed) */
     struct sn_pending *waiting;
     size_t nwaiting, cap_waiting;
     struct sn_pending *running; /* what is due just now */
