@@ -172,7 +172,8 @@ def report(results, args):
             "<= %d ms" % MANY_PROMOTED_MS, results["many"][0] <= MANY_PROMOTED_MS)
         row("%d of %d masters at once: all nodes agree" % (half, all_of), "%.0f ms" % results["many"][1],
             "<= %d ms" % MANY_AGREED_MS, results["many"][1] <= MANY_AGREED_MS)
-    print("\nMilliseconds from kill -9 to the first write, beyond down-after (%d ms) or the node timeout (%d ms);\nmedian "
-          "of %d rounds in turn, 3 supervisors with their default timers; node timeout of supervised nodes %d ms; %d "
-          "processors." % (DOWN_AFTER_MS, TIMEOUT_MS, args.supervised_rounds, NODE_TIMEOUT_MS, os.cpu_count()))
+    print("\nMilliseconds from kill -9 to the first write, beyond down-after (%d ms) or the node timeout (%d ms);"
+          "\nmedian of %d rounds in turn, 3 supervisors with their default timers; node timeout of supervised nodes "
+          "%d ms; %d processors." %
+          (DOWN_AFTER_MS, TIMEOUT_MS, args.supervised_rounds, NODE_TIMEOUT_MS, os.cpu_count()))
     return missed

@@ -88,11 +88,11 @@ def meet(first, others):
         assert first.ok("CLUSTER", "MEET", "127.0.0.1", other.port, bus) == "OK"
 
 
-def make_cluster(lab, masters, replicas=(), **options):
+def make_cluster(lab, masters, replicas=(), prefix="", **options):
     """masters: kinds; replicas: (kind, index of its master). Slots are dealt out evenly. Returns (masters,
     replicas)."""
-    made = [cluster_node(lab, kind, "master%d" % i, **options) for i, kind in enumerate(masters)]
-    copies = [cluster_node(lab, kind, "replica%d" % i, **options) for i, (kind, _) in enumerate(replicas)]
+    made = [cluster_node(lab, kind, "%smaster%d" % (prefix, i), **options) for i, kind in enumerate(masters)]
+    copies = [cluster_node(lab, kind, "%sreplica%d" % (prefix, i), **options) for i, (kind, _) in enumerate(replicas)]
     for i, node in enumerate(made):
         node.ok("CLUSTER", "ADDSLOTSRANGE", SLOTS * i // len(made), SLOTS * (i + 1) // len(made) - 1)
         node.ok("CLUSTER", "SET-CONFIG-EPOCH", i + 1)

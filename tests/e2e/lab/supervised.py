@@ -14,21 +14,22 @@ class Supervised:
 
     def __init__(self, lab, shards=(("ours", "ours"),) * 3, supervisors=3, quorum=None, down_after_ms=600,
                  failover_timeout_ms=5000, name="orders", declared=False, node_timeout_ms=NODE_TIMEOUT_MS, timers=None,
-                 wait=True, node_options=None, cluster=None):
+                 wait=True, node_options=None, cluster=None, prefix=""):
         self.lab = lab
         self.name = name
         self.masters, self.replicas = make_cluster(
             lab, [kinds[0] for kinds in shards],
             [(kind, i) for i, kinds in enumerate(shards) for kind in kinds[1:]],
-            cluster_node_timeout=node_timeout_ms, **(node_options or {}))
+            prefix=prefix, cluster_node_timeout=node_timeout_ms, **(node_options or {}))
         self.nodes = self.masters + self.replicas
         self.cluster = Cluster(name=name, seeds=tuple(n.port for n in self.masters[:2]),
                                quorum=quorum or supervisors // 2 + 1, down_after_ms=down_after_ms,
                                failover_timeout_ms=failover_timeout_ms, **(cluster or {}))
         ports = [lab.ports.take() for _ in range(supervisors)]
         self.extra = ["supervisors = [ %s ];" % ", ".join('"127.0.0.1:%d"' % p for p in ports)] if declared else []
-        self.supervisors = [lab.supervisor("sentinel%d" % i, [], kind="ours", port=port, clusters=[self.cluster],
-                                           extra=self.extra, timers=timers) for i, port in enumerate(ports)]
+        self.supervisors = [lab.supervisor("%ssentinel%d" % (prefix, i), [], kind="ours", port=port,
+                                           clusters=[self.cluster], extra=self.extra, timers=timers)
+                            for i, port in enumerate(ports)]
         if wait:
             self.wait_well()
 
