@@ -81,19 +81,19 @@ static void end_round(struct sn_fleet *f)
 
 static void count_teller(struct sn_fleet *f, struct sn_member *teller, const struct sn_nodes *nodes)
 {
+    if (f->round_seen >= witnesses(f) && f->core->now_us >= f->round_us + ROUND_LEAST)
+        end_round(f);
     if (teller->round_seen)
         return;
     teller->round_seen = true;
     f->round_seen++;
-    if (is_witness(nodes)) {
-        teller->round_told = true;
-        f->round_tellers++;
-        for (size_t k = 0; k < f->nmembers; k++)
-            if (f->members[k] != teller && sn_member_line(f->members[k], nodes))
-                f->members[k]->round_listed++;
-    }
-    if (f->round_seen >= witnesses(f) && f->core->now_us >= f->round_us + ROUND_LEAST)
-        end_round(f);
+    if (!is_witness(nodes))
+        return;
+    teller->round_told = true;
+    f->round_tellers++;
+    for (size_t k = 0; k < f->nmembers; k++)
+        if (f->members[k] != teller && sn_member_line(f->members[k], nodes))
+            f->members[k]->round_listed++;
 }
 
 /* ---- what the lines say ---- */
