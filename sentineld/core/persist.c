@@ -137,11 +137,11 @@ static void fleet_records(struct sn_core *c, struct sn_record **v, size_t *n, si
 {
     for (size_t k = 0; k < c->nfleets; k++) {
         struct sn_fleet *f = c->fleets[k];
-        if (!f->dirty)
+        if (!f->dirty || f->state != SN_FLEET_WATCHED)
             continue;
         struct sn_record *r = add(v, n, cap, SN_REC_FLEET, NULL);
         r->fleet = mem_strdup(f->name);
-        r->monitored = f->state == SN_FLEET_WATCHED;
+        r->monitored = true;
         r->config_epoch = f->epoch;
         r->vote_epoch = f->vote_epoch;
         f->dirty = false;

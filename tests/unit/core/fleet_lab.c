@@ -128,7 +128,7 @@ static bool take_over(int k)
     n->master = -1;
     lab.nodes[from].first = -1;
     for (int j = 0; j < (int)lab.n; j++)
-        if (lab.nodes[j].master == from && lab.nodes[j].alive)
+        if (lab.nodes[j].master == from && lab.nodes[j].alive && !lab.nodes[j].stubborn)
             lab.nodes[j].master = k;
     if (lab.nodes[from].alive)
         lab.nodes[from].master = k;
@@ -195,6 +195,12 @@ static void on_send(const struct sn_effect *fx)
         break;
     case SN_CMD_BUMP_EPOCH:
         lab.nodes[k].epoch += 10;
+        ack(fx->link, fx->command, true);
+        break;
+    case SN_CMD_REPLICATE:
+        for (int j = 0; j < (int)lab.n; j++)
+            if (fx->text && strcmp(lab.nodes[j].id, fx->text) == 0)
+                lab.nodes[k].master = j;
         ack(fx->link, fx->command, true);
         break;
     default: ack(fx->link, fx->command, true); break;
@@ -366,6 +372,14 @@ bool lab_has(const struct sn_group *g, int port)
         if (g->insts[k]->node->addr.port == port)
             return true;
     return false;
+}
+
+bool lab_is_down(const struct sn_group *g, int port)
+{
+    for (size_t k = 0; g && k < g->ninsts; k++)
+        if (g->insts[k]->node->addr.port == port)
+            return g->insts[k]->s_down;
+    return true;
 }
 
 struct sn_core *lab_new_core(const struct lab_options *o)

@@ -19,6 +19,7 @@ struct lab_node {
     int first, last; /* its slots; first -1: none */
     uint64_t epoch;
     bool failed;          /* the others hold it for failed */
+    bool stubborn;        /* does not hear of takeovers */
     bool refuses;         /* TAKEOVER and CLUSTER FAILOVER */
     uint64_t takes_epoch; /* that it gets by TAKEOVER; 0: one above all */
     const char *says;     /* instead of what the model has */
@@ -64,6 +65,7 @@ void lab_forget_logs(void);
 const struct sn_group *lab_shard(const char *digits); /* "orders/<digits>", or NULL */
 int lab_master(const struct sn_group *g);             /* the port of its master */
 bool lab_has(const struct sn_group *g, int port);
+bool lab_is_down(const struct sn_group *g, int port);
 struct sn_core *lab_new_core(const struct lab_options *o);
 
 #endif
