@@ -31,7 +31,8 @@ def test_shards_are_masters(lab):
     assert [r["port"] for r in s.replicas(shard)] == [str(fleet.replicas[0].port)]
     assert {p["port"] for p in s.sentinels(shard)} == {str(x.port) for x in fleet.supervisors[1:]}
     assert s.ok("SENTINEL", "CKQUORUM", shard).startswith("OK 3 usable Sentinels")
-    assert pairs(s.ok("SENTINEL", "RANKING", shard)[0])["verdict"] == "ok"
+    verdict = pairs(s.ok("SENTINEL", "RANKING", shard)[0])["verdict"]
+    assert verdict == "suitable", verdict
     assert len(s.ok("SENTINEL", "INFO-CACHE", shard)[1]) == 2
     assert s.call("SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "127.0.0.1", fleet.masters[0].port, 0, "*")[0] == 0
     info = s.ok("INFO", "sentinel")
@@ -91,7 +92,7 @@ def test_the_whole_cluster(lab, kind):
         sums = {int(d["db"]): (int(d["keys"]), int(d["expires"])) for d in view["databases"]}
         assert sums == {db: (3 * (10 + db), 12) for db in databases}, sums
         for shard in view["shards"]:
-            assert all(r["lag-bytes"] == "0" for r in shard["replicas"]), shard
+            assert all(0 <= int(r["lag-bytes"]) < 1000 for r in shard["replicas"]), shard
         return view
     view = wait_until(counted, 20, "keys and expiries of all databases are summed")
     assert view["state"] == "ok" and view["slots-covered"] == str(SLOTS), view
