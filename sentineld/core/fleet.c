@@ -1,4 +1,6 @@
 /* A fleet's life: found from seeds or from the state, asked in turn, released. */
+#include "sentineld/core/fleet.h"
+
 #include "sentineld/core/fleet_inner.h"
 
 #include <stdio.h>

@@ -134,17 +134,14 @@ void sn_fleet_switched(struct sn_group *g)
     sn_fleet_doubt(f);
 }
 
-static bool all_agree(const struct sn_fleet *f, int64_t since_us)
+/* Since when all live nodes agree. 0: there is none. */
+static int64_t agreed_since(const struct sn_fleet *f)
 {
-    size_t live = 0;
-    for (size_t k = 0; k < f->nmembers; k++) {
-        if (!sn_member_speaks(f->members[k]))
-            continue;
-        live++;
-        if (f->members[k]->agreed_us <= since_us)
-            return false;
-    }
-    return live > 0;
+    int64_t since = HEAP_NEVER;
+    for (size_t k = 0; k < f->nmembers; k++)
+        if (sn_member_speaks(f->members[k]))
+            EARLIER(since, f->members[k]->agreed_us);
+    return since == HEAP_NEVER ? 0 : since;
 }
 
 bool sn_fleet_agrees(const struct sn_fleet *f)
@@ -158,11 +155,14 @@ bool sn_fleet_agrees(const struct sn_fleet *f)
 int64_t sn_fleet_converge(struct sn_fleet *f)
 {
     int64_t now = f->core->now_us, next = HEAP_NEVER;
+    if (sn_fleet_agrees(f))
+        return next;
+    int64_t since_us = agreed_since(f);
     for (size_t k = 0; k < f->nshards; k++) {
         struct sn_shard *s = f->shards[k];
         if (!s->switched_us)
             continue;
-        bool agree = all_agree(f, s->switched_us), late = now >= s->switched_us + AGREE_MAX;
+        bool agree = since_us > s->switched_us, late = now >= s->switched_us + AGREE_MAX;
         if (!agree && !late) {
             EARLIER(next, s->switched_us + AGREE_MAX);
             continue;

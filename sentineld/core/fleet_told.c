@@ -230,6 +230,7 @@ void sn_node_told(struct sn_node *n, struct slice text)
     sn_touch_node(n);
     if (!n->fleet)
         return;
+    n->held++; /* the member that it tells of may turn out to have another address */
     if (!sn_nodes_parse(&nodes, text))
         n->known = false;
     else if (n->fleet->state == SN_FLEET_WATCHED)
@@ -237,4 +238,6 @@ void sn_node_told(struct sn_node *n, struct slice text)
     else
         told_released(n->fleet, n, &nodes);
     sn_nodes_free(&nodes);
+    n->held--;
+    sn_node_release(n);
 }

@@ -225,6 +225,8 @@ int64_t sn_group_tidy(struct sn_group *g)
         }
         if (now < i->unlisted_us + UNCONFIRMED) {
             EARLIER(next, i->unlisted_us + UNCONFIRMED);
+        } else if (g->fleet) {
+            i->listed = true; /* the cluster lists it, or it would be gone */
         } else if (master_tells(g, i->unlisted_us)) {
             sn_inst_remove(i);
             sn_dirty_members(g);

@@ -102,7 +102,7 @@ void sn_reload_records(struct sn_reload *r, struct sn_record **v, size_t *n, siz
 static void remove_group(struct sn_core *c, const char *name)
 {
     struct sn_group *g = sn_group_find(c, slice_of(name));
-    if (!g)
+    if (!g || g->fleet)
         return;
     sn_publish_inst(g->master, SN_LOG_WARNING, "-monitor", NULL);
     sn_group_free(g);
