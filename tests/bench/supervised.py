@@ -128,6 +128,10 @@ def measure_many(shards):
 
 def measure(args):
     results = {name: [] for name in (*ROWS, *OWN, "planned")}
+    if args.supervised_shards:
+        results["many"] = measure_many(args.supervised_shards)
+        print("supervised: %d shards: all promoted %.0f ms, all agree %.0f ms" % (
+            args.supervised_shards, *results["many"]), file=sys.stderr, flush=True)
     for number in range(args.supervised_rounds):
         for name in list(OWN) + list(ROWS):
             value = measure_own(OWN[name][1]) if name in OWN else measure_supervised(*ROWS[name][1:4])
@@ -135,9 +139,7 @@ def measure(args):
         results["planned"].append(measure_planned())
         print("supervised: round %d of %d: %s" % (number + 1, args.supervised_rounds, ", ".join(
             "%s %s" % (name, "never" if v[-1] is None else "%.0f ms" % v[-1])
-            for name, v in results.items() if name != "planned")), file=sys.stderr, flush=True)
-    if args.supervised_shards:
-        results["many"] = measure_many(args.supervised_shards)
+            for name, v in results.items() if v and name not in ("planned", "many"))), file=sys.stderr, flush=True)
     return results
 
 

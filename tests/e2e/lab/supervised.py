@@ -70,9 +70,11 @@ class Supervised:
                 assert names in (None, said), (s.name, said, names)
                 names = said
                 for name, (_, replicas) in said.items():
-                    assert s.knows(name, len(replicas), len(self.running()) - 1), (s.name, s.master(name))
+                    assert s.knows(name, len(replicas), len(self.running()) - 1), (
+                        s.name, s.master(name), s.replicas(name), [x["flags"] for x in s.sentinels(name)])
             return bool(names)
-        wait_until(well, timeout_s, "all supervisors know all shards, and all is well")
+        # Each look asks every supervisor about every shard.
+        wait_until(well, timeout_s, "all supervisors know all shards, and all is well", 0.005 * len(self.nodes))
         return self
 
     def name_of(self, node):
