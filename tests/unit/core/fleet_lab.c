@@ -14,11 +14,8 @@
 
 struct lab lab;
 
-/* What is on its way to the core. */
-static struct {
-    struct sn_event e;
-    char *text;
-} queue[QUEUE_MAX];
+/* What is on its way to a core, in the order in which it was sent. */
+static struct lab_letter queue[QUEUE_MAX];
 static size_t head, tail;
 
 static const char *const ids[LAB_NODES] = {
@@ -50,14 +47,36 @@ void lab_model(void)
     lab.n = LAB_NODES;
 }
 
+struct lab_letter *lab_post(struct sn_core *to, const struct sn_event *e, const char *text)
+{
+    if (head == tail)
+        head = tail = 0;
+    if (tail == QUEUE_MAX && head > 0) {
+        memmove(queue, queue + head, (tail - head) * sizeof *queue);
+        tail -= head;
+        head = 0;
+    }
+    assert_true(tail < QUEUE_MAX);
+    struct lab_letter *l = &queue[tail++];
+    *l = (struct lab_letter){.to = to, .e = *e, .text = text ? mem_strdup(text) : NULL};
+    l->at_us = lab.now_us + LAB_MS(1);
+    if (text)
+        l->e.text = slice_of(l->text);
+    return l;
+}
+
+void lab_letter_free(struct lab_letter *l)
+{
+    free(l->text);
+    free(l->opinions);
+    if (l->asked)
+        sn_effect_free(l->asked);
+    free(l->asked);
+}
+
 static void push(const struct sn_event *e, const char *text)
 {
-    assert_true(tail < QUEUE_MAX);
-    queue[tail].e = *e;
-    queue[tail].text = text ? mem_strdup(text) : NULL;
-    if (text)
-        queue[tail].e.text = slice_of(queue[tail].text);
-    tail++;
+    lab_post(lab.core, e, text);
 }
 
 static int at_port(int port)
@@ -158,11 +177,15 @@ static void ack(sn_link link, enum sn_command c, bool ok)
     push(&e, ok ? "OK" : "ERR You should not do that");
 }
 
-static void on_send(const struct sn_effect *fx)
+static void on_send(struct sn_effect *fx)
 {
     const struct sn_conn *conn = sn_conn_of(lab.core, fx->link);
-    if (!conn || conn->of != SN_CONN_NODE)
+    if (!conn)
         return;
+    if (conn->of == SN_CONN_PEER) {
+        lab_peer_send(fx, conn->owner);
+        return;
+    }
     const struct sn_node *node = conn->owner;
     int k = at_port(node->addr.port);
     const char *name = name_of(fx->command);
@@ -212,6 +235,8 @@ static void on_connect(const struct sn_effect *fx)
 {
     struct sn_event e = {.kind = SN_EV_LINK_UP, .link = fx->link, .ip = "127.0.0.1", .local_ip = "127.0.0.1"};
     int k = at_port(fx->addr.port);
+    if (lab_peer_connect(fx))
+        return;
     if (k < 0 || !lab.nodes[k].alive) {
         e.kind = SN_EV_LINK_DOWN;
         e.why = SN_WHY_REFUSED;
@@ -252,6 +277,10 @@ static void take(struct sn_effect *fx)
     case SN_FX_NOTE: buf_printf(&lab.notes, "%s %s\n", sn_note_kind_name(fx->note->kind), fx->group); break;
     case SN_FX_ANSWER:
     case SN_FX_ANSWER_BALLOTS:
+        if (lab.ncores) {
+            lab_peer_answer(fx);
+            break;
+        }
         if (lab.answer)
             sn_effect_free(lab.answer);
         free(lab.answer);
@@ -274,58 +303,83 @@ void lab_step(struct sn_event *e)
     sn_effects_free(&fx);
 }
 
-/* All that is on its way arrives. */
 static void deliver(void)
 {
-    size_t end = tail;
-    while (head < end) {
-        struct sn_event e = queue[head].e;
-        char *text = queue[head++].text;
-        struct sn_info info;
-        sn_info_init(&info);
-        if (e.kind == SN_EV_INFO) {
-            assert_true(sn_info_parse(&info, e.text));
-            e.info = &info;
-        }
-        lab_step(&e);
-        sn_info_free(&info);
-        free(text);
+    struct lab_letter l = queue[head++];
+    struct sn_info info;
+    sn_info_init(&info);
+    if (l.e.kind == SN_EV_INFO) {
+        assert_true(sn_info_parse(&info, l.e.text));
+        l.e.info = &info;
     }
-    if (head == tail)
-        head = tail = 0;
+    lab.core = l.to;
+    lab_step(&l.e);
+    sn_info_free(&info);
+    lab_letter_free(&l);
+}
+
+static struct sn_core *earliest(int64_t *at)
+{
+    struct sn_core *c = lab.core;
+    *at = sn_deadline(c);
+    for (size_t k = 0; k < lab.ncores; k++)
+        if (sn_deadline(lab.cores[k]) < *at) {
+            c = lab.cores[k];
+            *at = sn_deadline(c);
+        }
+    return c;
 }
 
 void lab_run(int64_t ms)
 {
     int64_t end = lab.now_us + LAB_MS(ms);
     for (;;) {
-        int64_t at = sn_deadline(lab.core);
-        if (head < tail)
-            at = lab.now_us + LAB_MS(1);
+        int64_t at;
+        struct sn_core *c = earliest(&at);
+        bool letter = head < tail && queue[head].at_us <= at;
+        if (letter)
+            at = queue[head].at_us;
         if (at > end)
             break;
         if (at > lab.now_us)
             lab.now_us = at;
-        if (head < tail) {
+        if (letter) {
             deliver();
         } else {
             struct sn_event tick = {.kind = SN_EV_TICK};
+            lab.core = c;
             lab_step(&tick);
         }
     }
     lab.now_us = end;
 }
 
-void lab_kill(int node)
+static void break_links(int port)
 {
-    lab.nodes[node].alive = false;
-    const struct sn_node *n = sn_node_find(lab.core, "127.0.0.1", lab.nodes[node].port);
+    const struct sn_node *n = sn_node_find(lab.core, "127.0.0.1", port);
     sn_link links[2] = {n ? n->cmd.link : 0, n ? n->sub.link : 0};
     for (int k = 0; k < 2; k++) {
         struct sn_event e = {.kind = SN_EV_LINK_DOWN, .link = links[k], .why = SN_WHY_CLOSED};
         if (links[k])
             lab_step(&e);
     }
+}
+
+void lab_notice(size_t core, int node)
+{
+    lab.core = lab.cores[core];
+    break_links(lab.nodes[node].port);
+}
+
+void lab_kill(int node)
+{
+    lab.nodes[node].alive = false;
+    for (size_t k = 0; k < lab.ncores; k++) {
+        lab.core = lab.cores[k];
+        break_links(lab.nodes[node].port);
+    }
+    if (!lab.ncores)
+        break_links(lab.nodes[node].port);
 }
 
 void lab_start(int node)
@@ -382,35 +436,44 @@ bool lab_is_down(const struct sn_group *g, int port)
     return true;
 }
 
-struct sn_core *lab_new_core(const struct lab_options *o)
+static const char *const core_ids[LAB_CORES] = {LAB_ID, "1123456789abcdef0123456789abcdef01234567",
+                                                "2123456789abcdef0123456789abcdef01234567"};
+
+static struct sn_core *new_core(const struct lab_options *o, size_t self)
 {
-    struct addr others[2];
-    char nothing[] = "";
-    addr_set(&others[0], slice_of("10.0.0.8"), 26379);
-    addr_set(&others[1], slice_of("10.0.0.9"), 26379);
-    struct sn_core_options c = {.port = 26379, .joined = !o->empty_state, .id_drawn = o->empty_state, .seed = 7};
+    struct addr others[LAB_CORES];
+    char nothing[] = "", ip[] = "10.0.0.7";
+    struct sn_core_options c = {.port = 26379, .joined = !o->empty_state, .id_drawn = o->empty_state};
+    for (size_t k = 0; k < LAB_CORES; k++) {
+        char host[16];
+        snprintf(host, sizeof host, "10.0.0.%zu", 7 + k);
+        if (k != self)
+            addr_set(&others[c.ndeclared++], slice_of(host), 26379);
+    }
+    ip[7] = (char)('7' + self);
+    c.seed = 7 + self;
     c.current_epoch = o->epoch;
-    c.globals = (struct sn_globals){.announce_ip = nothing, .user = nothing, .pass = nothing, .loglevel = nothing};
+    c.globals = (struct sn_globals){
+        .announce_ip = lab.ncores ? ip : nothing, .user = nothing, .pass = nothing, .loglevel = nothing};
     sn_params_default(&c.params);
-    memcpy(c.id, LAB_ID, sizeof c.id);
+    memcpy(c.id, core_ids[self], sizeof c.id);
     c.declared = others;
-    c.ndeclared = o->declared ? 2 : 0;
+    if (!o->declared)
+        c.ndeclared = 0;
     return sn_core_new(&c, lab.now_us);
 }
 
-void lab_begin(const struct lab_options *o)
+struct sn_core *lab_new_core(const struct lab_options *o)
 {
-    memset(&lab, 0, sizeof lab);
-    head = tail = 0;
-    lab_model();
-    lab.now_us = LAB_MS(1000);
-    lab.core = lab_new_core(o);
-    if (o->no_fleet)
-        return;
+    return new_core(o, 0);
+}
+
+static void add_fleet(int64_t quorum)
+{
     struct sn_settings set;
     struct addr seed;
     sn_settings_init(&set);
-    set.quorum = o->quorum ? o->quorum : 1;
+    set.quorum = quorum;
     set.down_after_ms = 500;
     addr_set(&seed, slice_of("127.0.0.1"), 7001);
     struct sn_core_fleet f = {.name = "orders", .settings = &set, .seeds = &seed, .nseeds = 1};
@@ -420,13 +483,70 @@ void lab_begin(const struct lab_options *o)
     lab_step(&tick);
 }
 
+void lab_begin(const struct lab_options *o)
+{
+    memset(&lab, 0, sizeof lab);
+    head = tail = 0;
+    lab_model();
+    lab.now_us = LAB_MS(1000);
+    lab.core = lab_new_core(o);
+    if (!o->no_fleet)
+        add_fleet(o->quorum ? o->quorum : 1);
+}
+
+uint64_t lab_hash(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+static runid drawn[LAB_NODES_MAX];
+
+void lab_begin_three(size_t shards)
+{
+    assert_true(2 * shards <= LAB_NODES_MAX);
+    memset(&lab, 0, sizeof lab);
+    head = tail = 0;
+    lab.now_us = LAB_MS(1000);
+    lab.n = 2 * shards;
+    for (size_t k = 0; k < lab.n; k++) {
+        bool master = k < shards;
+        size_t s = master ? k : k - shards;
+        snprintf(drawn[k], sizeof drawn[k], "%016llx%024zu", (unsigned long long)lab_hash(k + 1), k);
+        lab.nodes[k] = (struct lab_node){.id = drawn[k],
+                                         .port = 7001 + (int)k,
+                                         .alive = true,
+                                         .listed = true,
+                                         .first = -1,
+                                         .master = master ? -1 : (int)s,
+                                         .reads_as = (int)k};
+        if (!master)
+            continue;
+        lab.nodes[k].first = (int)(s * SN_SLOTS / shards);
+        lab.nodes[k].last = (int)((s + 1) * SN_SLOTS / shards) - 1;
+        lab.nodes[k].epoch = s + 1;
+    }
+    lab.ncores = LAB_CORES;
+    for (size_t k = 0; k < LAB_CORES; k++)
+        lab.cores[k] = new_core(&(struct lab_options){.declared = true}, k);
+    for (size_t k = 0; k < LAB_CORES; k++) {
+        lab.core = lab.cores[k];
+        add_fleet(2);
+    }
+}
+
 int lab_end(void **state)
 {
     (void)state;
     while (head < tail)
-        free(queue[head++].text);
+        lab_letter_free(&queue[head++]);
+    lab_peers_end();
     sn_effects_free(&lab.fx);
-    sn_core_free(lab.core);
+    for (size_t k = 0; k < lab.ncores; k++)
+        sn_core_free(lab.cores[k]);
+    if (!lab.ncores)
+        sn_core_free(lab.core);
     if (lab.answer)
         sn_effect_free(lab.answer);
     free(lab.answer);

@@ -5,7 +5,9 @@
 
 #include "sentineld/core/fleet.h"
 
-#define LAB_NODES 8
+#define LAB_NODES 8 /* of the usual cluster: six, and two that may join */
+#define LAB_NODES_MAX 40
+#define LAB_CORES 3
 #define LAB_ID "0123456789abcdef0123456789abcdef01234567"
 #define LAB_MS(ms) ((int64_t)(ms)*1000)
 
@@ -32,14 +34,15 @@ struct lab {
     struct sn_core *core;
     struct sn_effects fx;
     int64_t now_us;
-    struct lab_node nodes[LAB_NODES];
+    struct sn_core *cores[LAB_CORES]; /* of lab_begin_three(); core is the one that steps */
+    size_t ncores;
+    struct lab_node nodes[LAB_NODES_MAX];
     size_t n;
     struct buf events;        /* "+monitor orders/...\n" */
     struct buf sent;          /* "TAKEOVER 7004\n" */
     struct buf records;       /* "SHARD orders/...\n" of the last PERSIST */
     struct buf notes;         /* "agreed\n" */
     struct sn_effect *answer; /* last ANSWER or ANSWER_BALLOTS; owned */
-    void *queue;
 };
 
 extern struct lab lab;
@@ -56,9 +59,14 @@ struct lab_options {
 void lab_begin(const struct lab_options *o);
 int lab_end(void **state);
 void lab_model(void); /* only the nodes */
+/* Three supervisors on the list of each other, with a quorum of two, over a cluster of so many shards with a replica
+ * each: the masters come first. */
+void lab_begin_three(size_t shards);
+uint64_t lab_hash(uint64_t x);
 void lab_step(struct sn_event *e);
 void lab_run(int64_t ms);
 void lab_kill(int node);
+void lab_notice(size_t core, int node); /* that a node which is not alive is gone */
 void lab_start(int node);
 size_t lab_count(const struct buf *log, const char *part); /* lines that hold it */
 void lab_forget_logs(void);
@@ -67,5 +75,21 @@ int lab_master(const struct sn_group *g);             /* the port of its master 
 bool lab_has(const struct sn_group *g, int port);
 bool lab_is_down(const struct sn_group *g, int port);
 struct sn_core *lab_new_core(const struct lab_options *o);
+
+/* fleet_lab_peers.c: what supervisors say to each other. */
+struct lab_letter {
+    struct sn_core *to;
+    struct sn_event e;
+    char *text;
+    struct sn_effect *asked; /* BALLOTS and OPINIONS: whose ballots it holds; owned */
+    struct sn_opinion *opinions;
+    int64_t at_us;
+};
+struct lab_letter *lab_post(struct sn_core *to, const struct sn_event *e, const char *text);
+void lab_letter_free(struct lab_letter *l);
+bool lab_peer_connect(const struct sn_effect *fx); /* false: it is no supervisor's address */
+void lab_peer_send(struct sn_effect *fx, const struct sn_peer *p);
+void lab_peer_answer(struct sn_effect *fx);
+void lab_peers_end(void);
 
 #endif
