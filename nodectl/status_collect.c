@@ -35,7 +35,7 @@ static bool begins(const redisReply *r, const char *with)
     return r->type == REDIS_REPLY_ERROR && strncmp(r->str, with, strlen(with)) == 0;
 }
 
-/* The answers to AUTH (when a password was given), MYID, MASTERS and CLUSTERS (which stock refuses). Whoever does not
+/* The answers to AUTH (when a password was given), MYID and MASTERS. Whoever does not
  * answer as a supervisor fails. */
 static void read_greeting(struct fleet_member *m, const struct status_query *q, json_t *view)
 {
@@ -63,7 +63,6 @@ static void read_greeting(struct fleet_member *m, const struct status_query *q, 
             json_object_set_new(groups, name, json_pack("{s:O}", "master", master));
         json_decref(master);
     }
-    json_object_set_new(view, "clusters", reply_objects(m->replies[first + 2]));
 }
 
 static json_t *read_address(const redisReply *r)
@@ -82,11 +81,12 @@ static void read_details(const struct fleet_member *m, json_t *view)
 {
     const char *name;
     json_t *group;
-    size_t at = 0;
+    size_t at = 1;
     if (m->error != NULL) {
         json_object_clear(json_object_get(view, "groups")); /* half a view would be taken for a disagreement */
         return;
     }
+    json_object_set_new(view, "clusters", reply_objects(m->replies[0])); /* none: stock answers with an error */
     json_object_foreach(json_object_get(view, "groups"), name, group)
     {
         redisReply *const *r = &m->replies[at];
@@ -118,7 +118,6 @@ static void ask_members(struct fleet *f, size_t first, const struct status_query
             fleet_ask(f->members[i], q->user[0] != '\0' ? 3 : 2, auth);
         ask(f->members[i], "MYID", NULL);
         ask(f->members[i], "MASTERS", NULL);
-        ask(f->members[i], "CLUSTERS", NULL);
     }
     fleet_run(f);
     for (size_t i = first; i < f->n; i++)
@@ -127,6 +126,7 @@ static void ask_members(struct fleet *f, size_t first, const struct status_query
     for (size_t i = first; i < f->n; i++) {
         const char *name;
         json_t *group;
+        ask(f->members[i], "CLUSTERS", NULL);
         json_object_foreach(json_object_get(json_array_get(views, i), "groups"), name, group)
         {
             for (int k = 0; k < QUESTIONS; k++)

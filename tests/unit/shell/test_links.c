@@ -361,9 +361,8 @@ static void commands_of_a_planned_switch(void **state)
 static void commands_of_a_cluster(void **state)
 {
     (void)state;
-    const struct answer answers[] = {{"CLUSTER NODES", "$5\r\nab\r\nc\r\n"},
-                                     {"CLUSTER REPLICATE", "-ERR Unknown node " PEER "\r\n"},
-                                     {NULL, NULL}};
+    const struct answer answers[] = {
+        {"CLUSTER NODES", "$5\r\nab\r\nc\r\n"}, {"CLUSTER REPLICATE", "-ERR Unknown node " PEER "\r\n"}, {NULL, NULL}};
     start(answers, NULL);
     sn_link link = up(NODE);
     say((struct sn_effect){.link = link, .command = SN_CMD_NODES});

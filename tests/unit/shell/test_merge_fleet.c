@@ -18,7 +18,7 @@
 #define HEAD "listen = [ \"127.0.0.1:26379\" ]; state_dir = \"/tmp/none\";\n"
 #define ORDERS(rest)                                                                                                   \
     HEAD "clusters = ( { name = \"orders\"; seeds = [ \"10.0.0.1:7001\", \"10.0.0.2:7001\" ]; quorum = 2; " rest " } " \
-                                                                                                                 ");"
+         ");"
 
 static void merge_text(const char *text, const struct state_image *stored, struct merged *out)
 {
