@@ -53,9 +53,11 @@ struct sn_shard {
     /* The name: fixed once it is settled, that is stored, or said by another supervisor too, or not contradicted. */
     bool settled;
     int64_t named_us;
-    int64_t rival_us;    /* since when another supervisor says another name; 0: nobody does */
-    int64_t empty_us;    /* since when it has neither slots nor replicas; 0: it has */
-    int64_t switched_us; /* when its master became one, as far as all live nodes have not agreed yet; 0: they have */
+    int64_t rival_us;       /* since when another supervisor says another name; 0: nobody did */
+    int64_t rival_heard_us; /* and when it said so last */
+    int64_t answered_us;    /* when ours was last told to one who said another */
+    int64_t empty_us;       /* since when it has neither slots nor replicas; 0: it has */
+    int64_t switched_us;    /* when its master became one, as far as all live nodes have not agreed yet; 0: they have */
 };
 
 enum sn_fleet_state {

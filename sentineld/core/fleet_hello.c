@@ -6,6 +6,7 @@
 #include "sentineld/core/fleet_inner.h"
 
 #define SETTLED_PERIODS 3 /* of hello: nobody has said another name by then */
+#define RIVAL_PERIODS 6   /* a name that was not said for so long is nobody's any more */
 #define YIELD_PERIODS 10  /* two that both think theirs is fixed: the smaller name, after so long */
 
 struct sn_fleet *sn_fleet_of_name(const struct sn_core *c, struct slice group)
@@ -156,13 +157,15 @@ void sn_fleet_other_name(struct sn_fleet *f, struct sn_peer *p, const struct sn_
     bool smaller = strcmp(name, g->name) < 0, settled = is_settled(s);
     int64_t period = MS(c->params.publish_period_ms);
     s->settled = settled;
-    if (!s->rival_us)
+    if (!s->rival_us || c->now_us > s->rival_heard_us + RIVAL_PERIODS * period)
         s->rival_us = c->now_us;
+    s->rival_heard_us = c->now_us;
     int64_t patience = settled ? YIELD_PERIODS * period : smaller ? 0 : period / 2;
     if ((smaller || !settled) && c->now_us >= s->rival_us + patience) {
         sn_shard_rename(s, name);
         s->settled = true;
-    } else if (seat) {
+    } else if (seat && c->now_us >= s->answered_us + period / 2) { /* two who both keep theirs must not go on and on */
+        s->answered_us = c->now_us;
         sn_greet_seat(seat);
     }
     free(name);
@@ -171,5 +174,4 @@ void sn_fleet_other_name(struct sn_fleet *f, struct sn_peer *p, const struct sn_
 void sn_fleet_same_name(struct sn_group *g)
 {
     g->shard->settled = true;
-    g->shard->rival_us = 0;
 }

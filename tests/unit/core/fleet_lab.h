@@ -36,6 +36,7 @@ struct lab {
     int64_t now_us;
     struct sn_core *cores[LAB_CORES]; /* of lab_begin_three(); core is the one that steps */
     size_t ncores;
+    bool mute; /* supervisors do not hear each other's hellos */
     struct lab_node nodes[LAB_NODES_MAX];
     size_t n;
     struct buf events;        /* "+monitor orders/...\n" */

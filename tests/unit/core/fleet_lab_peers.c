@@ -56,8 +56,10 @@ void lab_peer_send(struct sn_effect *fx, const struct sn_peer *p)
         lab_post(lab.core, &e, to->id);
         break;
     case SN_CMD_HELLO:
+        buf_printf(&lab.sent, "HELLO %s %s\n", p->addr.host, fx->text);
         e = (struct sn_event){.kind = SN_EV_HELLO};
-        lab_post(to, &e, fx->text);
+        if (!lab.mute)
+            lab_post(to, &e, fx->text);
         e = (struct sn_event){.kind = SN_EV_ACK, .link = fx->link, .command = SN_CMD_HELLO, .ok = true};
         lab_post(lab.core, &e, NULL);
         break;

@@ -141,11 +141,36 @@ static void one_after_the_other(void **state)
     assert_true(worst_ms <= 600);
 }
 
+/* They did not hear each other for so long that each holds its own name for fixed. */
+static void two_names_become_one(void **state)
+{
+    (void)state;
+    lab_begin_three(SHARDS);
+    lab.mute = true;
+    lab_run(500);
+    char text[300];
+    snprintf(text, sizeof text, "10.0.0.8,26379,%s,7,orders/00000000,127.0.0.1,7001,1", lab.cores[1]->id);
+    struct sn_event e = {.kind = SN_EV_HELLO, .text = slice_of(text)};
+    lab.core = lab.cores[0];
+    lab_step(&e);
+    assert_string_equal(group_at(0, 7001)->name, "orders/00000000");
+    lab_run(20000);
+    assert_string_not_equal(group_at(1, 7001)->name, "orders/00000000");
+    lab.mute = false;
+    lab_forget_logs();
+    lab_run(40000);
+    all_name_the_same();
+    assert_string_equal(group_at(2, 7001)->name, "orders/00000000");
+    /* All shards to two peers each in every eighth second, and some answers. */
+    assert_in_range(lab_count(&lab.sent, "HELLO 10.0.0."), 1, 40 / 8 * 6 * SHARDS + 300);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(they_watch_the_same, lab_end),
         cmocka_unit_test_teardown(half_of_the_masters_at_once, lab_end),
+        cmocka_unit_test_teardown(two_names_become_one, lab_end),
         cmocka_unit_test(one_after_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
