@@ -79,6 +79,14 @@ static void push(const struct sn_event *e, const char *text)
     lab_post(lab.core, e, text);
 }
 
+size_t lab_self(void)
+{
+    for (size_t k = 0; k < lab.ncores; k++)
+        if (lab.cores[k] == lab.core)
+            return k;
+    return 0;
+}
+
 static int at_port(int port)
 {
     for (int k = 0; k < (int)lab.n; k++)
@@ -191,7 +199,7 @@ static void on_send(struct sn_effect *fx)
     const char *name = name_of(fx->command);
     if (name)
         buf_printf(&lab.sent, "%s %d %s%s\n", name, node->addr.port, fx->text ? fx->text : "", fx->flag ? "yes" : "");
-    if (k < 0 || !lab.nodes[k].alive)
+    if (k < 0 || !lab.nodes[k].alive || lab.cut[lab_self()][k])
         return;
     struct sn_event e = {.link = fx->link};
     struct buf text = {0};
@@ -237,7 +245,10 @@ static void on_connect(const struct sn_effect *fx)
     int k = at_port(fx->addr.port);
     if (lab_peer_connect(fx))
         return;
-    if (k < 0 || !lab.nodes[k].alive) {
+    if (k >= 0 && lab.cut[lab_self()][k]) {
+        e.kind = SN_EV_LINK_DOWN;
+        e.why = SN_WHY_TIMEOUT;
+    } else if (k < 0 || !lab.nodes[k].alive) {
         e.kind = SN_EV_LINK_DOWN;
         e.why = SN_WHY_REFUSED;
     }

@@ -36,7 +36,9 @@ struct lab {
     int64_t now_us;
     struct sn_core *cores[LAB_CORES]; /* of lab_begin_three(); core is the one that steps */
     size_t ncores;
-    bool mute; /* supervisors do not hear each other's hellos */
+    bool cut[LAB_CORES][LAB_NODES_MAX]; /* this supervisor does not reach that node, */
+    bool apart[LAB_CORES][LAB_CORES];   /* or that other one */
+    bool mute;                          /* supervisors do not hear each other's hellos */
     struct lab_node nodes[LAB_NODES_MAX];
     size_t n;
     struct buf events;        /* "+monitor orders/...\n" */
@@ -64,6 +66,7 @@ void lab_model(void); /* only the nodes */
  * each: the masters come first. */
 void lab_begin_three(size_t shards);
 uint64_t lab_hash(uint64_t x);
+size_t lab_self(void); /* which of the three steps just now */
 void lab_step(struct sn_event *e);
 void lab_run(int64_t ms);
 void lab_kill(int node);

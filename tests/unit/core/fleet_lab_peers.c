@@ -28,12 +28,24 @@ static struct sn_core *core_at(const struct addr *a)
     return k < lab.ncores ? lab.cores[k] : NULL;
 }
 
+static bool is_apart(const struct sn_core *other)
+{
+    for (size_t k = 0; k < lab.ncores; k++)
+        if (lab.cores[k] == other)
+            return lab.apart[lab_self()][k];
+    return false;
+}
+
 bool lab_peer_connect(const struct sn_effect *fx)
 {
     struct sn_event e = {.kind = SN_EV_LINK_UP, .link = fx->link, .ip = fx->addr.host, .local_ip = "10.0.0.1"};
     if (!core_at(&fx->addr))
         return false;
     e.ip = NULL;
+    if (is_apart(core_at(&fx->addr))) {
+        e.kind = SN_EV_LINK_DOWN;
+        e.why = SN_WHY_TIMEOUT;
+    }
     lab_post(lab.core, &e, NULL);
     return true;
 }
@@ -42,7 +54,7 @@ void lab_peer_send(struct sn_effect *fx, const struct sn_peer *p)
 {
     struct sn_core *to = core_at(&p->addr);
     struct sn_event e = {.link = fx->link};
-    if (!to)
+    if (!to || is_apart(to))
         return;
     switch (fx->command) {
     case SN_CMD_PING:
