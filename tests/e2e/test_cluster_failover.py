@@ -80,7 +80,7 @@ def test_one_killed(lab, kind):
         assert len(log.all("+switch-master")) == 1, log.dump()
 
 
-@case(kinds=OURS, matrix=KINDS, limit_s=120)
+@case(kinds=OURS, matrix=KINDS, sample=1, limit_s=120)
 def test_two_of_three_killed(lab, kind):
     """The majority of the masters is gone at once: the cluster itself could elect nobody, ever."""
     fleet = Supervised(lab, three(kind))
@@ -106,7 +106,7 @@ def test_two_of_three_killed(lab, kind):
     fleet.wait_well(timeout_s=40)
 
 
-@case(kinds=OURS, matrix=[(k, n) for k in ("ours", "stock") for n in (1, 2)], limit_s=90)
+@case(kinds=OURS, matrix=[(k, n) for k in ("ours", "stock") for n in (1, 2)], sample=2, limit_s=90)
 def test_small_clusters(lab, kind, shards):
     """Clusters of one and of two shards, which never elect by themselves."""
     fleet = Supervised(lab, ((kind, kind, kind),) * shards)
@@ -159,7 +159,7 @@ def test_planned_switch(lab, kind):
     fleet.wait_nodes_agree()
 
 
-@case(kinds=OURS, matrix=KINDS, limit_s=90)
+@case(kinds=OURS, matrix=KINDS, sample=1, limit_s=90)
 def test_own_election_is_off(lab, kind):
     """Nodes under supervision do not elect by themselves; a restart loses that, and it is asserted again; whoever is
     released elects again."""
@@ -191,7 +191,7 @@ def test_own_election_is_off(lab, kind):
         assert not s.masters(), "a release survives a restart"
 
 
-@case(kinds=OURS, matrix=[("stock",), ("ours",)], limit_s=120)
+@case(kinds=OURS, matrix=[("stock",), ("ours",)], sample=1, limit_s=120)
 def test_an_election_of_theirs_is_adopted(lab, kind):
     """The election is switched on by hand and wins before the supervisors would act: they take it over, with its
     epoch."""
@@ -211,7 +211,7 @@ def test_an_election_of_theirs_is_adopted(lab, kind):
     fleet.wait_well(timeout_s=40)
 
 
-@case(kinds=OURS, matrix=KINDS, limit_s=120)
+@case(kinds=OURS, matrix=KINDS, sample=1, limit_s=120)
 def test_supervisor_restarted_meanwhile(lab, kind):
     """All supervisors are restarted while a master is down: they promote when they are back, by what they stored."""
     fleet = Supervised(lab, three(kind), down_after_ms=2000)
@@ -231,7 +231,7 @@ def test_supervisor_restarted_meanwhile(lab, kind):
     fleet.wait_well(timeout_s=40)
 
 
-@case(kinds=OURS, matrix=KINDS[:2], limit_s=90)
+@case(kinds=OURS, matrix=KINDS[:2], sample=1, limit_s=90)
 def test_redis_py(lab, kind):
     """A Sentinel client asks for a shard by its name, before and after a failover."""
     fleet = Supervised(lab, three(kind))
@@ -262,7 +262,7 @@ def test_no_quorum_no_failover(lab):
     fleet.wait_switched(shard, old)
 
 
-@case(kinds=OURS, matrix=KINDS[:2], limit_s=90)
+@case(kinds=OURS, matrix=KINDS[:2], sample=1, limit_s=90)
 def test_stopped_master(lab, kind):
     """SIGSTOP, and later SIGCONT: the old master finds out by itself that it has been replaced, and follows."""
     fleet = Supervised(lab, three(kind))

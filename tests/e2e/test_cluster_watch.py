@@ -46,7 +46,7 @@ def test_found(lab, kind):
     assert set(fleet.shards(fleet.supervisors[0])) == {default_name(fleet, n) for n in fleet.masters}
 
 
-@case(kinds=OURS, matrix=KINDS, limit_s=90)
+@case(kinds=OURS, matrix=KINDS, sample=1, limit_s=90)
 def test_names_stay(lab, kind):
     """Names survive restarts of supervisors, also while no node runs, and the member after whom the shard was named;
     a newcomer without a state takes them over."""
@@ -117,7 +117,7 @@ def move_slots(fleet, slots, source, target):
     fleet.wait_nodes_agree()
 
 
-@case(kinds=OURS, matrix=KINDS, limit_s=120)
+@case(kinds=OURS, matrix=KINDS, sample=1, limit_s=120)
 def test_changes_are_followed(lab, kind):
     """A shard is added, a replica is added, moved and removed, the shard is removed: nobody is told by hand, and
     nothing fails over."""
@@ -156,7 +156,7 @@ def test_changes_are_followed(lab, kind):
         assert not log.all("+odown", before and sorted(before)[0]), log.dump()
 
 
-@case(kinds=OURS, matrix=KINDS, limit_s=60)
+@case(kinds=OURS, matrix=KINDS, sample=1, limit_s=60)
 def test_slots_are_facts(lab, kind):
     """Slots move: the view follows, and nothing else happens."""
     fleet = Supervised(lab, three(kind))
@@ -178,7 +178,7 @@ def test_slots_are_facts(lab, kind):
     assert not log.names("+switch-master", "+odown", "+sdown"), log.dump()
 
 
-@case(kinds=OURS, matrix=KINDS, limit_s=90)
+@case(kinds=OURS, matrix=KINDS, sample=1, limit_s=90)
 def test_new_address(lab, kind):
     """A node that comes back at another port is the same node: a replica first, then a master within down-after."""
     fleet = Supervised(lab, three(kind), down_after_ms=4000)
@@ -235,7 +235,7 @@ def test_traffic_on_the_bus(lab, declared):
         assert all(0.5 <= rate <= 3.5 for rate in rates), rates
 
 
-@case(kinds=OURS, matrix=KINDS, limit_s=60)
+@case(kinds=OURS, matrix=KINDS, sample=1, limit_s=60)
 def test_password(lab, kind):
     """A cluster that asks for a password, with the one of the file."""
     fleet = Supervised(lab, ((kind, kind),) * 2, supervisors=1,
