@@ -144,7 +144,7 @@ static void promoted(struct sn_group *g)
     struct sn_core *c = g->core;
     struct sn_inst *new_master = g->fo.candidate;
     struct addr from = g->fo.from, to = sn_shown_addr(c, new_master->node);
-    uint64_t epoch = g->fleet ? new_master->member->epoch : g->fo.epoch;
+    uint64_t epoch = g->fleet ? sn_takeover_epoch(g) : g->fo.epoch;
     if (epoch <= g->config_epoch) { /* somebody's configuration is newer than our ballot */
         sn_failover_abort(g, "-failover-abort-not-elected");
         return;

@@ -65,6 +65,7 @@ int64_t sn_shard_tidy(struct sn_shard *s, bool *dropped);
 
 /* fleet_switch.c: promotions */
 void sn_takeover(struct sn_group *g);                 /* sends it */
+uint64_t sn_takeover_epoch(const struct sn_group *g); /* confirmed: of the configuration */
 void sn_cluster_failover(struct sn_group *g);         /* sends the nodes' own planned switch */
 bool sn_takeover_confirmed(const struct sn_group *g); /* by its own word */
 int64_t sn_takeover_advance(struct sn_group *g);      /* not yet: what to do about it */

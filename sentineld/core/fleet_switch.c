@@ -5,6 +5,7 @@
 
 #define REPEAT_PAUSE MS(100)
 #define REPEATS_MAX 50
+#define LAST_REPEATS 2
 #define RESEND_AFTER MS(1000)
 #define AGREE_ALL 64        /* so many nodes are asked at once whether they agree, the rest in turn */
 #define AGREE_MAX MS(60000) /* nodes that do not agree in this time are named, and no longer waited for */
@@ -75,14 +76,50 @@ static bool is_above_all(const struct sn_group *g)
     return true;
 }
 
+static struct sn_member *another(const struct sn_group *g)
+{
+    const struct sn_fleet *f = g->fleet;
+    struct sn_member *found = NULL;
+    for (size_t k = 0; k < f->nmembers; k++) {
+        struct sn_member *m = f->members[k];
+        if (m == g->fo.candidate->member || !sn_member_speaks(m))
+            continue;
+        found = m;
+        if (m->master && m->nslots)
+            break;
+    }
+    return found;
+}
+
+/* A tie at the top with a node that is gone, and nobody lives who could break it: it is the master of its slots, and
+ * nobody says otherwise. Our own configuration then has the ballot's epoch. */
+static bool is_last_at_the_top(const struct sn_group *g)
+{
+    const struct sn_member *m = g->fo.candidate->member;
+    if (g->fo.repeats < LAST_REPEATS || m->epoch < g->config_epoch || another(g))
+        return false;
+    for (size_t k = 0; k < g->fleet->nmembers; k++) {
+        const struct sn_member *o = g->fleet->members[k];
+        if (o != m && o->slots && o->epoch > m->epoch && sn_slots_meet(o->slots, m->slots))
+            return false;
+    }
+    return true;
+}
+
+uint64_t sn_takeover_epoch(const struct sn_group *g)
+{
+    uint64_t epoch = g->fo.candidate->member->epoch;
+    return epoch > g->config_epoch ? epoch : g->fo.epoch;
+}
+
 bool sn_takeover_confirmed(const struct sn_group *g)
 {
     const struct sn_inst *i = g->fo.candidate;
     return spoke_since(g) && i->member->master && i->node->info.role == SN_ROLE_MASTER && has_the_slots(g) &&
-           is_above_all(g);
+           (is_above_all(g) || is_last_at_the_top(g));
 }
 
-static int64_t repeat(struct sn_group *g, enum sn_command command, int64_t pause_us)
+static int64_t repeat(struct sn_group *g, struct sn_node *n, enum sn_command command, int64_t pause_us)
 {
     int64_t at = g->fo.repeated_us + pause_us;
     if (g->core->now_us < at)
@@ -91,8 +128,17 @@ static int64_t repeat(struct sn_group *g, enum sn_command command, int64_t pause
         return HEAP_NEVER;
     g->fo.repeats++;
     g->fo.repeated_us = g->core->now_us;
-    order(g->fo.candidate->node, command);
+    order(n, command);
     return g->core->now_us + pause_us;
+}
+
+/* Who has the greatest epoch that it knows of keeps it, even where another has the same (SAFETY E2). So another node
+ * goes above it first, and then it above that one. */
+static int64_t raise_epoch(struct sn_group *g)
+{
+    const struct sn_member *m = g->fo.candidate->member;
+    struct sn_member *other = m->epoch >= g->fleet->epoch && g->fo.repeats % 2 == 0 ? another(g) : NULL;
+    return repeat(g, other ? other->node : m->node, SN_CMD_BUMP_EPOCH, REPEAT_PAUSE);
 }
 
 int64_t sn_takeover_advance(struct sn_group *g)
@@ -104,10 +150,10 @@ int64_t sn_takeover_advance(struct sn_group *g)
     /* It took the slots without knowing of an epoch that somebody else has them at. It hears of that by its bus, and
      * then goes above it. */
     if (i->member->master && i->member->nslots && !is_above_all(g))
-        return repeat(g, SN_CMD_BUMP_EPOCH, REPEAT_PAUSE);
+        return raise_epoch(g);
     bool alive = c->now_us < g->fo.start_us + sn_ballot_life_us(c, g) && g->vote_epoch == g->fo.epoch;
     if (!i->member->master && alive && g->fo.step == SN_SWITCH_NONE)
-        return repeat(g, SN_CMD_TAKEOVER, RESEND_AFTER);
+        return repeat(g, i->node, SN_CMD_TAKEOVER, RESEND_AFTER);
     return HEAP_NEVER;
 }
 

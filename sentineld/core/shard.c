@@ -264,12 +264,37 @@ void sn_shard_newer(struct sn_shard *s, uint64_t epoch)
     sn_dirty(g);
 }
 
+/* The epoch at which it is the master now; 0: it is none. After a tie that nobody could break (fleet_switch.c) ours may
+ * be what the cluster gives to another: then the word of the one that was master for us counts, that it follows this
+ * one. */
+static uint64_t newer_epoch(const struct sn_member *m, const struct sn_nodes *nodes, const struct sn_nodes_line *l)
+{
+    const struct sn_group *g = m->inst->group;
+    const struct sn_nodes_line *self = &nodes->lines[nodes->self];
+    if (l->epoch > g->config_epoch)
+        return l->epoch;
+    bool yields = l->epoch == g->config_epoch && g->fo.state == SN_FO_NONE && self->flags & SN_NODES_REPLICA &&
+                  runid_cmp(self->id, g->master->member->id) == 0 && runid_cmp(self->master, m->id) == 0;
+    return yields ? l->epoch + 1 : 0;
+}
+
+/* Somebody who reaches it says that it is well: what we held against it, as a replica that was away, is over. */
+static void look_anew(struct sn_node *n)
+{
+    int64_t now = n->core->now_us;
+    if (n->probe.silent_us)
+        n->probe.silent_us = now;
+    n->cmd.retry_us = now;
+    sn_touch_node(n);
+}
+
 bool sn_shard_replaced(struct sn_member *m, const struct sn_nodes *nodes, const struct sn_nodes_line *l)
 {
     struct sn_inst *i = m->inst;
     struct sn_group *g = i->group;
     struct sn_core *c = g->core;
-    if (sn_is_master(i) || !(l->flags & SN_NODES_MASTER) || !l->nslots || l->epoch <= g->config_epoch)
+    uint64_t epoch = newer_epoch(m, nodes, l);
+    if (sn_is_master(i) || !(l->flags & SN_NODES_MASTER) || !l->nslots || !epoch)
         return false;
     const struct sn_nodes_line *old = sn_member_line(g->master->member, nodes);
     struct sn_slots claimed;
@@ -283,8 +308,10 @@ bool sn_shard_replaced(struct sn_member *m, const struct sn_nodes *nodes, const 
     struct addr from = sn_current_master(g), to = sn_shown_addr(c, i->node);
     sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, from.host, from.port, to.host,
                      to.port);
-    sn_account_config(g, nodes->lines[nodes->self].id, l->epoch, &from, &to);
-    sn_group_switch(g, i, l->epoch);
+    sn_account_config(g, nodes->lines[nodes->self].id, epoch, &from, &to);
+    if (l->connected && !(l->flags & (SN_NODES_FAIL | SN_NODES_PFAIL)))
+        look_anew(i->node);
+    sn_group_switch(g, i, epoch);
     sn_publish_slaves(g);
     sn_reconfig_script(g, "observer", &from, &to);
     return true;

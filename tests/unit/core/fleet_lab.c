@@ -139,15 +139,21 @@ static void put_info(struct buf *b, int k)
                line, n->offset);
 }
 
+static uint64_t greatest_epoch(void)
+{
+    uint64_t epoch = 0;
+    for (size_t k = 0; k < lab.n; k++)
+        epoch = lab.nodes[k].epoch > epoch ? lab.nodes[k].epoch : epoch;
+    return epoch;
+}
+
 /* Takes the slots of its master, at an epoch of its own. */
 static bool take_over(int k)
 {
     struct lab_node *n = &lab.nodes[k];
     if (n->refuses || n->master < 0)
         return false;
-    uint64_t epoch = n->takes_epoch;
-    for (int j = 0; !n->takes_epoch && j < (int)lab.n; j++)
-        epoch = lab.nodes[j].epoch >= epoch ? lab.nodes[j].epoch + 1 : epoch;
+    uint64_t epoch = n->takes_epoch ? n->takes_epoch : greatest_epoch() + 1;
     int from = n->master;
     n->first = lab.nodes[from].first;
     n->last = lab.nodes[from].last;
@@ -224,8 +230,8 @@ static void on_send(struct sn_effect *fx)
         lab.nodes[k].no_failover = fx->flag;
         ack(fx->link, fx->command, true);
         break;
-    case SN_CMD_BUMP_EPOCH:
-        lab.nodes[k].epoch += 10;
+    case SN_CMD_BUMP_EPOCH: /* who has the greatest keeps it */
+        lab.nodes[k].epoch = greatest_epoch() > lab.nodes[k].epoch ? greatest_epoch() + 1 : lab.nodes[k].epoch;
         ack(fx->link, fx->command, true);
         break;
     case SN_CMD_REPLICATE:

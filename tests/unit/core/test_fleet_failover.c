@@ -127,7 +127,48 @@ static void an_epoch_that_is_not_above_all_is_raised(void **state)
     assert_int_equal(lab_count(&lab.sent, "BUMPEPOCH 7004"), 1);
     assert_int_equal(lab_count(&lab.sent, "TAKEOVER"), 1);
     assert_int_equal(lab_master(lab_shard(FIRST)), 7004);
-    assert_int_equal(lab_shard(FIRST)->config_epoch, 11);
+    assert_int_equal(lab_shard(FIRST)->config_epoch, 4);
+}
+
+/* A replica that was restarted has its master's epoch for its own, and when that is the greatest it keeps it. */
+static void a_tie_at_the_top_is_broken_by_another_node(void **state)
+{
+    (void)state;
+    begin();
+    lab.nodes[5].takes_epoch = 3;
+    lab_kill(2);
+    lab_run(1500);
+    assert_int_equal(lab_count(&lab.sent, "BUMPEPOCH 7001"), 1);
+    assert_int_equal(lab_count(&lab.sent, "BUMPEPOCH 7006"), 1);
+    assert_int_equal(lab_master(lab_shard(THIRD)), 7006);
+    assert_int_equal(lab_shard(THIRD)->config_epoch, 5);
+    assert_int_equal(lab.nodes[5].epoch, 5);
+}
+
+/* Nobody else lives. Later the old master is back, and the cluster's rule for equal epochs gives it the slots. */
+static void a_tie_that_nobody_can_break(void **state)
+{
+    (void)state;
+    begin();
+    lab.nodes[5].takes_epoch = 3;
+    for (int k = 0; k < 5; k++)
+        lab_kill(k);
+    lab_run(1500);
+    const struct sn_group *g = lab_shard(THIRD);
+    assert_int_equal(lab_master(g), 7006);
+    assert_true(g->config_epoch > 3);
+    uint64_t ours = g->config_epoch;
+    lab_run(3000);
+    lab.nodes[2].first = lab.nodes[5].first;
+    lab.nodes[2].last = lab.nodes[5].last;
+    lab.nodes[2].epoch = ours;
+    lab.nodes[5].first = -1;
+    lab.nodes[5].master = 2;
+    lab_start(2);
+    lab_run(5000);
+    assert_int_equal(lab_master(g), 7003);
+    assert_true(g->config_epoch > ours);
+    assert_false(g->master->s_down);
 }
 
 static void who_refuses_is_not_asked_again_before_others(void **state)
@@ -293,6 +334,8 @@ int main(void)
         cmocka_unit_test_teardown(ballots_of_one_step_have_different_epochs, lab_end),
         cmocka_unit_test_teardown(one_vote_for_an_epoch_in_all_shards, lab_end),
         cmocka_unit_test_teardown(an_epoch_that_is_not_above_all_is_raised, lab_end),
+        cmocka_unit_test_teardown(a_tie_at_the_top_is_broken_by_another_node, lab_end),
+        cmocka_unit_test_teardown(a_tie_that_nobody_can_break, lab_end),
         cmocka_unit_test_teardown(who_refuses_is_not_asked_again_before_others, lab_end),
         cmocka_unit_test_teardown(a_replica_that_the_bus_forgot_is_told, lab_end),
         cmocka_unit_test_teardown(an_election_that_the_cluster_won_is_adopted, lab_end),
