@@ -6,6 +6,9 @@
 #include "sentineld/core/fleet_inner.h"
 
 #define PAUSE_MAX MS(10000)
+/* The masters of a cluster vote for a shard once in twice the node timeout, which nobody tells us. Who asks sooner
+ * waits in vain, with the writes. */
+#define CLUSTER_PAUSE MS(60000)
 #define CLUSTER_MAX MS(5000) /* a cluster's node gives its own planned switch up after this */
 #define GRACE MS(1000)       /* for the server to say how its own FAILOVER ended */
 
@@ -73,6 +76,12 @@ static void begin_server(struct sn_group *g, int64_t span_us)
     sn_failover_state(g, SN_FO_WAIT_PROMOTION);
 }
 
+static bool cluster_would_vote(const struct sn_group *g)
+{
+    int64_t changed = g->shard->changed_us;
+    return sn_cluster_is_well(g->fleet) && (!changed || g->core->now_us >= changed + CLUSTER_PAUSE);
+}
+
 /* The replica and its master do it between them, with the votes of the cluster's masters; without a majority of those
  * the pause and a promotion as of a dead master's replica come to the same. */
 static void begin_in_cluster(struct sn_group *g)
@@ -91,7 +100,7 @@ void sn_coordinated_begin(struct sn_group *g)
         sn_failover_abort(g, "-failover-abort-master-not-reachable");
         return;
     }
-    if (g->fleet ? !sn_cluster_is_well(g->fleet) : !n->info.failover_known) {
+    if (g->fleet ? !cluster_would_vote(g) : !n->info.failover_known) {
         begin_pause(g);
         return;
     }

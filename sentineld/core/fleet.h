@@ -58,6 +58,7 @@ struct sn_shard {
     int64_t answered_us;    /* when ours was last told to one who said another */
     int64_t empty_us;       /* since when it has neither slots nor replicas; 0: it has */
     int64_t switched_us;    /* when its master became one, as far as all live nodes have not agreed yet; 0: they have */
+    int64_t changed_us;     /* when its master last changed, as far as this life knows; 0: never */
 };
 
 enum sn_fleet_state {

@@ -173,7 +173,7 @@ bool sn_cluster_is_well(const struct sn_fleet *f)
 void sn_fleet_switched(struct sn_group *g)
 {
     struct sn_fleet *f = g->fleet;
-    g->shard->switched_us = f->switched_us = f->core->now_us;
+    g->shard->switched_us = g->shard->changed_us = f->switched_us = f->core->now_us;
     sn_shard_slots(g->shard, sn_member_speaks(g->master->member));
     for (size_t k = 0; k < f->nmembers && k < AGREE_ALL; k++)
         sn_member_ask(f->members[k], 0);

@@ -283,6 +283,21 @@ static void a_planned_switch_is_the_clusters_own(void **state)
     lab_run(4000);
     assert_int_equal(lab_shard(SECOND)->fo.state, SN_FO_NONE);
     assert_true(lab_has(lab_shard(SECOND), 7002));
+    /* The cluster's masters do not vote again so soon. */
+    lab.nodes[1].offset = lab.nodes[4].offset;
+    lab_run(20000);
+    lab_forget_logs();
+    lab_step(&e);
+    lab_run(1500);
+    assert_int_equal(lab_count(&lab.sent, "CLUSTER-FAILOVER"), 0);
+    assert_int_equal(lab_count(&lab.sent, "PAUSE 7005 yes"), 1);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7002"), 1);
+    assert_int_equal(lab_master(lab_shard(SECOND)), 7002);
+    lab_run(70000);
+    lab_forget_logs();
+    lab_step(&e);
+    lab_run(1500);
+    assert_int_equal(lab_count(&lab.sent, "CLUSTER-FAILOVER 7005"), 1);
 }
 
 static void a_refused_planned_switch_leaves_the_master(void **state)
