@@ -49,9 +49,11 @@ static const struct command_option options[] = {ASKING_OPTIONS, {NULL, NULL, NUL
 const struct command command_status = {
     .name = "status",
     .arguments = "[GROUP...]",
-    .summary =
-        "Show what the supervisors see: groups, masters, replicas with their lag, supervisors, and what is wrong.",
+    .summary = "Show what the supervisors see: clusters, groups, masters, replicas with their lag, supervisors, and "
+               "what is wrong.",
     .text = ASKING_TEXT
+    "\n"
+    "Shards of clusters are groups. The name of a cluster stands for all of its shards.\n"
     "\n"
     "Exit status: 0 all is well; 1 something is down, cannot be reached, fails over, or the supervisors disagree;\n"
     "2 the command line or the configuration file is wrong; 3 no supervisor can be reached.\n"

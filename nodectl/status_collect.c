@@ -2,6 +2,7 @@
 
 #include "common/base/text.h"
 #include "nodectl/reply_json.h"
+#include "nodectl/status_cluster.h"
 #include "sentineld/core/info.h"
 
 #include <string.h>
@@ -24,7 +25,7 @@ static void ask(struct fleet_member *m, const char *verb, const char *group)
 static bool is_wanted(const struct status_query *q, const char *group)
 {
     for (size_t i = 0; i < q->ngroups; i++)
-        if (strcmp(q->groups[i], group) == 0)
+        if (status_means(q->groups[i], group))
             return true;
     return q->ngroups == 0;
 }
@@ -34,7 +35,8 @@ static bool begins(const redisReply *r, const char *with)
     return r->type == REDIS_REPLY_ERROR && strncmp(r->str, with, strlen(with)) == 0;
 }
 
-/* The answers to AUTH (when a password was given), MYID and MASTERS. Whoever does not answer as a supervisor fails. */
+/* The answers to AUTH (when a password was given), MYID and MASTERS. Whoever does not
+ * answer as a supervisor fails. */
 static void read_greeting(struct fleet_member *m, const struct status_query *q, json_t *view)
 {
     size_t first = q->password[0] != '\0';
@@ -79,11 +81,12 @@ static void read_details(const struct fleet_member *m, json_t *view)
 {
     const char *name;
     json_t *group;
-    size_t at = 0;
+    size_t at = 1;
     if (m->error != NULL) {
         json_object_clear(json_object_get(view, "groups")); /* half a view would be taken for a disagreement */
         return;
     }
+    json_object_set_new(view, "clusters", reply_objects(m->replies[0])); /* none: stock answers with an error */
     json_object_foreach(json_object_get(view, "groups"), name, group)
     {
         redisReply *const *r = &m->replies[at];
@@ -123,6 +126,7 @@ static void ask_members(struct fleet *f, size_t first, const struct status_query
     for (size_t i = first; i < f->n; i++) {
         const char *name;
         json_t *group;
+        ask(f->members[i], "CLUSTERS", NULL);
         json_object_foreach(json_object_get(json_array_get(views, i), "groups"), name, group)
         {
             for (int k = 0; k < QUESTIONS; k++)
@@ -230,6 +234,7 @@ static void drop_doubles(struct fleet *f, json_t *views)
         for (size_t k = 0; k < i && id[0] != '\0'; k++) {
             if (strcmp(field_text(json_array_get(views, k), "id"), id) == 0) {
                 json_object_clear(json_object_get(view, "groups"));
+                json_object_del(view, "clusters");
                 json_object_set_new(view, "double", json_true());
             }
         }
@@ -243,6 +248,7 @@ static void finish(const struct fleet *f, json_t *views)
         if (f->members[i]->error != NULL) {
             json_object_set_new(view, "error", json_text(f->members[i]->error, strlen(f->members[i]->error)));
             json_object_clear(json_object_get(view, "groups"));
+            json_object_del(view, "clusters");
         }
         if (json_is_true(json_object_get(view, "double")))
             json_array_remove(views, i);

@@ -9,7 +9,7 @@
 
 struct status_query {
     const char *user, *password; /* "" for none */
-    const char *const *groups;   /* only these; none: all */
+    const char *const *groups;   /* only these, and the shards of clusters of these names; none: all */
     size_t ngroups;
 };
 
@@ -17,6 +17,7 @@ struct status_query {
  *   address, given (bool), error (text or null), id,
  *   groups: { name: { master: {...}, replicas: [{...}], supervisors: [{...}], address, quorum_reply, quorum_ok (bool),
  *                     info: { age_ms, offset, replicas: [{ address, offset, lag_s, online }] } } }
+ *   clusters: [{...}], of those that know any
  * Maps in it are as the supervisor gave them, all values text. `info` is the master's INFO, and only at the group's
  * reporter. A supervisor that was reached twice, by two names, is there once. */
 json_t *status_collect(struct fleet *f, const struct status_query *q);

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "nodectl/reply_json.h"
+#include "nodectl/status_cluster.h"
 #include "nodectl/status_collect.h"
 #include "nodectl/status_node.h"
 
@@ -286,10 +287,29 @@ static json_t *merge_groups(const json_t *views, json_t *problems, json_t *notes
     return groups;
 }
 
+/* Whether something that was found is what this word of the command line means. */
+static bool is_shown(const json_t *groups, const json_t *clusters, const char *word)
+{
+    size_t i;
+    const json_t *o;
+    json_array_foreach(groups, i, o)
+    {
+        if (status_means(word, field_text(o, "name")))
+            return true;
+    }
+    json_array_foreach(clusters, i, o)
+    {
+        if (strcmp(word, field_text(o, "name")) == 0)
+            return true;
+    }
+    return false;
+}
+
 json_t *status_merge(const json_t *views, const char *const *wanted, size_t nwanted)
 {
     json_t *problems = json_array(), *notes = json_array();
     json_t *supervisors = merge_supervisors(views, problems, notes);
+    json_t *clusters = status_clusters(views, wanted, nwanted, problems);
     json_t *groups = merge_groups(views, problems, notes);
     size_t i;
     const json_t *view;
@@ -299,10 +319,10 @@ json_t *status_merge(const json_t *views, const char *const *wanted, size_t nwan
         reached |= field_text(view, "error")[0] == '\0';
     }
     for (i = 0; i < nwanted && reached; i++)
-        if (status_reporter(views, wanted[i]) == SIZE_MAX)
+        if (!is_shown(groups, clusters, wanted[i]))
             add_line(problems, "%s: no supervisor that answers watches a group of this name", wanted[i]);
     if (nwanted == 0 && reached && json_array_size(groups) == 0)
         add_line(notes, "these supervisors watch no group");
-    return json_pack("{s:b, s:o, s:o, s:o, s:o}", "ok", json_array_size(problems) == 0, "supervisors", supervisors,
-                     "groups", groups, "problems", problems, "notes", notes);
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "ok", json_array_size(problems) == 0, "supervisors", supervisors,
+                     "clusters", clusters, "groups", groups, "problems", problems, "notes", notes);
 }

@@ -10,6 +10,7 @@
  *
  * ok (bool), problems [text], notes [text],
  * supervisors [{ address, id, given, reachable, error }],
+ * clusters: status_cluster.h,
  * groups [{ name, state (ok, s_down, o_down, or the failover's state), agreed (bool), config_epoch, quorum,
  *           quorum_ok (bool), usable_supervisors, known_supervisors, watched_by, master, replicas [], supervisors [] }]
  *

@@ -1,6 +1,7 @@
 #include "nodectl/status_print.h"
 
 #include "nodectl/reply_json.h"
+#include "nodectl/status_cluster.h"
 #include "nodectl/table.h"
 
 #include <string.h>
@@ -184,6 +185,7 @@ void status_print(const json_t *document, FILE *out, bool colour)
     const json_t *groups = json_object_get(document, "groups");
     size_t i;
     const json_t *g;
+    status_print_clusters(json_object_get(document, "clusters"), out, colour);
     if (json_array_size(groups) > 0)
         print_summary(groups, out, colour);
     json_array_foreach(groups, i, g)

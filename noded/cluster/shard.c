@@ -91,14 +91,13 @@ static bool is_ours(const struct cl_core *c, const struct cl_node *n)
     return n->master == c->me && cl_has(n, CL_REPLICA);
 }
 
-/* It may be elected when we are gone: it is waited for. */
+/* It may be our successor: it is waited for. So may one that does not stand by itself (cluster-replica-no-failover):
+ * by CLUSTER FAILOVER, by hand or by supervisors. */
 static bool is_promotable(const struct cl_core *c, const struct cl_node *n)
 {
     if (!is_ours(c, n))
         return (n->left_us != 0 && c->now_us <= n->counted_until_us) || c->now_us < n->sibling_us;
-    if (!cl_has(n, CL_FAILED | CL_NOFAILOVER))
-        return true;
-    return c->now_us <= n->counted_until_us;
+    return !cl_has(n, CL_FAILED) || c->now_us <= n->counted_until_us;
 }
 
 bool cl_replicas_agree(const struct cl_core *c)
@@ -188,8 +187,7 @@ void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to)
     if (!to->ours || (to->master != c->me && c->me->master != to))
         return;
     /* After a restart we must know all that we have counted. */
-    told.counted = is_ours(c, to) && !cl_has(to, CL_NOFAILOVER | CL_FAILED) && to->stamp != 0 &&
-                   c->persisted >= to->ours_seq;
+    told.counted = is_ours(c, to) && !cl_has(to, CL_FAILED) && to->stamp != 0 && c->persisted >= to->ours_seq;
     told.stamp = is_ours(c, to) ? to->stamp : (uint64_t)c->now_us;
     int64_t for_ms = cl_counted_for_us(c) / MS;
     told.for_ms = for_ms < UINT32_MAX ? (uint32_t)for_ms : UINT32_MAX;

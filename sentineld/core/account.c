@@ -1,7 +1,7 @@
 /* The account that the core gives of its decisions: what was known when one was made. Nothing is decided here, and
  * nothing is made in quiet times. replay.c feeds a STAND note and what followed it through the core again, so what it
  * reads is written down to the microsecond. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 #include "sentineld/core/select.h"
 
 static struct sn_note *tell(struct sn_group *g, enum sn_note_kind kind, uint64_t epoch)
@@ -39,7 +39,8 @@ static const char *sdown_name(enum sn_sdown w)
     static const char *const names[] = {[SN_SDOWN_SILENT] = "silent",
                                         [SN_SDOWN_ROLE] = "role",
                                         [SN_SDOWN_REBOOT] = "reboot",
-                                        [SN_SDOWN_REBORN_EMPTY] = "reborn-empty"};
+                                        [SN_SDOWN_REBORN_EMPTY] = "reborn-empty",
+                                        [SN_SDOWN_STRANGER] = "stranger"};
     return names[w];
 }
 
@@ -307,12 +308,15 @@ void sn_account_promoted(struct sn_group *g)
 
 void sn_account_switched(struct sn_group *g)
 {
-    struct sn_note *n = tell(g, SN_NOTE_SWITCHED, g->config_epoch);
     const struct sn_failover *fo = &g->fo;
+    /* In a cluster the configuration may have another epoch than the ballot, which the other notes go by. */
+    bool ours = fo->state == SN_FO_RECONF_SLAVES;
+    struct sn_note *n = tell(g, SN_NOTE_SWITCHED, ours ? fo->epoch : g->config_epoch);
+    sn_note_int(n, "config_epoch", (int64_t)g->config_epoch);
     int64_t now = g->core->now_us;
     put_addr(n, "from", &g->announce_from);
     put_node(n, "to", g->master->node);
-    if (fo->state != SN_FO_RECONF_SLAVES)
+    if (!ours)
         return; /* the attempt is over already: it could not wait for a disk that failed */
     int64_t first = fo->at.silent_us ? fo->at.silent_us : fo->start_us;
     sn_note_bool(n, "forced", fo->forced);
@@ -344,6 +348,30 @@ void sn_account_converged(struct sn_group *g, bool timeout)
         sn_note_bool(n, "follows", done && sn_follows(i, g->master->node));
         sn_note_bool(n, "down", i->s_down);
         sn_note_int(n, "took_ms", done ? (i->reconf_us - g->fo.state_us) / 1000 : -1);
+    }
+    sn_note_end(n);
+}
+
+void sn_account_agreed(struct sn_shard *s, bool timeout)
+{
+    struct sn_group *g = s->group;
+    const struct sn_fleet *f = s->fleet;
+    struct sn_note *n = tell(g, SN_NOTE_AGREED, g->config_epoch);
+    put_node(n, "master", g->master->node);
+    sn_note_bool(n, "timeout", timeout);
+    sn_note_int(n, "took_ms", (g->core->now_us - s->switched_us) / 1000);
+    sn_note_list(n, "nodes");
+    for (size_t k = 0; k < f->nmembers; k++) {
+        const struct sn_member *m = f->members[k];
+        if (!m->node)
+            continue;
+        bool agrees = m->agreed_us > s->switched_us;
+        sn_note_row(n);
+        put_node(n, "address", m->node);
+        sn_note_text(n, "id", m->id);
+        sn_note_bool(n, "live", sn_member_speaks(m));
+        sn_note_bool(n, "agrees", agrees);
+        sn_note_int(n, "took_ms", agrees ? (m->agreed_us - s->switched_us) / 1000 : -1);
     }
     sn_note_end(n);
 }

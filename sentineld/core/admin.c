@@ -1,7 +1,7 @@
 /* What operators change at run time. A change is written first and made when it is on disk, so there is nothing to undo
  * when the disk fails: the operator gets the error, and everything is as it was. */
 #include "common/base/text.h"
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 #include <stdio.h>
 
@@ -132,8 +132,17 @@ static struct outlook outlook(const struct sn_core *c, struct slice name)
 
 #define NO_SUCH_MASTER "ERR No such master with that name"
 
+#define BELONGS_TO_CLUSTER                                                                                    \
+    "ERR This is the name of a shard: a cluster's shards are found by itself, and given up with the cluster " \
+    "(SENTINEL "                                                                                              \
+    "CLUSTER RELEASE)"
+
 static void monitor(struct sn_core *c, const struct sn_event *e)
 {
+    if (sn_fleet_of_name(c, e->group)) {
+        refuse(c, e->token, BELONGS_TO_CLUSTER);
+        return;
+    }
     if (outlook(c, e->group).exists) {
         refuse(c, e->token, "ERR Duplicate master name.");
         return;
@@ -151,7 +160,10 @@ static void monitor(struct sn_core *c, const struct sn_event *e)
 
 static void remove_group(struct sn_core *c, const struct sn_event *e)
 {
-    if (outlook(c, e->group).exists)
+    const struct sn_group *g = sn_group_find(c, e->group);
+    if (g && g->fleet)
+        refuse(c, e->token, BELONGS_TO_CLUSTER);
+    else if (outlook(c, e->group).exists)
         submit(c, change_new(e));
     else
         refuse(c, e->token, NO_SUCH_MASTER);
@@ -281,6 +293,8 @@ static void debug(struct sn_core *c, const struct sn_event *e)
     }
     for (size_t k = 0; k < c->npeers; k++)
         sn_touch_peer(c->peers[k]);
+    for (size_t k = 0; k < c->nfleets; k++)
+        sn_touch_fleet(c->fleets[k]);
     answer(c, e->token, SN_ANSWER_OK, 0, NULL);
 }
 
@@ -312,6 +326,9 @@ static void failover(struct sn_core *c, const struct sn_event *e)
         refuse(c, e->token, "INPROG Failover already in progress");
         return;
     }
+    /* In a cluster a master that is well is never replaced behind its back. */
+    bool well = !g->master->s_down && g->master->node->cmd.state == SN_CONN_UP;
+    bool coordinated = e->coordinated || (g->fleet && well);
     if (e->coordinated && (g->master->s_down || g->master->node->cmd.state != SN_CONN_UP)) {
         refuse(c, e->token, "ERR The master is not reachable: a coordinated failover needs it");
         return;
@@ -327,7 +344,7 @@ static void failover(struct sn_core *c, const struct sn_event *e)
         return;
     }
     g->order.since_us = c->now_us;
-    g->order.coordinated = e->coordinated;
+    g->order.coordinated = coordinated;
     g->order.wanted = e->addr;
     sn_group_info_now(g);
     sn_touch_group(g);
@@ -340,10 +357,23 @@ static void flush(struct sn_core *c, const struct sn_event *e)
         sn_dirty(c->groups[k]);
         sn_dirty_members(c->groups[k]);
     }
+    for (size_t k = 0; k < c->nfleets; k++)
+        c->fleets[k]->dirty = true;
     struct sn_pending *w = sn_wait(c, sn_persist_next(c));
     w->fx.kind = SN_FX_ANSWER;
     w->fx.token = e->token;
     w->fx.answer = SN_ANSWER_OK;
+}
+
+static void release(struct sn_core *c, const struct sn_event *e)
+{
+    struct sn_fleet *f = sn_fleet_find(c, e->group);
+    if (!f)
+        refuse(c, e->token, "ERR No such cluster with that name");
+    else if (f->state == SN_FLEET_RELEASING)
+        refuse(c, e->token, "INPROG This cluster is being released already");
+    else
+        sn_fleet_release(f, e->token);
 }
 
 void sn_admin(struct sn_core *c, const struct sn_event *e)
@@ -358,6 +388,7 @@ void sn_admin(struct sn_core *c, const struct sn_event *e)
     case SN_EV_RESET: reset(c, e); break;
     case SN_EV_FAILOVER: failover(c, e); break;
     case SN_EV_FLUSH: flush(c, e); break;
+    case SN_EV_RELEASE: release(c, e); break;
     case SN_EV_SIMULATE:
         c->crash = (unsigned)e->number;
         answer(c, e->token, SN_ANSWER_OK, 0, NULL);

@@ -1,6 +1,6 @@
 /* Connections: opening, losing, trying again. The first retry comes 100 ms after a loss, then the wait doubles up to 1
  * s: a node that is back is seen soon, one that is gone costs little. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 #define BACKOFF_MIN MS(100)
 #define BACKOFF_MAX MS(1000)
@@ -26,8 +26,9 @@ static void credentials(const struct sn_conn *conn, const struct sn_core *c, con
     if (conn->of == SN_CONN_PEER)
         return;
     const struct sn_node *n = conn->owner;
-    *user = n->insts->group->set.auth_user;
-    *pass = n->insts->group->set.auth_pass;
+    const struct sn_settings *set = n->fleet ? &n->fleet->set : &n->insts->group->set;
+    *user = set->auth_user;
+    *pass = set->auth_pass;
 }
 
 void sn_conn_open(struct sn_core *c, struct sn_conn *conn)

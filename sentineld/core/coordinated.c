@@ -3,10 +3,14 @@
  * there; elsewhere CLIENT PAUSE WRITE and a comparison of offsets do. What cannot be done in time is undone, and the
  * old master goes on. */
 #include "common/base/text.h"
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 #define PAUSE_MAX MS(10000)
-#define GRACE MS(1000) /* for the server to say how its own FAILOVER ended */
+/* The masters of a cluster vote for a shard once in twice the node timeout, which nobody tells us. Who asks sooner
+ * waits in vain, with the writes. */
+#define CLUSTER_PAUSE MS(60000)
+#define CLUSTER_MAX MS(5000) /* a cluster's node gives its own planned switch up after this */
+#define GRACE MS(1000)       /* for the server to say how its own FAILOVER ended */
 
 static struct sn_node *old_master(const struct sn_group *g)
 {
@@ -57,9 +61,36 @@ static void begin_pause(struct sn_group *g)
     struct sn_effect *e = tell(g, SN_CMD_PAUSE);
     e->number = pause_us(g) / 1000;
     e->flag = true;
+    g->fo.paused = true;
     g->fo.step = SN_SWITCH_PAUSE;
     g->fo.pause_end_us = g->core->now_us + pause_us(g);
     sn_touch_group(g);
+}
+
+static void begin_server(struct sn_group *g, int64_t span_us)
+{
+    g->fo.step = SN_SWITCH_SERVER;
+    g->fo.pause_end_us = g->core->now_us + span_us;
+    g->fo.sent = true;
+    g->fo.at.sent_us = g->core->now_us;
+    sn_failover_state(g, SN_FO_WAIT_PROMOTION);
+}
+
+static bool cluster_would_vote(const struct sn_group *g)
+{
+    int64_t changed = g->shard->changed_us;
+    return sn_cluster_is_well(g->fleet) && (!changed || g->core->now_us >= changed + CLUSTER_PAUSE);
+}
+
+/* The replica and its master do it between them, with the votes of the cluster's masters; without a majority of those
+ * the pause and a promotion as of a dead master's replica come to the same. */
+static void begin_in_cluster(struct sn_group *g)
+{
+    int64_t span = pause_us(g);
+    EARLIER(span, CLUSTER_MAX);
+    sn_cluster_failover(g);
+    old_master(g)->info_now = true;
+    begin_server(g, span);
 }
 
 void sn_coordinated_begin(struct sn_group *g)
@@ -69,23 +100,26 @@ void sn_coordinated_begin(struct sn_group *g)
         sn_failover_abort(g, "-failover-abort-master-not-reachable");
         return;
     }
-    if (!n->info.failover_known) {
+    if (g->fleet ? !cluster_would_vote(g) : !n->info.failover_known) {
         begin_pause(g);
+        return;
+    }
+    if (g->fleet) {
+        begin_in_cluster(g);
         return;
     }
     struct sn_effect *e = tell(g, SN_CMD_FAILOVER);
     e->addr = sn_shown_addr(g->core, g->fo.candidate->node);
     e->number = pause_us(g) / 1000;
-    g->fo.step = SN_SWITCH_SERVER;
-    g->fo.pause_end_us = g->core->now_us + pause_us(g);
-    g->fo.sent = true;
-    g->fo.at.sent_us = g->core->now_us;
-    sn_failover_state(g, SN_FO_WAIT_PROMOTION);
+    begin_server(g, pause_us(g));
 }
 
 void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, struct slice text)
 {
-    if (command == SN_CMD_FAILOVER && g->fo.step == SN_SWITCH_SERVER && !ok) {
+    if (command == SN_CMD_CLUSTER_FAILOVER && g->fo.step == SN_SWITCH_SERVER && !ok) {
+        g->fo.sent = false;
+        sn_failover_abort(g, "-failover-abort-refused");
+    } else if (command == SN_CMD_FAILOVER && g->fo.step == SN_SWITCH_SERVER && !ok) {
         struct slice word = text;
         bool lacks_it = slice_ieq(slice_cut(&word, ' '), "ERR") && slice_ieq(slice_cut(&word, ' '), "unknown");
         g->fo.sent = false;
@@ -123,7 +157,8 @@ static int64_t watch_server(struct sn_group *g)
 {
     const struct sn_core *c = g->core;
     const struct sn_node *m = old_master(g);
-    bool gave_up = m->info_us > g->fo.state_us + MS(100) && m->info.role == SN_ROLE_MASTER && !m->info.failover_running;
+    bool gave_up = !g->fleet && m->info_us > g->fo.state_us + MS(100) && m->info.role == SN_ROLE_MASTER &&
+                   !m->info.failover_running;
     if (gave_up || g->master->s_down || c->now_us >= g->fo.pause_end_us + GRACE) {
         sn_failover_abort(g, "-failover-abort-slave-timeout");
         return HEAP_NEVER;

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 #include "sentineld/core/plant.h"
 
 #define STALL MS(20) /* a deadline missed by more than this means that we did not run */
@@ -36,7 +36,16 @@ void sn_touch_group(struct sn_group *g)
     g->core->touched_groups = g;
 }
 
-/* First all nodes, then the peers, then the groups: a group decides when every fact of this step is in. */
+void sn_touch_fleet(struct sn_fleet *f)
+{
+    if (f->touched)
+        return;
+    f->touched = true;
+    f->next_touched = f->core->touched_fleets;
+    f->core->touched_fleets = f;
+}
+
+/* First all nodes, then the peers, the fleets, the groups: a group decides when every fact of this step is in. */
 static void evaluate(struct sn_core *c)
 {
     for (;;) {
@@ -50,6 +59,11 @@ static void evaluate(struct sn_core *c)
             c->touched_peers = p->next_touched;
             p->touched = false;
             sn_peer_evaluate(p);
+        } else if (c->touched_fleets) {
+            struct sn_fleet *f = c->touched_fleets;
+            c->touched_fleets = f->next_touched;
+            f->touched = false;
+            sn_fleet_evaluate(f);
         } else if (c->touched_groups) {
             struct sn_group *g = c->touched_groups;
             c->touched_groups = g->next_touched;
@@ -69,6 +83,7 @@ static void fire(struct heap_node *due)
     case SN_TIMER_NODE: sn_touch_node((struct sn_node *)((char *)t - offsetof(struct sn_node, timer))); break;
     case SN_TIMER_PEER: sn_touch_peer((struct sn_peer *)((char *)t - offsetof(struct sn_peer, timer))); break;
     case SN_TIMER_GROUP: sn_touch_group((struct sn_group *)((char *)t - offsetof(struct sn_group, timer))); break;
+    case SN_TIMER_FLEET: sn_touch_fleet((struct sn_fleet *)((char *)t - offsetof(struct sn_fleet, timer))); break;
     case SN_TIMER_CORE: break;
     }
 }
@@ -121,6 +136,10 @@ static void on_link(struct sn_core *c, const struct sn_event *e)
     case SN_EV_INFO:
         if (conn->of == SN_CONN_NODE)
             sn_node_info(conn->owner, e->info);
+        break;
+    case SN_EV_NODES:
+        if (conn->of == SN_CONN_NODE)
+            sn_node_told(conn->owner, e->text);
         break;
     case SN_EV_ACK:
         if (peer) {
@@ -339,6 +358,8 @@ void sn_core_free(struct sn_core *c)
 {
     struct sn_effects sink = {0};
     c->out = &sink;
+    while (c->nfleets)
+        sn_fleet_free(c->fleets[c->nfleets - 1]);
     while (c->ngroups)
         sn_group_free(c->groups[c->ngroups - 1]);
     while (c->npeers)
@@ -347,6 +368,10 @@ void sn_core_free(struct sn_core *c)
         sn_pending_free(&c->waiting[k]);
     free(c->waiting);
     sn_effects_free(&sink);
+    for (size_t k = 0; k < c->nextra; k++)
+        sn_record_free(&c->extra[k].record);
+    free(c->extra);
+    free(c->fleets);
     free(c->groups);
     free(c->peers);
     free(c->declared);

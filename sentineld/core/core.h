@@ -52,6 +52,27 @@ struct sn_core_group {
 };
 bool sn_core_add_group(struct sn_core *c, const struct sn_core_group *g, int64_t now_us, struct sn_effects *out);
 
+/* A shard from the state: a group, and which node of the cluster is which of its servers. A server that no node stands
+ * for is left out. */
+struct sn_core_shard {
+    struct sn_core_group group;
+    const struct sn_record_node *nodes;
+    size_t nnodes;
+};
+
+/* A cluster from the configuration and the state, before the first step. Returns false when the name is taken or there
+ * is neither a seed nor a shard. */
+struct sn_core_fleet {
+    const char *name;
+    const struct sn_settings *settings; /* copied; the login is for all nodes */
+    const struct addr *seeds;
+    size_t nseeds;
+    uint64_t config_epoch, vote_epoch; /* of the FLEET record */
+    const struct sn_core_shard *shards;
+    size_t nshards;
+};
+bool sn_core_add_fleet(struct sn_core *c, const struct sn_core_fleet *f, int64_t now_us, struct sn_effects *out);
+
 /* Decides. Effects are appended to `out` in the order in which they are to be done. */
 void sn_step(struct sn_core *c, const struct sn_event *e, struct sn_effects *out);
 /* When sn_step() wants to be called with a TICK at the latest (it may be called earlier). HEAP_NEVER: not by time. */

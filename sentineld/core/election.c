@@ -3,6 +3,7 @@
  *
  * Who stands is a matter of rank, not of luck: the supervisors of a group stand in the order of their ids, milliseconds
  * apart; one that does not answer is left out, one that failed goes to the end. */
+#include "sentineld/core/fleet.h"
 #include "sentineld/core/inner.h"
 #include "sentineld/core/plant.h"
 
@@ -129,6 +130,11 @@ int64_t sn_election_consider(struct sn_group *g)
 static uint64_t raise_epoch(struct sn_group *g)
 {
     struct sn_core *c = g->core;
+    if (g->fleet) { /* no two masters of a cluster have one epoch */
+        c->dirty_meta = true;
+        sn_publish_group(g, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)++c->current_epoch);
+        return c->current_epoch;
+    }
     if (!c->stand_epoch) {
         c->stand_epoch = ++c->current_epoch;
         c->dirty_meta = true;

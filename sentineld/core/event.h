@@ -73,9 +73,15 @@ enum sn_command {
     SN_CMD_FAILOVER_ABORT,
     SN_CMD_PAUSE, /* CLIENT PAUSE ms [WRITE] */
     SN_CMD_UNPAUSE,
-    SN_CMD_PROBE,  /* to a peer: SENTINEL BALLOT without ballots: is it one of ours? */
-    SN_CMD_ASK,    /* to a stock peer: IS-MASTER-DOWN-BY-ADDR, one ballot */
-    SN_CMD_BALLOT, /* to one of ours: any number of ballots */
+    SN_CMD_NODES,            /* CLUSTER NODES */
+    SN_CMD_TAKEOVER,         /* CLUSTER FAILOVER TAKEOVER: the promotion in a cluster */
+    SN_CMD_CLUSTER_FAILOVER, /* CLUSTER FAILOVER, to a replica: the nodes' own planned switch */
+    SN_CMD_REPLICATE,        /* CLUSTER REPLICATE id */
+    SN_CMD_BUMP_EPOCH,       /* CLUSTER BUMPEPOCH */
+    SN_CMD_NO_FAILOVER,      /* CONFIG SET cluster-replica-no-failover yes or no */
+    SN_CMD_PROBE,            /* to a peer: SENTINEL BALLOT without ballots: is it one of ours? */
+    SN_CMD_ASK,              /* to a stock peer: IS-MASTER-DOWN-BY-ADDR, one ballot */
+    SN_CMD_BALLOT,           /* to one of ours: any number of ballots */
 };
 
 enum sn_event_kind {
@@ -86,8 +92,9 @@ enum sn_event_kind {
     SN_EV_PONG,        /* link, pong */
     SN_EV_INFO,        /* link, info */
     SN_EV_HELLO,       /* text; link of the subscription, or 0 when a peer published it to us */
-    SN_EV_ACK,    /* link, command, ok, text: answer to a command of the kinds REPLICAOF ... UNPAUSE, HELLO; not ok: to
-                     INFO too */
+    SN_EV_NODES,       /* link, text: the answer to CLUSTER NODES; an error is an ACK */
+    SN_EV_ACK,    /* link, command, ok, text: answer to a command of the kinds REPLICAOF ... NO_FAILOVER, HELLO; not ok:
+                     to INFO and NODES too */
     SN_EV_PROBED, /* link, ok (one of ours), text (its id), epoch (its current epoch) */
     SN_EV_OPINIONS,       /* link, opinions: answer to ASK or BALLOT; none when the answer was an error */
     SN_EV_BALLOTS,        /* token, text (asker's id, "" for "*"), epoch (asker's current), stock, ballots: answered by
@@ -107,6 +114,8 @@ enum sn_event_kind {
     SN_EV_RESET,      /* token, text: glob; answered with the number of groups */
     SN_EV_FAILOVER,   /* token, group, coordinated, addr (wanted replica, host "" for the best) */
     SN_EV_FLUSH,      /* token: answered when everything known now is on disk */
+    SN_EV_RELEASE,    /* token, group: a cluster is given up. Answered when it is on disk and its nodes, those that
+                         answer, elect by themselves again */
     SN_EV_SIMULATE,   /* token, number: bits of enum sn_crash */
 };
 

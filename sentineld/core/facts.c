@@ -1,5 +1,5 @@
 /* What INFO tells: roles, offsets, new replicas, restarts. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 #define LINK_SECOND 1000 /* servers tell how long a link has been down in whole seconds */
 
@@ -87,7 +87,7 @@ static void note_replicas(struct sn_inst *i)
 {
     struct sn_node *n = i->node;
     struct sn_group *g = i->group;
-    if (!sn_is_master(i) || n->info.role != SN_ROLE_MASTER)
+    if (!sn_is_master(i) || n->info.role != SN_ROLE_MASTER || g->fleet) /* the cluster tells who belongs to a shard */
         return;
     for (size_t k = 0; k < n->info.nreplicas; k++) {
         const struct addr *a = &n->info.replicas[k].addr;
@@ -104,10 +104,19 @@ static void note_replicas(struct sn_inst *i)
     }
 }
 
+/* The nodes of a cluster may know each other by addresses that are not ours. */
+static bool follows_by_id(const struct sn_inst *i, const struct sn_node *master)
+{
+    const struct addr *a = &i->node->info.master;
+    return i->member && master->member && runid_cmp(i->member->follows, master->member->id) == 0 &&
+           !sn_node_find(i->node->core, a->host, a->port);
+}
+
 bool sn_follows(const struct sn_inst *i, const struct sn_node *master)
 {
     const struct sn_info *info = &i->node->info;
-    return info->role == SN_ROLE_REPLICA && addr_is_set(&info->master) && sn_node_is(master, &info->master);
+    return info->role == SN_ROLE_REPLICA && addr_is_set(&info->master) &&
+           (sn_node_is(master, &info->master) || follows_by_id(i, master));
 }
 
 static void note_master(struct sn_inst *i)
@@ -145,6 +154,7 @@ void sn_node_info(struct sn_node *n, struct sn_info *info)
     runid run_before;
     memcpy(run_before, n->info.run_id, sizeof run_before);
     enum sn_role role_before = n->info.role;
+    struct addr master_before = n->info.master;
     if (n->pending)
         n->pending--;
     n->info_sent_us = 0;
@@ -154,6 +164,8 @@ void sn_node_info(struct sn_node *n, struct sn_info *info)
     sn_info_init(info);
     if (n->info.role != role_before)
         n->role_us = c->now_us;
+    if (n->fleet && (n->info.role != role_before || !addr_eq(&n->info.master, &master_before)))
+        n->nodes_now = true; /* what it is in the cluster, it says there */
     for (struct sn_inst *i = n->insts, *next; i; i = next) {
         next = i->next_on_node;
         note_role_change(i, role_before);

@@ -1,6 +1,6 @@
 /* From the election to the new configuration. Every state is left by a fact (a vote, an answer, an INFO) or by its
  * deadline; none waits for a tick. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 const char *sn_fo_state_name(enum sn_fo_state s)
 {
@@ -89,12 +89,19 @@ void sn_promote(struct sn_group *g)
     g->fo.sent = true;
     g->fo.at.sent_us = g->core->now_us;
     g->fo.step = SN_SWITCH_NONE;
-    send_replicaof(g->fo.candidate->node, NULL);
+    if (g->fleet)
+        sn_takeover(g);
+    else
+        send_replicaof(g->fo.candidate->node, NULL);
     sn_failover_state(g, SN_FO_WAIT_PROMOTION);
 }
 
 void sn_follow(struct sn_inst *i)
 {
+    if (i->group->fleet) {
+        sn_replicate(i);
+        return;
+    }
     struct addr to = sn_shown_addr(i->group->core, i->group->master->node);
     send_replicaof(i->node, &to);
 }
@@ -137,7 +144,7 @@ static void promoted(struct sn_group *g)
     struct sn_core *c = g->core;
     struct sn_inst *new_master = g->fo.candidate;
     struct addr from = g->fo.from, to = sn_shown_addr(c, new_master->node);
-    uint64_t epoch = g->fo.epoch;
+    uint64_t epoch = g->fleet ? sn_takeover_epoch(g) : g->fo.epoch;
     if (epoch <= g->config_epoch) { /* somebody's configuration is newer than our ballot */
         sn_failover_abort(g, "-failover-abort-not-elected");
         return;
@@ -152,6 +159,7 @@ static void promoted(struct sn_group *g)
     sn_failover_state(g, SN_FO_RECONF_SLAVES);
     sn_reconfig_script(g, "leader", &from, &to);
     g->fo.step = SN_SWITCH_NONE;
+    g->fo.config_epoch = epoch;
     sn_group_switch(g, new_master, epoch);
     g->announce = true;
     g->announce_from = from;
@@ -175,14 +183,21 @@ void sn_config_durable(struct sn_group *g)
     sn_touch_group(g); /* now the others may follow */
 }
 
+static bool confirmed(const struct sn_group *g)
+{
+    const struct sn_node *n = g->fo.candidate->node;
+    if (g->fleet)
+        return sn_takeover_confirmed(g);
+    return n->info.role == SN_ROLE_MASTER && n->info_us >= g->fo.state_us && n->info_us > g->fo.start_us;
+}
+
 int64_t sn_failover_advance(struct sn_group *g)
 {
     struct sn_core *c = g->core;
     if (g->fo.state != SN_FO_SEND_SLAVEOF_NOONE && g->fo.state != SN_FO_WAIT_PROMOTION)
         return HEAP_NEVER;
     const struct sn_inst *i = g->fo.candidate;
-    if (i->node->info.role == SN_ROLE_MASTER && i->node->info_us >= g->fo.state_us &&
-        i->node->info_us > g->fo.start_us) {
+    if (confirmed(g)) {
         promoted(g);
         return c->now_us;
     }
@@ -192,7 +207,7 @@ int64_t sn_failover_advance(struct sn_group *g)
         return sn_coordinated_advance(g);
     /* The link broke after the promotion had left, and the node still is a replica: it never arrived. */
     if (i->node->cmd.since_us > g->fo.state_us && i->node->cmd.state == SN_CONN_UP &&
-        i->node->info_us > i->node->cmd.since_us) {
+        i->node->info_us > i->node->cmd.since_us && i->node->info.role != SN_ROLE_MASTER) {
         /* The master may be well again, and we may have voted for somebody who stands above our ballot. */
         bool wanted = (g->fo.forced || g->o_down) && g->vote_epoch == g->fo.epoch;
         if (wanted && c->now_us < g->fo.start_us + sn_ballot_life_us(c, g))
@@ -206,13 +221,30 @@ int64_t sn_failover_advance(struct sn_group *g)
         sn_failover_abort(g, "-failover-abort-slave-timeout");
         return HEAP_NEVER;
     }
+    if (g->fleet)
+        EARLIER(end, sn_takeover_advance(g));
     return end;
+}
+
+/* "You should send CLUSTER FAILOVER to a replica": it is a master already, by a promotion that was repeated. What it
+ * says of itself tells the rest. */
+static bool is_refusal(enum sn_command command, bool ok, struct slice text)
+{
+    static const char already[] = "ERR You should send";
+    if (ok || (command != SN_CMD_REPLICAOF && command != SN_CMD_TAKEOVER))
+        return false;
+    size_t n = sizeof already - 1;
+    return command == SN_CMD_REPLICAOF || text.n < n || memcmp(text.p, already, n) != 0;
 }
 
 void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct slice text)
 {
     if (n->pending)
         n->pending--;
+    if (n->fleet)
+        sn_fleet_ack(n, command, ok, text);
+    if (command == SN_CMD_NODES || command == SN_CMD_NO_FAILOVER || command == SN_CMD_BUMP_EPOCH)
+        return;
     if (command == SN_CMD_HELLO)
         return;                   /* said, or not: it is said again anyway */
     if (command == SN_CMD_INFO) { /* refused (a script runs, say): asked again when it is due */
@@ -222,16 +254,16 @@ void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct
     }
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         struct sn_group *g = i->group;
-        if (command == SN_CMD_REPLICAOF && !ok && i == g->fo.candidate && g->fo.state == SN_FO_WAIT_PROMOTION) {
+        if (is_refusal(command, ok, text) && i == g->fo.candidate && g->fo.state == SN_FO_WAIT_PROMOTION) {
             i->refused_us = n->core->now_us; /* nothing was promoted: another one may be */
             g->fo.sent = false;
             sn_election_lose(g, "-failover-abort-slave-timeout");
         }
-        if (i->group->fo.step != SN_SWITCH_NONE && sn_is_master(i))
+        if (g->fo.step != SN_SWITCH_NONE && (sn_is_master(i) || (g->fleet && i == g->fo.candidate)))
             sn_coordinated_ack(i->group, command, ok, text);
         sn_touch_group(i->group);
     }
-    if (command == SN_CMD_REPLICAOF) {
+    if (command == SN_CMD_REPLICAOF || command == SN_CMD_TAKEOVER || command == SN_CMD_REPLICATE) {
         n->info_now = true;
         sn_touch_node(n);
     }

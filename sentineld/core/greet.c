@@ -1,5 +1,5 @@
 /* Hello: how supervisors find each other, learn epochs, and spread configurations (reference section 5). */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 #include "sentineld/core/plant.h"
 
 #include <stdio.h>
@@ -41,11 +41,16 @@ static bool greet(struct sn_conn *conn, unsigned *pending, const struct sn_group
     return true;
 }
 
+bool sn_greet_on(struct sn_node *n, const struct sn_group *g)
+{
+    return greet(&n->cmd, &n->pending, g, n->local_ip);
+}
+
 void sn_greet_node(struct sn_node *n)
 {
     n->hello_us = n->core->now_us;
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node)
-        if (!sn_is_master(i) || !sn_switch_is_planned(i->group))
+        if (!i->group->fleet && (!sn_is_master(i) || !sn_switch_is_planned(i->group)))
             greet(&n->cmd, &n->pending, i->group, n->local_ip);
 }
 
@@ -58,7 +63,7 @@ static const char *seen_ip(const struct sn_group *g)
     return "";
 }
 
-static void greet_seat(struct sn_seat *s)
+void sn_greet_seat(struct sn_seat *s)
 {
     struct sn_peer *p = s->peer;
     s->told = p->cmd.state == SN_CONN_UP && greet(&p->cmd, &p->pending, s->group, seen_ip(s->group));
@@ -69,7 +74,7 @@ static void greet_seats(struct sn_peer *p, bool all)
 {
     for (struct sn_seat *s = p->seats; s; s = s->next_on_peer)
         if (all || !s->told || s->told_epoch != s->group->config_epoch)
-            greet_seat(s);
+            sn_greet_seat(s);
 }
 
 /* A group in which we know nobody: its nodes may be those of long ago, where nobody else listens. Whom we know from
@@ -100,8 +105,9 @@ void sn_greet_peer(struct sn_peer *p)
 void sn_greet_about(struct sn_group *g)
 {
     for (size_t k = 0; k < g->nseats; k++)
-        greet_seat(g->seats[k]);
-    for (size_t k = 0; k < g->ninsts; k++) {
+        sn_greet_seat(g->seats[k]);
+    /* In a cluster each of these would go to all of its nodes; who is not linked to us hears it in its turn. */
+    for (size_t k = 0; k < g->ninsts && !g->fleet; k++) {
         struct sn_node *n = g->insts[k]->node;
         if (n->cmd.state == SN_CONN_UP && !(sn_is_master(g->insts[k]) && sn_switch_is_planned(g)))
             greet(&n->cmd, &n->pending, g, n->local_ip);
@@ -168,14 +174,18 @@ int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g)
 
 /* Where supervisors discover each other, a majority of those that are known is one only when all had the time to say
  * hello. `supervisors` in the configuration names them from the start. */
+int64_t sn_meet_until(const struct sn_core *c, int64_t born_us, bool at_run_time)
+{
+    /* Who is linked to us already says hello about all its groups only now and then (see sn_greet_peer), and the nodes
+     * that pass hellos on may be dead. */
+    int64_t periods = at_run_time ? FULL_ROUND + 1 : 2;
+    return c->ndeclared ? 0 : born_us + periods * MS(c->params.publish_period_ms);
+}
+
 void sn_meet_others(struct sn_group *g, bool at_run_time)
 {
     g->added = at_run_time;
-    /* Who is linked to us already says hello about all its groups only now and then (see sn_greet_peer), and the nodes
-     * that pass hellos on may be dead. */
-    int64_t round_us = (FULL_ROUND + 1) * MS(g->core->params.publish_period_ms);
-    if (!g->core->ndeclared)
-        g->meet_us = at_run_time ? g->born_us + round_us : patience_until(g);
+    g->meet_us = sn_meet_until(g->core, g->born_us, at_run_time);
 }
 
 /* A quorum that is the majority of all, as it should be, needs no knowledge of them; one of one may mean that there is
@@ -294,18 +304,42 @@ static void adopt(struct sn_group *g, struct sn_seat *s, const struct sn_hello *
         sn_dirty(g);
         return;
     }
+    struct sn_inst *to = sn_inst_find(g, &h->master);
+    if (!to && g->fleet) {
+        sn_fleet_doubt(g->fleet); /* which node of the cluster it is, the cluster tells */
+        return;
+    }
     struct addr from = sn_shown_addr(g->core, g->master->node);
     sn_heard_epoch(g->core, g, h->config_epoch);
     sn_publish_seat(s, SN_LOG_WARNING, "+config-update-from", NULL);
     sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, from.host, from.port,
                      h->master.host, h->master.port);
     sn_account_config(g, h->id, h->config_epoch, &from, &h->master);
-    struct sn_inst *to = sn_inst_find(g, &h->master);
     if (!to)
         to = sn_inst_add(g, sn_node_get(g->core, &h->master));
     sn_group_switch(g, to, h->config_epoch);
     sn_publish_slaves(g);
     sn_reconfig_script(g, "observer", &from, &h->master);
+}
+
+static void meet(struct sn_group *g, struct sn_peer *p)
+{
+    struct sn_seat *s = sn_seat_find(g, p);
+    if (!s || !s->hello_us || !s->listed) {
+        s = sn_seat_get(g, p);
+        sn_publish_seat(s, SN_LOG_NOTICE, "+sentinel", NULL);
+        sn_dirty_members(g);
+        sn_greet_seat(s); /* so that it learns of us at once as well */
+        sn_touch_peer(p);
+    }
+    s->listed = true;
+    s->hello_us = g->core->now_us;
+}
+
+/* Who watches one shard of a cluster watches all of them, whatever it calls this one. */
+static struct sn_group *any_shard(const struct sn_fleet *f)
+{
+    return f && f->nshards ? f->shards[0]->group : NULL;
 }
 
 void sn_greeted(struct sn_core *c, struct slice text, bool direct)
@@ -315,7 +349,9 @@ void sn_greeted(struct sn_core *c, struct slice text, bool direct)
         return;
     if (!sn_hello_parse(text, &h) || runid_cmp(h.id, c->id) == 0)
         return;
-    struct sn_group *g = sn_group_find(c, h.group);
+    struct sn_group *named = sn_group_find(c, h.group);
+    struct sn_fleet *f = named ? named->fleet : sn_fleet_of_name(c, h.group);
+    struct sn_group *g = named ? named : any_shard(f);
     if (!g || h.current_epoch > SN_EPOCH_MAX || h.config_epoch > SN_EPOCH_MAX)
         return;
     if (!c->globals.resolve_hostnames && (!addr_is_ip(h.from.host) || !addr_is_ip(h.master.host)))
@@ -325,22 +361,25 @@ void sn_greeted(struct sn_core *c, struct slice text, bool direct)
     struct sn_peer *p = sender(c, g, &h);
     if (!p)
         return; /* not on the list of `supervisors` */
-    struct sn_seat *s = sn_seat_find(g, p);
-    if (!s || !s->hello_us || !s->listed) {
-        s = sn_seat_get(g, p);
-        sn_publish_seat(s, SN_LOG_NOTICE, "+sentinel", NULL);
-        sn_dirty_members(g);
-        greet_seat(s); /* so that it learns of us at once as well */
-        sn_touch_peer(p);
-    }
-    s->listed = true;
-    s->hello_us = p->hello_us = c->now_us;
+    if (f)
+        sn_fleet_seat(f, p);
+    else
+        meet(g, p);
+    p->hello_us = c->now_us;
     /* What a node passes on may have waited there since before we began: it does not tell how far its sender is now,
      * and we may have voted with it. An id that was drawn has not. */
     p->heard = p->heard || direct || c->id_drawn;
     if (h.current_epoch > p->epoch)
         p->epoch = h.current_epoch;
     sn_heard_epoch(c, g, h.current_epoch);
-    sn_heard_enough(c, g);
-    adopt(g, s, &h);
+    for (struct sn_seat *s = p->seats; s; s = s->next_on_peer)
+        if (s->group == g || (f && s->group->fleet == f))
+            sn_heard_enough(c, s->group);
+    if (!named) {
+        sn_fleet_other_name(f, p, &h);
+        return;
+    }
+    if (f)
+        sn_fleet_same_name(named);
+    adopt(named, sn_seat_find(named, p), &h);
 }

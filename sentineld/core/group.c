@@ -1,5 +1,5 @@
 /* A group: one master and its replicas, and the seats of the supervisors that watch it. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 #include "sentineld/core/plant.h"
 
 #include <stdio.h>
@@ -132,7 +132,8 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
     struct sn_core *c = g->core;
     struct sn_inst *old = g->master;
     /* Somebody with a newer configuration was faster; an order that was meant for the old master is void. */
-    if (g->fo.state != SN_FO_RECONF_SLAVES || g->fo.epoch != epoch)
+    uint64_t ours = g->fo.config_epoch ? g->fo.config_epoch : g->fo.epoch;
+    if (g->fo.state != SN_FO_RECONF_SLAVES || ours != epoch)
         sn_failover_drop(g);
     memset(&g->order, 0, sizeof g->order);
     g->announce = false;
@@ -171,6 +172,8 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
     g->stand_us = 0;
     g->vote_free = true;
     sn_dirty(g);
+    if (g->fleet && old != to)
+        sn_fleet_switched(g);
     sn_touch_group(g);
 }
 
@@ -222,6 +225,8 @@ int64_t sn_group_tidy(struct sn_group *g)
         }
         if (now < i->unlisted_us + UNCONFIRMED) {
             EARLIER(next, i->unlisted_us + UNCONFIRMED);
+        } else if (g->fleet) {
+            i->listed = true; /* the cluster lists it, or it would be gone */
         } else if (master_tells(g, i->unlisted_us)) {
             sn_inst_remove(i);
             sn_dirty_members(g);

@@ -15,6 +15,7 @@
 void sn_touch_node(struct sn_node *n);
 void sn_touch_peer(struct sn_peer *p);
 void sn_touch_group(struct sn_group *g);
+void sn_touch_fleet(struct sn_fleet *f);
 
 /* publish.c: effects without a room of their own, and events in stock's words. `more` (a format) follows the `%@` part.
  */
@@ -88,6 +89,8 @@ void sn_opinions(struct sn_peer *p, const struct sn_opinion *o, size_t n);
 
 /* greet.c: hello */
 void sn_greet_node(struct sn_node *n);
+bool sn_greet_on(struct sn_node *n, const struct sn_group *g); /* false: nothing of it may be told yet */
+void sn_greet_seat(struct sn_seat *s);
 void sn_greet_peer(struct sn_peer *p);
 void sn_greet_about(struct sn_group *g); /* the configuration changed: tell everybody at once */
 void sn_greeted(struct sn_core *c, struct slice text, bool direct);         /* direct: its sender told it to us */
@@ -95,6 +98,7 @@ void sn_heard_epoch(struct sn_core *c, struct sn_group *g, uint64_t epoch); /* g
 int64_t sn_heard_enough(struct sn_core *c, struct sn_group *g);             /* returns when to look again */
 void sn_meet_others(struct sn_group *g,
                     bool at_run_time); /* it is new here: who else supervises it is to be found out first */
+int64_t sn_meet_until(const struct sn_core *c, int64_t born_us, bool at_run_time);
 bool sn_has_met_others(const struct sn_group *g);
 
 /* group.c */
@@ -185,6 +189,7 @@ void sn_account_ballot(struct sn_group *g, enum sn_note_kind kind, const char *w
 void sn_account_promoted(struct sn_group *g);
 void sn_account_switched(struct sn_group *g);
 void sn_account_converged(struct sn_group *g, bool timeout);
+void sn_account_agreed(struct sn_shard *s, bool timeout);
 void sn_account_aborted(struct sn_group *g, const char *why);
 void sn_account_no_replica(struct sn_group *g, const struct addr *wanted); /* an operator's failover that cannot be */
 void sn_account_config(struct sn_group *g, const char *from, uint64_t epoch, const struct addr *before,
@@ -213,6 +218,10 @@ struct sn_pending *sn_wait(struct sn_core *c, uint64_t seq); /* something that h
 void sn_forget_waiting(struct sn_core *c, const struct sn_group *g);
 int64_t sn_persist_retry(struct sn_core *c);
 void sn_pending_free(struct sn_pending *w);
+/* A record of something that is gone (RENAME: has another name), and so cannot be written with what is there. Repeated
+ * until it is on disk. */
+void sn_persist_extra(struct sn_core *c, enum sn_record_kind kind, const char *group, const char *fleet,
+                      const char *value);
 
 /* admin.c */
 void sn_admin(struct sn_core *c, const struct sn_event *e);

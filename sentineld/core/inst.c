@@ -1,5 +1,5 @@
 /* One node in its part in one group: is it S_DOWN there, and does it do what the configuration says? */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 /* Behind a host name or a translated address one process may be known twice. It must never be told to follow itself. */
 bool sn_same_process(const struct sn_inst *a, const struct sn_inst *b)
@@ -74,6 +74,8 @@ static void set_s_down(struct sn_inst *i, bool down)
     } else {
         i->up_us = now;
     }
+    if (i->group->fleet)
+        sn_touch_fleet(i->group->fleet);
     sn_publish_inst(i, SN_LOG_WARNING, down ? "+sdown" : "-sdown", NULL);
     if (down)
         sn_account_sdown(i);
@@ -107,6 +109,7 @@ int64_t sn_inst_judge(struct sn_inst *i)
         [SN_SDOWN_REBOOT] = {i->master_reboot && g->set.master_reboot_down_after_ms, i->reboot_us,
                              i->reboot_us + MS(g->set.master_reboot_down_after_ms)},
         [SN_SDOWN_REBORN_EMPTY] = {master && i->reborn_empty, now, now},
+        [SN_SDOWN_STRANGER] = {i->stranger_us != 0, i->stranger_us, i->stranger_us + MS(g->set.down_after_ms)},
     };
     bool down = false, as_before = false;
     size_t why = 0;
@@ -162,6 +165,9 @@ int64_t sn_inst_repair(struct sn_inst *i)
     if (sn_is_master(i) || g->fo.state != SN_FO_NONE || !n->info_us || n->cmd.state != SN_CONN_UP || i->s_down)
         return HEAP_NEVER;
     bool poses = n->info.role == SN_ROLE_MASTER;
+    /* In a cluster a master is turned by the others' slots, and one without slots may be on its way out. */
+    if (poses && g->fleet)
+        return HEAP_NEVER;
     if ((!poses && !i->wrong_us) || sn_same_process(i, g->master))
         return HEAP_NEVER;
     int64_t wait = poses ? 4 * MS(g->core->params.publish_period_ms) : MS(g->set.failover_timeout_ms);

@@ -1,5 +1,5 @@
 /* A node: one server process, its two links, and what is asked of it when. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 #include <stdio.h>
 
@@ -66,7 +66,15 @@ struct sn_node *sn_node_get(struct sn_core *c, const struct addr *a)
 
 void sn_node_release(struct sn_node *n)
 {
-    if (n->insts)
+    struct sn_fleet *f = n->fleet;
+    if (!n->held && !n->seed) { /* the cluster has nothing to do with it any more */
+        for (size_t k = 0; f && k < 2; k++)
+            if (f->ears[k] == n)
+                f->ears[k] = NULL;
+        n->fleet = NULL;
+        n->member = NULL;
+    }
+    if (n->insts || n->fleet)
         return;
     struct sn_core *c = n->core;
     char text[ADDR_TEXT_MAX];
@@ -86,7 +94,7 @@ void sn_node_release(struct sn_node *n)
 
 int64_t sn_node_down_after_us(const struct sn_node *n)
 {
-    int64_t least = INT64_MAX;
+    int64_t least = n->fleet ? MS(n->fleet->set.down_after_ms) : INT64_MAX;
     for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
         EARLIER(least, MS(i->group->set.down_after_ms));
     return least;
@@ -120,6 +128,8 @@ static int64_t inst_info_period(const struct sn_inst *i)
         return INFO_WATCHFUL;
     if (i->reconf == SN_RECONF_SENT || i->reconf == SN_RECONF_INPROG)
         return INFO_WATCHFUL;
+    if (g->fleet && g->fo.state == SN_FO_RECONF_SLAVES && i->reconf != SN_RECONF_DONE)
+        return INFO_WATCHFUL; /* nobody tells it to follow, so nobody knows when it does */
     bool uneasy = g->master->s_down || g->fo.state != SN_FO_NONE;
     if (!sn_is_master(i) && (uneasy || (i->node->info_us && !i->node->info.master_link_up)))
         return MS(1000);
@@ -152,9 +162,9 @@ static bool hears(const struct sn_node *master)
 bool sn_node_wants_sub(const struct sn_node *n)
 {
     for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
-        if (sn_is_master(i) || !hears(i->group->master->node))
+        if (!i->group->fleet && (sn_is_master(i) || !hears(i->group->master->node)))
             return true;
-    return false;
+    return n->fleet && sn_fleet_hears(n);
 }
 
 /* When hellos may be missed on its master from. */
@@ -163,7 +173,7 @@ static int64_t hears_until(const struct sn_node *n)
     int64_t at = HEAP_NEVER;
     for (const struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         const struct sn_node *m = i->group->master->node;
-        if (m->sub.state != SN_CONN_UP)
+        if (!i->group->fleet && m->sub.state != SN_CONN_UP)
             EARLIER(at, (m->cmd.state == SN_CONN_UP ? m->sub : m->cmd).since_us + SUB_PATIENCE);
     }
     return at;
@@ -240,7 +250,8 @@ static int64_t keep_links(struct sn_node *n)
         n->cmd.backoff_us = 0;
         sn_conn_close(c, &n->cmd);
         n->pending = 0;
-        n->info_sent_us = 0;
+        n->info_sent_us = n->nodes_sent_us = 0;
+        n->known = n->asserted = n->unanswered = false;
         sn_publish_core(c, SN_LOG_DEBUG, "-cmd-link-reconnection", "%s:%d #silent", n->addr.host, n->addr.port);
         sn_conn_open(c, &n->cmd);
     } else if (n->probe.silent_us) {
@@ -261,10 +272,12 @@ static int64_t send_periodic(struct sn_node *n)
     int64_t info = n->info_now && !n->info_sent_us ? c->now_us : n->info_asked_us + info_period(n);
     if (n->info_sent_us)
         info += MS(1000);
+    int64_t nodes = sn_node_nodes_due(n);
     int64_t hello = n->hello_us + MS(c->params.publish_period_ms);
     int64_t first = ping;
     EARLIER(first, info);
     EARLIER(first, hello);
+    EARLIER(first, nodes);
     if (c->now_us < first)
         return first;
     /* What would be due before long goes along: it costs one write for all, and one reading at the other end. */
@@ -282,12 +295,20 @@ static int64_t send_periodic(struct sn_node *n)
         n->info_sent_us = n->info_asked_us = c->now_us;
         info = HEAP_NEVER;
     }
+    if (c->now_us >= nodes) {
+        sn_send(c, &n->cmd, SN_CMD_NODES);
+        n->pending++;
+        n->nodes_now = false;
+        n->nodes_sent_us = c->now_us;
+        nodes = HEAP_NEVER;
+    }
     if (soon >= hello) {
         sn_greet_node(n);
         hello = c->now_us + MS(c->params.publish_period_ms);
     }
     EARLIER(ping, info);
     EARLIER(ping, hello);
+    EARLIER(ping, nodes);
     return ping;
 }
 
@@ -306,6 +327,8 @@ void sn_node_evaluate(struct sn_node *n)
 
 static void touch_groups(struct sn_node *n)
 {
+    if (n->fleet)
+        sn_touch_fleet(n->fleet);
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node)
         sn_touch_group(i->group);
 }
@@ -335,6 +358,9 @@ void sn_node_up(struct sn_node *n, struct sn_conn *conn, const char *ip, const c
     if (local_ip)
         snprintf(n->local_ip, sizeof n->local_ip, "%s", local_ip);
     n->pending = 0;
+    n->nodes_sent_us = 0;
+    n->nodes_now = n->fleet != NULL; /* who is there now? */
+    n->known = n->asserted = n->unanswered = false;
     n->info_sent_us = 0;
     n->info_now = true; /* a restarted master may be empty */
     n->probe.sent_us = 0;
@@ -351,7 +377,10 @@ void sn_node_down(struct sn_node *n, struct sn_conn *conn, enum sn_down_why why)
         return;
     }
     n->pending = 0;
-    n->info_sent_us = 0;
+    n->info_sent_us = n->nodes_sent_us = 0;
+    n->known = n->asserted = n->unanswered = false;
+    if (n->fleet)
+        sn_touch_fleet(n->fleet);
     sn_probe_lost(&n->probe, n->core->now_us);
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         sn_touch_group(i->group);

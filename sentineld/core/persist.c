@@ -1,6 +1,6 @@
 /* What goes to disk, and what waits for it. A step that changed something durable ends with one PERSIST; votes, vote
  * requests, configurations and operators' changes that depend on it come out of the core when PERSISTED does. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 #define RETRY MS(1000)
 
@@ -88,6 +88,82 @@ static void group_records(const struct sn_group *g, struct sn_record **v, size_t
     }
 }
 
+void sn_persist_extra(struct sn_core *c, enum sn_record_kind kind, const char *group, const char *fleet,
+                      const char *value)
+{
+    c->extra = mem_grow(c->extra, c->nextra, &c->cap_extra, sizeof *c->extra);
+    struct sn_extra *x = &c->extra[c->nextra++];
+    *x = (struct sn_extra){.record = {.kind = kind}};
+    x->record.group = group ? mem_strdup(group) : NULL;
+    x->record.fleet = fleet ? mem_strdup(fleet) : NULL;
+    x->record.value = value ? mem_strdup(value) : NULL;
+    c->any_dirty = true;
+}
+
+/* In the order in which it happened, and before what is there now: that may have the name of something that is gone. */
+static void extra_records(struct sn_core *c, uint64_t seq, struct sn_record **v, size_t *n, size_t *cap)
+{
+    for (size_t k = 0; k < c->nextra; k++) {
+        struct sn_extra *x = &c->extra[k];
+        if (x->seq)
+            continue;
+        x->seq = seq;
+        struct sn_record *r = add(v, n, cap, x->record.kind, x->record.group);
+        r->fleet = x->record.fleet ? mem_strdup(x->record.fleet) : NULL;
+        r->value = x->record.value ? mem_strdup(x->record.value) : NULL;
+    }
+}
+
+static void extra_written(struct sn_core *c, uint64_t seq)
+{
+    size_t kept = 0;
+    for (size_t k = 0; k < c->nextra; k++) {
+        if (c->extra[k].seq && c->extra[k].seq <= seq)
+            sn_record_free(&c->extra[k].record);
+        else
+            c->extra[kept++] = c->extra[k];
+    }
+    c->nextra = kept;
+}
+
+static void extra_failed(struct sn_core *c, uint64_t seq)
+{
+    for (size_t k = 0; k < c->nextra; k++)
+        if (c->extra[k].seq <= seq)
+            c->extra[k].seq = 0;
+}
+
+static void fleet_records(struct sn_core *c, struct sn_record **v, size_t *n, size_t *cap)
+{
+    for (size_t k = 0; k < c->nfleets; k++) {
+        struct sn_fleet *f = c->fleets[k];
+        if (!f->dirty || f->state != SN_FLEET_WATCHED)
+            continue;
+        struct sn_record *r = add(v, n, cap, SN_REC_FLEET, NULL);
+        r->fleet = mem_strdup(f->name);
+        r->monitored = true;
+        r->config_epoch = f->epoch;
+        r->vote_epoch = f->vote_epoch;
+        f->dirty = false;
+    }
+}
+
+static void shard_record(const struct sn_group *g, struct sn_record **v, size_t *n, size_t *cap)
+{
+    struct sn_record *r = add(v, n, cap, SN_REC_SHARD, g->name);
+    r->fleet = mem_strdup(g->fleet->name);
+    r->monitored = true;
+    r->nodes = mem_zalloc((g->ninsts + 1) * sizeof *r->nodes);
+    for (size_t turn = 0; turn < 2; turn++)
+        for (size_t k = 0; k < g->ninsts; k++) {
+            const struct sn_inst *i = g->insts[k];
+            if (sn_is_master(i) != (turn == 0))
+                continue;
+            memcpy(r->nodes[r->nnodes].id, i->member->id, sizeof i->member->id);
+            r->nodes[r->nnodes++].addr = i->node->addr;
+        }
+}
+
 void sn_persist_flush(struct sn_core *c)
 {
     if (!c->dirty_meta && !c->any_dirty && !c->flush)
@@ -100,11 +176,15 @@ void sn_persist_flush(struct sn_core *c)
     add(&v, &n, &cap, SN_REC_META, NULL);
     v[0].epoch = c->current_epoch;
     v[0].joined = c->joined;
+    extra_records(c, seq, &v, &n, &cap);
+    fleet_records(c, &v, &n, &cap);
     for (size_t k = 0; k < c->ngroups; k++) {
         struct sn_group *g = c->groups[k];
         if (!g->dirty && !g->dirty_members)
             continue;
         group_records(g, &v, &n, &cap);
+        if (g->fleet)
+            shard_record(g, &v, &n, &cap);
         g->dirty = g->dirty_members = false;
     }
     for (size_t k = 0; k < c->nwaiting; k++)
@@ -182,6 +262,7 @@ void sn_persisted(struct sn_core *c, uint64_t seq)
         for (size_t k = 0; k < c->ngroups; k++)
             sn_touch_group(c->groups[k]);
     }
+    extra_written(c, seq);
     settle(c, seq, run, NULL);
 }
 
@@ -237,6 +318,9 @@ void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why)
         if (g->config_seq > c->persisted && g->config_seq <= seq)
             g->config_seq = c->issued + 1;
     }
+    for (size_t k = 0; k < c->nfleets; k++)
+        c->fleets[k]->dirty = true;
+    extra_failed(c, seq);
     settle(c, seq, refuse, text);
     free(text);
 }

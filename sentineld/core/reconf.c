@@ -1,7 +1,9 @@
 /* After the promotion: the other replicas follow, parallel-syncs at a time. The configuration is published already;
  * nobody waits for this. An old master that is reachable is told at once: while it poses as a master, clients may write
  * to it. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
+
+#define BUS_WAIT MS(1000) /* in a cluster the others follow by themselves */
 
 static void set(struct sn_inst *i, enum sn_reconf r, const char *event)
 {
@@ -25,6 +27,18 @@ static void note_progress(struct sn_inst *i)
         set(i, SN_RECONF_DONE, i->reconf == SN_RECONF_INPROG ? "+slave-reconf-done" : NULL);
     if (i->reconf == SN_RECONF_SENT && g->core->now_us >= i->reconf_us + MS(p->slave_reconf_timeout_ms))
         set(i, SN_RECONF_DONE, "-slave-reconf-sent-timeout");
+}
+
+/* Writes that its clients were made to wait with are answered by a redirect now. */
+static void end_pause(struct sn_inst *i)
+{
+    struct sn_group *g = i->group;
+    struct sn_node *n = i->node;
+    if (!g->fo.paused || !sn_node_is(n, &g->fo.from) || n->cmd.state != SN_CONN_UP || !sn_follows(i, g->master->node))
+        return;
+    g->fo.paused = false;
+    sn_send(g->core, &n->cmd, SN_CMD_UNPAUSE);
+    n->pending++;
 }
 
 static bool poses(const struct sn_inst *i)
@@ -69,6 +83,8 @@ int64_t sn_reconf_advance(struct sn_group *g)
         if (sn_same_process(i, g->master))
             continue;
         note_progress(i);
+        if (g->fleet)
+            end_pause(i);
         busy += i->reconf == SN_RECONF_SENT || i->reconf == SN_RECONF_INPROG;
     }
     for (size_t k = 0; k < g->ninsts; k++) {
@@ -76,7 +92,10 @@ int64_t sn_reconf_advance(struct sn_group *g)
         if (sn_same_process(i, g->master) || i->s_down)
             continue;
         bool linked = i->node->cmd.state == SN_CONN_UP;
-        if (linked && i->reconf == SN_RECONF_NONE && poses(i)) {
+        bool waits = g->fleet && c->now_us < g->fo.state_us + BUS_WAIT;
+        if (waits)
+            EARLIER(next, g->fo.state_us + BUS_WAIT);
+        else if (linked && i->reconf == SN_RECONF_NONE && poses(i)) {
             sn_follow(i);
             set(i, SN_RECONF_SENT, "+convert-to-slave");
         } else if (linked && i->reconf == SN_RECONF_NONE && busy < g->set.parallel_syncs) {

@@ -12,12 +12,23 @@ enum sn_record_kind {
     SN_REC_MEMBERS, /* group; replicas, peers: all of them, replacing */
     SN_REC_OPTION,  /* group ("" for the daemon's own), option, value: a run-time change. rename-command is keyed by
                        "rename-command <old>" */
-    SN_REC_FILE,    /* group, option, value: what the configuration file says of it */
+    SN_REC_FLEET, /* fleet; monitored (false: released at run time), config_epoch (the greatest heard of), vote_epoch */
+    SN_REC_SHARD, /* group, fleet; monitored, master (its node id is nodes[0].id), nodes: all of them, replacing. Not
+                     monitored: there is no such shard any more; a GROUP record with the same comes with it */
+    SN_REC_RENAME, /* group, value: all that is stored under the name of that group is stored under this one now, and
+                      what was there before is gone */
+    SN_REC_FILE,   /* group, option, value: what the configuration file says of it */
 };
 
 struct sn_record_peer {
     struct addr addr;
     runid id;
+};
+
+/* A node of a cluster. */
+struct sn_record_node {
+    runid id;
+    struct addr addr; /* host "": nobody knows one */
 };
 
 struct sn_record {
@@ -33,6 +44,9 @@ struct sn_record {
     size_t nreplicas;
     struct sn_record_peer *peers;
     size_t npeers;
+    char *fleet;
+    struct sn_record_node *nodes; /* of a shard, its master first */
+    size_t nnodes;
     char *option, *value; /* value NULL: back to the file's; FILE: the file names it no more */
 };
 

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 void sn_reload_free(struct sn_reload *r)
 {
@@ -16,6 +16,13 @@ void sn_reload_free(struct sn_reload *r)
     }
     for (size_t k = 0; k < r->nremove; k++)
         free(r->remove[k]);
+    for (size_t k = 0; k < r->nrelease; k++)
+        free(r->release[k]);
+    for (size_t k = 0; k < r->nfleets; k++) {
+        free(r->fleets[k].name);
+        free(r->fleets[k].seeds);
+        sn_settings_free(&r->fleets[k].settings);
+    }
     for (size_t k = 0; k < r->nset; k++) {
         for (size_t w = 0; w < r->set[k].n; w++) {
             free(r->set[k].words[w].option);
@@ -28,6 +35,8 @@ void sn_reload_free(struct sn_reload *r)
         sn_record_free(&r->records[k]);
     free(r->add);
     free(r->remove);
+    free(r->release);
+    free(r->fleets);
     free(r->set);
     free(r->records);
     free(r);
@@ -93,7 +102,7 @@ void sn_reload_records(struct sn_reload *r, struct sn_record **v, size_t *n, siz
 static void remove_group(struct sn_core *c, const char *name)
 {
     struct sn_group *g = sn_group_find(c, slice_of(name));
-    if (!g)
+    if (!g || g->fleet)
         return;
     sn_publish_inst(g->master, SN_LOG_WARNING, "-monitor", NULL);
     sn_group_free(g);
@@ -101,6 +110,12 @@ static void remove_group(struct sn_core *c, const char *name)
 
 bool sn_reload_prepare(struct sn_core *c, struct sn_reload *r, char *text, size_t size)
 {
+    for (size_t k = 0; k < r->nadd; k++) {
+        if (!sn_fleet_of_name(c, slice_of(r->add[k].name)))
+            continue;
+        snprintf(text, size, "ERR %s: this is the name of a shard of a cluster", r->add[k].name);
+        return false;
+    }
     for (size_t k = 0; k < r->nadd; k++) {
         const struct sn_group *g = sn_group_find(c, slice_of(r->add[k].name));
         if (!g || (!g->nseats && sn_has_met_others(g)))
@@ -197,4 +212,11 @@ void sn_reload_apply(struct sn_core *c, const struct sn_reload *r)
         c->params.default_failover_timeout_ms = r->default_failover_timeout_ms;
     for (size_t k = 0; k < r->nadd; k++)
         add_group(c, &r->add[k]);
+    for (size_t k = 0; k < r->nrelease; k++) {
+        struct sn_fleet *f = sn_fleet_find(c, slice_of(r->release[k]));
+        if (f && f->state == SN_FLEET_WATCHED)
+            sn_fleet_release(f, 0);
+    }
+    for (size_t k = 0; k < r->nfleets; k++)
+        sn_fleet_change(c, &r->fleets[k]);
 }

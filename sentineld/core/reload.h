@@ -34,6 +34,15 @@ struct sn_reload_add {
     size_t npeers;
 };
 
+/* A cluster that is supervised from now on; one that is already, under the same name, goes on with these seeds and
+ * settings. Shards that it has keep theirs (those that change are among `set`); the login is for all nodes. */
+struct sn_reload_fleet {
+    char *name;
+    struct sn_settings settings;
+    struct addr *seeds;
+    size_t nseeds;
+};
+
 struct sn_reload {
     struct sn_reload_add *add;
     size_t nadd;
@@ -41,6 +50,10 @@ struct sn_reload {
     size_t nremove;
     struct sn_reload_set *set;
     size_t nset;
+    struct sn_reload_fleet *fleets;
+    size_t nfleets;
+    char **release; /* clusters; what is stored of their shards goes with them */
+    size_t nrelease;
     int64_t default_down_after_ms, default_failover_timeout_ms; /* of groups monitored at run time; 0: as it was */
     struct sn_record *records; /* stored with it: what the file says now, and run-time options that it overrules */
     size_t nrecords;

@@ -164,6 +164,8 @@ static void place_master(const struct run *t)
     if (i->master_reboot)
         i->reboot_us = since;
     i->reborn_empty = strcmp(reason, "reborn-empty") == 0;
+    if (strcmp(reason, "stranger") == 0)
+        i->stranger_us = since;
     if (strcmp(reason, "role") == 0) {
         n->info.role = SN_ROLE_REPLICA;
         n->role_us = since;

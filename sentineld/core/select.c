@@ -17,6 +17,7 @@ const char *sn_reject_name(enum sn_reject r)
         [SN_REJECT_INFO] = "INFO too old",
         [SN_REJECT_LINK_DOWN] = "too long without its master",
         [SN_REJECT_NOT_WANTED] = "another was named",
+        [SN_REJECT_STRANGER] = "another node is at its address",
     };
     return names[r];
 }
@@ -43,6 +44,8 @@ static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted
         return SN_REJECT_NOT_WANTED;
     if (i->s_down)
         return SN_REJECT_S_DOWN;
+    if (i->stranger_us)
+        return SN_REJECT_STRANGER;
     if (n->cmd.state != SN_CONN_UP || n->cmd.auth_failed)
         return SN_REJECT_DISCONNECTED;
     if (!n->probe.valid_us || now - n->probe.valid_us > FRESH)

@@ -13,6 +13,7 @@ enum sn_reject {
     SN_REJECT_INFO,       /* INFO too old, or never came */
     SN_REJECT_LINK_DOWN,  /* cut off from the master for too long */
     SN_REJECT_NOT_WANTED, /* the operator named another */
+    SN_REJECT_STRANGER,   /* in a cluster: another node sits at its address */
 };
 
 struct sn_candidate {

@@ -26,7 +26,7 @@ enum sn_conn_state { SN_CONN_IDLE, SN_CONN_CONNECTING, SN_CONN_UP };
 /* One deadline per object; its kind tells the core what it belongs to. */
 struct sn_timer {
     struct heap_node at; /* first */
-    enum { SN_TIMER_NODE, SN_TIMER_PEER, SN_TIMER_GROUP, SN_TIMER_CORE } of;
+    enum { SN_TIMER_NODE, SN_TIMER_PEER, SN_TIMER_GROUP, SN_TIMER_FLEET, SN_TIMER_CORE } of;
 };
 
 struct sn_conn {
@@ -74,13 +74,25 @@ struct sn_node {
     int64_t sub_spare_us;  /* since when the subscription is not needed, 0: it is */
     int64_t role_us;       /* since when it reports this role */
     struct sn_info info;
+    /* of a cluster (fleet.h) */
+    struct sn_fleet *fleet;   /* NULL: of none */
+    struct sn_member *member; /* that is reached here; NULL: not known yet */
+    unsigned held;            /* members whose address this is */
+    bool seed;                /* named in the configuration of the fleet: kept, whoever sits there */
+    bool nodes_now;           /* CLUSTER NODES is wanted at once */
+    bool known;               /* it told on this link who it is, and belongs to the fleet */
+    bool asserted;            /* it was told on this link whether to elect by itself */
+    bool unanswered;          /* and has not answered yet */
+    runid self;               /* the node id that it told last */
+    int64_t nodes_us;         /* when CLUSTER NODES came, 0 never */
+    int64_t nodes_sent_us;    /* 0: none is open */
     struct addr addr;         /* as configured or announced */
     char ip[SN_IP_MAX];       /* what a host name stood for at the last connect, or the literal; "" unknown */
     char local_ip[SN_IP_MAX]; /* our own end of the link */
 };
 
 /* Why a server is held for down; the facts of `sn_inst_judge`, in its order. */
-enum sn_sdown { SN_SDOWN_SILENT, SN_SDOWN_ROLE, SN_SDOWN_REBOOT, SN_SDOWN_REBORN_EMPTY };
+enum sn_sdown { SN_SDOWN_SILENT, SN_SDOWN_ROLE, SN_SDOWN_REBOOT, SN_SDOWN_REBORN_EMPTY, SN_SDOWN_STRANGER };
 
 enum sn_reconf { SN_RECONF_NONE, SN_RECONF_SENT, SN_RECONF_INPROG, SN_RECONF_DONE };
 
@@ -102,11 +114,13 @@ struct sn_inst {
     bool script_kill_sent;
     bool master_reboot; /* restarted, and has not answered PONG since */
     int64_t reboot_us;
-    bool restarted;      /* has a new run id, and is not yet judged by SAFETY section 4 */
-    bool reborn_empty;   /* SAFETY section 4: down at once */
-    int64_t refused_us;  /* when it last refused a promotion, 0 never */
-    int64_t repaired_us; /* when it was last told whom to follow, outside of a failover */
-    int64_t wrong_us;    /* since when it reports another master than the group's; 0: it does not */
+    bool restarted;           /* has a new run id, and is not yet judged by SAFETY section 4 */
+    bool reborn_empty;        /* SAFETY section 4: down at once */
+    int64_t refused_us;       /* when it last refused a promotion, 0 never */
+    int64_t repaired_us;      /* when it was last told whom to follow, outside of a failover */
+    int64_t wrong_us;         /* since when it reports another master than the group's; 0: it does not */
+    struct sn_member *member; /* in a cluster: which node it is; its group's shard is never without */
+    int64_t stranger_us;      /* since when another node of the cluster sits at its address; 0: none does */
 };
 
 struct sn_peer {
@@ -197,12 +211,20 @@ struct sn_failover {
     struct sn_inst *candidate;
     struct addr from;   /* the master that was replaced */
     struct addr wanted; /* forced: the replica that the operator named; host "" for the best */
+    /* in a cluster */
+    uint64_t
+        config_epoch; /* confirmed: the config epoch that the promoted node got, which may differ from the ballot's */
+    unsigned repeats; /* how often it was told again, because its epoch was not above all others */
+    int64_t repeated_us;
+    bool paused; /* the old master was told to pause its writes: it is released when it follows */
     struct sn_phases at;
 };
 
 struct sn_group {
     struct sn_core *core;
     char *name;
+    struct sn_fleet *fleet; /* NULL: a classic group; otherwise it is a shard of that cluster */
+    struct sn_shard *shard; /* likewise */
     struct sn_settings set;
     struct sn_inst *master;
     struct sn_inst **insts; /* all, the master too */
@@ -257,6 +279,11 @@ struct sn_pending {
     struct sn_group *group;
 };
 
+struct sn_extra {
+    struct sn_record record;
+    uint64_t seq; /* written with; 0: not yet, or not with success */
+};
+
 struct sn_core {
     runid id;
     int port;
@@ -272,6 +299,8 @@ struct sn_core {
     struct sn_effects *out;   /* of the step that runs */
     struct sn_group **groups; /* in the order in which they came */
     size_t ngroups, cap_groups;
+    struct sn_fleet **fleets;
+    size_t nfleets, cap_fleets;
     struct map by_name; /* group name -> group */
     struct map nodes;   /* "host:port" and, when different, "ip:port" -> node */
     struct sn_peer **peers;
@@ -285,14 +314,17 @@ struct sn_core {
     struct sn_group *touched_groups;
     struct sn_node *touched_nodes;
     struct sn_peer *touched_peers;
+    struct sn_fleet *touched_fleets;
     /* the disk */
     uint64_t issued, persisted; /* sequence numbers of PERSIST */
     bool dirty_meta, flush;     /* flush: persist at the end of this step even if nothing changed */
     bool broken;                /* the last PERSIST failed */
     int64_t broken_retry_us;
     uint64_t epoch_at[SN_ISSUED_MAX]; /* the current epoch in each of the last ones issued, by number */
-    bool any_dirty;                   /* some group is */
-    int64_t issued_us, disk_us;       /* when the last was issued; how long it took (smoothed) */
+    struct sn_extra *extra;           /* records of what is gone, until they are on disk */
+    size_t nextra, cap_extra;
+    bool any_dirty;             /* some group is */
+    int64_t issued_us, disk_us; /* when the last was issued; how long it took (smoothed) */
     struct sn_pending *waiting;
     size_t nwaiting, cap_waiting;
     struct sn_pending *running; /* what is due just now */

@@ -1,5 +1,5 @@
 /* Voting for others, and answering what they ask. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 /* A vote that may still become a promotion: as long as its ballot lives, and as long again for what is under way. */
 bool sn_vote_locked(const struct sn_group *g)
@@ -14,6 +14,10 @@ void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_
     g->vote_epoch = epoch;
     g->vote_lock_us = c->now_us + lock_us;
     g->vote_free = g->vote_planned = false;
+    if (g->fleet && epoch > g->fleet->vote_epoch) { /* SAFETY E1 */
+        g->fleet->vote_epoch = epoch;
+        g->fleet->dirty = true;
+    }
     g->vote_seq = sn_persist_next(c);
     sn_dirty(g);
     sn_touch_group(g);
@@ -34,6 +38,10 @@ static void learn(struct sn_group *g, const struct addr *candidate)
     const struct sn_core *c = g->core;
     if (!addr_is_set(candidate) || sn_inst_find(g, candidate))
         return;
+    if (g->fleet) {
+        sn_fleet_doubt(g->fleet); /* which node of the cluster it is, the cluster tells */
+        return;
+    }
     if (!addr_is_ip(candidate->host) && !c->globals.resolve_hostnames)
         return;
     struct sn_inst *i = sn_inst_add(g, sn_node_get(g->core, candidate));
@@ -55,6 +63,8 @@ static const char *why_not(const struct sn_group *g, const char *from, const str
         return "the asker is not on the list of supervisors";
     if (b->epoch <= g->vote_epoch)
         return "our vote of this epoch, or of a higher one, is given";
+    if (g->fleet && b->epoch <= g->fleet->vote_epoch)
+        return "our vote of this epoch, or of a higher one, is given in another shard of the cluster";
     if (b->epoch <= g->config_epoch)
         return "the configuration is as new as the ballot";
     if (b->epoch > SN_EPOCH_MAX)

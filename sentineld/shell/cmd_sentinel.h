@@ -8,6 +8,9 @@
 /* The group that argv[2] names. NULL: the error is in the reply. */
 struct sn_group *cmd_group(struct call *call);
 
+/* The cluster of that name. NULL: the error is in the reply. */
+struct sn_fleet *cmd_fleet(struct call *call, struct slice name);
+
 /* Instance maps, reference section 1: stock's fields in stock's order, then our own. */
 void cmd_put_master(struct reply *r, const struct sn_group *g, int64_t now_us);
 void cmd_put_replica(struct reply *r, const struct sn_inst *i, int64_t now_us);

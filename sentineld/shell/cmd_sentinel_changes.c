@@ -2,9 +2,11 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/text.h"
+#include "sentineld/core/fleet.h"
 
 /* What stock checks before it acts is checked here; the rest, and everything that depends on changes that are still on
  * their way to the disk, is checked by the core, which answers with the token. */
@@ -36,10 +38,18 @@ static bool read_master(struct call *call, struct addr *out)
     return true;
 }
 
+/* What would make a name ambiguous; the cluster, or NULL. Names of shards are given by their clusters. */
+static const struct sn_fleet *fleet_of_name(const struct sn_core *c, struct slice name)
+{
+    const char *slash = name.n > 0 ? memchr(name.p, '/', name.n) : NULL;
+    return sn_fleet_find(c, slash == NULL ? name : (struct slice){name.p, (size_t)(slash - name.p)});
+}
+
 void cmd_sentinel_monitor(struct call *call)
 {
     struct sn_event e = {.kind = SN_EV_MONITOR, .group = call->argv[2]};
     const char *why = NULL;
+    const struct sn_fleet *f = fleet_of_name(call->d->core, e.group);
     if (!text_range(call->argv[5], INT_MIN, INT_MAX, &e.number))
         reply_error(call->r, "ERR Invalid quorum");
     else if (e.number <= 0)
@@ -48,6 +58,11 @@ void cmd_sentinel_monitor(struct call *call)
         return;
     else if (sn_group_find(call->d->core, e.group) != NULL)
         reply_error(call->r, "ERR Duplicate master name.");
+    else if (f != NULL)
+        reply_error(call->r,
+                    "ERR Names that begin with '%s/' belong to the shards of the cluster '%s', which are found by "
+                    "themselves: choose another name",
+                    f->name, f->name);
     else if (!config_group_name_ok(e.group, &why))
         reply_error(call->r, "ERR Invalid master name: %s", why);
     else
@@ -57,6 +72,15 @@ void cmd_sentinel_monitor(struct call *call)
 void cmd_sentinel_remove(struct call *call)
 {
     struct sn_event e = {.kind = SN_EV_REMOVE, .group = call->argv[2]};
+    const struct sn_group *g = sn_group_find(call->d->core, e.group);
+    if (g != NULL && g->fleet != NULL) {
+        reply_error(
+            call->r,
+            "ERR %s is a shard of the cluster '%s' and goes when the cluster gives it up (CLUSTER FORGET at its "
+            "nodes). SENTINEL CLUSTER RELEASE %s ends the supervision of the whole cluster",
+            g->name, g->fleet->name, g->fleet->name);
+        return;
+    }
     submit(call, &e);
 }
 

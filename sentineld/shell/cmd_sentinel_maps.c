@@ -1,39 +1,10 @@
 #include "sentineld/shell/cmd_sentinel.h"
 
+#include "sentineld/core/fleet.h"
 #include "sentineld/core/select.h"
+#include "sentineld/shell/map_out.h"
 
 #include <string.h>
-
-/* ---- the fields of one map, counted while they are written ---- */
-
-struct map_out {
-    struct reply *r;
-    size_t mark, pairs;
-};
-
-static struct map_out map_begin(struct reply *r)
-{
-    return (struct map_out){r, reply_begin(r), 0};
-}
-
-static void map_end(struct map_out *m)
-{
-    reply_end_map(m->r, m->mark, m->pairs);
-}
-
-static void put_text(struct map_out *m, const char *field, const char *value)
-{
-    reply_bulks(m->r, field);
-    reply_bulks(m->r, value);
-    m->pairs++;
-}
-
-static void put_number(struct map_out *m, const char *field, int64_t value)
-{
-    reply_bulks(m->r, field);
-    reply_bulk_int(m->r, value);
-    m->pairs++;
-}
 
 /* Milliseconds since `then_us`; 0 when that is 0 (never). */
 static int64_t ms_since(int64_t now_us, int64_t then_us)
@@ -128,6 +99,8 @@ static const char *inst_reason(const struct sn_inst *i)
         return "role";
     if (i->s_down && answers && i->master_reboot)
         return "reboot";
+    if (i->stranger_us != 0)
+        return "stranger";
     return why != NULL || !sn_node_wants_sub(n) ? why : conn_reason(&n->sub);
 }
 
@@ -135,16 +108,16 @@ static const char *inst_reason(const struct sn_inst *i)
 
 static void put_link(struct map_out *m, unsigned pending, size_t sharers)
 {
-    put_number(m, "link-pending-commands", pending);
-    put_number(m, "link-refcount", (int64_t)sharers);
+    map_number(m, "link-pending-commands", pending);
+    map_number(m, "link-refcount", (int64_t)sharers);
 }
 
 /* Before the first answer the times count from when it was first waited for. */
 static void put_probe(struct map_out *m, const struct sn_probe *p, int64_t now_us)
 {
-    put_number(m, "last-ping-sent", ms_since(now_us, p->silent_us));
-    put_number(m, "last-ok-ping-reply", ms_since(now_us, p->valid_us != 0 ? p->valid_us : p->silent_us));
-    put_number(m, "last-ping-reply", ms_since(now_us, p->answer_us != 0 ? p->answer_us : p->silent_us));
+    map_number(m, "last-ping-sent", ms_since(now_us, p->silent_us));
+    map_number(m, "last-ok-ping-reply", ms_since(now_us, p->valid_us != 0 ? p->valid_us : p->silent_us));
+    map_number(m, "last-ping-reply", ms_since(now_us, p->answer_us != 0 ? p->answer_us : p->silent_us));
 }
 
 static size_t sharers_of_node(const struct sn_node *n)
@@ -163,53 +136,65 @@ static void put_inst_head(struct map_out *m, const struct sn_inst *i, const char
     struct addr shown = sn_shown_addr(g->core, n);
     struct words flags;
     inst_flags(&flags, i);
-    put_text(m, "name", name);
-    put_text(m, "ip", shown.host);
-    put_number(m, "port", shown.port);
-    put_text(m, "runid", n->info.run_id);
-    put_text(m, "flags", flags.text);
+    map_text(m, "name", name);
+    map_text(m, "ip", shown.host);
+    map_number(m, "port", shown.port);
+    map_text(m, "runid", n->info.run_id);
+    map_text(m, "flags", flags.text);
     put_link(m, n->pending, sharers_of_node(n));
     if (is_master && g->fo.state != SN_FO_NONE)
-        put_text(m, "failover-state", sn_fo_state_name(g->fo.state));
+        map_text(m, "failover-state", sn_fo_state_name(g->fo.state));
     put_probe(m, &n->probe, now_us);
     if (i->s_down)
-        put_number(m, "s-down-time", ms_since(now_us, i->s_down_us));
+        map_number(m, "s-down-time", ms_since(now_us, i->s_down_us));
     if (is_master && g->o_down)
-        put_number(m, "o-down-time", ms_since(now_us, g->o_down_us));
-    put_number(m, "down-after-milliseconds", g->set.down_after_ms);
-    put_number(m, "info-refresh", ms_since(now_us, n->info_us));
+        map_number(m, "o-down-time", ms_since(now_us, g->o_down_us));
+    map_number(m, "down-after-milliseconds", g->set.down_after_ms);
+    map_number(m, "info-refresh", ms_since(now_us, n->info_us));
     bool replica = n->info.role == SN_ROLE_UNKNOWN ? !is_master : n->info.role == SN_ROLE_REPLICA;
-    put_text(m, "role-reported", replica ? "slave" : "master");
-    put_number(m, "role-reported-time", ms_since(now_us, n->role_us != 0 ? n->role_us : g->born_us));
+    map_text(m, "role-reported", replica ? "slave" : "master");
+    map_number(m, "role-reported-time", ms_since(now_us, n->role_us != 0 ? n->role_us : g->born_us));
 }
 
 static void put_reason(struct map_out *m, const char *why)
 {
     if (why != NULL)
-        put_text(m, "down-reason", why);
+        map_text(m, "down-reason", why);
+}
+
+/* Of a cluster's node: our own fields. */
+static void put_shard(struct map_out *m, const struct sn_inst *i)
+{
+    if (i->group->fleet == NULL)
+        return;
+    map_text(m, "cluster", i->group->fleet->name);
+    map_text(m, "node-id", i->member != NULL ? i->member->id : "");
 }
 
 void cmd_put_master(struct reply *r, const struct sn_group *g, int64_t now_us)
 {
     struct map_out m = map_begin(r);
     put_inst_head(&m, g->master, g->name, now_us);
-    put_number(&m, "config-epoch", (int64_t)g->config_epoch);
-    put_number(&m, "num-slaves", (int64_t)cmd_count_replicas(g));
-    put_number(&m, "num-other-sentinels", (int64_t)cmd_count_sentinels(g));
-    put_number(&m, "quorum", g->set.quorum);
-    put_number(&m, "failover-timeout", g->set.failover_timeout_ms);
-    put_number(&m, "parallel-syncs", g->set.parallel_syncs);
+    map_number(&m, "config-epoch", (int64_t)g->config_epoch);
+    map_number(&m, "num-slaves", (int64_t)cmd_count_replicas(g));
+    map_number(&m, "num-other-sentinels", (int64_t)cmd_count_sentinels(g));
+    map_number(&m, "quorum", g->set.quorum);
+    map_number(&m, "failover-timeout", g->set.failover_timeout_ms);
+    map_number(&m, "parallel-syncs", g->set.parallel_syncs);
     if (g->set.notification_script[0] != '\0')
-        put_text(&m, "notification-script", g->set.notification_script);
+        map_text(&m, "notification-script", g->set.notification_script);
     if (g->set.client_reconfig_script[0] != '\0')
-        put_text(&m, "client-reconfig-script", g->set.client_reconfig_script);
+        map_text(&m, "client-reconfig-script", g->set.client_reconfig_script);
     put_reason(&m, inst_reason(g->master));
+    put_shard(&m, g->master);
+    if (g->shard != NULL)
+        map_number(&m, "slots", g->shard->nslots);
     map_end(&m);
 }
 
 static void put_number_or_zero(struct map_out *m, const char *field, int64_t value)
 {
-    put_number(m, field, value < 0 ? 0 : value);
+    map_number(m, field, value < 0 ? 0 : value);
 }
 
 void cmd_put_replica(struct reply *r, const struct sn_inst *i, int64_t now_us)
@@ -221,13 +206,14 @@ void cmd_put_replica(struct reply *r, const struct sn_inst *i, int64_t now_us)
     struct map_out m = map_begin(r);
     put_inst_head(&m, i, name, now_us);
     put_number_or_zero(&m, "master-link-down-time", info->master_link_down_ms);
-    put_text(&m, "master-link-status", info->master_link_up ? "ok" : "err");
-    put_text(&m, "master-host", addr_is_set(&info->master) ? info->master.host : "?");
-    put_number(&m, "master-port", info->master.port);
-    put_number(&m, "slave-priority", i->node->info_us != 0 ? info->priority : 100);
+    map_text(&m, "master-link-status", info->master_link_up ? "ok" : "err");
+    map_text(&m, "master-host", addr_is_set(&info->master) ? info->master.host : "?");
+    map_number(&m, "master-port", info->master.port);
+    map_number(&m, "slave-priority", i->node->info_us != 0 ? info->priority : 100);
     put_number_or_zero(&m, "slave-repl-offset", info->repl_offset);
-    put_number(&m, "replica-announced", i->node->info_us == 0 || info->replica_announced);
+    map_number(&m, "replica-announced", i->node->info_us == 0 || info->replica_announced);
     put_reason(&m, inst_reason(i));
+    put_shard(&m, i);
     map_end(&m);
 }
 
@@ -238,16 +224,16 @@ void cmd_put_candidate(struct reply *r, const struct sn_candidate *c, int64_t no
     char name[ADDR_TEXT_MAX];
     addr_text(&shown, name);
     struct map_out m = map_begin(r);
-    put_text(&m, "name", name);
-    put_text(&m, "ip", shown.host);
-    put_number(&m, "port", shown.port);
-    put_text(&m, "runid", n->info.run_id);
-    put_text(&m, "verdict", sn_reject_name(c->reject));
-    put_number(&m, "impaired", c->impaired);
-    put_number(&m, "slave-priority", n->info_us != 0 ? n->info.priority : 100);
-    put_number(&m, "same-data", c->related);
-    put_number(&m, "slave-repl-offset", c->offset);
-    put_number(&m, "info-refresh", n->info_us != 0 ? ms_since(now_us, n->info_us) : -1);
+    map_text(&m, "name", name);
+    map_text(&m, "ip", shown.host);
+    map_number(&m, "port", shown.port);
+    map_text(&m, "runid", n->info.run_id);
+    map_text(&m, "verdict", sn_reject_name(c->reject));
+    map_number(&m, "impaired", c->impaired);
+    map_number(&m, "slave-priority", n->info_us != 0 ? n->info.priority : 100);
+    map_number(&m, "same-data", c->related);
+    map_number(&m, "slave-repl-offset", c->offset);
+    map_number(&m, "info-refresh", n->info_us != 0 ? ms_since(now_us, n->info_us) : -1);
     map_end(&m);
 }
 
@@ -270,19 +256,19 @@ void cmd_put_sentinel(struct reply *r, const struct sn_seat *s, int64_t now_us)
     add_word(&flags, s->down, "master_down");
     struct map_out m = map_begin(r);
     /* A declared supervisor that has not been heard of yet has no id: its address stands for it. */
-    put_text(&m, "name", p->id[0] != '\0' ? p->id : addr_text(&p->addr, address));
-    put_text(&m, "ip", p->addr.host);
-    put_number(&m, "port", p->addr.port);
-    put_text(&m, "runid", p->id);
-    put_text(&m, "flags", flags.text);
+    map_text(&m, "name", p->id[0] != '\0' ? p->id : addr_text(&p->addr, address));
+    map_text(&m, "ip", p->addr.host);
+    map_number(&m, "port", p->addr.port);
+    map_text(&m, "runid", p->id);
+    map_text(&m, "flags", flags.text);
     put_link(&m, p->pending, sharers_of_peer(p));
     put_probe(&m, &p->probe, now_us);
     if (s->s_down)
-        put_number(&m, "s-down-time", ms_since(now_us, s->s_down_us));
-    put_number(&m, "down-after-milliseconds", s->group->set.down_after_ms);
-    put_number(&m, "last-hello-message", ms_since(now_us, s->hello_us));
-    put_text(&m, "voted-leader", s->vote_leader[0] != '\0' ? s->vote_leader : "?");
-    put_number(&m, "voted-leader-epoch", (int64_t)s->vote_epoch);
+        map_number(&m, "s-down-time", ms_since(now_us, s->s_down_us));
+    map_number(&m, "down-after-milliseconds", s->group->set.down_after_ms);
+    map_number(&m, "last-hello-message", ms_since(now_us, s->hello_us));
+    map_text(&m, "voted-leader", s->vote_leader[0] != '\0' ? s->vote_leader : "?");
+    map_number(&m, "voted-leader-epoch", (int64_t)s->vote_epoch);
     put_reason(&m, probe_reason(&p->cmd, &p->probe, s->s_down));
     map_end(&m);
 }

@@ -1,5 +1,6 @@
 #include "sentineld/shell/cmd_sentinel.h"
 
+#include "sentineld/core/fleet.h"
 #include "sentineld/shell/overrides.h"
 #include "sentineld/shell/reload.h"
 
@@ -16,14 +17,26 @@ static const char *shown(const struct state_option *o, const char *value)
     return overrides_secret(o->option) && value[0] != '\0' ? "******" : value;
 }
 
+/* What the file says of an option: of a shard it says it of the cluster. NULL: nothing. */
+static const char *file_value(const struct daemon *d, const struct state_option *o)
+{
+    const struct sn_group *g = sn_group_find(d->core, slice_of(o->group));
+    struct buf key = {.n = 0};
+    if (g != NULL && g->fleet != NULL)
+        state_fleet_key(&key, g->fleet->name);
+    const char *value = state_options_get(overrides_file(d->overrides), key.n > 0 ? buf_str(&key) : o->group,
+                                          o->option);
+    buf_free(&key);
+    return value;
+}
+
 void cmd_sentinel_overrides(struct call *call)
 {
     const struct state_options *set = overrides_options(call->d->overrides);
-    const struct state_options *file = overrides_file(call->d->overrides);
     reply_array(call->r, set->n);
     for (size_t i = 0; i < set->n; i++) {
         const struct state_option *o = &set->v[i];
-        const char *value = state_options_get(file, o->group, o->option);
+        const char *value = file_value(call->d, o);
         reply_map(call->r, 4);
         reply_bulks(call->r, "group");
         reply_bulks(call->r, o->group);

@@ -111,6 +111,8 @@ command_fn cmd_command_help;
 /* cmd_sentinel_views.c */
 command_fn cmd_sentinel_masters, cmd_sentinel_master, cmd_sentinel_replicas, cmd_sentinel_sentinels, cmd_sentinel_myid;
 command_fn cmd_sentinel_master_addr, cmd_sentinel_ckquorum, cmd_sentinel_info_cache, cmd_sentinel_help;
+/* cmd_sentinel_cluster.c */
+command_fn cmd_sentinel_clusters, cmd_sentinel_cluster;
 /* cmd_sentinel_history.c */
 command_fn cmd_sentinel_events, cmd_sentinel_history;
 /* cmd_sentinel_hook.c */

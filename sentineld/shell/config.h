@@ -47,13 +47,12 @@ struct config_group {
     size_t known_sentinel_count;
 };
 
-/* A cluster is checked like the rest, but this version refuses a file that has any. */
+/* A cluster: its shards are found from the seeds, and each is supervised as a group with these settings. */
 struct config_cluster {
     char *name;
     struct conf_addresses seeds;
-    int64_t quorum, down_after_ms, failover_timeout_ms, parallel_syncs;
-    int64_t lease_ms; /* 0: off */
-    char *user, *password;
+    struct sn_settings settings;
+    int64_t lease_ms; /* 0: off; this version takes nothing else */
 };
 
 enum config_on_error { CONFIG_ON_ERROR_CONTINUE, CONFIG_ON_ERROR_ABORT };
@@ -125,5 +124,7 @@ const char *config_script_fault(const char *state_dir, const char *path);
 /* Whether a group may have this name (SENTINEL MONITOR too): 1-255 bytes without white space, control bytes, commas and
  * quotes, which would break the hello message and the lines of the event log. why: what is wrong. */
 bool config_group_name_ok(struct slice name, const char **why);
+/* The cluster whose shards have names like this one ("orders/..." for "orders"); NULL: none. */
+const struct config_cluster *config_cluster_of(const struct sentineld_config *c, const char *group);
 
 #endif

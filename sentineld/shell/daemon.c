@@ -130,7 +130,8 @@ static void do_effect(struct daemon *d, struct sn_effect *e)
             reload_answered(d->reload, e);
             break;
         }
-        clients_answer(d->clients, e);
+        if (e->token != RELEASE_TOKEN)
+            clients_answer(d->clients, e);
         break;
     case SN_FX_ANSWER_BALLOTS: clients_answer(d->clients, e); break;
     case SN_FX_NOTE:

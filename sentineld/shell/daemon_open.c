@@ -108,10 +108,36 @@ static void add_groups(struct daemon *d, const struct merged *m, struct sn_effec
 {
     for (size_t i = 0; i < m->ngroups; i++) {
         struct sn_core_group g = merged_core_group(m, i);
+        if (m->groups[i].fleet != SIZE_MAX)
+            continue;
         char master[ADDR_TEXT_MAX];
         if (!sn_core_add_group(d->core, &g, io_now_us(), first))
             io_log(IO_WARNING, "%s: not supervised: its name or its master %s belongs to another group already", g.name,
                    addr_text(&g.master, master));
+    }
+}
+
+/* One that has gone from the file is supervised only until its nodes have been told that they are their own masters
+ * again. */
+static void add_fleets(struct daemon *d, const struct merged *m, struct sn_effects *first)
+{
+    for (size_t i = 0; i < m->nfleets; i++) {
+        struct sn_core_fleet f = merged_core_fleet(m, i);
+        if (!sn_core_add_fleet(d->core, &f, io_now_us(), first))
+            io_log(IO_WARNING,
+                   "%s: not supervised: its name belongs to another cluster already, or nothing is known of it",
+                   f.name);
+        free((void *)(uintptr_t)f.shards);
+    }
+}
+
+static void release_fleets(struct daemon *d, const struct merged *m)
+{
+    for (size_t i = 0; i < m->nfleets; i++) {
+        struct sn_event e = {
+            .kind = SN_EV_RELEASE, .token = RELEASE_TOKEN, .group = slice_of(m->image.fleets[m->fleets[i].row].name)};
+        if (m->fleets[i].release)
+            daemon_step(d, &e);
     }
 }
 
@@ -148,7 +174,9 @@ static bool begin(struct daemon *d, const struct merged *m, struct buf *error)
     log_lines(IO_NOTICE, &m->notes);
     struct sn_effects first = {.n = 0};
     add_groups(d, m, &first);
+    add_fleets(d, m, &first);
     daemon_begin(d, &first);
+    release_fleets(d, m);
     return true;
 }
 

@@ -54,7 +54,7 @@ const struct sn_settings *link_settings(const struct link *l)
     if (conn == NULL || conn->of == SN_CONN_PEER)
         return NULL;
     const struct sn_node *node = conn->owner;
-    return node->insts == NULL ? NULL : &node->insts->group->set;
+    return node->insts == NULL || node->fleet != NULL ? NULL : &node->insts->group->set;
 }
 
 /* ---- what a connection tells ---- */
@@ -97,6 +97,14 @@ static void on_down(void *owner, struct io_link *io, enum io_link_down why, cons
     daemon_step(d, &e);
 }
 
+static const char *login_of(const struct sn_conn *conn)
+{
+    if (conn != NULL && conn->of == SN_CONN_PEER)
+        return "peer_auth";
+    const struct sn_node *node = conn != NULL ? conn->owner : NULL;
+    return node != NULL && node->fleet != NULL ? "user and password of its cluster" : "user and password of its group";
+}
+
 static void on_auth_refused(void *owner, struct io_link *io, const char *text)
 {
     struct link *l = owner;
@@ -104,7 +112,7 @@ static void on_auth_refused(void *owner, struct io_link *io, const char *text)
     struct addr address = io_link_addr(io);
     const struct sn_conn *conn = sn_conn_of(l->all->d->core, l->id);
     io_log(IO_WARNING, "%s refuses our user and password (%s). Check %s", addr_text(&address, where), text,
-           conn != NULL && conn->of == SN_CONN_PEER ? "peer_auth" : "user and password of its group");
+           login_of(conn));
     struct sn_event e = {.kind = SN_EV_AUTH_FAILED, .link = l->id};
     daemon_step(l->all->d, &e);
 }

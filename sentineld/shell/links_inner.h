@@ -25,7 +25,8 @@ struct link {
     char *user, *pass; /* only where AUTH has another name there, which io_link cannot know; else NULL */
 };
 
-/* Settings of the group that a link's node belongs to: its renamed commands. NULL: a peer, or the link is gone. */
+/* Settings of the group that a link's node belongs to: its renamed commands. NULL: a peer, a node of a cluster (where
+ * nothing is renamed), or the link is gone. */
 const struct sn_settings *link_settings(const struct link *l);
 void link_keep_info(struct link *l, struct slice text);
 

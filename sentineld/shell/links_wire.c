@@ -24,6 +24,12 @@ static const struct sent plain[] = {
     [SN_CMD_FAILOVER_ABORT] = {.command = SN_CMD_FAILOVER_ABORT},
     [SN_CMD_PAUSE] = {.command = SN_CMD_PAUSE},
     [SN_CMD_UNPAUSE] = {.command = SN_CMD_UNPAUSE},
+    [SN_CMD_NODES] = {.command = SN_CMD_NODES},
+    [SN_CMD_TAKEOVER] = {.command = SN_CMD_TAKEOVER},
+    [SN_CMD_CLUSTER_FAILOVER] = {.command = SN_CMD_CLUSTER_FAILOVER},
+    [SN_CMD_REPLICATE] = {.command = SN_CMD_REPLICATE},
+    [SN_CMD_BUMP_EPOCH] = {.command = SN_CMD_BUMP_EPOCH},
+    [SN_CMD_NO_FAILOVER] = {.command = SN_CMD_NO_FAILOVER},
     [SN_CMD_PROBE] = {.command = SN_CMD_PROBE},
 };
 
@@ -100,6 +106,16 @@ static void got_info(struct link *l, const redisReply *r)
     sn_info_free(&info);
 }
 
+static void got_nodes(struct link *l, const redisReply *r)
+{
+    if (r->type != REDIS_REPLY_STRING) {
+        ack(l, SN_CMD_NODES, false, error_text(r));
+        return;
+    }
+    struct sn_event e = {.kind = SN_EV_NODES, .link = l->id, .text = {r->str, r->len}};
+    daemon_step(l->all->d, &e);
+}
+
 static void got_probe(struct link *l, const redisReply *r)
 {
     struct wire_answer answer;
@@ -143,6 +159,7 @@ static void on_reply(void *owner, struct io_link *io, const redisReply *r, void 
             break;
         }
         case SN_CMD_INFO: got_info(l, r); break;
+        case SN_CMD_NODES: got_nodes(l, r); break;
         case SN_CMD_PROBE: got_probe(l, r); break;
         case SN_CMD_ASK:
         case SN_CMD_BALLOT: got_opinions(l, s, r); break;
@@ -277,6 +294,31 @@ static void failover_words(const struct link *l, const struct sn_effect *e, stru
     wire_number(q, e->number);
 }
 
+/* To a node of a cluster, where no command has another name. */
+static void cluster_words(const struct sn_effect *e, struct wire_request *q)
+{
+    if (e->command == SN_CMD_NO_FAILOVER) {
+        wire_word(q, "CONFIG");
+        wire_word(q, "SET");
+        wire_word(q, "cluster-replica-no-failover");
+        wire_word(q, e->flag ? "yes" : "no");
+        return;
+    }
+    wire_word(q, "CLUSTER");
+    switch (e->command) {
+    case SN_CMD_NODES: wire_word(q, "NODES"); break;
+    case SN_CMD_BUMP_EPOCH: wire_word(q, "BUMPEPOCH"); break;
+    case SN_CMD_REPLICATE:
+        wire_word(q, "REPLICATE");
+        wire_word(q, e->text);
+        break;
+    default:
+        wire_word(q, "FAILOVER");
+        if (e->command == SN_CMD_TAKEOVER)
+            wire_word(q, "TAKEOVER");
+    }
+}
+
 static void words(const struct link *l, const struct sn_effect *e, struct wire_request *q)
 {
     switch (e->command) {
@@ -295,6 +337,12 @@ static void words(const struct link *l, const struct sn_effect *e, struct wire_r
     case SN_CMD_FAILOVER_ABORT: failover_words(l, e, q); break;
     case SN_CMD_PAUSE:
     case SN_CMD_UNPAUSE: client_words(l, e, q); break;
+    case SN_CMD_NODES:
+    case SN_CMD_TAKEOVER:
+    case SN_CMD_CLUSTER_FAILOVER:
+    case SN_CMD_REPLICATE:
+    case SN_CMD_BUMP_EPOCH:
+    case SN_CMD_NO_FAILOVER: cluster_words(e, q); break;
     case SN_CMD_PROBE:
     case SN_CMD_BALLOT: wire_ballot_request(q, e->text, e->epoch, e->ballots, e->count); break;
     case SN_CMD_ASK: wire_ask_request(q, e->text, e->epoch, e->ballots); break;

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "sentineld/shell/merge_inner.h"
 #include "sentineld/shell/users.h"
 
 #include <stdio.h>
@@ -9,19 +10,11 @@
 #include <string.h>
 #include <strings.h>
 
-#define MASTER "master"
 #define RENAME "rename-command"
-
-struct merging {
-    const struct sentineld_config *file;
-    const struct state_image *stored;
-    struct merged *out;
-    const char *group; /* whose options are being listed */
-};
 
 /* ---- what the file says, as options ---- */
 
-static void add_setting(void *arg, const char *option, const char *value)
+void merge_add_setting(void *arg, const char *option, const char *value)
 {
     struct merging *m = arg;
     struct state_options *to = &m->out->image.file_values;
@@ -78,9 +71,11 @@ static void list_file_values(struct merging *m)
         const struct config_group *g = &m->file->groups[i];
         char text[ADDR_TEXT_MAX];
         m->group = g->name;
-        state_options_add(&m->out->image.file_values, g->name, MASTER, addr_text(&g->master, text));
-        sn_settings_each(&g->settings, add_setting, m);
+        state_options_add(&m->out->image.file_values, g->name, MERGE_MASTER, addr_text(&g->master, text));
+        sn_settings_each(&g->settings, merge_add_setting, m);
     }
+    for (size_t i = 0; i < m->file->cluster_count; i++)
+        merge_list_cluster(m, &m->file->clusters[i]);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -89,18 +84,18 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* Whether the file says of an option what it said last time. An option it named neither time counts as unchanged. */
-static bool unchanged(const struct merging *m, const char *group, const char *option)
+bool merge_unchanged(const struct merging *m, const char *group, const char *option)
 {
     return same_text(state_options_get(&m->stored->file_values, group, option),
                      state_options_get(&m->out->image.file_values, group, option));
 }
 
-static bool entry_unchanged(const struct merging *m, const char *group)
+bool merge_entry_unchanged(const struct merging *m, const char *group)
 {
     const struct state_options *lists[] = {&m->stored->file_values, &m->out->image.file_values};
     for (size_t l = 0; l < 2; l++)
         for (size_t i = 0; i < lists[l]->n; i++)
-            if (strcmp(lists[l]->v[i].group, group) == 0 && !unchanged(m, group, lists[l]->v[i].option))
+            if (strcmp(lists[l]->v[i].group, group) == 0 && !merge_unchanged(m, group, lists[l]->v[i].option))
                 return false;
     return true;
 }
@@ -172,15 +167,14 @@ static bool removal_is_over(const struct merging *m, const struct state_option *
            state_options_get(&m->out->image.file_values, "", o->option) == NULL;
 }
 
-/* settings NULL: the daemon's own. */
-static void apply_options(struct merging *m, const char *group, struct sn_settings *settings)
+void merge_apply_options(struct merging *m, const char *group, const char *file_group, struct sn_settings *settings)
 {
     for (size_t i = 0; i < m->stored->options.n; i++) {
         const struct state_option *o = &m->stored->options.v[i];
         if (strcmp(o->group, group) != 0 || removal_is_over(m, o))
             continue;
         const char *whose = group[0] != '\0' ? group : "sentineld";
-        if (!unchanged(m, group, o->option)) {
+        if (!merge_unchanged(m, file_group, o->option)) {
             buf_printf(
                 &m->out->notes,
                 "%s: %s was changed in the configuration file since, so the value set at run time (%s) is dropped\n",
@@ -197,17 +191,18 @@ static void apply_options(struct merging *m, const char *group, struct sn_settin
 
 /* ---- groups ---- */
 
-static struct merged_group *add_supervised(struct merging *m, const struct sn_settings *settings)
+struct merged_group *merge_add_supervised(struct merging *m, const struct sn_settings *settings)
 {
     struct merged *out = m->out;
     out->groups = mem_array(out->groups, out->ngroups + 1, sizeof *out->groups);
     struct merged_group *g = &out->groups[out->ngroups++];
     g->row = out->image.ngroups - 1;
+    g->fleet = SIZE_MAX;
     sn_settings_copy(&g->settings, settings);
     return g;
 }
 
-static struct state_group *add_row(struct merging *m, const char *name, const struct state_group *stored)
+struct state_group *merge_add_row(struct merging *m, const char *name, const struct state_group *stored)
 {
     struct state_group *g = state_image_add(&m->out->image, name);
     if (stored == NULL)
@@ -220,7 +215,7 @@ static struct state_group *add_row(struct merging *m, const char *name, const st
     return g;
 }
 
-static void copy_members(struct state_group *to, const struct state_group *from)
+void merge_copy_members(struct state_group *to, const struct state_group *from)
 {
     for (size_t i = 0; i < from->nreplicas; i++)
         if (!addr_eq(&from->replicas[i], &to->master))
@@ -283,39 +278,39 @@ static bool move_master(struct merging *m, const struct config_group *f, const s
 static void merge_known_group(struct merging *m, const struct config_group *f, const struct state_group *stored,
                               struct state_group *g)
 {
-    bool named = state_options_has_group(&m->stored->file_values, f->name) && !unchanged(m, f->name, MASTER) &&
-                 !addr_eq(&stored->master, &f->master);
+    bool named = state_options_has_group(&m->stored->file_values, f->name) &&
+                 !merge_unchanged(m, f->name, MERGE_MASTER) && !addr_eq(&stored->master, &f->master);
     bool moved = named && move_master(m, f, stored, g);
-    copy_members(g, stored);
+    merge_copy_members(g, stored);
     if (moved) {
         free(g->replicas);
         g->replicas = NULL;
         g->nreplicas = 0;
     }
-    apply_options(m, f->name, &add_supervised(m, &f->settings)->settings);
+    merge_apply_options(m, f->name, f->name, &merge_add_supervised(m, &f->settings)->settings);
 }
 
 static void merge_file_group(struct merging *m, const struct config_group *f)
 {
     const struct state_group *stored = state_image_group(m->stored, f->name);
-    struct state_group *g = add_row(m, f->name, stored);
-    if (stored != NULL && stored->monitored) {
+    struct state_group *g = merge_add_row(m, f->name, stored);
+    if (stored != NULL && stored->monitored && stored->fleet == NULL) {
         merge_known_group(m, f, stored, g);
     } else if (stored != NULL && state_options_has_group(&m->stored->file_values, f->name) &&
-               entry_unchanged(m, f->name)) {
+               merge_entry_unchanged(m, f->name)) {
         buf_printf(&m->out->notes,
                    "%s: stays removed, as it was by SENTINEL REMOVE; SENTINEL MONITOR or a change of its entry brings "
                    "it back\n",
                    f->name);
     } else {
         take_from_file(m, f, g);
-        add_supervised(m, &f->settings);
+        merge_add_supervised(m, &f->settings);
     }
 }
 
 static void merge_state_group(struct merging *m, const struct state_group *stored)
 {
-    struct state_group *g = add_row(m, stored->name, stored);
+    struct state_group *g = merge_add_row(m, stored->name, stored);
     if (!stored->monitored)
         return;
     if (state_options_has_group(&m->stored->file_values, stored->name)) {
@@ -324,12 +319,12 @@ static void merge_state_group(struct merging *m, const struct state_group *store
                    g->name);
         return;
     }
-    copy_members(g, stored);
+    merge_copy_members(g, stored);
     struct sn_settings defaults;
     sn_settings_init(&defaults);
     defaults.down_after_ms = m->out->params.default_down_after_ms;
     defaults.failover_timeout_ms = m->out->params.default_failover_timeout_ms;
-    apply_options(m, stored->name, &add_supervised(m, &defaults)->settings);
+    merge_apply_options(m, stored->name, stored->name, &merge_add_supervised(m, &defaults)->settings);
     sn_settings_free(&defaults);
 }
 
@@ -375,7 +370,7 @@ static void merge_globals(struct merging *m)
     sn_params_default(&m->out->params);
     m->out->params.default_down_after_ms = f->defaults.down_after_ms;
     m->out->params.default_failover_timeout_ms = f->defaults.failover_timeout_ms;
-    apply_options(m, "", NULL);
+    merge_apply_options(m, "", "", NULL);
 }
 
 void merge(const struct sentineld_config *file, const struct state_image *stored, const char *new_id,
@@ -391,8 +386,9 @@ void merge(const struct sentineld_config *file, const struct state_image *stored
     for (size_t i = 0; i < file->group_count; i++)
         merge_file_group(&m, &file->groups[i]);
     for (size_t i = 0; i < stored->ngroups; i++)
-        if (!in_file(file, stored->groups[i].name))
+        if (stored->groups[i].fleet == NULL && !in_file(file, stored->groups[i].name))
             merge_state_group(&m, &stored->groups[i]);
+    merge_fleets(&m);
     for (size_t i = 0; i < out->image.ngroups; i++) {
         raise_epoch(&out->image.epoch, out->image.groups[i].config_epoch);
         raise_epoch(&out->image.epoch, out->image.groups[i].vote_epoch);
@@ -403,7 +399,12 @@ void merged_free(struct merged *m)
 {
     for (size_t i = 0; i < m->ngroups; i++)
         sn_settings_free(&m->groups[i].settings);
+    for (size_t i = 0; i < m->nfleets; i++) {
+        sn_settings_free(&m->fleets[i].settings);
+        free(m->fleets[i].seeds);
+    }
     free(m->groups);
+    free(m->fleets);
     state_image_free(&m->image);
     free(m->globals.announce_ip);
     free(m->globals.user);

@@ -11,6 +11,9 @@
  * replicas of the old master; where others are known, the state's stays and a note says how a master is moved.
  * - A group removed at run time stays away until its entry in the file changes. One that has gone from the file is no
  * longer supervised. One monitored at run time lives in the state alone.
+ * - The shards of a cluster are the state's; the file names the cluster, where it is found, and the settings of all its
+ * shards. A run-time option of a shard holds while the file's value for the cluster is the one of last time. A cluster
+ * released at run time stays so until its entry changes; one that has gone from the file is released.
  * - The last vote of a group is never forgotten, so that a group that comes back can't be voted for twice at one epoch.
  * - id and current_epoch of the file count only while the state is new; config_epoch, leader_epoch, known_replicas and
  * known_sentinels of a group only while the state doesn't know the group. */
@@ -23,7 +26,16 @@
 
 struct merged_group {
     struct sn_settings settings;
-    size_t row; /* in image.groups */
+    size_t row;   /* in image.groups */
+    size_t fleet; /* of a shard: its cluster, in fleets; SIZE_MAX: a classic group */
+};
+
+struct merged_fleet {
+    struct sn_settings settings;
+    struct addr *seeds; /* owned */
+    size_t nseeds;
+    size_t row;   /* in image.fleets */
+    bool release; /* it has gone from the file: to be supervised only until its nodes are told so */
 };
 
 struct merged {
@@ -32,6 +44,8 @@ struct merged {
     struct sn_params params;
     struct merged_group *groups; /* to be supervised: in the order of the file, then those of the state */
     size_t ngroups;
+    struct merged_fleet *fleets;
+    size_t nfleets;
     struct buf notes; /* what somebody should know, a line each */
 };
 
@@ -41,5 +55,7 @@ void merge(const struct sentineld_config *file, const struct state_image *stored
 void merged_free(struct merged *m);
 /* A group as the core takes it; it points into m. */
 struct sn_core_group merged_core_group(const struct merged *m, size_t i);
+/* A cluster as the core takes it; it points into m, but its shards are an array that the caller frees. */
+struct sn_core_fleet merged_core_fleet(const struct merged *m, size_t i);
 
 #endif

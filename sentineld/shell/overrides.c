@@ -9,7 +9,7 @@
 
 struct waiting {
     uint64_t seq;
-    enum sn_record_kind kind; /* OPTION, FILE; GROUP: its options are gone */
+    enum sn_record_kind kind; /* OPTION, FILE; GROUP: its options are gone; RENAME: they belong to `value` now */
     char *group, *option, *value;
 };
 
@@ -57,13 +57,13 @@ void overrides_queue(struct overrides *o, uint64_t seq, const struct sn_record *
     for (size_t i = 0; i < n; i++) {
         const struct sn_record *r = &records[i];
         bool gone = r->kind == SN_REC_GROUP && !r->monitored;
-        if (!gone && r->kind != SN_REC_OPTION && r->kind != SN_REC_FILE)
+        if (!gone && r->kind != SN_REC_OPTION && r->kind != SN_REC_FILE && r->kind != SN_REC_RENAME)
             continue;
         o->v = mem_grow(o->v, o->n, &o->cap, sizeof *o->v);
         o->v[o->n++] = (struct waiting){.seq = seq,
                                         .kind = r->kind,
                                         .group = mem_strdup(r->group != NULL ? r->group : ""),
-                                        .option = gone ? NULL : mem_strdup(r->option),
+                                        .option = r->option == NULL ? NULL : mem_strdup(r->option),
                                         .value = gone || r->value == NULL ? NULL : mem_strdup(r->value)};
     }
 }
@@ -85,6 +85,18 @@ static void clear(struct state_options *list, const char *group, const char *opt
             take_out(list, i);
 }
 
+static void settle(struct overrides *o, const struct waiting *w)
+{
+    struct state_options *list = w->kind == SN_REC_FILE ? &o->file : &o->options;
+    if (w->kind == SN_REC_RENAME) {
+        state_options_rename(&o->options, w->group, w->value);
+        return;
+    }
+    clear(list, w->group, w->option);
+    if (w->value != NULL)
+        state_options_add(list, w->group, w->option, w->value);
+}
+
 void overrides_settle(struct overrides *o, uint64_t seq, bool ok)
 {
     size_t kept = 0;
@@ -94,11 +106,8 @@ void overrides_settle(struct overrides *o, uint64_t seq, bool ok)
             o->v[kept++] = *w;
             continue;
         }
-        struct state_options *list = w->kind == SN_REC_FILE ? &o->file : &o->options;
         if (ok)
-            clear(list, w->group, w->option);
-        if (ok && w->value != NULL)
-            state_options_add(list, w->group, w->option, w->value);
+            settle(o, w);
         free_waiting(w);
     }
     o->n = kept;

@@ -250,6 +250,9 @@ void reload_answered(struct reload *r, const struct sn_effect *e)
     struct buf summary = {.n = 0};
     buf_printf(&summary, "groups: %zu added, %zu removed, %zu changed", r->plan.added, r->plan.removed,
                r->plan.changed);
+    if (r->d->config->cluster_count + r->next->cluster_count > 0)
+        buf_printf(&summary, "; clusters: %zu added, %zu released, %zu changed", r->plan.fleets_added,
+                   r->plan.fleets_released, r->plan.fleets_changed);
     take_over(r);
     struct buf notes = {.n = 0};
     buf_printf(&notes, "%s\n", buf_str(&summary));

@@ -10,6 +10,8 @@
 
 #define RELOAD_TOKEN UINT64_MAX /* of the ANSWER to our own RELOAD event */
 
+#define RELEASE_TOKEN (UINT64_MAX - 1) /* of a cluster's RELEASE at the start: nobody waits for it */
+
 struct daemon;
 struct reload;
 

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/base/mem.h"
+#include "sentineld/core/fleet.h"
 #include "sentineld/shell/merge.h"
 
 #define RENAME "rename-command"
@@ -17,6 +18,30 @@ static void copy_options(struct state_options *to, const struct state_options *f
 {
     for (size_t i = 0; i < from->n; i++)
         state_options_add(to, from->v[i].group, from->v[i].option, from->v[i].value);
+}
+
+/* A shard's nodes are the core's business: no file changes them. */
+static void fleets_now(const struct sn_core *c, struct state_image *out)
+{
+    for (size_t i = 0; i < c->nfleets; i++) {
+        const struct sn_fleet *from = c->fleets[i];
+        struct state_fleet *f = state_image_add_fleet(out, from->name);
+        f->monitored = from->state == SN_FLEET_WATCHED;
+        f->config_epoch = from->epoch;
+        f->vote_epoch = from->vote_epoch;
+    }
+}
+
+/* What the file named and is not supervised was removed or released at run time: merge() finds it by its row. */
+static void removed_now(const struct state_options *file, struct state_image *out)
+{
+    for (size_t i = 0; i < file->n; i++) {
+        const char *group = file->v[i].group, *fleet = state_fleet_of_key(group);
+        if (fleet != NULL && state_image_fleet(out, fleet) == NULL)
+            state_image_add_fleet(out, fleet);
+        else if (fleet == NULL && group[0] != '\0' && state_image_group(out, group) == NULL)
+            state_image_add(out, group);
+    }
 }
 
 static void image_now(const struct sn_core *c, const struct state_options *options, const struct state_options *file,
@@ -34,11 +59,11 @@ static void image_now(const struct sn_core *c, const struct state_options *optio
         memcpy(g->vote_leader, from->vote_leader, sizeof g->vote_leader);
         for (size_t k = 0; k < from->nseats; k++)
             state_group_add_peer(g, &from->seats[k]->peer->addr, from->seats[k]->peer->id);
+        if (from->fleet != NULL)
+            state_group_set_fleet(g, from->fleet->name);
     }
-    /* One that the file named and that is not supervised was removed at run time: merge() finds it by its row. */
-    for (size_t i = 0; i < file->n; i++)
-        if (file->v[i].group[0] != '\0' && state_image_group(out, file->v[i].group) == NULL)
-            state_image_add(out, file->v[i].group);
+    fleets_now(c, out);
+    removed_now(file, out);
     copy_options(&out->options, options);
     copy_options(&out->file_values, file);
 }
@@ -75,6 +100,14 @@ static void list_setting(void *arg, const char *option, const char *value)
     state_options_add(to, "", buf_str(&name), to_name);
     free(to_name);
     buf_free(&name);
+}
+
+static bool same_seeds(const struct sn_fleet *f, const struct merged_fleet *wanted)
+{
+    bool same = f->nseeds == wanted->nseeds;
+    for (size_t i = 0; same && i < f->nseeds; i++)
+        same = addr_eq(&f->seeds[i], &wanted->seeds[i]);
+    return same;
 }
 
 static void compare_settings(struct sn_reload *r, const char *group, const struct sn_settings *is,
@@ -149,12 +182,61 @@ static void remove_group(struct reload_plan *p, const char *name)
     p->removed++;
 }
 
+static bool same_settings(const struct sn_settings *a, const struct sn_settings *b)
+{
+    struct state_options x = {.n = 0}, y = {.n = 0};
+    sn_settings_each(a, list_setting, &x);
+    sn_settings_each(b, list_setting, &y);
+    bool same = x.n == y.n;
+    for (size_t i = 0; same && i < x.n; i++)
+        same = strcmp(x.v[i].option, y.v[i].option) == 0 && strcmp(x.v[i].value, y.v[i].value) == 0;
+    state_options_free(&x);
+    state_options_free(&y);
+    return same;
+}
+
+/* The settings of a cluster are those of shards to come; of its shards each is compared by itself. */
+static void compare_fleet(const struct sn_core *core, const struct merged *m, size_t i, struct reload_plan *p)
+{
+    const struct merged_fleet *wanted = &m->fleets[i];
+    const char *name = m->image.fleets[wanted->row].name;
+    const struct sn_fleet *f = sn_fleet_find(core, slice_of(name));
+    struct sn_reload *r = p->change;
+    if (wanted->release) {
+        r->release = mem_array(r->release, r->nrelease + 1, sizeof(char *));
+        r->release[r->nrelease++] = mem_strdup(name);
+        p->fleets_released++;
+        return;
+    }
+    bool is_new = f == NULL || f->state != SN_FLEET_WATCHED;
+    if (!is_new && same_settings(&f->set, &wanted->settings) && same_seeds(f, wanted))
+        return;
+    r->fleets = mem_array(r->fleets, r->nfleets + 1, sizeof *r->fleets);
+    struct sn_reload_fleet *to = &r->fleets[r->nfleets++];
+    *to = (struct sn_reload_fleet){.name = mem_strdup(name)};
+    sn_settings_copy(&to->settings, &wanted->settings);
+    to->seeds = mem_array(NULL, wanted->nseeds + 1, sizeof *to->seeds);
+    for (; to->nseeds < wanted->nseeds; to->nseeds++)
+        to->seeds[to->nseeds] = wanted->seeds[to->nseeds];
+    p->fleets_added += is_new;
+    p->fleets_changed += !is_new;
+}
+
+static bool is_removed(const struct merged *m, const struct sn_group *g)
+{
+    const struct state_group *row = state_image_group(&m->image, g->name);
+    return g->fleet == NULL && (row == NULL || !row->monitored || row->fleet != NULL);
+}
+
 static void compare_groups(const struct sn_core *core, const struct merged *m, struct reload_plan *p)
 {
     for (size_t i = 0; i < m->ngroups; i++) {
         struct sn_core_group wanted = merged_core_group(m, i);
         const struct sn_group *g = sn_group_find(core, slice_of(wanted.name));
-        if (g == NULL || !addr_eq(&g->master->node->addr, &wanted.master)) {
+        bool shard = m->groups[i].fleet != SIZE_MAX;
+        if (shard && (g == NULL || m->fleets[m->groups[i].fleet].release))
+            continue;
+        if (!shard && (g == NULL || !addr_eq(&g->master->node->addr, &wanted.master))) {
             if (g == NULL || g->fo.state == SN_FO_NONE) {
                 add_group(p, &wanted);
                 continue;
@@ -167,11 +249,11 @@ static void compare_groups(const struct sn_core *core, const struct merged *m, s
         compare_settings(p->change, wanted.name, &g->set, wanted.settings);
         p->changed += p->change->nset - before;
     }
-    for (size_t i = 0; i < core->ngroups; i++) {
-        const struct state_group *row = state_image_group(&m->image, core->groups[i]->name);
-        if (row == NULL || !row->monitored)
+    for (size_t i = 0; i < core->ngroups; i++)
+        if (is_removed(m, core->groups[i]))
             remove_group(p, core->groups[i]->name);
-    }
+    for (size_t i = 0; i < m->nfleets; i++)
+        compare_fleet(core, m, i, p);
 }
 
 /* ---- what is stored with it ---- */

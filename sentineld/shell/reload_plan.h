@@ -8,10 +8,11 @@
 #include "sentineld/shell/state_image.h"
 
 struct reload_plan {
-    struct sn_reload *change;     /* for the core */
-    struct state_options options; /* changed at run time, as they will be: for users_reload() */
-    struct buf notes;             /* what somebody should know, a line each */
-    size_t added, removed, changed;
+    struct sn_reload *change;       /* for the core */
+    struct state_options options;   /* changed at run time, as they will be: for users_reload() */
+    struct buf notes;               /* what somebody should know, a line each */
+    size_t added, removed, changed; /* groups; shards may be among those that change */
+    size_t fleets_added, fleets_released, fleets_changed;
 };
 
 /* before: the file as it is in force. options, file: overrides.h. */

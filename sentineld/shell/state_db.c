@@ -29,6 +29,22 @@ static const char *const texts[STATE_DB_STATEMENTS] = {
     [STATE_DB_CLEAR_OPTIONS] = "DELETE FROM options WHERE group_name = ?1",
     [STATE_DB_CLEAR_FILE_VALUE] = "DELETE FROM file_values WHERE group_name = ?1 AND option = ?2",
     [STATE_DB_ADD_FILE_VALUE] = "INSERT OR REPLACE INTO file_values (group_name, option, value) VALUES (?1, ?2, ?3)",
+    /* As for groups: no record takes a vote back. */
+    [STATE_DB_SET_FLEET] =
+        "INSERT INTO fleets (name, monitored, config_epoch, vote_epoch) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) "
+        "DO UPDATE SET monitored = ?2, config_epoch = ?3, vote_epoch = max(vote_epoch, ?4)",
+    [STATE_DB_SET_SHARD] = "INSERT OR REPLACE INTO shards (group_name, fleet) VALUES (?1, ?2)",
+    [STATE_DB_CLEAR_SHARD] = "DELETE FROM shards WHERE group_name = ?1",
+    [STATE_DB_CLEAR_NODES] = "DELETE FROM shard_nodes WHERE group_name = ?1",
+    [STATE_DB_ADD_NODE] =
+        "INSERT OR REPLACE INTO shard_nodes (group_name, place, id, host, port) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [STATE_DB_CLEAR_GROUP] = "DELETE FROM groups WHERE name = ?1",
+    [STATE_DB_RENAME_GROUP] = "UPDATE groups SET name = ?2 WHERE name = ?1",
+    [STATE_DB_RENAME_REPLICAS] = "UPDATE replicas SET group_name = ?2 WHERE group_name = ?1",
+    [STATE_DB_RENAME_PEERS] = "UPDATE peers SET group_name = ?2 WHERE group_name = ?1",
+    [STATE_DB_RENAME_OPTIONS] = "UPDATE options SET group_name = ?2 WHERE group_name = ?1",
+    [STATE_DB_RENAME_SHARD] = "UPDATE shards SET group_name = ?2 WHERE group_name = ?1",
+    [STATE_DB_RENAME_NODES] = "UPDATE shard_nodes SET group_name = ?2 WHERE group_name = ?1",
 };
 
 static const char *plain_reason(int code)
@@ -226,6 +242,45 @@ static bool set_group(struct state_db *d, const char *name, bool monitored, cons
                         (int64_t)config_epoch, (int64_t)vote_epoch, vote_leader);
 }
 
+static bool set_shard(struct state_db *d, const char *group, const char *fleet, const struct sn_record_node *nodes,
+                      size_t nnodes, struct buf *error)
+{
+    bool ok = state_db_run(d, STATE_DB_SET_SHARD, error, "tt", group, fleet) &&
+              state_db_run(d, STATE_DB_CLEAR_NODES, error, "t", group);
+    for (size_t i = 0; ok && i < nnodes; i++)
+        ok = state_db_run(d, STATE_DB_ADD_NODE, error, "tdttd", group, (int)i, nodes[i].id, nodes[i].addr.host,
+                          nodes[i].addr.port);
+    return ok;
+}
+
+static bool clear_shard(struct state_db *d, const char *group, struct buf *error)
+{
+    return state_db_run(d, STATE_DB_CLEAR_SHARD, error, "t", group) &&
+           state_db_run(d, STATE_DB_CLEAR_NODES, error, "t", group);
+}
+
+static bool set_fleet(struct state_db *d, const char *name, bool monitored, uint64_t config_epoch, uint64_t vote_epoch,
+                      struct buf *error)
+{
+    return state_db_run(d, STATE_DB_SET_FLEET, error, "tdnn", name, (int)monitored, (int64_t)config_epoch,
+                        (int64_t)vote_epoch);
+}
+
+static bool rename_group(struct state_db *d, const char *from, const char *to, struct buf *error)
+{
+    static const enum state_db_statement clear[] = {STATE_DB_CLEAR_GROUP, STATE_DB_CLEAR_REPLICAS, STATE_DB_CLEAR_PEERS,
+                                                    STATE_DB_CLEAR_OPTIONS},
+                                         rename[] = {STATE_DB_RENAME_GROUP, STATE_DB_RENAME_REPLICAS,
+                                                     STATE_DB_RENAME_PEERS, STATE_DB_RENAME_OPTIONS,
+                                                     STATE_DB_RENAME_SHARD, STATE_DB_RENAME_NODES};
+    bool ok = clear_shard(d, to, error);
+    for (size_t i = 0; ok && i < sizeof clear / sizeof clear[0]; i++)
+        ok = state_db_run(d, clear[i], error, "t", to);
+    for (size_t i = 0; ok && i < sizeof rename / sizeof rename[0]; i++)
+        ok = state_db_run(d, rename[i], error, "tt", from, to);
+    return ok;
+}
+
 static bool apply(struct state_db *d, const struct sn_record *r, struct buf *error)
 {
     const char *group = r->group == NULL ? "" : r->group;
@@ -238,6 +293,10 @@ static bool apply(struct state_db *d, const struct sn_record *r, struct buf *err
         return r->monitored || (set_members(d, group, NULL, 0, NULL, 0, error) &&
                                 state_db_run(d, STATE_DB_CLEAR_OPTIONS, error, "t", group));
     case SN_REC_MEMBERS: return set_members(d, group, r->replicas, r->nreplicas, r->peers, r->npeers, error);
+    case SN_REC_FLEET: return set_fleet(d, r->fleet, r->monitored, r->config_epoch, r->vote_epoch, error);
+    case SN_REC_SHARD:
+        return r->monitored ? set_shard(d, group, r->fleet, r->nodes, r->nnodes, error) : clear_shard(d, group, error);
+    case SN_REC_RENAME: return rename_group(d, group, r->value, error);
     case SN_REC_FILE:
         if (r->value == NULL)
             return state_db_run(d, STATE_DB_CLEAR_FILE_VALUE, error, "tt", group, r->option);
@@ -257,10 +316,11 @@ bool state_db_apply(struct state_db *d, const struct sn_record *r, struct buf *e
 
 static bool replace(struct state_db *d, const struct state_image *m, struct buf *error)
 {
-    if (sqlite3_exec(
-            d->db,
-            "DELETE FROM groups; DELETE FROM replicas; DELETE FROM peers; DELETE FROM options; DELETE FROM file_values",
-            NULL, NULL, NULL) != SQLITE_OK) {
+    if (sqlite3_exec(d->db,
+                     "DELETE FROM groups; DELETE FROM replicas; DELETE FROM peers; DELETE FROM options; DELETE FROM "
+                     "file_values; "
+                     "DELETE FROM fleets; DELETE FROM shards; DELETE FROM shard_nodes",
+                     NULL, NULL, NULL) != SQLITE_OK) {
         state_db_say(d, "cannot be written", error);
         return false;
     }
@@ -268,7 +328,12 @@ static bool replace(struct state_db *d, const struct state_image *m, struct buf 
     for (size_t i = 0; ok && i < m->ngroups; i++) {
         const struct state_group *g = &m->groups[i];
         ok = set_group(d, g->name, g->monitored, &g->master, g->config_epoch, g->vote_epoch, g->vote_leader, error) &&
-             set_members(d, g->name, g->replicas, g->nreplicas, g->peers, g->npeers, error);
+             set_members(d, g->name, g->replicas, g->nreplicas, g->peers, g->npeers, error) &&
+             (g->fleet == NULL || set_shard(d, g->name, g->fleet, g->nodes, g->nnodes, error));
+    }
+    for (size_t i = 0; ok && i < m->nfleets; i++) {
+        const struct state_fleet *f = &m->fleets[i];
+        ok = set_fleet(d, f->name, f->monitored, f->config_epoch, f->vote_epoch, error);
     }
     for (size_t i = 0; ok && i < m->options.n; i++) {
         const struct state_option *o = &m->options.v[i];

@@ -8,7 +8,7 @@
 #include "common/base/bytes.h"
 #include "sentineld/shell/state_image.h"
 
-#define STATE_DB_SCHEMA 1
+#define STATE_DB_SCHEMA 2
 
 enum state_db_statement {
     STATE_DB_BEGIN,
@@ -25,6 +25,18 @@ enum state_db_statement {
     STATE_DB_CLEAR_OPTIONS, /* of a group */
     STATE_DB_CLEAR_FILE_VALUE,
     STATE_DB_ADD_FILE_VALUE,
+    STATE_DB_SET_FLEET,
+    STATE_DB_SET_SHARD,
+    STATE_DB_CLEAR_SHARD,
+    STATE_DB_CLEAR_NODES, /* of a shard */
+    STATE_DB_ADD_NODE,
+    STATE_DB_CLEAR_GROUP,
+    STATE_DB_RENAME_GROUP,
+    STATE_DB_RENAME_REPLICAS,
+    STATE_DB_RENAME_PEERS,
+    STATE_DB_RENAME_OPTIONS,
+    STATE_DB_RENAME_SHARD,
+    STATE_DB_RENAME_NODES,
     STATE_DB_STATEMENTS
 };
 

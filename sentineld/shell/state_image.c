@@ -44,6 +44,60 @@ void state_group_forget_members(struct state_group *g)
     g->nreplicas = g->npeers = 0;
 }
 
+static void free_group(struct state_group *g)
+{
+    free(g->name);
+    free(g->fleet);
+    free(g->nodes);
+    state_group_forget_members(g);
+}
+
+void state_group_set_fleet(struct state_group *g, const char *fleet)
+{
+    free(g->fleet);
+    free(g->nodes);
+    g->fleet = mem_strdup(fleet);
+    g->nodes = NULL;
+    g->nnodes = 0;
+}
+
+void state_group_add_node(struct state_group *g, const char *id, const struct addr *a)
+{
+    g->nodes = mem_array(g->nodes, g->nnodes + 1, sizeof *g->nodes);
+    struct sn_record_node *n = &g->nodes[g->nnodes++];
+    *n = (struct sn_record_node){.addr = *a};
+    memcpy(n->id, id, strnlen(id, RUNID_LEN));
+}
+
+struct state_fleet *state_image_fleet(const struct state_image *m, const char *name)
+{
+    for (size_t i = 0; i < m->nfleets; i++)
+        if (strcmp(m->fleets[i].name, name) == 0)
+            return &m->fleets[i];
+    return NULL;
+}
+
+struct state_fleet *state_image_add_fleet(struct state_image *m, const char *name)
+{
+    m->fleets = mem_grow(m->fleets, m->nfleets, &m->cap_fleets, sizeof *m->fleets);
+    struct state_fleet *f = &m->fleets[m->nfleets++];
+    *f = (struct state_fleet){.name = mem_strdup(name)};
+    return f;
+}
+
+#define FLEET_KEY "cluster "
+
+void state_fleet_key(struct buf *out, const char *fleet)
+{
+    buf_clear(out);
+    buf_printf(out, FLEET_KEY "%s", fleet);
+}
+
+const char *state_fleet_of_key(const char *key)
+{
+    return strncmp(key, FLEET_KEY, strlen(FLEET_KEY)) == 0 ? key + strlen(FLEET_KEY) : NULL;
+}
+
 const char *state_options_get(const struct state_options *o, const char *group, const char *option)
 {
     for (size_t i = 0; i < o->n; i++)
@@ -66,24 +120,47 @@ void state_options_add(struct state_options *o, const char *group, const char *o
     o->v[o->n++] = (struct state_option){mem_strdup(group), mem_strdup(option), mem_strdup(value)};
 }
 
+static void free_option(struct state_option *o)
+{
+    free(o->group);
+    free(o->option);
+    free(o->value);
+}
+
+void state_options_rename(struct state_options *o, const char *from, const char *to)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < o->n; i++) {
+        struct state_option *at = &o->v[i];
+        if (strcmp(at->group, to) == 0) {
+            free_option(at);
+            continue;
+        }
+        if (strcmp(at->group, from) == 0) {
+            free(at->group);
+            at->group = mem_strdup(to);
+        }
+        o->v[kept++] = *at;
+    }
+    o->n = kept;
+}
+
 void state_options_free(struct state_options *o)
 {
-    for (size_t i = 0; i < o->n; i++) {
-        free(o->v[i].group);
-        free(o->v[i].option);
-        free(o->v[i].value);
-    }
+    for (size_t i = 0; i < o->n; i++)
+        free_option(&o->v[i]);
     free(o->v);
     *o = (struct state_options){.n = 0};
 }
 
 void state_image_free(struct state_image *m)
 {
-    for (size_t i = 0; i < m->ngroups; i++) {
-        free(m->groups[i].name);
-        state_group_forget_members(&m->groups[i]);
-    }
+    for (size_t i = 0; i < m->ngroups; i++)
+        free_group(&m->groups[i]);
+    for (size_t i = 0; i < m->nfleets; i++)
+        free(m->fleets[i].name);
     free(m->groups);
+    free(m->fleets);
     state_options_free(&m->options);
     state_options_free(&m->file_values);
     *m = (struct state_image){.ngroups = 0};
@@ -105,13 +182,25 @@ void state_image_copy(struct state_image *to, const struct state_image *from)
         char *name = copy->name;
         *copy = *g;
         copy->name = name;
+        copy->fleet = NULL;
+        copy->nodes = NULL;
         copy->replicas = NULL;
         copy->peers = NULL;
-        copy->nreplicas = copy->npeers = 0;
+        copy->nreplicas = copy->npeers = copy->nnodes = 0;
         for (size_t k = 0; k < g->nreplicas; k++)
             state_group_add_replica(copy, &g->replicas[k]);
         for (size_t k = 0; k < g->npeers; k++)
             state_group_add_peer(copy, &g->peers[k].addr, g->peers[k].id);
+        if (g->fleet != NULL)
+            state_group_set_fleet(copy, g->fleet);
+        for (size_t k = 0; k < g->nnodes; k++)
+            state_group_add_node(copy, g->nodes[k].id, &g->nodes[k].addr);
+    }
+    for (size_t i = 0; i < from->nfleets; i++) {
+        struct state_fleet *copy = state_image_add_fleet(to, from->fleets[i].name);
+        copy->monitored = from->fleets[i].monitored;
+        copy->config_epoch = from->fleets[i].config_epoch;
+        copy->vote_epoch = from->fleets[i].vote_epoch;
     }
     copy_options(&to->options, &from->options);
     copy_options(&to->file_values, &from->file_values);

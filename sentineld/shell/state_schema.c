@@ -8,6 +8,14 @@
 
 #define APPLICATION_ID 0x534e546c /* "SNTl": tells our databases from others */
 
+/* What schema 2 has beside schema 1. */
+#define CLUSTER_TABLES                                                                                        \
+    "CREATE TABLE fleets (name TEXT PRIMARY KEY, monitored INTEGER NOT NULL, config_epoch INTEGER NOT NULL, " \
+    "vote_epoch INTEGER NOT NULL) WITHOUT ROWID;"                                                             \
+    "CREATE TABLE shards (group_name TEXT PRIMARY KEY, fleet TEXT NOT NULL) WITHOUT ROWID;"                   \
+    "CREATE TABLE shard_nodes (group_name TEXT NOT NULL, place INTEGER NOT NULL, id TEXT NOT NULL, "          \
+    "host TEXT NOT NULL, port INTEGER NOT NULL, PRIMARY KEY (group_name, place)) WITHOUT ROWID;"
+
 /* The scratch row makes the log 1 MiB long once. Later commits overwrite it in place, and a disk flushes an overwritten
  * block about twice as fast as one that makes the file longer. */
 static const char schema[] =
@@ -25,11 +33,12 @@ static const char schema[] =
     "CREATE TABLE options (group_name TEXT NOT NULL, option TEXT NOT NULL COLLATE NOCASE, value TEXT NOT NULL, "
     "PRIMARY KEY (group_name, option)) WITHOUT ROWID;"
     "CREATE TABLE file_values (group_name TEXT NOT NULL, option TEXT NOT NULL COLLATE NOCASE, value TEXT NOT NULL, "
-    "PRIMARY KEY (group_name, option)) WITHOUT ROWID;"
+    "PRIMARY KEY (group_name, option)) WITHOUT ROWID;" CLUSTER_TABLES
     "CREATE TABLE scratch (bytes BLOB); INSERT INTO scratch VALUES (zeroblob(1048576)); DROP TABLE scratch;"
-    "PRAGMA application_id = 0x534e546c; PRAGMA user_version = 1;"
+    "PRAGMA application_id = 0x534e546c; PRAGMA user_version = 2;"
     "COMMIT";
-_Static_assert(APPLICATION_ID == 0x534e546c && STATE_DB_SCHEMA == 1, "the text of the schema says these two as well");
+static const char from_1_to_2[] = "BEGIN;" CLUSTER_TABLES "PRAGMA user_version = 2; COMMIT";
+_Static_assert(APPLICATION_ID == 0x534e546c && STATE_DB_SCHEMA == 2, "the text of the schema says these two as well");
 
 static void say_damaged(const struct state_db *d, const char *what, struct buf *error)
 {
@@ -97,7 +106,7 @@ bool state_schema_recognise(struct state_db *d, bool may_be_empty, bool *empty, 
         buf_printf(error, "%s is not a database of sentineld. Give sentineld a state_dir of its own", d->path);
         return false;
     }
-    if (version != STATE_DB_SCHEMA) {
+    if (version < 1 || version > STATE_DB_SCHEMA) {
         buf_printf(
             error,
             "%s was written by another version of sentineld (schema %lld, this program knows %d). Use that version",
@@ -112,6 +121,18 @@ bool state_schema_create(struct state_db *d, struct buf *error)
     if (sqlite3_exec(d->db, schema, NULL, NULL, NULL) == SQLITE_OK)
         return true;
     state_db_say(d, "cannot be made", error);
+    return false;
+}
+
+bool state_schema_upgrade(struct state_db *d, struct buf *error)
+{
+    int64_t version;
+    if (!read_number(d, "PRAGMA user_version", &version, error))
+        return false;
+    if (version == STATE_DB_SCHEMA || sqlite3_exec(d->db, from_1_to_2, NULL, NULL, NULL) == SQLITE_OK)
+        return true;
+    state_db_say(d, "cannot be brought to this version's form", error);
+    sqlite3_exec(d->db, "ROLLBACK", NULL, NULL, NULL);
     return false;
 }
 
@@ -179,6 +200,34 @@ static bool take_peer(sqlite3_stmt *s, struct state_image *m)
     return true;
 }
 
+static bool take_fleet(sqlite3_stmt *s, struct state_image *m)
+{
+    struct state_fleet *f = state_image_add_fleet(m, text_at(s, 0));
+    f->monitored = sqlite3_column_int(s, 1) != 0;
+    return f->name[0] != '\0' && epoch_at(s, 2, &f->config_epoch) && epoch_at(s, 3, &f->vote_epoch);
+}
+
+static bool take_shard(sqlite3_stmt *s, struct state_image *m)
+{
+    struct state_group *g = state_image_group(m, text_at(s, 0));
+    if (g != NULL)
+        state_group_set_fleet(g, text_at(s, 1));
+    return text_at(s, 1)[0] != '\0';
+}
+
+/* A node whose address nobody knew has the host "". */
+static bool take_node(sqlite3_stmt *s, struct state_image *m)
+{
+    struct addr a = {.port = 0};
+    runid id;
+    struct state_group *g = state_image_group(m, text_at(s, 0));
+    if (!id_at(s, 1, id) || id[0] == '\0' || (text_at(s, 2)[0] != '\0' && !addr_at(s, 2, &a)))
+        return false;
+    if (g != NULL && g->fleet != NULL)
+        state_group_add_node(g, id, &a);
+    return true;
+}
+
 static bool take_option(sqlite3_stmt *s, struct state_image *m)
 {
     state_options_add(&m->options, text_at(s, 0), text_at(s, 1), text_at(s, 2));
@@ -200,6 +249,9 @@ static const struct {
      take_group},
     {"replicas", "SELECT group_name, host, port FROM replicas", take_replica},
     {"peers", "SELECT group_name, host, port, id FROM peers", take_peer},
+    {"fleets", "SELECT name, monitored, config_epoch, vote_epoch FROM fleets", take_fleet},
+    {"shards", "SELECT group_name, fleet FROM shards", take_shard},
+    {"shard_nodes", "SELECT group_name, id, host, port FROM shard_nodes ORDER BY group_name, place", take_node},
     {"options", "SELECT group_name, option, value FROM options", take_option},
     {"file_values", "SELECT group_name, option, value FROM file_values", take_file_value},
 };
@@ -245,7 +297,7 @@ static bool open_whole(struct state_db *d, bool may_create, struct state_image *
     *image = (struct state_image){.ngroups = 0};
     if (!state_db_connect(d, may_create, error) || !state_schema_recognise(d, may_create, &empty, error) ||
         !state_db_mode(d, error) || !(empty ? state_schema_create(d, error) : state_schema_check(d, error)) ||
-        !state_schema_read(d, image, error))
+        !state_schema_upgrade(d, error) || !state_schema_read(d, image, error))
         return false;
     if (state_db_prepare(d, error))
         return true;

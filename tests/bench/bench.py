@@ -22,6 +22,7 @@ import lines  # noqa: E402
 import noded  # noqa: E402
 import one  # noqa: E402
 import slots  # noqa: E402
+import supervised  # noqa: E402
 import thousand  # noqa: E402
 from lab import Lab, sentineld_path  # noqa: E402
 
@@ -33,6 +34,9 @@ ROWS = (
     ("fifty", "%d killed at once: last promoted", "ms", 200.0, 0),
     ("fifty", "%d killed at once: all agree", "ms", 300.0, 1),
 )
+
+
+PARTS = ("one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots", "supervised")
 
 
 def spread(values):
@@ -77,9 +81,7 @@ def too_early(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots"),
-                        action="append",
-                        help="only this part")
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part")
     parser.add_argument("--kind", choices=("ours", "stock"), help="measure only this kind")
     parser.add_argument("--rounds", type=int, default=20, help="rounds of one master with ours (default 20)")
     parser.add_argument("--stock-rounds", type=int, default=5, help="rounds of one master with stock (default 5)")
@@ -105,9 +107,12 @@ def main():
     parser.add_argument("--slots-mb", type=int, default=1024, help="megabytes that move, one in a slot (default 1024)")
     parser.add_argument("--slots-moves", type=int, default=5, help="moves there and back for pauses (default 5)")
     parser.add_argument("--slots-rate", type=int, default=50000, help="writes a second into slots (default 50000)")
+    parser.add_argument("--supervised-rounds", type=int, default=3, help="rounds of supervised clusters (default 3)")
+    parser.add_argument("--supervised-shards", type=int, default=60,
+                        help="shards of which half lose their masters at once; 0: none (default 60)")
     parser.add_argument("--json", metavar="FILE", help="write all measured values there")
     args = parser.parse_args()
-    parts = args.only or ["one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots"]
+    parts = args.only or PARTS
     kinds = [args.kind] if args.kind else ["ours", "stock"]
     if "ours" in kinds and not os.access(sentineld_path(), os.X_OK):
         parser.error("%s is missing: build it with make" % sentineld_path())
@@ -145,6 +150,8 @@ def main():
                 results["cluster"] = cluster.measure(lab, args)
         if "slots" in parts:
             results["slots"] = slots.measure(args)
+        if "supervised" in parts:
+            results["supervised"] = supervised.measure(args)
     except KeyboardInterrupt:
         print("bench: interrupted; all its processes were ended", file=sys.stderr)
         return 130
@@ -163,7 +170,9 @@ def main():
         missed += cluster.report(results["cluster"], args)
     if "slots" in results:
         missed += slots.report(results["slots"], args)
-    if not set(parts) <= {"noded", "durable", "cluster", "slots"}:
+    if "supervised" in results:
+        missed += supervised.report(results["supervised"], args)
+    if not set(parts) <= {"noded", "durable", "cluster", "slots", "supervised"}:
         print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default "
               "settings." % one.DOWN_AFTER_MS)
     if args.json:

@@ -88,22 +88,23 @@ def meet(first, others):
         assert first.ok("CLUSTER", "MEET", "127.0.0.1", other.port, bus) == "OK"
 
 
-def make_cluster(lab, masters, replicas=(), **options):
+def make_cluster(lab, masters, replicas=(), prefix="", **options):
     """masters: kinds; replicas: (kind, index of its master). Slots are dealt out evenly. Returns (masters,
     replicas)."""
-    made = [cluster_node(lab, kind, "master%d" % i, **options) for i, kind in enumerate(masters)]
-    copies = [cluster_node(lab, kind, "replica%d" % i, **options) for i, (kind, _) in enumerate(replicas)]
+    made = [cluster_node(lab, kind, "%smaster%d" % (prefix, i), **options) for i, kind in enumerate(masters)]
+    copies = [cluster_node(lab, kind, "%sreplica%d" % (prefix, i), **options) for i, (kind, _) in enumerate(replicas)]
     for i, node in enumerate(made):
         node.ok("CLUSTER", "ADDSLOTSRANGE", SLOTS * i // len(made), SLOTS * (i + 1) // len(made) - 1)
         node.ok("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
     meet(made[0], made[1:] + copies)
     everybody = made + copies
-    wait_until(lambda: all(info(n)["cluster_known_nodes"] == str(len(everybody)) for n in everybody), 20,
+    patience_s = 20 + 2 * len(everybody)  # who does not know whom is found out by gossip
+    wait_until(lambda: all(info(n)["cluster_known_nodes"] == str(len(everybody)) for n in everybody), patience_s,
                "everybody knows everybody")
     for node, (_, of) in zip(copies, replicas):
         wait_until(lambda n=node, m=made[of]: n.call("CLUSTER", "REPLICATE", my_id(m)) == "OK", 10,
                    "%s may follow" % node.name)
-    wait_agreed(everybody)
+    wait_agreed(everybody, patience_s)
     wait_known(everybody)
     for node in copies:
         wait_until(lambda n=node: n.info("replication").get("master_link_status") == "up", 20,

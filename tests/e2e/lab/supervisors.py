@@ -46,6 +46,19 @@ class Group:
     host: str = "127.0.0.1"
 
 
+@dataclasses.dataclass
+class Cluster:
+    """What ours is told to watch: a cluster, found from these nodes."""
+    name: str = "orders"
+    seeds: tuple = ()  # ports
+    quorum: int = 2
+    down_after_ms: int = 600
+    failover_timeout_ms: int = 5000
+    parallel_syncs: int = 1
+    user: str = ""
+    password: str = ""
+
+
 class Supervisor(Child):
     """What both kinds have in common: the Sentinel API."""
     kind = "?"
@@ -168,15 +181,28 @@ def quoted(text):
 class Sentineld(Supervisor):
     kind = "ours"
 
-    def __init__(self, directory, name, port, groups=(), extra=(), password=""):
+    def __init__(self, directory, name, port, groups=(), extra=(), password="", clusters=()):
         os.makedirs(directory, exist_ok=True)
         self.conf_path = os.path.join(directory, "sentineld.conf")
         self.state_dir = os.path.join(directory, "state")
         os.makedirs(self.state_dir, exist_ok=True)
-        lines = ['listen = [ "127.0.0.1:%d" ];' % port, "state_dir = %s;" % quoted(self.state_dir)]
-        lines += extra
-        if password:
-            lines.append('users = ( { name = "default"; password = %s; access = "all"; } );' % quoted(password))
+        super().__init__(directory, name, port, [sentineld_path(), "-c", self.conf_path],
+                         os.path.join(directory, "log"))
+        self.password = password
+        self.extra = tuple(extra)
+        self.configure(groups, clusters)
+
+    def configure(self, groups=(), clusters=()):
+        """Write the file anew; SENTINEL RELOAD reads it."""
+        lines = ['listen = [ "127.0.0.1:%d" ];' % self.port, "state_dir = %s;" % quoted(self.state_dir)]
+        lines += self.extra
+        if self.password:
+            lines.append('users = ( { name = "default"; password = %s; access = "all"; } );' % quoted(self.password))
+        lines += self.group_lines(groups) + self.cluster_lines(clusters)
+        self.write_config("\n".join(lines) + "\n")
+
+    @staticmethod
+    def group_lines(groups):
         rows = []
         for g in groups:
             row = "name = %s; master = %s; quorum = %d; down_after_ms = %d; failover_timeout_ms = %d; " \
@@ -187,11 +213,20 @@ class Sentineld(Supervisor):
                 if value:
                     row += " %s = %s;" % (key, quoted(value))
             rows.append("  { %s }" % row)
-        lines.append("groups = (\n%s\n);" % ",\n".join(rows))
-        self.write_config("\n".join(lines) + "\n")
-        super().__init__(directory, name, port, [sentineld_path(), "-c", self.conf_path],
-                         os.path.join(directory, "log"))
-        self.password = password
+        return ["groups = (\n%s\n);" % ",\n".join(rows)]
+
+    @staticmethod
+    def cluster_lines(clusters):
+        rows = []
+        for k in clusters:
+            row = "name = %s; seeds = [ %s ]; quorum = %d; down_after_ms = %d; failover_timeout_ms = %d; " \
+                  "parallel_syncs = %d;" % (quoted(k.name), ", ".join(quoted("127.0.0.1:%d" % p) for p in k.seeds),
+                                            k.quorum, k.down_after_ms, k.failover_timeout_ms, k.parallel_syncs)
+            for key in ("user", "password"):
+                if getattr(k, key):
+                    row += " %s = %s;" % (key, quoted(getattr(k, key)))
+            rows.append("  { %s }" % row)
+        return ["clusters = (\n%s\n);" % ",\n".join(rows)] if rows else []
 
     def write_config(self, text):
         with open(self.conf_path, "w", encoding="utf-8") as f:

@@ -160,6 +160,29 @@ static void manual_failover_waits_for_all_data(void **state)
     world_free(w);
 }
 
+/* cluster-replica-no-failover keeps a replica from standing by itself, not from a switch that it is told to make. */
+static void manual_failover_of_one_that_does_not_stand(void **state)
+{
+    (void)state;
+    struct world *w = world_new(6, 6, 1000);
+    int replica = 1;
+    assert_true(world_form(w, 3, 1));
+    for (int i = 0; i < 6; i++) {
+        struct cl_settings set = w->nodes[i].core->set;
+        set.no_failover = true;
+        world_step(w, &w->nodes[i], &(struct cl_event){.kind = CL_EV_SETTINGS, .settings = &set});
+    }
+    world_run(w, 5000 * MS);
+    assert_true(cl_has(seen_by(w, 0, 1), CL_NOFAILOVER));
+    assert_true(world_command(w, 1, &(struct cl_command){.verb = CL_FAILOVER}));
+    assert_true(world_until(w, is_promoted, &replica, 1000 * MS));
+    assert_true(world_until(w, world_agrees, NULL, 5000 * MS));
+    world_kill(w, 1);
+    world_run(w, 5000 * MS);
+    assert_int_equal(w->nodes[0].promotions, 0);
+    world_free(w);
+}
+
 static void manual_failover_that_cannot_end_gives_up(void **state)
 {
     (void)state;
@@ -382,6 +405,7 @@ int main(void)
         cmocka_unit_test(a_master_without_majority_stops_and_waits_when_it_is_back),
         cmocka_unit_test(old_data_does_not_stand),
         cmocka_unit_test(manual_failover_waits_for_all_data),
+        cmocka_unit_test(manual_failover_of_one_that_does_not_stand),
         cmocka_unit_test(manual_failover_that_cannot_end_gives_up),
         cmocka_unit_test(takeover_and_force_need_no_master),
         cmocka_unit_test(an_orphan_gets_a_replica),

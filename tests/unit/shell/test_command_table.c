@@ -123,6 +123,8 @@ static void read_access_changes_nothing(void **state)
                                         "info",
                                         "role",
                                         "sentinel|masters",
+                                        "sentinel|clusters",
+                                        "sentinel|cluster",
                                         "sentinel|get-master-addr-by-name",
                                         "sentinel|replicas",
                                         "subscribe",

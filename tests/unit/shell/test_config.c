@@ -344,21 +344,64 @@ static void test_top(void **state)
     bad("lisen = [];", "lisen: unknown key (did you mean 'listen'?)");
 }
 
-/* What this version does not serve is checked like the rest, and then refused rather than ignored. */
-static void test_not_yet(void **state)
+#define SEEDS "seeds = [ \"127.0.0.1:7\" ]; "
+
+static void test_clusters(void **state)
 {
     (void)state;
-    const char *cluster =
-        "supervisors = [ \"127.0.0.1:26379\" ]; clusters = ( { name = \"o\"; seeds = [ \"127.0.0.1:7\" ]; "
-        "down_after_ms = 100; lease_ms = 50; } );";
-    bad(cluster, "s.conf:1: clusters: clusters are not supported by this version yet");
+    struct sentineld_config *c = good(
+        "supervisors = [ \"127.0.0.1:26379\", \"127.0.0.1:1\", \"127.0.0.1:2\" ]; defaults = { down_after_ms = 700; };"
+        "clusters = ( { name = \"orders\"; seeds = [ \"127.0.0.1:7\", \"[::1]:8\" ]; user = \"u\"; password = \"p\"; "
+        "lease_ms = 0; }, { name = \"o\"; " SEEDS "quorum = 3; reborn_empty = \"follow\"; } );");
+    assert_int_equal(c->cluster_count, 2);
+    const struct config_cluster *k = &c->clusters[0];
+    assert_string_equal(k->name, "orders");
+    assert_int_equal(k->seeds.n, 2);
+    assert_string_equal(k->seeds.v[1].host, "::1");
+    assert_int_equal(k->settings.quorum, 2); /* the majority of the supervisors */
+    assert_int_equal(k->settings.down_after_ms, 700);
+    assert_int_equal(k->settings.failover_timeout_ms, 60000);
+    assert_string_equal(k->settings.auth_user, "u");
+    assert_string_equal(k->settings.auth_pass, "p");
+    assert_int_equal(k->lease_ms, 0);
+    assert_int_equal(c->clusters[1].settings.quorum, 3);
+    assert_int_equal(c->clusters[1].settings.reborn_empty, SN_REBORN_FOLLOW);
+    assert_ptr_equal(config_cluster_of(c, "orders/1a2b3c4d"), k);
+    assert_ptr_equal(config_cluster_of(c, "o/1a2b3c4d"), &c->clusters[1]);
+    assert_null(config_cluster_of(c, "orders"));
+    assert_null(config_cluster_of(c, "order/1a2b3c4d"));
+    config_free(c);
+}
+
+static void test_bad_clusters(void **state)
+{
+    (void)state;
+    bad("clusters = ( { name = \"o\"; " SEEDS "quorum = 1; lease_ms = 50; } );",
+        "s.conf:1: clusters[0].lease_ms: leases are not supported by this version yet");
     assert_int_equal(problems.count, 1);
-    bad("clusters = ( { name = \"o\"; seeds = [ \"127.0.0.1:7\" ]; quorum = 1; down_after_ms = 100; lease_ms = 100; } "
-        ");",
-        "lease_ms: expected less than down_after_ms (100)");
-    assert_non_null(strstr(buf_str(&problems.text), "lease_ms: leases need the list of supervisors"));
-    bad("clusters = ( { name = \"o\"; } );", "clusters[0].seeds: is missing");
+    bad("clusters = ( { name = \"o\"; quorum = 1; } );", "clusters[0].seeds: is missing");
+    bad("clusters = ( { name = \"o\"; seeds = []; quorum = 1; } );", "clusters[0].seeds: expected at least 1");
+    bad("clusters = ( { " SEEDS "quorum = 1; } );", "clusters[0].name: is missing");
+    bad("clusters = ( { name = \"o\"; " SEEDS "} );", "clusters[0].quorum: is missing");
     bad("clusters = ( { name = \"o\"; seeds = [ \"h:7\" ]; quorum = 1; } );", "\"h\" is a name");
+    bad("clusters = ( { name = \"o/p\"; " SEEDS "quorum = 1; } );", "clusters[0].name: must not hold a '/'");
+    bad("clusters = ( { name = \"o p\"; " SEEDS "quorum = 1; } );", "clusters[0].name: a name must not hold");
+    bad("clusters = ( { name = \"o\"; " SEEDS "quorum = 1; user = \"u\"; } );", "clusters[0].password: is missing");
+    bad("clusters = ( { name = \"o\"; " SEEDS "quorum = 1; }, { name = \"o\"; " SEEDS "quorum = 1; } );",
+        "there are two clusters named 'o'");
+    bad("groups = ( { name = \"o\"; master = \"127.0.0.1:7\"; quorum = 1; } ); clusters = ( { name = \"o\"; " SEEDS
+        "quorum = 1; } );",
+        "there is a group named 'o' already");
+    bad("groups = ( { name = \"o/x\"; master = \"127.0.0.1:7\"; quorum = 1; } ); clusters = ( { name = \"o\"; " SEEDS
+        "quorum = 1; } );",
+        "the group 'o/x' is named like one of its shards");
+    bad("supervisors = [ \"127.0.0.1:26379\" ]; clusters = ( { name = \"o\"; " SEEDS "quorum = 2; } );",
+        "2 can never be reached by 1 supervisors");
+}
+
+static void test_hooks_refused(void **state)
+{
+    (void)state;
     bad("hooks = ( { on = [ \"+odown\" ]; run = [ \"/bin/true\" ]; timeout_ms = 5; veto = true; } );",
         "hooks[0].veto: only \"pre-failover\" can be vetoed");
     assert_int_equal(problems.count, 1);
@@ -410,7 +453,9 @@ int main(void)
         cmocka_unit_test_teardown(test_relative_paths, clean),
         cmocka_unit_test_teardown(test_users, clean),
         cmocka_unit_test_teardown(test_top, clean),
-        cmocka_unit_test_teardown(test_not_yet, clean),
+        cmocka_unit_test_teardown(test_clusters, clean),
+        cmocka_unit_test_teardown(test_bad_clusters, clean),
+        cmocka_unit_test_teardown(test_hooks_refused, clean),
         cmocka_unit_test_teardown(test_all_at_once, clean),
         cmocka_unit_test_teardown(test_sample, clean),
     };

@@ -358,6 +358,54 @@ static void commands_of_a_planned_switch(void **state)
     stop();
 }
 
+static void commands_of_a_cluster(void **state)
+{
+    (void)state;
+    const struct answer answers[] = {
+        {"CLUSTER NODES", "$5\r\nab\r\nc\r\n"}, {"CLUSTER REPLICATE", "-ERR Unknown node " PEER "\r\n"}, {NULL, NULL}};
+    start(answers, NULL);
+    sn_link link = up(NODE);
+    say((struct sn_effect){.link = link, .command = SN_CMD_NODES});
+    wait_for(SN_EV_NODES);
+    assert_true(got.last.link == link);
+    assert_string_equal(got.text, "ab\r\nc");
+    say((struct sn_effect){.link = link, .command = SN_CMD_REPLICATE, .text = (char *)(uintptr_t)PEER});
+    wait_for(SN_EV_ACK);
+    assert_false(got.last.ok);
+    assert_string_equal(got.text, "ERR Unknown node " PEER);
+    static const enum sn_command plain[] = {SN_CMD_TAKEOVER, SN_CMD_CLUSTER_FAILOVER, SN_CMD_BUMP_EPOCH,
+                                            SN_CMD_NO_FAILOVER};
+    for (size_t i = 0; i < 4; i++) {
+        say((struct sn_effect){.link = link, .command = plain[i], .flag = true});
+        wait_for(SN_EV_ACK);
+        assert_true(got.last.ok && got.last.command == plain[i]);
+    }
+    say((struct sn_effect){.link = link, .command = SN_CMD_NO_FAILOVER});
+    wait_for(SN_EV_ACK);
+    assert_true(asked("CLUSTER NODES\nCLUSTER REPLICATE " PEER "\nCLUSTER FAILOVER TAKEOVER\nCLUSTER FAILOVER\n"
+                      "CLUSTER BUMPEPOCH\nCONFIG SET cluster-replica-no-failover yes\n"
+                      "CONFIG SET cluster-replica-no-failover no\n"));
+    stop();
+}
+
+/* A node that is in no cluster, or lets us not ask. */
+static void refused_nodes_are_no_text(void **state)
+{
+    (void)state;
+    struct answer answers[] = {{"CLUSTER NODES", "-ERR This instance has cluster support disabled\r\n"}, {NULL, NULL}};
+    start(answers, NULL);
+    sn_link link = up(NODE);
+    static const char *const odd[] = {NULL, ":5\r\n", "*0\r\n", "$-1\r\n"};
+    for (size_t i = 0; i < 4; i++) {
+        answers[0].reply = odd[i] != NULL ? odd[i] : answers[0].reply;
+        say((struct sn_effect){.link = link, .command = SN_CMD_NODES});
+        wait_for(SN_EV_ACK);
+        assert_false(got.last.ok);
+        assert_int_equal(got.last.command, SN_CMD_NODES);
+    }
+    stop();
+}
+
 static void hellos_come_from_the_subscription(void **state)
 {
     (void)state;
@@ -534,6 +582,8 @@ int main(void)
         cmocka_unit_test(a_refused_promotion_is_told),
         cmocka_unit_test(renamed_commands_are_used),
         cmocka_unit_test(commands_of_a_planned_switch),
+        cmocka_unit_test(commands_of_a_cluster),
+        cmocka_unit_test(refused_nodes_are_no_text),
         cmocka_unit_test(hellos_come_from_the_subscription),
         cmocka_unit_test(publishing_a_hello),
         cmocka_unit_test(a_peer_is_asked_what_it_is),

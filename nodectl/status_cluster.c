@@ -1,0 +1,144 @@
+#include "nodectl/status_cluster.h"
+
+#include "common/base/mem.h"
+#include "nodectl/reply_json.h"
+#include "nodectl/status_node.h"
+#include "nodectl/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS 16384
+
+bool status_means(const char *word, const char *group)
+{
+    size_t n = strlen(word);
+    return strncmp(word, group, n) == 0 && (group[n] == '\0' || group[n] == '/');
+}
+
+static bool is_wanted(const char *name, const char *const *wanted, size_t nwanted)
+{
+    for (size_t i = 0; i < nwanted; i++)
+        if (strcmp(wanted[i], name) == 0)
+            return true;
+    return nwanted == 0;
+}
+
+/* What one view says of the cluster, or NULL. */
+static const json_t *said_by(const json_t *view, const char *name)
+{
+    size_t i;
+    const json_t *map;
+    json_array_foreach(json_object_get(view, "clusters"), i, map)
+    {
+        if (strcmp(field_text(map, "name"), name) == 0)
+            return map;
+    }
+    return NULL;
+}
+
+static void judge(const json_t *map, const char *name, json_t *problems)
+{
+    const char *state = field_text(map, "state");
+    long long assigned = (long long)field_number(map, "slots-assigned", 0);
+    long long covered = (long long)field_number(map, "slots-covered", 0);
+    if (strcmp(state, "unknown") == 0)
+        add_line(problems, "cluster %s: none of its nodes has answered yet", name);
+    else if (assigned < SLOTS)
+        add_line(problems, "cluster %s: %lld slots belong to nobody", name, SLOTS - assigned);
+    if (covered < assigned)
+        add_line(problems, "cluster %s: the master of %lld slots is down", name, assigned - covered);
+}
+
+static json_t *merge_cluster(const json_t *views, const char *name, json_t *problems)
+{
+    const json_t *view, *best = NULL;
+    const char *by = "";
+    size_t i, watched = 0;
+    json_array_foreach(views, i, view)
+    {
+        const json_t *map = said_by(view, name);
+        if (map == NULL)
+            continue;
+        watched++;
+        if (best == NULL || field_number(map, "epoch", 0) > field_number(best, "epoch", 0)) {
+            best = map;
+            by = field_text(view, "address");
+        }
+    }
+    judge(best, name, problems);
+    return json_pack(
+        "{s:s, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:s}", "name", name, "state", field_text(best, "state"), "epoch",
+        (json_int_t)field_number(best, "epoch", 0), "agreed", field_number(best, "agreed", 0) != 0, "slots_assigned",
+        (json_int_t)field_number(best, "slots-assigned", 0), "slots_covered",
+        (json_int_t)field_number(best, "slots-covered", 0), "shards", (json_int_t)field_number(best, "num-shards", 0),
+        "nodes", (json_int_t)field_number(best, "num-nodes", 0), "watched_by", (json_int_t)watched, "told_by", by);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+json_t *status_clusters(const json_t *views, const char *const *wanted, size_t nwanted, json_t *problems)
+{
+    json_t *clusters = json_array();
+    const char **names = NULL;
+    size_t i, k, n = 0, cap = 0;
+    const json_t *view, *map;
+    json_array_foreach(views, i, view)
+    {
+        json_array_foreach(json_object_get(view, "clusters"), k, map)
+        {
+            const char *name = field_text(map, "name");
+            if (name[0] == '\0' || !is_wanted(name, wanted, nwanted))
+                continue;
+            names = mem_grow(names, n, &cap, sizeof *names);
+            names[n++] = name;
+        }
+    }
+    if (n > 0)
+        qsort(names, n, sizeof *names, by_name);
+    for (i = 0; i < n; i++)
+        if (i == 0 || strcmp(names[i], names[i - 1]) != 0)
+            json_array_append_new(clusters, merge_cluster(views, names[i], problems));
+    free(names);
+    return clusters;
+}
+
+static enum paint paint_of(const char *state)
+{
+    if (strcmp(state, "ok") == 0)
+        return PAINT_GOOD;
+    return strcmp(state, "down") == 0 || strcmp(state, "incomplete") == 0 ? PAINT_BAD : PAINT_WARN;
+}
+
+static long long number(const json_t *o, const char *name)
+{
+    return (long long)json_integer_value(json_object_get(o, name));
+}
+
+void status_print_clusters(const json_t *clusters, FILE *out, bool colour)
+{
+    static const char *const titles[] = {"CLUSTER", "STATE", "EPOCH", "SLOTS", "SHARDS", "NODES", NULL};
+    size_t i;
+    const json_t *c;
+    if (json_array_size(clusters) == 0)
+        return;
+    struct table *t = table_new(titles);
+    json_array_foreach(clusters, i, c)
+    {
+        long long covered = number(c, "slots_covered");
+        bool agreed = json_is_true(json_object_get(c, "agreed"));
+        table_cell(t, PAINT_NONE, "%s", field_text(c, "name"));
+        table_cell(t, paint_of(field_text(c, "state")), "%s%s", field_text(c, "state"),
+                   agreed ? "" : ", nodes do not agree yet");
+        table_cell(t, PAINT_NONE, "%lld", number(c, "epoch"));
+        table_cell(t, covered < SLOTS ? PAINT_BAD : PAINT_NONE, "%lld of %d", covered, SLOTS);
+        table_cell(t, PAINT_NONE, "%lld", number(c, "shards"));
+        table_cell(t, PAINT_NONE, "%lld", number(c, "nodes"));
+    }
+    table_print(t, out, "", colour);
+    table_free(t);
+    fputc('\n', out);
+}

@@ -1,0 +1,181 @@
+"""Clusters under three supervisors, beside the stock cluster's own failover: kill to first accepted write.
+
+Milliseconds count from the kill plus down-after (ours), or plus the node timeout (the cluster's own election).
+"""
+import os
+import statistics
+import sys
+import threading
+import time
+
+from lab import Lab, wait_until
+from lab.clusters import key_in, make_cluster
+from lab.shard_load import ShardLoad
+from lab.supervised import Supervised, slot_range
+
+DOWN_AFTER_MS = 1000
+TIMEOUT_MS = 1000  # of the cluster that elects by itself
+NODE_TIMEOUT_MS = 15000  # of the supervised ones: their own election could not begin within a round
+NEVER_MS = 6000  # beyond the timeout: so long is waited for those that cannot elect
+MANY_TIMEOUT_MS = 5000
+
+# name: title, kind of the nodes, shards, masters that are killed, target in ms (None: another program's own doing)
+ROWS = {
+    "one": ("noded, 3 shards, one killed", "ours", 3, 1, 40),
+    "two": ("noded, 3 shards, two killed at once", "ours", 3, 2, 60),
+    "single": ("noded, 1 shard", "ours", 1, 1, 40),
+    "pair": ("noded, 2 shards, one killed", "ours", 2, 1, 40),
+    "stock one": ("redis-server, 3 shards, one killed", "stock", 3, 1, 60),
+    "stock two": ("redis-server, 3 shards, two killed at once", "stock", 3, 2, 2000),
+}
+OWN = {
+    "own one": ("redis-server by itself, 3 shards, one killed", 1),
+    "own two": ("redis-server by itself, 3 shards, two killed at once", 2),
+}
+PLANNED_TARGET_MS = 20
+MANY_PROMOTED_MS, MANY_AGREED_MS = 800, 2000
+
+
+class FirstWrites:
+    """One client for each of these replicas that tries a write, over and over, until it is taken."""
+
+    def __init__(self, replicas, keys, bound_s):
+        self.at = {}
+        self.end = time.monotonic() + bound_s
+        self.threads = [threading.Thread(target=self.run, args=(node, key), daemon=True)
+                        for node, key in zip(replicas, keys)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, node, key):
+        with node.connect() as client:
+            while time.monotonic() < self.end:
+                if client.call("SET", key, "x") == "OK":
+                    self.at[node.port] = time.monotonic()
+                    return
+                time.sleep(0.001)
+
+    def wait(self):
+        """When the last of them was taken; None: not all were."""
+        for thread in self.threads:
+            thread.join()
+        return max(self.at.values()) if len(self.at) == len(self.threads) else None
+
+
+def kill(masters, replicas, shards, killed, beyond_ms, bound_s):
+    """Kills the first masters at once; milliseconds to the first write of all of them, beyond the time that it takes to
+    notice. None: not within the bound."""
+    keys = [key_in(slot_range(i, shards)[0] + 1) for i in range(killed)]
+    time.sleep(0.2)
+    at = time.monotonic()
+    for node in masters[:killed]:
+        node.discard()
+    writes = FirstWrites(replicas[:killed], keys, bound_s)
+    last = writes.wait()
+    return None if last is None else (last - at) * 1000 - beyond_ms
+
+
+def measure_supervised(kind, shards, killed):
+    with Lab("ours") as lab:
+        fleet = Supervised(lab, ((kind, kind),) * shards, down_after_ms=DOWN_AFTER_MS, timers={},
+                           node_timeout_ms=NODE_TIMEOUT_MS)
+        return kill(fleet.masters, fleet.replicas, shards, killed, DOWN_AFTER_MS, 30)
+
+
+def measure_own(killed):
+    with Lab("ours") as lab:
+        masters, replicas = make_cluster(lab, ["stock"] * 3, [("stock", i) for i in range(3)],
+                                         cluster_node_timeout=TIMEOUT_MS)
+        return kill(masters, replicas, 3, killed, TIMEOUT_MS, (TIMEOUT_MS + NEVER_MS) / 1000 if killed > 1 else 30)
+
+
+def measure_planned():
+    """(longest time without an acknowledged write, acknowledged writes lost) of a planned switch under load"""
+    with Lab("ours") as lab:
+        fleet = Supervised(lab, (("ours", "ours"),) * 3, down_after_ms=DOWN_AFTER_MS, timers={},
+                           node_timeout_ms=NODE_TIMEOUT_MS)
+        shard = fleet.name_of(fleet.masters[0])
+        load = ShardLoad(fleet, 0)
+        try:
+            wait_until(lambda: len(load.acked) > 500, 20, "writes flow")
+            load.acked.clear()
+            assert fleet.supervisors[0].ok("SENTINEL", "FAILOVER", shard) == "OK"
+            fleet.wait_switched(shard, fleet.masters[0])
+            count = len(load.acked)
+            wait_until(lambda: len(load.acked) > count + 500, 20, "writes flow again")
+        finally:
+            load.stop()
+        return load.gap_ms(), load.lost(fleet.replicas[0])
+
+
+def measure_many(shards):
+    """Half of the masters at once: (all promoted, all nodes agree), beyond down-after. Real processes."""
+    with Lab("ours") as lab:
+        fleet = Supervised(lab, (("ours", "ours"),) * shards, down_after_ms=DOWN_AFTER_MS, timers={}, wait=False,
+                           node_timeout_ms=MANY_TIMEOUT_MS, name="many")
+        fleet.wait_well(timeout_s=120)
+        killed = shards // 2
+        at = time.monotonic()
+        for node in fleet.masters[:killed]:
+            node.discard()
+        keys = [key_in(slot_range(i, shards)[0] + 1) for i in range(killed)]
+        writes = FirstWrites(fleet.replicas[:killed], keys, 60)
+        last = writes.wait()
+        assert last is not None, "%d of %d were promoted" % (len(writes.at), killed)
+        fleet.wait_nodes_agree(timeout_s=60)
+        return (last - at) * 1000 - DOWN_AFTER_MS, (time.monotonic() - at) * 1000 - DOWN_AFTER_MS
+
+
+def measure(args):
+    results = {name: [] for name in (*ROWS, *OWN, "planned")}
+    if args.supervised_shards:
+        results["many"] = measure_many(args.supervised_shards)
+        print("supervised: %d shards: all promoted %.0f ms, all agree %.0f ms" % (
+            args.supervised_shards, *results["many"]), file=sys.stderr, flush=True)
+    for number in range(args.supervised_rounds):
+        for name in list(OWN) + list(ROWS):
+            value = measure_own(OWN[name][1]) if name in OWN else measure_supervised(*ROWS[name][1:4])
+            results[name].append(value)
+        results["planned"].append(measure_planned())
+        print("supervised: round %d of %d: %s" % (number + 1, args.supervised_rounds, ", ".join(
+            "%s %s" % (name, "never" if v[-1] is None else "%.0f ms" % v[-1])
+            for name, v in results.items() if v and name not in ("planned", "many"))), file=sys.stderr, flush=True)
+    return results
+
+
+def report(results, args):
+    """Prints the table; returns what was missed."""
+    missed = []
+
+    def row(title, text, target, ok):
+        print("%-52s %14s   %s%s" % (title, text, target, "" if ok else "  MISSED"))
+        missed.extend([] if ok else [title])
+
+    def spread(values):
+        return "%.0f ms" % statistics.median(values) if None not in values else "never"
+
+    print("\n%-52s %14s   target" % ("supervised clusters", "first write"))
+    for name, (title, _) in OWN.items():
+        row(title, spread(results[name]), "-", True)
+    for name, (title, _, _, _, target) in ROWS.items():
+        values = results[name]
+        ok = None not in values and statistics.median(values) <= target
+        row(title, spread(values), "<= %d ms" % target, ok)
+        if None not in values:
+            print("%-52s %14s" % ("", "%.0f to %.0f" % (min(values), max(values))))
+    gap = statistics.median(v[0] for v in results["planned"])
+    lost = sum(v[1] for v in results["planned"])
+    row("planned switch under load: no write taken for", "%.0f ms" % gap, "<= %d ms" % PLANNED_TARGET_MS,
+        gap <= PLANNED_TARGET_MS)
+    row("planned switch: acknowledged writes lost", str(lost), "0", lost == 0)
+    if "many" in results:
+        half, all_of = args.supervised_shards // 2, args.supervised_shards
+        row("%d of %d masters at once: all promoted" % (half, all_of), "%.0f ms" % results["many"][0],
+            "<= %d ms" % MANY_PROMOTED_MS, results["many"][0] <= MANY_PROMOTED_MS)
+        row("%d of %d masters at once: all nodes agree" % (half, all_of), "%.0f ms" % results["many"][1],
+            "<= %d ms" % MANY_AGREED_MS, results["many"][1] <= MANY_AGREED_MS)
+    print("\nMilliseconds from kill -9 to the first write, beyond down-after (%d ms) or the node timeout (%d ms);"
+          "\nmedian of %d rounds in turn, 3 supervisors with their default timers; node timeout of supervised nodes "
+          "%d ms; %d processors." %
+          (DOWN_AFTER_MS, TIMEOUT_MS, args.supervised_rounds, NODE_TIMEOUT_MS, os.cpu_count()))
+    return missed
