@@ -149,6 +149,7 @@ static void opinion(struct sn_peer *p, const struct sn_opinion *o)
     if (*o->leader) {
         memcpy(s->vote_leader, o->leader, sizeof s->vote_leader);
         s->vote_epoch = o->leader_epoch;
+        memcpy(s->grant, o->grant, sizeof s->grant);
     }
     if (o->asked_epoch && (o->leader_epoch != o->asked_epoch || runid_cmp(o->leader, c->id) != 0))
         s->refused_epoch = o->asked_epoch;

@@ -141,11 +141,17 @@ static void on_link(struct sn_core *c, const struct sn_event *e)
         if (conn->of == SN_CONN_NODE)
             sn_node_told(conn->owner, e->text);
         break;
+    case SN_EV_LEASE:
+        if (conn->of == SN_CONN_NODE)
+            sn_lease_told(conn->owner, e->command, e->told);
+        break;
     case SN_EV_ACK:
         if (peer) {
             struct sn_peer *p = conn->owner;
             if (p->pending)
                 p->pending--;
+        } else if (conn->of == SN_CONN_NODE && e->command == SN_CMD_LEASE) {
+            sn_lease_refused(conn->owner, e->text);
         } else if (conn->of == SN_CONN_NODE) {
             sn_failover_ack(conn->owner, e->command, e->ok, e->text);
         }
@@ -274,7 +280,8 @@ struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us)
     c->joined = o->joined;
     c->id_drawn = o->id_drawn;
     c->asks_veto = o->asks_veto;
-    c->now_us = now_us;
+    c->now_us = c->start_us = now_us;
+    sn_list_init(c, &o->list);
     heap_node_init(&c->housekeeping.at);
     c->housekeeping.of = SN_TIMER_CORE;
     for (size_t k = 0; k < o->ndeclared; k++) {
@@ -297,6 +304,8 @@ static void restore_vote(struct sn_group *g, const struct sn_core_group *from)
     if (g->vote_epoch > c->current_epoch)
         c->current_epoch = g->vote_epoch;
     memcpy(g->vote_leader, from->vote_leader, sizeof g->vote_leader);
+    if (*from->lease_grantee)
+        sn_lease_restore(&g->lease, from->lease_grantee, from->lease_max_us, from->lease_settled, c->now_us);
     g->heard = c->joined;
     if (g->vote_epoch > g->config_epoch && *g->vote_leader) {
         g->vote_lock_us = c->now_us + 2 * sn_ballot_life_us(c, g);
@@ -384,5 +393,6 @@ void sn_core_free(struct sn_core *c)
     free(c->globals.user);
     free(c->globals.pass);
     free(c->globals.loglevel);
+    sn_list_free(c);
     free(c);
 }

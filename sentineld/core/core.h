@@ -20,6 +20,15 @@ struct sn_globals {
     char *loglevel;    /* kept here, obeyed by the shell; never NULL */
 };
 
+/* `supervisors` as nodes are told of them (SAFETY M1). A list that differs from the stored one is one version above it,
+ * and is not counted yet. */
+struct sn_list {
+    const char *text;     /* all of them, with commas between them, in the order of the configuration; NULL or "": none */
+    int position;         /* our own, from 0 */
+    uint64_t version;     /* 1 or more */
+    bool counted;         /* stored as counted by nodes */
+};
+
 struct sn_core_options {
     runid id;
     uint64_t seed;          /* of random backoffs and hash tables */
@@ -32,6 +41,7 @@ struct sn_core_options {
     bool asks_veto;              /* as SN_EV_HOOKS changes it */
     const struct addr *declared; /* `supervisors`, oneself left out; none: peers are discovered */
     size_t ndeclared;
+    struct sn_list list; /* copied */
 };
 
 struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us);
@@ -49,6 +59,9 @@ struct sn_core_group {
     size_t nreplicas;
     const struct sn_record_peer *peers;
     size_t npeers;
+    runid lease_grantee; /* of the LEASE record; "" none */
+    int64_t lease_max_us;
+    bool lease_settled;
 };
 bool sn_core_add_group(struct sn_core *c, const struct sn_core_group *g, int64_t now_us, struct sn_effects *out);
 
@@ -65,6 +78,7 @@ struct sn_core_shard {
 struct sn_core_fleet {
     const char *name;
     const struct sn_settings *settings; /* copied; the login is for all nodes */
+    int64_t lease_ms;                   /* 0: no leases */
     const struct addr *seeds;
     size_t nseeds;
     uint64_t config_epoch, vote_epoch; /* of the FLEET record */

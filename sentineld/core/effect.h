@@ -5,6 +5,7 @@
 #define CORE_EFFECT_H
 
 #include "sentineld/core/event.h"
+#include "sentineld/core/lease.h"
 #include "sentineld/core/note.h"
 #include "sentineld/core/record.h"
 
@@ -15,7 +16,9 @@ enum sn_effect_kind {
     SN_FX_DISCONNECT, /* link: close it; no LINK_DOWN follows */
     SN_FX_SEND,       /* link, command; HELLO: text. REPLICAOF: addr (host "" is NO ONE). FAILOVER: addr, number (ms).
                          PAUSE: number (ms), flag (with WRITE). REPLICATE: text (node id). NO_FAILOVER: flag (yes or
-                         no). ASK, BALLOT: ballots, text (own id), epoch (own
+                         no). LEASE: text (speaker), number (us), epoch, stamp (none: nothing is granted). LEASE_RETURN:
+                         text (speaker), epoch. TAKEOVER: epoch (0: without leases), text (lineage), argv (speaker, then
+                         grants). ASK, BALLOT: ballots, text (own id), epoch (own
                          current). */
     SN_FX_PERSIST,    /* seq, records: all of it in one transaction; PERSISTED or PERSIST_FAILED must follow */
     SN_FX_PUBLISH, /* level, name (event), text (payload), group (tied to it) or NULL. Published unless level is DEBUG
@@ -41,6 +44,7 @@ struct sn_effect {
     bool subscribe, flag;
     uint64_t seq, epoch;
     int64_t number;
+    struct sn_stamp stamp;
     const char *name;                 /* static text */
     char *text, *group, *user, *pass; /* owned, may be NULL */
     char **argv;                      /* owned, NULL-terminated */

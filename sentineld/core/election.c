@@ -76,32 +76,67 @@ static int64_t obey(struct sn_group *g)
     return HEAP_NEVER;
 }
 
+/* *until: when that may be over; HEAP_NEVER: the group is touched then. */
+static bool hindered(struct sn_group *g, int64_t *until)
+{
+    const struct sn_core *c = g->core;
+    *until = HEAP_NEVER;
+    if (!g->heard || c->broken || c->tilt) {
+        sn_account_waiting(g, c->broken ? SN_WAITING_DISK : c->tilt ? SN_WAITING_TILT : SN_WAITING_HEARD, 0);
+    } else if (!sn_has_met_others(g)) {
+        *until = g->meet_us;
+        sn_account_waiting(g, SN_WAITING_MEET, *until);
+    } else if (sn_vote_locked(g)) {
+        g->stand_us = 0;
+        *until = g->vote_lock_us;
+        sn_account_waiting(g, SN_WAITING_VOTE, *until);
+    } else if (c->now_us < g->next_attempt_us) {
+        *until = g->next_attempt_us;
+        sn_account_waiting(g, SN_WAITING_ATTEMPT, *until);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool others_stand_first(struct sn_group *g)
+{
+    if (!g->stand_us)
+        g->stand_us = g->core->now_us + rank_delay(g);
+    if (g->core->now_us >= g->stand_us) {
+        g->stand_us = 0;
+        return false;
+    }
+    sn_account_waiting(g, SN_WAITING_RANK, g->stand_us);
+    return true;
+}
+
+/* SAFETY E5. */
+static int64_t stand_for_incumbent(struct sn_group *g)
+{
+    int64_t until;
+    if (hindered(g, &until))
+        return until;
+    if (others_stand_first(g))
+        return g->stand_us;
+    sn_election_start(g, g->master);
+    return HEAP_NEVER;
+}
+
 int64_t sn_election_consider(struct sn_group *g)
 {
     struct sn_core *c = g->core;
+    int64_t until;
     if (g->order.since_us && g->fo.state == SN_FO_NONE)
         return obey(g);
+    if (g->fo.state == SN_FO_NONE && sn_lease_wants_ballot(g))
+        return stand_for_incumbent(g);
     if (!g->o_down || g->fo.state != SN_FO_NONE) {
         g->stand_us = 0;
         return HEAP_NEVER;
     }
-    if (!g->heard || c->broken || c->tilt) {
-        sn_account_waiting(g, c->broken ? SN_WAITING_DISK : c->tilt ? SN_WAITING_TILT : SN_WAITING_HEARD, 0);
-        return HEAP_NEVER; /* touched when that ends */
-    }
-    if (!sn_has_met_others(g)) {
-        sn_account_waiting(g, SN_WAITING_MEET, g->meet_us);
-        return g->meet_us;
-    }
-    if (sn_vote_locked(g)) {
-        g->stand_us = 0;
-        sn_account_waiting(g, SN_WAITING_VOTE, g->vote_lock_us);
-        return g->vote_lock_us;
-    }
-    if (c->now_us < g->next_attempt_us) {
-        sn_account_waiting(g, SN_WAITING_ATTEMPT, g->next_attempt_us);
-        return g->next_attempt_us;
-    }
+    if (hindered(g, &until))
+        return until;
     int64_t since = g->master->node->probe.silent_us ? g->master->node->probe.silent_us : g->master->s_down_us;
     if (!sn_select_fresh(g, since) && c->now_us < g->o_down_us + FRESH_WAIT) {
         sn_account_waiting(g, SN_WAITING_OFFSETS, g->o_down_us + FRESH_WAIT);
@@ -114,19 +149,15 @@ int64_t sn_election_consider(struct sn_group *g)
         sn_account_waiting(g, SN_WAITING_REPLICA, 0);
         return c->now_us + MS(1000); /* and whenever a replica says something new */
     }
-    if (!g->stand_us)
-        g->stand_us = c->now_us + rank_delay(g);
-    if (c->now_us < g->stand_us) {
-        sn_account_waiting(g, SN_WAITING_RANK, g->stand_us);
+    if (others_stand_first(g))
         return g->stand_us;
-    }
-    g->stand_us = 0;
     sn_election_start(g, candidate);
     return HEAP_NEVER;
 }
 
 /* All ballots that start in one step share an epoch: a stock voter that granted a higher one would refuse the lower
- * ones of the same batch (SAFETY E8). Votes are counted by master and epoch, so one number serves many masters. */
+ * ones of the same batch (SAFETY E8). Votes are counted by master and epoch, so one number serves many masters. Under
+ * leases it becomes the config epoch of the one that is promoted, so each has its own, and all voters are ours. */
 static uint64_t raise_epoch(struct sn_group *g)
 {
     struct sn_core *c = g->core;
@@ -149,6 +180,7 @@ static void vote_for_oneself(struct sn_group *g)
     struct sn_core *c = g->core;
     g->fo.own_vote = false;
     sn_vote_give(g, c->id, g->fo.epoch, sn_ballot_life_us(c, g));
+    sn_lease_vote(g, g->fo.candidate);
     struct sn_pending *w = sn_wait(c, g->vote_seq);
     w->is_stand = true;
     w->group = g;
@@ -165,12 +197,13 @@ void sn_election_start(struct sn_group *g, struct sn_inst *candidate)
     g->fo.sent = g->fo.unopposed = false;
     g->fo.step = SN_SWITCH_NONE;
     g->fo.candidate = candidate;
+    g->fo.incumbent = candidate == g->master;
     g->fo.from = sn_current_master(g);
     const struct sn_inst *m = g->master;
     g->fo.at = (struct sn_phases){.silent_us = m->s_down ? m->s_down_base_us : 0,
                                   .s_down_us = m->s_down ? m->s_down_us : 0,
                                   .o_down_us = g->o_down ? g->o_down_us : 0};
-    sn_publish_inst(g->master, SN_LOG_WARNING, "+try-failover", NULL);
+    sn_publish_inst(g->master, SN_LOG_WARNING, g->fo.incumbent ? "+try-confirm-master" : "+try-failover", NULL);
     sn_account_stand(g);
     vote_for_oneself(g);
 }
@@ -280,7 +313,7 @@ int64_t sn_election_advance(struct sn_group *g)
     int64_t end = g->fo.start_us + sn_ballot_life_us(c, g);
     bool over = c->now_us >= end;
     /* Nothing has been sent: a master that is well again, or that too few hold for down, stays. */
-    if (!g->fo.forced && !g->o_down) {
+    if (!g->fo.forced && (g->fo.incumbent ? g->master->s_down : !g->o_down)) {
         sn_election_lose(g, "-failover-abort-not-elected");
         return HEAP_NEVER;
     }

@@ -5,6 +5,7 @@
 
 #include "sentineld/core/hello.h"
 #include "sentineld/core/info.h"
+#include "sentineld/core/lease_told.h"
 #include "sentineld/core/reload.h"
 
 /* Names one connection, from the CONNECT effect until the core says DISCONNECT or is told LINK_DOWN. Never used again,
@@ -58,6 +59,8 @@ struct sn_opinion {
     bool down;
     runid leader; /* "" for "*" */
     uint64_t leader_epoch;
+    char grant[SN_GRANT_TEXT]; /* of a vote given to a replica of a shard under leases: what the voter grants to it, as
+                                  the node reads it (lease.h); "" nothing */
     uint64_t asked_epoch; /* the epoch of the VOTE that this answers, 0 when no vote was asked for: filled in by the
                              asker's side */
 };
@@ -74,7 +77,10 @@ enum sn_command {
     SN_CMD_PAUSE, /* CLIENT PAUSE ms [WRITE] */
     SN_CMD_UNPAUSE,
     SN_CMD_NODES,            /* CLUSTER NODES */
-    SN_CMD_TAKEOVER,         /* CLUSTER FAILOVER TAKEOVER: the promotion in a cluster */
+    SN_CMD_TAKEOVER,         /* CLUSTER FAILOVER TAKEOVER: the promotion in a cluster; under leases with EPOCH, FROM and
+                                GRANTS */
+    SN_CMD_LEASE,            /* CLUSTER LEASE: under leases, what PING is elsewhere */
+    SN_CMD_LEASE_RETURN,     /* CLUSTER LEASE RETURN */
     SN_CMD_CLUSTER_FAILOVER, /* CLUSTER FAILOVER, to a replica: the nodes' own planned switch */
     SN_CMD_REPLICATE,        /* CLUSTER REPLICATE id */
     SN_CMD_BUMP_EPOCH,       /* CLUSTER BUMPEPOCH */
@@ -92,6 +98,7 @@ enum sn_event_kind {
     SN_EV_PONG,        /* link, pong */
     SN_EV_INFO,        /* link, info */
     SN_EV_HELLO,       /* text; link of the subscription, or 0 when a peer published it to us */
+    SN_EV_LEASE,       /* link, command (LEASE or LEASE_RETURN), told; an error is an ACK */
     SN_EV_NODES,       /* link, text: the answer to CLUSTER NODES; an error is an ACK */
     SN_EV_ACK,    /* link, command, ok, text: answer to a command of the kinds REPLICAOF ... NO_FAILOVER, HELLO; not ok:
                      to INFO and NODES too */
@@ -132,6 +139,7 @@ struct sn_event {
     const char *local_ip; /* LINK_UP: our own end */
     enum sn_down_why why;
     enum sn_pong pong;
+    const struct sn_lease_told *told;
     struct sn_info *info; /* INFO: the core takes its contents and leaves it empty */
     struct slice text;
     enum sn_command command;

@@ -117,6 +117,24 @@ int64_t sn_odown_judge(struct sn_group *g); /* returns when to look again */
 void sn_odown_began(struct sn_group *g);    /* the master is S_DOWN as of now */
 void sn_odown_ended(struct sn_group *g);
 
+/* grant.c: leases of shards */
+bool sn_node_leases(const struct sn_node *n); /* it is asked by LEASE, not by PING */
+int64_t sn_lease_period(const struct sn_node *n);
+void sn_lease_ask(struct sn_node *n);
+void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_lease_told *t);
+void sn_lease_refused(struct sn_node *n, struct slice text);
+void sn_lease_link(struct sn_node *n); /* its link is new */
+void sn_lease_dirty(struct sn_group *g);
+void sn_lease_vote(struct sn_group *g, const struct sn_inst *candidate); /* a vote is given to its promotion */
+/* What that vote grants to it, from now on; "" nothing. */
+void sn_lease_vote_text(struct sn_group *g, const struct sn_inst *candidate, char out[SN_GRANT_TEXT]);
+bool sn_lease_promotes(const struct sn_inst *candidate); /* it is to be promoted by EPOCH, with grants */
+void sn_lease_promote(struct sn_group *g);
+bool sn_lease_confirmed(const struct sn_group *g);
+bool sn_lease_wants_ballot(const struct sn_group *g); /* the incumbent needs one to be granted anything again */
+void sn_list_init(struct sn_core *c, const struct sn_list *l);
+void sn_list_free(struct sn_core *c);
+
 /* select.c */
 struct sn_inst *sn_select(struct sn_group *g, const struct addr *wanted);
 bool sn_select_fresh(struct sn_group *g,

@@ -1,5 +1,7 @@
 #include "sentineld/core/lease.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What runs 1 % slower there has lasted longer here. */
@@ -76,4 +78,10 @@ void sn_lease_returned(struct sn_lease *l, const char *node, int64_t now_us)
 int64_t sn_lease_others_until(const struct sn_lease *l, const char *node)
 {
     return !is_grantee(l, node) && l->end_us > l->old_end_us ? l->end_us : l->old_end_us;
+}
+
+void sn_grant_text(char out[SN_GRANT_TEXT], int position, const struct sn_grant *g)
+{
+    snprintf(out, SN_GRANT_TEXT, "%d/%016" PRIx64 "/%" PRId64 "/%" PRId64 "/%" PRId64, position, g->stamp.incarnation,
+             g->stamp.clock_us, g->ttl_us / 1000, (g->wait_us + 999) / 1000);
 }

@@ -11,6 +11,7 @@
 #define CORE_LEASE_H
 
 #include "common/base/runid.h"
+#include "sentineld/core/lease_told.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -56,6 +57,10 @@ bool sn_lease_settle(struct sn_lease *l, int64_t now_us);
 /* `node` has given its grants back (E9), or this supervisor took them back and the node said so: nothing is out to it.
  */
 void sn_lease_returned(struct sn_lease *l, const char *node, int64_t now_us);
+
+/* `<position>/<incarnation>/<clock-us>/<ttl-ms>/<wait-ms>`, as a node reads it in a TAKEOVER: position is this
+ * supervisor's. What lasts is told shorter, what has to be waited for longer. */
+void sn_grant_text(char out[SN_GRANT_TEXT], int position, const struct sn_grant *g);
 
 /* Until when grants are out to nodes other than `node`; a time that has passed: none are. */
 int64_t sn_lease_others_until(const struct sn_lease *l, const char *node);

@@ -2,6 +2,8 @@
 #ifndef CORE_LEASE_TOLD_H
 #define CORE_LEASE_TOLD_H
 
+#define SN_GRANT_TEXT 96 /* bytes of a grant as text, with its terminator: see shell/wire_lease.h */
+
 #include "common/base/runid.h"
 #include "sentineld/core/info.h"
 

@@ -89,6 +89,7 @@ void sn_node_release(struct sn_node *n)
             break;
         }
     sn_info_free(&n->info);
+    free(n->told);
     free(n);
 }
 
@@ -105,6 +106,8 @@ static int64_t ping_period(const struct sn_node *n)
 {
     int64_t period = sn_node_down_after_us(n) / 4;
     EARLIER(period, MS(n->core->params.ping_period_ms));
+    if (sn_node_leases(n))
+        EARLIER(period, sn_lease_period(n));
     return period > MS(1) ? period : MS(1);
 }
 
@@ -260,6 +263,22 @@ static int64_t keep_links(struct sn_node *n)
     return next;
 }
 
+/* A LEASE waits for the answer to the one before: its stamp is to be as old as the request that it came with. */
+static void ask_if_alive(struct sn_node *n)
+{
+    if (sn_node_leases(n) && !n->lease_asked_us) {
+        sn_lease_ask(n);
+        return;
+    }
+    if (sn_node_leases(n) && n->told) {
+        sn_probe_sent(&n->probe, n->core->now_us);
+        return;
+    }
+    sn_send(n->core, &n->cmd, SN_CMD_PING);
+    n->pending++;
+    sn_probe_sent(&n->probe, n->core->now_us);
+}
+
 static int64_t send_periodic(struct sn_node *n)
 {
     struct sn_core *c = n->core;
@@ -283,9 +302,7 @@ static int64_t send_periodic(struct sn_node *n)
     /* What would be due before long goes along: it costs one write for all, and one reading at the other end. */
     int64_t soon = c->now_us + period / 2;
     if (soon >= ping) {
-        sn_send(c, &n->cmd, SN_CMD_PING);
-        n->pending++;
-        sn_probe_sent(&n->probe, c->now_us);
+        ask_if_alive(n);
         ping = next_ping(n, period);
     }
     if ((n->info_sent_us ? c->now_us : soon) >= info) {
@@ -363,6 +380,7 @@ void sn_node_up(struct sn_node *n, struct sn_conn *conn, const char *ip, const c
     n->known = n->asserted = n->unanswered = false;
     n->info_sent_us = 0;
     n->info_now = true; /* a restarted master may be empty */
+    sn_lease_link(n);
     n->probe.sent_us = 0;
     n->hello_us = 0;
     touch_groups(n);

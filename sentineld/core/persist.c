@@ -71,6 +71,12 @@ static void group_records(const struct sn_group *g, struct sn_record **v, size_t
         r->vote_epoch = g->vote_epoch;
         memcpy(r->vote_leader, g->vote_leader, sizeof r->vote_leader);
     }
+    if (g->lease_dirty) {
+        struct sn_record *r = add(v, n, cap, SN_REC_LEASE, g->name);
+        memcpy(r->grantee, g->lease.grantee, sizeof r->grantee);
+        r->lease_max_us = g->lease.max_ttl_us;
+        r->lease_settled = g->lease.settled;
+    }
     if (!g->dirty_members)
         return;
     struct sn_record *r = add(v, n, cap, SN_REC_MEMBERS, g->name);
@@ -178,14 +184,21 @@ void sn_persist_flush(struct sn_core *c)
     v[0].joined = c->joined;
     extra_records(c, seq, &v, &n, &cap);
     fleet_records(c, &v, &n, &cap);
+    if (c->ours.dirty) {
+        struct sn_record *r = add(&v, &n, &cap, SN_REC_LIST, NULL);
+        r->value = mem_strdup(c->ours.list);
+        r->epoch = c->ours.version;
+        r->joined = c->ours.counted;
+        c->ours.dirty = false;
+    }
     for (size_t k = 0; k < c->ngroups; k++) {
         struct sn_group *g = c->groups[k];
-        if (!g->dirty && !g->dirty_members)
+        if (!g->dirty && !g->dirty_members && !g->lease_dirty)
             continue;
         group_records(g, &v, &n, &cap);
         if (g->fleet)
             shard_record(g, &v, &n, &cap);
-        g->dirty = g->dirty_members = false;
+        g->dirty = g->dirty_members = g->lease_dirty = false;
     }
     for (size_t k = 0; k < c->nwaiting; k++)
         if (c->waiting[k].change && c->waiting[k].seq == seq)
@@ -283,7 +296,7 @@ static void refuse(struct sn_core *c, struct sn_pending *w, const char *why)
             sn_election_disk_failed(w->group, w->fx.epoch);
     } else if (w->fx.kind == SN_FX_ANSWER_BALLOTS) {
         for (size_t k = 0; k < w->fx.count; k++) {
-            w->fx.opinions[k].leader[0] = '\0';
+            w->fx.opinions[k].leader[0] = w->fx.opinions[k].grant[0] = '\0';
             w->fx.opinions[k].leader_epoch = 0;
         }
         *sn_emit(c, w->fx.kind) = w->fx;
@@ -309,10 +322,14 @@ void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why)
     c->broken_retry_us = c->now_us + RETRY;
     /* What was in that transaction is written again with the next one. */
     c->dirty_meta = true;
+    c->ours.dirty = *c->ours.list != '\0';
     for (size_t k = 0; k < c->ngroups; k++) {
         struct sn_group *g = c->groups[k];
         sn_dirty(g);
         sn_dirty_members(g);
+        g->lease_dirty = *g->lease.grantee != '\0';
+        if (g->lease_seq > c->persisted && g->lease_seq <= seq)
+            g->lease_seq = c->issued + 1;
         if (g->vote_seq > c->persisted && g->vote_seq <= seq)
             g->vote_seq = c->issued + 1;
         if (g->config_seq > c->persisted && g->config_seq <= seq)

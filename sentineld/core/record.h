@@ -17,6 +17,8 @@ enum sn_record_kind {
                      monitored: there is no such shard any more; a GROUP record with the same comes with it */
     SN_REC_RENAME, /* group, value: all that is stored under the name of that group is stored under this one now, and
                       what was there before is gone */
+    SN_REC_LEASE,  /* group; grantee, lease_max_us, lease_settled: what lease.h keeps */
+    SN_REC_LIST,   /* value (the list of supervisors), epoch (its version), joined (some node counts it) */
     SN_REC_FILE,   /* group, option, value: what the configuration file says of it */
 };
 
@@ -47,6 +49,9 @@ struct sn_record {
     char *fleet;
     struct sn_record_node *nodes; /* of a shard, its master first */
     size_t nnodes;
+    runid grantee;
+    int64_t lease_max_us;
+    bool lease_settled;
     char *option, *value; /* value NULL: back to the file's; FILE: the file names it no more */
 };
 

@@ -39,6 +39,7 @@ struct sn_reload_add {
 struct sn_reload_fleet {
     char *name;
     struct sn_settings settings;
+    int64_t lease_ms;
     struct addr *seeds;
     size_t nseeds;
 };

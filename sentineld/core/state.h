@@ -13,6 +13,7 @@
 #include "common/base/map.h"
 #include "common/base/rng.h"
 #include "sentineld/core/core.h"
+#include "sentineld/core/lease.h"
 
 #define SN_IP_MAX 46
 
@@ -86,6 +87,11 @@ struct sn_node {
     runid self;               /* the node id that it told last */
     int64_t nodes_us;         /* when CLUSTER NODES came, 0 never */
     int64_t nodes_sent_us;    /* 0: none is open */
+    /* under leases (grant.c) */
+    struct sn_lease_told *told; /* its last answer to LEASE; NULL: none yet */
+    struct sn_stamp stamp;      /* of it, when it is the member that we take it for */
+    int64_t lease_asked_us;     /* a LEASE is without answer, sent then; 0: none */
+    bool lease_refused;         /* it does not know LEASE: a stock node, asked by PING and INFO */
     struct addr addr;         /* as configured or announced */
     char ip[SN_IP_MAX];       /* what a host name stood for at the last connect, or the literal; "" unknown */
     char local_ip[SN_IP_MAX]; /* our own end of the link */
@@ -167,6 +173,7 @@ struct sn_seat {
     bool told; /* our configuration of told_epoch was sent to it over the link that is up */
     uint64_t told_epoch;
     uint64_t refused_epoch; /* the last of our ballots that it did not grant */
+    char grant[SN_GRANT_TEXT]; /* what came with its vote of vote_epoch; "" nothing */
     int64_t asked_us;       /* last asked about the master, 0 since it is up: never */
     bool want_ask, want_vote, want_up;
     uint64_t want_cancel; /* epoch, 0 none */
@@ -209,6 +216,7 @@ struct sn_failover {
     bool asking; /* elected; the operator's hooks are asked whether it may go on (inside SEND_SLAVEOF_NOONE) */
     bool sent;   /* the promotion left */
     struct sn_inst *candidate;
+    bool incumbent;     /* it is the master: the ballot gives it a lease again (SAFETY E5) */
     struct addr from;   /* the master that was replaced */
     struct addr wanted; /* forced: the replica that the operator named; host "" for the best */
     /* in a cluster */
@@ -242,6 +250,10 @@ struct sn_group {
     int64_t vote_lock_us; /* until then we neither stand nor (for ours) vote for another, unless it is freed */
     bool vote_planned;    /* it was for a planned switch: the asker did not hold the master for down */
     bool vote_free;       /* it was cancelled, or led to a configuration */
+    bool vote_void;       /* it was cancelled before a promotion was sent: nothing hidden comes of it */
+    struct sn_lease lease; /* of a shard under leases: what we have granted there */
+    bool lease_dirty;
+    uint64_t lease_seq;   /* the grantee is durable when this is persisted */
     uint64_t vote_seq;    /* the vote is durable when this is persisted */
     bool o_down;
     int64_t o_down_us;
@@ -308,6 +320,15 @@ struct sn_core {
     struct map by_id; /* supervisor id -> peer */
     struct addr *declared;
     size_t ndeclared;
+    struct {
+        char *list;       /* `supervisors` as configured, with commas between them; "": leases are not possible */
+        int position;     /* our own place in it */
+        uint64_t version; /* as nodes count it */
+        bool counted;     /* some node counted it; otherwise it gives way to what nodes count (SAFETY M1) */
+        char *speaker;    /* how LEASE names it */
+        bool dirty, stale_told;
+    } ours;
+    int64_t start_us; /* when this life began */
     struct idmap links; /* link -> sn_conn */
     uint64_t last_link;
     struct heap timers;

@@ -96,6 +96,7 @@ static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b
         sn_failover_abort(g, "-failover-abort-not-elected");
     int64_t life = stock ? MS(c->params.election_timeout_ms) : 2 * sn_ballot_life_us(c, g);
     sn_vote_give(g, from, b->epoch, life);
+    sn_lease_vote(g, addr_is_set(&b->candidate) ? sn_inst_find(g, &b->candidate) : NULL);
     g->vote_planned = !stock && !b->down;
     struct sn_pending *w = sn_wait(c, g->vote_seq);
     w->is_vote = true;
@@ -114,7 +115,7 @@ static void cancelled(struct sn_group *g, struct sn_seat *s, const char *from, u
     if (s)
         s->failed = true;
     if (g->vote_epoch == epoch && runid_cmp(g->vote_leader, from) == 0)
-        g->vote_free = true;
+        g->vote_free = g->vote_void = true;
     sn_touch_group(g);
 }
 
@@ -157,6 +158,8 @@ static uint64_t answer_one(struct sn_core *c, const char *from, const struct sn_
     vote(g, from, b, stock);
     memcpy(o->leader, g->vote_leader, sizeof o->leader);
     o->leader_epoch = g->vote_epoch;
+    if (g->vote_epoch == b->epoch && runid_cmp(g->vote_leader, from) == 0 && addr_is_set(&b->candidate))
+        sn_lease_vote_text(g, sn_inst_find(g, &b->candidate), o->grant);
     return g->vote_seq;
 }
 

@@ -50,12 +50,6 @@ void wire_takeover_request(struct wire_request *q, uint64_t epoch, const char *f
         wire_word(q, grants[i]);
 }
 
-void wire_grant_text(char out[WIRE_GRANT_MAX], int position, const struct sn_grant *g)
-{
-    snprintf(out, WIRE_GRANT_MAX, "%d/%016" PRIx64 "/%" PRId64 "/%" PRId64 "/%" PRId64, position, g->stamp.incarnation,
-             g->stamp.clock_us, g->ttl_us / 1000, (g->wait_us + 999) / 1000);
-}
-
 /* ---- the answer ---- */
 
 static bool text_of(const redisReply *r, struct slice *out)

@@ -14,8 +14,6 @@
 #include "sentineld/core/lease_told.h"
 #include "sentineld/shell/wire.h"
 
-#define WIRE_GRANT_MAX 96 /* bytes of a grant's text, with its terminator */
-
 /* stamp may be NULL, or have no incarnation: then it is left out, and nothing is granted. */
 void wire_lease_request(struct wire_request *q, const char *id, const char *speaker, int64_t ttl_us, uint64_t epoch,
                         const struct sn_stamp *stamp);
@@ -23,9 +21,6 @@ void wire_lease_return(struct wire_request *q, const char *id, const char *speak
 /* from: ids with commas between them. grants: their texts; none: promoted without leases. */
 void wire_takeover_request(struct wire_request *q, uint64_t epoch, const char *from, const char *speaker,
                            char *const *grants, size_t n);
-
-/* Times are told in milliseconds: what lasts is told shorter, what has to be waited for longer. */
-void wire_grant_text(char out[WIRE_GRANT_MAX], int position, const struct sn_grant *g);
 
 /* false: an error, or no such answer; *out is then all zero. Members that are missing are as if zero, except node, role
  * and stamp, without which it is none; members that are unknown are passed over. */

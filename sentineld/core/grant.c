@@ -1,0 +1,329 @@
+/* Leases of shards (SAFETY, sections 1 to 3): what a node is told with each LEASE, what its answer changes, what a vote
+ * grants. The book of one shard is lease.c. */
+#include "sentineld/core/fleet.h"
+#include "sentineld/core/inner.h"
+
+#include "common/base/text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define PROBES 4 /* within a lease (SAFETY L7) */
+
+static int64_t fleet_ttl(const struct sn_fleet *f)
+{
+    return f && f->state == SN_FLEET_WATCHED && *f->core->ours.list ? f->lease_us : 0;
+}
+
+static int64_t group_ttl(const struct sn_group *g)
+{
+    return fleet_ttl(g->fleet);
+}
+
+bool sn_node_leases(const struct sn_node *n)
+{
+    return fleet_ttl(n->fleet) && !n->lease_refused;
+}
+
+int64_t sn_lease_period(const struct sn_node *n)
+{
+    return fleet_ttl(n->fleet) / PROBES;
+}
+
+/* ---- the list of supervisors ---- */
+
+static void speak(struct sn_core *c)
+{
+    struct buf text = {0};
+    buf_printf(&text, "%" PRIu64 ":%d:%s", c->ours.version, c->ours.position, c->ours.list);
+    free(c->ours.speaker);
+    c->ours.speaker = mem_strdup(buf_str(&text));
+    buf_free(&text);
+}
+
+void sn_list_init(struct sn_core *c, const struct sn_list *l)
+{
+    c->ours.list = mem_strdup(l->text ? l->text : "");
+    c->ours.position = l->position;
+    c->ours.version = l->version ? l->version : 1;
+    c->ours.counted = l->counted;
+    c->ours.dirty = *c->ours.list && !l->counted;
+    speak(c);
+}
+
+void sn_list_free(struct sn_core *c)
+{
+    free(c->ours.list);
+    free(c->ours.speaker);
+}
+
+static void list_set(struct sn_core *c, uint64_t version, bool counted)
+{
+    if (c->ours.version == version && c->ours.counted == counted)
+        return;
+    c->ours.version = version;
+    c->ours.counted = counted;
+    c->ours.dirty = c->dirty_meta = true;
+    speak(c);
+}
+
+/* A node counts this list. One that is newer than ours and not ours: our configuration is old, or, when no node has
+ * counted ours yet, it is the one that is to replace it. */
+static void list_heard(struct sn_core *c, const struct sn_node *n, uint64_t version, struct slice list)
+{
+    if (slice_is(list, c->ours.list)) {
+        list_set(c, version, true);
+    } else if (!c->ours.counted) {
+        if (version >= c->ours.version && version < SN_EPOCH_MAX)
+            list_set(c, version + 1, false);
+    } else if (!c->ours.stale_told) {
+        c->ours.stale_told = true;
+        sn_publish_core(c, SN_LOG_WARNING, "-supervisors-list",
+                        "%s:%d counts version %" PRIu64
+                        " of the list of supervisors, which is not ours (version %" PRIu64
+                        "): it takes no lease from this supervisor. Give all supervisors the same list",
+                        n->addr.host, n->addr.port, version, c->ours.version);
+    }
+}
+
+/* "STALESUPERVISORS This node counts version <n> of the list: <list>" */
+static bool read_stale(struct slice text, uint64_t *version, struct slice *list)
+{
+    if (!slice_is(slice_cut(&text, ' '), "STALESUPERVISORS"))
+        return false;
+    while (text.n && !slice_is(slice_cut(&text, ' '), "version"))
+        continue;
+    if (!text_u64(slice_cut(&text, ' '), version))
+        return false;
+    slice_cut(&text, ':');
+    slice_cut(&text, ' ');
+    *list = text;
+    return list->n > 0;
+}
+
+/* ---- what is granted ---- */
+
+void sn_lease_dirty(struct sn_group *g)
+{
+    g->lease_dirty = g->core->any_dirty = true;
+    g->lease_seq = sn_persist_next(g->core);
+}
+
+/* The master of the configuration may be named, unless a vote of ours for somebody else may have led to a promotion
+ * that we do not know of (SAFETY E5). */
+static bool may_name(const struct sn_group *g)
+{
+    return !*g->lease.grantee || g->vote_epoch <= g->config_epoch || g->vote_void;
+}
+
+static bool is_grantee(const struct sn_inst *i)
+{
+    return runid_cmp(i->group->lease.grantee, i->member->id) == 0;
+}
+
+static bool grant_to(struct sn_inst *i, struct sn_grant *out)
+{
+    struct sn_group *g = i->group;
+    const struct sn_core *c = g->core;
+    int64_t ttl = group_ttl(g);
+    if (!ttl || !sn_is_master(i) || !i->member || g->config_seq > c->persisted || (!is_grantee(i) && !may_name(g)))
+        return false;
+    /* With an empty state directory: in a life that is forgotten another one may have got a grant just now. */
+    if (!*g->lease.grantee && c->now_us < c->start_us + ttl + ttl / 50)
+        return false;
+    if (sn_lease_name(&g->lease, i->member->id, ttl, c->now_us))
+        sn_lease_dirty(g);
+    /* LEASE knows no grant that begins later. */
+    if (g->lease_seq > c->persisted || sn_lease_others_until(&g->lease, i->member->id) > c->now_us)
+        return false;
+    if (sn_lease_settle(&g->lease, c->now_us))
+        g->lease_dirty = g->core->any_dirty = true;
+    return sn_lease_grant(&g->lease, i->member->id, &i->node->stamp, ttl, c->now_us, out);
+}
+
+void sn_lease_ask(struct sn_node *n)
+{
+    struct sn_core *c = n->core;
+    struct sn_grant grant = {.ttl_us = 0};
+    uint64_t epoch = 0;
+    for (struct sn_inst *i = n->insts; i; i = i->next_on_node)
+        if (grant_to(i, &grant))
+            epoch = i->group->config_epoch;
+    struct sn_effect *e = sn_send(c, &n->cmd, SN_CMD_LEASE);
+    e->text = mem_strdup(c->ours.speaker);
+    e->number = fleet_ttl(n->fleet);
+    e->epoch = epoch;
+    e->stamp = grant.stamp; /* none: nothing is granted, and nothing is taken back */
+    n->lease_asked_us = c->now_us;
+    n->pending++;
+    sn_probe_sent(&n->probe, c->now_us);
+}
+
+/* ---- what it answers ---- */
+
+static bool is_expected(const struct sn_node *n, const struct sn_lease_told *t)
+{
+    return n->member && runid_cmp(t->node, n->member->id) == 0;
+}
+
+/* As INFO would tell it. What INFO alone tells is asked for when something has changed. */
+static void take_facts(struct sn_node *n, const struct sn_lease_told *t)
+{
+    struct sn_info *info = &n->info;
+    if (!n->info_us)
+        return;
+    bool same = info->role == t->role && (t->role == SN_ROLE_MASTER || info->master_link_up == t->link_up) &&
+                info->loading == t->loading;
+    if (!same) {
+        n->info_now = true;
+        return;
+    }
+    if (t->role == SN_ROLE_REPLICA && !t->link_up)
+        info->master_link_down_ms = t->link_ms;
+    info->repl_offset = t->offset;
+    info->priority = t->priority;
+    info->keys = t->keys;
+    n->info_us = n->core->now_us;
+}
+
+static bool matters(const struct sn_inst *i)
+{
+    const struct sn_group *g = i->group;
+    return g->fo.state != SN_FO_NONE || g->master->s_down || g->suspect || g->order.since_us ||
+           (sn_is_master(i) && i->node->told->lease_ms == 0);
+}
+
+void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_lease_told *t)
+{
+    struct sn_core *c = n->core;
+    bool restarted = n->told && n->told->incarnation != t->incarnation;
+    int64_t asked_us = n->lease_asked_us;
+    if (!n->told)
+        n->told = mem_alloc(sizeof *n->told);
+    *n->told = *t;
+    if (command == SN_CMD_LEASE) {
+        n->lease_asked_us = 0;
+        n->stamp = (struct sn_stamp){.incarnation = 0};
+        if (is_expected(n, t) && asked_us)
+            n->stamp = (struct sn_stamp){t->incarnation, t->clock_us, asked_us};
+    }
+    if (!is_expected(n, t))
+        n->nodes_now = true; /* who sits there now? */
+    if (restarted)
+        n->info_now = true;
+    if (t->generation && t->version == c->ours.version)
+        list_set(c, t->version, true);
+    take_facts(n, t);
+    sn_node_pong(n, t->loading ? SN_PONG_LOADING : SN_PONG_OK);
+    if (n->info_now || n->nodes_now)
+        sn_touch_node(n);
+    for (struct sn_inst *i = n->insts; i; i = i->next_on_node)
+        if (matters(i))
+            sn_touch_group(i->group);
+}
+
+void sn_lease_refused(struct sn_node *n, struct slice text)
+{
+    uint64_t version;
+    struct slice list, code = {text.p, text.n};
+    code = slice_cut(&code, ' ');
+    enum sn_pong pong = SN_PONG_OK;
+    n->lease_asked_us = 0;
+    n->stamp.incarnation = 0;
+    if (read_stale(text, &version, &list))
+        list_heard(n->core, n, version, list);
+    else if (slice_is(code, "NOAUTH") || slice_is(code, "WRONGPASS") || slice_is(code, "NOPERM"))
+        pong = SN_PONG_AUTH;
+    else if (slice_is(code, "LOADING"))
+        pong = SN_PONG_LOADING;
+    else if (slice_is(code, "BUSY"))
+        pong = SN_PONG_BUSY;
+    else
+        n->lease_refused = true;
+    sn_node_pong(n, pong);
+    sn_touch_node(n);
+}
+
+void sn_lease_link(struct sn_node *n)
+{
+    n->lease_refused = false;
+    n->lease_asked_us = 0;
+    n->stamp.incarnation = 0;
+}
+
+/* ---- votes ---- */
+
+void sn_lease_vote(struct sn_group *g, const struct sn_inst *candidate)
+{
+    int64_t ttl = group_ttl(g);
+    g->vote_void = false;
+    if (ttl && candidate && candidate->member && sn_lease_name(&g->lease, candidate->member->id, ttl, g->core->now_us))
+        sn_lease_dirty(g);
+}
+
+void sn_lease_vote_text(struct sn_group *g, const struct sn_inst *candidate, char out[SN_GRANT_TEXT])
+{
+    struct sn_grant grant;
+    int64_t ttl = group_ttl(g);
+    out[0] = '\0';
+    if (ttl && candidate && candidate->member &&
+        sn_lease_grant(&g->lease, candidate->member->id, &candidate->node->stamp, ttl, g->core->now_us, &grant))
+        sn_grant_text(out, g->core->ours.position, &grant);
+}
+
+bool sn_lease_promotes(const struct sn_inst *candidate)
+{
+    const struct sn_node *n = candidate->node;
+    return group_ttl(candidate->group) && !n->lease_refused && n->told;
+}
+
+/* All members of the shard: a chain of failovers leaves replicas with any of them as master. The newest master first.
+ */
+static void put_lineage(const struct sn_group *g, struct buf *out)
+{
+    buf_puts(out, g->master->member->id);
+    for (size_t k = 0; k < g->ninsts; k++)
+        if (!sn_is_master(g->insts[k]) && g->insts[k]->member)
+            buf_printf(out, ",%s", g->insts[k]->member->id);
+}
+
+void sn_lease_promote(struct sn_group *g)
+{
+    struct sn_core *c = g->core;
+    struct sn_node *n = g->fo.candidate->node;
+    struct buf lineage = {0};
+    char own[SN_GRANT_TEXT];
+    put_lineage(g, &lineage);
+    struct sn_effect *e = sn_send(c, &n->cmd, SN_CMD_TAKEOVER);
+    e->epoch = g->fo.epoch;
+    e->text = mem_strdup(buf_str(&lineage));
+    e->argv = mem_zalloc((g->nseats + 3) * sizeof *e->argv);
+    size_t k = 0;
+    e->argv[k++] = mem_strdup(c->ours.speaker);
+    sn_lease_vote_text(g, g->fo.candidate, own);
+    if (*own)
+        e->argv[k++] = mem_strdup(own);
+    for (size_t s = 0; s < g->nseats; s++) {
+        const struct sn_seat *seat = g->seats[s];
+        bool mine = seat->vote_epoch == g->fo.epoch && runid_cmp(seat->vote_leader, c->id) == 0;
+        if (mine && *seat->grant)
+            e->argv[k++] = mem_strdup(seat->grant);
+    }
+    n->pending++;
+    buf_free(&lineage);
+}
+
+bool sn_lease_confirmed(const struct sn_group *g)
+{
+    const struct sn_node *n = g->fo.candidate->node;
+    return n->told && n->told->role == SN_ROLE_MASTER && n->told->config_epoch >= g->fo.epoch;
+}
+
+/* SAFETY E5: the master is well, but a vote of ours for somebody else keeps us from granting to it: a ballot names it
+ * anew, above all that may be hidden. */
+bool sn_lease_wants_ballot(const struct sn_group *g)
+{
+    const struct sn_inst *m = g->master;
+    return group_ttl(g) && m->member && m->node->told && !m->s_down && m->node->info.role == SN_ROLE_MASTER &&
+           *g->lease.grantee && !is_grantee(m) && !may_name(g);
+}
