@@ -52,7 +52,7 @@ struct config_cluster {
     char *name;
     struct conf_addresses seeds;
     struct sn_settings settings;
-    int64_t lease_ms; /* 0: off; this version takes nothing else */
+    int64_t lease_ms; /* 0: off */
 };
 
 enum config_on_error { CONFIG_ON_ERROR_CONTINUE, CONFIG_ON_ERROR_ABORT };

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SUPERVISORS_MAX 31 /* as many as a node counts */
+
 #define AT(member) offsetof(struct config_cluster, member)
 /* "/" and eight digits of an id stand behind it in the names of its shards. */
 #define SHARD_SUFFIX 9
@@ -80,9 +82,15 @@ static void check_cluster(struct conf_reader *r, const config_setting_t *element
     int64_t quorum = k->settings.quorum;
     if (!gives(element, "seeds"))
         conf_problem(r->problems, element, "seeds", "is missing: every cluster needs one node to be found from");
-    if (k->lease_ms > 0)
+    if (k->lease_ms >= k->settings.down_after_ms && gives(element, "lease_ms"))
         conf_problem(r->problems, element, "lease_ms",
-                     "leases are not supported by this version yet: take it out, or set it to 0");
+                     "expected less than down_after_ms (%" PRId64 "): a lease has to end before its master is replaced",
+                     k->settings.down_after_ms);
+    if (k->lease_ms > 0 && gives(element, "lease_ms") && c->supervisors.n == 0)
+        conf_problem(r->problems, element, "lease_ms", "leases need the list of supervisors at the top");
+    if (k->lease_ms > 0 && c->supervisors.n > SUPERVISORS_MAX)
+        conf_problem(r->problems, element, "lease_ms", "leases are possible with up to %d supervisors",
+                     SUPERVISORS_MAX);
     if (quorum == 0)
         conf_problem(r->problems, element, "quorum",
                      "is missing: give it here or in defaults, or list the supervisors, whose majority it then is");
@@ -105,6 +113,8 @@ void config_read_cluster(struct conf_reader *r, const config_setting_t *element,
     if (k.settings.quorum == 0 && c->supervisors.n > 0)
         k.settings.quorum = (int64_t)(c->supervisors.n / 2 + 1);
     conf_read(r, element, cluster_keys, &k);
+    if (!gives(element, "lease_ms"))
+        k.lease_ms = c->supervisors.n > 0 ? k.settings.down_after_ms / 2 : 0;
     if (k.name != NULL)
         check_name(r, element, k.name);
     else if (!gives(element, "name"))

@@ -91,6 +91,10 @@ static bool make_core(struct daemon *d, const struct merged *m, struct buf *erro
         .id_drawn = d->config->id[0] == '\0' && d->config->supervisors.n == 0,
         .globals = m->globals,
         .params = m->params,
+        .list = {.text = m->image.list,
+                 .position = (int)d->config->self,
+                 .version = m->image.list_version,
+                 .counted = m->image.list_counted},
     };
     memcpy(o.id, m->image.id, sizeof o.id);
     for (size_t i = 0; i < d->config->hook_count; i++)

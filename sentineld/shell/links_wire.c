@@ -2,6 +2,7 @@
 #include "sentineld/shell/links_inner.h"
 
 #include "common/base/mem.h"
+#include "sentineld/shell/wire_lease.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,8 @@ static const struct sent plain[] = {
     [SN_CMD_REPLICATE] = {.command = SN_CMD_REPLICATE},
     [SN_CMD_BUMP_EPOCH] = {.command = SN_CMD_BUMP_EPOCH},
     [SN_CMD_NO_FAILOVER] = {.command = SN_CMD_NO_FAILOVER},
+    [SN_CMD_LEASE] = {.command = SN_CMD_LEASE},
+    [SN_CMD_LEASE_RETURN] = {.command = SN_CMD_LEASE_RETURN},
     [SN_CMD_PROBE] = {.command = SN_CMD_PROBE},
 };
 
@@ -116,6 +119,17 @@ static void got_nodes(struct link *l, const redisReply *r)
     daemon_step(l->all->d, &e);
 }
 
+static void got_lease(struct link *l, enum sn_command command, const redisReply *r)
+{
+    struct sn_lease_told told;
+    if (!wire_lease_answer(r, &told)) {
+        ack(l, command, false, error_text(r));
+        return;
+    }
+    struct sn_event e = {.kind = SN_EV_LEASE, .link = l->id, .command = command, .told = &told};
+    daemon_step(l->all->d, &e);
+}
+
 static void got_probe(struct link *l, const redisReply *r)
 {
     struct wire_answer answer;
@@ -137,6 +151,7 @@ static void got_opinions(struct link *l, struct sent *s, const redisReply *r)
             s->asked[i].down = answer.opinions[i].down;
             s->asked[i].leader_epoch = answer.opinions[i].leader_epoch;
             memcpy(s->asked[i].leader, answer.opinions[i].leader, sizeof s->asked[i].leader);
+            memcpy(s->asked[i].grant, answer.opinions[i].grant, sizeof s->asked[i].grant);
         }
         e.count = s->n;
         e.text = slice_of(answer.id);
@@ -160,6 +175,8 @@ static void on_reply(void *owner, struct io_link *io, const redisReply *r, void 
         }
         case SN_CMD_INFO: got_info(l, r); break;
         case SN_CMD_NODES: got_nodes(l, r); break;
+        case SN_CMD_LEASE:
+        case SN_CMD_LEASE_RETURN: got_lease(l, s->command, r); break;
         case SN_CMD_PROBE: got_probe(l, r); break;
         case SN_CMD_ASK:
         case SN_CMD_BALLOT: got_opinions(l, s, r); break;
@@ -304,6 +321,13 @@ static void cluster_words(const struct sn_effect *e, struct wire_request *q)
         wire_word(q, e->flag ? "yes" : "no");
         return;
     }
+    if (e->command == SN_CMD_TAKEOVER && e->epoch != 0) {
+        size_t n = 0;
+        while (e->argv[n + 1] != NULL)
+            n++;
+        wire_takeover_request(q, e->epoch, e->text, e->argv[0], e->argv + 1, n);
+        return;
+    }
     wire_word(q, "CLUSTER");
     switch (e->command) {
     case SN_CMD_NODES: wire_word(q, "NODES"); break;
@@ -317,6 +341,11 @@ static void cluster_words(const struct sn_effect *e, struct wire_request *q)
         if (e->command == SN_CMD_TAKEOVER)
             wire_word(q, "TAKEOVER");
     }
+}
+
+static const char *own_id(const struct link *l)
+{
+    return l->all->d->core->id;
 }
 
 static void words(const struct link *l, const struct sn_effect *e, struct wire_request *q)
@@ -343,6 +372,8 @@ static void words(const struct link *l, const struct sn_effect *e, struct wire_r
     case SN_CMD_REPLICATE:
     case SN_CMD_BUMP_EPOCH:
     case SN_CMD_NO_FAILOVER: cluster_words(e, q); break;
+    case SN_CMD_LEASE: wire_lease_request(q, own_id(l), e->text, e->number, e->epoch, &e->stamp); break;
+    case SN_CMD_LEASE_RETURN: wire_lease_return(q, own_id(l), e->text, e->epoch); break;
     case SN_CMD_PROBE:
     case SN_CMD_BALLOT: wire_ballot_request(q, e->text, e->epoch, e->ballots, e->count); break;
     case SN_CMD_ASK: wire_ask_request(q, e->text, e->epoch, e->ballots); break;

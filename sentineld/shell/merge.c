@@ -212,6 +212,9 @@ struct state_group *merge_add_row(struct merging *m, const char *name, const str
     g->config_epoch = stored->config_epoch;
     g->vote_epoch = stored->vote_epoch;
     memcpy(g->vote_leader, stored->vote_leader, sizeof g->vote_leader);
+    memcpy(g->lease_grantee, stored->lease_grantee, sizeof g->lease_grantee);
+    g->lease_max_us = stored->lease_max_us;
+    g->lease_settled = stored->lease_settled;
     return g;
 }
 
@@ -373,6 +376,23 @@ static void merge_globals(struct merging *m)
     merge_apply_options(m, "", "", NULL);
 }
 
+/* The list of supervisors as nodes are told of it: one that differs from the last one is a version above it. */
+static void merge_list(struct merging *m)
+{
+    struct state_image *out = &m->out->image;
+    const struct conf_addresses *all = &m->file->supervisors;
+    struct buf list = {.n = 0};
+    for (size_t i = 0; i < all->n; i++) {
+        char text[ADDR_TEXT_MAX];
+        buf_printf(&list, "%s%s", i > 0 ? "," : "", addr_text(&all->v[i], text));
+    }
+    bool same = m->stored->list != NULL && strcmp(m->stored->list, buf_str(&list)) == 0;
+    out->list = mem_strdup(buf_str(&list));
+    out->list_version = m->stored->list_version + !same;
+    out->list_counted = same && m->stored->list_counted;
+    buf_free(&list);
+}
+
 void merge(const struct sentineld_config *file, const struct state_image *stored, const char *new_id,
            struct merged *out)
 {
@@ -381,6 +401,7 @@ void merge(const struct sentineld_config *file, const struct state_image *stored
     choose_id(&m, new_id);
     out->image.joined = stored->joined;
     out->image.epoch = stored->id[0] != '\0' ? stored->epoch : (uint64_t)file->current_epoch;
+    merge_list(&m);
     list_file_values(&m);
     merge_globals(&m);
     for (size_t i = 0; i < file->group_count; i++)
@@ -429,5 +450,8 @@ struct sn_core_group merged_core_group(const struct merged *m, size_t i)
         .npeers = row->npeers,
     };
     memcpy(g.vote_leader, row->vote_leader, sizeof g.vote_leader);
+    memcpy(g.lease_grantee, row->lease_grantee, sizeof g.lease_grantee);
+    g.lease_max_us = row->lease_max_us;
+    g.lease_settled = row->lease_settled;
     return g;
 }

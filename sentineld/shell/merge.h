@@ -32,6 +32,7 @@ struct merged_group {
 
 struct merged_fleet {
     struct sn_settings settings;
+    int64_t lease_ms;
     struct addr *seeds; /* owned */
     size_t nseeds;
     size_t row;   /* in image.fleets */

@@ -71,6 +71,13 @@ static size_t add_fleet(struct merging *m, const struct sn_settings *settings, c
     return out->nfleets++;
 }
 
+static void add_file_fleet(struct merging *m, const struct config_cluster *k, const char *key)
+{
+    size_t fleet = add_fleet(m, &k->settings, &k->seeds);
+    m->out->fleets[fleet].lease_ms = k->lease_ms;
+    add_shards(m, k->name, key, fleet);
+}
+
 static void merge_file_cluster(struct merging *m, const struct config_cluster *k, const char *key)
 {
     const struct state_fleet *stored = state_image_fleet(m->stored, k->name);
@@ -82,7 +89,7 @@ static void merge_file_cluster(struct merging *m, const struct config_cluster *k
                    "%s: stays released, as it was by SENTINEL CLUSTER RELEASE; a change of its entry brings it back\n",
                    k->name);
     else
-        add_shards(m, k->name, key, add_fleet(m, &k->settings, &k->seeds));
+        add_file_fleet(m, k, key);
 }
 
 /* What the file said of it last, for the login at its nodes. It is kept until they are released, without the seeds: so
@@ -160,6 +167,7 @@ struct sn_core_fleet merged_core_fleet(const struct merged *m, size_t i)
     struct sn_core_fleet f = {
         .name = row->name,
         .settings = &from->settings,
+        .lease_ms = from->lease_ms,
         .seeds = from->seeds,
         .nseeds = from->nseeds,
         .config_epoch = row->config_epoch,

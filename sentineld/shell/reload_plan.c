@@ -209,11 +209,12 @@ static void compare_fleet(const struct sn_core *core, const struct merged *m, si
         return;
     }
     bool is_new = f == NULL || f->state != SN_FLEET_WATCHED;
-    if (!is_new && same_settings(&f->set, &wanted->settings) && same_seeds(f, wanted))
+    if (!is_new && same_settings(&f->set, &wanted->settings) && same_seeds(f, wanted) &&
+        f->lease_us == wanted->lease_ms * 1000)
         return;
     r->fleets = mem_array(r->fleets, r->nfleets + 1, sizeof *r->fleets);
     struct sn_reload_fleet *to = &r->fleets[r->nfleets++];
-    *to = (struct sn_reload_fleet){.name = mem_strdup(name)};
+    *to = (struct sn_reload_fleet){.name = mem_strdup(name), .lease_ms = wanted->lease_ms};
     sn_settings_copy(&to->settings, &wanted->settings);
     to->seeds = mem_array(NULL, wanted->nseeds + 1, sizeof *to->seeds);
     for (; to->nseeds < wanted->nseeds; to->nseeds++)

@@ -38,6 +38,11 @@ static const char *const texts[STATE_DB_STATEMENTS] = {
     [STATE_DB_CLEAR_NODES] = "DELETE FROM shard_nodes WHERE group_name = ?1",
     [STATE_DB_ADD_NODE] =
         "INSERT OR REPLACE INTO shard_nodes (group_name, place, id, host, port) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [STATE_DB_SET_LEASE] =
+        "INSERT OR REPLACE INTO leases (group_name, grantee, max_us, settled) VALUES (?1, ?2, ?3, ?4)",
+    [STATE_DB_CLEAR_LEASE] = "DELETE FROM leases WHERE group_name = ?1",
+    [STATE_DB_RENAME_LEASE] = "UPDATE leases SET group_name = ?2 WHERE group_name = ?1",
+    [STATE_DB_SET_LIST] = "INSERT OR REPLACE INTO lists (one, list, version, counted) VALUES (1, ?1, ?2, ?3)",
     [STATE_DB_CLEAR_GROUP] = "DELETE FROM groups WHERE name = ?1",
     [STATE_DB_RENAME_GROUP] = "UPDATE groups SET name = ?2 WHERE name = ?1",
     [STATE_DB_RENAME_REPLICAS] = "UPDATE replicas SET group_name = ?2 WHERE group_name = ?1",
@@ -256,7 +261,8 @@ static bool set_shard(struct state_db *d, const char *group, const char *fleet, 
 static bool clear_shard(struct state_db *d, const char *group, struct buf *error)
 {
     return state_db_run(d, STATE_DB_CLEAR_SHARD, error, "t", group) &&
-           state_db_run(d, STATE_DB_CLEAR_NODES, error, "t", group);
+           state_db_run(d, STATE_DB_CLEAR_NODES, error, "t", group) &&
+           state_db_run(d, STATE_DB_CLEAR_LEASE, error, "t", group);
 }
 
 static bool set_fleet(struct state_db *d, const char *name, bool monitored, uint64_t config_epoch, uint64_t vote_epoch,
@@ -266,13 +272,25 @@ static bool set_fleet(struct state_db *d, const char *name, bool monitored, uint
                         (int64_t)vote_epoch);
 }
 
+static bool set_lease(struct state_db *d, const char *group, const char *grantee, int64_t max_us, bool settled,
+                      struct buf *error)
+{
+    return state_db_run(d, STATE_DB_SET_LEASE, error, "ttnd", group, grantee, max_us, (int)settled);
+}
+
+static bool set_list(struct state_db *d, const char *list, uint64_t version, bool counted, struct buf *error)
+{
+    return state_db_run(d, STATE_DB_SET_LIST, error, "tnd", list, (int64_t)version, (int)counted);
+}
+
 static bool rename_group(struct state_db *d, const char *from, const char *to, struct buf *error)
 {
     static const enum state_db_statement clear[] = {STATE_DB_CLEAR_GROUP, STATE_DB_CLEAR_REPLICAS, STATE_DB_CLEAR_PEERS,
-                                                    STATE_DB_CLEAR_OPTIONS},
+                                                    STATE_DB_CLEAR_OPTIONS, STATE_DB_CLEAR_LEASE},
                                          rename[] = {STATE_DB_RENAME_GROUP, STATE_DB_RENAME_REPLICAS,
                                                      STATE_DB_RENAME_PEERS, STATE_DB_RENAME_OPTIONS,
-                                                     STATE_DB_RENAME_SHARD, STATE_DB_RENAME_NODES};
+                                                     STATE_DB_RENAME_SHARD, STATE_DB_RENAME_NODES,
+                                                     STATE_DB_RENAME_LEASE};
     bool ok = clear_shard(d, to, error);
     for (size_t i = 0; ok && i < sizeof clear / sizeof clear[0]; i++)
         ok = state_db_run(d, clear[i], error, "t", to);
@@ -297,6 +315,8 @@ static bool apply(struct state_db *d, const struct sn_record *r, struct buf *err
     case SN_REC_SHARD:
         return r->monitored ? set_shard(d, group, r->fleet, r->nodes, r->nnodes, error) : clear_shard(d, group, error);
     case SN_REC_RENAME: return rename_group(d, group, r->value, error);
+    case SN_REC_LEASE: return set_lease(d, group, r->grantee, r->lease_max_us, r->lease_settled, error);
+    case SN_REC_LIST: return set_list(d, r->value, r->epoch, r->joined, error);
     case SN_REC_FILE:
         if (r->value == NULL)
             return state_db_run(d, STATE_DB_CLEAR_FILE_VALUE, error, "tt", group, r->option);
@@ -316,11 +336,12 @@ bool state_db_apply(struct state_db *d, const struct sn_record *r, struct buf *e
 
 static bool replace(struct state_db *d, const struct state_image *m, struct buf *error)
 {
-    if (sqlite3_exec(d->db,
-                     "DELETE FROM groups; DELETE FROM replicas; DELETE FROM peers; DELETE FROM options; DELETE FROM "
-                     "file_values; "
-                     "DELETE FROM fleets; DELETE FROM shards; DELETE FROM shard_nodes",
-                     NULL, NULL, NULL) != SQLITE_OK) {
+    if (sqlite3_exec(
+            d->db,
+            "DELETE FROM groups; DELETE FROM replicas; DELETE FROM peers; DELETE FROM options; DELETE FROM "
+            "file_values; "
+            "DELETE FROM fleets; DELETE FROM shards; DELETE FROM shard_nodes; DELETE FROM leases; DELETE FROM lists",
+            NULL, NULL, NULL) != SQLITE_OK) {
         state_db_say(d, "cannot be written", error);
         return false;
     }
@@ -329,8 +350,12 @@ static bool replace(struct state_db *d, const struct state_image *m, struct buf 
         const struct state_group *g = &m->groups[i];
         ok = set_group(d, g->name, g->monitored, &g->master, g->config_epoch, g->vote_epoch, g->vote_leader, error) &&
              set_members(d, g->name, g->replicas, g->nreplicas, g->peers, g->npeers, error) &&
-             (g->fleet == NULL || set_shard(d, g->name, g->fleet, g->nodes, g->nnodes, error));
+             (g->fleet == NULL || set_shard(d, g->name, g->fleet, g->nodes, g->nnodes, error)) &&
+             (g->lease_grantee[0] == '\0' ||
+              set_lease(d, g->name, g->lease_grantee, g->lease_max_us, g->lease_settled, error));
     }
+    if (ok && m->list != NULL)
+        ok = set_list(d, m->list, m->list_version, m->list_counted, error);
     for (size_t i = 0; ok && i < m->nfleets; i++) {
         const struct state_fleet *f = &m->fleets[i];
         ok = set_fleet(d, f->name, f->monitored, f->config_epoch, f->vote_epoch, error);

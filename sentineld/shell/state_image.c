@@ -161,6 +161,7 @@ void state_image_free(struct state_image *m)
         free(m->fleets[i].name);
     free(m->groups);
     free(m->fleets);
+    free(m->list);
     state_options_free(&m->options);
     state_options_free(&m->file_values);
     *m = (struct state_image){.ngroups = 0};
@@ -174,7 +175,11 @@ static void copy_options(struct state_options *to, const struct state_options *f
 
 void state_image_copy(struct state_image *to, const struct state_image *from)
 {
-    *to = (struct state_image){.epoch = from->epoch, .joined = from->joined};
+    *to = (struct state_image){.epoch = from->epoch,
+                               .joined = from->joined,
+                               .list = from->list != NULL ? mem_strdup(from->list) : NULL,
+                               .list_version = from->list_version,
+                               .list_counted = from->list_counted};
     memcpy(to->id, from->id, sizeof to->id);
     for (size_t i = 0; i < from->ngroups; i++) {
         const struct state_group *g = &from->groups[i];

@@ -19,6 +19,9 @@ struct state_group {
     char *fleet;                  /* of a shard: its cluster; NULL: a classic group */
     struct sn_record_node *nodes; /* of a shard: its nodes, its master first */
     size_t nnodes;
+    runid lease_grantee; /* of a shard under leases (core/lease.h); "" none */
+    int64_t lease_max_us;
+    bool lease_settled;
 };
 
 /* A cluster; its shards are the groups that name it. */
@@ -41,6 +44,9 @@ struct state_image {
     runid id; /* "": the directory is new */
     uint64_t epoch;
     bool joined;
+    char *list; /* of supervisors, as nodes were told of it; NULL: none was stored */
+    uint64_t list_version;
+    bool list_counted;
     struct state_group *groups; /* in the order in which they came */
     size_t ngroups, cap_groups;
     struct state_fleet *fleets;

@@ -9,12 +9,16 @@
 #define APPLICATION_ID 0x534e546c /* "SNTl": tells our databases from others */
 
 /* What schema 2 has beside schema 1. */
-#define CLUSTER_TABLES                                                                                        \
-    "CREATE TABLE fleets (name TEXT PRIMARY KEY, monitored INTEGER NOT NULL, config_epoch INTEGER NOT NULL, " \
-    "vote_epoch INTEGER NOT NULL) WITHOUT ROWID;"                                                             \
-    "CREATE TABLE shards (group_name TEXT PRIMARY KEY, fleet TEXT NOT NULL) WITHOUT ROWID;"                   \
-    "CREATE TABLE shard_nodes (group_name TEXT NOT NULL, place INTEGER NOT NULL, id TEXT NOT NULL, "          \
-    "host TEXT NOT NULL, port INTEGER NOT NULL, PRIMARY KEY (group_name, place)) WITHOUT ROWID;"
+#define CLUSTER_TABLES                                                                                            \
+    "CREATE TABLE fleets (name TEXT PRIMARY KEY, monitored INTEGER NOT NULL, config_epoch INTEGER NOT NULL, "     \
+    "vote_epoch INTEGER NOT NULL) WITHOUT ROWID;"                                                                 \
+    "CREATE TABLE shards (group_name TEXT PRIMARY KEY, fleet TEXT NOT NULL) WITHOUT ROWID;"                       \
+    "CREATE TABLE shard_nodes (group_name TEXT NOT NULL, place INTEGER NOT NULL, id TEXT NOT NULL, "              \
+    "host TEXT NOT NULL, port INTEGER NOT NULL, PRIMARY KEY (group_name, place)) WITHOUT ROWID;"                  \
+    "CREATE TABLE leases (group_name TEXT PRIMARY KEY, grantee TEXT NOT NULL, max_us INTEGER NOT NULL, "          \
+    "settled INTEGER NOT NULL) WITHOUT ROWID;"                                                                    \
+    "CREATE TABLE lists (one INTEGER PRIMARY KEY CHECK (one = 1), list TEXT NOT NULL, version INTEGER NOT NULL, " \
+    "counted INTEGER NOT NULL);"
 
 /* The scratch row makes the log 1 MiB long once. Later commits overwrite it in place, and a disk flushes an overwritten
  * block about twice as fast as one that makes the file longer. */
@@ -228,6 +232,29 @@ static bool take_node(sqlite3_stmt *s, struct state_image *m)
     return true;
 }
 
+static bool take_lease(sqlite3_stmt *s, struct state_image *m)
+{
+    runid id;
+    struct state_group *g = state_image_group(m, text_at(s, 0));
+    int64_t max_us = sqlite3_column_int64(s, 2);
+    if (!id_at(s, 1, id) || id[0] == '\0' || max_us < 0)
+        return false;
+    if (g == NULL)
+        return true;
+    memcpy(g->lease_grantee, id, sizeof g->lease_grantee);
+    g->lease_max_us = max_us;
+    g->lease_settled = sqlite3_column_int(s, 3) != 0;
+    return true;
+}
+
+static bool take_list(sqlite3_stmt *s, struct state_image *m)
+{
+    free(m->list);
+    m->list = mem_strdup(text_at(s, 0));
+    m->list_counted = sqlite3_column_int(s, 2) != 0;
+    return epoch_at(s, 1, &m->list_version);
+}
+
 static bool take_option(sqlite3_stmt *s, struct state_image *m)
 {
     state_options_add(&m->options, text_at(s, 0), text_at(s, 1), text_at(s, 2));
@@ -252,6 +279,8 @@ static const struct {
     {"fleets", "SELECT name, monitored, config_epoch, vote_epoch FROM fleets", take_fleet},
     {"shards", "SELECT group_name, fleet FROM shards", take_shard},
     {"shard_nodes", "SELECT group_name, id, host, port FROM shard_nodes ORDER BY group_name, place", take_node},
+    {"leases", "SELECT group_name, grantee, max_us, settled FROM leases", take_lease},
+    {"lists", "SELECT list, version, counted FROM lists", take_list},
     {"options", "SELECT group_name, option, value FROM options", take_option},
     {"file_values", "SELECT group_name, option, value FROM file_values", take_file_value},
 };

@@ -117,12 +117,29 @@ static bool reply_epoch(const redisReply *r, uint64_t *out)
     return true;
 }
 
+/* It goes to a node as one word of a request, so only its signs are looked at here. */
+static bool read_grant(const redisReply *r, char out[SN_GRANT_TEXT])
+{
+    struct slice text;
+    if (!reply_text(r, &text) || text.n >= SN_GRANT_TEXT)
+        return false;
+    for (size_t i = 0; i < text.n; i++)
+        if (memchr("0123456789abcdef/", text.p[i], 17) == NULL)
+            return false;
+    memcpy(out, text.p, text.n);
+    out[text.n] = '\0';
+    return true;
+}
+
 static bool read_opinion(const redisReply *r, struct sn_opinion *out)
 {
     *out = (struct sn_opinion){.down = false};
     struct slice leader;
-    if (r->type != REDIS_REPLY_ARRAY || r->elements != 3 || r->element[0]->type != REDIS_REPLY_INTEGER ||
-        !reply_text(r->element[1], &leader) || !reply_epoch(r->element[2], &out->leader_epoch))
+    if (r->type != REDIS_REPLY_ARRAY || r->elements < 3 || r->elements > 4 ||
+        r->element[0]->type != REDIS_REPLY_INTEGER || !reply_text(r->element[1], &leader) ||
+        !reply_epoch(r->element[2], &out->leader_epoch))
+        return false;
+    if (r->elements == 4 && !read_grant(r->element[3], out->grant))
         return false;
     out->down = r->element[0]->integer == 1;
     return slice_is(leader, "*") || runid_parse(leader, out->leader);
@@ -285,10 +302,12 @@ void wire_ballots_free(struct wire_ballots *b)
 
 void wire_ask_reply(struct reply *r, const struct sn_opinion *opinion)
 {
-    reply_array(r, 3);
+    reply_array(r, opinion->grant[0] != '\0' ? 4 : 3);
     reply_int(r, opinion->down);
     reply_bulks(r, opinion->leader[0] == '\0' ? "*" : opinion->leader);
     reply_int(r, (int64_t)opinion->leader_epoch);
+    if (opinion->grant[0] != '\0')
+        reply_bulks(r, opinion->grant);
 }
 
 void wire_ballot_reply(struct reply *r, const char *id, uint64_t epoch, const struct sn_opinion *opinions, size_t n)

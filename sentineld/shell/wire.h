@@ -5,7 +5,8 @@
  *   SENTINEL BALLOT <asker id> <asker's current epoch>
  *       (DOWN|UP|VOTE|CANCEL <down 0|1> <group> <master host> <master port> <epoch> <candidate host or ""> <candidate
  * port>)...
- *   -> [id, current epoch, [[down 0|1, leader id or "*", leader epoch], ...]]   the opinions in the order asked
+ *   -> [id, current epoch, [[down 0|1, leader id or "*", leader epoch], ...]]   the opinions in the order asked; under
+ *      leases a vote has a fourth word, what the voter grants to the candidate (core/lease.h)
  * Stock (reference section 5), one master:
  *   SENTINEL IS-MASTER-DOWN-BY-ADDR <host> <port> <epoch> <id that wants the vote, or "*">
  *   -> [down 0|1, leader id or "*", leader epoch] */
