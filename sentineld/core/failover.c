@@ -56,9 +56,10 @@ void sn_failover_elected(struct sn_group *g)
         sn_election_lose(g, "-failover-abort-no-good-slave");
         return;
     }
-    sn_publish_inst(g->fo.candidate, SN_LOG_WARNING, "+selected-slave", NULL);
+    if (!g->fo.incumbent)
+        sn_publish_inst(g->fo.candidate, SN_LOG_WARNING, "+selected-slave", NULL);
     sn_failover_state(g, SN_FO_SEND_SLAVEOF_NOONE);
-    if (c->asks_veto)
+    if (c->asks_veto && !g->fo.incumbent)
         sn_consent_ask(g);
     else
         sn_failover_go_on(g);
@@ -117,6 +118,7 @@ void sn_failover_drop(struct sn_group *g)
             sn_want(g->seats[k]);
         }
     g->vote_free = true;
+    g->vote_void = g->vote_void || (!g->fo.sent && g->vote_epoch == g->fo.epoch);
     memset(&g->fo, 0, sizeof g->fo);
     sn_touch_group(g);
 }
@@ -144,12 +146,12 @@ static void promoted(struct sn_group *g)
     struct sn_core *c = g->core;
     struct sn_inst *new_master = g->fo.candidate;
     struct addr from = g->fo.from, to = sn_shown_addr(c, new_master->node);
-    uint64_t epoch = g->fleet ? sn_takeover_epoch(g) : g->fo.epoch;
+    uint64_t epoch = g->fleet && !g->fo.took ? sn_takeover_epoch(g) : g->fo.epoch;
     if (epoch <= g->config_epoch) { /* somebody's configuration is newer than our ballot */
         sn_failover_abort(g, "-failover-abort-not-elected");
         return;
     }
-    sn_publish_inst(new_master, SN_LOG_WARNING, "+promoted-slave", NULL);
+    sn_publish_inst(new_master, SN_LOG_WARNING, g->fo.incumbent ? "+master-confirmed" : "+promoted-slave", NULL);
     g->fo.at.promoted_us = c->now_us;
     sn_account_promoted(g);
     if (c->crash & SN_CRASH_AFTER_PROMOTION) {
@@ -157,11 +159,12 @@ static void promoted(struct sn_group *g)
         return;
     }
     sn_failover_state(g, SN_FO_RECONF_SLAVES);
-    sn_reconfig_script(g, "leader", &from, &to);
+    if (!g->fo.incumbent)
+        sn_reconfig_script(g, "leader", &from, &to);
     g->fo.step = SN_SWITCH_NONE;
     g->fo.config_epoch = epoch;
     sn_group_switch(g, new_master, epoch);
-    g->announce = true;
+    g->announce = !g->fo.incumbent;
     g->announce_from = from;
     struct sn_pending *w = sn_wait(c, g->config_seq);
     w->is_config = true;
@@ -254,6 +257,8 @@ void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct
     }
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         struct sn_group *g = i->group;
+        if (command == SN_CMD_TAKEOVER && ok)
+            sn_lease_taken(i);
         if (is_refusal(command, ok, text) && i == g->fo.candidate && g->fo.state == SN_FO_WAIT_PROMOTION) {
             i->refused_us = n->core->now_us; /* nothing was promoted: another one may be */
             g->fo.sent = false;

@@ -294,6 +294,7 @@ void sn_fleet_change(struct sn_core *c, const struct sn_reload_fleet *r)
         if (login)
             log_in_again(f);
     }
+    f->lease_us = MS(r->lease_ms);
     sn_fleet_seeds(f, r->seeds, r->nseeds);
     f->dirty = c->any_dirty = true;
     sn_touch_fleet(f);

@@ -64,6 +64,7 @@ void sn_shard_newer(struct sn_shard *s, uint64_t epoch); /* its master has a hig
 int64_t sn_shard_tidy(struct sn_shard *s, bool *dropped);
 
 /* fleet_switch.c: promotions */
+struct sn_effect *sn_order_node(struct sn_node *n, enum sn_command command); /* and asks what came of it */
 void sn_takeover(struct sn_group *g);                 /* sends it */
 uint64_t sn_takeover_epoch(const struct sn_group *g); /* confirmed: of the configuration */
 void sn_cluster_failover(struct sn_group *g);         /* sends the nodes' own planned switch */

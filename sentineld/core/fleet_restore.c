@@ -57,6 +57,7 @@ bool sn_core_add_fleet(struct sn_core *c, const struct sn_core_fleet *from, int6
     if (now_us > c->now_us)
         c->now_us = now_us;
     struct sn_fleet *f = sn_fleet_new(c, from->name, from->settings);
+    f->lease_us = MS(from->lease_ms);
     f->epoch = from->config_epoch;
     f->vote_epoch = from->vote_epoch;
     f->meet_us = sn_meet_until(c, c->now_us, false);

@@ -10,7 +10,7 @@
 #define AGREE_ALL 64        /* so many nodes are asked at once whether they agree, the rest in turn */
 #define AGREE_MAX MS(60000) /* nodes that do not agree in this time are named, and no longer waited for */
 
-static struct sn_effect *order(struct sn_node *n, enum sn_command command)
+struct sn_effect *sn_order_node(struct sn_node *n, enum sn_command command)
 {
     struct sn_effect *e = sn_send(n->core, &n->cmd, command);
     n->pending++;
@@ -23,18 +23,21 @@ static struct sn_effect *order(struct sn_node *n, enum sn_command command)
 
 void sn_takeover(struct sn_group *g)
 {
-    order(g->fo.candidate->node, SN_CMD_TAKEOVER);
+    if (sn_lease_promotes(g->fo.candidate))
+        sn_lease_promote(g);
+    else
+        sn_order_node(g->fo.candidate->node, SN_CMD_TAKEOVER);
     g->fo.repeated_us = g->core->now_us;
 }
 
 void sn_cluster_failover(struct sn_group *g)
 {
-    order(g->fo.candidate->node, SN_CMD_CLUSTER_FAILOVER);
+    sn_order_node(g->fo.candidate->node, SN_CMD_CLUSTER_FAILOVER);
 }
 
 void sn_replicate(struct sn_inst *i)
 {
-    order(i->node, SN_CMD_REPLICATE)->text = mem_strdup(i->group->master->member->id);
+    sn_order_node(i->node, SN_CMD_REPLICATE)->text = mem_strdup(i->group->master->member->id);
 }
 
 /* What it said of itself counts from the promotion on: before it was a replica. */
@@ -115,6 +118,8 @@ uint64_t sn_takeover_epoch(const struct sn_group *g)
 bool sn_takeover_confirmed(const struct sn_group *g)
 {
     const struct sn_inst *i = g->fo.candidate;
+    if (sn_lease_promotes(i))
+        return g->fo.took; /* at our epoch, which the node has compared with those of all claimants */
     return spoke_since(g) && i->member->master && i->node->info.role == SN_ROLE_MASTER && has_the_slots(g) &&
            (is_above_all(g) || is_last_at_the_top(g));
 }
@@ -127,8 +132,11 @@ static int64_t repeat(struct sn_group *g, struct sn_node *n, enum sn_command com
     if (g->fo.repeats >= REPEATS_MAX)
         return HEAP_NEVER;
     g->fo.repeats++;
+    if (command == SN_CMD_TAKEOVER)
+        sn_takeover(g);
+    else
+        sn_order_node(n, command);
     g->fo.repeated_us = g->core->now_us;
-    order(n, command);
     return g->core->now_us + pause_us;
 }
 
@@ -149,7 +157,7 @@ int64_t sn_takeover_advance(struct sn_group *g)
         return HEAP_NEVER;
     /* It took the slots without knowing of an epoch that somebody else has them at. It hears of that by its bus, and
      * then goes above it. */
-    if (i->member->master && i->member->nslots && !is_above_all(g))
+    if (i->member->master && i->member->nslots && !sn_lease_promotes(i) && !is_above_all(g))
         return raise_epoch(g);
     bool alive = c->now_us < g->fo.start_us + sn_ballot_life_us(c, g) && g->vote_epoch == g->fo.epoch;
     if (!i->member->master && alive && g->fo.step == SN_SWITCH_NONE)

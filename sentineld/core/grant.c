@@ -1,7 +1,6 @@
 /* Leases of shards (SAFETY, sections 1 to 3): what a node is told with each LEASE, what its answer changes, what a vote
  * grants. The book of one shard is lease.c. */
-#include "sentineld/core/fleet.h"
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 #include "common/base/text.h"
 
@@ -193,6 +192,17 @@ static bool matters(const struct sn_inst *i)
            (sn_is_master(i) && i->node->told->lease_ms == 0);
 }
 
+void sn_lease_taken(struct sn_inst *i)
+{
+    struct sn_group *g = i->group;
+    if (i != g->fo.candidate || g->fo.state != SN_FO_WAIT_PROMOTION || !sn_lease_promotes(i))
+        return;
+    g->fo.took = true;
+    i->member->master = true;
+    i->member->epoch = g->fo.epoch;
+    sn_touch_group(g);
+}
+
 void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_lease_told *t)
 {
     struct sn_core *c = n->core;
@@ -217,9 +227,12 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
     sn_node_pong(n, t->loading ? SN_PONG_LOADING : SN_PONG_OK);
     if (n->info_now || n->nodes_now)
         sn_touch_node(n);
-    for (struct sn_inst *i = n->insts; i; i = i->next_on_node)
+    for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         if (matters(i))
             sn_touch_group(i->group);
+        if (is_expected(n, t) && t->role == SN_ROLE_MASTER && t->config_epoch >= i->group->fo.epoch)
+            sn_lease_taken(i); /* the OK to the promotion was lost with its link */
+    }
 }
 
 void sn_lease_refused(struct sn_node *n, struct slice text)
@@ -294,7 +307,7 @@ void sn_lease_promote(struct sn_group *g)
     struct buf lineage = {0};
     char own[SN_GRANT_TEXT];
     put_lineage(g, &lineage);
-    struct sn_effect *e = sn_send(c, &n->cmd, SN_CMD_TAKEOVER);
+    struct sn_effect *e = sn_order_node(n, SN_CMD_TAKEOVER);
     e->epoch = g->fo.epoch;
     e->text = mem_strdup(buf_str(&lineage));
     e->argv = mem_zalloc((g->nseats + 3) * sizeof *e->argv);
@@ -309,14 +322,7 @@ void sn_lease_promote(struct sn_group *g)
         if (mine && *seat->grant)
             e->argv[k++] = mem_strdup(seat->grant);
     }
-    n->pending++;
     buf_free(&lineage);
-}
-
-bool sn_lease_confirmed(const struct sn_group *g)
-{
-    const struct sn_node *n = g->fo.candidate->node;
-    return n->told && n->told->role == SN_ROLE_MASTER && n->told->config_epoch >= g->fo.epoch;
 }
 
 /* SAFETY E5: the master is well, but a vote of ours for somebody else keeps us from granting to it: a ballot names it

@@ -130,7 +130,7 @@ void sn_lease_vote(struct sn_group *g, const struct sn_inst *candidate); /* a vo
 void sn_lease_vote_text(struct sn_group *g, const struct sn_inst *candidate, char out[SN_GRANT_TEXT]);
 bool sn_lease_promotes(const struct sn_inst *candidate); /* it is to be promoted by EPOCH, with grants */
 void sn_lease_promote(struct sn_group *g);
-bool sn_lease_confirmed(const struct sn_group *g);
+void sn_lease_taken(struct sn_inst *i); /* it has answered OK to that */
 bool sn_lease_wants_ballot(const struct sn_group *g); /* the incumbent needs one to be granted anything again */
 void sn_list_init(struct sn_core *c, const struct sn_list *l);
 void sn_list_free(struct sn_core *c);

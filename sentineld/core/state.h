@@ -215,6 +215,7 @@ struct sn_failover {
     int64_t pause_end_us;
     bool asking; /* elected; the operator's hooks are asked whether it may go on (inside SEND_SLAVEOF_NOONE) */
     bool sent;   /* the promotion left */
+    bool took;   /* under leases: the candidate has answered that it is the master at our epoch, on its disk */
     struct sn_inst *candidate;
     bool incumbent;     /* it is the master: the ballot gives it a lease again (SAFETY E5) */
     struct addr from;   /* the master that was replaced */
