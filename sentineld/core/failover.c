@@ -261,6 +261,7 @@ void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct
             sn_lease_taken(i);
         if (is_refusal(command, ok, text) && i == g->fo.candidate && g->fo.state == SN_FO_WAIT_PROMOTION) {
             i->refused_us = n->core->now_us; /* nothing was promoted: another one may be */
+            sn_publish_inst(i, SN_LOG_WARNING, "-promotion-refused", "%.*s", (int)text.n, text.n ? text.p : "");
             g->fo.sent = false;
             sn_election_lose(g, "-failover-abort-slave-timeout");
         }

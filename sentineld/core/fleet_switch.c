@@ -235,7 +235,8 @@ void sn_fleet_assert(struct sn_node *n)
 {
     if (n->asserted || n->cmd.state != SN_CONN_UP)
         return;
-    sn_send(n->core, &n->cmd, SN_CMD_NO_FAILOVER)->flag = n->fleet->state == SN_FLEET_WATCHED;
+    /* A node under leases does not elect by itself anyway, and one that is set so is not counted on by its master. */
+    sn_send(n->core, &n->cmd, SN_CMD_NO_FAILOVER)->flag = n->fleet->state == SN_FLEET_WATCHED && !sn_node_leases(n);
     n->pending++;
     n->asserted = n->unanswered = true;
 }

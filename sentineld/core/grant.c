@@ -235,6 +235,16 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
     }
 }
 
+/* It elects by itself, unless it is told not to. */
+static void stock(struct sn_node *n)
+{
+    n->lease_refused = true;
+    if (!n->asserted)
+        return;
+    n->asserted = false;
+    sn_fleet_assert(n);
+}
+
 void sn_lease_refused(struct sn_node *n, struct slice text)
 {
     uint64_t version;
@@ -252,7 +262,7 @@ void sn_lease_refused(struct sn_node *n, struct slice text)
     else if (slice_is(code, "BUSY"))
         pong = SN_PONG_BUSY;
     else
-        n->lease_refused = true;
+        stock(n);
     sn_node_pong(n, pong);
     sn_touch_node(n);
 }

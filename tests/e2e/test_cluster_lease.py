@@ -1,0 +1,73 @@
+"""Clusters under leases: masters write by the grants of a majority of the declared supervisors only."""
+import time
+
+from cases import case
+from lab import wait_until
+from lab.clusters import key_in
+from lab.resp import RespError
+from lab.supervised import Supervised, epoch_of, slot_range
+
+OURS = ("ours",)
+
+
+def info_of(node):
+    return dict(line.split(":", 1) for line in node.ok("CLUSTER", "INFO").split("\r\n") if ":" in line)
+
+
+def leased(fleet):
+    def all_leased():
+        for node in fleet.masters:
+            info = info_of(node)
+            assert int(info["cluster_supervised"]) > 0 and int(info["cluster_lease_ms"]) > 0, (node.name, info)
+            assert info["cluster_supervisors"] == str(len(fleet.supervisors)), info
+        return True
+    return wait_until(all_leased, 20, "all masters are leased")
+
+
+@case(kinds=OURS, limit_s=120)
+def test_one_killed(lab):
+    """The replica is promoted at the ballot's epoch, with a lease; the old master comes back as a replica."""
+    fleet = Supervised(lab, declared=True)
+    leased(fleet)
+    old, new = fleet.masters[0], fleet.replicas[0]
+    shard = fleet.name_of(old)
+    highest = max(epoch_of(n) for n in fleet.masters)
+    key = key_in(slot_range(0, 3)[0] + 1)
+    assert old.ok("SET", key, "before") == "OK"
+    killed = old.kill9()
+    with new.connect() as client:
+        while client.call("SET", key, "after") != "OK":
+            assert time.monotonic() < killed + 7, client.call("SET", key, "after")
+            time.sleep(0.002)
+    took = time.monotonic() - killed
+    print("kill to first write %.0f ms, beyond down-after %.0f ms" % (took * 1000, took * 1000 - 600))
+    assert fleet.wait_switched(shard, old) is new
+    assert {s.config_epoch(shard) for s in fleet.running()} == {epoch_of(new)}
+    assert epoch_of(new) > highest
+    old.start()
+    old.wait_ready()
+    fleet.wait_follows(old, new, 40)
+    fleet.wait_well(timeout_s=40)
+    fleet.wait_nodes_agree()
+
+
+@case(kinds=OURS, limit_s=120)
+def test_supervisors_gone(lab):
+    """Without a majority of supervisors writes stop within a lease, reads go on; with one again, writes go on."""
+    fleet = Supervised(lab, declared=True)
+    leased(fleet)
+    node = fleet.masters[0]
+    key = key_in(slot_range(0, 3)[0] + 1)
+    assert node.ok("SET", key, "1") == "OK"
+    for s in fleet.supervisors[:2]:
+        s.pause()
+    paused = time.monotonic()
+    with node.connect() as client:
+        while not isinstance(client.call("SET", key, "2"), RespError):
+            assert time.monotonic() < paused + 1, "still taken"
+            time.sleep(0.002)
+        text = str(client.call("SET", key, "3"))
+        assert text.startswith("CLUSTERDOWN This master holds no lease: 1 of 2 grants"), text
+        assert client.ok("GET", key) == "2"
+        fleet.supervisors[0].resume()
+        wait_until(lambda: client.call("SET", key, "4") == "OK", 10, "writes are taken again")
