@@ -33,7 +33,7 @@ static struct sn_seat *take(struct sn_peer *p)
 
 static void drop_wants(struct sn_seat *s)
 {
-    s->want_ask = s->want_vote = s->want_up = false;
+    s->want_ask = s->want_vote = s->want_up = s->want_returned = false;
     s->want_cancel = 0;
 }
 
@@ -53,7 +53,7 @@ static void fill(struct sn_ballot *b, const struct sn_seat *s, enum sn_ballot_ve
     b->group = mem_strdup(g->name);
     b->master = sn_shown_addr(g->core, g->master->node);
     b->epoch = epoch;
-    if (verb == SN_BALLOT_VOTE && g->fo.candidate)
+    if ((verb == SN_BALLOT_VOTE || verb == SN_BALLOT_RETURNED) && g->fo.candidate)
         b->candidate = sn_shown_addr(g->core, g->fo.candidate->node);
 }
 
@@ -93,9 +93,11 @@ static void ask_ours(struct sn_peer *p)
         size_t seats = 0;
         for (struct sn_seat *s = p->wants; s && seats < BALLOTS_MAX; s = s->next_wanting)
             seats++;
-        struct sn_effect *e = question(p, SN_CMD_BALLOT, seats * 2);
+        struct sn_effect *e = question(p, SN_CMD_BALLOT, seats * 3);
         while (seats--) {
             struct sn_seat *s = take(p);
+            if (s->want_returned && s->group->fo.step == SN_SWITCH_CATCH)
+                fill(&e->ballots[e->count++], s, SN_BALLOT_RETURNED, s->group->fo.epoch);
             if (s->want_cancel)
                 fill(&e->ballots[e->count++], s, SN_BALLOT_CANCEL, s->want_cancel);
             if (s->want_vote && standing(s->group))
@@ -150,6 +152,7 @@ static void opinion(struct sn_peer *p, const struct sn_opinion *o)
         memcpy(s->vote_leader, o->leader, sizeof s->vote_leader);
         s->vote_epoch = o->leader_epoch;
         memcpy(s->grant, o->grant, sizeof s->grant);
+        s->regranted = g->fo.step == SN_SWITCH_CATCH && *o->grant;
     }
     if (o->asked_epoch && (o->leader_epoch != o->asked_epoch || runid_cmp(o->leader, c->id) != 0))
         s->refused_epoch = o->asked_epoch;

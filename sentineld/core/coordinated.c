@@ -10,6 +10,7 @@
  * waits in vain, with the writes. */
 #define CLUSTER_PAUSE MS(60000)
 #define CLUSTER_MAX MS(5000) /* a cluster's node gives its own planned switch up after this */
+#define REGRANT_MAX MS(100)  /* then the promoted one waits for the ends of what the others had granted */
 #define GRACE MS(1000)       /* for the server to say how its own FAILOVER ended */
 
 static struct sn_node *old_master(const struct sn_group *g)
@@ -93,11 +94,52 @@ static void begin_in_cluster(struct sn_group *g)
     begin_server(g, span);
 }
 
+/* Under leases (SAFETY E9): the master gives its lease back, so that it takes no write any more whatever becomes of us,
+ * and the voters grant anew, without waiting for the end of what they had granted to it. */
+static void begin_return(struct sn_group *g)
+{
+    sn_lease_return(g);
+    g->fo.step = SN_SWITCH_RETURN;
+    g->fo.pause_end_us = g->core->now_us + pause_us(g);
+    sn_touch_group(g);
+}
+
+void sn_coordinated_returned(struct sn_inst *i)
+{
+    struct sn_group *g = i->group;
+    if (!sn_is_master(i) || g->fo.step != SN_SWITCH_RETURN)
+        return;
+    sn_lease_returned_by(i);
+    i->node->info.repl_offset = i->node->told->offset;
+    i->node->info_us = g->core->now_us;
+    g->fo.step = SN_SWITCH_CATCH;
+    g->fo.state_us = g->core->now_us - 1;
+    for (size_t k = 0; k < g->nseats; k++) {
+        g->seats[k]->regranted = false;
+        g->seats[k]->want_returned = true;
+        sn_want(g->seats[k]);
+    }
+    sn_touch_node(g->fo.candidate->node);
+    sn_touch_group(g);
+}
+
+static bool regranted(const struct sn_group *g)
+{
+    int n = 1;
+    for (size_t k = 0; k < g->nseats; k++)
+        n += g->seats[k]->regranted;
+    return n >= sn_votes_needed(g);
+}
+
 void sn_coordinated_begin(struct sn_group *g)
 {
     struct sn_node *n = old_master(g);
     if (n->cmd.state != SN_CONN_UP || g->master->s_down) {
         sn_failover_abort(g, "-failover-abort-master-not-reachable");
+        return;
+    }
+    if (sn_lease_promotes(g->fo.candidate) && n->told) {
+        begin_return(g);
         return;
     }
     if (g->fleet ? !cluster_would_vote(g) : !n->info.failover_known) {
@@ -116,7 +158,11 @@ void sn_coordinated_begin(struct sn_group *g)
 
 void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, struct slice text)
 {
-    if (command == SN_CMD_CLUSTER_FAILOVER && g->fo.step == SN_SWITCH_SERVER && !ok) {
+    if (command == SN_CMD_LEASE_RETURN && g->fo.step == SN_SWITCH_RETURN && !ok) {
+        g->fo.step = SN_SWITCH_NONE;
+        g->fo.coordinated = false;
+        sn_failover_abort(g, "-failover-abort-refused");
+    } else if (command == SN_CMD_CLUSTER_FAILOVER && g->fo.step == SN_SWITCH_SERVER && !ok) {
         g->fo.sent = false;
         sn_failover_abort(g, "-failover-abort-refused");
     } else if (command == SN_CMD_FAILOVER && g->fo.step == SN_SWITCH_SERVER && !ok) {
@@ -175,6 +221,13 @@ int64_t sn_coordinated_advance(struct sn_group *g)
     if (g->fo.step == SN_SWITCH_DRAIN && !late && drained(g)) {
         sn_promote(g);
         return c->now_us;
+    }
+    if (g->fo.step == SN_SWITCH_CATCH && !late && drained(g)) {
+        if (regranted(g) || c->now_us >= g->fo.state_us + REGRANT_MAX) {
+            sn_promote(g);
+            return c->now_us;
+        }
+        return g->fo.state_us + REGRANT_MAX;
     }
     if (late || g->master->s_down || g->fo.candidate->s_down) {
         sn_failover_abort(g, "-failover-abort-slave-timeout");

@@ -129,11 +129,12 @@ int64_t sn_election_consider(struct sn_group *g)
     int64_t until;
     if (g->order.since_us && g->fo.state == SN_FO_NONE)
         return obey(g);
-    if (g->fo.state == SN_FO_NONE && sn_lease_wants_ballot(g))
+    until = g->fo.state == SN_FO_NONE ? sn_lease_wants_ballot(g) : HEAP_NEVER;
+    if (until <= c->now_us)
         return stand_for_incumbent(g);
     if (!g->o_down || g->fo.state != SN_FO_NONE) {
         g->stand_us = 0;
-        return HEAP_NEVER;
+        return until;
     }
     if (hindered(g, &until))
         return until;

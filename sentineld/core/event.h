@@ -40,6 +40,8 @@ enum sn_ballot_verb {
     SN_BALLOT_VOTE,   /* I stand at this epoch for this replica: your vote? (implies nothing about S_DOWN: it may be
                          planned) */
     SN_BALLOT_CANCEL, /* I have given that up without sending a promotion: your grant is free */
+    SN_BALLOT_RETURNED, /* the master has given its lease back for my ballot of this epoch: what you grant to its
+                           candidate need not wait any more */
 };
 
 /* One master in a question between supervisors. IS-MASTER-DOWN-BY-ADDR is one of these without name and candidate. */
@@ -48,7 +50,7 @@ struct sn_ballot {
     bool down;         /* with VOTE: I hold S_DOWN as well */
     const char *group; /* NULL in the stock form: found by the master's address */
     struct addr master;
-    uint64_t epoch;        /* of VOTE and CANCEL */
+    uint64_t epoch;        /* of VOTE, CANCEL and RETURNED */
     struct addr candidate; /* of VOTE: the replica that would be promoted; host "" when not said (stock) */
 };
 

@@ -219,6 +219,8 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
     }
     if (!is_expected(n, t))
         n->nodes_now = true; /* who sits there now? */
+    for (struct sn_inst *i = n->insts; i && command == SN_CMD_LEASE_RETURN && is_expected(n, t); i = i->next_on_node)
+        sn_coordinated_returned(i);
     if (restarted)
         n->info_now = true;
     if (t->generation && t->version == c->ours.version)
@@ -294,6 +296,20 @@ void sn_lease_vote_text(struct sn_group *g, const struct sn_inst *candidate, cha
         sn_grant_text(out, g->core->ours.position, &grant);
 }
 
+void sn_lease_returned_by(struct sn_inst *i)
+{
+    if (i->member)
+        sn_lease_returned(&i->group->lease, i->member->id, i->group->core->now_us);
+}
+
+void sn_lease_return(struct sn_group *g)
+{
+    struct sn_effect *e = sn_send(g->core, &g->master->node->cmd, SN_CMD_LEASE_RETURN);
+    e->text = mem_strdup(g->core->ours.speaker);
+    e->epoch = g->fo.epoch;
+    g->master->node->pending++;
+}
+
 bool sn_lease_promotes(const struct sn_inst *candidate)
 {
     const struct sn_node *n = candidate->node;
@@ -335,11 +351,23 @@ void sn_lease_promote(struct sn_group *g)
     buf_free(&lineage);
 }
 
-/* SAFETY E5: the master is well, but a vote of ours for somebody else keeps us from granting to it: a ballot names it
- * anew, above all that may be hidden. */
-bool sn_lease_wants_ballot(const struct sn_group *g)
+/* SAFETY E5: the master is well, but a vote of ours for somebody else keeps us from granting to it, or it has given its
+ * lease back for a switch that came to nothing: a ballot names it anew, above all that may be hidden. */
+int64_t sn_lease_wants_ballot(struct sn_group *g)
 {
+    const struct sn_core *c = g->core;
     const struct sn_inst *m = g->master;
-    return group_ttl(g) && m->member && m->node->told && !m->s_down && m->node->info.role == SN_ROLE_MASTER &&
-           *g->lease.grantee && !is_grantee(m) && !may_name(g);
+    const struct sn_lease_told *t = m->node->told;
+    int64_t ttl = group_ttl(g);
+    bool well = ttl && m->member && t && !m->s_down && t->role == SN_ROLE_MASTER && is_expected(m->node, t);
+    bool unleased = well && t->generation && t->lease_ms == 0;
+    g->unleased_us = !unleased ? 0 : g->unleased_us ? g->unleased_us : c->now_us;
+    if (!well || !*g->lease.grantee)
+        return HEAP_NEVER;
+    if (!is_grantee(m) && !may_name(g))
+        return c->now_us;
+    /* Grants that are only late come within a lease or two. Without voters there is nothing to be won. */
+    if (!unleased || sn_usable_voters(g) < sn_votes_needed(g))
+        return HEAP_NEVER;
+    return g->unleased_us + 3 * ttl;
 }

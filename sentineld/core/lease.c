@@ -40,8 +40,13 @@ bool sn_lease_name(struct sn_lease *l, const char *node, int64_t ttl_us, int64_t
     }
     if (is_grantee(l, node))
         return durable;
+    bool alone = l->old_end_us <= now_us; /* nobody but the grantee has a grant */
     if (l->end_us > now_us)
         later(&l->old_end_us, l->end_us);
+    if (alone)
+        memcpy(l->former, l->grantee, sizeof l->former);
+    else
+        l->former[0] = '\0';
     l->settled = l->old_end_us <= now_us;
     l->end_us = now_us;
     memcpy(l->grantee, node, sizeof l->grantee);
@@ -73,6 +78,8 @@ void sn_lease_returned(struct sn_lease *l, const char *node, int64_t now_us)
 {
     if (is_grantee(l, node) && l->end_us > now_us)
         l->end_us = now_us;
+    if (l->former[0] != '\0' && runid_cmp(l->former, node) == 0 && l->old_end_us > now_us)
+        l->old_end_us = now_us;
 }
 
 int64_t sn_lease_others_until(const struct sn_lease *l, const char *node)

@@ -29,6 +29,7 @@ struct sn_lease {
     int64_t max_ttl_us; /* the longest that was ever granted in this shard */
     int64_t end_us;     /* of the grantee's last grant */
     int64_t old_end_us; /* of the last grant to whoever was grantee before; 0: nobody was */
+    runid former;       /* who that was; "": several, or forgotten */
     bool settled;       /* that time has passed, so nothing hinders the grantee. Durable with it. */
 };
 

@@ -177,6 +177,7 @@ struct sn_seat {
     int64_t asked_us;       /* last asked about the master, 0 since it is up: never */
     bool want_ask, want_vote, want_up;
     uint64_t want_cancel; /* epoch, 0 none */
+    bool want_returned, regranted; /* of a planned switch under leases: to be told, has granted anew */
     bool wanting;         /* is in the peer's list */
     struct sn_seat *next_wanting;
 };
@@ -201,6 +202,8 @@ enum sn_switch_step {
     SN_SWITCH_SERVER, /* the server's own FAILOVER runs */
     SN_SWITCH_PAUSE,  /* CLIENT PAUSE sent, not answered */
     SN_SWITCH_DRAIN,  /* paused; waiting for equal offsets */
+    SN_SWITCH_RETURN, /* under leases: the master was told to give its lease back, */
+    SN_SWITCH_CATCH,  /* and has done so; waiting for equal offsets and new grants */
 };
 
 struct sn_failover {
@@ -254,6 +257,7 @@ struct sn_group {
     bool vote_void;       /* it was cancelled before a promotion was sent: nothing hidden comes of it */
     struct sn_lease lease; /* of a shard under leases: what we have granted there */
     bool lease_dirty;
+    int64_t unleased_us;  /* since when the master, which is well, tells that it has no lease; 0: it has one */
     uint64_t lease_seq;   /* the grantee is durable when this is persisted */
     uint64_t vote_seq;    /* the vote is durable when this is persisted */
     bool o_down;

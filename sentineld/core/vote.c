@@ -119,6 +119,19 @@ static void cancelled(struct sn_group *g, struct sn_seat *s, const char *from, u
     sn_touch_group(g);
 }
 
+/* The leader of a planned switch has the master's own word for it. */
+static void returned(struct sn_group *g, const char *from, const struct sn_ballot *b, struct sn_opinion *o)
+{
+    if (!g->vote_epoch || g->vote_epoch != b->epoch || runid_cmp(g->vote_leader, from) != 0)
+        return;
+    memcpy(o->leader, g->vote_leader, sizeof o->leader);
+    o->leader_epoch = g->vote_epoch;
+    if (g->vote_seq > g->core->persisted || !sn_node_is(g->master->node, &b->master))
+        return;
+    sn_lease_returned_by(g->master);
+    sn_lease_vote_text(g, sn_inst_find(g, &b->candidate), o->grant);
+}
+
 static void note_opinion(struct sn_group *g, struct sn_seat *s, const struct sn_ballot *b)
 {
     bool says = b->verb == SN_BALLOT_DOWN || b->verb == SN_BALLOT_UP || b->down;
@@ -147,6 +160,8 @@ static uint64_t answer_one(struct sn_core *c, const char *from, const struct sn_
     struct sn_seat *s = p ? sn_seat_find(g, p) : NULL;
     if (b->verb == SN_BALLOT_CANCEL)
         cancelled(g, s, from, b->epoch);
+    else if (b->verb == SN_BALLOT_RETURNED)
+        returned(g, from, b, o);
     else
         note_opinion(g, s, b);
     /* A question about a master that is not ours any more finds nothing down; the hello will tell whose view is newer.

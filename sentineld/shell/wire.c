@@ -13,6 +13,7 @@ static const char *const verbs[] = {
     [SN_BALLOT_UP] = "UP",
     [SN_BALLOT_VOTE] = "VOTE",
     [SN_BALLOT_CANCEL] = "CANCEL",
+    [SN_BALLOT_RETURNED] = "RETURNED",
 };
 
 /* ---- the asker's side ---- */
@@ -218,7 +219,7 @@ static const char *read_ballot(const struct slice *w, struct sn_ballot *b, char 
 {
     *b = (struct sn_ballot){.down = false};
     if (!read_verb(w[0], &b->verb))
-        return "Unknown verb in SENTINEL BALLOT: expected DOWN, UP, VOTE or CANCEL";
+        return "Unknown verb in SENTINEL BALLOT: expected DOWN, UP, VOTE, CANCEL or RETURNED";
     if (!slice_is(w[1], "0") && !slice_is(w[1], "1"))
         return "Invalid down flag in SENTINEL BALLOT: expected 0 or 1";
     b->down = slice_is(w[1], "1");

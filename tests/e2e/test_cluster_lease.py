@@ -5,6 +5,7 @@ from cases import case
 from lab import wait_until
 from lab.clusters import key_in
 from lab.resp import RespError
+from lab.shard_load import ShardLoad
 from lab.supervised import Supervised, epoch_of, slot_range
 
 OURS = ("ours",)
@@ -71,3 +72,43 @@ def test_supervisors_gone(lab):
         assert client.ok("GET", key) == "2"
         fleet.supervisors[0].resume()
         wait_until(lambda: client.call("SET", key, "4") == "OK", 10, "writes are taken again")
+
+
+@case(kinds=OURS, limit_s=120)
+def test_planned_switch(lab):
+    """The master gives its lease back, the replica gets one without a wait: no acknowledged write is lost."""
+    fleet = Supervised(lab, declared=True)
+    leased(fleet)
+    old, new = fleet.masters[0], fleet.replicas[0]
+    shard = fleet.name_of(old)
+    load = ShardLoad(fleet, 0)
+    try:
+        wait_until(lambda: len(load.acked) > 200, 20, "writes flow")
+        assert fleet.supervisors[1].ok("SENTINEL", "FAILOVER", shard) == "OK"
+        fleet.wait_switched(shard, old)
+        count = len(load.acked)
+        wait_until(lambda: len(load.acked) > count + 200, 20, "writes flow again")
+    finally:
+        load.stop()
+    assert load.lost(new) == 0, "acknowledged writes are gone"
+    print("longest time without an acknowledged write %.0f ms" % load.gap_ms())
+    fleet.wait_follows(old, new)
+    fleet.wait_well()
+    fleet.wait_nodes_agree()
+
+
+@case(kinds=OURS, limit_s=120)
+def test_two_of_three_killed(lab):
+    """A majority of the masters at once: the supervisors are another quorum."""
+    fleet = Supervised(lab, declared=True)
+    leased(fleet)
+    shards = [fleet.name_of(m) for m in fleet.masters]
+    for master in fleet.masters[:2]:
+        master.kill9()
+    for place in (0, 1):
+        assert fleet.wait_switched(shards[place], fleet.masters[place]) is fleet.replicas[place]
+    wait_until(lambda: all(int(info_of(n)["cluster_lease_ms"]) > 0 for n in fleet.replicas[:2]), 10, "both are leased")
+    epochs = [epoch_of(n) for n in (fleet.replicas[0], fleet.replicas[1], fleet.masters[2])]
+    assert len(set(epochs)) == 3, epochs
+    for place in (0, 1):
+        assert fleet.replicas[place].ok("SET", key_in(slot_range(place, 3)[0] + 1), "1") == "OK"
