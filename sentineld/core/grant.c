@@ -336,6 +336,7 @@ void sn_lease_promote(struct sn_group *g)
     struct sn_effect *e = sn_order_node(n, SN_CMD_TAKEOVER);
     e->epoch = g->fo.epoch;
     e->text = mem_strdup(buf_str(&lineage));
+    e->flag = g->fo.forced && g->master->s_down;
     e->argv = mem_zalloc((g->nseats + 3) * sizeof *e->argv);
     size_t k = 0;
     e->argv[k++] = mem_strdup(c->ours.speaker);

@@ -325,7 +325,7 @@ static void cluster_words(const struct sn_effect *e, struct wire_request *q)
         size_t n = 0;
         while (e->argv[n + 1] != NULL)
             n++;
-        wire_takeover_request(q, e->epoch, e->text, e->argv[0], e->argv + 1, n);
+        wire_takeover_request(q, e->epoch, e->text, e->flag, e->argv[0], e->argv + 1, n);
         return;
     }
     wire_word(q, "CLUSTER");

@@ -32,7 +32,7 @@ void wire_lease_return(struct wire_request *q, const char *id, const char *speak
     wire_unsigned(q, epoch);
 }
 
-void wire_takeover_request(struct wire_request *q, uint64_t epoch, const char *from, const char *speaker,
+void wire_takeover_request(struct wire_request *q, uint64_t epoch, const char *from, bool force, const char *speaker,
                            char *const *grants, size_t n)
 {
     wire_word(q, "CLUSTER");
@@ -42,6 +42,8 @@ void wire_takeover_request(struct wire_request *q, uint64_t epoch, const char *f
     wire_unsigned(q, epoch);
     wire_word(q, "FROM");
     wire_word(q, from);
+    if (force)
+        wire_word(q, "FORCE");
     if (n == 0)
         return;
     wire_word(q, "GRANTS");

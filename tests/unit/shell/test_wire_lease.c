@@ -40,16 +40,16 @@ static void requests(void **state)
     expect_words(&q, (const char *const[]){"CLUSTER", "LEASE", ID, SPEAKER, "0", "0", NULL});
     wire_lease_return(&q, ID, SPEAKER, 12);
     expect_words(&q, (const char *const[]){"CLUSTER", "LEASE", "RETURN", ID, SPEAKER, "12", NULL});
-    wire_takeover_request(&q, 9, NODE "," MASTER, SPEAKER, NULL, 0);
+    wire_takeover_request(&q, 9, NODE "," MASTER, false, SPEAKER, NULL, 0);
     expect_words(&q,
                  (const char *const[]){"CLUSTER", "FAILOVER", "TAKEOVER", "EPOCH", "9", "FROM", NODE "," MASTER, NULL});
     char one[SN_GRANT_TEXT], two[SN_GRANT_TEXT], *grants[] = {one, two};
     sn_grant_text(one, 0, &(struct sn_grant){{UINT64_MAX, INT64_MAX, 0}, INT64_MAX, INT64_MAX - 999});
     sn_grant_text(two, 30, &(struct sn_grant){{1, 5, 0}, 1999, 1});
     assert_string_equal(two, "30/0000000000000001/5/1/1"); /* shorter to last, longer to wait */
-    wire_takeover_request(&q, 9, NODE, SPEAKER, grants, 2);
-    expect_words(&q, (const char *const[]){"CLUSTER", "FAILOVER", "TAKEOVER", "EPOCH", "9", "FROM", NODE, "GRANTS",
-                                           SPEAKER, one, two, NULL});
+    wire_takeover_request(&q, 9, NODE, true, SPEAKER, grants, 2);
+    expect_words(&q, (const char *const[]){"CLUSTER", "FAILOVER", "TAKEOVER", "EPOCH", "9", "FROM", NODE, "FORCE",
+                                           "GRANTS", SPEAKER, one, two, NULL});
     wire_request_free(&q);
 }
 
