@@ -344,6 +344,7 @@ static void test_top(void **state)
     bad("lisen = [];", "lisen: unknown key (did you mean 'listen'?)");
 }
 
+#define SUPERVISED "supervisors = [ \"127.0.0.1:26379\", \"127.0.0.1:1\", \"127.0.0.1:2\" ]; "
 #define SEEDS "seeds = [ \"127.0.0.1:7\" ]; "
 
 static void test_clusters(void **state)
@@ -364,6 +365,7 @@ static void test_clusters(void **state)
     assert_string_equal(k->settings.auth_user, "u");
     assert_string_equal(k->settings.auth_pass, "p");
     assert_int_equal(k->lease_ms, 0);
+    assert_int_equal(c->clusters[1].lease_ms, 350); /* half of down-after */
     assert_int_equal(c->clusters[1].settings.quorum, 3);
     assert_int_equal(c->clusters[1].settings.reborn_empty, SN_REBORN_FOLLOW);
     assert_ptr_equal(config_cluster_of(c, "orders/1a2b3c4d"), k);
@@ -377,8 +379,10 @@ static void test_bad_clusters(void **state)
 {
     (void)state;
     bad("clusters = ( { name = \"o\"; " SEEDS "quorum = 1; lease_ms = 50; } );",
-        "s.conf:1: clusters[0].lease_ms: leases are not supported by this version yet");
+        "s.conf:1: clusters[0].lease_ms: leases need the list of supervisors at the top");
     assert_int_equal(problems.count, 1);
+    bad(SUPERVISED "clusters = ( { name = \"o\"; " SEEDS "down_after_ms = 700; lease_ms = 700; } );",
+        "s.conf:1: clusters[0].lease_ms: expected less than down_after_ms (700)");
     bad("clusters = ( { name = \"o\"; quorum = 1; } );", "clusters[0].seeds: is missing");
     bad("clusters = ( { name = \"o\"; seeds = []; quorum = 1; } );", "clusters[0].seeds: expected at least 1");
     bad("clusters = ( { " SEEDS "quorum = 1; } );", "clusters[0].name: is missing");

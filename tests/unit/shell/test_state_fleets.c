@@ -113,6 +113,63 @@ static void a_shard_that_is_gone_is_forgotten(void **state)
     state_image_free(&m);
 }
 
+static struct sn_record *lease(const char *group, const char *grantee, int64_t max_us, bool settled)
+{
+    struct sn_record *r = one(SN_REC_LEASE, group);
+    memcpy(r->grantee, grantee, sizeof r->grantee);
+    r->lease_max_us = max_us;
+    r->lease_settled = settled;
+    return r;
+}
+
+static struct sn_record *list(const char *text, uint64_t version, bool counted)
+{
+    struct sn_record *r = one(SN_REC_LIST, "");
+    r->value = mem_strdup(text);
+    r->epoch = version;
+    r->joined = counted;
+    return r;
+}
+
+/* The grantee of a shard, and the list of supervisors as nodes were told of it: over restarts and new names; a shard
+ * that is dropped takes its grantee along. */
+static void leases_are_kept(void **state)
+{
+    (void)state;
+    struct run r;
+    struct state_image m;
+    run_begin(&r);
+    persist(&r, group("orders/a", "10.0.0.1", 1, OTHER));
+    persist(&r, shard("orders/a", "orders", three, 3));
+    persist(&r, lease("orders/a", ID, 300000, false));
+    persist_and_wait(&r, list("10.0.0.1:1,10.0.0.2:1", 4, true));
+    run_end(&r);
+    stored(&m);
+    assert_string_equal(m.groups[0].lease_grantee, ID);
+    assert_int_equal(m.groups[0].lease_max_us, 300000);
+    assert_false(m.groups[0].lease_settled);
+    assert_string_equal(m.list, "10.0.0.1:1,10.0.0.2:1");
+    assert_int_equal(m.list_version, 4);
+    assert_true(m.list_counted);
+    state_image_free(&m);
+    run_begin(&r);
+    persist(&r, lease("orders/a", OTHER, 400000, true));
+    persist_and_wait(&r, renamed("orders/a", "orders/b"));
+    run_end(&r);
+    stored(&m);
+    assert_string_equal(m.groups[0].name, "orders/b");
+    assert_string_equal(m.groups[0].lease_grantee, OTHER);
+    assert_true(m.groups[0].lease_settled);
+    state_image_free(&m);
+    run_begin(&r);
+    persist(&r, shard("orders/b", "orders", NULL, 0));
+    persist_and_wait(&r, one(SN_REC_GROUP, "orders/b"));
+    run_end(&r);
+    stored(&m);
+    assert_string_equal(m.groups[0].lease_grantee, "");
+    state_image_free(&m);
+}
+
 static void all_of_a_shard_is_renamed(void **state)
 {
     (void)state;
@@ -159,7 +216,8 @@ static void the_first_version_is_brought_up_to_date(void **state)
     persist(&r, meta(17));
     persist_and_wait(&r, group("g", "10.0.0.1", 16, OTHER));
     run_end(&r);
-    execute("DROP TABLE fleets; DROP TABLE shards; DROP TABLE shard_nodes; PRAGMA user_version = 1");
+    execute("DROP TABLE fleets; DROP TABLE shards; DROP TABLE shard_nodes; DROP TABLE leases; "
+            "DROP TABLE lists; PRAGMA user_version = 1");
     run_begin(&r);
     assert_int_equal(r.image.epoch, 17);
     assert_int_equal(r.image.groups[0].vote_epoch, 16);
@@ -200,7 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIR(clusters_and_shards_come_back),       IN_DIR(a_shard_that_is_gone_is_forgotten),
         IN_DIR(all_of_a_shard_is_renamed),           IN_DIR(the_first_version_is_brought_up_to_date),
-        IN_DIR(rows_that_make_no_sense_are_refused),
+        IN_DIR(rows_that_make_no_sense_are_refused), IN_DIR(leases_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
