@@ -344,7 +344,9 @@ int64_t sn_election_advance(struct sn_group *g)
             sn_election_lose(g, "-failover-abort-not-elected");
         return HEAP_NEVER;
     }
-    if (over || sn_voters(g) - t.refused < needed) {
+    /* Somebody else has votes of this round: when those that can be asked are not enough, waiting helps nobody. */
+    bool split = t.opposed && t.granted + t.open < needed;
+    if (over || split || sn_voters(g) - t.refused < needed) {
         sn_election_lose(g, "-failover-abort-not-elected");
         return HEAP_NEVER;
     }

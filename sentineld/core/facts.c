@@ -162,6 +162,7 @@ void sn_node_info(struct sn_node *n, struct sn_info *info)
     sn_info_free(&n->info);
     n->info = *info;
     sn_info_init(info);
+    n->unjudged = n->unjudged && n->info.loading;
     if (n->info.role != role_before)
         n->role_us = c->now_us;
     if (n->fleet && (n->info.role != role_before || !addr_eq(&n->info.master, &master_before)))

@@ -108,16 +108,18 @@ void sn_lease_dirty(struct sn_group *g)
     g->lease_seq = sn_persist_next(g->core);
 }
 
-/* The master of the configuration may be named, unless a vote of ours for somebody else may have led to a promotion
- * that we do not know of (SAFETY E5). */
-static bool may_name(const struct sn_group *g)
+/* At the epoch of the configuration nothing is granted once a vote of ours may have led to a promotion that we do not
+ * know of (SAFETY E5): not by the ballot that names the master anew either, before that has come through. */
+static bool in_doubt(const struct sn_group *g)
 {
-    return !*g->lease.grantee || g->vote_epoch <= g->config_epoch || g->vote_void;
+    uint64_t vote = g->vote_void ? 0 : g->vote_epoch;
+    return *g->lease.grantee && (vote > g->config_epoch || g->doubt_epoch > g->config_epoch);
 }
 
-static bool is_grantee(const struct sn_inst *i)
+/* It has restarted, and whether it has its data is not known yet, or it has none while others do (SAFETY section 4). */
+static bool may_be_empty(const struct sn_inst *i)
 {
-    return runid_cmp(i->group->lease.grantee, i->member->id) == 0;
+    return i->node->unjudged || i->restarted || i->reborn_empty;
 }
 
 static bool grant_to(struct sn_inst *i, struct sn_grant *out)
@@ -125,7 +127,7 @@ static bool grant_to(struct sn_inst *i, struct sn_grant *out)
     struct sn_group *g = i->group;
     const struct sn_core *c = g->core;
     int64_t ttl = group_ttl(g);
-    if (!ttl || !sn_is_master(i) || !i->member || g->config_seq > c->persisted || (!is_grantee(i) && !may_name(g)))
+    if (!ttl || !sn_is_master(i) || !i->member || g->config_seq > c->persisted || in_doubt(g) || may_be_empty(i))
         return false;
     /* With an empty state directory: in a life that is forgotten another one may have got a grant just now. */
     if (!*g->lease.grantee && c->now_us < c->start_us + ttl + ttl / 50)
@@ -222,7 +224,7 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
     for (struct sn_inst *i = n->insts; i && command == SN_CMD_LEASE_RETURN && is_expected(n, t); i = i->next_on_node)
         sn_coordinated_returned(i);
     if (restarted)
-        n->info_now = true;
+        n->info_now = n->unjudged = true;
     if (t->generation && t->version == c->ours.version)
         list_set(c, t->version, true);
     take_facts(n, t);
@@ -365,7 +367,7 @@ int64_t sn_lease_wants_ballot(struct sn_group *g)
     g->unleased_us = !unleased ? 0 : g->unleased_us ? g->unleased_us : c->now_us;
     if (!well || !*g->lease.grantee)
         return HEAP_NEVER;
-    if (!is_grantee(m) && !may_name(g))
+    if (in_doubt(g))
         return c->now_us;
     /* Grants that are only late come within a lease or two. Without voters there is nothing to be won. */
     if (!unleased || sn_usable_voters(g) < sn_votes_needed(g))

@@ -35,6 +35,14 @@ static int64_t unwell_since(const struct sn_group *g)
     return since;
 }
 
+/* A master of before, back by itself, that has not heard of its replacement: what its successor acknowledged it has
+ * never had. Its successor's epoch is above its own; a promotion that we do not know of would not be. */
+static bool passed_over(const struct sn_inst *i)
+{
+    const struct sn_lease_told *t = i->node->told;
+    return i->group->fleet && i->node->info.role == SN_ROLE_MASTER && t && t->config_epoch < i->group->config_epoch;
+}
+
 static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted)
 {
     const struct sn_group *g = i->group;
@@ -57,6 +65,8 @@ static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted
         return SN_REJECT_PRIORITY;
     int64_t without = 10 * g->set.down_after_ms + (now - unwell_since(g)) / 1000;
     if (n->info.role == SN_ROLE_REPLICA && !n->info.master_link_up && n->info.master_link_down_ms > without)
+        return SN_REJECT_LINK_DOWN;
+    if (passed_over(i) && (now - g->switched_us) / 1000 > without)
         return SN_REJECT_LINK_DOWN;
     return SN_SUITABLE;
 }
@@ -103,7 +113,7 @@ static bool is_impaired(const struct sn_inst *i, bool others_have_keys)
     bool cut_off = !g->master->s_down && info->role == SN_ROLE_REPLICA && !info->master_link_up;
     bool empty = others_have_keys && info->keys_known && info->keys == 0;
     bool refused = i->refused_us && g->core->now_us < i->refused_us + MS(g->set.failover_timeout_ms);
-    return info->loading || info->async_loading || info->syncing || cut_off || empty || refused;
+    return passed_over(i) || info->loading || info->async_loading || info->syncing || cut_off || empty || refused;
 }
 
 static void relate(const struct sn_group *g, struct sn_candidate *v, size_t n)

@@ -91,6 +91,7 @@ struct sn_node {
     struct sn_lease_told *told; /* its last answer to LEASE; NULL: none yet */
     struct sn_stamp stamp;      /* of it, when it is the member that we take it for */
     int64_t lease_asked_us;     /* a LEASE is without answer, sent then; 0: none */
+    bool unjudged;              /* it has restarted, and has not said in INFO since what it holds */
     bool lease_refused;         /* it does not know LEASE: a stock node, asked by PING and INFO */
     struct addr addr;         /* as configured or announced */
     char ip[SN_IP_MAX];       /* what a host name stood for at the last connect, or the literal; "" unknown */
@@ -246,6 +247,7 @@ struct sn_group {
     struct sn_timer timer;
     bool touched;
     struct sn_group *next_touched;
+    int64_t switched_us; /* since when it is the master; 0: since before this life began */
     uint64_t config_epoch;
     uint64_t config_seq; /* master and config epoch are durable, so may be told, when this is persisted */
     runid lineage;       /* replication id of the data that the master had while it was well */
@@ -255,6 +257,7 @@ struct sn_group {
     bool vote_planned;    /* it was for a planned switch: the asker did not hold the master for down */
     bool vote_free;       /* it was cancelled, or led to a configuration */
     bool vote_void;       /* it was cancelled before a promotion was sent: nothing hidden comes of it */
+    uint64_t doubt_epoch; /* the highest of our votes before it that may have led to a promotion */
     struct sn_lease lease; /* of a shard under leases: what we have granted there */
     bool lease_dirty;
     int64_t unleased_us;  /* since when the master, which is well, tells that it has no lease; 0: it has one */

@@ -10,6 +10,8 @@ bool sn_vote_locked(const struct sn_group *g)
 void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_t lock_us)
 {
     struct sn_core *c = g->core;
+    if (!g->vote_void && g->vote_epoch > g->doubt_epoch)
+        g->doubt_epoch = g->vote_epoch;
     memcpy(g->vote_leader, leader, sizeof g->vote_leader);
     g->vote_epoch = epoch;
     g->vote_lock_us = c->now_us + lock_us;

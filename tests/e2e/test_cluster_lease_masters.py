@@ -76,7 +76,7 @@ def test_stopped_and_continued(lab):
 def test_stopped_shortly_and_often(lab):
     """Stopped for longer than a lease and shorter than down-after: nothing that waited is taken before there is a new
     lease, and nobody is promoted."""
-    fleet, master, replica = one_shard(lab, down_after_ms=1500)
+    fleet, master, replica = one_shard(lab, down_after_ms=3000)
     epoch = epoch_of(master)
     sides = two_sides(lab, [master, replica])
     for _ in range(3):
@@ -84,7 +84,7 @@ def test_stopped_shortly_and_often(lab):
         master.pause()
         stopped = time.monotonic()
         probe = Resp(master.port, timeout_s=10)
-        while time.monotonic() < stopped + 0.85:  # the lease, which is 750 ms, ends meanwhile
+        while time.monotonic() < stopped + 1.6:  # the lease, which is 1500 ms, ends meanwhile
             time.sleep(0.01)
         probe.send_raw(encode("SET", key_in(1), "x"))
         master.resume()
@@ -159,20 +159,22 @@ def test_restarted_after_its_replacement(lab):
 
 @case(kinds=OURS, limit_s=120)
 def test_restarted_alone(lab):
-    """Back with its nodes.conf while the new master is stopped, so that nobody tells it: the supervisors do not lease
-    it."""
-    fleet, old, new = one_shard(lab, node_options={"appendonly": "yes"})
+    """Back with its nodes.conf while the new master is stopped, so that nobody tells it, for less than down-after: the
+    supervisors do not lease it."""
+    fleet, old, new = one_shard(lab, down_after_ms=4000, node_options={"appendonly": "yes"})
     shard = fleet.name_of(old)
     sides = two_sides(lab, [old, new])
     killed = old.kill9()
     assert fleet.wait_switched(shard, old) is new
     wait_taken(sides, new)
     new.signal(signal.SIGSTOP)
+    stopped = time.monotonic()
     old.start()
     old.wait_ready()
     refused = sides.refused[old]
-    wait_until(lambda: sides.refused[old] > refused + 200, 30, "its clients are refused for a while")
+    wait_until(lambda: sides.refused[old] > refused + 100, 30, "its clients are refused for a while")
     assert lease_ms(old) == 0
+    print("%.0f ms alone" % ((time.monotonic() - stopped) * 1000))
     new.signal(signal.SIGCONT)
     fleet.wait_follows(old, new, 40)
     fleet.wait_well()
