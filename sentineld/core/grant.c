@@ -112,7 +112,7 @@ void sn_lease_dirty(struct sn_group *g)
  * know of (SAFETY E5): not by the ballot that names the master anew either, before that has come through. */
 static bool in_doubt(const struct sn_group *g)
 {
-    uint64_t vote = g->vote_void ? 0 : g->vote_epoch;
+    uint64_t vote = g->vote_void || !*g->vote_leader ? 0 : g->vote_epoch; /* "": the epoch is a bound, and no vote */
     return *g->lease.grantee && (vote > g->config_epoch || g->doubt_epoch > g->config_epoch);
 }
 

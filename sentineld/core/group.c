@@ -137,6 +137,7 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
         sn_failover_drop(g);
     memset(&g->order, 0, sizeof g->order);
     g->announce = false;
+    g->unleased_us = 0;
     if (old != to) {
         g->master = to;
         g->switched_us = c->now_us;

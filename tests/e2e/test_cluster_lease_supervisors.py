@@ -34,19 +34,27 @@ def wait_taken(sides, node, count=100, timeout_s=20):
     wait_until(lambda: len(sides.of(node, since)) > count, timeout_s, "%s takes writes" % node.name)
 
 
-def in_rank(fleet):
-    """In the order in which they stand."""
-    return sorted(fleet.supervisors, key=lambda s: s.my_id())
+def crash_next(supervisors, phase):
+    """Whoever leads next ends by itself when it gets so far."""
+    for s in supervisors:
+        assert s.ok("SENTINEL", "SIMULATE-FAILURE", phase) == "OK"
 
 
-def crash_next(supervisor, phase):
-    """It ends by itself when it gets so far."""
-    assert supervisor.ok("SENTINEL", "SIMULATE-FAILURE", phase) == "OK"
+def wait_crashed(supervisors):
+    ended = wait_until(lambda: [s for s in supervisors if not s.alive()], 20, "the leader ends by itself")[0]
+    assert ended.proc.returncode == CRASHED, ended.proc.returncode
+    return ended
 
 
-def wait_crashed(supervisor):
-    wait_until(lambda: not supervisor.alive(), 20, "%s ends by itself" % supervisor.name)
-    assert supervisor.proc.returncode == CRASHED, supervisor.proc.returncode
+def start_anew(supervisors):
+    """Only so they lose the order to end; what they have voted is in their state."""
+    for s in supervisors:
+        if s.alive():
+            s.kill9()
+    for s in supervisors:
+        s.start()
+    for s in supervisors:
+        s.wait_ready()
 
 
 def grants_of(node):
@@ -61,10 +69,10 @@ def test_leader_dies(lab, phase):
     fleet, sides = one_shard(lab)
     old, new = fleet.nodes
     shard = fleet.name_of(old)
-    leader = in_rank(fleet)[0]
-    crash_next(leader, phase)
+    crash_next(fleet.supervisors, phase)
     killed = old.kill9()
-    wait_crashed(leader)
+    leader = wait_crashed(fleet.supervisors)
+    start_anew([s for s in fleet.supervisors if s is not leader])
     assert fleet.wait_switched(shard, old, 30) is new
     wait_taken(sides, new)
     leader.boot()
@@ -84,14 +92,11 @@ def test_all_leaders_die(lab):
     fleet, sides = one_shard(lab)
     old, new = fleet.nodes
     shard = fleet.name_of(old)
-    first, second, _ = in_rank(fleet)
-    crash_next(first, "crash-after-election")
-    crash_next(second, "crash-after-election")
+    crash_next(fleet.supervisors, "crash-after-election")
     killed = old.kill9()
-    wait_crashed(first)
-    wait_crashed(second)
-    first.boot()
-    second.boot()
+    first = wait_crashed(fleet.supervisors)
+    wait_crashed([s for s in fleet.supervisors if s is not first])
+    start_anew(fleet.supervisors)
     assert fleet.wait_switched(shard, old, 30) is new
     wait_taken(sides, new)
     sides.stop()
@@ -129,7 +134,7 @@ def test_all_restarted_at_once(lab, wiped):
 @case(kinds=OURS, limit_s=120)
 def test_one_wiped_while_it_leases(lab):
     """One of three restarts without its state: the others carry the lease, no write is refused, and it joins in."""
-    fleet, sides = one_shard(lab)
+    fleet, sides = one_shard(lab, down_after_ms=3000)
     master = fleet.masters[0]
     refused = sides.refused[master]
     for s in fleet.supervisors:
@@ -196,11 +201,11 @@ def test_promotion_that_fails(lab):
     fleet, sides = one_shard(lab, node_options={"appendonly": "yes", "appendfsync": "always"})
     old, new = fleet.nodes
     epoch = epoch_of(old)
-    leader = in_rank(fleet)[0]
-    crash_next(leader, "crash-after-election")
+    crash_next(fleet.supervisors, "crash-after-election")
     old.kill9()
-    wait_crashed(leader)
+    leader = wait_crashed(fleet.supervisors)
     new.kill9()
+    start_anew([s for s in fleet.supervisors if s is not leader])
     old.start()
     old.wait_ready()
     back = time.monotonic()
@@ -224,11 +229,11 @@ def test_promotion_that_is_hidden(lab):
     fleet, sides = one_shard(lab, node_options={"appendonly": "yes", "appendfsync": "always"})
     old, new = fleet.nodes
     epoch = epoch_of(old)
-    leader = in_rank(fleet)[0]
-    crash_next(leader, "crash-after-promotion")
+    crash_next(fleet.supervisors, "crash-after-promotion")
     killed = old.kill9()
-    wait_crashed(leader)
+    leader = wait_crashed(fleet.supervisors)
     new.pause()
+    start_anew([s for s in fleet.supervisors if s is not leader])
     old.start()
     old.wait_ready()
 

@@ -74,7 +74,7 @@ void lab_letter_free(struct lab_letter *l)
     free(l->asked);
 }
 
-static void push(const struct sn_event *e, const char *text)
+void lab_push(const struct sn_event *e, const char *text)
 {
     lab_post(lab.core, e, text);
 }
@@ -188,12 +188,14 @@ static const char *name_of(enum sn_command c)
 static void ack(sn_link link, enum sn_command c, bool ok)
 {
     struct sn_event e = {.kind = SN_EV_ACK, .link = link, .command = c, .ok = ok};
-    push(&e, ok ? "OK" : "ERR You should not do that");
+    lab_push(&e, ok ? "OK" : "ERR You should not do that");
 }
 
 static void on_send(struct sn_effect *fx)
 {
     const struct sn_conn *conn = sn_conn_of(lab.core, fx->link);
+    if (lab.on_send && lab.on_send(fx))
+        return;
     if (!conn)
         return;
     if (conn->of == SN_CONN_PEER) {
@@ -212,17 +214,17 @@ static void on_send(struct sn_effect *fx)
     switch (fx->command) {
     case SN_CMD_PING:
         e.kind = SN_EV_PONG;
-        push(&e, NULL);
+        lab_push(&e, NULL);
         break;
     case SN_CMD_INFO:
         e.kind = SN_EV_INFO;
         put_info(&text, k);
-        push(&e, buf_str(&text));
+        lab_push(&e, buf_str(&text));
         break;
     case SN_CMD_NODES:
         e.kind = SN_EV_NODES;
         put_nodes(&text, k);
-        push(&e, buf_str(&text));
+        lab_push(&e, buf_str(&text));
         break;
     case SN_CMD_TAKEOVER:
     case SN_CMD_CLUSTER_FAILOVER: ack(fx->link, fx->command, take_over(k)); break;
@@ -249,23 +251,25 @@ static void on_connect(const struct sn_effect *fx)
 {
     struct sn_event e = {.kind = SN_EV_LINK_UP, .link = fx->link, .ip = "127.0.0.1", .local_ip = "127.0.0.1"};
     int k = at_port(fx->addr.port);
+    bool there = lab.is_there && lab.is_there(&fx->addr);
     if (lab_peer_connect(fx))
         return;
     if (k >= 0 && lab.cut[lab_self()][k]) {
         e.kind = SN_EV_LINK_DOWN;
         e.why = SN_WHY_TIMEOUT;
-    } else if (k < 0 || !lab.nodes[k].alive) {
+    } else if (!there && (k < 0 || !lab.nodes[k].alive)) {
         e.kind = SN_EV_LINK_DOWN;
         e.why = SN_WHY_REFUSED;
     }
-    push(&e, NULL);
+    lab_push(&e, NULL);
 }
 
 static const char *record_name(enum sn_record_kind k)
 {
     static const char *const names[] = {
         [SN_REC_META] = "META",   [SN_REC_GROUP] = "GROUP", [SN_REC_MEMBERS] = "MEMBERS", [SN_REC_OPTION] = "OPTION",
-        [SN_REC_FLEET] = "FLEET", [SN_REC_SHARD] = "SHARD", [SN_REC_RENAME] = "RENAME",   [SN_REC_FILE] = "FILE"};
+        [SN_REC_FLEET] = "FLEET", [SN_REC_SHARD] = "SHARD", [SN_REC_RENAME] = "RENAME",   [SN_REC_FILE] = "FILE",
+        [SN_REC_LEASE] = "LEASE", [SN_REC_LIST] = "LIST"};
     return names[k];
 }
 
@@ -276,12 +280,19 @@ static void on_persist(const struct sn_effect *fx)
         const struct sn_record *r = &fx->records[k];
         buf_printf(&lab.records, "%s %s %s %s %s", record_name(r->kind), r->group ? r->group : "-",
                    r->fleet ? r->fleet : "-", r->value ? r->value : "-", r->monitored ? "monitored" : "gone");
+        if (r->kind == SN_REC_LEASE)
+            buf_printf(&lab.records, " %.8s %lld %s", r->grantee, (long long)r->lease_max_us,
+                       r->lease_settled ? "settled" : "unsettled");
+        if (r->kind == SN_REC_LIST)
+            buf_printf(&lab.records, " %llu %s", (unsigned long long)r->epoch, r->joined ? "counted" : "uncounted");
         for (size_t j = 0; j < r->nnodes; j++)
             buf_printf(&lab.records, " %.8s:%d", r->nodes[j].id, r->nodes[j].addr.port);
         buf_putc(&lab.records, '\n');
     }
-    struct sn_event e = {.kind = SN_EV_PERSISTED, .seq = fx->seq};
-    push(&e, NULL);
+    lab.disk_seq = fx->seq;
+    struct sn_event e = {.kind = lab.disk_fails ? SN_EV_PERSIST_FAILED : SN_EV_PERSISTED, .seq = fx->seq};
+    if (!lab.disk_holds)
+        lab_push(&e, lab.disk_fails ? "no space left on device" : NULL);
 }
 
 static void take(struct sn_effect *fx)
@@ -477,6 +488,7 @@ static struct sn_core *new_core(const struct lab_options *o, size_t self)
     c.declared = others;
     if (!o->declared)
         c.ndeclared = 0;
+    c.list = o->list;
     return sn_core_new(&c, lab.now_us);
 }
 
@@ -485,7 +497,7 @@ struct sn_core *lab_new_core(const struct lab_options *o)
     return new_core(o, 0);
 }
 
-static void add_fleet(int64_t quorum)
+static void add_fleet(int64_t quorum, int64_t lease_ms)
 {
     struct sn_settings set;
     struct addr seed;
@@ -493,7 +505,7 @@ static void add_fleet(int64_t quorum)
     set.quorum = quorum;
     set.down_after_ms = 500;
     addr_set(&seed, slice_of("127.0.0.1"), 7001);
-    struct sn_core_fleet f = {.name = "orders", .settings = &set, .seeds = &seed, .nseeds = 1};
+    struct sn_core_fleet f = {.name = "orders", .settings = &set, .lease_ms = lease_ms, .seeds = &seed, .nseeds = 1};
     assert_true(sn_core_add_fleet(lab.core, &f, lab.now_us, &lab.fx));
     sn_settings_free(&set);
     struct sn_event tick = {.kind = SN_EV_TICK};
@@ -508,7 +520,7 @@ void lab_begin(const struct lab_options *o)
     lab.now_us = LAB_MS(1000);
     lab.core = lab_new_core(o);
     if (!o->no_fleet)
-        add_fleet(o->quorum ? o->quorum : 1);
+        add_fleet(o->quorum ? o->quorum : 1, o->lease_ms);
 }
 
 uint64_t lab_hash(uint64_t x)
@@ -549,7 +561,7 @@ void lab_begin_three(size_t shards)
         lab.cores[k] = new_core(&(struct lab_options){.declared = true}, k);
     for (size_t k = 0; k < LAB_CORES; k++) {
         lab.core = lab.cores[k];
-        add_fleet(2);
+        add_fleet(2, 0);
     }
 }
 

@@ -46,6 +46,12 @@ struct lab {
     struct buf records;       /* "SHARD orders/...\n" of the last PERSIST */
     struct buf notes;         /* "agreed\n" */
     struct sn_effect *answer; /* last ANSWER or ANSWER_BALLOTS; owned */
+    /* Of a test that has more in its world (lease_lab.h); NULL: nothing more. */
+    bool (*on_send)(const struct sn_effect *fx); /* false: it is none of its own */
+    bool (*is_there)(const struct addr *a);      /* somebody listens at this address, which is no node's */
+    bool disk_holds, disk_fails;                 /* what PERSIST comes to: nothing yet; an error */
+    uint64_t disk_seq;                           /* of the last PERSIST */
+    void *queue;
 };
 
 extern struct lab lab;
@@ -56,6 +62,8 @@ struct lab_options {
     uint64_t epoch;
     bool empty_state;
     bool no_fleet;
+    int64_t lease_ms;
+    struct sn_list list;
 };
 
 /* Three shards at the ports 7001-7003 with the replicas 7004-7006, a fleet "orders" with the seed 7001. */
@@ -68,6 +76,7 @@ void lab_begin_three(size_t shards);
 uint64_t lab_hash(uint64_t x);
 size_t lab_self(void); /* which of the three steps just now */
 void lab_step(struct sn_event *e);
+void lab_push(const struct sn_event *e, const char *text); /* arrives 1 ms later; what it points to must last */
 void lab_run(int64_t ms);
 void lab_kill(int node);
 void lab_notice(size_t core, int node); /* that a node which is not alive is gone */

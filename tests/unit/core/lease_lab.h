@@ -1,0 +1,62 @@
+/* The cluster of fleet_lab.h under leases: its nodes answer LEASE, and the two other supervisors on the list answer
+ * too. All of them do what a test sets here; only times and grants are as the core made them. */
+#ifndef TESTS_LEASE_LAB_H
+#define TESTS_LEASE_LAB_H
+
+#include "tests/unit/core/fleet_lab.h"
+
+#define LEASE_MS 200
+#define LEASE_LIST "10.0.0.7:26379,10.0.0.8:26379,10.0.0.9:26379"
+#define PEERS 2
+#define FIRST "2310d2c1" /* its nodes are 0 and 3 */
+#define SECOND "23a4c6f0"
+
+struct lease_node {
+    uint64_t incarnation;
+    int64_t clock_us;  /* ahead of ours */
+    int64_t lease_ms;  /* what it says that it has left: -1 it is not supervised */
+    const char *error; /* to LEASE, instead of an answer */
+    bool deaf;         /* LEASE gets no answer */
+    bool empty;        /* INFO and LEASE say that it holds no key */
+    bool no_return;    /* RETURN gets no answer */
+    uint64_t version;  /* of the list that it counts */
+    bool own_epoch;    /* TAKEOVER EPOCH takes the epoch that it says; otherwise it is refused */
+    /* what it was told last */
+    unsigned asked, granted;
+    uint64_t epoch;
+    struct sn_stamp stamp;
+};
+
+struct lease_peer {
+    bool up, sees_down, votes;
+    bool silent; /* no answer to ballots */
+    bool says_down;
+};
+
+struct lease_lab {
+    struct lease_node nodes[LAB_NODES];
+    struct lease_peer peers[PEERS];
+    struct buf takeover; /* "7004 <epoch> <lineage> <speaker> <grant> ..." of the last one */
+};
+
+extern struct lease_lab lease;
+
+struct lease_begin {
+    bool empty_state, supervised;
+    uint64_t version;
+    bool counted;
+};
+
+/* Nothing has run yet. */
+void lease_begin(const struct lease_begin *o);
+int lease_end(void **state);
+/* Grants told since then. */
+void lease_forget(void);
+/* A ballot of a peer for the first shard; its answer is in lab.answer as soon as it may leave. */
+void lease_ballot(int peer, enum sn_ballot_verb verb, uint64_t epoch, int candidate);
+const struct sn_opinion *lease_answer(void);        /* NULL: there is none yet */
+int64_t lease_number(const char *grant, int field); /* <position>/<incarnation>/<clock>/<ttl>/<wait>, from 0 */
+void lease_disk(bool ok);                           /* the last PERSIST ends */
+void lease_restart_node(int k, bool empty);
+
+#endif

@@ -1,0 +1,384 @@
+/* Votes, ballots and planned switches in a shard under leases (SAFETY E4, E5, E7, E9). */
+#include "tests/unit/core/lease_lab.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct sn_group *first(void)
+{
+    return lab_shard(FIRST);
+}
+
+static void begin(void)
+{
+    lease_begin(&(struct lease_begin){.supervised = true, .version = 1, .counted = true});
+    lab_run(1000);
+    lease_forget();
+    assert_int_equal(first()->config_epoch, 1);
+}
+
+static void peers_see(bool down)
+{
+    for (int k = 0; k < PEERS; k++)
+        lease.peers[k].says_down = down;
+}
+
+/* ---- votes for others ---- */
+
+static void a_vote_grants_from_the_end_of_the_masters(void **state)
+{
+    (void)state;
+    begin();
+    int64_t end = first()->lease.end_us;
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    assert_null(lease_answer());
+    lab_run(2);
+    const struct sn_opinion *o = lease_answer();
+    assert_non_null(o);
+    assert_int_equal(o->leader_epoch, 10);
+    assert_int_equal(lease_number(o->grant, 0), 0);
+    assert_int_equal(lease_number(o->grant, 1), 103);
+    assert_int_equal(lease_number(o->grant, 3), LEASE_MS);
+    /* In the node's clock it begins when what the master had has ended here, and not before. */
+    int64_t stamp_us = lease_number(o->grant, 2) - lease.nodes[3].clock_us;
+    assert_true(stamp_us + LAB_MS(lease_number(o->grant, 4)) >= end);
+    assert_true(stamp_us + LAB_MS(lease_number(o->grant, 4)) < end + LAB_MS(60));
+    lease_forget();
+    lab_run(1000);
+    assert_true(lease.nodes[0].asked > 5);
+    assert_int_equal(lease.nodes[0].granted, 0); /* the master gets nothing more */
+    assert_int_equal(lease.nodes[3].granted, 0); /* LEASE grants to masters of the configuration only */
+}
+
+static void a_vote_is_told_when_vote_and_grantee_are_on_disk(void **state)
+{
+    (void)state;
+    begin();
+    lab.disk_holds = true;
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    assert_int_equal(lab_count(&lab.records, "LEASE orders/" FIRST " - - gone 2310d2c1"), 1);
+    lab_run(50);
+    assert_null(lease_answer());
+    lease_disk(true);
+    assert_non_null(lease_answer());
+    assert_true(*lease_answer()->grant != '\0');
+}
+
+static void a_vote_that_is_not_on_disk_grants_nothing(void **state)
+{
+    (void)state;
+    begin();
+    lab.disk_holds = true;
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lease_disk(false);
+    assert_non_null(lease_answer());
+    assert_string_equal(lease_answer()->leader, "");
+    assert_string_equal(lease_answer()->grant, "");
+    lab_run(500);
+    assert_int_equal(lease.nodes[0].granted, 0); /* and yet it may be there */
+}
+
+static void a_cancelled_vote_frees_the_master(void **state)
+{
+    (void)state;
+    begin();
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(2);
+    int64_t end = first()->lease.end_us;
+    lease_ballot(0, SN_BALLOT_CANCEL, 10, 3);
+    lease_forget();
+    lab_run((end - lab.now_us) / 1000 - 1);
+    assert_int_equal(lease.nodes[0].granted, 0); /* what the candidate was granted is not over */
+    lab_run(LEASE_MS);
+    assert_true(lease.nodes[0].granted > 0);
+    assert_int_equal(lease.nodes[0].epoch, 1);
+    assert_int_equal(lab_count(&lab.sent, "VOTE"), 0); /* without a ballot */
+}
+
+static void a_stranger_cancels_nothing(void **state)
+{
+    (void)state;
+    begin();
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(2);
+    lease_ballot(1, SN_BALLOT_CANCEL, 10, 3);
+    lease_ballot(0, SN_BALLOT_CANCEL, 9, 3);
+    lease_forget();
+    lab_run(1000);
+    assert_int_equal(lease.nodes[0].granted, 0);
+}
+
+static void a_second_vote_waits_for_both_grants(void **state)
+{
+    (void)state;
+    begin();
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(2);
+    lease_ballot(0, SN_BALLOT_CANCEL, 10, 3);
+    int64_t end = first()->lease.end_us;
+    lease_ballot(1, SN_BALLOT_VOTE, 11, 0);
+    lab_run(2);
+    assert_non_null(lease_answer());
+    int64_t stamp_us = lease_number(lease_answer()->grant, 2) - lease.nodes[0].clock_us;
+    assert_true(stamp_us + LAB_MS(lease_number(lease_answer()->grant, 4)) >= end);
+}
+
+/* ---- a vote that came to nothing ---- */
+
+static void a_hidden_promotion_is_gone_above_by_a_ballot(void **state)
+{
+    (void)state;
+    begin();
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(2);
+    lease_forget();
+    while (!lab_count(&lab.sent, "VOTE peer")) {
+        assert_int_equal(lease.nodes[0].granted, 0);
+        assert_true(lab.now_us < LAB_MS(8000)); /* the vote may lead to something for two lives of a ballot */
+        lab_run(1);
+    }
+    uint64_t epoch = lab.core->current_epoch;
+    assert_true(epoch > 10);
+    while (first()->config_epoch < epoch) {
+        assert_true(lease.nodes[0].granted == 0);
+        lab_run(1);
+    }
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7001"), 1);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER"), 1);
+    assert_int_equal(lab_count(&lab.events, "+switch-master"), 0);
+    assert_int_equal(lab_count(&lab.events, "+master-confirmed"), 1);
+    assert_int_equal(lab_count(&lease.takeover, "7001 11 4b079c184c2cb382ecbc55624b3cddfe3db9bdae,2310d2c1"), 1);
+    assert_int_equal(lab_count(&lease.takeover, "1:0:" LEASE_LIST " 0/"), 1);
+    lab_run(500);
+    assert_true(lease.nodes[0].granted > 5);
+    assert_int_equal(lease.nodes[0].epoch, epoch);
+}
+
+/* The grants that the ballot brings are the node's with its new epoch only. */
+static void a_ballot_for_the_master_does_not_resume_the_old_epoch(void **state)
+{
+    (void)state;
+    begin();
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(4100);
+    lease_forget();
+    lease_ballot(1, SN_BALLOT_VOTE, 20, 0); /* somebody else stands for it, and dies with our vote */
+    lab_run(2);
+    assert_int_equal(lease_number(lease_answer()->grant, 1), 100);
+    lab_run(1000);
+    assert_int_equal(lease.nodes[0].granted, 0);
+}
+
+static void a_later_cancel_does_not_clear_an_earlier_vote(void **state)
+{
+    (void)state;
+    begin();
+    lease.peers[0].votes = lease.peers[1].votes = false;
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(4100);
+    lease_ballot(1, SN_BALLOT_VOTE, 20, 0);
+    lab_run(2);
+    lease_ballot(1, SN_BALLOT_CANCEL, 20, 0);
+    lease_forget();
+    lab_run(6000);
+    assert_int_equal(lease.nodes[0].granted, 0);
+    assert_true(lab_count(&lab.sent, "VOTE peer") > 0); /* it stands itself, and is not elected */
+}
+
+static void the_promoted_ones_configuration_ends_the_doubt(void **state)
+{
+    (void)state;
+    begin();
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(2);
+    lab.nodes[3].master = -1;
+    lab.nodes[3].first = lab.nodes[0].first;
+    lab.nodes[3].last = lab.nodes[0].last;
+    lab.nodes[3].epoch = 10;
+    lab.nodes[0].first = -1;
+    lab.nodes[0].master = 3;
+    lease_forget();
+    lab_run(3000);
+    assert_int_equal(lab_master(first()), 7004);
+    assert_true(lease.nodes[3].granted > 5);
+    assert_int_equal(lease.nodes[3].epoch, 10);
+    assert_int_equal(lease.nodes[0].granted, 0);
+}
+
+/* It gave its lease back, and whoever led is gone: nobody has voted since. */
+static void a_master_without_lease_gets_a_ballot(void **state)
+{
+    (void)state;
+    begin();
+    lease.nodes[0].lease_ms = 0;
+    lab_run(2 * LEASE_MS);
+    assert_int_equal(lab_count(&lab.sent, "VOTE"), 0);
+    lab_run(3 * LEASE_MS);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7001"), 1);
+    assert_true(first()->config_epoch > 3);
+}
+
+static void without_voters_no_ballot_is_held_for_it(void **state)
+{
+    (void)state;
+    begin();
+    for (int k = 0; k < PEERS; k++) {
+        const struct sn_peer *p = lab.core->peers[k];
+        struct sn_event e = {.kind = SN_EV_LINK_DOWN, .link = p->cmd.link, .why = SN_WHY_CLOSED};
+        lease.peers[k].up = false;
+        lab_step(&e);
+    }
+    lease.nodes[0].lease_ms = 0;
+    lab_run(10000);
+    assert_int_equal(lab_count(&lab.events, "+try-confirm-master"), 0);
+    assert_true(lease.nodes[0].granted > 10); /* for what it is worth */
+}
+
+/* ---- failovers of our own ---- */
+
+static void a_dead_master_is_replaced_with_the_voters_grants(void **state)
+{
+    (void)state;
+    begin();
+    peers_see(true);
+    lab_kill(0);
+    lab_run(2000);
+    assert_int_equal(lab_master(first()), 7004);
+    uint64_t epoch = first()->config_epoch;
+    assert_true(epoch > 3);
+    char expected[96];
+    snprintf(expected, sizeof expected, "7004 %llu 4b079c18", (unsigned long long)epoch);
+    assert_int_equal(lab_count(&lease.takeover, expected), 1);
+    assert_int_equal(lab_count(&lease.takeover, " 1/0000000000000005/6/200/77"), 1); /* the peer's, as it came */
+    assert_true(lease.nodes[3].granted > 3);
+    assert_int_equal(lease.nodes[3].epoch, epoch);
+}
+
+static void a_lost_round_is_cancelled_and_renews_the_master(void **state)
+{
+    (void)state;
+    begin();
+    lease.peers[0].votes = lease.peers[1].votes = false;
+    peers_see(true);
+    lab_kill(0);
+    while (!lab_count(&lab.sent, "CANCEL"))
+        lab_run(10);
+    peers_see(false);
+    lab_start(0);
+    lease_forget();
+    lab_run(1500);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER"), 0);
+    assert_true(lease.nodes[0].granted > 3);
+    assert_int_equal(lease.nodes[0].epoch, 1);
+}
+
+static void a_refused_promotion_is_told_and_frees_the_votes(void **state)
+{
+    (void)state;
+    begin();
+    peers_see(true);
+    lab.nodes[3].refuses = true;
+    lab_kill(0);
+    lab_run(1200);
+    assert_true(lab_count(&lab.events, "-promotion-refused") > 0);
+    assert_true(lab_count(&lab.sent, "CANCEL") > 0);
+    assert_int_equal(lab_master(first()), 7001);
+}
+
+/* ---- planned switches ---- */
+
+static void order(void)
+{
+    struct sn_event e = {.kind = SN_EV_FAILOVER, .token = 5, .group = slice_of("orders/" FIRST), .coordinated = true};
+    lab_step(&e);
+}
+
+static void the_master_gives_its_lease_back_first(void **state)
+{
+    (void)state;
+    begin();
+    lab.nodes[3].offset = lab.nodes[0].offset;
+    order();
+    lab_run(500);
+    assert_int_equal(lab_master(first()), 7004);
+    assert_int_equal(lab_count(&lab.sent, "RETURN 7001"), 1);
+    assert_int_equal(lab_count(&lab.sent, "RETURNED peer"), 2);
+    assert_int_equal(lab_count(&lease.takeover, " 1/0000000000000005/6/200/0"), 1); /* granted anew, without a wait */
+    const char *own = strstr(buf_str(&lease.takeover), " 0/");
+    assert_non_null(own);
+    assert_int_equal(lease_number(own + 1, 4), 0);
+}
+
+static void behind_is_not_promoted(void **state)
+{
+    (void)state;
+    begin();
+    lab.nodes[0].offset = 1000;
+    order();
+    lab_run(1500);
+    assert_int_equal(lab_count(&lab.sent, "RETURN 7001"), 1);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7004"), 0);
+    lab_run(8000); /* given up: the master gets a ballot */
+    assert_int_equal(lab_master(first()), 7001);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7001"), 1);
+}
+
+static void a_master_that_does_not_answer_keeps_its_place(void **state)
+{
+    (void)state;
+    begin();
+    lease.nodes[0].no_return = true;
+    lab.nodes[3].offset = lab.nodes[0].offset;
+    order();
+    lab_run(10000);
+    assert_int_equal(lab_master(first()), 7001);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7004"), 0);
+    assert_int_equal(lab_count(&lab.sent, "RETURNED"), 0);
+}
+
+static void returned_is_the_leaders_word_only(void **state)
+{
+    (void)state;
+    begin();
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(2);
+    lease_ballot(1, SN_BALLOT_RETURNED, 10, 3);
+    assert_string_equal(lease_answer()->grant, "");
+    lease_ballot(0, SN_BALLOT_RETURNED, 9, 3);
+    assert_string_equal(lease_answer()->grant, "");
+    assert_true(first()->lease.old_end_us > lab.now_us);
+    lease_ballot(0, SN_BALLOT_RETURNED, 10, 3);
+    assert_true(*lease_answer()->grant != '\0');
+    assert_int_equal(lease_number(lease_answer()->grant, 4), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_vote_grants_from_the_end_of_the_masters, lease_end),
+        cmocka_unit_test_teardown(a_vote_is_told_when_vote_and_grantee_are_on_disk, lease_end),
+        cmocka_unit_test_teardown(a_vote_that_is_not_on_disk_grants_nothing, lease_end),
+        cmocka_unit_test_teardown(a_cancelled_vote_frees_the_master, lease_end),
+        cmocka_unit_test_teardown(a_stranger_cancels_nothing, lease_end),
+        cmocka_unit_test_teardown(a_second_vote_waits_for_both_grants, lease_end),
+        cmocka_unit_test_teardown(a_hidden_promotion_is_gone_above_by_a_ballot, lease_end),
+        cmocka_unit_test_teardown(a_ballot_for_the_master_does_not_resume_the_old_epoch, lease_end),
+        cmocka_unit_test_teardown(a_later_cancel_does_not_clear_an_earlier_vote, lease_end),
+        cmocka_unit_test_teardown(the_promoted_ones_configuration_ends_the_doubt, lease_end),
+        cmocka_unit_test_teardown(a_master_without_lease_gets_a_ballot, lease_end),
+        cmocka_unit_test_teardown(without_voters_no_ballot_is_held_for_it, lease_end),
+        cmocka_unit_test_teardown(a_dead_master_is_replaced_with_the_voters_grants, lease_end),
+        cmocka_unit_test_teardown(a_lost_round_is_cancelled_and_renews_the_master, lease_end),
+        cmocka_unit_test_teardown(a_refused_promotion_is_told_and_frees_the_votes, lease_end),
+        cmocka_unit_test_teardown(the_master_gives_its_lease_back_first, lease_end),
+        cmocka_unit_test_teardown(behind_is_not_promoted, lease_end),
+        cmocka_unit_test_teardown(a_master_that_does_not_answer_keeps_its_place, lease_end),
+        cmocka_unit_test_teardown(returned_is_the_leaders_word_only, lease_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
