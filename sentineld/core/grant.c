@@ -7,7 +7,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define PROBES 4 /* within a lease (SAFETY L7) */
+#define PROBES 4                /* within a lease (SAFETY L7) */
+#define LIST_PATIENCE MS(10000) /* after which a list that no node counts is worth a word */
 
 static int64_t fleet_ttl(const struct sn_fleet *f)
 {
@@ -62,36 +63,58 @@ static void list_set(struct sn_core *c, uint64_t version, bool counted)
         return;
     c->ours.version = version;
     c->ours.counted = counted;
+    if (counted)
+        c->ours.waiting_us = 0;
     c->ours.dirty = c->dirty_meta = true;
     speak(c);
 }
 
-/* A node counts this list. One that is newer than ours and not ours: our configuration is old, or, when no node has
- * counted ours yet, it is the one that is to replace it. */
-static void list_heard(struct sn_core *c, const struct sn_node *n, uint64_t version, struct slice list)
+static void list_not_taken(struct sn_core *c, const struct sn_node *n, uint64_t version)
+{
+    if (c->ours.stale_told)
+        return;
+    c->ours.stale_told = true;
+    sn_publish_core(c, SN_LOG_WARNING, "-supervisors-list",
+                    "%s:%d counts version %" PRIu64 " of the list of supervisors, which is not ours (version %" PRIu64
+                    "): it takes no lease from this supervisor. Give all supervisors the same list",
+                    n->addr.host, n->addr.port, version, c->ours.version);
+}
+
+/* Ours is not counted yet: a majority of both lists has to speak for it. Those that are being restarted with it do so
+ * soon. */
+static void list_waits(struct sn_core *c, const struct sn_node *n, uint64_t version)
+{
+    if (!c->ours.waiting_us)
+        c->ours.waiting_us = c->now_us;
+    else if (c->now_us >= c->ours.waiting_us + LIST_PATIENCE)
+        list_not_taken(c, n, version);
+}
+
+/* What a node says of lists when it takes no lease under ours. One that it counts, is newer than ours and not ours: our
+ * configuration is old, or, when no node has counted ours yet, ours is the one that is to replace it. One that it has
+ * only heard of goes first, as long as somebody speaks for it. */
+static void list_heard(struct sn_core *c, const struct sn_node *n, uint64_t version, struct slice list, bool counts)
 {
     if (slice_is(list, c->ours.list)) {
-        list_set(c, version, true);
+        if (counts || version > c->ours.version)
+            list_set(c, version, counts);
+    } else if (c->ours.counted && counts) {
+        list_not_taken(c, n, version);
     } else if (!c->ours.counted) {
-        if (version >= c->ours.version && version < SN_EPOCH_MAX)
+        if (counts && version >= c->ours.version && version < SN_EPOCH_MAX)
             list_set(c, version + 1, false);
-    } else if (!c->ours.stale_told) {
-        c->ours.stale_told = true;
-        sn_publish_core(c, SN_LOG_WARNING, "-supervisors-list",
-                        "%s:%d counts version %" PRIu64
-                        " of the list of supervisors, which is not ours (version %" PRIu64
-                        "): it takes no lease from this supervisor. Give all supervisors the same list",
-                        n->addr.host, n->addr.port, version, c->ours.version);
+        list_waits(c, n, version);
     }
 }
 
-/* "STALESUPERVISORS This node counts version <n> of the list: <list>" */
-static bool read_stale(struct slice text, uint64_t *version, struct slice *list)
+/* "STALESUPERVISORS This node counts version <n> of the list: <list>", or "has heard of version". */
+static bool read_stale(struct slice text, uint64_t *version, struct slice *list, bool *counts)
 {
     if (!slice_is(slice_cut(&text, ' '), "STALESUPERVISORS"))
         return false;
-    while (text.n && !slice_is(slice_cut(&text, ' '), "version"))
-        continue;
+    *counts = false;
+    for (struct slice word; text.n && !slice_is(word = slice_cut(&text, ' '), "version");)
+        *counts = *counts || slice_is(word, "counts");
     if (!text_u64(slice_cut(&text, ' '), version))
         return false;
     slice_cut(&text, ':');
@@ -129,8 +152,10 @@ static bool grant_to(struct sn_inst *i, struct sn_grant *out)
     int64_t ttl = group_ttl(g);
     if (!ttl || !sn_is_master(i) || !i->member || g->config_seq > c->persisted || in_doubt(g) || may_be_empty(i))
         return false;
-    /* With an empty state directory: in a life that is forgotten another one may have got a grant just now. */
-    if (!*g->lease.grantee && c->now_us < c->start_us + ttl + ttl / 50)
+    /* With an empty state directory: in a life that is forgotten another one may have got a grant just now. A master
+     * that is not supervised yet takes writes without leases anyway. */
+    bool supervised = i->node->told && i->node->told->generation;
+    if (!*g->lease.grantee && supervised && c->now_us < c->start_us + ttl + ttl / 50)
         return false;
     if (sn_lease_name(&g->lease, i->member->id, ttl, c->now_us))
         sn_lease_dirty(g);
@@ -227,6 +252,8 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
         n->info_now = n->unjudged = true;
     if (t->generation && t->version == c->ours.version)
         list_set(c, t->version, true);
+    else if (t->generation && !c->ours.counted)
+        list_waits(c, n, t->version);
     take_facts(n, t);
     sn_node_pong(n, t->loading ? SN_PONG_LOADING : SN_PONG_OK);
     if (n->info_now || n->nodes_now)
@@ -253,12 +280,13 @@ void sn_lease_refused(struct sn_node *n, struct slice text)
 {
     uint64_t version;
     struct slice list, code = {text.p, text.n};
+    bool counts;
     code = slice_cut(&code, ' ');
     enum sn_pong pong = SN_PONG_OK;
     n->lease_asked_us = 0;
     n->stamp.incarnation = 0;
-    if (read_stale(text, &version, &list))
-        list_heard(n->core, n, version, list);
+    if (read_stale(text, &version, &list, &counts))
+        list_heard(n->core, n, version, list, counts);
     else if (slice_is(code, "NOAUTH") || slice_is(code, "WRONGPASS") || slice_is(code, "NOPERM"))
         pong = SN_PONG_AUTH;
     else if (slice_is(code, "LOADING"))

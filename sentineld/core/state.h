@@ -93,9 +93,9 @@ struct sn_node {
     int64_t lease_asked_us;     /* a LEASE is without answer, sent then; 0: none */
     bool unjudged;              /* it has restarted, and has not said in INFO since what it holds */
     bool lease_refused;         /* it does not know LEASE: a stock node, asked by PING and INFO */
-    struct addr addr;         /* as configured or announced */
-    char ip[SN_IP_MAX];       /* what a host name stood for at the last connect, or the literal; "" unknown */
-    char local_ip[SN_IP_MAX]; /* our own end of the link */
+    struct addr addr;           /* as configured or announced */
+    char ip[SN_IP_MAX];         /* what a host name stood for at the last connect, or the literal; "" unknown */
+    char local_ip[SN_IP_MAX];   /* our own end of the link */
 };
 
 /* Why a server is held for down; the facts of `sn_inst_judge`, in its order. */
@@ -173,13 +173,13 @@ struct sn_seat {
     int64_t hello_us;
     bool told; /* our configuration of told_epoch was sent to it over the link that is up */
     uint64_t told_epoch;
-    uint64_t refused_epoch; /* the last of our ballots that it did not grant */
+    uint64_t refused_epoch;    /* the last of our ballots that it did not grant */
     char grant[SN_GRANT_TEXT]; /* what came with its vote of vote_epoch; "" nothing */
-    int64_t asked_us;       /* last asked about the master, 0 since it is up: never */
+    int64_t asked_us;          /* last asked about the master, 0 since it is up: never */
     bool want_ask, want_vote, want_up;
-    uint64_t want_cancel; /* epoch, 0 none */
+    uint64_t want_cancel;          /* epoch, 0 none */
     bool want_returned, regranted; /* of a planned switch under leases: to be told, has granted anew */
-    bool wanting;         /* is in the peer's list */
+    bool wanting;                  /* is in the peer's list */
     struct sn_seat *next_wanting;
 };
 
@@ -253,16 +253,16 @@ struct sn_group {
     runid lineage;       /* replication id of the data that the master had while it was well */
     uint64_t vote_epoch; /* our last vote: epoch, for whom */
     runid vote_leader;
-    int64_t vote_lock_us; /* until then we neither stand nor (for ours) vote for another, unless it is freed */
-    bool vote_planned;    /* it was for a planned switch: the asker did not hold the master for down */
-    bool vote_free;       /* it was cancelled, or led to a configuration */
-    bool vote_void;       /* it was cancelled before a promotion was sent: nothing hidden comes of it */
-    uint64_t doubt_epoch; /* the highest of our votes before it that may have led to a promotion */
+    int64_t vote_lock_us;  /* until then we neither stand nor (for ours) vote for another, unless it is freed */
+    bool vote_planned;     /* it was for a planned switch: the asker did not hold the master for down */
+    bool vote_free;        /* it was cancelled, or led to a configuration */
+    bool vote_void;        /* it was cancelled before a promotion was sent: nothing hidden comes of it */
+    uint64_t doubt_epoch;  /* the highest of our votes before it that may have led to a promotion */
     struct sn_lease lease; /* of a shard under leases: what we have granted there */
     bool lease_dirty;
-    int64_t unleased_us;  /* since when the master, which is well, tells that it has no lease; 0: it has one */
-    uint64_t lease_seq;   /* the grantee is durable when this is persisted */
-    uint64_t vote_seq;    /* the vote is durable when this is persisted */
+    int64_t unleased_us; /* since when the master, which is well, tells that it has no lease; 0: it has one */
+    uint64_t lease_seq;  /* the grantee is durable when this is persisted */
+    uint64_t vote_seq;   /* the vote is durable when this is persisted */
     bool o_down;
     int64_t o_down_us;
     struct sn_failover fo;
@@ -335,8 +335,9 @@ struct sn_core {
         bool counted;     /* some node counted it; otherwise it gives way to what nodes count (SAFETY M1) */
         char *speaker;    /* how LEASE names it */
         bool dirty, stale_told;
+        int64_t waiting_us; /* since when nodes answer and do not count it; 0: one does, or none has answered */
     } ours;
-    int64_t start_us; /* when this life began */
+    int64_t start_us;   /* when this life began */
     struct idmap links; /* link -> sn_conn */
     uint64_t last_link;
     struct heap timers;

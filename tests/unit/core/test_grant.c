@@ -30,6 +30,8 @@ static void the_first_lease_brings_no_stamp(void **state)
     while (!lease.nodes[0].asked)
         lab_run(1);
     assert_int_equal(lease.nodes[0].granted, 0);
+    lab_run(LEASE_MS - 1); /* nobody has waited for a former life to end */
+    assert_true(lease.nodes[0].granted > 1);
     lab_run(1000);
     for (int k = 0; k < 3; k++)
         assert_true(lease.nodes[k].granted > 10);
@@ -240,6 +242,31 @@ static void a_counted_list_that_was_replaced_is_told_once(void **state)
     assert_false(lab.nodes[0].no_failover);
 }
 
+/* Another new list speaks already: two of them do not climb over each other. */
+static void a_list_that_is_only_heard_of_goes_first(void **state)
+{
+    (void)state;
+    lease_begin(&(struct lease_begin){.version = 3});
+    for (int k = 0; k < 6; k++)
+        lease.nodes[k].error =
+            "STALESUPERVISORS This node has heard of version 3 of the list: 10.0.0.5:26379,10.0.0.7:26379";
+    lab_run(5000);
+    assert_int_equal(lab.core->ours.version, 3);
+    assert_int_equal(lab_count(&lab.events, "-supervisors-list"), 0);
+    lab_run(10000);
+    assert_int_equal(lab_count(&lab.events, "-supervisors-list"), 1);
+}
+
+static void a_list_that_nobody_counts_is_told(void **state)
+{
+    (void)state;
+    lease_begin(&(struct lease_begin){.supervised = true, .version = 2});
+    lab_run(9000);
+    assert_int_equal(lab_count(&lab.events, "-supervisors-list"), 0);
+    lab_run(60000);
+    assert_int_equal(lab_count(&lab.events, "-supervisors-list"), 1);
+}
+
 static void odd_versions_change_nothing(void **state)
 {
     (void)state;
@@ -275,6 +302,8 @@ int main(void)
         cmocka_unit_test_teardown(an_uncounted_list_goes_above_what_nodes_count, lease_end),
         cmocka_unit_test_teardown(the_same_list_under_another_version_is_ours, lease_end),
         cmocka_unit_test_teardown(a_counted_list_that_was_replaced_is_told_once, lease_end),
+        cmocka_unit_test_teardown(a_list_that_is_only_heard_of_goes_first, lease_end),
+        cmocka_unit_test_teardown(a_list_that_nobody_counts_is_told, lease_end),
         cmocka_unit_test_teardown(odd_versions_change_nothing, lease_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
