@@ -159,6 +159,8 @@ static bool grant_to(struct sn_inst *i, struct sn_grant *out)
         return false;
     if (sn_lease_name(&g->lease, i->member->id, ttl, c->now_us))
         sn_lease_dirty(g);
+    /* It waits for the disk, or for the node's first word, and then it is to have it at once. */
+    i->node->lease_soon = g->lease_seq > c->persisted || !i->node->stamp.incarnation;
     /* LEASE knows no grant that begins later. */
     if (g->lease_seq > c->persisted || sn_lease_others_until(&g->lease, i->member->id) > c->now_us)
         return false;
@@ -172,6 +174,7 @@ void sn_lease_ask(struct sn_node *n)
     struct sn_core *c = n->core;
     struct sn_grant grant = {.ttl_us = 0};
     uint64_t epoch = 0;
+    n->lease_soon = false;
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node)
         if (grant_to(i, &grant))
             epoch = i->group->config_epoch;
@@ -256,7 +259,7 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
         list_waits(c, n, t->version);
     take_facts(n, t);
     sn_node_pong(n, t->loading ? SN_PONG_LOADING : SN_PONG_OK);
-    if (n->info_now || n->nodes_now)
+    if (n->info_now || n->nodes_now || n->lease_soon)
         sn_touch_node(n);
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         if (matters(i))
@@ -301,7 +304,7 @@ void sn_lease_refused(struct sn_node *n, struct slice text)
 
 void sn_lease_link(struct sn_node *n)
 {
-    n->lease_refused = false;
+    n->lease_refused = n->lease_soon = false;
     n->lease_asked_us = 0;
     n->stamp.incarnation = 0;
 }

@@ -6,6 +6,7 @@
 /* Commands that may wait for an answer on one link; a node that lets more pile up is asked nothing new. */
 #define PENDING_MAX 100
 #define SUB_PATIENCE MS(1000)
+#define SOON_PERIOD MS(10)    /* while a grant waits for the disk, or for the node's first word */
 #define CATCH_PERIOD MS(2)    /* while a planned switch under leases waits for equal offsets */
 #define INFO_EAGER MS(20)     /* while a coordinated switch waits for equal offsets */
 #define INFO_WATCHFUL MS(100) /* while this node's own change of role is awaited */
@@ -109,6 +110,8 @@ static int64_t ping_period(const struct sn_node *n)
     EARLIER(period, MS(n->core->params.ping_period_ms));
     if (sn_node_leases(n))
         EARLIER(period, sn_lease_period(n));
+    if (n->lease_soon && !n->lease_asked_us)
+        EARLIER(period, SOON_PERIOD);
     for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
         if (i->group->fo.step == SN_SWITCH_CATCH && i == i->group->fo.candidate)
             EARLIER(period, CATCH_PERIOD);

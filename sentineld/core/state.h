@@ -90,6 +90,7 @@ struct sn_node {
     /* under leases (grant.c) */
     struct sn_lease_told *told; /* its last answer to LEASE; NULL: none yet */
     struct sn_stamp stamp;      /* of it, when it is the member that we take it for */
+    bool lease_soon;            /* the next LEASE may grant what the last one could not */
     int64_t lease_asked_us;     /* a LEASE is without answer, sent then; 0: none */
     bool unjudged;              /* it has restarted, and has not said in INFO since what it holds */
     bool lease_refused;         /* it does not know LEASE: a stock node, asked by PING and INFO */
