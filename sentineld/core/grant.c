@@ -150,7 +150,10 @@ static bool grant_to(struct sn_inst *i, struct sn_grant *out)
     struct sn_group *g = i->group;
     const struct sn_core *c = g->core;
     int64_t ttl = group_ttl(g);
-    if (!ttl || !sn_is_master(i) || !i->member || g->config_seq > c->persisted || in_doubt(g) || may_be_empty(i))
+    if (!ttl || !sn_is_master(i) || !i->member)
+        return false;
+    i->node->lease_soon = g->config_seq > c->persisted;
+    if (i->node->lease_soon || in_doubt(g) || may_be_empty(i))
         return false;
     /* With an empty state directory: in a life that is forgotten another one may have got a grant just now. A master
      * that is not supervised yet takes writes without leases anyway. */

@@ -141,6 +141,7 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
     if (old != to) {
         g->master = to;
         g->switched_us = c->now_us;
+        to->node->lease_soon = true;
         to->listed = true;
         to->restarted = to->reborn_empty = old->restarted = old->reborn_empty = false;
         /* What was S_DOWN as a master is looked at anew as a replica, and told so. */

@@ -36,6 +36,7 @@ struct sn_inst *sn_inst_add(struct sn_group *g, struct sn_node *n)
     i->next_on_node = n->insts;
     n->insts = i;
     i->listed = true;
+    n->lease_soon = true;
     i->up_us = g->core->now_us;
     g->insts = mem_grow(g->insts, g->ninsts, &g->cap_insts, sizeof(struct sn_inst *));
     g->insts[g->ninsts++] = i;

@@ -110,7 +110,7 @@ static int64_t ping_period(const struct sn_node *n)
     EARLIER(period, MS(n->core->params.ping_period_ms));
     if (sn_node_leases(n))
         EARLIER(period, sn_lease_period(n));
-    if (n->lease_soon && !n->lease_asked_us)
+    if (sn_node_leases(n) && n->lease_soon && !n->lease_asked_us)
         EARLIER(period, SOON_PERIOD);
     for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
         if (i->group->fo.step == SN_SWITCH_CATCH && i == i->group->fo.candidate)

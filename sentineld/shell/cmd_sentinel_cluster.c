@@ -63,6 +63,15 @@ static const char *fleet_state(const struct sn_fleet *f)
 
 /* ---- maps ---- */
 
+/* version 0: without leases */
+static void put_leases(struct map_out *m, const struct sn_fleet *f)
+{
+    bool leases = f->lease_us > 0 && *f->core->ours.list != '\0';
+    map_number(m, "lease-milliseconds", leases ? f->lease_us / 1000 : 0);
+    map_number(m, "supervisors-version", leases ? (int64_t)f->core->ours.version : 0);
+    map_number(m, "supervisors-counted", leases && f->core->ours.counted);
+}
+
 static void put_fleet_head(struct map_out *m, const struct sn_fleet *f)
 {
     unsigned assigned, covered = sn_fleet_covered(f, &assigned);
@@ -76,6 +85,7 @@ static void put_fleet_head(struct map_out *m, const struct sn_fleet *f)
     map_number(m, "num-nodes", (int64_t)f->nmembers);
     map_number(m, "quorum", f->set.quorum);
     map_number(m, "down-after-milliseconds", f->set.down_after_ms);
+    put_leases(m, f);
 }
 
 /* "0-5460 5462" */
@@ -149,6 +159,7 @@ static void put_shard(struct reply *r, const struct sn_shard *s)
     map_text(&m, "state", shard_state(g));
     put_address(&m, g->master);
     map_number(&m, "config-epoch", (int64_t)g->config_epoch);
+    cmd_put_lease(&m, g);
     map_number(&m, "slots", s->nslots);
     put_ranges(&m, &s->slots);
     put_replicas(&m, g);

@@ -51,6 +51,7 @@ def test_adopted_under_load(lab):
     """Three supervisors begin to watch a cluster of three shards that is written to: no write is refused."""
     fleet = Supervised(lab, supervisors=0, wait=False)
     loads = [load(lab, fleet, place, 3) for place in range(3)]
+    epochs = [cluster_info(node)["cluster_my_epoch"] for node in fleet.masters]
     ports = [lab.ports.take() for _ in range(3)]
     fleet.supervisors = [supervisor(lab, fleet, "sentinel%d" % i, port, ports, down_after_ms=20000)
                          for i, port in enumerate(ports)]
@@ -75,8 +76,25 @@ def test_adopted_under_load(lab):
         sides.stop()
         assert sides.refused[fleet.masters[place]] == 0
         assert sides.check(fleet.masters[place], switches=0) == 0
-    epochs = [int(cluster_info(node)["cluster_my_epoch"]) for node in fleet.masters]
-    assert epochs == [1, 2, 3], "ballots were held for it: %s" % epochs
+    assert [cluster_info(node)["cluster_my_epoch"] for node in fleet.masters] == epochs, "ballots were held for it"
+    see_leases(fleet)
+
+
+def see_leases(fleet):
+    """What operators are shown."""
+    own = {node.port: node.ok("CLUSTER", "MYID") for node in fleet.masters}
+
+    def seen(supervisor):
+        shown = fleet.view_of(supervisor)
+        assert shown["lease-milliseconds"] == "10000" and shown["supervisors-version"] == "1", shown
+        assert shown["supervisors-counted"] == "1", shown
+        for shard in shown["shards"] + supervisor.masters():
+            assert shard["lease-grantee"] == own[int(shard["port"])], shard
+            assert 0 < int(shard["lease-granted-ms"]) <= 10100 and 0 < int(shard["lease-held-ms"]) <= 9900, shard
+            assert int(shard["lease-grants"]) >= 2, shard
+        return True
+    for s in fleet.supervisors:
+        wait_until(lambda s=s: seen(s), 20, "%s shows the leases" % s.name)
 
 
 @case(kinds=OURS, limit_s=120)
