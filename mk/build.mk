@@ -36,10 +36,11 @@ REPL_SRC := $(call sources,noded/repl)
 CLUSTER_SRC := $(call sources,noded/cluster)
 NODED_SRC := $(filter-out noded/main.c $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC),$(call sources,noded))
 TEST_SUPPORT_SRC := $(wildcard tests/unit/support/*.c)
-# One runner of seeds for both simulators.
+# One runner of seeds for all simulators.
 RUNNER_SRC := $(call sources,tests/runner)
 SIM_SRC := $(call sources,tests/sim) $(RUNNER_SRC)
 BUS_SRC := $(call sources,tests/bus) $(RUNNER_SRC)
+FLEET_SRC := $(call sources,tests/fleet) $(call sources,tests/virtual) $(RUNNER_SRC)
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 
 # Pure code sees C11 and nothing else: without _GNU_SOURCE a system call doesn't even have a declaration.
@@ -53,12 +54,13 @@ PROGRAMS := $(foreach p,sentineld nodectl noded,$(if $(wildcard $p/main.c),$(BUI
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 SIM := $(if $(SIM_SRC),$(BUILD)/sim)
 BUS := $(BUILD)/bus
+FLEET := $(BUILD)/fleet
 
 .PHONY: all programs archives test-programs
 all: programs
 programs: $(PROGRAMS)
 archives: $(ARCHIVES)
-test-programs: $(UNIT_TESTS) $(SIM) $(BUS)
+test-programs: $(UNIT_TESTS) $(SIM) $(BUS) $(FLEET)
 
 # Changes only when the compiler or its flags do; every object depends on it.
 FLAGS_FILE := $(BUILD)/flags
@@ -68,7 +70,7 @@ $(shell mkdir -p $(BUILD) && printf '%s\n' '$(FLAGS_TEXT)' >$(FLAGS_FILE).new.$$
 	else mv -f $(FLAGS_FILE).new.$$$$ $(FLAGS_FILE); fi)
 
 $(call objects,$(filter-out $(PURE_SRC),$(BASE_SRC) $(IO_SRC) $(SHELL_SRC) $(NODECTL_SRC) $(NODED_SRC) $(SIM_SRC) \
-	$(BUS_SRC) \
+	$(BUS_SRC) $(FLEET_SRC) \
 	$(UNIT_SRC) $(TEST_SUPPORT_SRC) sentineld/main.c nodectl/main.c noded/main.c)): FEATURES := -D_GNU_SOURCE
 
 $(BUILD)/obj/%.o: %.c $(FLAGS_FILE)
@@ -123,6 +125,9 @@ $(SIM): $(call objects,$(SIM_SRC)) $(call lib,core resp base test)
 $(BUS): $(call objects,$(BUS_SRC)) $(call lib,cluster resp base test)
 	@echo "LINK  $@"
 	@$(link)
+$(FLEET): $(call objects,$(FLEET_SRC)) $(call lib,core cluster resp base test)
+	@echo "LINK  $@"
+	@$(link)
 
 TEST_LIBS_base := base test
 TEST_LIBS_resp := resp base test
@@ -153,8 +158,10 @@ $(UNIT_TESTS):
 plants = $(shell sed -n 's/^ \*   *\([0-9][0-9]*\)  .*/\1/p' $1 2>/dev/null)
 PLANTED := $(call plants,sentineld/core/plant.h)
 BUS_PLANTED := $(call plants,noded/cluster/plant.h)
+FLEET_PLANTED := $(call plants,tests/fleet/plant.h)
 PLANTED_SIMS := $(foreach b,$(PLANTED),$(BUILD)/planted/sim/$b/sim)
 PLANTED_BUSES := $(foreach b,$(BUS_PLANTED),$(BUILD)/planted/bus/$b/bus)
+PLANTED_FLEETS := $(foreach b,$(FLEET_PLANTED),$(BUILD)/planted/fleet/$b/fleet)
 # $(call planted,simulator,number,sources of the core,sources of the simulator,archives)
 define planted
 PLANTED_SRC_$1_$2 := $$(shell grep -l 'PLANTED.$2,' $3 /dev/null)
@@ -174,11 +181,13 @@ ifneq ($(SIM),)
 $(foreach b,$(PLANTED),$(eval $(call planted,sim,$b,$(CORE_SRC),$(SIM_SRC),core resp base test)))
 endif
 $(foreach b,$(BUS_PLANTED),$(eval $(call planted,bus,$b,$(CLUSTER_SRC),$(BUS_SRC),cluster resp base test)))
+$(foreach b,$(FLEET_PLANTED),$(eval $(call planted,fleet,$b,$(CLUSTER_SRC) $(CORE_SRC) $(FLEET_SRC),$(FLEET_SRC),\
+	core cluster resp base test)))
 .PHONY: planted-programs
-planted-programs: $(PLANTED_SIMS) $(PLANTED_BUSES)
+planted-programs: $(PLANTED_SIMS) $(PLANTED_BUSES) $(PLANTED_FLEETS)
 
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(IO_SRC) $(SHELL_SRC) \
-	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC) $(NODED_SRC) $(SIM_SRC) $(BUS_SRC) $(UNIT_SRC) \
+	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC) $(NODED_SRC) $(SIM_SRC) $(BUS_SRC) $(FLEET_SRC) $(UNIT_SRC) \
 	$(SHARED_SRC) \
 	$(TEST_SUPPORT_SRC) \
 	sentineld/main.c nodectl/main.c noded/main.c)

@@ -1,0 +1,144 @@
+/* Operators: they form the cluster, take in nodes that have lost their disks, and change the list of supervisors. */
+#include "noded/cluster/state.h"
+#include "tests/fleet/world.h"
+
+#include <string.h>
+
+#define LOOKS_EVERY MS(700)
+
+static void meet(struct world *w, struct node *n, const struct node *other)
+{
+    struct cl_command c = {.verb = CL_MEET_NODE, .ip = slice_of(other->ip), .port = NODE_PORT, .bus_port = BUS_PORT};
+    node_command(w, n, &c);
+}
+
+static void on_node(struct world *w, struct node *n, enum cl_verb verb, const struct cl_id *id)
+{
+    char text[CL_ID_DIGITS + 1];
+    struct cl_command c = {.verb = verb, .node = slice_of(cl_id_text(id, text))};
+    node_command(w, n, &c);
+}
+
+void operator_form(struct world *w)
+{
+    uint8_t slots[CL_SLOT_BYTES];
+    for (int i = 0; i < w->nnodes; i++) {
+        struct cl_command epoch = {.verb = CL_SET_CONFIG_EPOCH, .number = i + 1};
+        node_command(w, &w->nodes[i], &epoch);
+        if (i >= w->plan.shards)
+            continue;
+        struct cl_command add = {.verb = CL_ADDSLOTS, .slots = slots};
+        memset(slots, 0, sizeof slots);
+        for (int s = i * CL_SLOTS / w->plan.shards; s < (i + 1) * CL_SLOTS / w->plan.shards; s++)
+            cl_bit_set(slots, s);
+        node_command(w, &w->nodes[i], &add);
+    }
+    for (int i = 1; i < w->nnodes; i++)
+        meet(w, &w->nodes[0], &w->nodes[i]);
+}
+
+void operator_attach(struct world *w)
+{
+    for (int i = w->plan.shards; i < w->nnodes; i++)
+        on_node(w, &w->nodes[i], CL_REPLICATE, &w->nodes[i % w->plan.shards].id);
+}
+
+/* A node that came back with an empty disk is met again, and becomes a replica of its shard's master. */
+static void take_in(struct world *w, struct node *n)
+{
+    struct node *m = some_master(w, n->shard);
+    if (!process_works(&n->p) || m == NULL || m == n)
+        return;
+    const struct cl_node *known = cl_node_find(n->core, &m->id);
+    if (known == NULL || cl_has(known, CL_HANDSHAKE)) {
+        meet(w, m, n);
+        return;
+    }
+    if (cl_is_master(n->core))
+        on_node(w, n, CL_REPLICATE, &m->id);
+    else if (n->core->me->master == known)
+        n->wiped = false;
+}
+
+/* The file of a supervisor is changed, and it is started anew. One at a time, with time between them. */
+static bool update_one(struct world *w)
+{
+    for (int i = 0; i < SUPERS_MAX; i++) {
+        struct super *s = &w->supers[i];
+        if (s->file_version == 0 && !super_declared(w, s))
+            continue;
+        if (s->file_version == w->version)
+            continue;
+        s->file_version = super_declared(w, s) ? w->version : 0;
+        if (s->p.runs)
+            super_crash(w, s, false);
+        super_start(w, s);
+        return true;
+    }
+    return false;
+}
+
+static void look(struct world *w, struct happening *h)
+{
+    happen(&w->time, h, w->time.now_us + LOOKS_EVERY / 2 + (int64_t)rng_below(&w->rng, (uint64_t)LOOKS_EVERY), look);
+    for (int i = 0; i < w->nnodes; i++)
+        if (w->nodes[i].wiped)
+            take_in(w, &w->nodes[i]);
+    update_one(w);
+}
+
+void operator_start(struct world *w)
+{
+    happen(&w->time, &w->operator, w->time.now_us + LOOKS_EVERY, look);
+}
+
+/* The change before it has come to its end everywhere. */
+static bool may_change(const struct world *w)
+{
+    if (w->version + 1 >= VERSIONS_MAX)
+        return false;
+    for (int i = 0; i < SUPERS_MAX; i++) {
+        const struct super *s = &w->supers[i];
+        if (s->file_version != 0 && (!process_works(&s->p) || s->version != w->version || !s->live.joined))
+            return false;
+    }
+    for (int i = 0; i < w->nnodes; i++) {
+        struct cl_lease_state l;
+        if (w->nodes[i].core == NULL)
+            return false;
+        cl_lease_state(w->nodes[i].core, process_clock(w, &w->nodes[i].p), &l);
+        if (l.version != w->version)
+            return false;
+    }
+    return true;
+}
+
+/* A spare one is added, one is taken away, or one takes the place of another. */
+void operator_change_members(struct world *w)
+{
+    if (!may_change(w))
+        return;
+    struct membership m = w->versions[w->version];
+    int spare = -1, at = (int)rng_below(&w->rng, (uint64_t)m.n);
+    for (int i = 0; i < SUPERS_MAX; i++)
+        if (w->supers[i].file_version == 0)
+            spare = i;
+    uint64_t how = rng_below(&w->rng, 3);
+    if (how == 0 && m.n < 5 && spare >= 0)
+        m.members[m.n++] = spare;
+    else if (how == 1 && m.n > 2)
+        m.members[at] = m.members[--m.n];
+    else if (m.n >= 3 && spare >= 0)
+        m.members[at] = spare;
+    else
+        return;
+    w->counts[COUNT_MEMBERS]++;
+    w->versions[++w->version] = m;
+    RECORD(w, "operator", "changes the list of supervisors: version %llu has %d", (unsigned long long)w->version, m.n);
+    for (int i = 0; i < m.n; i++) {
+        RECORD(w, "operator", "  %s", end_name(m.members[i]));
+        struct super *s = &w->supers[m.members[i]];
+        if (s->file_version == 0)
+            memset(&s->disk, 0, sizeof s->disk);
+    }
+}

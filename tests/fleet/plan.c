@@ -1,0 +1,47 @@
+#include "tests/fleet/plan.h"
+
+#include <string.h>
+
+#define SECOND INT64_C(1000000)
+
+int64_t draw_skewed(struct rng *r, int64_t min, int64_t max)
+{
+    int64_t low = min;
+    while (low * 2 < max && rng_below(r, 2) == 0)
+        low *= 2;
+    int64_t high = low * 2 < max ? low * 2 : max;
+    return rng_range(r, low, high > low ? high : low);
+}
+
+static bool percent(struct rng *r, uint32_t of_hundred)
+{
+    return rng_chance(r, of_hundred * 10000);
+}
+
+void plan_draw(struct plan *p, uint64_t seed)
+{
+    struct rng rng, *r = &rng;
+    rng_seed(r, seed);
+    memset(p, 0, sizeof *p);
+    p->seed = seed;
+    p->modelled = true;
+    p->supers = percent(r, 70) ? 3 : (int)rng_range(r, 1, 5);
+    p->shards = percent(r, 60) ? (int)rng_range(r, 1, 3) : (int)rng_range(r, 1, 5);
+    p->replicas = percent(r, 55) ? 1 : percent(r, 80) ? 2 : 3;
+    p->down_after_ms = draw_skewed(r, 300, 2000);
+    p->lease_ms = percent(r, 60) ? p->down_after_ms / 2 : rng_range(r, p->down_after_ms / 4, p->down_after_ms - 1);
+    p->node_timeout_ms = draw_skewed(r, 500, 4000);
+    p->delay_us = draw_skewed(r, 50, p->lease_ms * 1000 / 20);
+    p->lateness_us = percent(r, 50) ? 1 : rng_range(r, 1, 2000);
+    p->write_ms = draw_skewed(r, 10, 100);
+    p->sync_ms = draw_skewed(r, 20, 1000);
+    p->lag_us = draw_skewed(r, 2000, 50000);
+    p->drifts = percent(r, 70);
+    p->keep_dead = percent(r, 40);
+    uint32_t likely = (uint32_t)rng_range(r, 15, 60);
+    for (int i = 0; i < FAULTS; i++)
+        p->fault[i] = percent(r, likely);
+    p->fault[FAULT_KILL_MASTER] = true;
+    p->between_us = draw_skewed(r, p->lease_ms * 500, p->down_after_ms * 4000);
+    p->faults_us = rng_range(r, 8 * SECOND, 20 * SECOND);
+}

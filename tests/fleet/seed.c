@@ -1,0 +1,163 @@
+#include "tests/fleet/seed.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/fleet/world.h"
+
+#define LOOK MS(100)
+#define STAYS_AGREED SECONDS(1)
+
+static bool run_for(struct world *w, int64_t us)
+{
+    return world_run(w, w->time.now_us + us);
+}
+
+static bool until(struct world *w, const char *rule, const char *(*missing)(struct world *), int64_t within_us,
+                  int64_t stays_us, const char *after)
+{
+    int64_t bound = w->time.now_us + within_us, since = -1;
+    while (since < 0 || w->time.now_us - since < stays_us) {
+        if (!run_for(w, LOOK))
+            return false;
+        const char *why = missing(w);
+        if (why == NULL) {
+            since = since >= 0 ? since : w->time.now_us;
+            continue;
+        }
+        since = -1;
+        if (w->time.now_us > bound) {
+            violated(w, rule, "%d s after %s: %s", (int)(within_us / SECONDS(1)), after, why);
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *not_attached(struct world *w)
+{
+    for (int i = w->plan.shards; i < w->nnodes; i++)
+        if (cl_is_master(w->nodes[i].core) || w->nodes[i].data.repl != REPL_UP)
+            return "a replica has no data";
+    return NULL;
+}
+
+static bool form(struct world *w)
+{
+    int64_t within = SECONDS(20) + MS(w->plan.node_timeout_ms) * 4;
+    operator_form(w);
+    if (!until(w, "start", not_acquainted, within, 0, "all were met, with nothing wrong"))
+        return false;
+    operator_attach(w);
+    return until(w, "start", not_attached, within, 0, "all were attached, with nothing wrong");
+}
+
+/* How long anything may take once all is well: connections, a ballot or a few, a synchronisation, the bus. */
+static int64_t bound(const struct world *w)
+{
+    return SECONDS(12) + MS(w->plan.node_timeout_ms) * 6 + MS(w->plan.down_after_ms) * 20 + MS(w->plan.sync_ms);
+}
+
+/* Three supervisors that start on a running cluster: it is theirs soon, and no write is refused meanwhile. */
+static bool adopt(struct world *w)
+{
+    uint64_t fenced = w->counts[COUNT_WRITES_FENCED];
+    for (int i = 0; i < w->plan.supers; i++)
+        super_start(w, &w->supers[i]);
+    if (!until(w, "adopt", not_supervised, SECONDS(3) + MS(w->plan.down_after_ms) * 4, MS(300), "supervisors started"))
+        return false;
+    if (w->counts[COUNT_WRITES_FENCED] != fenced)
+        violated(w, "adopt", "a write was refused while the fleet was adopted");
+    return w->violation == NULL;
+}
+
+/* With all well again one more master dies and does not come back: the others must do without it. */
+static bool last_death(struct world *w)
+{
+    struct node *m = some_master(w, -1);
+    if (m == NULL)
+        return true;
+    m->gone = true;
+    w->counts[COUNT_KILL]++;
+    node_crash(w, m, rng_below(&w->rng, 2) == 0);
+    return until(w, "S7", not_supervised, bound(w), STAYS_AGREED, "a last master died for good");
+}
+
+static void live(struct world *w)
+{
+    if (!form(w))
+        return;
+    client_start(w);
+    if (!run_for(w, MS(200)) || !adopt(w))
+        return;
+    w->settled = true;
+    operator_start(w);
+    fault_begin(w);
+    if (!run_for(w, w->plan.faults_us))
+        return;
+    fault_heal(w);
+    if (!until(w, "S7", not_supervised, bound(w), STAYS_AGREED, "all faults ended"))
+        return;
+    if (w->plan.keep_dead)
+        last_death(w);
+}
+
+/* Nothing that was acknowledged is gone unless somebody was promoted, or emptied, behind it. */
+static void account(struct world *w)
+{
+    for (int k = 0; k < w->plan.shards && w->violation == NULL; k++) {
+        const struct shard *s = &w->shards[k];
+        for (size_t i = 0; i < s->nwrites; i++)
+            if (s->lost_us < s->writes[i].at_us && !client_has(w, k, i)) {
+                violated(w, "lost", "the write to slot %d that %s acknowledged at %.6f is gone, and nothing lost it",
+                         s->slot, end_name(end_of_node(s->writes[i].node)), (double)s->writes[i].at_us / 1e6);
+                break;
+            }
+        w->counts[COUNT_WRITES_LOST] += client_lost(w, k);
+    }
+}
+
+static void describe(const struct world *w)
+{
+    const struct plan *p = &w->plan;
+    printf("seed %llu: %d supervisors, %d shards of 1 + %d; down-after %lld ms, lease %lld ms, node timeout %lld ms, "
+           "network %lld us, timers late by %lld us\n",
+           (unsigned long long)p->seed, p->supers, p->shards, p->replicas, (long long)p->down_after_ms,
+           (long long)p->lease_ms, (long long)p->node_timeout_ms, (long long)p->delay_us, (long long)p->lateness_us);
+}
+
+static void count_network(struct world *w)
+{
+    w->counts[COUNT_DELAYED] += w->net.delayed;
+    w->counts[COUNT_LOST] += w->net.lost;
+    w->counts[COUNT_DOUBLED] += w->net.doubled;
+    w->counts[COUNT_RESET] += w->net.resets;
+    w->counts[COUNT_REORDERED] += w->net.reordered;
+    w->counts[COUNT_LATE] += w->net.late;
+    w->counts[COUNT_VIRTUAL_S] += (uint64_t)(w->time.now_us / SECONDS(1));
+}
+
+void seed_run(uint64_t seed, enum recording recording, struct outcome *out)
+{
+    struct plan plan;
+    plan_draw(&plan, seed);
+    struct world *w = world_new(&plan, recording);
+    if (recording == RECORD_AT_ONCE)
+        describe(w);
+    live(w);
+    if (w->violation == NULL)
+        account(w);
+    count_network(w);
+    *out = (struct outcome){.held = w->violation == NULL, .hash = w->hash};
+    memcpy(out->counts, w->counts, sizeof w->counts);
+    memcpy(out->rule, w->rule, sizeof out->rule);
+    snprintf(out->broken, sizeof out->broken, "%s", w->violation != NULL ? w->violation : "");
+    if (recording != RECORD_NOTHING) {
+        if (recording == RECORD_LAST_LINES)
+            describe(w);
+        lines_print(w->lines);
+        if (w->violation != NULL)
+            printf("%s: %s\n", w->rule, w->violation);
+    }
+    world_free(w);
+}
