@@ -74,6 +74,20 @@ static const char *super_differs(struct world *w, const struct super *s)
     return NULL;
 }
 
+/* Its master has lost its disk, and none of its replicas knows any more what a master must know: that is for an
+ * operator. */
+bool shard_is_lost(struct world *w, int k)
+{
+    for (int i = k; i < w->nnodes; i += w->plan.shards) {
+        const struct node *n = &w->nodes[i];
+        if (n->core == NULL || n->wiped)
+            continue;
+        if (cl_is_master(n->core) || cl_state_known(n->core) || node_of_id(w, &n->core->me->master->id) != NULL)
+            return false;
+    }
+    return true;
+}
+
 const char *not_agreed(struct world *w)
 {
     const char *missing = NULL;

@@ -47,6 +47,7 @@
     X(DISK_SLOW, "slow disks", true)                                                                       \
     X(DISK_FULL, "disks that took nothing", true)                                                          \
     X(PERSIST_LOST, "texts under way that a crash lost", true)                                             \
+    X(SHARDS_LOST, "shards that only an operator could bring back", false)                                 \
     X(PERSIST_KEPT, "texts under way that a crash kept", true)
 
 enum count {

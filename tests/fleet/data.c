@@ -74,10 +74,23 @@ static bool serves(const struct world *w, const struct node *n, const struct nod
     return m->core != NULL && !m->p.stopped && net_open(&w->net, n->p.end, m->p.end) && !m->data.loading && m != n;
 }
 
+static bool is_empty(const struct data *d)
+{
+    for (size_t i = 0; i < WRITES_WORDS; i++)
+        if (d->has[i] != 0)
+            return false;
+    return true;
+}
+
 static void begin_sync(struct world *w, struct node *n, const struct node *m)
 {
     struct data *d = &n->data;
     bool partial = goes_on(d, &m->data);
+    /* SAFETY section 4: one that holds data takes no empty dataset for it. */
+    if (!partial && is_empty(&m->data) && !is_empty(d)) {
+        pull_after(w, n, MS(100));
+        return;
+    }
     d->repl = REPL_SYNC;
     d->loading = !partial;
     pull_after(w, n, partial ? MS(2) : draw_skewed(&w->rng, MS(5), MS(w->plan.sync_ms)));
@@ -144,17 +157,20 @@ static void pull(struct world *w, struct happening *h)
         take_data(d, &m->data);
 }
 
-void data_follow(struct world *w, struct node *n, const char *ip)
+void data_follow(struct world *w, struct node *n, const char *ip, const struct cl_id *id)
 {
     struct data *d = &n->data;
     const struct node *m = node_at(w, ip);
     int master = m != NULL ? m->index : NOBODY;
-    if (d->master == master && d->repl != REPL_NONE)
+    /* The same master, perhaps at another address: what is known of its data stays known. */
+    bool same = d->master != -1 && cl_id_eq(&d->followed, id);
+    d->followed = *id;
+    if (d->master == master && (d->repl != REPL_NONE || same))
         return;
     bool same_data = m != NULL && goes_on(d, &m->data);
     if (d->master == -1)
         d->old_us = same_data ? process_clock(w, &n->p) : -1;
-    else if (!same_data)
+    else if (!same_data && !same)
         d->old_us = -1;
     else if (d->repl == REPL_UP)
         d->old_us = local_time_of(n, d->heard_us);

@@ -161,9 +161,21 @@ static bool of_process(enum fault_kind kind)
            kind == FAULT_WIPE_SUPER || kind == FAULT_SUSPEND;
 }
 
-/* A fault of a process that is down or stopped already waits for another time. */
+/* Some node of its shard has lost its disk and is not taken in again. */
+static bool is_scarce(const struct world *w, int shard)
+{
+    for (int i = shard; i < w->nnodes; i += w->plan.shards)
+        if (w->nodes[i].wiped)
+            return true;
+    return false;
+}
+
+/* A fault of a process that is down or stopped already waits for another time; and while a shard has lost a disk it
+ * keeps its other nodes, since a replica that restarts without ever hearing of its master again may not be promoted. */
 static bool taken(const struct world *w, int end)
 {
+    if (!end_is_super(end) && is_scarce(w, w->nodes[end - SUPERS_MAX].shard))
+        return true;
     for (int i = 0; i < ACTIVE_MAX; i++) {
         const struct fault *f = &w->faults->active[i];
         bool one = of_process(f->kind) && f->end == end;
@@ -196,7 +208,7 @@ static bool has_heir(const struct world *w, const struct node *n)
     for (int i = n->shard; i < w->nnodes; i += w->plan.shards) {
         const struct node *m = &w->nodes[i];
         if (m != n && m->core != NULL && !m->wiped && !m->gone && m->was_supervised &&
-            (m->data.master == -1 || m->data.repl == REPL_UP) && m->disk.text.n > 0)
+            (m->data.master == -1 || (m->data.repl == REPL_UP && cl_state_known(m->core))) && !m->disk.crash_next)
             return true;
     }
     return false;
@@ -204,10 +216,7 @@ static bool has_heir(const struct world *w, const struct node *n)
 
 static void wipe(struct world *w, struct node *n)
 {
-    int wiped = 0;
-    for (int i = n->shard; i < w->nnodes; i += w->plan.shards)
-        wiped += w->nodes[i].wiped;
-    if (!has_heir(w, n) || wiped > 0 || fault_new(w, FAULT_WIPE, n->p.end) == NULL)
+    if (!has_heir(w, n) || fault_new(w, FAULT_WIPE, n->p.end) == NULL)
         return;
     w->counts[COUNT_WIPED]++;
     node_crash(w, n, false);
@@ -252,19 +261,32 @@ static void mass(struct world *w)
 
 /* ---- of supervisors ---- */
 
+/* Two directories lost at one time are a majority's memory lost, and so is what the others have not learned yet since
+ * the last one was: that is for an operator. */
+static bool may_forget(const struct world *w)
+{
+    if (w->versions[w->version].n < 3)
+        return false;
+    for (int i = 0; i < SUPERS_MAX; i++) {
+        const struct super *s = &w->supers[i];
+        if (s->file_version == 0)
+            continue;
+        if (!process_works(&s->p) || !s->live.joined)
+            return false;
+        for (int k = 0; k < w->plan.shards; k++)
+            if (s->books[k].lease.grantee[0] == '\0')
+                return false;
+    }
+    return true;
+}
+
 static void of_super(struct world *w, enum fault_kind kind)
 {
     struct super *s = &w->supers[rng_below(&w->rng, SUPERS_MAX)];
     if (!process_works(&s->p) || taken(w, s->p.end))
         return;
-    if (kind == FAULT_WIPE_SUPER) {
-        /* Two directories lost at one time are a majority's memory lost: that is for an operator. */
-        for (int i = 0; i < SUPERS_MAX; i++)
-            if (w->supers[i].file_version != 0 && (!process_works(&w->supers[i].p) || !w->supers[i].live.joined))
-                return;
-        if (w->versions[w->version].n < 3)
-            return;
-    }
+    if (kind == FAULT_WIPE_SUPER && !may_forget(w))
+        return;
     if (fault_new(w, kind, s->p.end) == NULL)
         return;
     if (kind == FAULT_STOP_SUPER) {

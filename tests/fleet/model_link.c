@@ -153,6 +153,16 @@ static void newest_first(struct book *b, const char *id)
     memcpy(b->lineage[0], id, sizeof b->lineage[0]);
 }
 
+/* A master that only its replica still tells of. */
+static void oldest_last(struct book *b, const char *id)
+{
+    for (size_t i = 0; i < b->nlineage; i++)
+        if (runid_cmp(b->lineage[i], id) == 0)
+            return;
+    if (b->nlineage < LINEAGE_MAX)
+        memcpy(b->lineage[b->nlineage++], id, sizeof b->lineage[0]);
+}
+
 static void name(struct world *w, struct super *s, int shard, const char *id, uint64_t epoch)
 {
     struct book *b = &s->books[shard];
@@ -212,6 +222,8 @@ void super_told(struct world *w, struct super *s, const struct conn *c, const st
         s->epoch = told->config_epoch;
     if (told->role == SN_ROLE_MASTER && told->slots > 0 && !told->loading)
         master_seen(w, s, shard, told);
+    else if (told->role == SN_ROLE_REPLICA && told->master[0] != '\0')
+        oldest_last(&s->books[shard], told->master);
     if (t->verb == ASK_TAKEOVER) {
         w->counts[t->ok ? COUNT_TAKEOVERS : COUNT_TAKEOVERS_REFUSED]++;
         RECORD(w, end_name(s->p.end), "%s answers TAKEOVER at %llu: %s", end_name(c->server),

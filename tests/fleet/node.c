@@ -229,7 +229,7 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
     case CL_FX_PERSIST: node_disk_persist(w, n, e); break;
     case CL_FX_FOLLOW:
         w->counts[COUNT_FOLLOWS]++;
-        data_follow(w, n, e->ip);
+        data_follow(w, n, e->ip, &e->node);
         break;
     case CL_FX_PROMOTE: data_promote(w, n); break;
     case CL_FX_EMPTY:

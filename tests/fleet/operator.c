@@ -47,7 +47,11 @@ void operator_attach(struct world *w)
 static void take_in(struct world *w, struct node *n)
 {
     struct node *m = some_master(w, n->shard);
-    if (!process_works(&n->p) || m == NULL || m == n)
+    if (!process_works(&n->p) || m == NULL)
+        return;
+    if (m == n || (n->data.master == m->index && n->data.repl == REPL_UP && cl_state_known(n->core)))
+        n->wiped = false;
+    if (!n->wiped)
         return;
     const struct cl_node *known = cl_node_find(n->core, &m->id);
     if (known == NULL || cl_has(known, CL_HANDSHAKE)) {
@@ -56,8 +60,6 @@ static void take_in(struct world *w, struct node *n)
     }
     if (cl_is_master(n->core))
         on_node(w, n, CL_REPLICATE, &m->id);
-    else if (n->core->me->master == known)
-        n->wiped = false;
 }
 
 /* The file of a supervisor is changed, and it is started anew. One at a time, with time between them. */
@@ -99,7 +101,8 @@ static bool may_change(const struct world *w)
         return false;
     for (int i = 0; i < SUPERS_MAX; i++) {
         const struct super *s = &w->supers[i];
-        if (s->file_version != 0 && (!process_works(&s->p) || s->version != w->version || !s->live.joined))
+        bool updated = process_works(&s->p) && s->version == w->version && s->live.joined;
+        if ((s->file_version != 0 || super_declared(w, s)) && !updated)
             return false;
     }
     for (int i = 0; i < w->nnodes; i++) {

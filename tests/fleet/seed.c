@@ -13,6 +13,14 @@ static bool run_for(struct world *w, int64_t us)
     return world_run(w, w->time.now_us + us);
 }
 
+static bool some_shard_lost(struct world *w)
+{
+    for (int k = 0; k < w->plan.shards; k++)
+        if (shard_is_lost(w, k))
+            return true;
+    return false;
+}
+
 static bool until(struct world *w, const char *rule, const char *(*missing)(struct world *), int64_t within_us,
                   int64_t stays_us, const char *after)
 {
@@ -26,6 +34,10 @@ static bool until(struct world *w, const char *rule, const char *(*missing)(stru
             continue;
         }
         since = -1;
+        if (w->time.now_us > bound && some_shard_lost(w)) {
+            w->counts[COUNT_SHARDS_LOST]++;
+            return false;
+        }
         if (w->time.now_us > bound) {
             violated(w, rule, "%d s after %s: %s", (int)(within_us / SECONDS(1)), after, why);
             return false;

@@ -32,6 +32,8 @@ void violated(struct world *w, const char *rule, const char *fmt, ...)
     w->violation = mem_strdup(buf_str(&text));
     buf_free(&text);
     snprintf(w->rule, sizeof w->rule, "%s", rule);
+    if (w->lines != NULL)
+        picture(w);
     RECORD(w, "RULE", "%s BROKEN: %s", rule, w->violation);
 }
 

@@ -108,6 +108,7 @@ enum repl_state { REPL_NONE, REPL_SYNC, REPL_UP };
 /* The data side of a node. */
 struct data {
     int master; /* whom it follows; -1: it is a master; -2: an address where nobody is */
+    struct cl_id followed;
     enum repl_state repl;
     bool loading;
     uint64_t replid, replid2; /* as in the replication protocol: which history it has, which it had before */
@@ -343,7 +344,7 @@ void node_disk_crash(struct world *w, struct node *n);
 
 /* data.c */
 struct cl_facts data_facts(const struct world *w, const struct node *n);
-void data_follow(struct world *w, struct node *n, const char *ip);
+void data_follow(struct world *w, struct node *n, const char *ip, const struct cl_id *id);
 void data_promote(struct world *w, struct node *n);
 void data_empty(struct world *w, struct node *n);
 void data_started(struct world *w, struct node *n);
@@ -408,6 +409,10 @@ void check_wiped(struct world *w, const struct super *s);
 const char *not_acquainted(struct world *w);
 const char *not_agreed(struct world *w);
 const char *not_supervised(struct world *w);
+bool shard_is_lost(struct world *w, int shard);
+
+/* picture.c: how all stand, into the transcript */
+void picture(struct world *w);
 
 /* fault.c */
 void fault_init(struct world *w);

@@ -1,0 +1,63 @@
+/* How the world stands when a rule breaks, for the eyes of whoever looks for a fault. */
+#include "noded/cluster/state.h"
+#include "tests/fleet/world.h"
+
+#include <stdio.h>
+
+static const char *name_of(struct world *w, const struct cl_node *n)
+{
+    const struct node *own = n != NULL ? node_of_id(w, &n->id) : NULL;
+    return n == NULL ? "nobody" : own != NULL ? end_name(own->p.end) : "a former one";
+}
+
+static void picture_node(struct world *w, struct node *n)
+{
+    struct cl_lease_state l;
+    const struct cl_core *c = n->core;
+    if (c == NULL) {
+        RECORD(w, end_name(n->p.end), "| does not run");
+        return;
+    }
+    int64_t now_us = process_clock(w, &n->p);
+    cl_lease_state(c, now_us, &l);
+    uint16_t owner = c->owner[w->shards[n->shard].slot];
+    RECORD(w, end_name(n->p.end),
+           "| %.8s shard %d, %s%s %s, config epoch %llu (%llu on disk), %d slots; slot %d is %s's; version %llu, generation "
+           "%llu, %d grants, lease %lld ms; repl %d, offset %lld, state %s%s%s",
+           cl_id_text(&n->id, (char[CL_ID_DIGITS + 1]){0}), n->shard + 1, n->p.stopped ? "stopped " : "",
+           cl_is_master(c) ? "master" : "replica of", cl_is_master(c) ? "" : name_of(w, c->me->master),
+           (unsigned long long)c->me->config_epoch, (unsigned long long)c->claim.config_epoch, c->me->nslots,
+           w->shards[n->shard].slot, owner > 0 ? name_of(w, c->nodes[owner - 1]) : "nobody",
+           (unsigned long long)l.version, (unsigned long long)l.generation, l.grants,
+           l.until_us == INT64_MAX ? -1LL : (long long)((l.until_us - now_us) / 1000), (int)n->data.repl,
+           (long long)n->data.offset, cl_state_known(c) ? "known" : "not known", n->wiped ? ", to be taken in" : "",
+           n->data.master == -1 ? "" : ", data side follows");
+}
+
+static void picture_super(struct world *w, struct super *s)
+{
+    if (!s->p.runs) {
+        RECORD(w, end_name(s->p.end), "| does not run");
+        return;
+    }
+    int64_t now_us = process_clock(w, &s->p);
+    RECORD(w, end_name(s->p.end), "| version %llu, %s, voted up to %llu", (unsigned long long)s->version,
+           s->live.joined ? "takes part" : "takes no part", (unsigned long long)s->live.vote_epoch);
+    for (int k = 0; k < w->plan.shards; k++) {
+        const struct book *b = &s->books[k];
+        RECORD(w, end_name(s->p.end), "|   shard %d: grantee %.8s at %llu, was well %lld ms ago", k + 1,
+               b->lease.grantee, (unsigned long long)b->epoch, (long long)((now_us - b->well_us) / 1000));
+        for (int i = k; i < w->nnodes; i += w->plan.shards)
+            RECORD(w, end_name(s->p.end), "|     %s: %s, told %lld ms ago", end_name(end_of_node(i)),
+                   s->nodes[i].up ? "up" : "down", (long long)((now_us - s->nodes[i].told_us) / 1000));
+    }
+}
+
+void picture(struct world *w)
+{
+    for (int i = 0; i < w->nnodes; i++)
+        picture_node(w, &w->nodes[i]);
+    for (int i = 0; i < SUPERS_MAX; i++)
+        if (w->supers[i].file_version != 0)
+            picture_super(w, &w->supers[i]);
+}
