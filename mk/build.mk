@@ -153,7 +153,7 @@ $(UNIT_TESTS):
 	@echo "LINK  $@"
 	@$(link) -lcmocka -llzf
 
-# Planted bugs: the tables in sentineld/core/plant.h and noded/cluster/plant.h number them. -DPLANT=n changes one
+# Planted bugs: the tables in sentineld/core, noded/cluster and tests/fleet/plant.h number them. -DPLANT=n changes one
 # condition of a core; only the sources with that condition are compiled again, everything else comes from its archive.
 plants = $(shell sed -n 's/^ \*   *\([0-9][0-9]*\)  .*/\1/p' $1 2>/dev/null)
 PLANTED := $(call plants,sentineld/core/plant.h)
@@ -165,7 +165,8 @@ PLANTED_FLEETS := $(foreach b,$(FLEET_PLANTED),$(BUILD)/planted/fleet/$b/fleet)
 # $(call planted,simulator,number,sources of the core,sources of the simulator,archives)
 define planted
 PLANTED_SRC_$1_$2 := $$(shell grep -l 'PLANTED.$2,' $3 /dev/null)
-$(BUILD)/planted/$1/$2/$1: $$(patsubst %.c,$(BUILD)/planted/$1/$2/%.o,$$(PLANTED_SRC_$1_$2)) $(call objects,$4) \
+$(BUILD)/planted/$1/$2/$1: $$(patsubst %.c,$(BUILD)/planted/$1/$2/%.o,$$(PLANTED_SRC_$1_$2)) \
+		$$(call objects,$$(filter-out $$(PLANTED_SRC_$1_$2),$4)) \
 		$(call lib,$5)
 	@test -n '$$(PLANTED_SRC_$1_$2)' || \
 		{ echo "plant.h has bug $2, but no source of the core has PLANTED($2, ...)"; exit 1; }

@@ -11,7 +11,8 @@ export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
 SIM_JOBS := $(NPROC)
-PARTS := check-unit check-scenarios check-sim check-planted check-bus check-bus-planted check-fuzz check-oracle \
+PARTS := check-unit check-scenarios check-sim check-planted check-bus check-bus-planted check-fleet check-fleet-planted \
+	check-fuzz check-oracle \
 	check-rows check-chains check-e2e check-clients
 
 .PHONY: check check-build $(PARTS) sim soak demo bench
@@ -51,6 +52,15 @@ check-bus: $(BUS)
 check-bus-planted: $(BUS) $(PLANTED_BUSES)
 	@$(PYTHON) tests/tools/run_planted.py --seeds 1000 --jobs $(SIM_JOBS) --table noded/cluster/plant.h \
 		--program bus --normal $(BUS) $(BUILD)/planted/bus $(BUS_PLANTED)
+
+# The same for supervised clusters: supervisors over nodes.
+FLEET_SEEDS := $(if $(filter 1,$(SAN)),100,600)
+check-fleet: $(FLEET)
+	@$(FLEET) --seeds $(FLEET_SEEDS) --jobs $(SIM_JOBS)
+
+check-fleet-planted: $(PLANTED_FLEETS)
+	@$(PYTHON) tests/tools/run_planted.py --seeds 1000 --jobs $(SIM_JOBS) --table tests/fleet/plant.h \
+		--program fleet $(BUILD)/planted/fleet $(FLEET_PLANTED)
 
 # The doors through which bytes come from outside, under the sanitizers whatever SAN says.
 check-fuzz: fuzz-programs
@@ -93,11 +103,17 @@ sim: $(SIM)
 bus: $(BUS)
 	@$(BUS) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --jobs $(SIM_JOBS)
 
+# make fleet SEEDS=n [SEED=x]
+.PHONY: fleet
+fleet: $(FLEET)
+	@$(FLEET) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) --jobs $(SIM_JOBS)
+
 # What check samples, whole.
 SOAK_SEEDS ?= 200000
-soak: programs $(SIM) $(BUS)
+soak: programs $(SIM) $(BUS) $(FLEET)
 	@$(SIM) --seeds $(SOAK_SEEDS) --jobs $(SIM_JOBS)
 	@$(BUS) --seeds $$(($(SOAK_SEEDS) / 20)) --jobs $(SIM_JOBS)
+	@$(FLEET) --seeds $$(($(SOAK_SEEDS) / 10)) --jobs $(SIM_JOBS)
 	@$(PYTHON) tests/e2e/run.py --soak
 
 demo:

@@ -132,6 +132,8 @@ const char *cl_supervised_read(struct cl_core *c, struct slice value)
         return "bad list of supervisors";
     if (value.n > 0 && (version == 0 || (s->counted = cl_membership_new((uint64_t)version, value)) == NULL))
         return "bad list of supervisors";
+    if (PLANTED(110, false, true))
+        return NULL;
     s->generation = (uint64_t)generation;
     s->floor = (uint64_t)floor;
     s->until_us = s->counted != NULL ? 0 : INT64_MAX;

@@ -9,7 +9,7 @@
 
 static int majority(const struct cl_membership *m)
 {
-    return m->n / 2 + 1;
+    return PLANTED(111, m->n / 2 + 1, m->n / 2 + (m->n == 1));
 }
 
 static struct slice list_of(const struct cl_membership *m)
@@ -67,6 +67,8 @@ static int64_t until_at(const struct cl_core *c, int64_t boot_us, int *grants)
     if (c->lease.counted == NULL)
         return INT64_MAX;
     int64_t until = until_of(c->lease.counted, boot_us, grants);
+    if (PLANTED(105, false, c->lease.heard != NULL && until == 0))
+        until = until_of(c->lease.heard, boot_us, grants);
     /* Until the promotion is on disk the data side is still a replica. */
     return cl_has(c->me, CL_MASTER) && !c->promoting ? until : 0;
 }
@@ -153,11 +155,12 @@ static void grant_put(struct cl_core *c, struct cl_voice *v, const struct cl_gra
 {
     const struct cl_supervision *s = &c->lease;
     int64_t boot_us = c->facts.boot_us, stamp = PLANTED(17, g->stamp.clock_us, boot_us);
-    if (g->stamp.incarnation != s->incarnation || stamp > boot_us || stamp <= s->dropped_us || stamp <= v->after_us ||
+    if (PLANTED(104, g->stamp.incarnation != s->incarnation, false) || stamp > boot_us || stamp <= s->dropped_us || stamp <= v->after_us ||
         epoch < s->floor)
         return;
     v->heard_us = monotonic(c);
-    int64_t begin_us = stamp + g->wait_ms * 1010, end_us = stamp + g->ttl_ms * 990;
+    int64_t from_us = PLANTED(102, stamp, boot_us);
+    int64_t begin_us = from_us + g->wait_ms * 1010, end_us = from_us + g->ttl_ms * 990;
     if (end_us <= boot_us || end_us <= begin_us)
         return;
     /* A late message does not take away what a newer one has given: while the two times meet, both hold. */

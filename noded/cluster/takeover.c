@@ -30,7 +30,7 @@ static bool is_above_all(struct cl_core *c, cl_token token, const struct cl_take
 {
     char id[CL_ID_DIGITS + 1];
     const struct cl_node *n = claimant(c, t);
-    if (n != NULL)
+    if (PLANTED(109, n != NULL, false))
         REFUSE(c, token, "Epoch %" PRIu64 " is not above %" PRIu64 ", which %s claims slots of this shard with",
                t->epoch, n->config_epoch, cl_id_text(&n->id, id));
     for (size_t i = 0; i < c->shard.nrecords; i++)

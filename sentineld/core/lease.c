@@ -1,4 +1,5 @@
 #include "sentineld/core/lease.h"
+#include "sentineld/core/plant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ void sn_lease_restore(struct sn_lease *l, const char *grantee, int64_t max_ttl_u
     l->max_ttl_us = max_ttl_us;
     l->end_us = max_ttl_us > 0 ? now_us + longer(max_ttl_us) : 0;
     /* Whom it came after is forgotten, and may have had a grant just before it. */
-    l->old_end_us = settled ? 0 : l->end_us;
+    l->old_end_us = PLANTED(113, settled, true) ? 0 : l->end_us;
     l->settled = settled;
 }
 
@@ -41,7 +42,7 @@ bool sn_lease_name(struct sn_lease *l, const char *node, int64_t ttl_us, int64_t
     if (is_grantee(l, node))
         return durable;
     bool alone = l->old_end_us <= now_us; /* nobody but the grantee has a grant */
-    if (l->end_us > now_us)
+    if (PLANTED(112, l->end_us > now_us, false))
         later(&l->old_end_us, l->end_us);
     if (alone)
         memcpy(l->former, l->grantee, sizeof l->former);

@@ -33,6 +33,8 @@ static const char *follows(const struct node *n, const struct node *m)
         MISSING("%s does not follow %s", end_name(n->p.end), end_name(m->p.end));
     if (n->data.repl != REPL_UP)
         MISSING("%s has not got the data of its master", end_name(n->p.end));
+    if (!cl_state_known(n->core))
+        MISSING("%s may not be promoted", end_name(n->p.end));
     return NULL;
 }
 

@@ -63,6 +63,9 @@ static void check_claim(struct world *w, struct node *n)
     uint64_t epoch = claim->config_epoch;
     if (!w->settled || (claim->flags & CL_MASTER) == 0 || epoch == n->claimed_epoch || epoch == 0)
         return;
+    if (epoch < n->claimed_epoch)
+        violated(w, "S4", "the config epoch of %s goes back from %llu to %llu", end_name(n->p.end),
+                 (unsigned long long)n->claimed_epoch, (unsigned long long)epoch);
     n->claimed_epoch = epoch;
     if (n->core->me->nslots == 0)
         return;

@@ -480,11 +480,13 @@ void fault_heal(struct world *w)
         end_fault(w, &w->faults->active[i]);
     for (int i = 0; i < w->nnodes; i++) {
         w->nodes[i].disk.crash_next = false;
+        happen_not(&w->time, &w->nodes[i].crash);
         process_continue(w, &w->nodes[i].p);
         node_start(w, &w->nodes[i]);
     }
     for (int i = 0; i < SUPERS_MAX; i++) {
         w->supers[i].crash_next = false;
+        happen_not(&w->time, &w->supers[i].crash);
         process_continue(w, &w->supers[i].p);
         super_start(w, &w->supers[i]);
     }

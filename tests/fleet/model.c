@@ -140,16 +140,13 @@ void super_timer(struct world *w, struct super *s)
 static void join(struct world *w, struct super *s)
 {
     const struct membership *m = &w->versions[s->version];
-    struct vote_ask nothing = {.epoch = 0, .version = s->version}; /* is refused, with the voter's last epoch */
     int heard = 0;
     for (int i = 0; i < m->n; i++)
         heard += m->members[i] != s->index && s->peers[m->members[i]].heard;
     if (s->live.joined)
         return;
-    if (process_clock(w, &s->p) < s->quiet_until_us || (heard < m->n / 2 + 1 && heard < m->n - 1)) {
-        super_asks_peers(w, s, &nothing);
+    if (process_clock(w, &s->p) < s->quiet_until_us || (heard < m->n / 2 + 1 && heard < m->n - 1))
         return;
-    }
     RECORD(w, end_name(s->p.end), "takes part again, above epoch %llu", (unsigned long long)s->epoch);
     s->live.joined = true;
     s->live.vote_epoch = s->epoch;
@@ -162,7 +159,9 @@ void super_tick(struct world *w, struct super *s)
     if (!s->p.runs || process_spins(w, &s->p))
         return;
     s->next_probe_us = now_us + super_ttl_us(w) / 4;
+    struct vote_ask nothing = {.epoch = 0, .version = s->version}; /* is refused, with the voter's last epoch */
     super_connects(w, s);
+    super_asks_peers(w, s, &nothing);
     join(w, s);
     for (int k = 0; k < w->plan.shards; k++) {
         struct book *b = &s->books[k];

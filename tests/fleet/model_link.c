@@ -17,19 +17,34 @@ static bool is_peer(const struct world *w, const struct super *s, int other)
     return false;
 }
 
+/* Nothing was heard there for long: another connection may do better. */
+static void give_up(struct world *w, const struct super *s, struct conn **c, bool *up, int64_t since_us)
+{
+    if (*c == NULL || process_clock(w, &s->p) - since_us < 3 * MS(w->plan.down_after_ms) + SECONDS(1))
+        return;
+    if ((*c)->client_open)
+        net_close(&w->net, *c, true);
+    *c = NULL;
+    *up = false;
+}
+
 void super_connects(struct world *w, struct super *s)
 {
     int64_t now_us = process_clock(w, &s->p);
     for (int i = 0; i < w->nnodes; i++) {
         struct seen *n = &s->nodes[i];
+        give_up(w, s, &n->conn, &n->up, n->since_us);
         if (n->conn != NULL || now_us < n->retry_us)
             continue;
+        n->since_us = now_us;
         n->conn = net_connect(&w->net, s->p.end, end_of_node(i), CONN_NODE, ++s->last_link);
     }
     for (int i = 0; i < SUPERS_MAX; i++) {
         struct peer *p = &s->peers[i];
+        give_up(w, s, &p->conn, &p->up, p->since_us);
         if (p->conn != NULL || now_us < p->retry_us || !is_peer(w, s, i))
             continue;
+        p->since_us = now_us;
         p->conn = net_connect(&w->net, s->p.end, i, CONN_PEER, ++s->last_link);
     }
 }
@@ -215,6 +230,7 @@ void super_told(struct world *w, struct super *s, const struct conn *c, const st
             .incarnation = told->incarnation, .clock_us = told->clock_us, .asked_us = t->asked_us};
     }
     n->heard = true;
+    n->since_us = process_clock(w, &s->p);
     n->told_us = process_clock(w, &s->p);
     if (told->current_epoch > s->epoch)
         s->epoch = told->current_epoch;

@@ -37,7 +37,8 @@ static void answer(struct world *w, struct super *s, const struct super_wait *x,
     v->granted = grant != NULL;
     if (grant != NULL)
         v->grant = *grant;
-    w->counts[grant != NULL ? COUNT_VOTES : COUNT_VOTES_REFUSED]++;
+    if (x->epoch > 0)
+        w->counts[grant != NULL ? COUNT_VOTES : COUNT_VOTES_REFUSED]++;
     if (grant != NULL && grant->wait_us > 0)
         w->counts[COUNT_VOTES_WAIT]++;
     if (x->asker == s->index) {
@@ -161,6 +162,7 @@ void super_voted(struct world *w, struct super *s, const struct voted *v)
     struct ballot *mine = &b->ballot;
     struct peer *p = &s->peers[v->voter];
     p->heard = true;
+    p->since_us = process_clock(w, &s->p);
     if (v->vote_epoch > s->epoch)
         s->epoch = v->vote_epoch;
     if (!mine->on || mine->epoch != v->epoch || mine->returning)

@@ -103,6 +103,7 @@ void node_wipe(struct world *w, struct node *n)
     n->data.master = -1;
     n->wiped = true;
     n->was_supervised = false;
+    n->claimed_epoch = 0;
 }
 
 bool node_may_write(const struct world *w, const struct node *n, int shard)

@@ -12,7 +12,8 @@
  *   109  a promotion at an epoch that is not above the claimant's is taken (E6)
  *   110  a supervised node takes writes after a restart until it hears of supervisors (L6)
  *   111  a minority of grants is a lease (L4)
- *   112  a node that gave its lease back takes a late grant (E9) */
+ *   112  who is named anew does not wait for what its former had (E4)
+ *   113  a restart forgets whom its grantee came after (L3) */
 #ifndef FLEET_PLANT_H
 #define FLEET_PLANT_H
 

@@ -36,6 +36,7 @@ static bool until(struct world *w, const char *rule, const char *(*missing)(stru
         since = -1;
         if (w->time.now_us > bound && some_shard_lost(w)) {
             w->counts[COUNT_SHARDS_LOST]++;
+            w->given_up = true;
             return false;
         }
         if (w->time.now_us > bound) {
@@ -157,7 +158,7 @@ void seed_run(uint64_t seed, enum recording recording, struct outcome *out)
     if (recording == RECORD_AT_ONCE)
         describe(w);
     live(w);
-    if (w->violation == NULL)
+    if (w->violation == NULL && !w->given_up)
         account(w);
     count_network(w);
     *out = (struct outcome){.held = w->violation == NULL, .hash = w->hash};

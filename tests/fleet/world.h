@@ -164,7 +164,7 @@ struct super_state { /* what its state directory has */
 struct seen { /* a node, as a supervisor sees it */
     struct conn *conn;
     bool up, heard;
-    int64_t retry_us;
+    int64_t retry_us, since_us; /* local; since: of its last word on this connection, or of its beginning */
     struct sn_lease_told told;
     int64_t told_us; /* local */
     struct sn_stamp stamp;
@@ -205,9 +205,8 @@ struct super_wait { /* for the disk */
 struct peer {
     struct conn *conn;
     bool up;
-    int64_t retry_us;
-    uint64_t vote_epoch; /* the last that it told */
-    bool heard;          /* since this one's directory was lost */
+    int64_t retry_us, since_us;
+    bool heard; /* in this life */
 };
 
 struct super {
@@ -282,6 +281,7 @@ struct world {
     uint64_t counts[COUNTS];
     bool settled; /* all nodes are supervised: S6 holds from now on */
     bool writing;
+    bool given_up; /* a shard was lost */
     char *violation; /* what broke, NULL while all is well */
     char rule[16];
 };
