@@ -1,7 +1,7 @@
 /* What supervisors ask of nodes, and the answers: as the shell of a node makes them from its core. */
 #include "noded/cluster/handover.h"
 #include "noded/cluster/state.h"
-#include "tests/fleet/world.h"
+#include "tests/fleet/watcher.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +59,10 @@ void ask_answered(struct world *w, struct node *n, const struct cl_effect *e)
     struct slice text = cl_effect_text(e);
     if (a->conn == NULL && !e->ok)
         RECORD(w, end_name(n->p.end), "  refuses: %.*s", (int)text.n, text.p);
-    if (a->conn != NULL && !a->copy && a->conn->server_open) {
+    bool heard = a->conn != NULL && !a->copy && a->conn->server_open;
+    if (heard && a->of_core) {
+        serve_answered(w, a, e->ok, text);
+    } else if (heard) {
         struct told *t = mem_zalloc(sizeof *t);
         letter_init(&t->l, false, letter_free_plain);
         t->verb = a->ask.verb;

@@ -47,6 +47,11 @@
     X(DISK_SLOW, "slow disks", true)                                                                       \
     X(DISK_FULL, "disks that took nothing", true)                                                          \
     X(PERSIST_LOST, "texts under way that a crash lost", true)                                             \
+    X(SUPER_STEPS, "steps of supervisors' cores", true)                                                    \
+    X(ELECTED, "leaders elected by supervisors' cores", true)                                              \
+    X(SWITCHED, "masters switched, as each of them tells", true)                                           \
+    X(RENAMED, "shards that took the name that others had given", false)                                   \
+    X(ASKED_SWITCH, "planned switches asked of them", true)                                                \
     X(SHARDS_LOST, "shards that only an operator could bring back", false)                                 \
     X(PERSIST_KEPT, "texts under way that a crash kept", true)
 

@@ -269,7 +269,7 @@ static bool may_forget(const struct world *w)
         return false;
     for (int i = 0; i < SUPERS_MAX; i++) {
         const struct super *s = &w->supers[i];
-        if (s->file_version == 0)
+        if (s->file_version == 0 || s->watcher != NULL)
             continue;
         if (!process_works(&s->p) || !s->live.joined)
             return false;

@@ -1,7 +1,7 @@
 /* A supervisor in little: it watches nodes, keeps the shipped book of leases, votes and promotes. Its rules are those of
  * SAFETY, sections 1 to 3, and no more: what is checked with it is the nodes' half. Its shards are given. */
 #include "tests/fleet/plant.h"
-#include "tests/fleet/world.h"
+#include "tests/fleet/watcher.h"
 
 #include <string.h>
 
@@ -19,6 +19,7 @@ void super_init(struct world *w, int i)
     s->file_version = i < w->plan.supers ? 1 : 0;
     runid_draw(&w->rng, s->id);
     process_init(w, &s->p, i);
+    watcher_init(w, s);
     s->disk.joined = i < w->plan.supers; /* it is there from the fleet's beginning */
 }
 
@@ -91,6 +92,10 @@ void super_start(struct world *w, struct super *s)
     s->version = s->file_version;
     RECORD(w, end_name(s->p.end), "starts with version %llu of the list, voted up to %llu",
            (unsigned long long)s->version, (unsigned long long)s->disk.vote_epoch);
+    if (s->watcher != NULL) {
+        watcher_start(w, s);
+        return;
+    }
     memset(s->nodes, 0, sizeof s->nodes);
     memset(s->peers, 0, sizeof s->peers);
     restore(w, s);
@@ -106,7 +111,10 @@ void super_crash(struct world *w, struct super *s, bool host)
     s->p.host_down = host;
     s->p.life++;
     net_died(&w->net, s->p.end, host);
-    super_disk_crash(w, s);
+    if (s->watcher != NULL)
+        watcher_crash(w, s);
+    else
+        super_disk_crash(w, s);
     happen_not(&w->time, &s->tick);
     inbox_deliver(w, &s->p.inbox);
 }
@@ -115,6 +123,10 @@ void super_crash(struct world *w, struct super *s, bool host)
 void super_wipe(struct world *w, struct super *s)
 {
     RECORD(w, end_name(s->p.end), "its state directory is lost");
+    if (s->watcher != NULL) {
+        watcher_wipe(s);
+        return;
+    }
     memset(&s->disk, 0, sizeof s->disk);
     check_wiped(w, s);
     s->quiet_until_us = process_clock(w, &s->p) + super_ttl_us(w) + super_ttl_us(w) / 50;
@@ -132,6 +144,10 @@ static void tick(struct world *w, struct happening *h)
 
 void super_timer(struct world *w, struct super *s)
 {
+    if (s->watcher != NULL) {
+        watcher_timer(w, s);
+        return;
+    }
     happen(&w->time, &s->tick, clock_world(&s->p.clock, s->next_probe_us) + lateness(w), tick);
 }
 

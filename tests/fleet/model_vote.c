@@ -1,6 +1,6 @@
 /* Ballots between modelled supervisors: who stands for whom, who votes, and the promotion that follows. */
 #include "tests/fleet/plant.h"
-#include "tests/fleet/world.h"
+#include "tests/fleet/watcher.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -276,6 +276,8 @@ void super_stands(struct world *w, struct super *s)
 
 bool super_switch(struct world *w, struct super *s, int shard)
 {
+    if (s->watcher != NULL)
+        return watcher_switch(w, s, shard);
     struct book *b = &s->books[shard];
     int to = select_one(w, s, shard, true), from = -1;
     for (int i = shard; i < w->nnodes; i += w->plan.shards)

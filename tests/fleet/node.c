@@ -1,7 +1,7 @@
 /* A node's process: its core, and what its shell does with the effects. */
 #include "noded/cluster/redirect.h"
 #include "noded/cluster/state.h"
-#include "tests/fleet/world.h"
+#include "tests/fleet/watcher.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +61,9 @@ void node_start(struct world *w, struct node *n)
         net_back(&w->net, n->p.end);
     }
     n->p.runs = true;
+    n->set.no_failover = false; /* as its configuration file says */
+    runid_draw(&w->rng, n->run_id);
+    o.settings = n->set;
     n->core = cl_core_new(&o, process_clock(w, &n->p), UNIX_MS_AT_START + w->time.now_us / 1000);
     if (n->disk.text.n > 0 && !cl_core_load(n->core, buf_slice(&n->disk.text), &why))
         violated(w, "load", "%s does not take back its own nodes.conf: %s", end_name(n->p.end), buf_str(&why));
@@ -102,6 +105,7 @@ void node_wipe(struct world *w, struct node *n)
     memset(&n->data, 0, sizeof n->data);
     n->data.master = -1;
     n->wiped = true;
+    n->former = n->id;
     n->was_supervised = false;
     n->claimed_epoch = 0;
 }
@@ -239,6 +243,7 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
     case CL_FX_PAUSE: n->data.paused_until_us = e->until_us; break;
     case CL_FX_UNPAUSE: n->data.paused_until_us = 0; break;
     case CL_FX_SLOT_KEYS: count_keys(w, n, e); break;
+    case CL_FX_PUBLISH: serve_published(w, n, cl_effect_payload(e)); break;
     case CL_FX_LOG: RECORD(w, end_name(n->p.end), "  %.*s", (int)cl_effect_text(e).n, cl_effect_text(e).p); break;
     default: break; /* migrations and swaps of databases are the simulator's of the bus */
     }

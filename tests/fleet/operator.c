@@ -62,6 +62,24 @@ static void take_in(struct world *w, struct node *n)
         on_node(w, n, CL_REPLICATE, &m->id);
 }
 
+/* A replica of a replica follows nobody's promotion. */
+static void unchain(struct world *w, struct node *n)
+{
+    struct node *m = some_master(w, n->shard);
+    const struct node *its = n->data.master >= 0 ? &w->nodes[n->data.master] : NULL;
+    if (process_works(&n->p) && m != NULL && m != n && its != NULL && its != m && its->core != NULL &&
+        !cl_is_master(its->core) && cl_node_find(n->core, &m->id) != NULL)
+        on_node(w, n, CL_REPLICATE, &m->id);
+}
+
+/* The id that a node had before its disk was lost. */
+static void forget_former(struct world *w, struct node *n)
+{
+    for (int i = 0; i < w->nnodes; i++)
+        if (process_works(&w->nodes[i].p) && cl_node_find(w->nodes[i].core, &n->former) != NULL)
+            on_node(w, &w->nodes[i], CL_FORGET, &n->former);
+}
+
 /* The file of a supervisor is changed, and it is started anew. One at a time, with time between them. */
 static bool update_one(struct world *w)
 {
@@ -86,6 +104,10 @@ static void look(struct world *w, struct happening *h)
     for (int i = 0; i < w->nnodes; i++)
         if (w->nodes[i].wiped)
             take_in(w, &w->nodes[i]);
+        else if (!cl_id_is_none(&w->nodes[i].former))
+            forget_former(w, &w->nodes[i]);
+    for (int i = 0; i < w->nnodes && w->plan.modelled; i++)
+        unchain(w, &w->nodes[i]);
     update_one(w);
 }
 

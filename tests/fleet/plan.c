@@ -24,7 +24,7 @@ void plan_draw(struct plan *p, uint64_t seed)
     rng_seed(r, seed);
     memset(p, 0, sizeof *p);
     p->seed = seed;
-    p->modelled = true;
+    p->modelled = seed % 2 == 0;
     p->supers = percent(r, 70) ? 3 : (int)rng_range(r, 1, 5);
     p->shards = percent(r, 60) ? (int)rng_range(r, 1, 3) : (int)rng_range(r, 1, 5);
     p->replicas = percent(r, 55) ? 1 : percent(r, 80) ? 2 : 3;
@@ -42,6 +42,12 @@ void plan_draw(struct plan *p, uint64_t seed)
     for (int i = 0; i < FAULTS; i++)
         p->fault[i] = percent(r, likely);
     p->fault[FAULT_KILL_MASTER] = true;
+    p->quorum = percent(r, 70) ? p->supers / 2 + 1 : (int)rng_range(r, 1, p->supers);
+    p->declared = percent(r, 60);
+    p->failover_timeout_ms = draw_skewed(r, 2000, 10000);
+    p->info_period_ms = draw_skewed(r, 500, 5000);
     p->between_us = draw_skewed(r, p->lease_ms * 500, p->down_after_ms * 4000);
+    if (!p->modelled)
+        p->fault[FAULT_MEMBERS] = p->fault[FAULT_WIPE_SUPER] = false;
     p->faults_us = rng_range(r, 8 * SECOND, 20 * SECOND);
 }

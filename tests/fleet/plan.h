@@ -46,6 +46,10 @@ struct plan {
     int supers, shards, replicas; /* replicas of each shard; node i belongs to shard i % shards, as its first master
                                      when i < shards */
     int64_t down_after_ms, lease_ms, node_timeout_ms;
+    /* of supervisors with the shipped core */
+    int quorum;
+    bool declared; /* each knows the others from its file; else they find each other */
+    int64_t failover_timeout_ms, info_period_ms;
     int64_t delay_us;    /* the network's ordinary delay */
     int64_t lateness_us; /* of every timer, at most */
     int64_t write_ms;    /* between two writes of a client */

@@ -1,5 +1,5 @@
 /* What supervisors and nodes have in common: a process with a clock, which may be stopped, at an end of the network. */
-#include "tests/fleet/world.h"
+#include "tests/fleet/watcher.h"
 
 #include <stdlib.h>
 
@@ -120,18 +120,21 @@ static void accepted(struct world *w, struct conn *c)
 
 static void up(struct world *w, struct conn *c)
 {
-    if (end_is_super(c->client))
-        super_up(w, &w->supers[c->client], c);
-    else
+    if (!end_is_super(c->client))
         node_link(w, &w->nodes[c->client - SUPERS_MAX], c, true, CL_EV_LINK_UP);
+    else if (w->supers[c->client].watcher != NULL)
+        watcher_up(w, &w->supers[c->client], c);
+    else
+        super_up(w, &w->supers[c->client], c);
 }
 
 static void down(struct world *w, struct conn *c, bool at_client, enum net_down why)
 {
     int end = at_client ? c->client : c->server;
-    (void)why;
     if (end_is_super(end)) {
-        if (at_client)
+        if (at_client && w->supers[end].watcher != NULL)
+            watcher_down(w, &w->supers[end], c, why);
+        else if (at_client)
             super_down(w, &w->supers[end], c);
         return;
     }
@@ -141,11 +144,23 @@ static void down(struct world *w, struct conn *c, bool at_client, enum net_down 
         ask_conn_closed(&w->nodes[end - SUPERS_MAX], c);
 }
 
+static void core_got(struct world *w, struct conn *c, bool at_client, struct letter *l, bool copy)
+{
+    if (at_client)
+        watcher_heard(w, &w->supers[c->client], c, (struct reply *)l);
+    else if (end_is_super(c->server))
+        watcher_asked(w, &w->supers[c->server], c, (struct said *)l, copy);
+    else
+        serve(w, &w->nodes[c->server - SUPERS_MAX], c, (const struct said *)l, copy);
+}
+
 static void got(struct world *w, struct conn *c, bool at_client, struct letter *l, bool copy)
 {
     int end = at_client ? c->client : c->server;
     if (c->kind == CONN_BUS)
         node_bus(w, &w->nodes[end - SUPERS_MAX], c, at_client, (const struct bus_letter *)l);
+    else if (w->supers[c->client].watcher != NULL)
+        core_got(w, c, at_client, l, copy);
     else if (c->kind == CONN_NODE && !at_client)
         ask_arrived(w, &w->nodes[end - SUPERS_MAX], c, (const struct ask *)l, copy);
     else if (c->kind == CONN_NODE)

@@ -1,4 +1,4 @@
-#include "tests/fleet/world.h"
+#include "tests/fleet/watcher.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +105,7 @@ struct world *world_new(const struct plan *plan, enum recording recording)
 
 static void free_super(struct super *s)
 {
+    watcher_free(s);
     for (struct super_wait *x = s->waits, *next; x != NULL; x = next) {
         next = x->next;
         free(x);
@@ -131,6 +132,8 @@ void world_free(struct world *w)
     fault_free(w);
     lines_free(w->lines);
     cl_effects_free(&w->fx);
+    sn_effects_free(&w->sn_fx);
+    check_votes_free(w);
     timeline_free(&w->time);
     free(w->violation);
     free(w);

@@ -10,6 +10,7 @@
 #include "noded/cluster/core.h"
 #include "noded/cluster/lease.h"
 #include "sentineld/core/lease.h"
+#include "sentineld/core/effect.h"
 #include "sentineld/core/lease_told.h"
 #include "tests/fleet/counts.h"
 #include "tests/fleet/plan.h"
@@ -26,11 +27,9 @@
 #define NODE_PORT 7000
 #define BUS_PORT 17000
 
-enum conn_kind { CONN_BUS, CONN_NODE, CONN_PEER };
+enum conn_kind { CONN_BUS, CONN_NODE, CONN_PEER, CONN_SUB };
 
 /* ---- messages ---- */
-
-enum letter_kind { LETTER_BUS, LETTER_ASK, LETTER_TOLD, LETTER_VOTE, LETTER_VOTED };
 
 struct bus_letter {
     struct letter l; /* first, as in all of them */
@@ -123,6 +122,8 @@ struct asked { /* a command that waits for its answer */
     cl_token token;
     struct conn *conn; /* NULL: an operator's */
     struct ask ask;
+    int command;  /* of a core's: an sn_command */
+    bool of_core; /* of a supervisor with its shipped core */
     bool copy;
 };
 
@@ -137,6 +138,8 @@ struct node {
     struct node_disk disk;
     struct data data;
     struct cl_id id; /* of this life, or of the last one */
+    struct cl_id former; /* that it had before its disk was lost, until the others have forgotten it */
+    runid run_id;        /* of this life */
     struct idmap outs, ins;
     uint64_t last_in;
     struct idmap asked; /* by token */
@@ -229,6 +232,7 @@ struct super {
     struct peer peers[SUPERS_MAX];
     struct book books[SHARDS_MAX];
     uint64_t last_link;
+    struct watcher *watcher; /* NULL: it is modelled */
 };
 
 /* A version of the list of supervisors. */
@@ -260,6 +264,7 @@ struct shard {
 
 struct checks;
 struct faults;
+struct votes;
 
 struct world {
     struct plan plan;
@@ -273,6 +278,8 @@ struct world {
     struct membership versions[VERSIONS_MAX]; /* by version; 0 is none */
     uint64_t version;                         /* the newest */
     struct cl_effects fx;
+    struct sn_effects sn_fx;
+    struct votes *votes; /* watcher_check.c; NULL: none was given */
     struct happening operator;
     struct checks *checks;
     struct faults *faults;
@@ -404,6 +411,7 @@ void check_writers(struct world *w, struct node *n); /* S6 */
 void check_step(struct world *w, struct node *n);
 void check_vote(struct world *w, const struct super *s, uint64_t epoch, const char *id); /* told: E1 */
 void check_wiped(struct world *w, const struct super *s);
+void check_votes_free(struct world *w);
 
 /* agree.c: rule S7. NULL when all agree, otherwise what is missing (in static memory). */
 const char *not_acquainted(struct world *w);
