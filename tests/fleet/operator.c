@@ -62,13 +62,19 @@ static void take_in(struct world *w, struct node *n)
         on_node(w, n, CL_REPLICATE, &m->id);
 }
 
-/* A replica of a replica follows nobody's promotion. */
-static void unchain(struct world *w, struct node *n)
+/* A node that was away while all the others lost their disks knows nobody. And a replica of a replica, or of a node that
+ * is no more, follows nobody's promotion; where supervisors have their shipped core they see to that. */
+static void straighten(struct world *w, struct node *n)
 {
     struct node *m = some_master(w, n->shard);
-    const struct node *its = n->data.master >= 0 ? &w->nodes[n->data.master] : NULL;
-    if (process_works(&n->p) && m != NULL && m != n && its != NULL && its != m && its->core != NULL &&
-        !cl_is_master(its->core) && cl_node_find(n->core, &m->id) != NULL)
+    if (!process_works(&n->p) || m == NULL || m == n)
+        return;
+    const struct cl_node *master = n->core->me->master, *known = cl_node_find(n->core, &m->id);
+    const struct node *its = master != NULL ? node_of_id(w, &master->id) : NULL;
+    if (known == NULL || cl_has(known, CL_HANDSHAKE))
+        meet(w, m, n);
+    else if (w->plan.modelled && master != NULL &&
+             (its == NULL || (its != m && its->core != NULL && !cl_is_master(its->core))))
         on_node(w, n, CL_REPLICATE, &m->id);
 }
 
@@ -106,8 +112,8 @@ static void look(struct world *w, struct happening *h)
             take_in(w, &w->nodes[i]);
         else if (!cl_id_is_none(&w->nodes[i].former))
             forget_former(w, &w->nodes[i]);
-    for (int i = 0; i < w->nnodes && w->plan.modelled; i++)
-        unchain(w, &w->nodes[i]);
+    for (int i = 0; i < w->nnodes; i++)
+        straighten(w, &w->nodes[i]);
     update_one(w);
 }
 

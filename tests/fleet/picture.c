@@ -1,6 +1,7 @@
 /* How the world stands when a rule breaks, for the eyes of whoever looks for a fault. */
 #include "noded/cluster/state.h"
-#include "tests/fleet/world.h"
+#include "sentineld/core/state.h"
+#include "tests/fleet/watcher.h"
 
 #include <stdio.h>
 
@@ -8,6 +9,20 @@ static const char *name_of(struct world *w, const struct cl_node *n)
 {
     const struct node *own = n != NULL ? node_of_id(w, &n->id) : NULL;
     return n == NULL ? "nobody" : own != NULL ? end_name(own->p.end) : "a former one";
+}
+
+/* Whom a node holds for the owner of each shard's slots, and at which config epoch. */
+static void picture_owners(struct world *w, const struct node *n)
+{
+    struct buf text = {0};
+    for (int k = 0; k < w->plan.shards; k++) {
+        uint16_t owner = n->core->owner[w->shards[k].slot];
+        const struct cl_node *o = owner > 0 ? n->core->nodes[owner - 1] : NULL;
+        buf_printf(&text, " %s at %llu;", name_of(w, o), o != NULL ? (unsigned long long)o->config_epoch : 0);
+    }
+    RECORD(w, end_name(n->p.end), "|   owners:%s current epoch %llu", buf_str(&text),
+           (unsigned long long)n->core->current_epoch);
+    buf_free(&text);
 }
 
 static void picture_node(struct world *w, struct node *n)
@@ -32,12 +47,30 @@ static void picture_node(struct world *w, struct node *n)
            l.until_us == INT64_MAX ? -1LL : (long long)((l.until_us - now_us) / 1000), (int)n->data.repl,
            (long long)n->data.offset, cl_state_known(c) ? "known" : "not known", n->wiped ? ", to be taken in" : "",
            n->data.master == -1 ? "" : ", data side follows");
+    picture_owners(w, n);
+}
+
+static void picture_watcher(struct world *w, const struct super *s)
+{
+    for (int k = 0; k < w->plan.shards; k++) {
+        const struct sn_group *g = watcher_group(w, s, k);
+        if (g == NULL)
+            RECORD(w, end_name(s->p.end), "| knows no shard %d", k + 1);
+        else
+            RECORD(w, end_name(s->p.end), "| shard %d is %s: master %.40s at %llu, %s, failover state %d", k + 1, g->name,
+                   g->master->node->addr.host, (unsigned long long)g->config_epoch, g->o_down ? "down" : "well",
+                   (int)g->fo.state);
+    }
 }
 
 static void picture_super(struct world *w, struct super *s)
 {
     if (!s->p.runs) {
         RECORD(w, end_name(s->p.end), "| does not run");
+        return;
+    }
+    if (s->watcher != NULL) {
+        picture_watcher(w, s);
         return;
     }
     int64_t now_us = process_clock(w, &s->p);

@@ -119,6 +119,29 @@ void watcher_heard(struct world *w, struct super *s, const struct conn *c, struc
 
 /* ---- as a server ---- */
 
+/* IS-MASTER-DOWN-BY-ADDR ip port epoch runid|*: it has no other fields. */
+static void plainly(const struct said *said, struct sn_event *e, struct sn_ballot *plain)
+{
+    const struct sn_ballot *b = said->fx.ballots;
+    bool vote = b->verb == SN_BALLOT_VOTE;
+    *plain = (struct sn_ballot){.verb = vote ? SN_BALLOT_VOTE : SN_BALLOT_DOWN, .down = true, .master = b->master};
+    plain->epoch = vote ? b->epoch : said->fx.epoch;
+    e->stock = true;
+    e->ballots = plain;
+    e->count = 1;
+    e->epoch = plain->epoch;
+    if (!vote)
+        e->text = slice_of("");
+}
+
+static void question_free(struct question *q)
+{
+    for (size_t i = 0; i < q->fx.count; i++)
+        free((void *)(uintptr_t)q->fx.ballots[i].group);
+    free(q->fx.ballots);
+    free(q);
+}
+
 static void ask_core(struct world *w, struct super *s, struct conn *c, struct said *said, bool copy)
 {
     struct question *q = mem_zalloc(sizeof *q);
@@ -126,16 +149,20 @@ static void ask_core(struct world *w, struct super *s, struct conn *c, struct sa
     *q = (struct question){.token = ++s->watcher->last_token, .conn = c, .command = said->fx.command, .copy = copy};
     q->next = s->watcher->questions;
     s->watcher->questions = q;
-    /* What the answers need of the questions: by epoch, in order. */
+    bool stock = said->fx.command == SN_CMD_ASK;
+    /* What the answers need of the questions: by epoch, in order; and, of stock ones, what they were about. */
     q->fx.count = said->fx.count;
     q->fx.ballots = mem_array(NULL, said->fx.count, sizeof *q->fx.ballots);
     for (size_t i = 0; i < said->fx.count; i++) {
         q->fx.ballots[i] = said->fx.ballots[i];
-        q->fx.ballots[i].group = NULL;
+        q->fx.ballots[i].group = stock && said->fx.ballots[i].group != NULL ? mem_strdup(said->fx.ballots[i].group) : NULL;
     }
     e.token = q->token;
     e.text = slice_of(said->fx.text != NULL ? said->fx.text : "");
     e.epoch = said->fx.epoch;
+    struct sn_ballot plain;
+    if (stock)
+        plainly(said, &e, &plain);
     watcher_step(w, s, &e);
 }
 
@@ -156,6 +183,7 @@ void watcher_asked(struct world *w, struct super *s, struct conn *c, struct said
         r->text = mem_strdup(s->id);
         r->epoch = s->watcher->core->told_epoch;
         break;
+    case SN_CMD_ASK:
     case SN_CMD_BALLOT: ask_core(w, s, c, q, copy); break;
     default: violated(w, "shell", "a supervisor is asked command %d", (int)q->fx.command); break;
     }
@@ -176,8 +204,15 @@ static void answer(struct world *w, struct super *s, const struct question *q, s
     r->nopinions = e->count;
     r->text = e->text;
     r->epoch = e->epoch;
-    for (size_t i = 0; i < r->nopinions; i++)
-        r->opinions[i].asked_epoch = q->fx.ballots[i].verb == SN_BALLOT_VOTE ? q->fx.ballots[i].epoch : 0;
+    for (size_t i = 0; i < r->nopinions && i < q->fx.count; i++) {
+        const struct sn_ballot *b = &q->fx.ballots[i];
+        r->opinions[i].asked_epoch = b->verb == SN_BALLOT_VOTE ? b->epoch : 0;
+        if (q->command != SN_CMD_ASK)
+            continue;
+        r->opinions[i].master = b->master;
+        free((void *)(uintptr_t)r->opinions[i].group);
+        r->opinions[i].group = b->group != NULL ? mem_strdup(b->group) : NULL;
+    }
     e->opinions = NULL;
     e->count = 0;
     e->text = NULL;
@@ -192,8 +227,7 @@ void watcher_answers(struct world *w, struct super *s, struct sn_effect *e)
             continue;
         *at = q->next;
         answer(w, s, q, e);
-        free(q->fx.ballots);
-        free(q);
+        question_free(q);
         return;
     }
     violated(w, "shell", "%s answers a question that nobody asked, or twice", end_name(s->p.end));
@@ -204,7 +238,6 @@ void watcher_forgets(struct super *s)
     while (s->watcher->questions != NULL) {
         struct question *q = s->watcher->questions;
         s->watcher->questions = q->next;
-        free(q->fx.ballots);
-        free(q);
+        question_free(q);
     }
 }
