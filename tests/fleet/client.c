@@ -8,6 +8,9 @@ static void write_to(struct world *w, struct node *n)
 {
     struct shard *k = &w->shards[n->shard];
     size_t i = k->nwrites++;
+    if (k->writer != n->index) /* a promotion loses what its replica did not have */
+        k->lost_us = w->time.now_us;
+    k->writer = n->index;
     k->writes[i] = (struct write){.at_us = w->time.now_us, .node = n->index};
     n->data.has[i / 64] |= UINT64_C(1) << i % 64;
     n->data.offset += 60;

@@ -200,6 +200,8 @@ static void master_seen(struct world *w, struct super *s, int shard, const struc
     int64_t now_us = process_clock(w, &s->p);
     bool leased = t->lease_ms != 0, is_grantee = runid_cmp(b->lease.grantee, t->node) == 0;
     newest_first(b, t->node);
+    if (t->config_epoch > s->live.shard[shard].config)
+        s->live.shard[shard].config = t->config_epoch; /* on the disk with the next vote */
     if (!s->live.joined)
         return;
     /* A shard that is adopted, or a promotion by others: its master has a newer configuration. */

@@ -68,6 +68,9 @@ static bool would_vote(const struct world *w, const struct super *s, const struc
 {
     const struct seen *n = &s->nodes[v->candidate];
     bool incumbent = n->told.role == SN_ROLE_MASTER;
+    /* One that was replaced does not come back by a ballot. */
+    if (v->epoch > 0 && incumbent && n->told.config_epoch < s->live.shard[v->shard].config)
+        return false;
     return v->version == s->version && s->live.joined && v->epoch > s->live.vote_epoch && reaches(w, s, v->candidate) &&
            runid_cmp(n->told.node, v->id) == 0 && (v->planned || incumbent || !well(w, s, v->shard));
 }
@@ -204,7 +207,8 @@ static int select_one(const struct world *w, const struct super *s, int shard, b
         const struct sn_lease_told *than = best >= 0 ? &s->nodes[best].told : NULL;
         if (!reaches(w, s, i) || t->loading)
             continue;
-        bool master = t->role == SN_ROLE_MASTER && t->slots > 0 && in_lineage(b, t->node);
+        bool master = t->role == SN_ROLE_MASTER && t->slots > 0 && in_lineage(b, t->node) &&
+                      t->config_epoch >= s->live.shard[shard].config;
         bool replica = t->role == SN_ROLE_REPLICA && t->state_known && in_lineage(b, t->master);
         if ((!master || replicas_only) && !replica)
             continue;

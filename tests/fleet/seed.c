@@ -123,6 +123,9 @@ static void account(struct world *w)
 {
     for (int k = 0; k < w->plan.shards && w->violation == NULL; k++) {
         const struct shard *s = &w->shards[k];
+        const struct node *m = some_master(w, k);
+        if (m == NULL || m->index != s->writer)
+            continue;
         for (size_t i = 0; i < s->nwrites; i++)
             if (s->lost_us < s->writes[i].at_us && !client_has(w, k, i)) {
                 violated(w, "lost", "the write to slot %d that %s acknowledged at %.6f is gone, and nothing lost it",

@@ -155,7 +155,8 @@ struct book_row { /* of a shard; durable */
     runid grantee;
     int64_t max_ttl_us;
     bool settled;
-    uint64_t epoch; /* at which the grantee was named */
+    uint64_t epoch;  /* at which the grantee was named */
+    uint64_t config; /* the greatest at which a master claimed it */
 };
 
 struct super_state { /* what its state directory has */
@@ -259,7 +260,8 @@ struct shard {
     struct client clients[CLIENTS_PER_SHARD];
     size_t nwrites;
     struct write writes[WRITES_MAX];
-    int64_t lost_us; /* when acknowledged writes may have been lost last: somebody was promoted, or emptied */
+    int64_t lost_us; /* when acknowledged writes may have been lost last: somebody else was written to, or emptied */
+    int writer;      /* who took the last write */
 };
 
 struct checks;
