@@ -107,8 +107,10 @@ const char *not_agreed(struct world *w)
 const char *not_supervised(struct world *w)
 {
     const char *missing = w->plan.modelled ? NULL : not_agreed(w);
-    if (!w->plan.modelled)
-        return missing != NULL ? missing : watchers_differ(w);
+    if (!w->plan.modelled && missing == NULL)
+        missing = watchers_differ(w);
+    if (missing != NULL || !w->plan.leased)
+        return missing;
     for (int i = 0; i < w->nnodes; i++) {
         struct cl_lease_state l;
         if (w->nodes[i].core == NULL)
@@ -119,7 +121,7 @@ const char *not_supervised(struct world *w)
                     (unsigned long long)l.version);
     }
     for (int i = 0; i < SUPERS_MAX; i++)
-        if (super_declared(w, &w->supers[i]) && w->supers[i].version != w->version)
+        if (super_declared(w, &w->supers[i]) && w->supers[i].p.runs && w->supers[i].version != w->version)
             MISSING("%s speaks for another version of the list", end_name(i));
     return not_agreed(w);
 }

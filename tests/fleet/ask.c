@@ -18,7 +18,7 @@ static void put_id(runid out, const struct cl_id *id)
 }
 
 /* The clock is read last, as the shell does it. */
-static void fill(const struct world *w, const struct node *n, struct sn_lease_told *t)
+void ask_told(const struct world *w, const struct node *n, struct sn_lease_told *t)
 {
     struct cl_lease_state l;
     const struct cl_node *me = n->core->me;
@@ -41,6 +41,8 @@ static void fill(const struct world *w, const struct node *n, struct sn_lease_to
                                 .incarnation = l.incarnation,
                                 .clock_us = now_us};
     t->lease_ms = !l.supervised ? -1 : l.until_us > now_us ? (l.until_us - now_us) / 1000 : 0;
+    if (d->replid != 0)
+        snprintf(t->replid, sizeof t->replid, "%040llx", (unsigned long long)d->replid);
     put_id(t->node, &me->id);
     put_id(t->shard, &me->shard);
     if (me->master != NULL)
@@ -61,7 +63,7 @@ void ask_answered(struct world *w, struct node *n, const struct cl_effect *e)
         RECORD(w, end_name(n->p.end), "  refuses: %.*s", (int)text.n, text.p);
     bool heard = a->conn != NULL && !a->copy && a->conn->server_open;
     if (heard && a->of_core) {
-        serve_answered(w, a, e->ok, text);
+        serve_answered(w, n, a, e->ok, text);
     } else if (heard) {
         struct told *t = mem_zalloc(sizeof *t);
         letter_init(&t->l, false, letter_free_plain);
@@ -71,7 +73,7 @@ void ask_answered(struct world *w, struct node *n, const struct cl_effect *e)
         t->ok = e->ok;
         if (!e->ok)
             snprintf(t->error, sizeof t->error, "%.*s", (int)text.n, text.p);
-        fill(w, n, &t->told);
+        ask_told(w, n, &t->told);
         net_send(&w->net, a->conn, BACK, &t->l);
     }
     free(a);

@@ -175,7 +175,7 @@ void data_follow(struct world *w, struct node *n, const char *ip, const struct c
     else if (d->repl == REPL_UP)
         d->old_us = local_time_of(n, d->heard_us);
     if (d->master == -1) /* without leases it may have taken writes that its master does not have */
-        w->shards[n->shard].lost_us = w->plan.modelled ? w->shards[n->shard].lost_us : w->time.now_us;
+        w->shards[n->shard].lost_us = w->plan.leased ? w->shards[n->shard].lost_us : w->time.now_us;
     RECORD(w, end_name(n->p.end), "follows %s", m != NULL ? end_name(m->p.end) : "nobody that it knows");
     d->master = master;
     d->repl = REPL_NONE;

@@ -43,7 +43,8 @@ void plan_draw(struct plan *p, uint64_t seed)
         p->fault[i] = percent(r, likely);
     p->fault[FAULT_KILL_MASTER] = true;
     p->quorum = percent(r, 70) ? p->supers / 2 + 1 : (int)rng_range(r, 1, p->supers);
-    p->declared = percent(r, 60);
+    p->leased = p->modelled || percent(r, 75);
+    p->declared = p->leased || percent(r, 40);
     p->failover_timeout_ms = draw_skewed(r, 2000, 10000);
     p->info_period_ms = draw_skewed(r, 500, 5000);
     p->between_us = draw_skewed(r, p->lease_ms * 500, p->down_after_ms * 4000);

@@ -49,6 +49,7 @@ struct plan {
     /* of supervisors with the shipped core */
     int quorum;
     bool declared; /* each knows the others from its file; else they find each other */
+    bool leased;   /* they lease; modelled ones always do */
     int64_t failover_timeout_ms, info_period_ms;
     int64_t delay_us;    /* the network's ordinary delay */
     int64_t lateness_us; /* of every timer, at most */

@@ -106,7 +106,7 @@ static void live(struct world *w)
     client_start(w);
     if (!run_for(w, MS(200)) || !adopt(w))
         return;
-    w->settled = w->plan.modelled; /* without leases two may write, and the nodes raise epochs themselves */
+    w->settled = w->plan.leased; /* without leases two may write, and the nodes raise epochs themselves */
     operator_start(w);
     fault_begin(w);
     if (!run_for(w, w->plan.faults_us))
@@ -141,7 +141,10 @@ static void describe(const struct world *w)
     const struct plan *p = &w->plan;
     printf("seed %llu: %d supervisors (%s), %d shards of 1 + %d; down-after %lld ms, lease %lld ms, node timeout %lld ms, "
            "network %lld us, timers late by %lld us\n",
-           (unsigned long long)p->seed, p->supers, p->modelled ? "modelled" : p->declared ? "declared" : "discovered", p->shards, p->replicas, (long long)p->down_after_ms,
+           (unsigned long long)p->seed, p->supers, p->modelled   ? "modelled"
+           : p->leased   ? "leased"
+           : p->declared ? "declared"
+                         : "discovered", p->shards, p->replicas, (long long)p->down_after_ms,
            (long long)p->lease_ms, (long long)p->node_timeout_ms, (long long)p->delay_us, (long long)p->lateness_us);
 }
 

@@ -1,5 +1,6 @@
 /* Nodes, as supervisors with the shipped core ask them: what the shell of a node makes of its core. */
 #include "noded/cluster/describe.h"
+#include "noded/cluster/lease.h"
 #include "noded/cluster/state.h"
 #include "tests/fleet/watcher.h"
 
@@ -96,12 +97,61 @@ static void set_no_failover(struct world *w, struct node *n, bool on)
     node_step(w, n, &e);
 }
 
+/* What a leased promotion says, as the node's own parsers read it. */
+struct promotion {
+    struct cl_takeover takeover;
+    struct cl_id from[64];
+    struct cl_speaker speaker;
+    struct cl_grant grants[SUPERS_MAX];
+};
+
+static bool read_promotion(const struct sn_effect *e, struct promotion *p)
+{
+    struct slice ids = slice_of(e->text);
+    *p = (struct promotion){.takeover = {.epoch = e->epoch, .from = p->from, .grants = p->grants, .force = e->flag}};
+    while (ids.n > 0 && p->takeover.nfrom < 64)
+        if (!cl_id_parse(slice_cut(&ids, ','), &p->from[p->takeover.nfrom++]))
+            return false;
+    for (size_t i = 1; e->argv[i] != NULL && i <= SUPERS_MAX; i++)
+        if (!cl_grant_parse(slice_of(e->argv[i]), &p->grants[p->takeover.ngrants++]))
+            return false;
+    if (p->takeover.ngrants > 0)
+        p->takeover.speaker = &p->speaker;
+    return p->takeover.ngrants == 0 || cl_speaker_parse(slice_of(e->argv[0]), &p->speaker);
+}
+
+static bool read_lease(const struct sn_effect *e, struct cl_lease_ask *l)
+{
+    *l = (struct cl_lease_ask){.ttl_ms = e->number / 1000, .epoch = e->epoch};
+    l->stamp = (struct cl_stamp){.incarnation = e->stamp.incarnation, .clock_us = e->stamp.clock_us};
+    l->give_back = e->command == SN_CMD_LEASE_RETURN;
+    return cl_speaker_parse(slice_of(e->text), &l->speaker);
+}
+
 /* A command of the cluster's: answered by its core. */
 static bool command(struct world *w, struct node *n, struct conn *c, const struct said *q, bool copy)
 {
     struct cl_command to = {.verb = CL_FAILOVER};
+    struct promotion promotion;
+    struct cl_lease_ask lease;
+    bool read = true;
     switch (q->fx.command) {
-    case SN_CMD_TAKEOVER: to.takeover = true; break;
+    case SN_CMD_TAKEOVER:
+        to.takeover = true;
+        if (q->fx.epoch != 0) {
+            read = read_promotion(&q->fx, &promotion);
+            to.verb = CL_TAKEOVER;
+            to.promotion = &promotion.takeover;
+        }
+        break;
+    case SN_CMD_LEASE:
+    case SN_CMD_LEASE_RETURN:
+        read = read_lease(&q->fx, &lease);
+        to.verb = CL_LEASE;
+        to.lease = &lease;
+        w->counts[COUNT_PROBES]++;
+        w->counts[COUNT_GRANTS] += q->fx.stamp.incarnation != 0;
+        break;
     case SN_CMD_CLUSTER_FAILOVER: break;
     case SN_CMD_REPLICATE:
         to.verb = CL_REPLICATE;
@@ -110,20 +160,32 @@ static bool command(struct world *w, struct node *n, struct conn *c, const struc
     case SN_CMD_BUMP_EPOCH: to.verb = CL_BUMPEPOCH; break;
     default: return false;
     }
+    if (!read) {
+        violated(w, "wire", "a node cannot read command %d of %s", (int)q->fx.command, end_name(c->client));
+        return true;
+    }
     struct asked *a = mem_zalloc(sizeof *a);
     *a = (struct asked){.token = ++n->last_token, .conn = c, .copy = copy, .of_core = true};
     a->command = (int)q->fx.command;
     idmap_put(&n->asked, a->token, a);
-    RECORD(w, end_name(n->p.end), "hears command %d from %s%s", a->command, end_name(c->client), copy ? ", again" : "");
+    if (to.verb != CL_LEASE || lease.give_back)
+        RECORD(w, end_name(n->p.end), "hears command %d from %s%s", a->command, end_name(c->client), copy ? ", again" : "");
     struct cl_event e = {.kind = CL_EV_COMMAND, .token = a->token, .command = &to};
     node_step(w, n, &e);
     return true;
 }
 
-void serve_answered(struct world *w, const struct asked *a, bool ok, struct slice text)
+void serve_answered(struct world *w, const struct node *n, const struct asked *a, bool ok, struct slice text)
 {
     struct reply *r = reply_new((enum sn_command)a->command, ok);
     r->text = mem_strndup(text.p, text.n);
+    if (ok && (a->command == SN_CMD_LEASE || a->command == SN_CMD_LEASE_RETURN)) {
+        r->told = mem_zalloc(sizeof *r->told);
+        ask_told(w, n, r->told);
+        w->counts[COUNT_RETURNED] += a->command == SN_CMD_LEASE_RETURN;
+    } else if (!ok) {
+        RECORD(w, end_name(n->p.end), "  answers %.*s", (int)text.n, text.p);
+    }
     if (a->command == SN_CMD_TAKEOVER)
         w->counts[ok ? COUNT_TAKEOVERS : COUNT_TAKEOVERS_REFUSED]++;
     net_send(&w->net, a->conn, BACK, &r->l);

@@ -56,6 +56,8 @@ void watcher_start(struct world *w, struct super *s)
         others[o.ndeclared++].port = SENTINEL_PORT;
     }
     o.declared = others;
+    if (w->plan.leased)
+        watcher_list(w, s, &o.list);
     x->core = sn_core_new(&o, process_clock(w, &s->p));
     settings(w, &set);
     watcher_add_fleet(w, s, &set);
@@ -180,6 +182,7 @@ bool watcher_switch(struct world *w, struct super *s, int shard)
     e.group = slice_of(g->name);
     e.coordinated = rng_below(&w->rng, 2) == 0;
     w->counts[COUNT_ASKED_SWITCH]++;
+    RECORD(w, "operator", "asks %s to switch %s", end_name(s->p.end), g->name);
     watcher_step(w, s, &e);
     return true;
 }

@@ -20,6 +20,7 @@ struct reply {
     bool pushed, ok; /* pushed: a message of the subscription */
     enum sn_pong pong;
     struct sn_info *info;
+    struct sn_lease_told *told;
     char *text;
     uint64_t epoch;
     struct sn_opinion *opinions;
@@ -50,6 +51,9 @@ struct watcher {
     /* its state directory */
     uint64_t epoch;
     bool joined;
+    char list[160]; /* of supervisors, as it was told last */
+    uint64_t list_version;
+    bool list_counted;
     struct sn_record *rows; /* by kind and key */
     size_t nrows, cap_rows;
     struct transaction *queue;
@@ -86,10 +90,11 @@ void watcher_disk_crash(struct world *w, struct super *s);
 void watcher_disk_free(struct watcher *d);
 void watcher_add_fleet(struct world *w, struct super *s, const struct sn_settings *set);
 void watcher_wipe(struct super *s);
+void watcher_list(struct world *w, struct super *s, struct sn_list *out); /* as its file and its state have it */
 
 /* serve.c: nodes, as watchers ask them */
 void serve(struct world *w, struct node *n, struct conn *c, const struct said *q, bool copy);
-void serve_answered(struct world *w, const struct asked *a, bool ok, struct slice text);
+void serve_answered(struct world *w, const struct node *n, const struct asked *a, bool ok, struct slice text);
 void serve_published(struct world *w, struct node *n, struct slice text);
 
 /* watcher_check.c: S1, S2, S3, E1 */

@@ -2,6 +2,7 @@
  * A crash keeps any prefix of what was on its way. A row replaces the one of its kind and key. */
 #include "tests/fleet/watcher.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,10 @@ static void apply(struct watcher *d, struct transaction *t)
         if (r->kind == SN_REC_META) {
             d->epoch = r->epoch;
             d->joined = r->joined;
+        } else if (r->kind == SN_REC_LIST) {
+            snprintf(d->list, sizeof d->list, "%s", r->value);
+            d->list_version = r->epoch;
+            d->list_counted = r->joined;
         } else if (r->kind == SN_REC_RENAME) {
             rename_group(d, r->group, r->value);
         } else if ((r->kind == SN_REC_GROUP || r->kind == SN_REC_SHARD) && !r->monitored) {
@@ -176,7 +181,8 @@ void watcher_wipe(struct super *s)
     struct watcher *d = s->watcher;
     while (d->nrows > 0)
         drop_row(d, d->nrows - 1);
-    d->epoch = 0;
+    d->epoch = d->list_version = 0;
+    d->list[0] = '\0';
     d->joined = false;
 }
 
@@ -210,6 +216,12 @@ static struct sn_core_shard shard_of(const struct watcher *d, const struct sn_re
         s.group.vote_epoch = g->vote_epoch;
         memcpy(s.group.vote_leader, g->vote_leader, sizeof s.group.vote_leader);
     }
+    const struct sn_record *l = row(d, SN_REC_LEASE, r->group);
+    if (l != NULL) {
+        memcpy(s.group.lease_grantee, l->grantee, sizeof s.group.lease_grantee);
+        s.group.lease_max_us = l->lease_max_us;
+        s.group.lease_settled = l->lease_settled;
+    }
     if (m != NULL) {
         s.group.replicas = m->replicas;
         s.group.nreplicas = m->nreplicas;
@@ -219,6 +231,19 @@ static struct sn_core_shard shard_of(const struct watcher *d, const struct sn_re
     return s;
 }
 
+void watcher_list(struct world *w, struct super *s, struct sn_list *out)
+{
+    struct watcher *d = s->watcher;
+    char list[sizeof d->list];
+    size_t n = 0;
+    for (int i = 0; i < w->plan.supers; i++)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s10.0.1.%d:%d", i > 0 ? "," : "", i + 1, SENTINEL_PORT);
+    bool stored = strcmp(list, d->list) == 0;
+    memcpy(d->list, list, sizeof list);
+    *out = (struct sn_list){.text = d->list, .position = s->index, .version = d->list_version + !stored};
+    out->counted = stored && d->list_counted;
+}
+
 void watcher_add_fleet(struct world *w, struct super *s, const struct sn_settings *set)
 {
     const struct watcher *d = s->watcher;
@@ -226,6 +251,7 @@ void watcher_add_fleet(struct world *w, struct super *s, const struct sn_setting
     struct sn_core_shard shards[SHARDS_MAX * 2];
     struct addr seeds[2];
     struct sn_core_fleet f = {.name = FLEET_NAME, .settings = set, .seeds = seeds, .nseeds = 2, .shards = shards};
+    f.lease_ms = w->plan.leased ? w->plan.lease_ms : 0;
     for (int i = 0; i < 2; i++)
         addr_set(&seeds[i], slice_of(w->nodes[i % w->nnodes].ip), NODE_PORT);
     for (size_t i = 0; i < d->nrows; i++) {

@@ -21,6 +21,7 @@ static void reply_free(struct letter *l)
     if (r->info != NULL)
         sn_info_free(r->info);
     free(r->info);
+    free(r->told);
     free(r->text);
     sn_effect_free(&owner);
     free(r);
@@ -104,6 +105,9 @@ void watcher_heard(struct world *w, struct super *s, const struct conn *c, struc
     } else if (r->command == SN_CMD_INFO && r->info != NULL) {
         e.kind = SN_EV_INFO;
         e.info = r->info;
+    } else if ((r->command == SN_CMD_LEASE || r->command == SN_CMD_LEASE_RETURN) && r->ok) {
+        e.kind = SN_EV_LEASE;
+        e.told = r->told;
     } else if (r->command == SN_CMD_NODES && r->ok) {
         e.kind = SN_EV_NODES;
     } else if (r->command == SN_CMD_PROBE) {

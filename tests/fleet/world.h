@@ -343,6 +343,7 @@ void node_bus(struct world *w, struct node *n, struct conn *c, bool client, cons
 
 /* ask.c: what supervisors ask of nodes */
 void ask_arrived(struct world *w, struct node *n, struct conn *c, const struct ask *a, bool copy);
+void ask_told(const struct world *w, const struct node *n, struct sn_lease_told *t); /* the answer to LEASE */
 void ask_answered(struct world *w, struct node *n, const struct cl_effect *e);
 void ask_conn_closed(struct node *n, const struct conn *c);
 void ask_forget(struct node *n);
