@@ -256,6 +256,12 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
         sn_coordinated_returned(i);
     if (restarted)
         n->info_now = n->unjudged = true;
+    /* A replica may have had a config epoch of its own before, which no text tells and others remember. No ballot takes
+     * one that is not above all (SAFETY E10). */
+    if (n->fleet && t->current_epoch > n->fleet->epoch && t->current_epoch < SN_EPOCH_MAX) {
+        n->fleet->epoch = t->current_epoch;
+        sn_heard_epoch(c, NULL, n->fleet->epoch);
+    }
     if (t->generation && t->version == c->ours.version)
         list_set(c, t->version, true);
     else if (t->generation && !c->ours.counted)
