@@ -58,6 +58,9 @@ void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_nod
 {
     const char *hostname = n->hostname != NULL ? n->hostname : "";
     const struct cl_node *epoch_of = cl_has(n, CL_REPLICA) && n->master != NULL ? n->master : n;
+    /* Supervisors take what a node claims for a fact: what is not on its disk yet it does not tell. */
+    bool told = !with_aux && n == c->me && epoch_of == n && c->claim.config_epoch < n->config_epoch;
+    uint64_t epoch = told ? c->claim.config_epoch : epoch_of->config_epoch;
     cl_id_put(out, &n->id);
     buf_printf(out, " %s:%u@%u", n->ip, (unsigned)n->port, (unsigned)n->bus_port);
     bool aux = with_aux && !cl_id_is_none(&n->shard);
@@ -74,7 +77,7 @@ void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_nod
         cl_id_put(out, &n->master->id);
     else
         buf_putc(out, '-');
-    buf_printf(out, " %" PRId64 " %" PRId64 " %" PRIu64 " %s", n->ping_ms, n->pong_ms, epoch_of->config_epoch,
+    buf_printf(out, " %" PRId64 " %" PRId64 " %" PRIu64 " %s", n->ping_ms, n->pong_ms, epoch,
                n == c->me || n->link_state == CL_LINK_UP ? "connected" : "disconnected");
     if (n->slots != NULL)
         ranges_put(out, n->slots);
