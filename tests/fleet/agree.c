@@ -7,10 +7,10 @@
 
 static char why[200];
 
-#define MISSING(...)                              \
-    do {                                          \
+#define MISSING(...)                            \
+    do {                                        \
         snprintf(why, sizeof why, __VA_ARGS__); \
-        return why;                               \
+        return why;                             \
     } while (0)
 
 const char *not_acquainted(struct world *w)

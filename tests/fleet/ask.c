@@ -92,8 +92,7 @@ static cl_token remember(struct node *n, struct conn *c, const struct ask *ask, 
 
 void ask_arrived(struct world *w, struct node *n, struct conn *c, const struct ask *a, bool copy)
 {
-    struct cl_speaker speaker = {
-        .version = a->version, .position = a->position, .list = slice_of(a->list)};
+    struct cl_speaker speaker = {.version = a->version, .position = a->position, .list = slice_of(a->list)};
     struct cl_lease_ask lease = {.speaker = speaker,
                                  .ttl_ms = a->ttl_ms,
                                  .epoch = a->epoch,
@@ -105,9 +104,8 @@ void ask_arrived(struct world *w, struct node *n, struct conn *c, const struct a
                                    .speaker = &speaker,
                                    .grants = a->grants,
                                    .ngrants = a->ngrants};
-    struct cl_command command = {.verb = a->verb == ASK_TAKEOVER ? CL_TAKEOVER : CL_LEASE,
-                                 .lease = &lease,
-                                 .promotion = &takeover};
+    struct cl_command command = {
+        .verb = a->verb == ASK_TAKEOVER ? CL_TAKEOVER : CL_LEASE, .lease = &lease, .promotion = &takeover};
     struct cl_event e = {.kind = CL_EV_COMMAND, .command = &command};
     if (n->core == NULL)
         return;
@@ -116,8 +114,7 @@ void ask_arrived(struct world *w, struct node *n, struct conn *c, const struct a
     if (a->verb != ASK_LEASE)
         RECORD(w, end_name(n->p.end), "hears %s epoch %llu from %s%s", a->verb == ASK_RETURN ? "RETURN" : "TAKEOVER",
                (unsigned long long)a->epoch, end_name(a->super), copy ? ", a second time" : "");
-    if (a->verb == ASK_LEASE && a->ttl_ms > 0 &&
-        a->stamp.clock_us + a->ttl_ms * 990 <= process_clock(w, &n->p))
+    if (a->verb == ASK_LEASE && a->ttl_ms > 0 && a->stamp.clock_us + a->ttl_ms * 990 <= process_clock(w, &n->p))
         w->counts[COUNT_GRANTS_VOID]++;
     node_step(w, n, &e);
 }

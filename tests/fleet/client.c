@@ -1,5 +1,5 @@
-/* Clients that write, each time something of their own, and know what was acknowledged. They keep to a master as long as
- * it answers: the worst that a client can do. */
+/* Clients that write, each time something of their own, and know what was acknowledged. They keep to a master as
+ * long as it answers: the worst that a client can do. */
 #include "noded/cluster/redirect.h"
 #include "noded/cluster/state.h"
 #include "tests/fleet/world.h"
@@ -57,7 +57,8 @@ static void ask_next(struct world *w, struct client *c)
 static void client(struct world *w, struct happening *h)
 {
     struct client *c = (struct client *)h;
-    happen(&w->time, h, w->time.now_us + MS(w->plan.write_ms) / 2 + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.write_ms)),
+    happen(&w->time, h,
+           w->time.now_us + MS(w->plan.write_ms) / 2 + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.write_ms)),
            client);
     if (w->writing && !try_write(w, c))
         ask_next(w, c);

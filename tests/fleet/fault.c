@@ -14,10 +14,10 @@ struct fault {
     struct happening over; /* first */
     bool active;
     enum fault_kind kind;
-    int end;                      /* of the process; -1: several, or none */
-    bool side[NET_ENDS_MAX];      /* of a partition, or who died */
-    bool other[NET_ENDS_MAX];     /* whom they are cut off from */
-    bool one_way, back;           /* back: only what goes to `side` is cut */
+    int end;                  /* of the process; -1: several, or none */
+    bool side[NET_ENDS_MAX];  /* of a partition, or who died */
+    bool other[NET_ENDS_MAX]; /* whom they are cut off from */
+    bool one_way, back;       /* back: only what goes to `side` is cut */
     struct conn *conn;
 };
 

@@ -1,5 +1,5 @@
-/* A supervisor in little: it watches nodes, keeps the shipped book of leases, votes and promotes. Its rules are those of
- * SAFETY, sections 1 to 3, and no more: what is checked with it is the nodes' half. Its shards are given. */
+/* A supervisor in little: it watches nodes, keeps the shipped book of leases, votes and promotes. Its rules are
+ * those of SAFETY, sections 1 to 3, and no more: what is checked with it is the nodes' half. Its shards are given. */
 #include "tests/fleet/plant.h"
 #include "tests/fleet/watcher.h"
 

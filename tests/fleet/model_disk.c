@@ -1,5 +1,5 @@
-/* The state directory of a modelled supervisor: whole states, one after the other; the newest one that was asked for when
- * a commit begins. */
+/* The state directory of a modelled supervisor: whole states, one after the other; the newest one that was asked
+ * for when a commit begins. */
 #include "tests/fleet/world.h"
 
 #include <stddef.h>

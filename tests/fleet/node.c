@@ -112,8 +112,7 @@ void node_wipe(struct world *w, struct node *n)
 
 bool node_may_write(const struct world *w, const struct node *n, int shard)
 {
-    const struct cl_request r = {
-        .slot = w->shards[shard].slot, .keys = 1, .write = true, .changes = true};
+    const struct cl_request r = {.slot = w->shards[shard].slot, .keys = 1, .write = true, .changes = true};
     if (n->core == NULL || n->p.stopped || n->data.master != -1 || n->data.loading)
         return false;
     int64_t now_us = process_clock(w, &n->p);

@@ -62,8 +62,8 @@ static void take_in(struct world *w, struct node *n)
         on_node(w, n, CL_REPLICATE, &m->id);
 }
 
-/* A node that was away while all the others lost their disks knows nobody. And a replica of a replica, or of a node that
- * is no more, follows nobody's promotion; where supervisors have their shipped core they see to that. */
+/* A node that was away while all the others lost their disks knows nobody. And a replica of a replica, or of a node
+ * that is no more, follows nobody's promotion; where supervisors have their shipped core they see to that. */
 static void straighten(struct world *w, struct node *n)
 {
     struct node *m = some_master(w, n->shard);

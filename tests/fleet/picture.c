@@ -37,7 +37,8 @@ static void picture_node(struct world *w, struct node *n)
     cl_lease_state(c, now_us, &l);
     uint16_t owner = c->owner[w->shards[n->shard].slot];
     RECORD(w, end_name(n->p.end),
-           "| %.8s shard %d, %s%s %s, config epoch %llu (%llu on disk), %d slots; slot %d is %s's; version %llu, generation "
+           "| %.8s shard %d, %s%s %s, config epoch %llu (%llu on disk), %d slots; slot %d is %s's; version %llu, "
+           "generation "
            "%llu, %d grants, lease %lld ms; repl %d, offset %lld, state %s%s%s",
            cl_id_text(&n->id, (char[CL_ID_DIGITS + 1]){0}), n->shard + 1, n->p.stopped ? "stopped " : "",
            cl_is_master(c) ? "master" : "replica of", cl_is_master(c) ? "" : name_of(w, c->me->master),
@@ -57,9 +58,9 @@ static void picture_watcher(struct world *w, const struct super *s)
         if (g == NULL)
             RECORD(w, end_name(s->p.end), "| knows no shard %d", k + 1);
         else
-            RECORD(w, end_name(s->p.end), "| shard %d is %s: master %.40s at %llu, %s, failover state %d", k + 1, g->name,
-                   g->master->node->addr.host, (unsigned long long)g->config_epoch, g->o_down ? "down" : "well",
-                   (int)g->fo.state);
+            RECORD(w, end_name(s->p.end), "| shard %d is %s: master %.40s at %llu, %s, failover state %d", k + 1,
+                   g->name, g->master->node->addr.host, (unsigned long long)g->config_epoch,
+                   g->o_down ? "down" : "well", (int)g->fo.state);
     }
 }
 

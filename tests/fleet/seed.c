@@ -139,13 +139,16 @@ static void account(struct world *w)
 static void describe(const struct world *w)
 {
     const struct plan *p = &w->plan;
-    printf("seed %llu: %d supervisors (%s), %d shards of 1 + %d; down-after %lld ms, lease %lld ms, node timeout %lld ms, "
-           "network %lld us, timers late by %lld us\n",
-           (unsigned long long)p->seed, p->supers, p->modelled   ? "modelled"
-           : p->leased   ? "leased"
-           : p->declared ? "declared"
-                         : "discovered", p->shards, p->replicas, (long long)p->down_after_ms,
-           (long long)p->lease_ms, (long long)p->node_timeout_ms, (long long)p->delay_us, (long long)p->lateness_us);
+    printf(
+        "seed %llu: %d supervisors (%s), %d shards of 1 + %d; down-after %lld ms, lease %lld ms, node timeout %lld ms, "
+        "network %lld us, timers late by %lld us\n",
+        (unsigned long long)p->seed, p->supers,
+        p->modelled   ? "modelled"
+        : p->leased   ? "leased"
+        : p->declared ? "declared"
+                      : "discovered",
+        p->shards, p->replicas, (long long)p->down_after_ms, (long long)p->lease_ms, (long long)p->node_timeout_ms,
+        (long long)p->delay_us, (long long)p->lateness_us);
 }
 
 static void count_network(struct world *w)

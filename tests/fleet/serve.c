@@ -84,8 +84,7 @@ void serve_published(struct world *w, struct node *n, struct slice text)
 
 static void publish(struct world *w, struct node *n, const char *text)
 {
-    struct cl_event e = {
-        .kind = CL_EV_PUBLISH, .channel = slice_of("__sentinel__:hello"), .bytes = slice_of(text)};
+    struct cl_event e = {.kind = CL_EV_PUBLISH, .channel = slice_of("__sentinel__:hello"), .bytes = slice_of(text)};
     push(w, n, e.bytes);
     node_step(w, n, &e);
 }
@@ -169,7 +168,8 @@ static bool command(struct world *w, struct node *n, struct conn *c, const struc
     a->command = (int)q->fx.command;
     idmap_put(&n->asked, a->token, a);
     if (to.verb != CL_LEASE || lease.give_back)
-        RECORD(w, end_name(n->p.end), "hears command %d from %s%s", a->command, end_name(c->client), copy ? ", again" : "");
+        RECORD(w, end_name(n->p.end), "hears command %d from %s%s", a->command, end_name(c->client),
+               copy ? ", again" : "");
     struct cl_event e = {.kind = CL_EV_COMMAND, .token = a->token, .command = &to};
     node_step(w, n, &e);
     return true;

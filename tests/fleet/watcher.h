@@ -69,7 +69,7 @@ void watcher_timer(struct world *w, struct super *s);
 void watcher_tick(struct world *w, struct super *s);
 void watcher_step(struct world *w, struct super *s, struct sn_event *e);
 bool watcher_switch(struct world *w, struct super *s, int shard);
-int shard_of_addr(const struct world *w, const struct addr *a);          /* whose master or replica is there; -1 */
+int shard_of_addr(const struct world *w, const struct addr *a); /* whose master or replica is there; -1 */
 struct sn_group *watcher_group(const struct world *w, const struct super *s, int shard); /* NULL: it does not know it */
 
 /* watcher_link.c */

@@ -1,5 +1,5 @@
-/* What must hold of supervisors with the shipped core: S1, S2 and S3 of shards, one grant for each fleet and epoch (E1),
- * and, once all is well, that all know the same fleet by the same names (S7, E12). */
+/* What must hold of supervisors with the shipped core: S1, S2 and S3 of shards, one grant for each fleet and epoch
+ * (E1), and, once all is well, that all know the same fleet by the same names (S7, E12). */
 #include "tests/fleet/watcher.h"
 
 #include <stdio.h>
@@ -119,7 +119,8 @@ static void note_leader(struct world *w, const struct super *s, int shard, uint6
 void check_promotion(struct world *w, const struct super *s, const struct sn_effect *e)
 {
     const struct conn *c = idmap_get(&s->watcher->links, e->link);
-    if ((e->command != SN_CMD_TAKEOVER && e->command != SN_CMD_CLUSTER_FAILOVER) || c == NULL || end_is_super(c->server))
+    if ((e->command != SN_CMD_TAKEOVER && e->command != SN_CMD_CLUSTER_FAILOVER) || c == NULL ||
+        end_is_super(c->server))
         return;
     int shard = w->nodes[c->server - SUPERS_MAX].shard, majority = w->plan.supers / 2 + 1;
     const struct sn_group *g = watcher_group(w, s, shard);
@@ -142,10 +143,10 @@ void check_promotion(struct world *w, const struct super *s, const struct sn_eff
 
 static char why[200];
 
-#define MISSING(...)                              \
-    do {                                          \
+#define MISSING(...)                            \
+    do {                                        \
         snprintf(why, sizeof why, __VA_ARGS__); \
-        return why;                               \
+        return why;                             \
     } while (0)
 
 static const char *shard_differs(struct world *w, const struct super *s, int k, const char **name)

@@ -1,4 +1,5 @@
-/* A supervisor's connections, and what comes over them, turned into the events of its core as the daemon's shell does. */
+/* A supervisor's connections, and what comes over them, turned into the events of its core as the daemon's shell
+ * does. */
 #include "tests/fleet/watcher.h"
 
 #include <stdio.h>
@@ -159,7 +160,8 @@ static void ask_core(struct world *w, struct super *s, struct conn *c, struct sa
     q->fx.ballots = mem_array(NULL, said->fx.count, sizeof *q->fx.ballots);
     for (size_t i = 0; i < said->fx.count; i++) {
         q->fx.ballots[i] = said->fx.ballots[i];
-        q->fx.ballots[i].group = stock && said->fx.ballots[i].group != NULL ? mem_strdup(said->fx.ballots[i].group) : NULL;
+        q->fx.ballots[i].group = stock && said->fx.ballots[i].group != NULL ? mem_strdup(said->fx.ballots[i].group)
+                                                                            : NULL;
     }
     e.token = q->token;
     e.text = slice_of(said->fx.text != NULL ? said->fx.text : "");

@@ -1,3 +1,5 @@
+#include "tests/fleet/world.h"
+
 #include "tests/fleet/watcher.h"
 
 #include <stdio.h>

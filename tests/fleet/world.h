@@ -1,6 +1,6 @@
-/* A world of supervised clusters: supervisors over nodes, both with their shipped cores, their network, disks, clocks and
- * data, on one timeline of virtual microseconds. Everything follows from the plan and its seed; nothing here reads a
- * clock or a random source.
+/* A world of supervised clusters: supervisors over nodes, both with their shipped cores, their network, disks,
+ * clocks and data, on one timeline of virtual microseconds. Everything follows from the plan and its seed; nothing
+ * here reads a clock or a random source.
  *
  * Ends of the network: supervisors first, then nodes. A node belongs to the shard of its number for ever; its id it
  * loses with its disk. */
@@ -137,7 +137,7 @@ struct node {
     struct cl_settings set;
     struct node_disk disk;
     struct data data;
-    struct cl_id id; /* of this life, or of the last one */
+    struct cl_id id;     /* of this life, or of the last one */
     struct cl_id former; /* that it had before its disk was lost, until the others have forgotten it */
     runid run_id;        /* of this life */
     struct idmap outs, ins;
@@ -189,9 +189,9 @@ struct book {
     uint64_t epoch;
     runid lineage[LINEAGE_MAX]; /* ids that were master of it, the newest first */
     size_t nlineage;
-    int64_t well_us;    /* local: when some master of it was leased last, as far as it saw */
-    int64_t odd_us;     /* local: since when a master is leased that is not the grantee; 0: it is not so */
-    int64_t again_us;   /* local: it does not stand before */
+    int64_t well_us;  /* local: when some master of it was leased last, as far as it saw */
+    int64_t odd_us;   /* local: since when a master is leased that is not the grantee; 0: it is not so */
+    int64_t again_us; /* local: it does not stand before */
     int failures;
     struct ballot ballot;
 };
@@ -223,10 +223,10 @@ struct super {
     struct super_wait *waits;
     bool full, crash_next;
     int64_t slow_us;
-    uint64_t version;      /* of the list that it speaks for */
-    uint64_t file_version; /* of the list that its file has by now */
-    bool sealed;           /* a majority of the list before this one was heard to speak for this one */
-    uint64_t epoch;   /* the greatest that it has heard of */
+    uint64_t version;       /* of the list that it speaks for */
+    uint64_t file_version;  /* of the list that its file has by now */
+    bool sealed;            /* a majority of the list before this one was heard to speak for this one */
+    uint64_t epoch;         /* the greatest that it has heard of */
     int64_t quiet_until_us; /* local: so long it neither grants nor votes, since its directory was lost */
     int64_t next_probe_us;
     struct seen nodes[NODES_MAX];
@@ -290,7 +290,7 @@ struct world {
     uint64_t counts[COUNTS];
     bool settled; /* all nodes are supervised: S6 holds from now on */
     bool writing;
-    bool given_up; /* a shard was lost */
+    bool given_up;   /* a shard was lost */
     char *violation; /* what broke, NULL while all is well */
     char rule[16];
 };
@@ -320,7 +320,7 @@ bool process_works(const struct process *p); /* runs, and is not stopped */
 void process_stop(struct world *w, struct process *p);
 void process_continue(struct world *w, struct process *p);
 void process_drift(struct world *w, struct process *p, int64_t rate_ppm);
-bool process_spins(struct world *w, struct process *p);               /* said at each step; true: it was said */
+bool process_spins(struct world *w, struct process *p); /* said at each step; true: it was said */
 void letter_init(struct letter *l, bool may_double, void (*free_it)(struct letter *));
 void letter_free_plain(struct letter *l);
 int end_of_node(int i);
@@ -367,7 +367,7 @@ void super_crash(struct world *w, struct super *s, bool host);
 void super_wipe(struct world *w, struct super *s);
 void super_timer(struct world *w, struct super *s);
 void super_tick(struct world *w, struct super *s);
-int super_position(const struct world *w, const struct super *s); /* in the list that it speaks for; -1: not in it */
+int super_position(const struct world *w, const struct super *s);  /* in the list that it speaks for; -1: not in it */
 bool super_declared(const struct world *w, const struct super *s); /* it is in the newest list */
 bool super_majority(const struct world *w, const struct super *s, uint32_t who); /* of all lists that must agree */
 int64_t super_ttl_us(const struct world *w);
@@ -397,7 +397,7 @@ void super_disk_crash(struct world *w, struct super *s);
 
 /* client.c */
 void client_start(struct world *w);
-void client_woken(struct world *w, struct node *n); /* what waited in the socket of a stopped node */
+void client_woken(struct world *w, struct node *n);              /* what waited in the socket of a stopped node */
 bool client_has(const struct world *w, int shard, size_t write); /* its master has it */
 size_t client_lost(const struct world *w, int shard);
 

@@ -23,13 +23,13 @@ void letter_release(struct letter *l); /* NULL is allowed */
 
 /* One TCP connection. It is kept until the world ends, so that late bytes find it. */
 struct conn {
-    int client, server;        /* ends; server is the client where nobody has that address */
-    int kind;                  /* the world's */
-    uint64_t ours, theirs;     /* the world's names of it at both ends; theirs 0: not yet accepted */
-    bool client_open;          /* as its client sees it: until it closes it or is told that it is down */
+    int client, server;    /* ends; server is the client where nobody has that address */
+    int kind;              /* the world's */
+    uint64_t ours, theirs; /* the world's names of it at both ends; theirs 0: not yet accepted */
+    bool client_open;      /* as its client sees it: until it closes it or is told that it is down */
     bool connected, server_open;
-    bool unanswered;           /* something was sent to a machine that was off, and is sent again when it is back */
-    bool hung;                 /* nothing arrives any more, and nobody is told */
+    bool unanswered; /* something was sent to a machine that was off, and is sent again when it is back */
+    bool hung;       /* nothing arrives any more, and nobody is told */
     int64_t ready_us[2];
     struct packet *held[2], **held_last[2]; /* sent into a cut network: sent again when it heals */
 };
@@ -38,10 +38,10 @@ enum net_down { NET_REFUSED, NET_CLOSED, NET_TIMEOUT };
 
 /* What the world does and answers. */
 struct net_world {
-    bool (*runs)(struct world *w, int end);              /* a process is there, stopped or not */
-    bool (*off)(struct world *w, int end);               /* the machine is */
-    struct inbox *(*inbox)(struct world *w, int end);    /* of a stopped process; NULL: it reads */
-    void (*accepted)(struct world *w, struct conn *c);   /* gives it the name `theirs` */
+    bool (*runs)(struct world *w, int end);            /* a process is there, stopped or not */
+    bool (*off)(struct world *w, int end);             /* the machine is */
+    struct inbox *(*inbox)(struct world *w, int end);  /* of a stopped process; NULL: it reads */
+    void (*accepted)(struct world *w, struct conn *c); /* gives it the name `theirs` */
     void (*up)(struct world *w, struct conn *c);
     void (*down)(struct world *w, struct conn *c, bool at_client, enum net_down why);
     void (*got)(struct world *w, struct conn *c, bool at_client, struct letter *l, bool copy);
@@ -70,7 +70,7 @@ struct net {
 
 /* Server -1: nobody has the address. */
 struct conn *net_connect(struct net *n, int client, int server, int kind, uint64_t ours);
-void net_close(struct net *n, struct conn *c, bool client); /* by that end's process */
+void net_close(struct net *n, struct conn *c, bool client);                   /* by that end's process */
 void net_send(struct net *n, struct conn *c, enum way way, struct letter *l); /* takes the reference */
 void net_cut(struct net *n, int from, int to);
 void net_mend(struct net *n, int from, int to);
