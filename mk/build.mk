@@ -188,7 +188,8 @@ $(foreach b,$(FLEET_PLANTED),$(eval $(call planted,fleet,$b,$(CLUSTER_SRC) $(COR
 planted-programs: $(PLANTED_SIMS) $(PLANTED_BUSES) $(PLANTED_FLEETS)
 
 -include $(patsubst %.c,$(BUILD)/obj/%.d,$(BASE_SRC) $(RESP_SRC) $(CORE_SRC) $(IO_SRC) $(SHELL_SRC) \
-	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC) $(NODED_SRC) $(SIM_SRC) $(BUS_SRC) $(FLEET_SRC) $(UNIT_SRC) \
+	$(NODECTL_SRC) $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLUSTER_SRC) $(NODED_SRC) $(SIM_SRC) $(BUS_SRC) \
+	$(FLEET_SRC) $(UNIT_SRC) \
 	$(SHARED_SRC) \
 	$(TEST_SUPPORT_SRC) \
 	sentineld/main.c nodectl/main.c noded/main.c)

@@ -11,9 +11,8 @@ export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,5000)
 SIM_JOBS := $(NPROC)
-PARTS := check-unit check-scenarios check-sim check-planted check-bus check-bus-planted check-fleet check-fleet-planted \
-	check-fuzz check-oracle \
-	check-rows check-chains check-e2e check-clients
+PARTS := check-unit check-scenarios check-sim check-planted check-bus check-bus-planted check-fleet \
+	check-fleet-planted check-fuzz check-oracle check-rows check-chains check-e2e check-clients
 
 .PHONY: check check-build $(PARTS) sim soak demo bench
 check:
