@@ -235,6 +235,7 @@ void lease_begin(const struct lease_begin *o)
     const struct lab_options options = {.declared = true,
                                         .quorum = 2,
                                         .empty_state = o->empty_state,
+                                        .no_fleet = o->no_fleet,
                                         .lease_ms = LEASE_MS,
                                         .list = {.text = LEASE_LIST, .version = o->version, .counted = o->counted}};
     lab_begin(&options);

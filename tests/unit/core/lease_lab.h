@@ -42,7 +42,7 @@ struct lease_lab {
 extern struct lease_lab lease;
 
 struct lease_begin {
-    bool empty_state, supervised;
+    bool empty_state, supervised, no_fleet;
     uint64_t version;
     bool counted;
 };

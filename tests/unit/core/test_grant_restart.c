@@ -1,0 +1,121 @@
+/* A supervisor that comes back with what it has on disk: whom it granted to, and what it voted (SAFETY L3, E5). */
+#include "tests/unit/core/lease_lab.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct stored {
+    int grantee; /* node */
+    int64_t max_ms;
+    bool settled;
+    uint64_t vote_epoch; /* 0: none */
+};
+
+/* The first shard as the state has it; the others are found. */
+static void begin(const struct stored *s)
+{
+    lease_begin(&(struct lease_begin){.no_fleet = true, .supervised = true, .version = 1, .counted = true});
+    struct sn_settings set;
+    struct addr seed;
+    sn_settings_init(&set);
+    set.quorum = 2;
+    set.down_after_ms = 500;
+    addr_set(&seed, slice_of("127.0.0.1"), 7001);
+    struct sn_record_node nodes[2];
+    for (int k = 0; k < 2; k++) {
+        memcpy(nodes[k].id, lab.nodes[3 * k].id, sizeof nodes[k].id);
+        addr_set(&nodes[k].addr, slice_of("127.0.0.1"), lab.nodes[3 * k].port);
+    }
+    struct sn_core_shard shard = {.group = {.name = "orders/" FIRST,
+                                            .settings = &set,
+                                            .config_epoch = 1,
+                                            .vote_epoch = s->vote_epoch,
+                                            .lease_max_us = LAB_MS(s->max_ms),
+                                            .lease_settled = s->settled,
+                                            .master = nodes[0].addr},
+                                  .nodes = nodes,
+                                  .nnodes = 2};
+    memcpy(shard.group.lease_grantee, lab.nodes[s->grantee].id, sizeof shard.group.lease_grantee);
+    if (s->vote_epoch)
+        memset(shard.group.vote_leader, 'd', RUNID_LEN);
+    struct sn_core_fleet f = {.name = "orders",
+                              .settings = &set,
+                              .lease_ms = LEASE_MS,
+                              .seeds = &seed,
+                              .nseeds = 1,
+                              .shards = &shard,
+                              .nshards = 1};
+    assert_true(sn_core_add_fleet(lab.core, &f, lab.now_us, &lab.fx));
+    sn_settings_free(&set);
+    struct sn_event tick = {.kind = SN_EV_TICK};
+    lab_step(&tick);
+}
+
+static void the_same_master_is_renewed_at_once(void **state)
+{
+    (void)state;
+    begin(&(struct stored){.grantee = 0, .max_ms = 10000, .settled = true});
+    lab_run(100);
+    assert_true(lease.nodes[0].granted > 0);
+}
+
+/* Whom it came after is forgotten, and may have a grant still. */
+static void an_unsettled_one_waits_for_the_longest_lease(void **state)
+{
+    (void)state;
+    begin(&(struct stored){.grantee = 0, .max_ms = 1000, .settled = false});
+    lab_run(1000);
+    assert_true(lease.nodes[0].asked > 5);
+    assert_int_equal(lease.nodes[0].granted, 0);
+    lab_run(200);
+    assert_true(lease.nodes[0].granted > 0);
+    lab_run(200);
+    assert_true(lab_shard(FIRST)->lease.settled);
+}
+
+/* The vote was given, its promotion may be hidden; the grant that came with it may be out. */
+static void a_vote_from_before_keeps_the_master_waiting_for_a_ballot(void **state)
+{
+    (void)state;
+    begin(&(struct stored){.grantee = 3, .max_ms = LEASE_MS, .settled = false, .vote_epoch = 10});
+    while (lab_shard(FIRST)->config_epoch == 1) {
+        assert_int_equal(lease.nodes[0].granted, 0);
+        assert_true(lab.now_us < LAB_MS(9000));
+        lab_run(10);
+    }
+    assert_true(lab_shard(FIRST)->config_epoch > 10);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7001"), 1);
+    lab_run(500);
+    assert_true(lease.nodes[0].granted > 0);
+}
+
+/* As long as the ballot of before may live nobody stands against it. */
+static void a_vote_from_before_is_kept(void **state)
+{
+    (void)state;
+    begin(&(struct stored){.grantee = 3, .max_ms = LEASE_MS, .settled = false, .vote_epoch = 10});
+    lab_run(1000);
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(5);
+    assert_non_null(lease_answer());
+    assert_string_not_equal(lease_answer()->leader, "00000000000000000000000000000000000000b1");
+    assert_string_equal(lease_answer()->grant, "");
+    lab_run(1000);
+    assert_int_equal(lab_count(&lab.sent, "VOTE peer"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(the_same_master_is_renewed_at_once, lease_end),
+        cmocka_unit_test_teardown(an_unsettled_one_waits_for_the_longest_lease, lease_end),
+        cmocka_unit_test_teardown(a_vote_from_before_keeps_the_master_waiting_for_a_ballot, lease_end),
+        cmocka_unit_test_teardown(a_vote_from_before_is_kept, lease_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
