@@ -103,8 +103,14 @@ def test_two_of_three_killed(lab):
     fleet = Supervised(lab, declared=True)
     leased(fleet)
     shards = [fleet.name_of(m) for m in fleet.masters]
-    for master in fleet.masters[:2]:
-        master.kill9()
+    keys = [key_in(slot_range(place, 3)[0] + 1) for place in (0, 1)]
+    killed = [master.kill9() for master in fleet.masters[:2]][0]
+    for place in (0, 1):
+        with fleet.replicas[place].connect() as client:
+            while client.call("SET", keys[place], "after") != "OK":
+                assert time.monotonic() < killed + 10, client.call("SET", keys[place], "after")
+                time.sleep(0.002)
+    print("kill to writes in both, beyond down-after %.0f ms" % ((time.monotonic() - killed) * 1000 - 600))
     for place in (0, 1):
         assert fleet.wait_switched(shards[place], fleet.masters[place]) is fleet.replicas[place]
     wait_until(lambda: all(int(info_of(n)["cluster_lease_ms"]) > 0 for n in fleet.replicas[:2]), 10, "both are leased")
