@@ -57,9 +57,9 @@ FLEET_SEEDS := $(if $(filter 1,$(SAN)),100,600)
 check-fleet: $(FLEET)
 	@$(FLEET) --seeds $(FLEET_SEEDS) --jobs $(SIM_JOBS)
 
-check-fleet-planted: $(PLANTED_FLEETS)
+check-fleet-planted: $(FLEET) $(PLANTED_FLEETS)
 	@$(PYTHON) tests/tools/run_planted.py --seeds 1000 --jobs $(SIM_JOBS) --table tests/fleet/plant.h \
-		--program fleet $(BUILD)/planted/fleet $(FLEET_PLANTED)
+		--program fleet --normal $(FLEET) $(BUILD)/planted/fleet $(FLEET_PLANTED)
 
 # The doors through which bytes come from outside, under the sanitizers whatever SAN says.
 check-fuzz: fuzz-programs

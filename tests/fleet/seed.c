@@ -24,7 +24,7 @@ static bool some_shard_lost(struct world *w)
 static bool until(struct world *w, const char *rule, const char *(*missing)(struct world *), int64_t within_us,
                   int64_t stays_us, const char *after)
 {
-    int64_t bound = w->time.now_us + within_us, since = -1;
+    int64_t begun = w->time.now_us, bound = begun + within_us, since = -1;
     while (since < 0 || w->time.now_us - since < stays_us) {
         if (!run_for(w, LOOK))
             return false;
@@ -34,7 +34,7 @@ static bool until(struct world *w, const char *rule, const char *(*missing)(stru
             continue;
         }
         since = -1;
-        if (w->time.now_us > bound && some_shard_lost(w)) {
+        if (w->time.now_us > begun + SECONDS(8) && some_shard_lost(w)) {
             w->counts[COUNT_SHARDS_LOST]++;
             w->given_up = true;
             return false;

@@ -49,9 +49,9 @@ void check_votes_free(struct world *w)
 static struct grant *vote_of(struct world *w, int voter, uint64_t epoch)
 {
     struct votes *x = votes(w);
-    for (size_t i = 0; i < x->n; i++)
-        if (x->v[i].voter == voter && x->v[i].epoch == epoch)
-            return &x->v[i];
+    for (size_t i = x->n; i > 0; i--) /* what is asked for is mostly new */
+        if (x->v[i - 1].voter == voter && x->v[i - 1].epoch == epoch)
+            return &x->v[i - 1];
     return NULL;
 }
 
