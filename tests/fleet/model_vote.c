@@ -181,7 +181,7 @@ void super_voted(struct world *w, struct super *s, const struct voted *v)
     if (!super_majority(w, s, mine->votes))
         return;
     s->sealed = true;
-    if (!mine->planned) {
+    if (!mine->planned || mine->rash) {
         promote(w, s, v->shard);
         return;
     }
@@ -233,6 +233,7 @@ static void stand(struct world *w, struct super *s, int shard, int candidate, bo
     v.planned = planned;
     b->ballot = (struct ballot){.on = true, .planned = planned, .epoch = v.epoch, .candidate = candidate};
     b->ballot.former = former;
+    b->ballot.rash = planned && rng_below(&w->rng, 2) == 0;
     b->ballot.since_us = now_us;
     memcpy(b->ballot.id, v.id, sizeof b->ballot.id);
     w->counts[COUNT_STOOD]++;

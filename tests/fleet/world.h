@@ -175,7 +175,8 @@ struct seen { /* a node, as a supervisor sees it */
 };
 
 struct ballot {
-    bool on, sent, planned, returning;
+    bool on, planned, returning;
+    bool rash; /* planned, and nobody asks the old master for its lease: the grants' waits alone keep two apart */
     uint64_t epoch;
     int candidate, former;
     runid id;
