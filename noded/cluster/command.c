@@ -124,7 +124,8 @@ static void failover(struct cl_core *c, cl_token token, const struct cl_command 
     cl_manual_end(c);
     if (m->takeover) {
         CL_LOG(c, WARNING, "Taking over from the master, as an operator wants");
-        cl_bump_epoch(c, true); /* a replica's own epoch may be its master's, from nodes.conf: no claim beats an equal one */
+        /* A replica's own epoch may be its master's, from nodes.conf: no claim beats an equal one. */
+        cl_bump_epoch(c, true);
         cl_take_over(c);
         ok_durable(c, token);
         return;

@@ -46,7 +46,7 @@ static bool is_valid(const struct cl_voice *v, int64_t boot_us)
  * unexpired. */
 static int64_t until_of(const struct cl_membership *m, int64_t boot_us, int *grants)
 {
-    int64_t ends[CL_SUPERVISORS_MAX];
+    int64_t ends[CL_SUPERVISORS_MAX] = {0};
     int n = 0;
     for (int i = 0; i < m->n; i++) {
         if (!is_valid(&m->voices[i], boot_us))
@@ -155,8 +155,8 @@ static void grant_put(struct cl_core *c, struct cl_voice *v, const struct cl_gra
 {
     const struct cl_supervision *s = &c->lease;
     int64_t boot_us = c->facts.boot_us, stamp = PLANTED(17, g->stamp.clock_us, boot_us);
-    if (PLANTED(104, g->stamp.incarnation != s->incarnation, false) || stamp > boot_us || stamp <= s->dropped_us || stamp <= v->after_us ||
-        epoch < s->floor)
+    if (PLANTED(104, g->stamp.incarnation != s->incarnation, false) || stamp > boot_us || stamp <= s->dropped_us ||
+        stamp <= v->after_us || epoch < s->floor)
         return;
     v->heard_us = monotonic(c);
     int64_t from_us = PLANTED(102, stamp, boot_us);

@@ -23,10 +23,10 @@ struct sn_globals {
 /* `supervisors` as nodes are told of them (SAFETY M1). A list that differs from the stored one is one version above it,
  * and is not counted yet. */
 struct sn_list {
-    const char *text;     /* all of them, with commas between them, in the order of the configuration; NULL or "": none */
-    int position;         /* our own, from 0 */
-    uint64_t version;     /* 1 or more */
-    bool counted;         /* stored as counted by nodes */
+    const char *text; /* all of them, with commas between them, in the order of the configuration; NULL or "": none */
+    int position;     /* our own, from 0 */
+    uint64_t version; /* 1 or more */
+    bool counted;     /* stored as counted by nodes */
 };
 
 struct sn_core_options {

@@ -35,11 +35,11 @@ enum sn_pong {
 };
 
 enum sn_ballot_verb {
-    SN_BALLOT_DOWN,   /* I hold S_DOWN for this master: do you? */
-    SN_BALLOT_UP,     /* I no longer do */
-    SN_BALLOT_VOTE,   /* I stand at this epoch for this replica: your vote? (implies nothing about S_DOWN: it may be
+    SN_BALLOT_DOWN,     /* I hold S_DOWN for this master: do you? */
+    SN_BALLOT_UP,       /* I no longer do */
+    SN_BALLOT_VOTE,     /* I stand at this epoch for this replica: your vote? (implies nothing about S_DOWN: it may be
                          planned) */
-    SN_BALLOT_CANCEL, /* I have given that up without sending a promotion: your grant is free */
+    SN_BALLOT_CANCEL,   /* I have given that up without sending a promotion: your grant is free */
     SN_BALLOT_RETURNED, /* the master has given its lease back for my ballot of this epoch: what you grant to its
                            candidate need not wait any more */
 };

@@ -65,14 +65,14 @@ int64_t sn_shard_tidy(struct sn_shard *s, bool *dropped);
 
 /* fleet_switch.c: promotions */
 struct sn_effect *sn_order_node(struct sn_node *n, enum sn_command command); /* and asks what came of it */
-void sn_takeover(struct sn_group *g);                 /* sends it */
-uint64_t sn_takeover_epoch(const struct sn_group *g); /* confirmed: of the configuration */
-void sn_cluster_failover(struct sn_group *g);         /* sends the nodes' own planned switch */
-bool sn_takeover_confirmed(const struct sn_group *g); /* by its own word */
-int64_t sn_takeover_advance(struct sn_group *g);      /* not yet: what to do about it */
-void sn_replicate(struct sn_inst *i);                 /* tells it to follow the shard's master */
-bool sn_cluster_is_well(const struct sn_fleet *f);    /* a majority of its masters can be reached */
-void sn_fleet_switched(struct sn_group *g);           /* it has another master now */
+void sn_takeover(struct sn_group *g);                                        /* sends it */
+uint64_t sn_takeover_epoch(const struct sn_group *g);                        /* confirmed: of the configuration */
+void sn_cluster_failover(struct sn_group *g);                                /* sends the nodes' own planned switch */
+bool sn_takeover_confirmed(const struct sn_group *g);                        /* by its own word */
+int64_t sn_takeover_advance(struct sn_group *g);                             /* not yet: what to do about it */
+void sn_replicate(struct sn_inst *i);                                        /* tells it to follow the shard's master */
+bool sn_cluster_is_well(const struct sn_fleet *f); /* a majority of its masters can be reached */
+void sn_fleet_switched(struct sn_group *g);        /* it has another master now */
 int64_t sn_fleet_converge(struct sn_fleet *f);
 void sn_fleet_assert(struct sn_node *n); /* no election by itself, or again by itself */
 void sn_fleet_ack(struct sn_node *n, enum sn_command command, bool ok, struct slice text);

@@ -130,9 +130,9 @@ void sn_lease_vote(struct sn_group *g, const struct sn_inst *candidate); /* a vo
 void sn_lease_vote_text(struct sn_group *g, const struct sn_inst *candidate, char out[SN_GRANT_TEXT]);
 bool sn_lease_promotes(const struct sn_inst *candidate); /* it is to be promoted by EPOCH, with grants */
 void sn_lease_promote(struct sn_group *g);
-void sn_lease_returned_by(struct sn_inst *i); /* it has given its lease back */
-void sn_lease_return(struct sn_group *g);     /* asks the master to */
-void sn_lease_taken(struct sn_inst *i); /* it has answered OK to that */
+void sn_lease_returned_by(struct sn_inst *i);      /* it has given its lease back */
+void sn_lease_return(struct sn_group *g);          /* asks the master to */
+void sn_lease_taken(struct sn_inst *i);            /* it has answered OK to that */
 int64_t sn_lease_wants_ballot(struct sn_group *g); /* from when on the incumbent needs one to be granted anything */
 void sn_list_init(struct sn_core *c, const struct sn_list *l);
 void sn_list_free(struct sn_core *c);
@@ -181,7 +181,7 @@ void sn_coordinated_ack(struct sn_group *g, enum sn_command command, bool ok, st
 /* The master may be paused just now: a PUBLISH there would wait, and all that follows it, so that it looks silent. */
 bool sn_switch_is_planned(const struct sn_group *g);
 void sn_coordinated_returned(struct sn_inst *i); /* the master has given its lease back */
-void sn_coordinated_undo(struct sn_group *g); /* aborted: let the old master write again */
+void sn_coordinated_undo(struct sn_group *g);    /* aborted: let the old master write again */
 
 /* reconf.c */
 int64_t sn_reconf_advance(struct sn_group *g);

@@ -1,9 +1,9 @@
 /* The supervisor's half of SAFETY, sections 1 and 3 (L1-L3, E4, E5): what it has granted in one shard, and what it may.
  *
- * There is one grantee at a time. A vote or a newer configuration names another one; what that gets begins when the last
- * grant of the former one has ended (`wait`), so that this supervisor never has unexpired grants out to two nodes. The
- * grantee and the longest time ever granted are durable before the first grant to it is told: after a restart the same
- * node may be renewed at once, another one only when that time has passed.
+ * There is one grantee at a time. A vote or a newer configuration names another one; what that gets begins when the
+ * last grant of the former one has ended (`wait`), so that this supervisor never has unexpired grants out to two nodes.
+ * The grantee and the longest time ever granted are durable before the first grant to it is told: after a restart the
+ * same node may be renewed at once, another one only when that time has passed.
  *
  * Times are this supervisor's clock, which counts suspended time. Clocks of nodes may run faster or slower by 1 %: a
  * grant ends here at the time of its sending + ttl x 1.01, there at the stamp that it echoes + ttl x 0.99. */
@@ -43,7 +43,7 @@ struct sn_grant {
 void sn_lease_restore(struct sn_lease *l, const char *grantee, int64_t max_ttl_us, bool settled, int64_t now_us);
 
 /* The node named becomes the grantee (a vote, or the first grant of a shard that is adopted). Nothing happens when it
- * is already. Returns true when that, or the longest time, has to be made durable before a grant of `ttl_us` is told. */
+ * is already. Returns true when that, or the longest time, has to be made durable before such a grant is told. */
 bool sn_lease_name(struct sn_lease *l, const char *node, int64_t ttl_us, int64_t now_us);
 
 /* A grant to `node`, sent now. false: it is not the grantee, or no stamp of it is known: it gets none. `wait_us` is 0

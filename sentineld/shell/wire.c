@@ -9,10 +9,7 @@
 #define WORDS_PER_BALLOT 8
 
 static const char *const verbs[] = {
-    [SN_BALLOT_DOWN] = "DOWN",
-    [SN_BALLOT_UP] = "UP",
-    [SN_BALLOT_VOTE] = "VOTE",
-    [SN_BALLOT_CANCEL] = "CANCEL",
+    [SN_BALLOT_DOWN] = "DOWN",         [SN_BALLOT_UP] = "UP", [SN_BALLOT_VOTE] = "VOTE", [SN_BALLOT_CANCEL] = "CANCEL",
     [SN_BALLOT_RETURNED] = "RETURNED",
 };
 

@@ -1,5 +1,5 @@
-"""Cut networks under leases, by namespaces: who may write is one at any time, and what was acknowledged where nobody could
-hear of it any more is all that may be gone."""
+"""Cut networks under leases, by namespaces: who may write is one at any time, and what was acknowledged where nobody
+could hear of it any more is all that may be gone."""
 import time
 
 from cases import case

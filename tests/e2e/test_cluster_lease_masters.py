@@ -1,5 +1,5 @@
-"""Masters under leases that are stopped, killed and restarted, with clients that keep to each side: no slot has two nodes
-that execute writes at one time, and what was acknowledged and is gone is counted."""
+"""Masters under leases that are stopped, killed and restarted, with clients that keep to each side: no slot has two
+nodes that execute writes at one time, and what was acknowledged and is gone is counted."""
 import signal
 import time
 

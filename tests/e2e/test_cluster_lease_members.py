@@ -1,4 +1,5 @@
-"""Who the supervisors of a cluster under leases are: adopted under load, more of them, and others that nobody asked for."""
+"""Who the supervisors of a cluster under leases are: adopted under load, more of them, and others that nobody
+asked for."""
 import time
 
 from cases import case

@@ -171,8 +171,8 @@ def test_two_die_while_the_master_is_down(lab):
 
 @case(kinds=OURS, limit_s=120)
 def test_leader_of_a_planned_switch_dies(lab):
-    """The master may have given its lease back already: it gets it again by a ballot, or the replica is promoted. Writes
-    go on within seconds, and none that was acknowledged is gone."""
+    """The master may have given its lease back already: it gets it again by a ballot, or the replica is promoted.
+    Writes go on within seconds, and none that was acknowledged is gone."""
     fleet, sides = one_shard(lab)
     shard = fleet.name_of(fleet.masters[0])
     switches = 0
@@ -185,7 +185,8 @@ def test_leader_of_a_planned_switch_dies(lab):
         leader.kill9()
         died = time.monotonic()
         wait_until(lambda: any(t.sent > died for t in list(sides.taken)[-50:]), 20, "writes go on")
-        print("leader dead to next write %.0f ms" % ((min(t.acked for t in sides.taken if t.sent > died) - died) * 1000))
+        first = min(t.acked for t in sides.taken if t.sent > died)
+        print("leader dead to next write %.0f ms" % ((first - died) * 1000))
         leader.boot()
         fleet.wait_well(timeout_s=40)
         switches += fleet.node(fleet.port_of(shard)) is not before

@@ -114,9 +114,11 @@ static const char *id_name(const struct world *w, const char *id)
 
 static void put_ballots(const struct world *w, struct buf *b, const struct sn_ballot *v, size_t n)
 {
-    static const char *const verbs[] = {
-        [SN_BALLOT_DOWN] = "down", [SN_BALLOT_UP] = "up", [SN_BALLOT_VOTE] = "vote", [SN_BALLOT_CANCEL] = "cancel",
-        [SN_BALLOT_RETURNED] = "returned"};
+    static const char *const verbs[] = {[SN_BALLOT_DOWN] = "down",
+                                        [SN_BALLOT_UP] = "up",
+                                        [SN_BALLOT_VOTE] = "vote",
+                                        [SN_BALLOT_CANCEL] = "cancel",
+                                        [SN_BALLOT_RETURNED] = "returned"};
     for (size_t i = 0; i < n; i++) {
         buf_printf(b, " %s(%s %s", verbs[v[i].verb], v[i].group != NULL ? v[i].group : "-", addr_name(w, &v[i].master));
         if (v[i].verb == SN_BALLOT_VOTE || v[i].verb == SN_BALLOT_CANCEL)

@@ -1,5 +1,5 @@
-"""Hosts of their own for processes: a network namespace for each, and routes between them that a test cuts and heals, in
-one direction or both. Nothing outside of the test's own process sees any of it."""
+"""Hosts of their own for processes: a network namespace for each, and routes between them that a test cuts and heals,
+in one direction or both. Nothing outside of the test's own process sees any of it."""
 import ctypes
 import os
 import subprocess

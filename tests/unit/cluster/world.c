@@ -575,8 +575,7 @@ bool world_until(struct world *w, bool (*holds)(struct world *w, void *arg), voi
 
 void world_free(struct world *w)
 {
-    struct heap_node *p;
-    while ((p = heap_top(&w->heap)) != NULL) {
+    for (struct heap_node *p; (p = heap_top(&w->heap)) != NULL;) {
         heap_set(&w->heap, p, HEAP_NEVER);
         packet_free((struct packet *)(void *)p);
     }
