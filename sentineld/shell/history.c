@@ -361,6 +361,9 @@ static void *run(void *arg)
     }
     if (h->queue.list.first != NULL || h->queue.loss.count > 0)
         work(h);
+    pthread_mutex_unlock(&h->mutex);
+    history_db_close(&h->db); /* not in the loop's thread: see the end of the state's (state.c) */
+    pthread_mutex_lock(&h->mutex);
     bool orphan = h->orphan;
     h->ended = true;
     pthread_cond_signal(&h->over);

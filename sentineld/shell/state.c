@@ -192,6 +192,11 @@ static void *write_all(void *arg)
             state_db_checkpoint(&s->db);
         pthread_mutex_lock(&s->mutex);
     }
+    pthread_mutex_unlock(&s->mutex);
+    /* Not in the loop's thread: SQLite has one lock around the opening and closing of all files, and the thread of the
+     * history may hold it, on a disk that does not answer. */
+    state_db_close(&s->db);
+    pthread_mutex_lock(&s->mutex);
     s->ended = true;
     pthread_cond_broadcast(&s->idle);
     pthread_mutex_unlock(&s->mutex);
