@@ -416,8 +416,8 @@ static void source_run(struct cl_core *c, struct cl_open_record *r)
         return;
     }
     bool long_ago = c->now_us - r->since_us >= cl_timeout_us(c);
-    if (long_ago && r->ask_us != HEAP_NEVER && answers_for(c, r) == c->me && cl_is_sure(c) &&
-        all_unclaimed(c, &r->r, true)) {
+    const struct cl_node *answers = long_ago && r->ask_us != HEAP_NEVER ? answers_for(c, r) : NULL;
+    if (answers != NULL && answers == c->me && cl_is_sure(c) && all_unclaimed(c, &r->r, true)) {
         cl_handover_resume(c, r);
         return;
     }

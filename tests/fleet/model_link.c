@@ -198,7 +198,7 @@ static void master_seen(struct world *w, struct super *s, int shard, const struc
 {
     struct book *b = &s->books[shard];
     int64_t now_us = process_clock(w, &s->p);
-    bool leased = t->lease_ms != 0, is_grantee = runid_cmp(b->lease.grantee, t->node) == 0;
+    bool leased = t->lease_ms != 0;
     newest_first(b, t->node);
     if (t->config_epoch > s->live.shard[shard].config)
         s->live.shard[shard].config = t->config_epoch; /* on the disk with the next vote */
@@ -207,7 +207,7 @@ static void master_seen(struct world *w, struct super *s, int shard, const struc
     /* A shard that is adopted, or a promotion by others: its master has a newer configuration. */
     if (b->lease.grantee[0] == '\0' || t->config_epoch > b->epoch)
         name(w, s, shard, t->node, t->config_epoch);
-    is_grantee = runid_cmp(b->lease.grantee, t->node) == 0;
+    bool is_grantee = runid_cmp(b->lease.grantee, t->node) == 0;
     if (leased) {
         b->well_us = now_us;
         if (is_grantee)

@@ -111,7 +111,7 @@ static bool read_promotion(const struct sn_effect *e, struct promotion *p)
     while (ids.n > 0 && p->takeover.nfrom < 64)
         if (!cl_id_parse(slice_cut(&ids, ','), &p->from[p->takeover.nfrom++]))
             return false;
-    for (size_t i = 1; e->argv[i] != NULL && i <= SUPERS_MAX; i++)
+    for (size_t i = 1; i <= SUPERS_MAX && e->argv[i] != NULL; i++)
         if (!cl_grant_parse(slice_of(e->argv[i]), &p->grants[p->takeover.ngrants++]))
             return false;
     if (p->takeover.ngrants > 0)
