@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -416,8 +417,9 @@ static void source_run(struct cl_core *c, struct cl_open_record *r)
         return;
     }
     bool long_ago = c->now_us - r->since_us >= cl_timeout_us(c);
-    const struct cl_node *answers = long_ago && r->ask_us != HEAP_NEVER ? answers_for(c, r) : NULL;
-    if (answers != NULL && answers == c->me && cl_is_sure(c) && all_unclaimed(c, &r->r, true)) {
+    bool ours = long_ago && r->ask_us != HEAP_NEVER && answers_for(c, r) == c->me;
+    assert(c->me != NULL);
+    if (ours && cl_is_sure(c) && all_unclaimed(c, &r->r, true)) {
         cl_handover_resume(c, r);
         return;
     }
