@@ -16,18 +16,6 @@ static int64_t number(const json_t *o, const char *name, int64_t absent)
     return json_is_integer(n) ? json_integer_value(n) : absent;
 }
 
-static const json_t *group_of(const json_t *document, const char *name)
-{
-    size_t i;
-    const json_t *g;
-    json_array_foreach(json_object_get(document, "groups"), i, g)
-    {
-        if (strcmp(field_text(g, "name"), name) == 0)
-            return g;
-    }
-    return NULL;
-}
-
 /* ---- which replica ---- */
 
 /* Why the supervisors would not take it; NULL: nothing is against it. */
@@ -152,7 +140,7 @@ bool failover_plan(const json_t *views, const bool *ours, const json_t *document
                    const json_t *ranking, struct failover_plan *plan, struct buf *why)
 {
     *plan = (struct failover_plan){.by_ours = false};
-    const json_t *group = group_of(document, wish->group);
+    const json_t *group = json_named(json_object_get(document, "groups"), wish->group);
     if (group == NULL) {
         buf_printf(why, "no supervisor that answers watches a group named '%s'", wish->group);
         return false;
@@ -202,7 +190,7 @@ static void put_lag(struct buf *out, const json_t *r)
 void failover_plan_put(struct buf *out, const json_t *document, const struct failover_wish *wish,
                        const struct failover_plan *plan)
 {
-    const json_t *group = group_of(document, wish->group);
+    const json_t *group = json_named(json_object_get(document, "groups"), wish->group);
     const char *state = field_text(json_object_get(group, "master"), "state");
     buf_printf(out, "Failover of %s\n  from         %s (master, %s)\n  to           %s (replica, priority %lld",
                wish->group, plan->from, state, plan->to, (long long)number(plan->replica, "priority", 100));

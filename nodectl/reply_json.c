@@ -69,6 +69,18 @@ const char *field_text(const json_t *o, const char *name)
     return s != NULL ? s : "";
 }
 
+json_t *json_named(const json_t *objects, const char *name)
+{
+    size_t i;
+    json_t *o;
+    json_array_foreach(objects, i, o)
+    {
+        if (strcmp(field_text(o, "name"), name) == 0)
+            return o;
+    }
+    return NULL;
+}
+
 int64_t field_number(const json_t *o, const char *name, int64_t absent)
 {
     int64_t v;

@@ -15,6 +15,8 @@ json_t *reply_object(const redisReply *r);
 /* An array of such maps as an array of objects. */
 json_t *reply_objects(const redisReply *r);
 
+/* The object of this "name" in an array of such, or NULL. */
+json_t *json_named(const json_t *objects, const char *name);
 /* A field of an object of strings. text: "" when absent. number: `absent` when absent or no number. */
 const char *field_text(const json_t *o, const char *name);
 int64_t field_number(const json_t *o, const char *name, int64_t absent);

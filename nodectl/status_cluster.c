@@ -24,19 +24,6 @@ static bool is_wanted(const char *name, const char *const *wanted, size_t nwante
     return nwanted == 0;
 }
 
-/* What one view says of the cluster, or NULL. */
-static const json_t *said_by(const json_t *view, const char *name)
-{
-    size_t i;
-    const json_t *map;
-    json_array_foreach(json_object_get(view, "clusters"), i, map)
-    {
-        if (strcmp(field_text(map, "name"), name) == 0)
-            return map;
-    }
-    return NULL;
-}
-
 static void judge(const json_t *map, const char *name, json_t *problems)
 {
     const char *state = field_text(map, "state");
@@ -57,7 +44,7 @@ static json_t *merge_cluster(const json_t *views, const char *name, json_t *prob
     size_t i, watched = 0;
     json_array_foreach(views, i, view)
     {
-        const json_t *map = said_by(view, name);
+        const json_t *map = json_named(json_object_get(view, "clusters"), name);
         if (map == NULL)
             continue;
         watched++;

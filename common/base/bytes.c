@@ -51,6 +51,14 @@ struct slice slice_cut(struct slice *rest, char sep)
     return first;
 }
 
+struct slice slice_cut_line(struct slice *rest)
+{
+    struct slice line = slice_cut(rest, '\n');
+    if (line.n > 0 && line.p[line.n - 1] == '\r')
+        line.n--;
+    return line;
+}
+
 static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');

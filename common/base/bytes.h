@@ -20,6 +20,8 @@ bool slice_is(struct slice a, const char *s);  /* byte for byte against a C stri
 /* Cuts the first part before `sep` off *rest and returns it; *rest becomes what follows, n = 0 and p = NULL at
  * the end. */
 struct slice slice_cut(struct slice *rest, char sep);
+/* The same with the next line of a text, without its line end (LF or CR LF). */
+struct slice slice_cut_line(struct slice *rest);
 struct slice slice_trim(struct slice s); /* without ASCII white space at both ends */
 char *slice_dup(struct slice s);         /* terminated copy; the caller frees */
 

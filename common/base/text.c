@@ -40,6 +40,22 @@ bool text_i64(struct slice s, int64_t *out)
     return true;
 }
 
+bool text_hex_u64(struct slice s, uint64_t *out)
+{
+    uint64_t v = 0;
+    if (s.n == 0 || s.n > 16)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        char ch = s.p[i];
+        int digit = ch >= '0' && ch <= '9' ? ch - '0' : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
+        if (digit < 0)
+            return false;
+        v = v << 4 | (uint64_t)digit;
+    }
+    *out = v;
+    return true;
+}
+
 bool text_range(struct slice s, int64_t min, int64_t max, int64_t *out)
 {
     int64_t v;

@@ -8,7 +8,9 @@
  * number, or out of range; *out is then unchanged. */
 bool text_i64(struct slice s, int64_t *out);
 bool text_u64(struct slice s, uint64_t *out);
-/* The same, and min <= value <= max. */
+/* 1 to 16 hexadecimal digits, small letters. */
+bool text_hex_u64(struct slice s, uint64_t *out);
+/* As text_i64(), and min <= value <= max. */
 bool text_range(struct slice s, int64_t min, int64_t max, int64_t *out);
 /* "1024", "64kb" (1024), "256mb", "1gb", and "1k" (1000), "1m", "1g": redis.conf's memory units. */
 bool text_size(struct slice s, uint64_t *bytes);

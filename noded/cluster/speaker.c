@@ -60,26 +60,10 @@ bool cl_speaker_parse(struct slice text, struct cl_speaker *out)
     return true;
 }
 
-static bool parse_hex(struct slice s, uint64_t *out)
-{
-    uint64_t v = 0;
-    if (s.n == 0 || s.n > 16)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        char ch = s.p[i];
-        int digit = ch >= '0' && ch <= '9' ? ch - '0' : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
-        if (digit < 0)
-            return false;
-        v = v << 4 | (uint64_t)digit;
-    }
-    *out = v;
-    return true;
-}
-
 bool cl_stamp_parse(struct slice incarnation, struct slice clock, struct cl_stamp *out)
 {
     struct cl_stamp t;
-    if (!parse_hex(incarnation, &t.incarnation) || !text_range(clock, 0, INT64_MAX, &t.clock_us))
+    if (!text_hex_u64(incarnation, &t.incarnation) || !text_range(clock, 0, INT64_MAX, &t.clock_us))
         return false;
     *out = t;
     return true;

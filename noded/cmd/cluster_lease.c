@@ -130,24 +130,6 @@ void nd_lease_info(const struct nd_engine *e, struct buf *out)
                l.supervised ? l.grants : 0);
 }
 
-static void put_text(struct reply *r, const char *name, const char *text)
-{
-    reply_bulks(r, name);
-    reply_bulks(r, text);
-}
-
-static void put_number(struct reply *r, const char *name, int64_t n)
-{
-    reply_bulks(r, name);
-    reply_int(r, n);
-}
-
-static void put_id(struct reply *r, const char *name, const struct cl_id *id)
-{
-    char text[CL_ID_DIGITS + 1];
-    put_text(r, name, cl_id_is_none(id) ? "" : cl_id_text(id, text));
-}
-
 static int64_t live_jobs(const struct cl_core *core)
 {
     struct cl_job_row row;
@@ -173,13 +155,13 @@ static void put_member(struct reply *r, const struct cl_core *core, const struct
     struct cl_id id = cl_my_id(core);
     struct cl_member me = {.id = id};
     cl_find_member(core, slice_of(cl_id_text(&id, text)), &me);
-    put_id(r, "node", &me.id);
-    put_id(r, "shard", &me.shard);
-    put_text(r, "role", me.is_master ? "master" : "replica");
-    put_number(r, "config_epoch", (int64_t)l->config_epoch);
-    put_number(r, "current_epoch", (int64_t)l->current_epoch);
-    put_id(r, "master", &me.master);
-    put_number(r, "slots", me.slots);
+    nd_cluster_put_id(r, "node", &me.id);
+    nd_cluster_put_id(r, "shard", &me.shard);
+    nd_cluster_put_text(r, "role", me.is_master ? "master" : "replica");
+    nd_cluster_put_number(r, "config_epoch", (int64_t)l->config_epoch);
+    nd_cluster_put_number(r, "current_epoch", (int64_t)l->current_epoch);
+    nd_cluster_put_id(r, "master", &me.master);
+    nd_cluster_put_number(r, "slots", me.slots);
 }
 
 static void put_data(struct reply *r, const struct nd_engine *e, bool is_master)
@@ -188,14 +170,14 @@ static void put_data(struct reply *r, const struct nd_engine *e, bool is_master)
     struct nd_cluster_data data = {.replid = ""};
     if (host->data != NULL)
         host->data(host->owner, &data);
-    put_text(r, "link", is_master ? "none" : data.link_up ? "up" : "down");
-    put_number(r, "link_ms", is_master ? 0 : data.link_ms);
-    put_text(r, "replid", data.replid);
-    put_number(r, "offset", e->stream_offset != NULL ? *e->stream_offset : 0);
-    put_number(r, "priority", e->config.replica_priority);
-    put_number(r, "loading", e->loading);
-    put_number(r, "keys", keys_in_all(e));
-    put_number(r, "mapping_epoch", (int64_t)e->keys.mapping_epoch);
+    nd_cluster_put_text(r, "link", is_master ? "none" : data.link_up ? "up" : "down");
+    nd_cluster_put_number(r, "link_ms", is_master ? 0 : data.link_ms);
+    nd_cluster_put_text(r, "replid", data.replid);
+    nd_cluster_put_number(r, "offset", e->stream_offset != NULL ? *e->stream_offset : 0);
+    nd_cluster_put_number(r, "priority", e->config.replica_priority);
+    nd_cluster_put_number(r, "loading", e->loading);
+    nd_cluster_put_number(r, "keys", keys_in_all(e));
+    nd_cluster_put_number(r, "mapping_epoch", (int64_t)e->keys.mapping_epoch);
 }
 
 /* The clock is read last, so that a grant that echoes it lasts as long as it can. */
@@ -203,15 +185,15 @@ static void put_lease(struct reply *r, const struct nd_engine *e, const struct c
 {
     const struct cl_core *core = e->cluster->core;
     int64_t left_ms = l->until_us > now_us ? (l->until_us - now_us) / 1000 : 0;
-    put_number(r, "supervised", l->supervised ? (int64_t)l->generation : 0);
-    put_number(r, "version", (int64_t)l->version);
-    put_number(r, "lease_ms", l->supervised ? left_ms : -1);
-    put_number(r, "grants", l->grants);
-    put_number(r, "state_known", cl_state_known(core));
-    put_number(r, "migrating", live_jobs(core));
+    nd_cluster_put_number(r, "supervised", l->supervised ? (int64_t)l->generation : 0);
+    nd_cluster_put_number(r, "version", (int64_t)l->version);
+    nd_cluster_put_number(r, "lease_ms", l->supervised ? left_ms : -1);
+    nd_cluster_put_number(r, "grants", l->grants);
+    nd_cluster_put_number(r, "state_known", cl_state_known(core));
+    nd_cluster_put_number(r, "migrating", live_jobs(core));
     reply_bulks(r, "incarnation");
     reply_bulkf(r, "%016" PRIx64, l->incarnation);
-    put_number(r, "clock", now_us);
+    nd_cluster_put_number(r, "clock", now_us);
 }
 
 static void put_all(struct nd_call *c)

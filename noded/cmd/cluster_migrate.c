@@ -119,25 +119,6 @@ static void put_ranges(const uint8_t *slots, struct buf *out)
     }
 }
 
-static void put_id(struct reply *r, const char *name, const struct cl_id *id)
-{
-    char text[CL_ID_DIGITS + 1];
-    reply_bulks(r, name);
-    reply_bulks(r, cl_id_text(id, text));
-}
-
-static void put_text(struct reply *r, const char *name, const char *text)
-{
-    reply_bulks(r, name);
-    reply_bulks(r, text);
-}
-
-static void put_number(struct reply *r, const char *name, int64_t n)
-{
-    reply_bulks(r, name);
-    reply_int(r, n);
-}
-
 static void put_job(struct nd_call *c, const struct cl_job_row *j, struct buf *scratch)
 {
     const struct nd_cluster *cl = c->e->cluster;
@@ -147,19 +128,19 @@ static void put_job(struct nd_call *c, const struct cl_job_row *j, struct buf *s
     buf_clear(scratch);
     put_ranges(j->slots, scratch);
     reply_map(c->r, 13);
-    put_id(c->r, "name", &j->name);
-    put_text(c->r, "operation", j->importing ? "IMPORT" : "EXPORT");
-    put_text(c->r, "slot_ranges", buf_str(scratch));
-    put_id(c->r, "target_node", &j->target);
-    put_id(c->r, "source_node", &j->source);
-    put_number(c->r, "create_time", j->created_ms / 1000);
-    put_number(c->r, "last_update_time", j->updated_ms / 1000);
-    put_number(c->r, "last_ack_time", p.ack_ms / 1000);
-    put_text(c->r, "state", cl_job_state_name(j->state));
-    put_text(c->r, "message", j->message);
-    put_number(c->r, "remaining_repl_size", (int64_t)p.left_bytes);
-    put_number(c->r, "snapshot_keys", (int64_t)p.keys);
-    put_number(c->r, "pauses", j->tries);
+    nd_cluster_put_id(c->r, "name", &j->name);
+    nd_cluster_put_text(c->r, "operation", j->importing ? "IMPORT" : "EXPORT");
+    nd_cluster_put_text(c->r, "slot_ranges", buf_str(scratch));
+    nd_cluster_put_id(c->r, "target_node", &j->target);
+    nd_cluster_put_id(c->r, "source_node", &j->source);
+    nd_cluster_put_number(c->r, "create_time", j->created_ms / 1000);
+    nd_cluster_put_number(c->r, "last_update_time", j->updated_ms / 1000);
+    nd_cluster_put_number(c->r, "last_ack_time", p.ack_ms / 1000);
+    nd_cluster_put_text(c->r, "state", cl_job_state_name(j->state));
+    nd_cluster_put_text(c->r, "message", j->message);
+    nd_cluster_put_number(c->r, "remaining_repl_size", (int64_t)p.left_bytes);
+    nd_cluster_put_number(c->r, "snapshot_keys", (int64_t)p.keys);
+    nd_cluster_put_number(c->r, "pauses", j->tries);
 }
 
 void nd_cluster_getslotmigrations(struct nd_call *c)
@@ -192,15 +173,15 @@ static void describe_mapping(struct nd_call *c)
     struct cl_swap_row swap;
     cl_swap(core, &swap);
     reply_map(c->r, 5);
-    put_number(c->r, "epoch", (int64_t)c->e->keys.mapping_epoch);
-    put_text(c->r, "state", swap_state(&swap));
+    nd_cluster_put_number(c->r, "epoch", (int64_t)c->e->keys.mapping_epoch);
+    nd_cluster_put_text(c->r, "state", swap_state(&swap));
     reply_bulks(c->r, "databases");
     reply_array(c->r, swap.epoch == 0 ? 0 : 2);
     if (swap.epoch != 0) {
         reply_int(c->r, swap.a);
         reply_int(c->r, swap.b);
     }
-    put_number(c->r, "swap_epoch", (int64_t)swap.epoch);
+    nd_cluster_put_number(c->r, "swap_epoch", (int64_t)swap.epoch);
     reply_bulks(c->r, "supervised");
     reply_bool(c->r, cl_supervised(core));
 }

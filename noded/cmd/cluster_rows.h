@@ -19,6 +19,25 @@ nd_command_fn nd_cluster_migrateslots, nd_cluster_cancelslotmigrations, nd_clust
 /* cluster_lease.c */
 nd_command_fn nd_cluster_release, nd_cluster_takeover; /* CLUSTER FAILOVER TAKEOVER EPOCH: behind nd_cluster_reply() */
 
+/* A field of a map: its name and its value. */
+static inline void nd_cluster_put_text(struct reply *r, const char *name, const char *text)
+{
+    reply_bulks(r, name);
+    reply_bulks(r, text);
+}
+
+static inline void nd_cluster_put_number(struct reply *r, const char *name, int64_t n)
+{
+    reply_bulks(r, name);
+    reply_int(r, n);
+}
+
+static inline void nd_cluster_put_id(struct reply *r, const char *name, const struct cl_id *id) /* none: "" */
+{
+    char text[CL_ID_DIGITS + 1];
+    nd_cluster_put_text(r, name, cl_id_is_none(id) ? "" : cl_id_text(id, text));
+}
+
 /* cluster_nodes.c */
 nd_command_fn nd_cluster_meet, nd_cluster_forget, nd_cluster_replicate, nd_cluster_failover, nd_cluster_reset,
     nd_cluster_bumpepoch, nd_cluster_set_config_epoch, nd_cluster_saveconfig;

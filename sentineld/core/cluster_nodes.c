@@ -161,13 +161,8 @@ bool sn_nodes_parse(struct sn_nodes *out, struct slice text)
 {
     struct reading r = {.nodes = out};
     *out = (struct sn_nodes){0};
-    const char *p = text.p, *end = text.p + text.n;
-    while (p < end) {
-        const char *lf = memchr(p, '\n', (size_t)(end - p));
-        struct slice line = {p, (size_t)((lf != NULL ? lf : end) - p)};
-        p = lf != NULL ? lf + 1 : end;
-        if (line.n > 0 && line.p[line.n - 1] == '\r')
-            line.n--;
+    while (text.n > 0) {
+        struct slice line = slice_cut_line(&text);
         if (line.n > 0)
             read_line(&r, line);
     }

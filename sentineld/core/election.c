@@ -244,6 +244,12 @@ void sn_election_disk_failed(struct sn_group *g, uint64_t epoch)
         sn_election_lose(g, "-failover-abort-not-elected");
 }
 
+bool sn_seat_votes_for_us(const struct sn_seat *s)
+{
+    const struct sn_group *g = s->group;
+    return s->vote_epoch == g->fo.epoch && runid_cmp(s->vote_leader, g->core->id) == 0;
+}
+
 struct tally {
     int granted, refused, opposed, open;
 };
@@ -253,8 +259,7 @@ static struct tally count(const struct sn_group *g)
     struct tally t = {.granted = g->fo.own_vote};
     for (size_t k = 0; k < g->nseats; k++) {
         const struct sn_seat *s = g->seats[k];
-        bool mine = s->vote_epoch == g->fo.epoch && runid_cmp(s->vote_leader, g->core->id) == 0;
-        if (mine)
+        if (sn_seat_votes_for_us(s))
             t.granted++;
         else if (s->refused_epoch == g->fo.epoch)
             t.refused++, t.opposed += s->vote_epoch >= g->fo.epoch;

@@ -125,7 +125,7 @@ static bool read_stale(struct slice text, uint64_t *version, struct slice *list,
 
 /* ---- what is granted ---- */
 
-void sn_lease_dirty(struct sn_group *g)
+static void lease_dirty(struct sn_group *g)
 {
     g->lease_dirty = g->core->any_dirty = true;
     g->lease_seq = sn_persist_next(g->core);
@@ -161,7 +161,7 @@ static bool grant_to(struct sn_inst *i, struct sn_grant *out)
     if (!*g->lease.grantee && supervised && c->now_us < c->start_us + ttl + ttl / 50)
         return false;
     if (sn_lease_name(&g->lease, i->member->id, ttl, c->now_us))
-        sn_lease_dirty(g);
+        lease_dirty(g);
     /* It waits for the disk, or for the node's first word, and then it is to have it at once. */
     i->node->lease_soon = g->lease_seq > c->persisted || !i->node->stamp.incarnation;
     /* LEASE knows no grant that begins later. */
@@ -291,9 +291,8 @@ static void stock(struct sn_node *n)
 void sn_lease_refused(struct sn_node *n, struct slice text)
 {
     uint64_t version;
-    struct slice list, code = {text.p, text.n};
+    struct slice list, rest = text, code = slice_cut(&rest, ' ');
     bool counts;
-    code = slice_cut(&code, ' ');
     enum sn_pong pong = SN_PONG_OK;
     n->lease_asked_us = 0;
     n->stamp.incarnation = 0;
@@ -325,7 +324,7 @@ void sn_lease_vote(struct sn_group *g, const struct sn_inst *candidate)
     int64_t ttl = group_ttl(g);
     g->vote_void = false;
     if (ttl && candidate && candidate->member && sn_lease_name(&g->lease, candidate->member->id, ttl, g->core->now_us))
-        sn_lease_dirty(g);
+        lease_dirty(g);
 }
 
 void sn_lease_vote_text(struct sn_group *g, const struct sn_inst *candidate, char out[SN_GRANT_TEXT])
@@ -387,8 +386,7 @@ void sn_lease_promote(struct sn_group *g)
         e->argv[k++] = mem_strdup(own);
     for (size_t s = 0; s < g->nseats; s++) {
         const struct sn_seat *seat = g->seats[s];
-        bool mine = seat->vote_epoch == g->fo.epoch && runid_cmp(seat->vote_leader, c->id) == 0;
-        if (mine && *seat->grant)
+        if (sn_seat_votes_for_us(seat) && *seat->grant)
             e->argv[k++] = mem_strdup(seat->grant);
     }
     buf_free(&lineage);

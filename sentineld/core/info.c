@@ -253,13 +253,8 @@ static void read_line(struct reading *r, struct slice line)
 bool sn_info_parse(struct sn_info *info, struct slice text)
 {
     struct reading r = {.info = info, .offset_as_replica = -1, .offset_as_master = -1};
-    const char *p = text.p, *end = text.p + text.n;
-    while (p < end) {
-        const char *lf = memchr(p, '\n', (size_t)(end - p));
-        struct slice line = {p, (size_t)((lf != NULL ? lf : end) - p)};
-        p = lf != NULL ? lf + 1 : end;
-        if (line.n > 0 && line.p[line.n - 1] == '\r')
-            line.n--;
+    while (text.n > 0) {
+        struct slice line = slice_cut_line(&text);
         if (line.n > 0)
             read_line(&r, line);
     }

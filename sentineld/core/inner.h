@@ -123,8 +123,7 @@ int64_t sn_lease_period(const struct sn_node *n);
 void sn_lease_ask(struct sn_node *n);
 void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_lease_told *t);
 void sn_lease_refused(struct sn_node *n, struct slice text);
-void sn_lease_link(struct sn_node *n); /* its link is new */
-void sn_lease_dirty(struct sn_group *g);
+void sn_lease_link(struct sn_node *n);                                   /* its link is new */
 void sn_lease_vote(struct sn_group *g, const struct sn_inst *candidate); /* a vote is given to its promotion */
 /* What that vote grants to it, from now on; "" nothing. */
 void sn_lease_vote_text(struct sn_group *g, const struct sn_inst *candidate, char out[SN_GRANT_TEXT]);
@@ -148,6 +147,7 @@ int64_t sn_election_advance(struct sn_group *g);
 void sn_election_start(struct sn_group *g, struct sn_inst *candidate);
 void sn_election_durable(struct sn_group *g, uint64_t epoch); /* our own vote is on disk */
 void sn_election_disk_failed(struct sn_group *g, uint64_t epoch);
+bool sn_seat_votes_for_us(const struct sn_seat *s); /* in the ballot of its group */
 void sn_election_lose(struct sn_group *g, const char *event);
 int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g);
 

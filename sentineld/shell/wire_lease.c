@@ -1,5 +1,7 @@
 #include "sentineld/shell/wire_lease.h"
 
+#include "common/base/text.h"
+
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -83,19 +85,7 @@ static bool read_role(const redisReply *r, enum sn_role *out)
 static bool read_incarnation(const redisReply *r, uint64_t *out)
 {
     struct slice text;
-    if (!text_of(r, &text) || text.n == 0 || text.n > 16)
-        return false;
-    *out = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        char digit = text.p[i];
-        if (digit >= '0' && digit <= '9')
-            *out = *out << 4 | (uint64_t)(digit - '0');
-        else if (digit >= 'a' && digit <= 'f')
-            *out = *out << 4 | (uint64_t)(digit - 'a' + 10);
-        else
-            return false;
-    }
-    return true;
+    return text_of(r, &text) && text_hex_u64(text, out);
 }
 
 enum form { FORM_ID, FORM_ROLE, FORM_INCARNATION, FORM_LINK, FORM_FLAG, FORM_COUNT, FORM_NUMBER };

@@ -5,6 +5,26 @@ import time
 from .clusters import keys_of
 from .resp import Resp, RespError
 from .supervised import slot_range
+from .wait import wait_until
+
+
+def switch_under_load(fleet, place):
+    """SENTINEL FAILOVER of a shard while clients write to it: no acknowledged write is lost, writes flow again, and the
+    old master follows the promoted replica. Returns the load, which has ended."""
+    old, new = fleet.masters[place], fleet.replicas[place]
+    shard = fleet.name_of(old)
+    load = ShardLoad(fleet, place)
+    try:
+        wait_until(lambda: len(load.acked) > 200, 20, "writes flow")
+        assert fleet.supervisors[1].ok("SENTINEL", "FAILOVER", shard) == "OK"
+        fleet.wait_switched(shard, old)
+        count = len(load.acked)
+        wait_until(lambda: len(load.acked) > count + 200, 20, "writes flow again")
+    finally:
+        load.stop()
+    assert load.lost(new) == 0, "acknowledged writes are gone"
+    fleet.wait_follows(old, new)
+    return load
 
 
 class ShardLoad:

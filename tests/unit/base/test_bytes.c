@@ -57,6 +57,19 @@ static void cut_gives_every_part(void **state)
     assert_null(rest.p);
 }
 
+static void lines_end_in_lf_or_cr_lf(void **state)
+{
+    (void)state;
+    struct slice rest = slice_of("a\r\n\nb\rc\r");
+    assert_true(slice_is(slice_cut_line(&rest), "a"));
+    assert_true(slice_is(slice_cut_line(&rest), ""));
+    assert_true(slice_is(slice_cut_line(&rest), "b\rc"));
+    assert_null(rest.p);
+    rest = slice_of("last\n");
+    assert_true(slice_is(slice_cut_line(&rest), "last"));
+    assert_int_equal(rest.n, 0);
+}
+
 static void trim_takes_white_space_off_both_ends(void **state)
 {
     (void)state;
@@ -167,6 +180,7 @@ int main(void)
         cmocka_unit_test(slices_compare_byte_for_byte),
         cmocka_unit_test(letters_compare_without_case),
         cmocka_unit_test(cut_gives_every_part),
+        cmocka_unit_test(lines_end_in_lf_or_cr_lf),
         cmocka_unit_test(trim_takes_white_space_off_both_ends),
         cmocka_unit_test(dup_is_terminated),
         cmocka_unit_test(a_buffer_holds_what_was_put),

@@ -69,6 +69,19 @@ static void integers_at_the_ends_of_their_range(void **state)
     assert_int_equal(u, 77);
 }
 
+static void hexadecimal(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "A", "g", "0x1", " 1", "1 ", "10000000000000000"};
+    uint64_t u = 77;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(text_hex_u64(slice_of(bad[i]), &u));
+    assert_int_equal(u, 77);
+    assert_true(text_hex_u64(slice_of("0"), &u) && u == 0);
+    assert_true(text_hex_u64(slice_of("00ab"), &u) && u == 0xab);
+    assert_true(text_hex_u64(slice_of("ffffffffffffffff"), &u) && u == UINT64_MAX);
+}
+
 static void random_integers_read_back(void **state)
 {
     (void)state;
@@ -206,13 +219,10 @@ static void quoted_bytes_are_visible(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(integers_at_the_ends_of_their_range),
-        cmocka_unit_test(random_integers_read_back),
-        cmocka_unit_test(ranges_include_their_ends),
-        cmocka_unit_test(sizes_have_the_units_of_redis_conf),
-        cmocka_unit_test(truth_has_eight_names),
-        cmocka_unit_test(the_nearest_name_is_found_or_none),
-        cmocka_unit_test(quoted_bytes_are_visible),
+        cmocka_unit_test(integers_at_the_ends_of_their_range), cmocka_unit_test(hexadecimal),
+        cmocka_unit_test(random_integers_read_back),           cmocka_unit_test(ranges_include_their_ends),
+        cmocka_unit_test(sizes_have_the_units_of_redis_conf),  cmocka_unit_test(truth_has_eight_names),
+        cmocka_unit_test(the_nearest_name_is_found_or_none),   cmocka_unit_test(quoted_bytes_are_visible),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }

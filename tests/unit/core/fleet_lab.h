@@ -51,7 +51,6 @@ struct lab {
     bool (*is_there)(const struct addr *a);      /* somebody listens at this address, which is no node's */
     bool disk_holds, disk_fails;                 /* what PERSIST comes to: nothing yet; an error */
     uint64_t disk_seq;                           /* of the last PERSIST */
-    void *queue;
 };
 
 extern struct lab lab;
