@@ -7,8 +7,8 @@ import time
 
 from cases import case
 from lab import Closed, RespError, encode, same_reply, wait_until
-from lab.append_only import (check_files, files_of, fill, folder_of, manifest_of, restart, snapshot_of, wait_loaded,
-                             wait_rewritten)
+from lab.append_only import (check_files, files_of, fill, folder_of, kill_written, manifest_of, restart, snapshot_of,
+                             wait_loaded, wait_rewritten)
 
 ON = {"appendonly": "yes"}
 
@@ -30,7 +30,7 @@ def test_files_go_both_ways(lab, preamble):
             fill(ours, rng, 100)
             wait_rewritten(ours)
         digest = ours.ok("DEBUG", "DIGEST")
-        ours.kill9() if round_no == 1 else ours.terminate()
+        kill_written(ours) if round_no == 1 else ours.terminate()
         check_files(ours)
         shutil.rmtree(folder_of(stock), ignore_errors=True)
         shutil.copytree(folder_of(ours), folder_of(stock))
@@ -70,7 +70,7 @@ def test_a_single_file_of_old_becomes_the_base(lab, preamble):
     assert not os.path.exists(old) and files_of(ours, "b") == [os.path.join(folder_of(ours), "appendonly.aof")]
     ours.ok("SET", "more", "1")
     digest = ours.ok("DEBUG", "DIGEST")
-    ours.kill9()
+    kill_written(ours)
     # Interrupted between the manifest and the move: the same again.
     for path in files_of(ours, "i"):
         os.unlink(path)
@@ -110,7 +110,7 @@ def test_switched_on_and_off(lab):
                     ("INCR", "a"), ("CONFIG", "SET", "appendonly", "yes"), ("INCR", "a")):
         both(*request)
     for server in (ours, stock):
-        server.kill9()
+        kill_written(server)
     assert [open(p, "rb").read() for p in files_of(ours, "i")] == [open(p, "rb").read() for p in files_of(stock, "i")]
     ours.argv += ["--appendonly", "yes"]
     restart(ours)
@@ -292,7 +292,7 @@ def test_clients_are_told_while_it_loads(lab):
             c.send_raw(b"".join(encode("SET", "key:%d" % i, "value") for i in range(start, start + 20000)))
             for _ in range(20000):
                 c.read()
-    node.kill9()
+    kill_written(node)
     node.start()
     wait_until(lambda: node.call("PING") is not None, 10, "it listens")
     seen = 0

@@ -6,7 +6,7 @@ import time
 
 from cases import case
 from lab import RespError, encode, wait_until
-from lab.append_only import (check_files, files_of, fill, folder_of, restart, snapshot_of, wait_rewritten,
+from lab.append_only import (check_files, files_of, fill, folder_of, kill_written, restart, snapshot_of, wait_rewritten,
                              with_failing_flush)
 from lab.held_thread import HeldThread
 from lab.small_disk import SmallDisk
@@ -120,7 +120,7 @@ def test_flipped_bits(lab):
     node.ok("BGREWRITEAOF")
     wait_rewritten(node)
     fill(node, rng, 60)
-    node.kill9()
+    kill_written(node)
     good = {path: open(path, "rb").read() for path in files_of(node, "b") + files_of(node, "i")}
     outcomes = {"loads": 0, "refused": 0, "cut": 0}
     for _ in range(60):
@@ -207,7 +207,7 @@ def test_full_disk(lab, policy):
     blocked.close()
     assert node.info("persistence")["aof_last_write_status"] == "ok"
     digest = node.ok("DEBUG", "DIGEST")
-    node.kill9()
+    kill_written(node)
     restart(node)
     assert node.ok("DEBUG", "DIGEST") == digest
     writer.close()
@@ -311,7 +311,7 @@ def test_everysec_does_not_wait_for_a_slow_disk(lab):
         held.release()
         assert c.read() == n
     assert node.info("persistence")["aof_delayed_fsync"] == "1"
-    node.kill9()
+    kill_written(node)
     restart(node)
     assert node.ok("GET", "n") == str(n)
 
@@ -350,6 +350,6 @@ def test_a_flush_that_fails_leads_to_new_files(lab, policy):
     assert not set(old) & set(files_of(node, "i")), "the old increment is gone"
     assert "not be on disk" in node.log()
     check_files(node)
-    node.kill9()
+    kill_written(node)
     restart(node)
     assert node.ok("MGET", "a", "b") == ["2", "1"]

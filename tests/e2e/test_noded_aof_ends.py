@@ -6,7 +6,7 @@ import signal
 
 from cases import case
 from lab import RespError, encode, wait_until
-from lab.append_only import (check_files, files_of, folder_of, manifest_of, restart, wait_rewritten,
+from lab.append_only import (check_files, files_of, folder_of, kill_written, manifest_of, restart, wait_rewritten,
                              with_failing_flush)
 from lab.held_thread import HeldThread
 from lab.small_disk import SmallDisk
@@ -37,7 +37,7 @@ def test_it_begins_with_the_snapshot(lab, preamble):
         assert c.ok("INCR", "a") == 2 and c.ok("INCR", "gone") == 1
         digest = c.ok("DEBUG", "DIGEST")
     check_files(node)
-    node.kill9()
+    kill_written(node)
     # From here on the copy counts, whatever becomes of the snapshot.
     with open(snapshot, "r+b") as f:
         assert f.read() == before
@@ -81,7 +81,7 @@ def test_a_transaction_is_not_cut_by_the_first_base(lab):
     wait_rewritten(node)
     node.ok("INCR", "n")
     digest = node.ok("DEBUG", "DIGEST")
-    node.kill9()
+    kill_written(node)
     node.argv += ["--appendonly", "yes"]
     restart(node)
     assert node.ok("GET", "n") == "3" and node.ok("DEBUG", "DIGEST") == digest

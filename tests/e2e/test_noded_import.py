@@ -6,7 +6,7 @@ import time
 
 from cases import case
 from lab import RespError, wait_until
-from lab.append_only import files_of, restart, with_failing_flush
+from lab.append_only import files_of, kill_written, restart, with_failing_flush
 from lab.clusters import key_in, lines, make_cluster, my_id, wait_agreed
 from lab.held_thread import HeldThread
 from lab.resp import Closed, encode
@@ -134,7 +134,7 @@ def test_import_by_hand(lab):
     wait_until(lambda: two.ok("CLUSTER", "SLOT-KEYS", 5) == [0, 1, 2, 2], 15, "the one whose time is over has gone")
     wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 15, "the replica is equal")
     digest = two.ok("DEBUG", "DIGEST")
-    two.kill9()
+    kill_written(two)
     restart(two)
     assert two.ok("DEBUG", "DIGEST") == digest
     assert two.ok("CLUSTER", "SLOT-KEYS", 5) == [0, 1, 2, 2]

@@ -2,6 +2,7 @@
 end, which has all that was acknowledged, and nothing is left anywhere else."""
 from cases import case
 from lab import wait_until
+from lab.append_only import kill_written
 from lab.clusters import lines, my_id
 from lab.migrating import Cluster, Writer
 from lab.slot_proxy import STAGES
@@ -22,13 +23,13 @@ class Faults:
     def restarted(self, end):
         """Killed, and back at once with what its log has."""
         node = self.shard(end)[0]
-        node.kill9()
+        kill_written(node)
         self.cluster.restart(node)
 
     def both_restarted(self, _end):
         nodes = [self.shard(end)[0] for end in self.ends]
         for node in nodes:
-            node.kill9()
+            kill_written(node)
         for node in nodes:
             self.cluster.restart(node)
 

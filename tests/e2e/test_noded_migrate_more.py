@@ -5,6 +5,7 @@ import time
 
 from cases import case
 from lab import RespError, encode, wait_until
+from lab.append_only import kill_written
 from lab.clusters import info, key_in, lines, make_cluster, my_id, wait_agreed
 from lab.migrating import jobs
 
@@ -255,7 +256,7 @@ def test_as_one_server(lab, fsync):
     assert_same_data([one, two], stock)
     wait_equal([(one, of_one), (two, of_two)])
     for node in (one, two, of_one, of_two):
-        node.kill9() if rng.random() < 0.5 else node.call("BGREWRITEAOF")
+        kill_written(node) if rng.random() < 0.5 else node.call("BGREWRITEAOF")
         if not node.alive():
             node.start()
             node.wait_ready()

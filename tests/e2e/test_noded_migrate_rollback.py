@@ -4,6 +4,7 @@ import time
 
 from cases import case
 from lab import RespError, wait_until
+from lab.append_only import kill_written
 from lab.clusters import key_in, my_id, wait_agreed
 from lab.migrating import SLOTS, Cluster, Writer, jobs, wait_job
 from lab.slot_proxy import STAGES
@@ -200,7 +201,7 @@ def test_target_never_comes_back(lab):
     assert refused in str(source.call("SET", key, "no"))  # it has waited before
     assert wait_job(source, name, "granted")
     # It stays so over a restart of the source, which does not know more.
-    source.kill9()
+    kill_written(source)
     cluster.restart(source)
     assert wait_job(source, name, "granted")
     wait_until(lambda: refused in str(source.call("SET", key, "no")), 10, "it is refused still")
@@ -215,7 +216,7 @@ def test_target_never_comes_back(lab):
     cluster.settle()
     assert cluster.assert_job(name) == 0
     cluster.assert_data(said)
-    source.kill9()
+    kill_written(source)
     cluster.restart(source)
     assert jobs(source)[name]["state"] == "failed"
 
@@ -246,7 +247,7 @@ def test_jobs_are_remembered(lab):
     proxy, killed = cluster.move_to("snapshot")
     expected[killed] = "failed"
     for node in (source, target):
-        node.kill9()
+        kill_written(node)
         cluster.restart(node)
     proxy.drop()
     cluster.settle()

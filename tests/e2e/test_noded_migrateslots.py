@@ -4,6 +4,7 @@ import time
 
 from cases import case
 from lab import RespError, encode, wait_until
+from lab.append_only import kill_written
 from lab.clusters import key_in, lines, make_cluster, my_id, wait_agreed
 
 OURS = ("ours",)
@@ -93,7 +94,7 @@ def test_slots_move(lab):
     blocked.close()
     digests = [node.ok("DEBUG", "DIGEST") for node in (one, two)]
     for node in (one, two):
-        node.kill9()
+        kill_written(node)
         node.start()
         node.wait_ready()
     wait_agreed([one, two, of_one, of_two])

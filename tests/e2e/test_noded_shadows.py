@@ -5,7 +5,7 @@ import subprocess
 
 from cases import case
 from lab import wait_until
-from lab.append_only import check_files, files_of, wait_rewritten
+from lab.append_only import check_files, files_of, kill_written, wait_rewritten
 from lab.clusters import cluster_node, info, key_in, make_cluster, meet, my_id
 from lab.following import counts, wait_in_step, wait_up
 from lab.resp import encode
@@ -153,7 +153,7 @@ def test_replicas_have_the_shadows(lab):
         source.say(("SET", tag + "n", i))
         expected[31, tag + "n"] = [["SET", tag + "n", str(i)]]
         wait_in_step(master, node)
-        node.kill9()
+        kill_written(node)
         node.start()
         node.wait_ready()
         wait_up(node)
@@ -209,7 +209,7 @@ def test_another_number_of_databases(lab):
         source.say(("SET", tag + preamble, "1"))
         expected[31, tag + preamble] = [["SET", tag + preamble, "1"]]
         wait_in_step(master, replica)
-        replica.kill9()
+        kill_written(replica)
         replica.argv += ["--cluster-databases", "40"]
         replica.start()
         replica.wait_ready()
@@ -272,7 +272,7 @@ def test_the_mapping_goes_along(lab):
             assert client.ok("GET", "a") == "1" and client.ok("CONFIG", "SET", "aof-use-rdb-preamble", preamble)
             client.ok("BGREWRITEAOF")
         wait_rewritten(node)
-        node.kill9()
+        kill_written(node)
     node.start()
     node.wait_ready()
     wait_well(node)
