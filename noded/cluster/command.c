@@ -27,6 +27,12 @@ static void meet(struct cl_core *c, cl_token token, const struct cl_command *m)
 static void forget(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     struct cl_node *n = cl_node_find_text(c, m->node);
+    struct cl_id id;
+    /* Another node was told so before, and has told it on: an operator's tool that says it to each must not fail. */
+    if (n == NULL && cl_id_parse(m->node, &id) && cl_banned(c, &id)) {
+        cl_effect_answer(c->fx, token, true, "OK");
+        return;
+    }
     if (n == NULL)
         FAIL_WITH(c, token, "Unknown node %.*s", SHOWN(m->node));
     if (n == c->me)

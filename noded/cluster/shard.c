@@ -338,11 +338,26 @@ void cl_state_persisted(struct cl_core *c, uint64_t before)
     }
 }
 
+/* Who was away while its master was replaced may follow one that is a replica itself by now: nobody counts on it there,
+ * and it hears late. Of a chain each follows the next one's master, so it ends at the shard's. */
+static void chain_leave(struct cl_core *c)
+{
+    const struct cl_node *replica = c->me->master;
+    struct cl_node *master = replica != NULL && cl_has(replica, CL_REPLICA) ? replica->master : NULL;
+    if (master == NULL || !cl_has(master, CL_MASTER) || !cl_id_eq(&master->shard, &c->me->shard))
+        return;
+    CL_LOG(c, NOTICE, "The node that we follow is a replica: following its master %s:%u", master->ip,
+           (unsigned)master->port);
+    cl_follow(c, master);
+}
+
 /* Elections and operators' force now and then leave two masters in one shard. The older one follows the other when it
  * has no slots; two that both have slots are two shards. */
 void cl_shard_run(struct cl_core *c)
 {
     bool before = c->shares_shard;
+    if (cl_has(c->me, CL_REPLICA))
+        chain_leave(c);
     if (!cl_has(c->me, CL_MASTER) || c->now_us < c->shard_look_us)
         return;
     c->shard_look_us = c->now_us + cl_timeout_us(c);

@@ -259,6 +259,10 @@ static void the_forgotten_stay_away_for_a_minute(void **state)
     world_run(w, 3000 * MS);
     for (int i = 0; i < 5; i++)
         assert_null(cl_node_find(w->nodes[i].core, &gone));
+    /* Who tells it to each finds those that have heard of it already. */
+    for (int i = 0; i < 5; i++)
+        assert_true(world_command(w, i, &forget));
+    world_run(w, 61000 * MS);
     assert_false(world_command(w, 0, &forget));
     assert_int_equal(strncmp(w->nodes[0].answer, "ERR Unknown node ", 17), 0);
     assert_false(named(w, 1, CL_FORGET, 1));
@@ -397,6 +401,42 @@ static void all_start_again_from_their_disks(void **state)
     world_free(w);
 }
 
+/* The line that a node's file has of itself names another one as its master. */
+static void file_follows(struct world_node *n, const struct cl_id *from, const struct cl_id *to)
+{
+    char text[2][CL_ID_DIGITS + 1];
+    char *myself = strstr(n->disk.p, "myself,slave ");
+    assert_non_null(myself);
+    myself += strlen("myself,slave ");
+    assert_memory_equal(myself, cl_id_text(from, text[0]), CL_ID_DIGITS);
+    memcpy(myself, cl_id_text(to, text[1]), CL_ID_DIGITS);
+}
+
+/* They were restarted at a moment at which their files had the master of before: 3 follows 2, 2 follows 1, and 1 the
+ * master. Whether those that they follow live or not. */
+static void replicas_of_replicas_follow_the_master(void **state)
+{
+    (void)state;
+    for (int dead = 0; dead < 2; dead++) {
+        struct world *w = world_new(18, 12, 1000);
+        assert_true(world_form(w, 3, 3));
+        struct cl_id zero = world_id(w, 0), one = world_id(w, 1), two = world_id(w, 2);
+        for (int i = 1; i <= 3; i++)
+            world_kill(w, i);
+        file_follows(&w->nodes[2], &zero, &one);
+        file_follows(&w->nodes[3], &zero, &two);
+        for (int i = 1 + dead; i <= 3; i++)
+            world_start(w, i);
+        world_run(w, 3000 * MS);
+        for (int i = 1 + dead; i <= 3; i++) {
+            assert_ptr_equal(w->nodes[i].core->me->master, seen_by(w, i, 0));
+            assert_int_equal(w->nodes[i].following, 0);
+            assert_ptr_equal(seen_by(w, 4, i)->master, seen_by(w, 4, 0));
+        }
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +451,7 @@ int main(void)
         cmocka_unit_test(an_orphan_gets_a_replica),
         cmocka_unit_test(the_forgotten_stay_away_for_a_minute),
         cmocka_unit_test(reset_leaves_the_cluster),
+        cmocka_unit_test(replicas_of_replicas_follow_the_master),
         cmocka_unit_test(a_slot_moves_by_hand),
         cmocka_unit_test(equal_epochs_are_resolved),
         cmocka_unit_test(what_is_published_is_spread),

@@ -474,6 +474,21 @@ static void what_was_passed_over_is_refused(void **state)
     world_free(w);
 }
 
+/* It was a master once, of slots or not: a claim of it at an epoch below that one nobody would believe (SAFETY E10). */
+static void its_own_epoch_is_above_it(void **state)
+{
+    (void)state;
+    struct world *w = adopted(21, 1);
+    struct cl_id zero = world_id(w, 0);
+    uint64_t claimed = w->nodes[0].core->me->config_epoch;
+    w->nodes[1].core->me->config_epoch = claimed + 5;
+    refused(w, 1, claimed + 4, &zero, "which this node has had as a master");
+    refused(w, 1, claimed + 5, &zero, "which this node has had as a master");
+    assert_true(take_over(w, 1, claimed + 6, &zero, 1, 2, 0));
+    assert_int_equal(w->nodes[1].core->me->config_epoch, claimed + 6);
+    world_free(w);
+}
+
 /* A hidden promotion: its epoch is known, although it is not named. */
 static void a_sibling_that_was_promoted_is_seen(void **state)
 {
@@ -585,6 +600,7 @@ int main(void)
         cmocka_unit_test(a_promoted_one_waits_for_the_siblings),
         cmocka_unit_test(force_makes_up_for_what_is_unknown),
         cmocka_unit_test(what_was_passed_over_is_refused),
+        cmocka_unit_test(its_own_epoch_is_above_it),
         cmocka_unit_test(a_sibling_that_was_promoted_is_seen),
         cmocka_unit_test(who_lacks_the_state_or_the_data_is_refused),
         cmocka_unit_test(an_open_hand_over_is_above_it),
