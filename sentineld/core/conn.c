@@ -85,6 +85,11 @@ void sn_conn_came(struct sn_core *c, struct sn_conn *conn)
     conn->backoff_us = BACKOFF_MIN;
 }
 
+bool sn_conn_gone(const struct sn_conn *conn)
+{
+    return conn->state != SN_CONN_UP && conn->backoff_us > BACKOFF_MIN;
+}
+
 struct sn_effect *sn_send(struct sn_core *c, struct sn_conn *conn, enum sn_command command)
 {
     struct sn_effect *e = sn_emit(c, SN_FX_SEND);

@@ -34,7 +34,7 @@ static int64_t margin_us(const struct sn_group *g)
 static int64_t pause_us(const struct sn_group *g)
 {
     const struct sn_core *c = g->core;
-    int64_t span = g->fo.start_us + 2 * sn_ballot_life_us(c, g) - c->now_us;
+    int64_t span = g->fo.start_us + sn_vote_life_us(c, g) - c->now_us;
     EARLIER(span, PAUSE_MAX);
     for (size_t k = 0; k < g->nseats; k++)
         if (g->seats[k]->peer->kind != SN_PEER_OURS)
@@ -229,7 +229,8 @@ int64_t sn_coordinated_advance(struct sn_group *g)
         }
         return g->fo.state_us + REGRANT_MAX;
     }
-    if (late || g->master->s_down || g->fo.candidate->s_down) {
+    bool promoted = g->fo.inherited && g->fo.candidate->node->info.role == SN_ROLE_MASTER; /* by who led before us */
+    if (late || promoted || g->master->s_down || g->fo.candidate->s_down) {
         sn_failover_abort(g, "-failover-abort-slave-timeout");
         return HEAP_NEVER;
     }
@@ -244,5 +245,7 @@ void sn_coordinated_undo(struct sn_group *g)
         tell(g, SN_CMD_FAILOVER_ABORT);
     if (g->fo.step == SN_SWITCH_PAUSE || g->fo.step == SN_SWITCH_DRAIN)
         tell(g, SN_CMD_UNPAUSE);
+    if (g->fo.step == SN_SWITCH_CATCH)
+        g->unleased_us = 1; /* long ago: it has given its lease back, and gets another by a ballot at once */
     g->fo.step = SN_SWITCH_NONE;
 }

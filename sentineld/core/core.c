@@ -308,7 +308,7 @@ static void restore_vote(struct sn_group *g, const struct sn_core_group *from)
         sn_lease_restore(&g->lease, from->lease_grantee, from->lease_max_us, from->lease_settled, c->now_us);
     g->heard = c->joined;
     if (g->vote_epoch > g->config_epoch && *g->vote_leader) {
-        g->vote_lock_us = c->now_us + 2 * sn_ballot_life_us(c, g);
+        g->vote_lock_us = c->now_us + sn_vote_life_us(c, g);
     } else {
         g->vote_free = true;
     }

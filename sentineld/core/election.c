@@ -10,17 +10,30 @@
 #define FRESH_WAIT MS(100)  /* how long O_DOWN waits for the replicas' own word about their offsets */
 #define RANK_STEP MS(20)    /* between two ranks, on a fast network and disk */
 #define FORCED_WAIT MS(500) /* an operator's failover waits this long for votes that nobody refuses */
+#define LEASES 4            /* the life of a ballot under leases: so many of theirs, */
+#define LIFE_LEAST MS(1000) /* and not less: two disks may be slow */
 #define LOST_MAX 10
 #define ALONE_MIN 1000 /* epochs that a failover without votes skips */
 #define ALONE_MAX 1000000
 
-/* A ballot that is not won in this time is lost, and a promotion that has not been sent by its end never is. */
+/* A ballot that is not won in this time is lost, and a promotion that has not been sent by its end never is. Under leases
+ * its grants are over with the lease, so nothing is won by more than some of their times. */
 int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g)
 {
     int64_t life = MS(2000);
     EARLIER(life, MS(c->params.election_timeout_ms));
     EARLIER(life, MS(g->set.failover_timeout_ms));
+    int64_t leases = LEASES * sn_lease_ttl(g);
+    if (leases)
+        EARLIER(life, leases > LIFE_LEAST ? leases : LIFE_LEAST);
     return life;
+}
+
+/* As long as the ballot lives, and as long again for what is under way; a promotion that comes late gets no lease by
+ * what was granted with the vote. */
+int64_t sn_vote_life_us(const struct sn_core *c, const struct sn_group *g)
+{
+    return sn_ballot_life_us(c, g) * (sn_lease_ttl(g) ? 1 : 2);
 }
 
 /* How many stand before me: lower failure, then lower id. Steps are as long as a vote takes: two trips and two disks.
@@ -76,8 +89,21 @@ static int64_t obey(struct sn_group *g)
     return HEAP_NEVER;
 }
 
-/* *until: when that may be over; HEAP_NEVER: the group is touched then. */
-static bool hindered(struct sn_group *g, int64_t *until)
+/* As sn_vote_heir(), if it can be promoted now: the master only as what it is. One that refuses is waited for. */
+static struct sn_inst *find_heir(struct sn_group *g)
+{
+    struct sn_inst *heir = sn_vote_heir(g);
+    if (heir && heir->refused_us && g->core->now_us < heir->refused_us + sn_vote_life_us(g->core, g))
+        return NULL;
+    if (!heir || sn_is_master(heir))
+        return heir && !heir->s_down ? heir : NULL;
+    struct addr wanted = sn_shown_addr(g->core, heir->node);
+    return sn_select(g, &wanted);
+}
+
+/* *until: when that may be over; HEAP_NEVER: the group is touched then. heir: who is to be promoted, if a vote that binds
+ * us does not stand against it; NULL: anybody. */
+static bool hindered(struct sn_group *g, const struct sn_inst *heir, int64_t *until)
 {
     const struct sn_core *c = g->core;
     *until = HEAP_NEVER;
@@ -86,9 +112,9 @@ static bool hindered(struct sn_group *g, int64_t *until)
     } else if (!sn_has_met_others(g)) {
         *until = g->meet_us;
         sn_account_waiting(g, SN_WAITING_MEET, *until);
-    } else if (sn_vote_locked(g)) {
+    } else if (sn_vote_locked(g) && !heir) {
         g->stand_us = 0;
-        *until = g->vote_lock_us;
+        *until = sn_vote_lock_end(g);
         sn_account_waiting(g, SN_WAITING_VOTE, *until);
     } else if (c->now_us < g->next_attempt_us) {
         *until = g->next_attempt_us;
@@ -111,15 +137,17 @@ static bool others_stand_first(struct sn_group *g)
     return true;
 }
 
-/* SAFETY E5. */
+/* SAFETY E5: the master again. A planned switch whose leader is gone is finished instead (E9). */
 static int64_t stand_for_incumbent(struct sn_group *g)
 {
     int64_t until;
-    if (hindered(g, &until))
+    struct sn_inst *heir = find_heir(g);
+    if (hindered(g, heir, &until))
         return until;
     if (others_stand_first(g))
         return g->stand_us;
-    sn_election_start(g, g->master);
+    g->fo.inherited = g->fo.forced = g->fo.coordinated = heir && !sn_is_master(heir);
+    sn_election_start(g, heir ? heir : g->master);
     return HEAP_NEVER;
 }
 
@@ -136,14 +164,15 @@ int64_t sn_election_consider(struct sn_group *g)
         g->stand_us = 0;
         return until;
     }
-    if (hindered(g, &until))
+    struct sn_inst *heir = find_heir(g);
+    if (hindered(g, heir, &until))
         return until;
     int64_t since = g->master->node->probe.silent_us ? g->master->node->probe.silent_us : g->master->s_down_us;
     if (!sn_select_fresh(g, since) && c->now_us < g->o_down_us + FRESH_WAIT) {
         sn_account_waiting(g, SN_WAITING_OFFSETS, g->o_down_us + FRESH_WAIT);
         return g->o_down_us + FRESH_WAIT;
     }
-    struct sn_inst *candidate = sn_select(g, NULL);
+    struct sn_inst *candidate = heir ? heir : sn_select(g, NULL);
     if (!candidate) {
         g->stand_us = 0;
         tell_no_good(g);
@@ -216,6 +245,7 @@ static void go_alone(struct sn_group *g)
     struct sn_core *c = g->core;
     c->current_epoch += (uint64_t)rng_range(&c->rng, ALONE_MIN, ALONE_MAX);
     c->dirty_meta = true;
+    g->vote_void = true; /* nothing came of the first one */
     sn_publish_group(g, SN_LOG_WARNING, "+new-epoch", "%llu", (unsigned long long)c->current_epoch);
     sn_account_ballot(g, SN_NOTE_LOST,
                       "nobody to ask answers: the operator's word goes alone, with an epoch far above");
@@ -289,7 +319,7 @@ static const char *why_lost(const struct sn_group *g)
 void sn_election_lose(struct sn_group *g, const char *event)
 {
     struct sn_core *c = g->core;
-    bool forced = g->fo.forced;
+    bool again = !g->fo.forced || g->fo.inherited;
     int64_t took = c->now_us - g->fo.start_us;
     if (g->fo.state == SN_FO_WAIT_START)
         sn_account_ballot(g, SN_NOTE_LOST, why_lost(g));
@@ -297,7 +327,7 @@ void sn_election_lose(struct sn_group *g, const char *event)
         sn_account_aborted(g, event + strlen("-failover-abort-"));
     sn_publish_inst(g->master, SN_LOG_WARNING, event, NULL);
     sn_failover_drop(g);
-    if (!forced) {
+    if (again) {
         if (g->lost_rounds < LOST_MAX)
             g->lost_rounds++;
         /* A round that refusals ended is tried again soon; one that nobody answered, after as long as it took and more.

@@ -2,6 +2,8 @@
  * deadline; none waits for a tick. */
 #include "sentineld/core/fleet_inner.h"
 
+#define INHERIT_PAUSE MS(100) /* between attempts to finish a planned switch */
+
 const char *sn_fo_state_name(enum sn_fo_state s)
 {
     static const char *const names[] = {
@@ -87,6 +89,7 @@ static void send_replicaof(struct sn_node *n, const struct addr *to)
 
 void sn_promote(struct sn_group *g)
 {
+    g->fo.repeats += g->fo.sent;
     g->fo.sent = true;
     g->fo.at.sent_us = g->core->now_us;
     g->fo.step = SN_SWITCH_NONE;
@@ -118,7 +121,10 @@ void sn_failover_drop(struct sn_group *g)
             sn_want(g->seats[k]);
         }
     g->vote_free = true;
-    g->vote_void = g->vote_void || (!g->fo.sent && g->vote_epoch == g->fo.epoch);
+    if (!g->fo.sent && g->vote_epoch == g->fo.epoch && !g->vote_void) {
+        g->vote_void = true;
+        sn_lease_cancelled(g);
+    }
     memset(&g->fo, 0, sizeof g->fo);
     sn_touch_group(g);
 }
@@ -131,6 +137,8 @@ void sn_failover_abort(struct sn_group *g, const char *event)
     sn_account_aborted(g, event + strlen("-failover-abort-"));
     if (g->fo.sent || !g->fo.forced)
         g->next_attempt_us = g->fo.start_us + 2 * MS(g->set.failover_timeout_ms);
+    else if (g->fo.inherited)
+        g->next_attempt_us = g->core->now_us + INHERIT_PAUSE;
     sn_failover_drop(g);
 }
 
@@ -262,7 +270,7 @@ void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct
         if (is_refusal(command, ok, text) && i == g->fo.candidate && g->fo.state == SN_FO_WAIT_PROMOTION) {
             i->refused_us = n->core->now_us; /* nothing was promoted: another one may be */
             sn_publish_inst(i, SN_LOG_WARNING, "-promotion-refused", "%.*s", (int)text.n, text.n ? text.p : "");
-            g->fo.sent = false;
+            g->fo.sent = g->fo.repeats > 0; /* one of before may wait in a link that broke, unread */
             sn_election_lose(g, "-failover-abort-slave-timeout");
         }
         if (g->fo.step != SN_SWITCH_NONE && (sn_is_master(i) || (g->fleet && i == g->fo.candidate)))

@@ -15,7 +15,7 @@ static int64_t fleet_ttl(const struct sn_fleet *f)
     return f && f->state == SN_FLEET_WATCHED && *f->core->ours.list ? f->lease_us : 0;
 }
 
-static int64_t group_ttl(const struct sn_group *g)
+int64_t sn_lease_ttl(const struct sn_group *g)
 {
     return fleet_ttl(g->fleet);
 }
@@ -149,7 +149,7 @@ static bool grant_to(struct sn_inst *i, struct sn_grant *out)
 {
     struct sn_group *g = i->group;
     const struct sn_core *c = g->core;
-    int64_t ttl = group_ttl(g);
+    int64_t ttl = sn_lease_ttl(g);
     if (!ttl || !sn_is_master(i) || !i->member)
         return false;
     i->node->lease_soon = g->config_seq > c->persisted;
@@ -321,16 +321,29 @@ void sn_lease_link(struct sn_node *n)
 
 void sn_lease_vote(struct sn_group *g, const struct sn_inst *candidate)
 {
-    int64_t ttl = group_ttl(g);
+    int64_t ttl = sn_lease_ttl(g);
     g->vote_void = false;
     if (ttl && candidate && candidate->member && sn_lease_name(&g->lease, candidate->member->id, ttl, g->core->now_us))
         lease_dirty(g);
 }
 
+/* The grant went to the leader, who has passed it on to nobody. Where an earlier vote may have led to a promotion, what
+ * is out is not known; a master that was named anew has what it was granted before too. */
+void sn_lease_cancelled(struct sn_group *g)
+{
+    const struct sn_member *m = g->master->member;
+    if (!sn_lease_ttl(g) || in_doubt(g) || !m || runid_cmp(g->lease.grantee, m->id) == 0)
+        return;
+    if (sn_lease_unname(&g->lease, g->core->now_us))
+        lease_dirty(g);
+    g->master->node->lease_soon = true;
+    sn_touch_node(g->master->node);
+}
+
 void sn_lease_vote_text(struct sn_group *g, const struct sn_inst *candidate, char out[SN_GRANT_TEXT])
 {
     struct sn_grant grant;
-    int64_t ttl = group_ttl(g);
+    int64_t ttl = sn_lease_ttl(g);
     out[0] = '\0';
     if (ttl && candidate && candidate->member &&
         sn_lease_grant(&g->lease, candidate->member->id, &candidate->node->stamp, ttl, g->core->now_us, &grant))
@@ -354,7 +367,7 @@ void sn_lease_return(struct sn_group *g)
 bool sn_lease_promotes(const struct sn_inst *candidate)
 {
     const struct sn_node *n = candidate->node;
-    return group_ttl(candidate->group) && !n->lease_refused && n->told;
+    return sn_lease_ttl(candidate->group) && !n->lease_refused && n->told;
 }
 
 /* All members of the shard: a chain of failovers leaves replicas with any of them as master. The newest master first.
@@ -399,7 +412,7 @@ int64_t sn_lease_wants_ballot(struct sn_group *g)
     const struct sn_core *c = g->core;
     const struct sn_inst *m = g->master;
     const struct sn_lease_told *t = m->node->told;
-    int64_t ttl = group_ttl(g);
+    int64_t ttl = sn_lease_ttl(g);
     bool well = ttl && m->member && t && !m->s_down && t->role == SN_ROLE_MASTER && is_expected(m->node, t);
     bool unleased = well && t->generation && t->lease_ms == 0;
     g->unleased_us = !unleased ? 0 : g->unleased_us ? g->unleased_us : c->now_us;

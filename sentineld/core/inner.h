@@ -36,6 +36,7 @@ void sn_conn_open(struct sn_core *c, struct sn_conn *conn);  /* from idle */
 void sn_conn_close(struct sn_core *c, struct sn_conn *conn); /* from any state; reconnects after the backoff */
 void sn_conn_lost(struct sn_core *c, struct sn_conn *conn, enum sn_down_why why);
 void sn_conn_came(struct sn_core *c, struct sn_conn *conn);
+bool sn_conn_gone(const struct sn_conn *conn); /* it broke or was refused, and is not up again */
 struct sn_effect *sn_send(struct sn_core *c, struct sn_conn *conn, enum sn_command command);
 
 /* probe.c */
@@ -124,7 +125,9 @@ void sn_lease_ask(struct sn_node *n);
 void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_lease_told *t);
 void sn_lease_refused(struct sn_node *n, struct slice text);
 void sn_lease_link(struct sn_node *n);                                   /* its link is new */
+int64_t sn_lease_ttl(const struct sn_group *g);                          /* 0: not under leases */
 void sn_lease_vote(struct sn_group *g, const struct sn_inst *candidate); /* a vote is given to its promotion */
+void sn_lease_cancelled(struct sn_group *g); /* that vote came to nothing, and nothing was sent */
 /* What that vote grants to it, from now on; "" nothing. */
 void sn_lease_vote_text(struct sn_group *g, const struct sn_inst *candidate, char out[SN_GRANT_TEXT]);
 bool sn_lease_promotes(const struct sn_inst *candidate); /* it is to be promoted by EPOCH, with grants */
@@ -150,10 +153,15 @@ void sn_election_disk_failed(struct sn_group *g, uint64_t epoch);
 bool sn_seat_votes_for_us(const struct sn_seat *s); /* in the ballot of its group */
 void sn_election_lose(struct sn_group *g, const char *event);
 int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g);
+/* How long a vote for somebody else's ballot binds the voter. */
+int64_t sn_vote_life_us(const struct sn_core *c, const struct sn_group *g);
 
 /* vote.c: voting for others */
 void sn_ballots(struct sn_core *c, const struct sn_event *e);
-bool sn_vote_locked(const struct sn_group *g); /* a ballot of somebody else may still lead to a promotion */
+bool sn_vote_locked(const struct sn_group *g);      /* a ballot of somebody else may still lead to a promotion */
+int64_t sn_vote_lock_end(const struct sn_group *g); /* until when; a time that has passed: it is not so */
+/* While it is so: whom it named, if who led it is gone and a further ballot may name the same again. NULL: nobody. */
+struct sn_inst *sn_vote_heir(const struct sn_group *g);
 void sn_vote_told(struct sn_group *g, const char *leader, uint64_t epoch); /* it is on disk: published */
 void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_t lock_us);
 

@@ -75,6 +75,20 @@ bool sn_lease_settle(struct sn_lease *l, int64_t now_us)
     return true;
 }
 
+bool sn_lease_unname(struct sn_lease *l, int64_t now_us)
+{
+    if (l->former[0] == '\0') { /* several grants are still out: they are waited for */
+        l->end_us = now_us;
+        return false;
+    }
+    memcpy(l->grantee, l->former, sizeof l->grantee);
+    l->former[0] = '\0';
+    l->end_us = l->old_end_us;
+    l->old_end_us = 0;
+    l->settled = true;
+    return true;
+}
+
 void sn_lease_returned(struct sn_lease *l, const char *node, int64_t now_us)
 {
     if (is_grantee(l, node) && l->end_us > now_us)

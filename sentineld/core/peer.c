@@ -153,6 +153,14 @@ static int64_t judge_seats(struct sn_peer *p)
     return next;
 }
 
+/* What it led may be ours to finish. */
+static void touch_its_ballots(struct sn_peer *p)
+{
+    for (struct sn_seat *s = p->seats; s; s = s->next_on_peer)
+        if (sn_vote_locked(s->group))
+            sn_touch_group(s->group);
+}
+
 static int64_t keep_link(struct sn_peer *p, int64_t span)
 {
     struct sn_core *c = p->core;
@@ -176,6 +184,7 @@ static int64_t keep_link(struct sn_peer *p, int64_t span)
     sn_conn_close(c, &p->cmd);
     sn_ask_forget(p);
     sn_conn_open(c, &p->cmd);
+    touch_its_ballots(p);
     return HEAP_NEVER;
 }
 
@@ -243,6 +252,7 @@ void sn_peer_down(struct sn_peer *p, enum sn_down_why why)
     sn_ask_forget(p);
     sn_probe_lost(&p->probe, p->core->now_us);
     sn_touch_peer(p);
+    touch_its_ballots(p);
 }
 
 void sn_peer_pong(struct sn_peer *p, enum sn_pong pong)

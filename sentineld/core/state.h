@@ -216,6 +216,7 @@ struct sn_failover {
     bool forced;                /* by SENTINEL FAILOVER */
     bool unopposed;             /* forced, and nobody to ask answered: went ahead without votes */
     bool coordinated;
+    bool inherited; /* coordinated, and not ordered here: its leader is gone, and we finish it (SAFETY E9) */
     enum sn_switch_step step;
     int64_t pause_end_us;
     bool asking; /* elected; the operator's hooks are asked whether it may go on (inside SEND_SLAVEOF_NOONE) */
@@ -258,7 +259,8 @@ struct sn_group {
     bool vote_planned;     /* it was for a planned switch: the asker did not hold the master for down */
     bool vote_free;        /* it was cancelled, or led to a configuration */
     bool vote_void;        /* it was cancelled before a promotion was sent: nothing hidden comes of it */
-    uint64_t doubt_epoch;  /* the highest of our votes before it that may have led to a promotion */
+    uint64_t doubt_epoch;  /* the highest of our votes before it that may have led to a promotion, */
+    int64_t doubt_lock_us; /* and until when they bind us as vote_lock_us does */
     struct sn_lease lease; /* of a shard under leases: what we have granted there */
     bool lease_dirty;
     int64_t unleased_us; /* since when the master, which is well, tells that it has no lease; 0: it has one */

@@ -1,17 +1,62 @@
 /* Voting for others, and answering what they ask. */
 #include "sentineld/core/fleet_inner.h"
 
-/* A vote that may still become a promotion: as long as its ballot lives, and as long again for what is under way. */
+/* An earlier vote that another one came after, for the same candidate. */
+static bool is_in_doubt(const struct sn_group *g)
+{
+    return g->doubt_epoch > g->config_epoch && g->core->now_us < g->doubt_lock_us;
+}
+
+/* A vote that may still become a promotion. */
 bool sn_vote_locked(const struct sn_group *g)
 {
-    return !g->vote_free && g->core->now_us < g->vote_lock_us;
+    return sn_vote_lock_end(g) > g->core->now_us;
+}
+
+int64_t sn_vote_lock_end(const struct sn_group *g)
+{
+    int64_t vote_us = g->vote_free ? 0 : g->vote_lock_us, doubt_us = is_in_doubt(g) ? g->doubt_lock_us : 0;
+    return vote_us > doubt_us ? vote_us : doubt_us;
+}
+
+/* Ourselves: the vote is from a former life. Somebody who was not heard in this life: none of those that are linked. */
+static bool leader_is_gone(const struct sn_group *g)
+{
+    const struct sn_core *c = g->core;
+    if (runid_cmp(g->vote_leader, c->id) == 0)
+        return g->fo.state == SN_FO_NONE;
+    const struct sn_peer *p = map_gets(&c->by_id, g->vote_leader);
+    if (p)
+        return sn_conn_gone(&p->cmd);
+    for (size_t k = 0; k < c->npeers; k++) {
+        const struct sn_peer *o = c->peers[k];
+        if (o->cmd.state == SN_CONN_UP ? !*o->id : !sn_conn_gone(&o->cmd))
+            return false;
+    }
+    return true;
+}
+
+/* SAFETY E9. Whether its promotion was sent, nobody knows. A second one of the same node at a higher epoch takes nothing
+ * from the first, which it compares itself with; one of any other node would. */
+struct sn_inst *sn_vote_heir(const struct sn_group *g)
+{
+    if (!sn_vote_locked(g) || (!g->vote_free && !leader_is_gone(g)))
+        return NULL;
+    for (size_t k = 0; k < g->ninsts; k++) {
+        struct sn_inst *i = g->insts[k];
+        if (i->member && runid_cmp(i->member->id, g->lease.grantee) == 0)
+            return sn_lease_promotes(i) ? i : NULL;
+    }
+    return NULL;
 }
 
 void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_t lock_us)
 {
     struct sn_core *c = g->core;
-    if (!g->vote_void && *g->vote_leader && g->vote_epoch > g->doubt_epoch)
+    if (!g->vote_void && *g->vote_leader && g->vote_epoch > g->doubt_epoch) {
         g->doubt_epoch = g->vote_epoch;
+        g->doubt_lock_us = sn_lease_ttl(g) && !g->vote_free ? g->vote_lock_us : 0;
+    }
     memcpy(g->vote_leader, leader, sizeof g->vote_leader);
     g->vote_epoch = epoch;
     g->vote_lock_us = c->now_us + lock_us;
@@ -51,6 +96,14 @@ static void learn(struct sn_group *g, const struct addr *candidate)
     sn_publish_inst(i, SN_LOG_NOTICE, "+slave", NULL);
 }
 
+static bool is_bound(const struct sn_group *g, const char *from, const struct sn_ballot *b)
+{
+    if (!sn_vote_locked(g) || (!is_in_doubt(g) && runid_cmp(g->vote_leader, from) == 0))
+        return false;
+    const struct sn_inst *heir = sn_vote_heir(g);
+    return !heir || !sn_node_is(heir->node, &b->candidate);
+}
+
 /* Between ours a grant also waits until an earlier one to another has run out or was cancelled, so that there are never
  * two leaders with a promotion to send. Stock knows no cancelling: it gets stock's rule. */
 static const char *why_not(const struct sn_group *g, const char *from, const struct sn_ballot *b, bool stock)
@@ -75,7 +128,7 @@ static const char *why_not(const struct sn_group *g, const char *from, const str
         return c->current_epoch <= b->epoch ? NULL : "the epoch is older than the current one";
     if (g->fo.state > SN_FO_WAIT_START && g->fo.state < SN_FO_RECONF_SLAVES)
         return "this supervisor was elected and promotes";
-    if (runid_cmp(g->vote_leader, from) != 0 && sn_vote_locked(g))
+    if (is_bound(g, from, b))
         return "an earlier ballot that has our vote may still lead to a promotion";
     return reaches(g, &b->candidate) ? NULL : "the named replica cannot be reached from here";
 }
@@ -96,7 +149,7 @@ static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b
         sn_election_lose(g, "-failover-abort-not-elected");
     else if (g->fo.state == SN_FO_SEND_SLAVEOF_NOONE && !g->fo.sent)
         sn_failover_abort(g, "-failover-abort-not-elected");
-    int64_t life = stock ? MS(c->params.election_timeout_ms) : 2 * sn_ballot_life_us(c, g);
+    int64_t life = stock ? MS(c->params.election_timeout_ms) : sn_vote_life_us(c, g);
     sn_vote_give(g, from, b->epoch, life);
     sn_lease_vote(g, addr_is_set(&b->candidate) ? sn_inst_find(g, &b->candidate) : NULL);
     g->vote_planned = !stock && !b->down;
@@ -116,8 +169,10 @@ static void cancelled(struct sn_group *g, struct sn_seat *s, const char *from, u
 {
     if (s)
         s->failed = true;
-    if (g->vote_epoch == epoch && runid_cmp(g->vote_leader, from) == 0)
+    if (g->vote_epoch == epoch && runid_cmp(g->vote_leader, from) == 0 && !g->vote_void) {
         g->vote_free = g->vote_void = true;
+        sn_lease_cancelled(g);
+    }
     sn_touch_group(g);
 }
 

@@ -14,7 +14,11 @@ struct stored {
     int64_t max_ms;
     bool settled;
     uint64_t vote_epoch; /* 0: none */
+    const char *leader;  /* whose ballot that was */
 };
+
+#define LIVING "ffffffffffffffffffffffffffffffffffffffb2" /* one of the peers */
+#define NOBODY "dddddddddddddddddddddddddddddddddddddddd"
 
 /* The first shard as the state has it; the others are found. */
 static void begin(const struct stored *s)
@@ -42,7 +46,7 @@ static void begin(const struct stored *s)
                                   .nnodes = 2};
     memcpy(shard.group.lease_grantee, lab.nodes[s->grantee].id, sizeof shard.group.lease_grantee);
     if (s->vote_epoch)
-        memset(shard.group.vote_leader, 'd', RUNID_LEN);
+        memcpy(shard.group.vote_leader, s->leader, sizeof shard.group.vote_leader);
     struct sn_core_fleet f = {.name = "orders",
                               .settings = &set,
                               .lease_ms = LEASE_MS,
@@ -82,7 +86,7 @@ static void an_unsettled_one_waits_for_the_longest_lease(void **state)
 static void a_vote_from_before_keeps_the_master_waiting_for_a_ballot(void **state)
 {
     (void)state;
-    begin(&(struct stored){.grantee = 3, .max_ms = LEASE_MS, .settled = false, .vote_epoch = 10});
+    begin(&(struct stored){.grantee = 3, .max_ms = LEASE_MS, .vote_epoch = 10, .leader = LIVING});
     while (lab_shard(FIRST)->config_epoch == 1) {
         assert_int_equal(lease.nodes[0].granted, 0);
         assert_true(lab.now_us < LAB_MS(9000));
@@ -98,15 +102,27 @@ static void a_vote_from_before_keeps_the_master_waiting_for_a_ballot(void **stat
 static void a_vote_from_before_is_kept(void **state)
 {
     (void)state;
-    begin(&(struct stored){.grantee = 3, .max_ms = LEASE_MS, .settled = false, .vote_epoch = 10});
-    lab_run(1000);
+    begin(&(struct stored){.grantee = 3, .max_ms = LEASE_MS, .vote_epoch = 10, .leader = LIVING});
+    lab_run(500);
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(5);
     assert_non_null(lease_answer());
     assert_string_not_equal(lease_answer()->leader, "00000000000000000000000000000000000000b1");
     assert_string_equal(lease_answer()->grant, "");
-    lab_run(1000);
+    lab_run(400);
     assert_int_equal(lab_count(&lab.sent, "VOTE peer"), 0);
+}
+
+/* Who led it is none of those that live: what it began is finished, at once and by whoever can. */
+static void a_vote_for_somebody_who_is_gone_is_inherited(void **state)
+{
+    (void)state;
+    begin(&(struct stored){.grantee = 3, .max_ms = LEASE_MS, .vote_epoch = 10, .leader = NOBODY});
+    lab.nodes[3].offset = lab.nodes[0].offset;
+    lab_run(700);
+    assert_int_equal(lab_count(&lab.sent, "RETURN 7001"), 1);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7004"), 1);
+    assert_int_equal(lab_master(lab_shard(FIRST)), 7004);
 }
 
 int main(void)
@@ -116,6 +132,7 @@ int main(void)
         cmocka_unit_test_teardown(an_unsettled_one_waits_for_the_longest_lease, lease_end),
         cmocka_unit_test_teardown(a_vote_from_before_keeps_the_master_waiting_for_a_ballot, lease_end),
         cmocka_unit_test_teardown(a_vote_from_before_is_kept, lease_end),
+        cmocka_unit_test_teardown(a_vote_for_somebody_who_is_gone_is_inherited, lease_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
