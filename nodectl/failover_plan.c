@@ -94,6 +94,7 @@ static bool choose_best(const json_t *replicas, const json_t *ranking, struct fa
     plan->to = mem_strdup(field_text(best, "name"));
     plan->replica = find_replica(replicas, plan->to, &none); /* NULL: the others have not heard of it yet */
     plan->impaired = failover_ranking_impaired(best);
+    plan->by_force = failover_ranking_by_force(best);
     buf_free(&none);
     return true;
 }
@@ -114,7 +115,8 @@ static bool choose(const json_t *group, const struct failover_wish *wish, const 
     plan->to = mem_strdup(field_text(plan->replica, "address"));
     const json_t *row = failover_ranking_row(ranking, plan->to);
     const char *against = objection(plan->replica);
-    if (against == NULL && row != NULL)
+    plan->by_force = row != NULL && failover_ranking_by_force(row);
+    if (against == NULL && row != NULL && !plan->by_force)
         against = failover_ranking_against(row);
     if (against != NULL)
         buf_printf(why, "%s cannot be promoted: %s", wish->to, against);
@@ -156,6 +158,10 @@ bool failover_plan(const json_t *views, const bool *ours, const json_t *document
     const char *state = field_text(json_object_get(group, "master"), "state");
     if (wish->coordinated && strcmp(state, "ok") != 0) {
         buf_puts(why, "the master is down: a coordinated failover needs it. Without --coordinated it can be done");
+        return false;
+    }
+    if (plan->by_force && strcmp(state, "ok") == 0) {
+        buf_printf(why, "%s may not know what its master has promised, which is well: wait until it follows", plan->to);
         return false;
     }
     plan->from = mem_strdup(field_text(json_object_get(group, "master"), "address"));
@@ -207,6 +213,12 @@ void failover_plan_put(struct buf *out, const json_t *document, const struct fai
         buf_puts(out, "  WARNING: the supervisors do not agree on the present state; see nodectl status\n");
     if (!json_is_true(json_object_get(group, "quorum_ok")))
         buf_puts(out, "  WARNING: there is no quorum now; the others learn of the new master when they are back\n");
+    if (plan->by_force)
+        buf_printf(
+            out,
+            "  WARNING: %s may not know what its master has promised last (slots that moved, databases that were\n"
+            "           swapped): it is promoted by force, and what it does not know is lost\n",
+            plan->to);
     if (plan->impaired)
         buf_printf(out, "  WARNING: %s is loading, synchronising, empty, cut off from its master, or refused lately\n",
                    plan->to);

@@ -17,6 +17,7 @@ struct failover_plan {
     char *from, *to;       /* "host:port"; without a wish `to` is the replica that the rules prefer now */
     char *by;              /* the supervisor that is asked */
     bool by_ours;          /* a sentineld; false: redis-sentinel */
+    bool by_force;         /* `to` may not know what its master has promised last */
     bool impaired;         /* `to` is chosen only because no other one is better */
     int64_t timeout_ms;    /* after which the supervisor itself gives up */
     const json_t *replica; /* the row of `to`; NULL when there is none */

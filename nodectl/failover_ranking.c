@@ -55,7 +55,8 @@ json_t *failover_ranking(struct fleet *f, struct fleet_member *m, const char *gr
 const json_t *failover_ranking_best(const json_t *ranking)
 {
     const json_t *first = json_array_get(ranking, 0);
-    return first != NULL && failover_ranking_against(first) == NULL ? first : NULL;
+    bool good = first != NULL && (failover_ranking_against(first) == NULL || failover_ranking_by_force(first));
+    return good ? first : NULL;
 }
 
 const json_t *failover_ranking_row(const json_t *ranking, const char *address)
@@ -74,6 +75,11 @@ const char *failover_ranking_against(const json_t *row)
 {
     const char *verdict = field_text(row, "verdict");
     return verdict[0] == '\0' || strcmp(verdict, "suitable") == 0 ? NULL : verdict;
+}
+
+bool failover_ranking_by_force(const json_t *row)
+{
+    return strcmp(field_text(row, "verdict"), "may not know what its master has promised") == 0;
 }
 
 bool failover_ranking_impaired(const json_t *row)

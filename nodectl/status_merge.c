@@ -204,6 +204,11 @@ static void judge_group(const struct sights *s, const char *state, json_t *probl
     const json_t *reporter = s->v[s->reporter].group;
     if (strcmp(state, "ok") != 0 && strcmp(state, "s_down") != 0 && strcmp(state, "o_down") != 0)
         add_line(problems, "%s: a failover is in progress (%s)", s->name, state);
+    if (field_number(json_object_get(reporter, "master"), "needs-operator", 0) != 0)
+        add_line(problems,
+                 "%s: nothing is promoted by itself: the replicas that are left may not know what their master has "
+                 "promised last. 'nodectl failover %s' promotes the best of them by force",
+                 s->name, s->name);
     for (size_t i = 0; i < s->n; i++)
         if (!json_is_true(json_object_get(s->v[i].group, "quorum_ok")))
             add_line(problems, "%s: supervisor %s: %s", s->name, s->v[i].by, field_text(s->v[i].group, "quorum_reply"));

@@ -155,6 +155,7 @@ static void put_candidate(struct sn_note *n, const struct sn_candidate *v)
     sn_note_int(n, "valid_answer_us", age(g, i->node->probe.valid_us));
     sn_note_int(n, "info_us", age(g, i->node->info_us));
     sn_note_int(n, "refused_us", age(g, i->refused_us));
+    sn_note_bool(n, "state_unknown", i->node->told && !i->node->told->state_known);
 }
 
 static uint64_t put_ranking(struct sn_note *n, const struct sn_group *g, const struct addr *wanted)
@@ -213,10 +214,13 @@ void sn_account_waiting(struct sn_group *g, enum sn_waiting why, int64_t until_u
         [SN_WAITING_ATTEMPT] = "the last attempt failed, the next one comes later",
         [SN_WAITING_OFFSETS] = "the replicas are asked for their offsets",
         [SN_WAITING_REPLICA] = "no replica is suitable",
+        [SN_WAITING_OPERATOR] = "the replicas that are left may not know what their master has promised last; SENTINEL "
+                                "FAILOVER <name> (nodectl failover <name>) promotes the best of them by force",
         [SN_WAITING_RANK] = "other supervisors stand first",
     };
     uint64_t key = (uint64_t)why;
-    if (why == SN_WAITING_REPLICA)
+    bool ranked = why == SN_WAITING_REPLICA || why == SN_WAITING_OPERATOR;
+    if (ranked)
         key |= verdicts_of(g) << 8;
     if (g->waiting_told == key)
         return;
@@ -235,7 +239,7 @@ void sn_account_waiting(struct sn_group *g, enum sn_waiting why, int64_t until_u
         put_supervisors(n, g);
     if (why == SN_WAITING_QUORUM)
         sn_note_int(n, "quorum", g->set.quorum);
-    if (why == SN_WAITING_REPLICA)
+    if (ranked)
         put_ranking(n, g, NULL);
 }
 

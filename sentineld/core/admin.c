@@ -333,10 +333,6 @@ static void failover(struct sn_core *c, const struct sn_event *e)
         refuse(c, e->token, "ERR The master is not reachable: a coordinated failover needs it");
         return;
     }
-    if (!sn_select(g, &e->addr)) {
-        refuse(c, e->token, "NOGOODSLAVE No suitable replica to promote");
-        return;
-    }
     if (g->added && !sn_has_met_others(g)) {
         refuse(c, e->token,
                "ERR This supervisor watches this master only now, and has not met all others yet: try again in a few "
@@ -346,6 +342,11 @@ static void failover(struct sn_core *c, const struct sn_event *e)
     g->order.since_us = c->now_us;
     g->order.coordinated = coordinated;
     g->order.wanted = e->addr;
+    if (!sn_select(g, &e->addr)) { /* an order may have what nothing else would be given */
+        memset(&g->order, 0, sizeof g->order);
+        refuse(c, e->token, "NOGOODSLAVE No suitable replica to promote");
+        return;
+    }
     sn_group_info_now(g);
     sn_touch_group(g);
     answer(c, e->token, SN_ANSWER_OK, 0, NULL);

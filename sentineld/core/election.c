@@ -6,6 +6,7 @@
 #include "sentineld/core/fleet.h"
 #include "sentineld/core/inner.h"
 #include "sentineld/core/plant.h"
+#include "sentineld/core/select.h"
 
 #define FRESH_WAIT MS(100)  /* how long O_DOWN waits for the replicas' own word about their offsets */
 #define RANK_STEP MS(20)    /* between two ranks, on a fast network and disk */
@@ -65,6 +66,11 @@ static void tell_no_good(struct sn_group *g)
         return;
     g->no_good_us = c->now_us;
     sn_publish_inst(g->master, SN_LOG_WARNING, "-failover-abort-no-good-slave", NULL);
+    if (sn_needs_operator(g))
+        sn_publish_inst(g->master, SN_LOG_WARNING, "-failover-needs-operator",
+                        "#its replicas may not know what it has promised last; SENTINEL FAILOVER %s promotes the best "
+                        "of them by force",
+                        g->name);
 }
 
 /* An operator's failover waits for nothing but the replicas' own word about their offsets. */
@@ -176,7 +182,7 @@ int64_t sn_election_consider(struct sn_group *g)
     if (!candidate) {
         g->stand_us = 0;
         tell_no_good(g);
-        sn_account_waiting(g, SN_WAITING_REPLICA, 0);
+        sn_account_waiting(g, sn_needs_operator(g) ? SN_WAITING_OPERATOR : SN_WAITING_REPLICA, 0);
         return c->now_us + MS(1000); /* and whenever a replica says something new */
     }
     if (others_stand_first(g))

@@ -198,16 +198,17 @@ void sn_follow(struct sn_inst *i); /* tells it to replicate from the group's mas
 /* account.c: notes about decisions, with what they were made from (note.h). Nothing is decided there. */
 enum sn_waiting {
     SN_WAITING_NOTHING,
-    SN_WAITING_QUORUM,  /* too few supervisors hold the master for down */
-    SN_WAITING_HEARD,   /* we have not heard enough epochs to vote */
-    SN_WAITING_MEET,    /* the group is new here: others may not be known yet */
-    SN_WAITING_DISK,    /* the state cannot be written */
-    SN_WAITING_TILT,    /* we did not run for a while: what we saw is no evidence */
-    SN_WAITING_VOTE,    /* our vote belongs to somebody else's ballot */
-    SN_WAITING_ATTEMPT, /* the last attempt failed: the next one comes later */
-    SN_WAITING_OFFSETS, /* the replicas are asked for their offsets */
-    SN_WAITING_REPLICA, /* no replica is suitable */
-    SN_WAITING_RANK,    /* others stand first */
+    SN_WAITING_QUORUM,   /* too few supervisors hold the master for down */
+    SN_WAITING_HEARD,    /* we have not heard enough epochs to vote */
+    SN_WAITING_MEET,     /* the group is new here: others may not be known yet */
+    SN_WAITING_DISK,     /* the state cannot be written */
+    SN_WAITING_TILT,     /* we did not run for a while: what we saw is no evidence */
+    SN_WAITING_VOTE,     /* our vote belongs to somebody else's ballot */
+    SN_WAITING_ATTEMPT,  /* the last attempt failed: the next one comes later */
+    SN_WAITING_OFFSETS,  /* the replicas are asked for their offsets */
+    SN_WAITING_REPLICA,  /* no replica is suitable */
+    SN_WAITING_OPERATOR, /* none that may be promoted without an operator's word */
+    SN_WAITING_RANK,     /* others stand first */
 };
 void sn_account_sdown(struct sn_inst *i);
 void sn_account_odown(struct sn_group *g);

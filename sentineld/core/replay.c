@@ -130,6 +130,10 @@ static void place_replica(const struct run *t, struct sn_note_part row)
     n->info_us = at(row, "info_us", 0);
     i->refused_us = at(row, "refused_us", 0);
     place_link(n, sn_note_get(row, "linked", 0), sn_note_get(row, "login_refused", 0));
+    if (sn_note_get(row, "state_unknown", 0)) {
+        n->told = n->told ? n->told : mem_zalloc(sizeof *n->told);
+        n->told->role = role_of(row);
+    }
     info->role = role_of(row);
     info->priority = sn_note_get(row, "priority", 100);
     info->repl_offset = sn_note_get(row, "own_offset", -1);

@@ -18,6 +18,7 @@ const char *sn_reject_name(enum sn_reject r)
         [SN_REJECT_LINK_DOWN] = "too long without its master",
         [SN_REJECT_NOT_WANTED] = "another was named",
         [SN_REJECT_STRANGER] = "another node is at its address",
+        [SN_REJECT_STATE] = "may not know what its master has promised",
     };
     return names[r];
 }
@@ -41,6 +42,16 @@ static bool passed_over(const struct sn_inst *i)
 {
     const struct sn_lease_told *t = i->node->told;
     return i->group->fleet && i->node->info.role == SN_ROLE_MASTER && t && t->config_epoch < i->group->config_epoch;
+}
+
+/* The node itself would refuse a promotion. Where the master is gone for good that lasts, and who is to decide whether
+ * what it promised last may be lost is the operator. */
+static bool lacks_the_state(const struct sn_inst *i)
+{
+    const struct sn_group *g = i->group;
+    const struct sn_lease_told *t = i->node->told;
+    bool ordered = (g->order.since_us || g->fo.forced) && g->master->s_down;
+    return t && t->role == SN_ROLE_REPLICA && !t->state_known && !ordered && (!g->fleet || sn_lease_promotes(i));
 }
 
 static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted)
@@ -68,7 +79,7 @@ static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted
         return SN_REJECT_LINK_DOWN;
     if (passed_over(i) && (now - g->switched_us) / 1000 > without)
         return SN_REJECT_LINK_DOWN;
-    return SN_SUITABLE;
+    return lacks_the_state(i) ? SN_REJECT_STATE : SN_SUITABLE;
 }
 
 static bool holds(const struct sn_info *info, const char *line)
@@ -135,6 +146,8 @@ static int order(const void *pa, const void *pb)
     const struct sn_info *ia = &a->inst->node->info, *ib = &b->inst->node->info;
     if (!a->reject != !b->reject)
         return a->reject ? 1 : -1;
+    if ((a->reject == SN_REJECT_STATE) != (b->reject == SN_REJECT_STATE))
+        return a->reject == SN_REJECT_STATE ? -1 : 1;
     if (a->impaired != b->impaired)
         return a->impaired ? 1 : -1;
     if (ia->priority != ib->priority)
@@ -170,6 +183,17 @@ struct sn_inst *sn_select(struct sn_group *g, const struct addr *wanted)
     struct sn_inst *best = n && !v[0].reject ? v[0].inst : NULL;
     free(v);
     return best;
+}
+
+bool sn_needs_operator(const struct sn_group *g)
+{
+    if (!g->o_down || g->fo.state != SN_FO_NONE || !g->fleet)
+        return false;
+    size_t n;
+    struct sn_candidate *v = sn_rank(g, NULL, &n);
+    bool needs = n && v[0].reject == SN_REJECT_STATE;
+    free(v);
+    return needs;
 }
 
 bool sn_select_fresh(struct sn_group *g, int64_t since_us)

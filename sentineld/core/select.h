@@ -14,6 +14,8 @@ enum sn_reject {
     SN_REJECT_LINK_DOWN,  /* cut off from the master for too long */
     SN_REJECT_NOT_WANTED, /* the operator named another */
     SN_REJECT_STRANGER,   /* in a cluster: another node sits at its address */
+    SN_REJECT_STATE, /* under leases: it does not know all that its master has promised (SAFETY H2). An operator's order
+                        promotes it all the same, when the master is down. */
 };
 
 struct sn_candidate {
@@ -28,5 +30,7 @@ struct sn_candidate {
 /* All replicas, suitable ones first in the order of preference. The caller frees the array. */
 struct sn_candidate *sn_rank(const struct sn_group *g, const struct addr *wanted, size_t *count);
 const char *sn_reject_name(enum sn_reject r);
+/* The master is down for all, and of its replicas none is left but such as an operator's order alone promotes. */
+bool sn_needs_operator(const struct sn_group *g);
 
 #endif

@@ -202,6 +202,7 @@ void cmd_put_master(struct reply *r, const struct sn_group *g, int64_t now_us)
     if (g->shard != NULL) {
         map_number(&m, "slots", g->shard->nslots);
         cmd_put_lease(&m, g);
+        map_number(&m, "needs-operator", sn_needs_operator(g));
     }
     map_end(&m);
 }

@@ -58,7 +58,7 @@ static const struct sn_lease_told *tell(int k)
                                 .generation = l->lease_ms >= 0,
                                 .version = l->lease_ms >= 0 ? l->version : 0,
                                 .lease_ms = l->lease_ms,
-                                .state_known = true,
+                                .state_known = !l->in_the_dark,
                                 .incarnation = l->incarnation,
                                 .clock_us = lab.now_us + l->clock_us};
     memcpy(t->node, n->id, sizeof t->node);
@@ -100,6 +100,8 @@ static void note_takeover(const struct sn_effect *fx, int k)
     buf_printf(&lease.takeover, "%d %llu %s", lab.nodes[k].port, (unsigned long long)fx->epoch, fx->text);
     for (char **v = fx->argv; v && *v; v++)
         buf_printf(&lease.takeover, " %s", *v);
+    if (fx->flag)
+        buf_puts(&lease.takeover, " FORCE");
     lab.nodes[k].takes_epoch = fx->epoch;
     lease.nodes[k].lease_ms = LEASE_MS;
 }

@@ -19,6 +19,7 @@ struct lease_node {
     bool deaf;         /* LEASE gets no answer */
     bool empty;        /* INFO and LEASE say that it holds no key */
     bool no_return;    /* RETURN gets no answer */
+    bool in_the_dark;  /* what its master has promised, it may not know */
     uint64_t version;  /* of the list that it counts */
     bool own_epoch;    /* TAKEOVER EPOCH takes the epoch that it says; otherwise it is refused */
     /* what it was told last */

@@ -1,4 +1,5 @@
 /* Votes, ballots and planned switches in a shard under leases (SAFETY E4, E5, E7, E9). */
+#include "sentineld/core/select.h"
 #include "tests/unit/core/lease_lab.h"
 
 #include <setjmp.h>
@@ -374,6 +375,29 @@ static void a_refused_promotion_is_told_and_frees_the_votes(void **state)
     assert_int_equal(lab_master(first()), 7001);
 }
 
+/* It would refuse: no ballot is held for it before an operator says so, and what has to be said is told. */
+static void who_may_not_know_all_waits_for_an_operator(void **state)
+{
+    (void)state;
+    begin();
+    peers_see(true);
+    lease.nodes[3].in_the_dark = true;
+    lab_run(200);
+    lab_kill(0);
+    lab_run(3000);
+    assert_int_equal(lab_count(&lab.sent, "VOTE"), 0);
+    assert_true(sn_needs_operator(first()));
+    assert_int_equal(lab_count(&lab.events, "-failover-needs-operator master orders/" FIRST " 127.0.0.1 7001"), 1);
+    assert_int_equal(lab_count(&lab.events, "SENTINEL FAILOVER orders/" FIRST), 1);
+    struct sn_event e = {.kind = SN_EV_FAILOVER, .token = 5, .group = slice_of("orders/" FIRST)};
+    lab_step(&e);
+    lab_run(300);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7004"), 1);
+    assert_int_equal(lab_count(&lease.takeover, " FORCE"), 1);
+    assert_int_equal(lab_master(first()), 7004);
+    assert_false(sn_needs_operator(first()));
+}
+
 /* ---- planned switches ---- */
 
 static void order(void)
@@ -463,6 +487,7 @@ int main(void)
         cmocka_unit_test_teardown(a_dead_master_is_replaced_with_the_voters_grants, lease_end),
         cmocka_unit_test_teardown(a_lost_round_is_cancelled_and_renews_the_master, lease_end),
         cmocka_unit_test_teardown(a_refused_promotion_is_told_and_frees_the_votes, lease_end),
+        cmocka_unit_test_teardown(who_may_not_know_all_waits_for_an_operator, lease_end),
         cmocka_unit_test_teardown(the_master_gives_its_lease_back_first, lease_end),
         cmocka_unit_test_teardown(behind_is_not_promoted, lease_end),
         cmocka_unit_test_teardown(a_master_that_does_not_answer_keeps_its_place, lease_end),
