@@ -195,6 +195,44 @@ def test_leader_of_a_planned_switch_dies(lab):
     assert sides.check(fleet.node(fleet.port_of(shard)), switches=switches) == 0
 
 
+def longest_pause(sides, since):
+    """Seconds between two writes that were taken one after the other."""
+    acked = sorted(t.acked for t in list(sides.taken) if t.acked >= since)
+    return max((b - a, a - since) for a, b in zip(acked, acked[1:]))
+
+
+@case(kinds=OURS, limit_s=120)
+def test_votes_for_a_dead_leader_keep_nobody(lab):
+    """It dies with the votes in its hands, of a planned switch and of a failover: another one finishes what it began as
+    soon as its connections break, and not when its ballot is too old."""
+    fleet, sides = one_shard(lab, down_after_ms=1000)
+    first = min(fleet.supervisors, key=lambda s: s.ok("SENTINEL", "MYID"))
+    shard = fleet.name_of(fleet.masters[0])
+    pauses = []
+    for planned in (True, False):
+        old = fleet.node(fleet.port_of(shard))
+        crash_next([first], "crash-after-election")
+        began = time.monotonic()
+        if planned:
+            assert first.ok("SENTINEL", "FAILOVER", shard) == "OK"
+        else:
+            old.kill9()
+        assert wait_crashed(fleet.supervisors) is first
+        new = fleet.wait_switched(shard, old, 30)
+        wait_taken(sides, new)
+        pauses.append(longest_pause(sides, began - 0.1)[0])
+        first.boot()
+        if not planned:
+            old.start()
+            old.wait_ready()
+        fleet.wait_follows(old, new, 40)
+        fleet.wait_well(timeout_s=40)
+    sides.stop()
+    sides.check(new, switches=2, lost_since=began - ASYNC_S)
+    print("writes paused: planned %.0f ms, of a dead master %.0f ms" % tuple(1000 * p for p in pauses))
+    assert pauses[0] < 1 and pauses[1] < 2, pauses
+
+
 @case(kinds=OURS, limit_s=120)
 def test_promotion_that_fails(lab):
     """The leader and the replica die with the votes for it given; the old master is back, and gets a lease at a higher
