@@ -223,6 +223,7 @@ struct cl_core {
     struct map by_id;
     struct idmap outs, ins; /* links: to nodes, to struct cl_incoming by the number without CL_INCOMING */
     uint64_t last_link;
+    int64_t last_try_us;      /* of a link that was lost: those of many are in turn (links.c) */
     uint16_t owner[CL_SLOTS]; /* index + 1; 0: nobody */
     int assigned;
     uint8_t unclaimed[CL_SLOT_BYTES]; /* slots whose owner says that they are not its own: whoever claims them has them,
