@@ -46,6 +46,7 @@ struct cl_node {
     int64_t offset_us;    /* when it told the offset */
     uint8_t *slots;       /* NULL: none */
     int nslots;
+    uint64_t slots_view;      /* their digest (common/base/view.h) */
     int64_t created_us;       /* known since */
     int64_t heard_us;         /* its last message on any link, or when it became known: the base of PFAIL */
     int64_t exchanged_us;     /* its last PING, PONG or MEET: the base of our next PING */
