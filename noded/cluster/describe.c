@@ -1,6 +1,8 @@
 #include "noded/cluster/describe.h"
 #include "noded/cluster/state.h"
 
+#include "common/base/view.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -54,13 +56,19 @@ static void open_put(const struct cl_core *c, struct buf *out)
     }
 }
 
+/* Supervisors take what a node claims for a fact: what is not on its disk yet it does not tell. */
+static uint64_t epoch_told(const struct cl_core *c, const struct cl_node *n)
+{
+    const struct cl_node *of = cl_has(n, CL_REPLICA) && n->master != NULL ? n->master : n;
+    bool early = n == c->me && of == n && c->claim.config_epoch < n->config_epoch;
+    return early ? c->claim.config_epoch : of->config_epoch;
+}
+
 void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_node *n, bool with_aux)
 {
     const char *hostname = n->hostname != NULL ? n->hostname : "";
     const struct cl_node *epoch_of = cl_has(n, CL_REPLICA) && n->master != NULL ? n->master : n;
-    /* Supervisors take what a node claims for a fact: what is not on its disk yet it does not tell. */
-    bool told = !with_aux && n == c->me && epoch_of == n && c->claim.config_epoch < n->config_epoch;
-    uint64_t epoch = told ? c->claim.config_epoch : epoch_of->config_epoch;
+    uint64_t epoch = with_aux ? epoch_of->config_epoch : epoch_told(c, n);
     cl_id_put(out, &n->id);
     buf_printf(out, " %s:%u@%u", n->ip, (unsigned)n->port, (unsigned)n->bus_port);
     bool aux = with_aux && !cl_id_is_none(&n->shard);
@@ -92,6 +100,30 @@ void cl_nodes_text(const struct cl_core *c, struct buf *out)
         cl_line_write(c, out, n, false);
         buf_putc(out, '\n');
     }
+}
+
+static uint64_t id_view(const struct cl_id *id)
+{
+    uint64_t x = 0;
+    for (int i = 0; i < 8; i++)
+        x = x << 8 | id->b[i];
+    return x;
+}
+
+uint64_t cl_view(const struct cl_core *c)
+{
+    uint64_t sum = 0;
+    const struct cl_node *n;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
+        if (cl_has(n, CL_HANDSHAKE))
+            continue;
+        sum += view_of_node(&(struct view_node){.id = id_view(&n->id),
+                                                .follows = n->master != NULL ? id_view(&n->master->id) : 0,
+                                                .master = cl_has(n, CL_MASTER),
+                                                .epoch = epoch_told(c, n),
+                                                .slots = n->slots_view});
+    }
+    return view_end(sum);
 }
 
 bool cl_next_replica_line(const struct cl_core *c, const struct cl_id *master, size_t *it, struct buf *out)

@@ -10,6 +10,8 @@
 uint64_t cl_version(const struct cl_core *c);
 
 void cl_nodes_text(const struct cl_core *c, struct buf *out); /* CLUSTER NODES: a line for each */
+/* The digest of that text (common/base/view.h). */
+uint64_t cl_view(const struct cl_core *c);
 /* CLUSTER REPLICAS: the lines of a master's replicas, each in order; next one: *it from 0 on. */
 bool cl_next_replica_line(const struct cl_core *c, const struct cl_id *master, size_t *it, struct buf *out);
 /* CLUSTER INFO, with \r\n; its last line, of the buffers of links, is the program's. ok: the state that it tells, which

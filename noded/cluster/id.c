@@ -65,16 +65,20 @@ void cl_id_draw(struct rng *r, struct cl_id *out)
     } while (cl_id_is_none(out));
 }
 
+/* Maps are mostly long runs of one kind: eight bytes of them are passed at once. */
 int cl_bit_next(const uint8_t *map, int from, bool value)
 {
-    const uint8_t dull = value ? 0 : 0xff;
+    const uint64_t dull = value ? 0 : UINT64_MAX;
     while (from < CL_SLOTS) {
-        if ((from & 7) == 0 && map[from / 8] == dull)
-            from += 8;
-        else if (cl_bit(map, from) == value)
-            return from;
-        else
-            from++;
+        uint64_t eight;
+        if ((from & 63) == 0 && (memcpy(&eight, map + from / 8, sizeof eight), eight == dull)) {
+            from += 64;
+            continue;
+        }
+        unsigned left = (unsigned)(uint8_t)(map[from / 8] ^ (uint8_t)dull) >> (from & 7);
+        if (left != 0)
+            return from + __builtin_ctz(left);
+        from = (from | 7) + 1;
     }
     return CL_SLOTS;
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define MS INT64_C(1000)
+#define TRY_APART (20 * MS)   /* tries of links that were lost, while few are */
+#define TRY_ROUND (2000 * MS) /* so long takes a round of tries at most, however many are lost */
 
 struct cl_incoming *cl_incoming_find(const struct cl_core *c, cl_link link)
 {
@@ -52,6 +54,19 @@ static void connect_to(struct cl_core *c, struct cl_node *n)
         n->ping_ms = c->unix_ms;
 }
 
+/* When half of a large cluster dies at once, all the others try to reach it again. That is not to take the time that
+ * they need for more urgent things just then. */
+static int64_t in_turn(struct cl_core *c, int64_t at)
+{
+    size_t there = c->outs.used + 1;
+    int64_t lost = c->known > there ? (int64_t)(c->known - there) : 1;
+    int64_t apart = TRY_ROUND / lost < TRY_APART ? TRY_ROUND / lost : TRY_APART;
+    if (at < c->last_try_us + apart)
+        at = c->last_try_us + apart;
+    c->last_try_us = at;
+    return at;
+}
+
 /* The next try waits, the longer the more have failed, but never so long that a node that is back is overlooked. */
 static void link_lost(struct cl_core *c, struct cl_node *n)
 {
@@ -64,7 +79,7 @@ static void link_lost(struct cl_core *c, struct cl_node *n)
     n->link_state = CL_LINK_NONE;
     n->link_us = c->now_us;
     n->asking = false;
-    n->retry_us = c->now_us + n->backoff_us;
+    n->retry_us = in_turn(c, c->now_us + n->backoff_us);
     /* A link that was up and broke is a reason to ask at once. */
     if (was_up && n->tried_us == 0)
         n->tried_us = c->now_us;

@@ -1,6 +1,7 @@
 #include "noded/cluster/state.h"
 
 #include "common/base/mem.h"
+#include "common/base/view.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n)
         return;
     if (old != NULL) {
         cl_bit_clear(old->slots, slot);
+        old->slots_view ^= view_slot((unsigned)slot);
         c->assigned--;
         if (--old->nslots == 0) {
             free(old->slots);
@@ -30,6 +32,7 @@ void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n)
         if (n->slots == NULL)
             n->slots = mem_zalloc(CL_SLOT_BYTES);
         cl_bit_set(n->slots, slot);
+        n->slots_view ^= view_slot((unsigned)slot);
         n->nslots++;
         c->owner[slot] = (uint16_t)(n->index + 1);
         c->assigned++;

@@ -46,6 +46,7 @@ struct cl_node {
     int64_t offset_us;    /* when it told the offset */
     uint8_t *slots;       /* NULL: none */
     int nslots;
+    uint64_t slots_view;      /* their digest (common/base/view.h) */
     int64_t created_us;       /* known since */
     int64_t heard_us;         /* its last message on any link, or when it became known: the base of PFAIL */
     int64_t exchanged_us;     /* its last PING, PONG or MEET: the base of our next PING */
@@ -223,6 +224,7 @@ struct cl_core {
     struct map by_id;
     struct idmap outs, ins; /* links: to nodes, to struct cl_incoming by the number without CL_INCOMING */
     uint64_t last_link;
+    int64_t last_try_us;      /* of a link that was lost: those of many are in turn (links.c) */
     uint16_t owner[CL_SLOTS]; /* index + 1; 0: nobody */
     int assigned;
     uint8_t unclaimed[CL_SLOT_BYTES]; /* slots whose owner says that they are not its own: whoever claims them has them,

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/base/view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,40 @@ const struct sn_nodes_line *sn_nodes_find(const struct sn_nodes *n, const char *
         if (runid_cmp(n->lines[k].id, id) == 0)
             return &n->lines[k];
     return NULL;
+}
+
+static uint64_t id_view(const char *id)
+{
+    uint64_t x = 0;
+    text_hex_u64((struct slice){id, *id ? 16 : 0}, &x);
+    return x;
+}
+
+static uint64_t slots_view(const struct sn_nodes *n, const struct sn_nodes_line *l)
+{
+    uint64_t x = 0;
+    for (size_t k = 0; k < l->nranges; k++) {
+        const struct sn_slot_range *r = &n->ranges[l->range + k];
+        for (unsigned slot = r->first; slot <= r->last; slot++)
+            x ^= view_slot(slot);
+    }
+    return x;
+}
+
+uint64_t sn_nodes_view(const struct sn_nodes *n)
+{
+    uint64_t sum = 0;
+    for (size_t k = 0; k < n->nlines; k++) {
+        const struct sn_nodes_line *l = &n->lines[k];
+        if (l->flags & SN_NODES_HANDSHAKE)
+            continue;
+        sum += view_of_node(&(struct view_node){.id = id_view(l->id),
+                                                .follows = id_view(l->master),
+                                                .master = l->flags & SN_NODES_MASTER,
+                                                .epoch = l->epoch,
+                                                .slots = slots_view(n, l)});
+    }
+    return view_end(sum);
 }
 
 /* "shard-id=<40 hex digits>"; of the others, and of the host name before them, nothing is decided by. */

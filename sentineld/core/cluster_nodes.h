@@ -46,6 +46,8 @@ struct sn_nodes {
 /* Reads a text. Lines that are none are skipped. Returns false, and leaves *out empty, when it does not hold exactly
  * one line of the teller itself: then nothing can be decided by it. */
 bool sn_nodes_parse(struct sn_nodes *out, struct slice text);
+/* The digest of what it says (common/base/view.h). */
+uint64_t sn_nodes_view(const struct sn_nodes *n);
 void sn_nodes_free(struct sn_nodes *n); /* what it owns */
 /* The line of that id, or NULL. */
 const struct sn_nodes_line *sn_nodes_find(const struct sn_nodes *n, const char *id);

@@ -153,7 +153,8 @@ static size_t ask_in_turn(struct sn_fleet *f, size_t most, bool disagreed)
     for (size_t k = 0; k < f->nmembers && asked < most; k++) {
         f->turn = (f->turn + 1) % f->nmembers;
         const struct sn_member *m = f->members[f->turn];
-        if (sn_member_speaks(m) && (!disagreed || m->agreed_us <= f->switched_us))
+        bool open = m->agreed_us <= f->switched_us && !sn_member_was_read(m, f->switched_us);
+        if (sn_member_speaks(m) && (!disagreed || open))
             asked += ask(m->node);
     }
     return asked;

@@ -32,7 +32,8 @@ struct sn_member {
     unsigned nslots;
     int64_t own_us;    /* when it told of itself, 0 never */
     int64_t told_us;   /* when somebody told of it */
-    int64_t agreed_us; /* when its own text last had every shard as we have it, 0 never */
+    int64_t agreed_us; /* when it last told that it has every shard as we have it, 0 never */
+    uint64_t view;     /* digest of its own last text; 0: it does not tell digests */
     /* who lists it, in this round of tellers */
     unsigned round_listed;
     bool round_told, round_seen;
@@ -99,6 +100,7 @@ struct sn_fleet {
     size_t hello_turn;       /* which shard is told of next */
     struct sn_node *ears[2]; /* where hellos are listened to */
     int64_t switched_us;     /* when one of its shards last got another master */
+    uint64_t agreed_view;    /* digest of a text that has every shard as we have it now; 0: none is known */
     int64_t release_us;      /* RELEASING: since */
     sn_token release_token;  /* who waits for it, 0: nobody */
     bool foreign_told;

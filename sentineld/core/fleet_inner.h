@@ -29,6 +29,9 @@ void sn_fleet_same_name(struct sn_group *g); /* a hello says the same one */
 
 /* fleet_told.c: what CLUSTER NODES of a node tells */
 void sn_node_told(struct sn_node *n, struct slice text);
+void sn_fleet_viewed(struct sn_node *n); /* its word of itself came, with a digest of what its text would tell */
+/* Its present text has been read since so long, by its digest; false too where it tells none. */
+bool sn_member_was_read(const struct sn_member *m, int64_t since_us);
 int64_t sn_node_nodes_due(const struct sn_node *n); /* when CLUSTER NODES is to be asked of it again */
 
 /* member.c */

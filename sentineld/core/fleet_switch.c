@@ -8,6 +8,7 @@
 #define LAST_REPEATS 2
 #define RESEND_AFTER MS(1000)
 #define AGREE_ALL 64        /* so many nodes are asked at once whether they agree, the rest in turn */
+#define AGREE_PAUSE MS(50)  /* many shards that switch one behind the other are one question */
 #define AGREE_MAX MS(60000) /* nodes that do not agree in this time are named, and no longer waited for */
 
 struct sn_effect *sn_order_node(struct sn_node *n, enum sn_command command)
@@ -183,8 +184,11 @@ void sn_fleet_switched(struct sn_group *g)
     struct sn_fleet *f = g->fleet;
     g->shard->switched_us = g->shard->changed_us = f->switched_us = f->core->now_us;
     sn_shard_slots(g->shard, sn_member_speaks(g->master->member));
+    f->agreed_view = 0;
+    /* Who tells digests is asked in turn: one text that agrees speaks for all that have the same. */
     for (size_t k = 0; k < f->nmembers && k < AGREE_ALL; k++)
-        sn_member_ask(f->members[k], 0);
+        if (!f->members[k]->view)
+            sn_member_ask(f->members[k], AGREE_PAUSE);
     sn_fleet_doubt(f);
 }
 

@@ -169,6 +169,36 @@ static bool agrees(const struct sn_fleet *f, const struct sn_nodes *nodes)
     return true;
 }
 
+/* Who tells digests need not be read for the others to be known: all that have the same tell the same. */
+static void note_view(struct sn_member *teller, const struct sn_nodes *nodes)
+{
+    struct sn_fleet *f = teller->fleet;
+    const struct sn_lease_told *t = teller->node ? teller->node->told : NULL;
+    bool all = agrees(f, nodes);
+    if (all)
+        teller->agreed_us = f->core->now_us;
+    if (!t || !t->view)
+        return;
+    teller->view = sn_nodes_view(nodes);
+    if (all)
+        f->agreed_view = teller->view;
+    else if (f->agreed_view == teller->view)
+        f->agreed_view = 0;
+}
+
+void sn_fleet_viewed(struct sn_node *n)
+{
+    struct sn_member *m = n->member;
+    if (m && n->fleet->agreed_view && n->told->view == n->fleet->agreed_view)
+        m->agreed_us = n->core->now_us;
+}
+
+bool sn_member_was_read(const struct sn_member *m, int64_t since_us)
+{
+    const struct sn_lease_told *t = m->node ? m->node->told : NULL;
+    return t && m->view && m->view == t->view && m->own_us > since_us;
+}
+
 static void touch_shards(struct sn_fleet *f)
 {
     for (size_t k = 0; k < f->nshards; k++)
@@ -199,8 +229,7 @@ static void told(struct sn_fleet *f, struct sn_node *n, const struct sn_nodes *n
     struct sn_member *teller = sn_member_find(f, n->self);
     if (teller) {
         count_teller(f, teller, nodes);
-        if (agrees(f, nodes))
-            teller->agreed_us = now;
+        note_view(teller, nodes);
         if (teller->inst)
             sn_touch_group(teller->inst->group);
     }

@@ -267,6 +267,8 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
     else if (t->generation && !c->ours.counted)
         list_waits(c, n, t->version);
     take_facts(n, t);
+    if (is_expected(n, t))
+        sn_fleet_viewed(n);
     sn_node_pong(n, t->loading ? SN_PONG_LOADING : SN_PONG_OK);
     if (n->info_now || n->nodes_now || n->lease_soon)
         sn_touch_node(n);

@@ -23,6 +23,7 @@ struct sn_lease_told {
     int64_t grants;       /* that it holds */
     bool state_known;     /* a replica: nothing of its shard's state is missing, so it may be promoted (SAFETY H2) */
     int64_t migrating;    /* migrations that it is an end of */
+    uint64_t view;        /* digest of its CLUSTER NODES (common/base/view.h); 0: it tells none */
     uint64_t incarnation; /* its stamp; never 0 */
     int64_t clock_us;
 };

@@ -82,13 +82,13 @@ static bool read_role(const redisReply *r, enum sn_role *out)
     return *out != SN_ROLE_UNKNOWN;
 }
 
-static bool read_incarnation(const redisReply *r, uint64_t *out)
+static bool read_hex(const redisReply *r, uint64_t *out)
 {
     struct slice text;
     return text_of(r, &text) && text_hex_u64(text, out);
 }
 
-enum form { FORM_ID, FORM_ROLE, FORM_INCARNATION, FORM_LINK, FORM_FLAG, FORM_COUNT, FORM_NUMBER };
+enum form { FORM_ID, FORM_ROLE, FORM_HEX, FORM_LINK, FORM_FLAG, FORM_COUNT, FORM_NUMBER };
 
 #define AT(member) offsetof(struct sn_lease_told, member)
 
@@ -118,7 +118,8 @@ static const struct row {
     {"grants", FORM_NUMBER, AT(grants)},
     {"state_known", FORM_FLAG, AT(state_known)},
     {"migrating", FORM_NUMBER, AT(migrating)},
-    {"incarnation", FORM_INCARNATION, AT(incarnation)},
+    {"view", FORM_HEX, AT(view)},
+    {"incarnation", FORM_HEX, AT(incarnation)},
     {"clock", FORM_NUMBER, AT(clock_us)},
 };
 
@@ -130,7 +131,7 @@ static bool read_member(const struct row *row, const redisReply *r, struct sn_le
     switch (row->form) {
     case FORM_ID: return read_id(r, to);
     case FORM_ROLE: return read_role(r, to);
-    case FORM_INCARNATION: return read_incarnation(r, to);
+    case FORM_HEX: return read_hex(r, to);
     case FORM_LINK:
         if (!text_of(r, &text))
             return false;

@@ -19,6 +19,7 @@ import durable  # noqa: E402
 import fifty  # noqa: E402
 import idle  # noqa: E402
 import lines  # noqa: E402
+import many_shards  # noqa: E402
 import noded  # noqa: E402
 import one  # noqa: E402
 import slots  # noqa: E402
@@ -36,7 +37,7 @@ ROWS = (
 )
 
 
-PARTS = ("one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots", "supervised")
+PARTS = ("one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots", "supervised", "shards")
 
 
 def spread(values):
@@ -110,6 +111,8 @@ def main():
     parser.add_argument("--supervised-rounds", type=int, default=3, help="rounds of supervised clusters (default 3)")
     parser.add_argument("--supervised-shards", type=int, default=60,
                         help="shards of which half lose their masters at once; 0: none (default 60)")
+    parser.add_argument("--model-shards", type=int, default=1000,
+                        help="modelled shards of which half lose their masters at once (default 1000)")
     parser.add_argument("--json", metavar="FILE", help="write all measured values there")
     args = parser.parse_args()
     parts = args.only or PARTS
@@ -152,6 +155,9 @@ def main():
             results["slots"] = slots.measure(args)
         if "supervised" in parts:
             results["supervised"] = supervised.measure(args)
+        if "shards" in parts:
+            with Lab("ours") as lab:
+                results["shards"] = many_shards.measure(lab, args)
     except KeyboardInterrupt:
         print("bench: interrupted; all its processes were ended", file=sys.stderr)
         return 130
@@ -172,7 +178,9 @@ def main():
         missed += slots.report(results["slots"], args)
     if "supervised" in results:
         missed += supervised.report(results["supervised"], args)
-    if not set(parts) <= {"noded", "durable", "cluster", "slots", "supervised"}:
+    if "shards" in results:
+        missed += many_shards.report(results["shards"], args)
+    if not set(parts) <= {"noded", "durable", "cluster", "slots", "supervised", "shards"}:
         print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default "
               "settings." % one.DOWN_AFTER_MS)
     if args.json:

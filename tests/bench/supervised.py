@@ -118,10 +118,10 @@ def measure_many(shards):
                            node_timeout_ms=MANY_TIMEOUT_MS, name="many")
         fleet.wait_well(timeout_s=120)
         killed = shards // 2
+        keys = [key_in(slot_range(i, shards)[0] + 1) for i in range(killed)]  # takes its time: before the kill
         at = time.monotonic()
         for node in fleet.masters[:killed]:
             node.discard()
-        keys = [key_in(slot_range(i, shards)[0] + 1) for i in range(killed)]
         writes = FirstWrites(fleet.replicas[:killed], keys, 60, DOWN_AFTER_MS / 1000 - 0.1)
         last = writes.wait()
         assert last is not None, "%d of %d were promoted" % (len(writes.at), killed)

@@ -29,11 +29,12 @@ def model_path():
 
 class Model(Child):
     """The process of the modelled servers and its control port."""
+    mode = ()
 
     def __init__(self, lab, pairs):
         directory = lab.path("model")
         os.makedirs(directory, exist_ok=True)
-        super().__init__("model", [model_path(), str(pairs)], directory, os.path.join(directory, "log"))
+        super().__init__("model", [model_path(), str(pairs), *self.mode], directory, os.path.join(directory, "log"))
         lab.children.append(self)
         self.start()
         wait_until(self._port, 15, "the model has opened the ports of %d pairs" % pairs)

@@ -1,4 +1,5 @@
 /* What supervisors ask of nodes, and the answers: as the shell of a node makes them from its core. */
+#include "noded/cluster/describe.h"
 #include "noded/cluster/handover.h"
 #include "noded/cluster/state.h"
 #include "tests/fleet/watcher.h"
@@ -25,7 +26,8 @@ void ask_told(const struct world *w, const struct node *n, struct sn_lease_told 
     const struct data *d = &n->data;
     int64_t now_us = process_clock(w, &n->p);
     cl_lease_state(n->core, now_us, &l);
-    *t = (struct sn_lease_told){.role = cl_is_master(n->core) ? SN_ROLE_MASTER : SN_ROLE_REPLICA,
+    *t = (struct sn_lease_told){.view = cl_view(n->core),
+                                .role = cl_is_master(n->core) ? SN_ROLE_MASTER : SN_ROLE_REPLICA,
                                 .config_epoch = l.config_epoch,
                                 .current_epoch = l.current_epoch,
                                 .slots = me->nslots,

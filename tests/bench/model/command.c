@@ -205,7 +205,7 @@ static void cmd_failover(struct conn *c, const struct slice *argv, size_t argc, 
 static void cmd_config(struct conn *c, const struct slice *argv, size_t argc, struct reply *r)
 {
     (void)c;
-    if (argc == 2 && slice_ieq(argv[1], "REWRITE"))
+    if ((argc == 2 && slice_ieq(argv[1], "REWRITE")) || (argc >= 4 && slice_ieq(argv[1], "SET")))
         ok(r);
     else if (argc == 3 && slice_ieq(argv[1], "GET"))
         reply_array(r, 0);
@@ -296,6 +296,7 @@ static void cmd_quit(struct conn *c, const struct slice *argv, size_t argc, stru
 static struct command commands[] = {
     {"PING", -1, true, false, cmd_ping, 0},
     {"INFO", -1, false, false, cmd_info, 0},
+    {"CLUSTER", -2, false, false, cluster_run, 0},
     {"PUBLISH", 3, false, false, cmd_publish, 0},
     {"SUBSCRIBE", -2, true, false, cmd_subscribe, 0},
     {"CLIENT", -2, false, false, cmd_client, 0},

@@ -4,6 +4,8 @@
  *   KILL first n     ends the masters of n pairs; [before, after] in microseconds of CLOCK_MONOTONIC
  *   REVIVE           starts the dead ones again, as replicas where their partners were promoted; how many
  *   PROMOTED         [[pair, port, when in microseconds], ...] since the last KILL
+ *   LEASES           [leases of live masters that ran out, the longest gap in ms, live masters without one now]
+ *   AGREE            when the last live node knew of the last promotion, in microseconds
  *   SERVED           [command, how often, ...] since the start */
 #include "common/base/text.h"
 #include "common/resp/reply.h"
@@ -105,7 +107,12 @@ void control_run(struct conn *c, const struct slice *argv, size_t argc)
         promoted(c->model, &r);
     else if (slice_ieq(argv[0], "SERVED"))
         served(&r);
+    else if (slice_ieq(argv[0], "LEASES") && c->model->cluster != NULL)
+        cluster_leases(c->model, &r);
+    else if (slice_ieq(argv[0], "AGREE") && c->model->cluster != NULL)
+        cluster_agree(c->model, &r);
     else
-        reply_error(&r, "ERR the control port knows FLEET, KILL, REVIVE, PROMOTED and SERVED");
+        reply_error(&r, "ERR the control port knows FLEET, KILL, REVIVE, PROMOTED and SERVED, of a cluster LEASES and "
+                        "AGREE");
     conn_reply(c);
 }

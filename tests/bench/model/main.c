@@ -1,4 +1,4 @@
-/* bench-model PAIRS: listens on two ports for each pair and on a control port, prints the control port, and runs until
+/* bench-model PAIRS [cluster]: listens on two ports for each pair and on a control port, prints the control port, and runs until
  * it is killed. */
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -125,8 +125,9 @@ static void raise_file_limit(size_t npairs)
 int main(int argc, char **argv)
 {
     int64_t pairs;
-    if (argc != 2 || !text_range(slice_of(argv[1]), 1, PAIRS_MAX, &pairs)) {
-        fprintf(stderr, "usage: bench-model PAIRS   (1 to %d)\n", PAIRS_MAX);
+    bool cluster = argc == 3 && strcmp(argv[2], "cluster") == 0;
+    if ((argc != 2 && !cluster) || !text_range(slice_of(argv[1]), 1, PAIRS_MAX, &pairs)) {
+        fprintf(stderr, "usage: bench-model PAIRS [cluster]   (1 to %d)\n", PAIRS_MAX);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
@@ -139,6 +140,8 @@ int main(int argc, char **argv)
     int port = PORT_FIRST;
     for (size_t i = 0; i < 2 * m.npairs; i++)
         open_server(&m, i, &port);
+    if (cluster)
+        cluster_begin(&m);
     m.control_fd = listen_next(&port);
     m.control_port = port;
     ev_io_init(&m.control, on_control, m.control_fd, EV_READ);

@@ -12,12 +12,15 @@
 
 #include <ev.h>
 
+struct cluster;
 struct model;
+struct reply;
 struct server;
 struct conn;
 
 #define MODEL_HOST "127.0.0.1"
 #define MODEL_ARGS_MAX 64
+#define MODEL_SUPERVISORS 7 /* on a list, where leases are modelled */
 
 /* ---- servers ---- */
 
@@ -40,6 +43,14 @@ struct server {
     struct conn *conns, *subscribers;
     size_t nconns, nsubscribers;
     uint64_t conns_seen, commands_seen, bytes_in, bytes_out;
+    /* as a node of a cluster (cluster.c) */
+    runid id;
+    int64_t lag_us; /* after which it has heard of what happened elsewhere */
+    uint64_t incarnation;
+    int64_t list_version; /* 0: it is not supervised */
+    int supervisors;
+    int64_t until_us[MODEL_SUPERVISORS]; /* grants */
+    bool leased;                         /* it had a lease when it was last spoken to */
 };
 
 bool server_linked(const struct server *s);                 /* a replica whose replication stream flows */
@@ -95,6 +106,15 @@ void info_write(struct server *s, struct buf *out);
 /* How often each command was served, for k = 0, 1, ...; false when there is no k-th. */
 bool command_served(size_t k, const char **name, uint64_t *count);
 
+/* ---- a cluster of all pairs, each a shard ---- */
+
+void cluster_begin(struct model *m); /* when the servers are there */
+void cluster_run(struct conn *c, const struct slice *argv, size_t argc, struct reply *r);
+void cluster_forget_texts(struct model *m); /* somebody died */
+/* [leases of live masters that ran out, the longest time without one in ms, live masters without one now] */
+void cluster_leases(const struct model *m, struct reply *r);
+void cluster_agree(const struct model *m, struct reply *r); /* when the last live node knew the last promotion, in us */
+
 /* ---- the whole ---- */
 
 struct model {
@@ -107,6 +127,7 @@ struct model {
     struct conn *flush, *control_conns;
     uint64_t last_conn;
     struct rng rng;
+    struct cluster *cluster; /* NULL: the pairs are groups of their own */
 };
 
 struct server *model_find(struct model *m, struct slice host, int64_t port); /* NULL: none of ours */

@@ -63,6 +63,7 @@ void server_kill(struct server *s)
         replica->link_lost_us = model_now();
     }
     s->alive = false;
+    cluster_forget_texts(s->model);
     ev_io_stop(s->model->loop, &s->accepting);
     shutdown(s->fd, SHUT_RDWR); /* stays bound: the port is refused, and nobody else gets it */
     while (s->conns != NULL)
