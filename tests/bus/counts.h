@@ -46,6 +46,7 @@
     X(COUNT_SETTINGS, "settings changed at run time", true)               \
     X(COUNT_REFUSED, "commands refused", true)                            \
     X(COUNT_REPAIRED, "things that an operator had to put right", false)  \
+    X(COUNT_FORCED, "of these, masters that were passed over", false)     \
     X(COUNT_WRITES, "writes acknowledged", true)                          \
     X(COUNT_WRITES_LOST, "acknowledged writes lost to faults", false)     \
     X(COUNT_TWO_MASTERS, "writes on two masters of a slot", false)        \

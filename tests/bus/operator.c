@@ -430,8 +430,14 @@ static bool end_handovers(struct world *w)
     return any;
 }
 
+static bool forced(struct world *w)
+{
+    return w->plan.lease_ms > 0 && lease_force(w);
+}
+
 bool operator_repairs(struct world *w)
 {
     /* One kind of thing at a time: the next is looked at when this has come through. */
-    return close_slots(w) || introduce(w) || end_handovers(w) || take_over(w) || bury(w) || lead_back(w) || cover(w);
+    return close_slots(w) || introduce(w) || end_handovers(w) || take_over(w) || forced(w) || bury(w) || lead_back(w) ||
+           cover(w);
 }
