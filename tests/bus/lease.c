@@ -48,11 +48,11 @@ struct group { /* a shard */
     int grantee;
     uint64_t epoch;
     struct lineage was_master, may_have_been; /* the newest first; the latter by attempts whose end nobody knows */
-    bool promoting;
-    int asked, refused; /* so often in this attempt */
-    int64_t until_us;   /* of the attempt */
-    int passed_over;    /* the node that answered so last; -1: none has since the last promotion */
-    bool forced;        /* an operator has said that this node is to be the master all the same */
+    bool promoting, again;                    /* again: nobody knows how an earlier attempt with the same node ended */
+    int asked, refused;                       /* so often in this attempt */
+    int64_t until_us;                         /* of the attempt */
+    int passed_over; /* the node that answered so last; -1: none has since the last promotion */
+    bool forced;     /* an operator has said that this node is to be the master all the same */
 };
 
 struct mail {
@@ -219,11 +219,17 @@ static void enter(struct world *w, int node, const struct told *t)
 
 /* ---- lineages ---- */
 
-static void lineage_add(struct lineage *l, const struct cl_id *id)
+static size_t lineage_find(const struct lineage *l, const struct cl_id *id)
 {
     size_t at = 0;
     while (at < l->n && !cl_id_eq(&l->id[at], id))
         at++;
+    return at;
+}
+
+static void lineage_add(struct lineage *l, const struct cl_id *id)
+{
+    size_t at = lineage_find(l, id);
     if (at == l->n)
         l->n += l->n < LINEAGE ? 1 : 0;
     for (at = at < LINEAGE ? at : LINEAGE - 1; at > 0; at--)
@@ -262,7 +268,7 @@ static void refused(struct world *w, struct group *g, const struct mail *m)
 {
     g->until_us = w->now_us;
     g->passed_over = m->passed_over ? m->h.who : g->passed_over;
-    if (++g->refused == g->asked)
+    if (++g->refused == g->asked && !g->again)
         lineage_drop_newest(&g->may_have_been);
 }
 
@@ -385,6 +391,7 @@ static void decide_for(struct world *w, struct group *g, int node, const struct 
     struct leases *l = w->leases;
     w->counts[COUNT_BALLOTS]++;
     g->grantee = node;
+    g->again = lineage_find(&g->may_have_been, &t->id) < g->may_have_been.n;
     lineage_add(&g->may_have_been, &t->id);
     g->epoch = ++l->epoch;
     g->promoting = true;
