@@ -263,10 +263,9 @@ static void promoted(struct group *g, const struct cl_id *node)
     g->passed_over = -1;
 }
 
-/* Another attempt, or another one. Who has refused each time that it was asked was not promoted. */
-static void refused(struct world *w, struct group *g, const struct mail *m)
+/* Who has refused each time that it was asked was not promoted. */
+static void refused(struct group *g, const struct mail *m)
 {
-    g->until_us = w->now_us;
     g->passed_over = m->passed_over ? m->h.who : g->passed_over;
     if (++g->refused == g->asked && !g->again)
         lineage_drop_newest(&g->may_have_been);
@@ -295,7 +294,7 @@ static void arrive(struct world *w, struct happening *h)
         struct told *t = &s->told[h->who];
         struct group *g = group_of(w, h->who);
         if (g != NULL && m->promotes && m->refused && g->promoting && g->epoch == m->epoch) {
-            refused(w, g, m);
+            refused(g, m);
         }
         /* An incarnation that is not the last one's is newer: what is late does not come over a new connection. */
         if (t->at_us != 0 && t->stamp.incarnation == m->told.stamp.incarnation &&
@@ -441,8 +440,13 @@ static void watch(struct world *w, struct group *g)
     const struct told *t = group_of(w, g->grantee) == g ? heard(w, g->grantee) : NULL;
     if (g->promoting && t != NULL && t->master && t->config_epoch >= g->epoch)
         promoted(g, &t->id);
-    if (g->promoting && w->now_us < g->until_us)
-        promote(w, g); /* again: it may have been lost */
+    /* Again, for it may have been lost. Who refuses is not asked at once, and nobody else either: each attempt puts off
+     * the beginning of the next one's grants by a lease. */
+    bool waits = g->promoting && w->now_us < g->until_us;
+    if (waits && g->refused == 0)
+        promote(w, g);
+    else if (waits)
+        return;
     else if (g->promoting || t == NULL || !t->master)
         choose(w, g);
     else if (collides(w, g->grantee, t) && w->now_us >= g->until_us)
@@ -538,20 +542,17 @@ void lease_heal(struct world *w)
         memset(l->s[i].cut, 0, sizeof l->s[i].cut);
 }
 
-/* A master that others came after, and that is the only one left, is promoted by an operator's word alone. */
-bool lease_force(struct world *w)
+struct node *lease_force(struct world *w)
 {
     struct leases *l = w->leases;
-    bool any = false;
     for (int i = 0; i < l->ngroups; i++) {
         struct group *g = &l->group[i];
         if (g->passed_over < 0 || g->forced || heard(w, g->passed_over) == NULL)
             continue;
-        RECORD(w, "operator", "%s was passed over, and is to be the master all the same", node_name(g->passed_over));
-        w->counts[COUNT_FORCED]++;
-        any = g->forced = true;
+        g->forced = true;
+        return &w->nodes[g->passed_over];
     }
-    return any;
+    return NULL;
 }
 
 static bool may_write_some(const struct world *w, const struct node *n)

@@ -390,6 +390,14 @@ static bool take_over(struct world *w)
     return false;
 }
 
+/* A master that its supervisors passed over says so itself, and no other one is left. */
+static bool force(struct world *w)
+{
+    struct node *n = w->plan.lease_ms > 0 ? lease_force(w) : NULL;
+    w->counts[COUNT_FORCED] += n != NULL;
+    return n != NULL && repaired(w, "TAKEOVER FORCE", n);
+}
+
 /* Slots left open by somebody who did not end what he began: whoever imports one listens to no claim of it. */
 static bool close_slots(struct world *w)
 {
@@ -430,14 +438,9 @@ static bool end_handovers(struct world *w)
     return any;
 }
 
-static bool forced(struct world *w)
-{
-    return w->plan.lease_ms > 0 && lease_force(w);
-}
-
 bool operator_repairs(struct world *w)
 {
     /* One kind of thing at a time: the next is looked at when this has come through. */
-    return close_slots(w) || introduce(w) || end_handovers(w) || take_over(w) || forced(w) || bury(w) || lead_back(w) ||
+    return close_slots(w) || introduce(w) || end_handovers(w) || take_over(w) || force(w) || bury(w) || lead_back(w) ||
            cover(w);
 }
