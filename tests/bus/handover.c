@@ -317,6 +317,7 @@ void handover_succeeds(struct world *w, struct node *n, const struct cl_id *mast
     }
     for (size_t i = 0; i < w->handovers->n; i++)
         w->handovers->all[i]->side[mine] = w->handovers->all[i]->side[its];
+    handover_persisted(w, n); /* its disk knew what it has inherited before it was promoted */
 }
 
 /* ---- what people do ---- */
