@@ -416,7 +416,15 @@ static bool close_slots(struct world *w)
     return any;
 }
 
-/* Hand-overs whose target nobody is any more: somebody must say that the slots were not taken. */
+/* It follows the one who asks it. */
+static bool is_ours(const struct node *n, const struct node *target)
+{
+    const struct cl_node *master = target->core != NULL ? target->core->me->master : NULL;
+    return master != NULL && cl_id_eq(&master->id, &n->id);
+}
+
+/* Hand-overs whose target nobody is any more, or is a replica of a master that believes itself in a minority: somebody
+ * must say that the slots were not taken. */
 static bool end_handovers(struct world *w)
 {
     bool any = false;
@@ -430,7 +438,8 @@ static bool end_handovers(struct world *w)
                                .slot = cl_bit_next(r->r.slots, 0, true),
                                .node = slice_of(cl_id_text(&n->id, text))};
         const struct node *target = node_of_id(w, &r->r.target);
-        if ((target != NULL && cl_node_find(n->core, &target->id) != NULL) || r->r.taking)
+        bool answers = target != NULL && cl_node_find(n->core, &target->id) != NULL && !is_ours(n, target);
+        if (answers || r->r.taking)
             continue;
         const struct asked *a = node_ask(w, n, &c);
         any = a != NULL && (!a->answered || a->ok) && repaired(w, "SETSLOT NODE with its own name", n);
