@@ -236,7 +236,7 @@ static bool is_heir(const struct sn_member *m, const struct sn_shard *s)
 {
     const struct sn_group *g = s->group;
     bool another = *s->id && *m->shard_id && runid_cmp(s->id, m->shard_id) != 0;
-    if (another || m->epoch < g->config_epoch)
+    if (another || m->epoch < g->config_epoch || (m->epoch == g->config_epoch && !sn_member_speaks(m)))
         return false;
     if (g->master->node == m->node && m->epoch == g->config_epoch)
         return true;
@@ -280,6 +280,8 @@ static void place_master(struct sn_member *m)
 {
     if (!m->nslots || !m->node || (m->inst && sn_is_master(m->inst)) || !owns_some(m))
         return;
+    if (!m->inst && m->node->insts && !sn_member_speaks(m))
+        return; /* by an old word: another one is known to be there */
     struct sn_shard *s = m->inst ? NULL : inherited(m);
     if (s) {
         inherit(m, s);

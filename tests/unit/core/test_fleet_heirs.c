@@ -97,12 +97,28 @@ static void two_ids_at_one_address_do_not_take_turns(void **state)
     assert_int_equal(lab_count(&lab.events, "+slave"), 0);
 }
 
+/* Who was away tells of the id that was at this address before, with all the slots. */
+static void an_old_word_makes_no_shard_at_an_address_that_is_taken(void **state)
+{
+    (void)state;
+    begin();
+    the_stranger_takes_all();
+    lab.nodes[6].alive = false;
+    lab.nodes[6].port = 7004;
+    lab.nodes[6].epoch = 1;
+    lab_run(4000);
+    assert_int_equal(lab.core->ngroups, 3);
+    assert_int_equal(lab_master(lab_shard(FIRST)), 7001);
+    assert_int_equal(lab_count(&lab.events, "+monitor"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_stranger_with_all_the_slots_is_the_master_of_that_shard, lab_end),
         cmocka_unit_test_teardown(a_stranger_in_the_masters_place, lab_end),
         cmocka_unit_test_teardown(a_stranger_with_some_of_the_slots_is_a_shard_of_its_own, lab_end),
+        cmocka_unit_test_teardown(an_old_word_makes_no_shard_at_an_address_that_is_taken, lab_end),
         cmocka_unit_test_teardown(two_ids_at_one_address_do_not_take_turns, lab_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
