@@ -54,13 +54,26 @@ static void open_put(const struct cl_core *c, struct buf *out)
     }
 }
 
-void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_node *n, bool with_aux)
+/* A promotion that is not on its disk yet a node does not tell: supervisors take what it says of itself for a fact, and
+ * beside its new slots they would find the config epoch that it had long ago. */
+static struct cl_node told(const struct cl_core *c, const struct cl_node *n)
 {
+    struct cl_node as = *n;
+    if (n == c->me && cl_has(n, CL_MASTER) && (c->claim.flags & CL_REPLICA) != 0) {
+        as.flags = (uint16_t)((n->flags & ~CL_MASTER) | CL_REPLICA);
+        as.master = cl_node_find(c, &c->claim.master);
+        as.slots = NULL;
+    }
+    return as;
+}
+
+void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_node *of, bool with_aux)
+{
+    const struct cl_node as = with_aux ? *of : told(c, of), *n = &as;
     const char *hostname = n->hostname != NULL ? n->hostname : "";
     const struct cl_node *epoch_of = cl_has(n, CL_REPLICA) && n->master != NULL ? n->master : n;
-    /* Supervisors take what a node claims for a fact: what is not on its disk yet it does not tell. */
-    bool told = !with_aux && n == c->me && epoch_of == n && c->claim.config_epoch < n->config_epoch;
-    uint64_t epoch = told ? c->claim.config_epoch : epoch_of->config_epoch;
+    bool own = !with_aux && of == c->me && epoch_of == n && c->claim.config_epoch < n->config_epoch;
+    uint64_t epoch = own ? c->claim.config_epoch : epoch_of->config_epoch;
     cl_id_put(out, &n->id);
     buf_printf(out, " %s:%u@%u", n->ip, (unsigned)n->port, (unsigned)n->bus_port);
     bool aux = with_aux && !cl_id_is_none(&n->shard);
@@ -78,10 +91,10 @@ void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_nod
     else
         buf_putc(out, '-');
     buf_printf(out, " %" PRId64 " %" PRId64 " %" PRIu64 " %s", n->ping_ms, n->pong_ms, epoch,
-               n == c->me || n->link_state == CL_LINK_UP ? "connected" : "disconnected");
+               of == c->me || n->link_state == CL_LINK_UP ? "connected" : "disconnected");
     if (n->slots != NULL)
         ranges_put(out, n->slots);
-    if (n == c->me)
+    if (of == c->me)
         open_put(c, out);
 }
 
