@@ -56,19 +56,35 @@ static void open_put(const struct cl_core *c, struct buf *out)
     }
 }
 
-/* Supervisors take what a node claims for a fact: what is not on its disk yet it does not tell. */
-static uint64_t epoch_told(const struct cl_core *c, const struct cl_node *n)
+/* What is not on its disk yet a node does not tell: supervisors take what it says of itself for a fact. Beside the new
+ * slots of a promotion they would find the config epoch that it had long ago. */
+static const struct cl_node *told(const struct cl_core *c, const struct cl_node *n, struct cl_node *own)
 {
-    const struct cl_node *of = cl_has(n, CL_REPLICA) && n->master != NULL ? n->master : n;
-    bool early = n == c->me && of == n && c->claim.config_epoch < n->config_epoch;
-    return early ? c->claim.config_epoch : of->config_epoch;
+    if (n != c->me)
+        return n;
+    *own = *n;
+    if (c->claim.config_epoch < n->config_epoch)
+        own->config_epoch = c->claim.config_epoch;
+    if (cl_has(n, CL_MASTER) && (c->claim.flags & CL_REPLICA) != 0) {
+        own->flags = (uint16_t)((n->flags & ~CL_MASTER) | CL_REPLICA);
+        own->master = cl_node_find(c, &c->claim.master);
+        own->slots = NULL;
+        own->slots_view = 0;
+    }
+    return own;
 }
 
-void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_node *n, bool with_aux)
+/* A replica's is its master's. */
+static uint64_t epoch_of(const struct cl_node *n)
 {
+    return cl_has(n, CL_REPLICA) && n->master != NULL ? n->master->config_epoch : n->config_epoch;
+}
+
+void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_node *of, bool with_aux)
+{
+    struct cl_node own;
+    const struct cl_node *n = with_aux ? of : told(c, of, &own);
     const char *hostname = n->hostname != NULL ? n->hostname : "";
-    const struct cl_node *epoch_of = cl_has(n, CL_REPLICA) && n->master != NULL ? n->master : n;
-    uint64_t epoch = with_aux ? epoch_of->config_epoch : epoch_told(c, n);
     cl_id_put(out, &n->id);
     buf_printf(out, " %s:%u@%u", n->ip, (unsigned)n->port, (unsigned)n->bus_port);
     bool aux = with_aux && !cl_id_is_none(&n->shard);
@@ -85,11 +101,11 @@ void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_nod
         cl_id_put(out, &n->master->id);
     else
         buf_putc(out, '-');
-    buf_printf(out, " %" PRId64 " %" PRId64 " %" PRIu64 " %s", n->ping_ms, n->pong_ms, epoch,
-               n == c->me || n->link_state == CL_LINK_UP ? "connected" : "disconnected");
+    buf_printf(out, " %" PRId64 " %" PRId64 " %" PRIu64 " %s", n->ping_ms, n->pong_ms, epoch_of(n),
+               of == c->me || n->link_state == CL_LINK_UP ? "connected" : "disconnected");
     if (n->slots != NULL)
         ranges_put(out, n->slots);
-    if (n == c->me)
+    if (of == c->me)
         open_put(c, out);
 }
 
@@ -117,11 +133,13 @@ uint64_t cl_view(const struct cl_core *c)
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
         if (cl_has(n, CL_HANDSHAKE))
             continue;
-        sum += view_of_node(&(struct view_node){.id = id_view(&n->id),
-                                                .follows = n->master != NULL ? id_view(&n->master->id) : 0,
-                                                .master = cl_has(n, CL_MASTER),
-                                                .epoch = epoch_told(c, n),
-                                                .slots = n->slots_view});
+        struct cl_node own;
+        const struct cl_node *as = told(c, n, &own);
+        sum += view_of_node(&(struct view_node){.id = id_view(&as->id),
+                                                .follows = as->master != NULL ? id_view(&as->master->id) : 0,
+                                                .master = cl_has(as, CL_MASTER),
+                                                .epoch = epoch_of(as),
+                                                .slots = as->slots_view});
     }
     return view_end(sum);
 }

@@ -191,7 +191,14 @@ static struct cl_node *successor(const struct cl_core *c, const struct cl_node *
     return best;
 }
 
-/* Whoever has replaced us while we were away has what we had, also what it gives away just now and does not claim. */
+/* Whoever has replaced us has what we had, also what it gives away just now and does not claim. Of two masters that
+ * stand in one shard one may have taken slots in other ways: it has replaced us if we were away, or if we knew it as our
+ * replica until this message. */
+static bool has_replaced_us(const struct cl_core *c, const struct cl_node *by)
+{
+    return by == cl_replaced_by(c) && (!cl_is_sure(c) || by->left_us == c->now_us);
+}
+
 static int all_given(struct cl_core *c, struct cl_node *by)
 {
     int given = 0;
@@ -227,7 +234,7 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
         cl_open_clear(c, slot, false);
         cl_slot_give(c, slot, by);
     }
-    if (taken > 0 && mine == c->me && by == cl_replaced_by(c) && !cl_is_sure(c))
+    if (taken > 0 && mine == c->me && has_replaced_us(c, by))
         taken += all_given(c, by);
     /* A master whose last slot went to another has been replaced, and with it its replicas have another master. */
     int held = taken > 0 ? in_records(c, mine) : 0;

@@ -55,10 +55,11 @@ static bool is_of_the_lineage(struct cl_core *c, cl_token token, const struct cl
     return true;
 }
 
-/* It says by the bus that it follows us: it was not promoted, or has heard of us since. */
+/* It says by the bus that it follows us: it was not promoted, or has heard of us since. What our disk knows of it is no
+ * word of its own. */
 static bool follows_us(const struct cl_core *c, const struct cl_node *n)
 {
-    return n != NULL && n->master == c->me && cl_has(n, CL_REPLICA) && n->link_state == CL_LINK_UP &&
+    return n != NULL && n->heard && n->master == c->me && cl_has(n, CL_REPLICA) && n->link_state == CL_LINK_UP &&
            !cl_has(n, CL_PFAIL | CL_FAILED);
 }
 

@@ -3,6 +3,7 @@
 #include "sentineld/core/fleet_inner.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define NAME_DIGITS 8        /* of the shard id, or of its smallest member id, in its name */
 #define EMPTY_WAIT MS(10000) /* a shard without slots and replicas is kept so long: slots may be on their way */
@@ -155,7 +156,7 @@ struct sn_inst *sn_shard_join(struct sn_shard *s, struct sn_member *m)
         next = i->next_on_node;
         if (i->group != g)
             continue;
-        if (sn_is_master(i) || i == g->fo.candidate)
+        if (sn_is_master(i) || i == g->fo.candidate || !sn_member_speaks(m))
             return NULL; /* one of both is gone, and it will be seen which */
         sn_shard_leave(i);
         if (!m->node)
@@ -215,10 +216,77 @@ static bool stands_alone(const struct sn_member *m)
            master->nslots && !sn_slots_meet(m->slots, master->slots);
 }
 
+/* ---- masters that change ---- */
+
+static void switch_to(struct sn_inst *i, uint64_t epoch, const char *by)
+{
+    struct sn_group *g = i->group;
+    struct addr from = sn_current_master(g), to = sn_shown_addr(g->core, i->node);
+    sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, from.host, from.port, to.host,
+                     to.port);
+    sn_account_config(g, by, epoch, &from, &to);
+    sn_group_switch(g, i, epoch);
+    sn_publish_slaves(g);
+    sn_reconfig_script(g, "observer", &from, &to);
+}
+
+/* It has all slots of the shard at an epoch that is not older (a master that gave its slots away says that it has none),
+ * or a peer said that the shard has its master there, at that very epoch. */
+static bool is_heir(const struct sn_member *m, const struct sn_shard *s)
+{
+    const struct sn_group *g = s->group;
+    bool another = *s->id && *m->shard_id && runid_cmp(s->id, m->shard_id) != 0;
+    if (another || m->epoch < g->config_epoch || (m->epoch == g->config_epoch && !sn_member_speaks(m)))
+        return false;
+    if (g->master->node == m->node && m->epoch == g->config_epoch)
+        return true;
+    for (size_t w = 0; w < SN_SLOTS / 64; w++)
+        if (s->slots.bits[w] & ~m->slots->bits[w])
+            return false;
+    return s->nslots > 0;
+}
+
+/* A node that we did not know came into a shard and was promoted there while we did not look. All supervisors must take
+ * it for the master of the same one. */
+static struct sn_shard *inherited(const struct sn_member *m)
+{
+    const struct sn_fleet *f = m->fleet;
+    struct sn_shard *best = NULL;
+    for (size_t k = 0; k < f->nshards; k++)
+        if (is_heir(m, f->shards[k]) && (!best || strcmp(f->shards[k]->group->name, best->group->name) < 0))
+            best = f->shards[k];
+    return best;
+}
+
+static void inherit(struct sn_member *m, struct sn_shard *s)
+{
+    struct sn_group *g = s->group;
+    struct sn_inst *i = sn_shard_join(s, m);
+    if (i) {
+        switch_to(i, m->epoch, m->id);
+    } else if (g->master->node == m->node) { /* where its master was, so for clients nothing changes */
+        i = g->master;
+        if (i->member)
+            i->member->inst = NULL;
+        enter(i, m);
+        i->stranger_us = 0;
+        i->restarted = i->reborn_empty = false;
+        sn_group_switch(g, i, m->epoch);
+        sn_dirty_members(g);
+    }
+}
+
 static void place_master(struct sn_member *m)
 {
     if (!m->nslots || !m->node || (m->inst && sn_is_master(m->inst)) || !owns_some(m))
         return;
+    if (!m->inst && m->node->insts && !sn_member_speaks(m))
+        return; /* by an old word: another one is known to be there */
+    struct sn_shard *s = m->inst ? NULL : inherited(m);
+    if (s) {
+        inherit(m, s);
+        return;
+    }
     if (m->inst && !stands_alone(m))
         return;
     if (m->inst)
@@ -251,8 +319,6 @@ void sn_shard_place(struct sn_member *m)
     else if (*m->follows)
         place_replica(m);
 }
-
-/* ---- masters that change ---- */
 
 void sn_shard_newer(struct sn_shard *s, uint64_t epoch)
 {
@@ -292,7 +358,6 @@ bool sn_shard_replaced(struct sn_member *m, const struct sn_nodes *nodes, const 
 {
     struct sn_inst *i = m->inst;
     struct sn_group *g = i->group;
-    struct sn_core *c = g->core;
     uint64_t epoch = newer_epoch(m, nodes, l);
     if (sn_is_master(i) || !(l->flags & SN_NODES_MASTER) || !l->nslots || !epoch)
         return false;
@@ -305,15 +370,9 @@ bool sn_shard_replaced(struct sn_member *m, const struct sn_nodes *nodes, const 
         sn_member_ask(m, MS(20)); /* it is our own promotion: confirmed by its own word */
         return false;
     }
-    struct addr from = sn_current_master(g), to = sn_shown_addr(c, i->node);
-    sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, from.host, from.port, to.host,
-                     to.port);
-    sn_account_config(g, nodes->lines[nodes->self].id, epoch, &from, &to);
     if (l->connected && !(l->flags & (SN_NODES_FAIL | SN_NODES_PFAIL)))
         look_anew(i->node);
-    sn_group_switch(g, i, epoch);
-    sn_publish_slaves(g);
-    sn_reconfig_script(g, "observer", &from, &to);
+    switch_to(i, epoch, nodes->lines[nodes->self].id);
     return true;
 }
 

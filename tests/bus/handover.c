@@ -317,6 +317,7 @@ void handover_succeeds(struct world *w, struct node *n, const struct cl_id *mast
     }
     for (size_t i = 0; i < w->handovers->n; i++)
         w->handovers->all[i]->side[mine] = w->handovers->all[i]->side[its];
+    handover_persisted(w, n); /* its disk knew what it has inherited before it was promoted */
 }
 
 /* ---- what people do ---- */
@@ -351,8 +352,15 @@ void handover_commanded(struct world *w, struct node *n, const struct cl_command
         if (w->handovers->slot[i].h != NULL && w->handovers->slot[i].h->side[forgotten] != NEITHER)
             disturb(w, i, "FORGET");
     n->was_reset = n->was_reset || c->verb == CL_RESET;
-    if (c->verb == CL_RESET || c->verb == CL_FLUSHSLOTS || (c->verb == CL_FAILOVER && c->takeover))
-        disturb_of(w, n, c->verb == CL_FAILOVER ? "TAKEOVER" : "RESET");
+    if (c->verb == CL_RESET || c->verb == CL_FLUSHSLOTS)
+        disturb_of(w, n, "RESET");
+    bool forced = c->verb == CL_TAKEOVER && c->promotion->force;
+    if ((c->verb == CL_FAILOVER && c->takeover) || forced)
+        disturb_of(w, n, "TAKEOVER");
+    /* What others have had since of the slots that it claims is lost. */
+    for (int i = 0; forced && i < WATCHED; i++)
+        if (cl_owns_slot(n->core, w->watched[i]))
+            data_excuse(w, i);
 }
 
 void handover_wiped(struct world *w, const struct node *n)

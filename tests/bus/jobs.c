@@ -178,6 +178,8 @@ static void lost(struct world *w, struct transfer *t, enum side side, const char
 
 /* ---- what arrives ---- */
 
+static void turn(struct world *w, struct happening *h);
+
 static void established(struct world *w, struct transfer *t)
 {
     struct node *n = node_of(w, t, TARGET);
@@ -189,6 +191,7 @@ static void established(struct world *w, struct transfer *t)
         close_end(w, t, TARGET, true);
         return;
     }
+    happen(w, &t->turn, w->now_us + TURN_US, turn); /* the source may have died meanwhile, and its turns with it */
     tell(w, t, TARGET, CL_JOB_IS_ASKED, t->mapping, "");
 }
 

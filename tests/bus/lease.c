@@ -37,31 +37,34 @@ struct supervisor {
     bool cut[MAX_NODES];
 };
 
+struct lineage {
+    struct cl_id id[LINEAGE];
+    size_t n;
+};
+
 struct group { /* a shard */
     struct cl_id shard;
     bool was[MAX_NODES]; /* of it, at some time */
     int grantee;
     uint64_t epoch;
-    struct cl_id from[LINEAGE]; /* who was, or may have been, its master, the newest first; */
-    size_t nfrom;
-    struct cl_id before[LINEAGE]; /* the same without the attempt that is under way */
-    size_t nbefore;
-    bool promoting;
-    int asked;        /* so often in this attempt */
-    int64_t until_us; /* of the attempt */
+    struct lineage was_master, may_have_been; /* the newest first; the latter by attempts whose end nobody knows */
+    bool promoting, again;                    /* again: nobody knows how an earlier attempt with the same node ended */
+    int asked, refused;                       /* so often in this attempt */
+    int64_t until_us;                         /* of the attempt */
+    int passed_over; /* the node that answered so last; -1: none has since the last promotion */
+    bool forced;     /* an operator has said that this node is to be the master all the same */
 };
 
 struct mail {
     struct happening h; /* first */
-    bool used, answer, promotes, refused;
+    bool used, answer, promotes, forced, refused, passed_over;
     int supervisor;
     int64_t ttl_ms, asked_us;
     uint64_t epoch;
     struct cl_stamp stamp;
     struct cl_grant grants[SUPERVISORS];
     size_t ngrants;
-    struct cl_id from[LINEAGE];
-    size_t nfrom;
+    struct lineage from;
     struct told told;
 };
 
@@ -154,18 +157,25 @@ static void ask(struct world *w, struct node *n, struct mail *m)
     struct cl_speaker speaker = {1, m->supervisor, {list, sizeof list - 1}};
     struct cl_lease_ask lease = {.speaker = speaker, .ttl_ms = m->ttl_ms, .epoch = m->epoch, .stamp = m->stamp};
     struct cl_takeover promotion = {.epoch = m->epoch,
-                                    .from = m->from,
-                                    .nfrom = m->nfrom,
+                                    .from = m->from.id,
+                                    .nfrom = m->from.n,
                                     .speaker = &speaker,
                                     .grants = m->grants,
-                                    .ngrants = m->ngrants};
+                                    .ngrants = m->ngrants,
+                                    .force = m->forced};
     struct cl_command c = {.verb = m->promotes ? CL_TAKEOVER : CL_LEASE, .lease = &lease, .promotion = &promotion};
     bool named = n->named;
+    int64_t forced_us = n->forced_us;
     n->named = n->named || m->promotes;
+    if (m->forced)
+        n->forced_us = w->now_us + MS(w->plan.timeout_ms) + SECONDS(2);
     const struct asked *a = node_ask(w, n, &c);
     m->refused = a != NULL && a->answered && !a->ok;
-    if (m->promotes && m->refused)
+    m->passed_over = m->refused && a->passed_over;
+    if (m->promotes && m->refused) {
         n->named = named;
+        n->forced_us = forced_us;
+    }
     if (!m->promotes && m->refused && w->violation == NULL)
         violated(w, "lease", "%s refuses a lease", node_name(n->index));
 }
@@ -202,10 +212,66 @@ static void enter(struct world *w, int node, const struct told *t)
         return;
     if (at == l->ngroups)
         l->group[l->ngroups++] = (struct group){
-            .shard = t->shard, .grantee = node, .epoch = 0, .from = {t->id}, .nfrom = 1};
+            .shard = t->shard, .grantee = node, .was_master = {{t->id}, 1}, .passed_over = -1};
     l->group[at].was[node] = true;
     l->in[node] = at;
 }
+
+/* ---- lineages ---- */
+
+static size_t lineage_find(const struct lineage *l, const struct cl_id *id)
+{
+    size_t at = 0;
+    while (at < l->n && !cl_id_eq(&l->id[at], id))
+        at++;
+    return at;
+}
+
+static void lineage_add(struct lineage *l, const struct cl_id *id)
+{
+    size_t at = lineage_find(l, id);
+    if (at == l->n)
+        l->n += l->n < LINEAGE ? 1 : 0;
+    for (at = at < LINEAGE ? at : LINEAGE - 1; at > 0; at--)
+        l->id[at] = l->id[at - 1];
+    l->id[0] = *id;
+}
+
+static void lineage_drop_newest(struct lineage *l)
+{
+    l->n--;
+    memmove(&l->id[0], &l->id[1], l->n * sizeof l->id[0]);
+}
+
+/* As one node is told it: of itself nothing is said that is not known, for it knows that better. */
+static struct lineage lineage_for(const struct group *g, const struct cl_id *node)
+{
+    struct lineage all = g->was_master;
+    for (size_t i = g->may_have_been.n; i-- > 0;)
+        if (!cl_id_eq(&g->may_have_been.id[i], node))
+            lineage_add(&all, &g->may_have_been.id[i]);
+    return all;
+}
+
+static void promoted(struct group *g, const struct cl_id *node)
+{
+    for (size_t i = g->may_have_been.n; i-- > 0;)
+        lineage_add(&g->was_master, &g->may_have_been.id[i]);
+    lineage_add(&g->was_master, node);
+    g->may_have_been.n = 0;
+    g->promoting = g->forced = false;
+    g->passed_over = -1;
+}
+
+/* Who has refused each time that it was asked was not promoted. */
+static void refused(struct group *g, const struct mail *m)
+{
+    g->passed_over = m->passed_over ? m->h.who : g->passed_over;
+    if (++g->refused == g->asked && !g->again)
+        lineage_drop_newest(&g->may_have_been);
+}
+
+/* ---- what arrives ---- */
 
 static void arrive(struct world *w, struct happening *h)
 {
@@ -228,12 +294,7 @@ static void arrive(struct world *w, struct happening *h)
         struct told *t = &s->told[h->who];
         struct group *g = group_of(w, h->who);
         if (g != NULL && m->promotes && m->refused && g->promoting && g->epoch == m->epoch) {
-            /* Another attempt, or another one. It was not promoted, if this was the only time that it was asked. */
-            g->until_us = w->now_us;
-            if (g->asked == 1) {
-                memcpy(g->from, g->before, sizeof g->from);
-                g->nfrom = g->nbefore;
-            }
+            refused(g, m);
         }
         /* An incarnation that is not the last one's is newer: what is late does not come over a new connection. */
         if (t->at_us != 0 && t->stamp.incarnation == m->told.stamp.incarnation &&
@@ -274,7 +335,8 @@ static void probe(struct world *w, struct supervisor *s, int i, int node)
     struct happening h = m->h;
     *m = (struct mail){.h = h, .supervisor = i, .asked_us = now, .ttl_ms = w->plan.lease_ms};
     m->h.who = node;
-    if (g != NULL && g->grantee == node && now >= others_end(w, s, node)) {
+    /* While nobody knows whether it was promoted, the grants that come with that order are all that it gets. */
+    if (g != NULL && g->grantee == node && !g->promoting && now >= others_end(w, s, node)) {
         m->epoch = g->epoch;
         m->stamp = s->told[node].stamp;
         book(s, node, now + w->plan.lease_ms * 1010);
@@ -295,27 +357,18 @@ static void supervise(struct world *w, struct happening *h)
 
 /* ---- decisions ---- */
 
-static void lineage_add(struct group *g, const struct cl_id *id)
-{
-    size_t at = 0;
-    while (at < g->nfrom && !cl_id_eq(&g->from[at], id))
-        at++;
-    if (at == g->nfrom)
-        g->nfrom += g->nfrom < LINEAGE ? 1 : 0;
-    for (at = at < LINEAGE ? at : LINEAGE - 1; at > 0; at--)
-        g->from[at] = g->from[at - 1];
-    g->from[0] = *id;
-}
-
 /* The grants of those who hear it: at once where the old ones are over, else from then on. */
 static void promote(struct world *w, struct group *g)
 {
     struct mail *m = mail_new(w);
     struct happening h = m->h;
-    *m = (struct mail){.h = h, .promotes = true, .epoch = g->epoch, .nfrom = g->nbefore};
+    *m = (struct mail){.h = h,
+                       .promotes = true,
+                       .epoch = g->epoch,
+                       .from = lineage_for(g, &w->nodes[g->grantee].id),
+                       .forced = g->forced && g->grantee == g->passed_over};
     m->h.who = g->grantee;
     g->asked++;
-    memcpy(m->from, g->before, sizeof m->from);
     for (int i = 0; i < SUPERVISORS; i++) {
         struct supervisor *s = &w->leases->s[i];
         const struct told *t = &s->told[g->grantee];
@@ -337,12 +390,11 @@ static void decide_for(struct world *w, struct group *g, int node, const struct 
     struct leases *l = w->leases;
     w->counts[COUNT_BALLOTS]++;
     g->grantee = node;
-    memcpy(g->before, g->from, sizeof g->before);
-    g->nbefore = g->nfrom;
-    lineage_add(g, &t->id);
+    g->again = lineage_find(&g->may_have_been, &t->id) < g->may_have_been.n;
+    lineage_add(&g->may_have_been, &t->id);
     g->epoch = ++l->epoch;
     g->promoting = true;
-    g->asked = 0;
+    g->asked = g->refused = 0;
     g->until_us = w->now_us + MS(w->plan.lease_ms) * 2;
     RECORD(w, "supervisors", "%s is to be the master of its shard in epoch %llu", node_name(node),
            (unsigned long long)g->epoch);
@@ -357,6 +409,8 @@ static void choose(struct world *w, struct group *g)
     for (int k = 0; k < w->plan.nodes; k++) {
         const struct told *t = group_of(w, k) == g ? heard(w, k) : NULL;
         if (t == NULL || (!t->master && !t->known))
+            continue;
+        if (g->forced && k != g->passed_over)
             continue;
         bool better = best == NULL || (best->master && !t->master) ||
                       (best->master == t->master && (best->offset < t->offset || rng_below(&w->rng, 4) == 0));
@@ -385,9 +439,14 @@ static void watch(struct world *w, struct group *g)
 {
     const struct told *t = group_of(w, g->grantee) == g ? heard(w, g->grantee) : NULL;
     if (g->promoting && t != NULL && t->master && t->config_epoch >= g->epoch)
-        g->promoting = false;
-    if (g->promoting && w->now_us < g->until_us)
-        promote(w, g); /* again: it may have been lost */
+        promoted(g, &t->id);
+    /* Again, for it may have been lost. Who refuses is not asked at once, and nobody else either: each attempt puts off
+     * the beginning of the next one's grants by a lease. */
+    bool waits = g->promoting && w->now_us < g->until_us;
+    if (waits && g->refused == 0)
+        promote(w, g);
+    else if (waits)
+        return;
     else if (g->promoting || t == NULL || !t->master)
         choose(w, g);
     else if (collides(w, g->grantee, t) && w->now_us >= g->until_us)
@@ -483,6 +542,19 @@ void lease_heal(struct world *w)
         memset(l->s[i].cut, 0, sizeof l->s[i].cut);
 }
 
+struct node *lease_force(struct world *w)
+{
+    struct leases *l = w->leases;
+    for (int i = 0; i < l->ngroups; i++) {
+        struct group *g = &l->group[i];
+        if (g->passed_over < 0 || g->forced || heard(w, g->passed_over) == NULL)
+            continue;
+        g->forced = true;
+        return &w->nodes[g->passed_over];
+    }
+    return NULL;
+}
+
 static bool may_write_some(const struct world *w, const struct node *n)
 {
     return n->core != NULL && !n->stopped && cl_is_master(n->core) && lease_allows(w, n);
@@ -491,11 +563,11 @@ static bool may_write_some(const struct world *w, const struct node *n)
 /* After each step: a write may be waiting in a socket of any node. */
 void lease_look(struct world *w, const struct node *n)
 {
-    if (!w->leases->begun || !may_write_some(w, n))
+    if (!w->leases->begun || w->now_us < n->forced_us || !may_write_some(w, n))
         return;
     for (int k = 0; k < w->plan.nodes; k++) {
         const struct node *o = &w->nodes[k];
-        if (o == n || !may_write_some(w, o))
+        if (o == n || w->now_us < o->forced_us || !may_write_some(w, o))
             continue;
         for (int i = 0; i < WATCHED; i++)
             if (cl_owns_slot(n->core, w->watched[i]) && cl_owns_slot(o->core, w->watched[i]) &&

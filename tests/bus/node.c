@@ -211,6 +211,11 @@ static void time_has_come(struct world *w, struct happening *h)
     node_step(w, n, &e);
 }
 
+static bool begins(struct slice s, const char *with)
+{
+    return s.n >= strlen(with) && memcmp(s.p, with, strlen(with)) == 0;
+}
+
 static void answered(struct world *w, struct node *n, const struct cl_effect *e)
 {
     if (e->token == 0)
@@ -223,6 +228,7 @@ static void answered(struct world *w, struct node *n, const struct cl_effect *e)
             violated(w, "answers", "%s answers a command twice", node_name(n->index));
         a->answered = true;
         a->ok = e->ok;
+        a->passed_over = begins(cl_effect_text(e), "ERR This master was passed over");
         if (!e->ok)
             w->counts[COUNT_REFUSED]++;
         else if (a->verb == CL_DBMAP_PREPARE)

@@ -390,6 +390,14 @@ static bool take_over(struct world *w)
     return false;
 }
 
+/* A master that its supervisors passed over says so itself, and no other one is left. */
+static bool force(struct world *w)
+{
+    struct node *n = w->plan.lease_ms > 0 ? lease_force(w) : NULL;
+    w->counts[COUNT_FORCED] += n != NULL;
+    return n != NULL && repaired(w, "TAKEOVER FORCE", n);
+}
+
 /* Slots left open by somebody who did not end what he began: whoever imports one listens to no claim of it. */
 static bool close_slots(struct world *w)
 {
@@ -408,7 +416,15 @@ static bool close_slots(struct world *w)
     return any;
 }
 
-/* Hand-overs whose target nobody is any more: somebody must say that the slots were not taken. */
+/* It follows the one who asks it. */
+static bool is_ours(const struct node *n, const struct node *target)
+{
+    const struct cl_node *master = target->core != NULL ? target->core->me->master : NULL;
+    return master != NULL && cl_id_eq(&master->id, &n->id);
+}
+
+/* Hand-overs whose target nobody is any more, or is a replica of a master that believes itself in a minority: somebody
+ * must say that the slots were not taken. */
 static bool end_handovers(struct world *w)
 {
     bool any = false;
@@ -422,7 +438,8 @@ static bool end_handovers(struct world *w)
                                .slot = cl_bit_next(r->r.slots, 0, true),
                                .node = slice_of(cl_id_text(&n->id, text))};
         const struct node *target = node_of_id(w, &r->r.target);
-        if ((target != NULL && cl_node_find(n->core, &target->id) != NULL) || r->r.taking)
+        bool answers = target != NULL && cl_node_find(n->core, &target->id) != NULL && !is_ours(n, target);
+        if (answers || r->r.taking)
             continue;
         const struct asked *a = node_ask(w, n, &c);
         any = a != NULL && (!a->answered || a->ok) && repaired(w, "SETSLOT NODE with its own name", n);
@@ -433,5 +450,6 @@ static bool end_handovers(struct world *w)
 bool operator_repairs(struct world *w)
 {
     /* One kind of thing at a time: the next is looked at when this has come through. */
-    return close_slots(w) || introduce(w) || end_handovers(w) || take_over(w) || bury(w) || lead_back(w) || cover(w);
+    return close_slots(w) || introduce(w) || end_handovers(w) || take_over(w) || force(w) || bury(w) || lead_back(w) ||
+           cover(w);
 }

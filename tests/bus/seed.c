@@ -93,6 +93,13 @@ static bool quiet(struct world *w)
     return w->violation == NULL;
 }
 
+/* Supervisors find out that it is gone while a replica may still reckon with knowing all that it must. */
+static bool found_in_time(const struct plan *p)
+{
+    int64_t factor = p->validity_factor != 0 ? p->validity_factor : 10;
+    return p->lease_ms == 0 || p->lease_ms * 2 + 200 < p->timeout_ms * factor + p->repl_ping_ms;
+}
+
 static bool succeeds(struct world *w, const struct node *m)
 {
     int voters = 0;
@@ -103,7 +110,7 @@ static bool succeeds(struct world *w, const struct node *m)
         heir = heir || (n->core != NULL && n->core->me->master != NULL && cl_id_eq(&n->core->me->master->id, &m->id) &&
                         n->data.repl == REPL_UP);
     }
-    return heir && voters >= (voters + 1) / 2 + 1;
+    return heir && found_in_time(&w->plan) && voters >= (voters + 1) / 2 + 1;
 }
 
 /* With all well again one more master dies and does not come back: the others must do without it. */

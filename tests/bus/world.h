@@ -135,7 +135,7 @@ struct asked { /* a command that waits for its answer */
     enum cl_verb verb;
     int64_t number;
     int database_a, database_b;
-    bool answered, ok;
+    bool answered, ok, passed_over; /* it refuses, as others were masters after it */
     int64_t at_us;
 };
 
@@ -175,7 +175,8 @@ struct node {
     struct cl_id followed_disk; /* the same as its disk knew it, before what a crash has left there */
     bool told_role;             /* by an operator: TAKEOVER or RESET */
     bool named;                 /* by supervisors: TAKEOVER EPOCH */
-    int64_t forced_us;          /* world; an election until then may be due to FAILOVER FORCE */
+    int64_t forced_us;          /* world; an election until then may be due to FAILOVER FORCE, and until then others
+                                   may not have heard that an operator has given their slots to it */
     bool was_ok, was_reset;
     int64_t minority_us; /* local; when it last saw a minority of masters only */
     int64_t excused_us;  /* world; until then it may not know that it is alone */
@@ -386,7 +387,10 @@ bool lease_rules(const struct world *w);                          /* they decide
 int64_t lease_clock(const struct world *w, const struct node *n); /* the boot clock of a node */
 bool lease_allows(const struct world *w, const struct node *n);   /* a write, now */
 void lease_look(struct world *w, const struct node *n);           /* after each step */
-const char *lease_missing(struct world *w);                       /* NULL: all that should be leased is */
+/* A master that others came after, and that is the only one left, is promoted by an operator's word alone: he says it of
+ * that one. NULL: there is none. */
+struct node *lease_force(struct world *w);
+const char *lease_missing(struct world *w); /* NULL: all that should be leased is */
 
 /* client.c */
 void client_start(struct world *w);

@@ -104,6 +104,15 @@ const char *not_agreed(struct world *w)
     return missing;
 }
 
+bool counts_newest(const struct world *w, const struct node *n)
+{
+    char list[SUPER_LIST_MAX];
+    struct cl_lease_state l;
+    super_list(&w->versions[w->version], list);
+    cl_lease_state(n->core, process_clock(w, &n->p), &l);
+    return slice_is(cl_lease_list(n->core), list) && (!w->plan.modelled || l.version == w->version);
+}
+
 const char *not_supervised(struct world *w)
 {
     const char *missing = w->plan.modelled ? NULL : not_agreed(w);
@@ -112,13 +121,8 @@ const char *not_supervised(struct world *w)
     if (missing != NULL || !w->plan.leased)
         return missing;
     for (int i = 0; i < w->nnodes; i++) {
-        struct cl_lease_state l;
-        if (w->nodes[i].core == NULL)
-            continue;
-        cl_lease_state(w->nodes[i].core, process_clock(w, &w->nodes[i].p), &l);
-        if (l.version != w->version)
-            MISSING("%s counts version %llu of the list of supervisors", end_name(end_of_node(i)),
-                    (unsigned long long)l.version);
+        if (w->nodes[i].core != NULL && !counts_newest(w, &w->nodes[i]))
+            MISSING("%s counts another list of supervisors than the newest", end_name(end_of_node(i)));
     }
     for (int i = 0; i < SUPERS_MAX; i++)
         if (super_declared(w, &w->supers[i]) && w->supers[i].p.runs && w->supers[i].version != w->version)

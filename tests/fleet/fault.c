@@ -269,11 +269,11 @@ static bool may_forget(const struct world *w)
         return false;
     for (int i = 0; i < SUPERS_MAX; i++) {
         const struct super *s = &w->supers[i];
-        if (s->file_version == 0 || s->watcher != NULL)
+        if (s->file_version == 0)
             continue;
-        if (!process_works(&s->p) || !s->live.joined)
+        if (!process_works(&s->p) || !takes_part(w, s))
             return false;
-        for (int k = 0; k < w->plan.shards; k++)
+        for (int k = 0; k < w->plan.shards && s->watcher == NULL; k++)
             if (s->books[k].lease.grantee[0] == '\0')
                 return false;
     }

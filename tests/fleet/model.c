@@ -3,6 +3,7 @@
 #include "tests/fleet/plant.h"
 #include "tests/fleet/watcher.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "noded/cluster/state.h"
@@ -34,6 +35,14 @@ static int position_in(const struct membership *m, int super)
         if (m->members[i] == super)
             return i;
     return -1;
+}
+
+void super_list(const struct membership *m, char out[SUPER_LIST_MAX])
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (int i = 0; i < m->n; i++)
+        n += (size_t)snprintf(out + n, SUPER_LIST_MAX - n, "%s10.0.1.%d:26379", i > 0 ? "," : "", m->members[i] + 1);
 }
 
 int super_position(const struct world *w, const struct super *s)
@@ -100,6 +109,11 @@ void super_start(struct world *w, struct super *s)
     memset(s->peers, 0, sizeof s->peers);
     restore(w, s);
     super_tick(w, s);
+}
+
+bool takes_part(const struct world *w, const struct super *s)
+{
+    return s->watcher == NULL ? s->live.joined : s->p.runs && watcher_takes_part(w, s);
 }
 
 void super_crash(struct world *w, struct super *s, bool host)

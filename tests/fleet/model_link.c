@@ -76,8 +76,6 @@ void super_down(struct world *w, struct super *s, struct conn *c)
 struct ask *super_ask_new(const struct world *w, const struct super *s, enum ask_verb verb, uint64_t epoch)
 {
     struct ask *a = mem_zalloc(sizeof *a);
-    const struct membership *m = &w->versions[s->version];
-    size_t n = 0;
     letter_init(&a->l, true, letter_free_plain);
     a->verb = verb;
     a->super = s->index;
@@ -85,9 +83,7 @@ struct ask *super_ask_new(const struct world *w, const struct super *s, enum ask
     a->asked_us = process_clock(w, &s->p);
     a->version = s->version;
     a->epoch = epoch;
-    for (int i = 0; i < m->n; i++)
-        n += (size_t)snprintf(a->list + n, sizeof a->list - n, "%s10.0.1.%d:26379", i > 0 ? "," : "",
-                              m->members[i] + 1);
+    super_list(&w->versions[s->version], a->list);
     return a;
 }
 

@@ -129,16 +129,12 @@ static bool may_change(const struct world *w)
         return false;
     for (int i = 0; i < SUPERS_MAX; i++) {
         const struct super *s = &w->supers[i];
-        bool updated = process_works(&s->p) && s->version == w->version && s->live.joined;
+        bool updated = process_works(&s->p) && s->version == w->version && takes_part(w, s);
         if ((s->file_version != 0 || super_declared(w, s)) && !updated)
             return false;
     }
     for (int i = 0; i < w->nnodes; i++) {
-        struct cl_lease_state l;
-        if (w->nodes[i].core == NULL)
-            return false;
-        cl_lease_state(w->nodes[i].core, process_clock(w, &w->nodes[i].p), &l);
-        if (l.version != w->version)
+        if (w->nodes[i].core == NULL || !counts_newest(w, &w->nodes[i]))
             return false;
     }
     return true;
@@ -170,6 +166,6 @@ void operator_change_members(struct world *w)
         RECORD(w, "operator", "  %s", end_name(m.members[i]));
         struct super *s = &w->supers[m.members[i]];
         if (s->file_version == 0)
-            memset(&s->disk, 0, sizeof s->disk);
+            super_wipe(w, s);
     }
 }

@@ -51,17 +51,27 @@ static void picture_node(struct world *w, struct node *n)
     picture_owners(w, n);
 }
 
+static void picture_shard(struct world *w, const struct super *s, const struct sn_group *g)
+{
+    RECORD(w, end_name(s->p.end), "| %s: master %.40s at %llu, %s, failover state %d", g->name,
+           g->master->node->addr.host, (unsigned long long)g->config_epoch, g->o_down ? "down" : "well",
+           (int)g->fo.state);
+    for (size_t k = 0; k < g->ninsts; k++) {
+        const struct sn_member *m = g->insts[k]->member;
+        if (m == NULL)
+            RECORD(w, end_name(s->p.end), "|   %.40s, of no member", g->insts[k]->node->addr.host);
+        else
+            RECORD(w, end_name(s->p.end), "|   %.40s, %.8s, %s %.8s at %llu, %u slots, %s, unlisted %u",
+                   g->insts[k]->node->addr.host, m->id, m->master ? "master" : "follows", m->follows,
+                   (unsigned long long)m->epoch, m->nslots, g->insts[k]->s_down ? "down" : "well", m->unlisted);
+    }
+}
+
 static void picture_watcher(struct world *w, const struct super *s)
 {
-    for (int k = 0; k < w->plan.shards; k++) {
-        const struct sn_group *g = watcher_group(w, s, k);
-        if (g == NULL)
-            RECORD(w, end_name(s->p.end), "| knows no shard %d", k + 1);
-        else
-            RECORD(w, end_name(s->p.end), "| shard %d is %s: master %.40s at %llu, %s, failover state %d", k + 1,
-                   g->name, g->master->node->addr.host, (unsigned long long)g->config_epoch,
-                   g->o_down ? "down" : "well", (int)g->fo.state);
-    }
+    const struct sn_core *c = s->watcher->core;
+    for (size_t i = 0; c != NULL && i < c->ngroups; i++)
+        picture_shard(w, s, c->groups[i]);
 }
 
 static void picture_super(struct world *w, struct super *s)

@@ -48,7 +48,9 @@ void plan_draw(struct plan *p, uint64_t seed)
     p->failover_timeout_ms = draw_skewed(r, 2000, 10000);
     p->info_period_ms = draw_skewed(r, 500, 5000);
     p->between_us = draw_skewed(r, p->lease_ms * 500, p->down_after_ms * 4000);
-    if (!p->modelled)
-        p->fault[FAULT_MEMBERS] = p->fault[FAULT_WIPE_SUPER] = false;
+    if (!p->declared)
+        p->fault[FAULT_WIPE_SUPER] = false;
+    if (!p->leased)
+        p->fault[FAULT_MEMBERS] = false;
     p->faults_us = rng_range(r, 8 * SECOND, 20 * SECOND);
 }

@@ -28,10 +28,11 @@ void watcher_free(struct super *s)
 
 static void carry_out(struct world *w, struct super *s);
 
-static void settings(const struct world *w, struct sn_settings *set)
+static void settings(const struct world *w, const struct super *s, struct sn_settings *set)
 {
     sn_settings_init(set);
-    set->quorum = w->plan.quorum;
+    int n = w->versions[s->version].n;
+    set->quorum = w->plan.quorum <= n ? w->plan.quorum : n / 2 + 1;
     set->down_after_ms = w->plan.down_after_ms;
     set->failover_timeout_ms = w->plan.failover_timeout_ms;
 }
@@ -49,17 +50,18 @@ void watcher_start(struct world *w, struct super *s)
     sn_params_default(&o.params);
     o.params.info_period_ms = w->plan.info_period_ms;
     o.globals = (struct sn_globals){.announce_ip = host, .user = nothing, .pass = nothing, .loglevel = level};
-    for (int i = 0; i < w->plan.supers && w->plan.declared; i++) {
-        if (i == s->index)
+    const struct membership *m = &w->versions[s->version];
+    for (int i = 0; i < m->n && w->plan.declared; i++) {
+        if (m->members[i] == s->index)
             continue;
-        snprintf(others[o.ndeclared].host, sizeof others[0].host, "10.0.1.%d", i + 1);
+        snprintf(others[o.ndeclared].host, sizeof others[0].host, "10.0.1.%d", m->members[i] + 1);
         others[o.ndeclared++].port = SENTINEL_PORT;
     }
     o.declared = others;
     if (w->plan.leased)
         watcher_list(w, s, &o.list);
     x->core = sn_core_new(&o, process_clock(w, &s->p));
-    settings(w, &set);
+    settings(w, s, &set);
     watcher_add_fleet(w, s, &set);
     sn_settings_free(&set);
     carry_out(w, s);
@@ -171,6 +173,16 @@ struct sn_group *watcher_group(const struct world *w, const struct super *s, int
         if (shard_of_addr(w, &c->groups[i]->master->node->addr) == shard)
             return c->groups[i];
     return NULL;
+}
+
+/* M2 is over for it, nodes count its list, and it knows whom it grants to. */
+bool watcher_takes_part(const struct world *w, const struct super *s)
+{
+    const struct sn_core *c = s->watcher->core;
+    for (size_t i = 0; i < c->ngroups && w->plan.leased; i++)
+        if (c->groups[i]->lease.grantee[0] == '\0')
+            return false;
+    return c->joined && c->ngroups == (size_t)w->plan.shards && (c->ours.counted || !w->plan.leased);
 }
 
 bool watcher_switch(struct world *w, struct super *s, int shard)

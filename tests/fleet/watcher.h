@@ -51,7 +51,7 @@ struct watcher {
     /* its state directory */
     uint64_t epoch;
     bool joined;
-    char list[160]; /* of supervisors, as it was told last */
+    char list[SUPER_LIST_MAX]; /* of supervisors, as it was told last */
     uint64_t list_version;
     bool list_counted;
     struct sn_record *rows; /* by kind and key */
@@ -68,6 +68,7 @@ void watcher_crash(struct world *w, struct super *s);
 void watcher_timer(struct world *w, struct super *s);
 void watcher_tick(struct world *w, struct super *s);
 void watcher_step(struct world *w, struct super *s, struct sn_event *e);
+bool watcher_takes_part(const struct world *w, const struct super *s);
 bool watcher_switch(struct world *w, struct super *s, int shard);
 int shard_of_addr(const struct world *w, const struct addr *a); /* whose master or replica is there; -1 */
 struct sn_group *watcher_group(const struct world *w, const struct super *s, int shard); /* NULL: it does not know it */

@@ -122,7 +122,7 @@ void check_promotion(struct world *w, const struct super *s, const struct sn_eff
     if ((e->command != SN_CMD_TAKEOVER && e->command != SN_CMD_CLUSTER_FAILOVER) || c == NULL ||
         end_is_super(c->server))
         return;
-    int shard = w->nodes[c->server - SUPERS_MAX].shard, majority = w->plan.supers / 2 + 1;
+    int shard = w->nodes[c->server - SUPERS_MAX].shard, members = w->versions[s->version].n;
     const struct sn_group *g = watcher_group(w, s, shard);
     RECORD(w, end_name(s->p.end), "promotes %s", end_name(c->server));
     if (g == NULL || g->fo.state == SN_FO_NONE) {
@@ -131,7 +131,8 @@ void check_promotion(struct world *w, const struct super *s, const struct sn_eff
     }
     if (g->fo.unopposed)
         return;
-    int needed = w->plan.quorum > majority ? w->plan.quorum : majority;
+    int majority = members / 2 + 1;
+    int needed = w->plan.quorum > majority && w->plan.quorum <= members ? w->plan.quorum : majority;
     int held = votes_held(w, s, shard, g->fo.epoch);
     if (held < needed)
         violated(w, "S3", "%s promotes %s in epoch %llu with %d votes, %d are needed", end_name(s->p.end),
@@ -164,6 +165,8 @@ static const char *shard_differs(struct world *w, const struct super *s, int k, 
     if (g->config_epoch != m->core->me->config_epoch)
         MISSING("%s has epoch %llu for shard %d, whose master has %llu", end_name(s->p.end),
                 (unsigned long long)g->config_epoch, k + 1, (unsigned long long)m->core->me->config_epoch);
+    if (w->plan.leased && !watcher_takes_part(w, s))
+        MISSING("%s takes no part", end_name(s->p.end));
     if (*name == NULL)
         *name = g->name;
     if (strcmp(*name, g->name) != 0)
@@ -175,14 +178,14 @@ const char *watchers_differ(struct world *w)
 {
     for (int k = 0; k < w->plan.shards; k++) {
         const char *name = NULL;
-        for (int i = 0; i < w->plan.supers; i++) {
+        for (int i = 0; i < SUPERS_MAX; i++) {
             const struct super *s = &w->supers[i];
             const char *missing = s->p.runs ? shard_differs(w, s, k, &name) : NULL;
             if (missing != NULL)
                 return missing;
         }
     }
-    for (int i = 0; i < w->plan.supers; i++)
+    for (int i = 0; i < SUPERS_MAX; i++)
         if (w->supers[i].p.runs && w->supers[i].watcher->core->ngroups != (size_t)w->plan.shards)
             MISSING("%s watches %zu shards", end_name(i), w->supers[i].watcher->core->ngroups);
     return NULL;

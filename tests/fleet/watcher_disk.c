@@ -183,7 +183,7 @@ void watcher_wipe(struct super *s)
         drop_row(d, d->nrows - 1);
     d->epoch = d->list_version = 0;
     d->list[0] = '\0';
-    d->joined = false;
+    d->joined = d->list_counted = false;
 }
 
 void watcher_disk_free(struct watcher *d)
@@ -234,13 +234,11 @@ static struct sn_core_shard shard_of(const struct watcher *d, const struct sn_re
 void watcher_list(struct world *w, struct super *s, struct sn_list *out)
 {
     struct watcher *d = s->watcher;
-    char list[sizeof d->list];
-    size_t n = 0;
-    for (int i = 0; i < w->plan.supers; i++)
-        n += (size_t)snprintf(list + n, sizeof list - n, "%s10.0.1.%d:%d", i > 0 ? "," : "", i + 1, SENTINEL_PORT);
+    char list[SUPER_LIST_MAX];
+    super_list(&w->versions[s->version], list);
     bool stored = strcmp(list, d->list) == 0;
     memcpy(d->list, list, sizeof list);
-    *out = (struct sn_list){.text = d->list, .position = s->index, .version = d->list_version + !stored};
+    *out = (struct sn_list){.text = d->list, .position = super_position(w, s), .version = d->list_version + !stored};
     out->counted = stored && d->list_counted;
 }
 

@@ -43,7 +43,7 @@ static int end_at(struct world *w, const struct addr *a)
     int i;
     if (n != NULL)
         return n->p.end;
-    if (a->port != SENTINEL_PORT || sscanf(a->host, "10.0.1.%d", &i) != 1 || i < 1 || i > w->plan.supers)
+    if (a->port != SENTINEL_PORT || sscanf(a->host, "10.0.1.%d", &i) != 1 || i < 1 || i > SUPERS_MAX)
         return -1;
     return i - 1;
 }

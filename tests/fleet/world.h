@@ -24,6 +24,7 @@
 #define WRITES_WORDS (WRITES_MAX / 64)
 #define CLIENTS_PER_SHARD 2
 #define LINEAGE_MAX 16
+#define SUPER_LIST_MAX 160
 #define NODE_PORT 7000
 #define BUS_PORT 17000
 
@@ -44,7 +45,7 @@ struct ask { /* of a supervisor to a node */
     int super, position;
     int64_t asked_us; /* the supervisor's time, given back */
     uint64_t version, epoch;
-    char list[160];
+    char list[SUPER_LIST_MAX];
     int64_t ttl_ms;
     struct cl_stamp stamp;
     struct cl_id from[LINEAGE_MAX];
@@ -370,8 +371,12 @@ void super_timer(struct world *w, struct super *s);
 void super_tick(struct world *w, struct super *s);
 int super_position(const struct world *w, const struct super *s);  /* in the list that it speaks for; -1: not in it */
 bool super_declared(const struct world *w, const struct super *s); /* it is in the newest list */
+bool takes_part(const struct world *w, const struct super *s);     /* it votes, and under leases its list is counted */
 bool super_majority(const struct world *w, const struct super *s, uint32_t who); /* of all lists that must agree */
 int64_t super_ttl_us(const struct world *w);
+
+/* As a configuration file has it. */
+void super_list(const struct membership *m, char out[SUPER_LIST_MAX]);
 
 /* model_link.c: its connections, and what comes over them */
 void super_up(struct world *w, struct super *s, struct conn *c);
@@ -421,6 +426,7 @@ void check_votes_free(struct world *w);
 const char *not_acquainted(struct world *w);
 const char *not_agreed(struct world *w);
 const char *not_supervised(struct world *w);
+bool counts_newest(const struct world *w, const struct node *n); /* of the lists of supervisors */
 bool shard_is_lost(struct world *w, int shard);
 
 /* picture.c: how all stand, into the transcript */

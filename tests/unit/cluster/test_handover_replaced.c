@@ -367,10 +367,37 @@ static void a_replica_without_its_link_takes_the_slots(void **state)
     world_free(w);
 }
 
+/* It was not away, so it never thought that it might have been replaced; and what its successor is handing over just now
+ * that one does not claim. */
+static void who_was_replaced_keeps_no_slot_that_its_successor_gives_away(void **state)
+{
+    (void)state;
+    struct world *w = form(21);
+    struct cl_core *c = w->nodes[0].core;
+    struct cl_id id = world_id(w, 1);
+    struct cl_node *successor = cl_node_find(c, &id);
+    struct cl_effects fx = {NULL, 0, 0};
+    uint8_t slots[CL_SLOT_BYTES];
+    memcpy(slots, c->me->slots, sizeof slots);
+    for (int slot = 0; slot < 100; slot++)
+        cl_bit_clear(slots, slot);
+    assert_true(cl_is_sure(c));
+    c->fx = &fx;
+    cl_role_set(c, successor, NULL);
+    successor->config_epoch = successor->claim_epoch = 50;
+    cl_slots_claimed(c, successor, 50, slots);
+    assert_int_equal(c->me->nslots, 0);
+    assert_ptr_equal(c->me->master, successor);
+    assert_int_equal(world_owner(w, 0, SLOT), 1);
+    cl_effects_free(&fx);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_replaced_a_source_by_force_asks_in_its_place),
+        cmocka_unit_test(who_was_replaced_keeps_no_slot_that_its_successor_gives_away),
         cmocka_unit_test(what_its_target_took_is_the_target_s),
         cmocka_unit_test(a_master_without_slots_follows_who_has_those_of_its_shard),
         cmocka_unit_test(a_replica_hears_the_name_of_its_shard),
