@@ -136,14 +136,14 @@ static bool ask(struct sn_node *n)
     return true;
 }
 
-/* Who is linked and has not said who it is, because it was loading, say. */
+/* Who is linked and has not said who it is, because it was loading, say. Those under leases say it with LEASE. */
 static void ask_unknown(struct sn_fleet *f)
 {
     for (size_t k = 0; k < f->nmembers; k++)
-        if (f->members[k]->node && !f->members[k]->node->known)
+        if (f->members[k]->node && !f->members[k]->node->known && !sn_node_leases(f->members[k]->node))
             ask(f->members[k]->node);
     for (size_t k = 0; k < f->nseeds; k++)
-        if (!f->seed_nodes[k]->known)
+        if (!f->seed_nodes[k]->known && !sn_node_leases(f->seed_nodes[k]))
             ask(f->seed_nodes[k]);
 }
 

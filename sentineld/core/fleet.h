@@ -100,6 +100,8 @@ struct sn_fleet {
     size_t hello_turn;       /* which shard is told of next */
     struct sn_node *ears[2]; /* where hellos are listened to */
     int64_t switched_us;     /* when one of its shards last got another master */
+    uint64_t read_view;      /* digest of the last text; 0: its teller tells none */
+    int64_t read_us;         /* since when a text is waited for that may spare others; 0: none */
     uint64_t agreed_view;    /* digest of a text that has every shard as we have it now; 0: none is known */
     int64_t release_us;      /* RELEASING: since */
     sn_token release_token;  /* who waits for it, 0: nobody */

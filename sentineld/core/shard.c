@@ -157,6 +157,8 @@ struct sn_inst *sn_shard_join(struct sn_shard *s, struct sn_member *m)
             continue;
         if (sn_is_master(i) || i == g->fo.candidate)
             return NULL; /* one of both is gone, and it will be seen which */
+        if (i->member && m->node->known && runid_cmp(m->node->self, i->member->id) == 0)
+            return NULL; /* the other one is there: this one is a memory of the cluster's */
         sn_shard_leave(i);
         if (!m->node)
             return NULL;
