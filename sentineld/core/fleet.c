@@ -12,6 +12,7 @@
 #define DOUBT MS(3000)
 #define TROUBLE_MAX MS(60000) /* a master that nobody can replace does not keep its fleet busy for ever */
 #define RELEASE_MAX MS(3000)
+#define SWEEP_PER_MEMBER 50 /* us: thousands of members are not all looked through at every event */
 
 struct sn_fleet *sn_fleet_find(const struct sn_core *c, struct slice name)
 {
@@ -245,7 +246,10 @@ void sn_fleet_evaluate(struct sn_fleet *f)
     int64_t next;
     if (f->state == SN_FLEET_RELEASING) {
         next = advance_release(f, &over);
+    } else if (f->core->now_us < f->swept_us + (int64_t)f->nmembers * SWEEP_PER_MEMBER) {
+        next = f->swept_us + (int64_t)f->nmembers * SWEEP_PER_MEMBER;
     } else {
+        f->swept_us = f->core->now_us;
         next = take_turn(f);
         EARLIER(next, tidy(f));
         if (!f->core->ndeclared)

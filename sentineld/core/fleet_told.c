@@ -7,10 +7,14 @@
 #define ROUND_LEAST MS(2000)  /* a node that was met just now is not listed by all at once */
 #define NODES_WATCHFUL MS(50) /* while the promotion of this node is awaited */
 #define NODES_PATIENCE MS(2000)
+#define NEWS_PAUSE MS(2)
+#define NEWS_PER_MEMBER 50     /* us: a text of thousands costs milliseconds, and while much changes each is another */
 #define READ_PATIENCE MS(1000) /* a text that may spare many others */
 
 static bool awaited(const struct sn_node *n)
 {
+    if (sn_node_tells_view(n))
+        return false;
     for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
         if (i->group->fleet && i->group->fo.state == SN_FO_WAIT_PROMOTION && i == i->group->fo.candidate)
             return true;
@@ -146,7 +150,7 @@ static void read_masters(struct sn_fleet *f, const struct sn_nodes *nodes)
         const struct sn_nodes_line *l = sn_member_line(m, nodes);
         if (!l || !m->inst || !(l->flags & SN_NODES_MASTER))
             continue;
-        if (sn_shard_replaced(m, nodes, l))
+        if (sn_shard_replaced(m, nodes, l) && !sn_member_says(m, l))
             sn_member_ask(m, 0);
         if (!sn_is_master(m->inst))
             continue;
@@ -224,12 +228,24 @@ static void introduce(struct sn_node *n)
         sn_touch_group(m->inst->group);
 }
 
+/* It knows something that no text has told yet. */
+static void read_news(struct sn_fleet *f, struct sn_member *m, uint64_t view)
+{
+    int64_t pause = NEWS_PAUSE + (int64_t)f->nmembers * NEWS_PER_MEMBER;
+    if (view == m->view || view == f->read_view || f->core->now_us < f->news_us + pause)
+        return;
+    f->news_us = f->core->now_us;
+    sn_member_ask(m, 0);
+}
+
 void sn_fleet_viewed(struct sn_node *n)
 {
     struct sn_fleet *f = n->fleet;
     if (!n->known && !n->nodes_sent_us && f->state == SN_FLEET_WATCHED)
         introduce(n);
     struct sn_member *m = n->member;
+    if (m && sn_member_speaks(m) && n->told->view)
+        read_news(f, m, n->told->view);
     if (m && f->agreed_view && n->told->view == f->agreed_view && runid_cmp(m->id, n->told->node) == 0)
         m->agreed_us = n->core->now_us;
 }

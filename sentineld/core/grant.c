@@ -25,6 +25,11 @@ bool sn_node_leases(const struct sn_node *n)
     return fleet_ttl(n->fleet) && !n->lease_refused;
 }
 
+bool sn_node_tells_view(const struct sn_node *n)
+{
+    return sn_node_leases(n) && n->told && n->told->view;
+}
+
 int64_t sn_lease_period(const struct sn_node *n)
 {
     return fleet_ttl(n->fleet) / PROBES;

@@ -304,7 +304,8 @@ bool sn_shard_replaced(struct sn_member *m, const struct sn_nodes *nodes, const 
     if ((old && old->nslots) || (g->shard->nslots && !sn_slots_meet(&claimed, &g->shard->slots)))
         return false;
     if (i == g->fo.candidate && (g->fo.state == SN_FO_WAIT_PROMOTION || g->fo.state == SN_FO_SEND_SLAVEOF_NOONE)) {
-        sn_member_ask(m, MS(20)); /* it is our own promotion: confirmed by its own word */
+        if (!sn_lease_promotes(i)) /* it is our own promotion: confirmed by its own word */
+            sn_member_ask(m, MS(20));
         return false;
     }
     struct addr from = sn_current_master(g), to = sn_shown_addr(c, i->node);

@@ -17,7 +17,7 @@ from thousand import Model, status_kb
 
 DOWN_AFTER_MS = 5000
 SUPERVISORS = 3
-START_S, BOUND_S = 60, 90
+START_S, BOUND_S = 120, 90
 TICKS = os.sysconf("SC_CLK_TCK")
 MASTER_LINE = re.compile(r"^master\d+:name=[^,]*,status=(\w+),address=[^,]*,slaves=(\d+),sentinels=(\d+)", re.M)
 
@@ -92,7 +92,7 @@ def start(lab, model, shards):
     for s in supervisors:
         s.start()
     for s in supervisors:
-        s.wait_ready()
+        s.wait_ready(START_S)
         wait_until(lambda s=s: knows_all(s, shards), START_S, "%s knows %d shards" % (s.name, shards), 0.1)
     wait_until(lambda: model.leases()["unleased"] == 0, START_S, "all masters are leased", 0.05)
     return supervisors, time.monotonic() - began
