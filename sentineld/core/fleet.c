@@ -9,6 +9,7 @@
 #define TURN_TROUBLED MS(200)  /* a master is down, a failover runs, somebody comes or goes */
 #define TURN_DISAGREED MS(100) /* a master has changed: so many of those who have not said that they know it */
 #define DISAGREED_MAX 8
+#define DISAGREED_LINES 2000 /* their texts together have about so many, or one text more */
 #define DOUBT MS(3000)
 #define TROUBLE_MAX MS(60000) /* a master that nobody can replace does not keep its fleet busy for ever */
 #define RELEASE_MAX MS(3000)
@@ -170,7 +171,8 @@ static int64_t take_turn(struct sn_fleet *f)
         return f->turn_us + period;
     f->turn_us = now;
     ask_unknown(f);
-    if (agrees || !ask_in_turn(f, DISAGREED_MAX, true))
+    size_t most = 1 + DISAGREED_LINES / (f->nmembers + 1);
+    if (agrees || !ask_in_turn(f, most < DISAGREED_MAX ? most : DISAGREED_MAX, true))
         ask_in_turn(f, 1, false);
     return now + period;
 }

@@ -219,9 +219,9 @@ static bool stands_alone(const struct sn_member *m)
 
 static void place_master(struct sn_member *m)
 {
-    if (!m->nslots || !m->node || (m->inst && sn_is_master(m->inst)) || !owns_some(m))
+    if (!m->nslots || !m->node || (m->inst && (sn_is_master(m->inst) || !stands_alone(m))))
         return;
-    if (m->inst && !stands_alone(m))
+    if (!owns_some(m))
         return;
     if (m->inst)
         sn_shard_leave(m->inst);
