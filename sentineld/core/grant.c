@@ -254,6 +254,8 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
         n->stamp = (struct sn_stamp){.incarnation = 0};
         if (is_expected(n, t) && asked_us)
             n->stamp = (struct sn_stamp){t->incarnation, t->clock_us, asked_us};
+        /* It or we stood still: what it holds is about to end, or has. */
+        n->lease_soon = n->lease_soon || (asked_us && c->now_us - asked_us > sn_lease_period(n));
     }
     if (n->known && !is_expected(n, t))
         n->nodes_now = true; /* who sits there now? */
