@@ -23,7 +23,7 @@ def report(r):
     print("%-52s %14d" % ("writes", r["written"]))
     print("%-52s %11.0f ms" % ("longest time that %d writes took" % PIPELINE, r["longest_ms"]))
     print("%-52s %14d" % ("down for one supervisor, for a moment", r["+sdown"]))
-    print("%-52s %14d" % ("writes refused: a lease ran out", r["refused"]))
+    print("%-52s %11.0f ms" % ("a lease had run out, in all, of one shard at most", r["refused_ms"]))
     print("%-52s %14d   0%s" % ("failovers", r["+switch-master"], "  MISSED" if r["+switch-master"] else ""))
     if r["+switch-master"]:
         missed.append("failovers of masters that lived")

@@ -21,7 +21,7 @@ class Writer:
 
     def __init__(self, node, key):
         self.node, self.key = node, key
-        self.written, self.refused, self.first_error, self.longest_s = 0, 0, None, 0.0
+        self.written, self.refused, self.refused_s, self.first_error, self.longest_s = 0, 0, 0.0, None, 0.0
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -29,7 +29,7 @@ class Writer:
     def run(self):
         with self.node.connect(timeout_s=30) as client:
             while not self.stopping.is_set():
-                began = time.monotonic()
+                began, before = time.monotonic(), self.refused
                 client.send_raw(encode("SET", self.key, "x" * 32) * PIPELINE)
                 for _ in range(PIPELINE):
                     answer = client.read()
@@ -37,7 +37,9 @@ class Writer:
                     self.refused += isinstance(answer, RespError)
                     if isinstance(answer, RespError):
                         self.first_error = self.first_error or str(answer)
-                self.longest_s = max(self.longest_s, time.monotonic() - began)
+                took = time.monotonic() - began
+                self.longest_s = max(self.longest_s, took)
+                self.refused_s += took if self.refused > before else 0.0
 
     def stop(self):
         self.stopping.set()
@@ -101,6 +103,7 @@ def hold(lab, seconds, say=None):
         "seconds": seconds,
         "written": sum(w.written for w in writers),
         "refused": sum(w.refused for w in writers),
+        "refused_ms": max(w.refused_s for w in writers) * 1000,
         "error": next((w.first_error for w in writers if w.first_error), ""),
         "longest_ms": max(w.longest_s for w in writers) * 1000,
         **{event: sum(s[event] - b[event] for s, b in zip(seen, before)) for event in EVENTS},
