@@ -1,8 +1,8 @@
 """Down-after on a busy machine: leased shards under full load for minutes, and nobody may be taken for dead.
 
-Three shards of noded under three supervisors, down-after 500 ms, the lease its half; redis-benchmark as fast as it goes,
-clients that write to each shard without a pause and look at each answer, and a program for each processor that only
-counts (lab/full_load.py). Whatever switches, or refuses a write, is a fault."""
+Three shards of noded under three supervisors, down-after 500 ms, the lease its half; redis-benchmark as fast as it
+goes, clients that write to each shard without a pause and look at each answer, and a program for each processor that
+only counts (lab/full_load.py). Whatever switches is a fault."""
 import os
 import sys
 

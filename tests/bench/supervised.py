@@ -121,7 +121,7 @@ def measure_many(shards, leased):
                            declared=leased, node_timeout_ms=MANY_TIMEOUT_MS, name="many")
         fleet.wait_well(timeout_s=120)
         killed = shards // 2
-        keys = [key_in(slot_range(i, shards)[0] + 1) for i in range(killed)]  # takes its time: before the kill
+        keys = [key_in(slot_range(i, shards)[0] + 1) for i in range(killed)]  # takes long: before the kill
         at = time.monotonic()
         for node in fleet.masters[:killed]:
             node.discard()
@@ -145,7 +145,7 @@ def measure(args):
         results["planned"].append(measure_planned())
         print("supervised: round %d of %d: %s" % (number + 1, args.supervised_rounds, ", ".join(
             "%s %s" % (name, "never" if v[-1] is None else "%.0f ms" % v[-1])
-            for name, v in results.items() if v and name != "planned" and name not in MANY)), file=sys.stderr, flush=True)
+            for name, v in results.items() if name in ROWS or name in OWN)), file=sys.stderr, flush=True)
     return results
 
 

@@ -1,6 +1,6 @@
-/* The pairs as the shards of one cluster of noded under leases. There is no bus: each node hears of a promotion by a lag
- * of its own after it happened, so a node's view is a number of changes that it knows, and what two nodes with the same
- * number tell is the same text. */
+/* The pairs as the shards of one cluster of noded under leases. There is no bus: each node hears of a promotion by a
+ * lag of its own after it happened, so a node's view is a number of changes that it knows, and what two nodes with the
+ * same number tell is the same text. */
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/base/view.h"
