@@ -1,7 +1,7 @@
 /* A digest of what one node of a cluster knows: which nodes there are, who is a master or follows whom, at which config
- * epoch and with which slots. The node says it along with what it is asked often, and whoever has read a text of CLUSTER
- * NODES with the same digest need not read this node's: thousands of nodes that agree are one text. Who sees whom as
- * failing, addresses and times are not in it. It finds accidents, not forgers. */
+ * epoch and with which slots. The node says it along with what it is asked often, and whoever has read a text of
+ * CLUSTER NODES with the same digest need not read this node's: thousands of nodes that agree are one text. Who sees
+ * whom as failing, addresses and times are not in it. It finds accidents, not forgers. */
 #ifndef BASE_VIEW_H
 #define BASE_VIEW_H
 

@@ -137,6 +137,18 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
     }
 }
 
+void io_stream_first(struct io_stream *s)
+{
+    if (ev_priority(&s->reader) == IO_PRIORITY_LINK)
+        return;
+    bool waits = ev_is_pending(&s->reader);
+    ev_io_stop(io_loop_ev(s->loop), &s->reader);
+    ev_set_priority(&s->reader, IO_PRIORITY_LINK);
+    watch_input(s);
+    if (waits)
+        ev_feed_event(io_loop_ev(s->loop), &s->reader, EV_CUSTOM);
+}
+
 static void look_again(struct io_stream *s)
 {
     watch_input(s);

@@ -57,6 +57,8 @@ bool io_stream_behind(const struct io_stream *s);
 void io_stream_close_written(struct io_stream *s, int64_t linger_ms);
 /* Reading can be held back, for instance while a command waits for the disk. */
 void io_stream_pause(struct io_stream *s, bool paused);
+/* From now on it is read with the links, before other streams. */
+void io_stream_first(struct io_stream *s);
 int io_stream_fd(const struct io_stream *s);
 
 #endif

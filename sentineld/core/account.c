@@ -356,6 +356,17 @@ void sn_account_converged(struct sn_group *g, bool timeout)
     sn_note_end(n);
 }
 
+#define AGREED_ROWS 64
+
+/* Of a large cluster the shard's own nodes are listed, and who has not agreed: hundreds of shards that failed together
+ * would tell of thousands of nodes each. */
+static bool is_listed(const struct sn_shard *s, const struct sn_member *m)
+{
+    bool own = m->inst && m->inst->group == s->group;
+    return m->node &&
+           (s->fleet->nmembers <= AGREED_ROWS || own || (sn_member_speaks(m) && m->agreed_us <= s->switched_us));
+}
+
 void sn_account_agreed(struct sn_shard *s, bool timeout)
 {
     struct sn_group *g = s->group;
@@ -365,10 +376,11 @@ void sn_account_agreed(struct sn_shard *s, bool timeout)
     sn_note_bool(n, "timeout", timeout);
     sn_note_int(n, "took_ms", (g->core->now_us - s->switched_us) / 1000);
     sn_note_list(n, "nodes");
-    for (size_t k = 0; k < f->nmembers; k++) {
+    for (size_t k = 0, rows = 0; k < f->nmembers && rows < AGREED_ROWS; k++) {
         const struct sn_member *m = f->members[k];
-        if (!m->node)
+        if (!is_listed(s, m))
             continue;
+        rows++;
         bool agrees = m->agreed_us > s->switched_us;
         sn_note_row(n);
         put_node(n, "address", m->node);

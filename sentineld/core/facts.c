@@ -165,7 +165,8 @@ void sn_node_info(struct sn_node *n, struct sn_info *info)
     n->unjudged = n->unjudged && n->info.loading;
     if (n->info.role != role_before)
         n->role_us = c->now_us;
-    if (n->fleet && (n->info.role != role_before || !addr_eq(&n->info.master, &master_before)))
+    if (n->fleet && !sn_node_tells_view(n) &&
+        (n->info.role != role_before || !addr_eq(&n->info.master, &master_before)))
         n->nodes_now = true; /* what it is in the cluster, it says there */
     for (struct sn_inst *i = n->insts, *next; i; i = next) {
         next = i->next_on_node;

@@ -9,9 +9,11 @@
 #define TURN_TROUBLED MS(200)  /* a master is down, a failover runs, somebody comes or goes */
 #define TURN_DISAGREED MS(100) /* a master has changed: so many of those who have not said that they know it */
 #define DISAGREED_MAX 8
+#define DISAGREED_LINES 2000 /* their texts together have about so many, or one text more */
 #define DOUBT MS(3000)
 #define TROUBLE_MAX MS(60000) /* a master that nobody can replace does not keep its fleet busy for ever */
 #define RELEASE_MAX MS(3000)
+#define SWEEP_PER_MEMBER 50 /* us: thousands of members are not all looked through at every event */
 
 struct sn_fleet *sn_fleet_find(const struct sn_core *c, struct slice name)
 {
@@ -136,14 +138,14 @@ static bool ask(struct sn_node *n)
     return true;
 }
 
-/* Who is linked and has not said who it is, because it was loading, say. */
+/* Who is linked and has not said who it is, because it was loading, say. Those under leases say it with LEASE. */
 static void ask_unknown(struct sn_fleet *f)
 {
     for (size_t k = 0; k < f->nmembers; k++)
-        if (f->members[k]->node && !f->members[k]->node->known)
+        if (f->members[k]->node && !f->members[k]->node->known && !sn_node_leases(f->members[k]->node))
             ask(f->members[k]->node);
     for (size_t k = 0; k < f->nseeds; k++)
-        if (!f->seed_nodes[k]->known)
+        if (!f->seed_nodes[k]->known && !sn_node_leases(f->seed_nodes[k]))
             ask(f->seed_nodes[k]);
 }
 
@@ -169,7 +171,8 @@ static int64_t take_turn(struct sn_fleet *f)
         return f->turn_us + period;
     f->turn_us = now;
     ask_unknown(f);
-    if (agrees || !ask_in_turn(f, DISAGREED_MAX, true))
+    size_t most = 1 + DISAGREED_LINES / (f->nmembers + 1);
+    if (agrees || !ask_in_turn(f, most < DISAGREED_MAX ? most : DISAGREED_MAX, true))
         ask_in_turn(f, 1, false);
     return now + period;
 }
@@ -245,7 +248,10 @@ void sn_fleet_evaluate(struct sn_fleet *f)
     int64_t next;
     if (f->state == SN_FLEET_RELEASING) {
         next = advance_release(f, &over);
+    } else if (f->core->now_us < f->swept_us + (int64_t)f->nmembers * SWEEP_PER_MEMBER) {
+        next = f->swept_us + (int64_t)f->nmembers * SWEEP_PER_MEMBER;
     } else {
+        f->swept_us = f->core->now_us;
         next = take_turn(f);
         EARLIER(next, tidy(f));
         if (!f->core->ndeclared)

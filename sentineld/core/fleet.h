@@ -89,6 +89,7 @@ struct sn_fleet {
     bool dirty;                         /* to be persisted at the end of the step */
     int64_t told_us;                    /* when a text last came; 0 never */
     int64_t turn_us;                    /* when the next one is asked */
+    int64_t swept_us;                   /* when all of it was last looked through */
     size_t turn;                        /* place in members */
     int64_t round_us;                   /* when the round of tellers began */
     unsigned round_tellers, round_seen; /* whose lists count, and all that told */
@@ -100,6 +101,9 @@ struct sn_fleet {
     size_t hello_turn;       /* which shard is told of next */
     struct sn_node *ears[2]; /* where hellos are listened to */
     int64_t switched_us;     /* when one of its shards last got another master */
+    uint64_t read_view;      /* digest of the last text; 0: its teller tells none */
+    int64_t read_us;         /* since when a text is waited for that may spare others; 0: none */
+    int64_t news_us;         /* when one that knows something new was last asked for its text */
     uint64_t agreed_view;    /* digest of a text that has every shard as we have it now; 0: none is known */
     int64_t release_us;      /* RELEASING: since */
     sn_token release_token;  /* who waits for it, 0: nobody */

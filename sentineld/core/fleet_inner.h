@@ -35,8 +35,9 @@ bool sn_member_was_read(const struct sn_member *m, int64_t since_us);
 int64_t sn_node_nodes_due(const struct sn_node *n); /* when CLUSTER NODES is to be asked of it again */
 
 /* member.c */
-struct sn_member *sn_member_get(struct sn_fleet *f, const char *id); /* found or made */
-void sn_member_remove(struct sn_member *m);                          /* it is in no shard */
+struct sn_member *sn_member_get(struct sn_fleet *f, const char *id);           /* found or made */
+void sn_member_remove(struct sn_member *m);                                    /* it is in no shard */
+bool sn_member_says(const struct sn_member *m, const struct sn_nodes_line *l); /* its LEASE says the same of it */
 bool sn_member_speaks(
     const struct sn_member *m); /* it is linked and said who it is: its own word counts, and can be had */
 void sn_member_ask(struct sn_member *m, int64_t pause_us); /* for its own word, unless asked in the last pause_us */

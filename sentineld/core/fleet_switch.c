@@ -17,7 +17,8 @@ struct sn_effect *sn_order_node(struct sn_node *n, enum sn_command command)
     n->pending++;
     /* What is asked now goes behind it on the same link, so it shows what came of it. */
     n->info_sent_us = n->nodes_sent_us = 0;
-    n->info_now = n->nodes_now = true;
+    n->info_now = true;
+    n->nodes_now = n->nodes_now || !sn_node_tells_view(n);
     sn_touch_node(n);
     return e;
 }

@@ -7,9 +7,14 @@
 #define ROUND_LEAST MS(2000)  /* a node that was met just now is not listed by all at once */
 #define NODES_WATCHFUL MS(50) /* while the promotion of this node is awaited */
 #define NODES_PATIENCE MS(2000)
+#define NEWS_PAUSE MS(2)
+#define NEWS_PER_MEMBER 50     /* us: a text of thousands costs milliseconds, and while much changes each is another */
+#define READ_PATIENCE MS(1000) /* a text that may spare many others */
 
 static bool awaited(const struct sn_node *n)
 {
+    if (sn_node_tells_view(n))
+        return false;
     for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
         if (i->group->fleet && i->group->fo.state == SN_FO_WAIT_PROMOTION && i == i->group->fo.candidate)
             return true;
@@ -145,7 +150,7 @@ static void read_masters(struct sn_fleet *f, const struct sn_nodes *nodes)
         const struct sn_nodes_line *l = sn_member_line(m, nodes);
         if (!l || !m->inst || !(l->flags & SN_NODES_MASTER))
             continue;
-        if (sn_shard_replaced(m, nodes, l))
+        if (sn_shard_replaced(m, nodes, l) && !sn_member_says(m, l))
             sn_member_ask(m, 0);
         if (!sn_is_master(m->inst))
             continue;
@@ -177,19 +182,71 @@ static void note_view(struct sn_member *teller, const struct sn_nodes *nodes)
     bool all = agrees(f, nodes);
     if (all)
         teller->agreed_us = f->core->now_us;
+    f->read_view = 0;
     if (!t || !t->view)
         return;
-    teller->view = sn_nodes_view(nodes);
+    f->read_view = teller->view = sn_nodes_view(nodes);
     if (all)
         f->agreed_view = teller->view;
     else if (f->agreed_view == teller->view)
         f->agreed_view = 0;
 }
 
+/* What others told of it, in a text of the same digest as its own would have, is what it would say. */
+static bool is_read(const struct sn_node *n, const struct sn_member *m)
+{
+    const struct sn_lease_told *t = n->told;
+    if (!t->view || t->view != n->fleet->read_view || !m || m->node != n || !m->told_us)
+        return false;
+    return m->master == (t->role == SN_ROLE_MASTER) && m->epoch == t->config_epoch && m->nslots == (unsigned)t->slots;
+}
+
+/* The link is new. Thousands come up at once when a supervisor starts, and mostly their texts are one and the same: the
+ * first is read, the others wait for it. */
+static void introduce(struct sn_node *n)
+{
+    struct sn_fleet *f = n->fleet;
+    int64_t now = f->core->now_us;
+    struct sn_member *m = sn_member_find(f, n->told->node);
+    if (!is_read(n, m)) {
+        bool asked = n->nodes_us > n->cmd.since_us && now < n->nodes_us + READ_PATIENCE;
+        bool in_place = m && m->node == n && n->told->view;
+        if (asked || (in_place && f->read_us && now < f->read_us + READ_PATIENCE))
+            return;
+        f->read_us = now;
+        n->nodes_now = true;
+        return;
+    }
+    memcpy(n->self, m->id, sizeof n->self);
+    n->known = true;
+    m->view = n->told->view;
+    m->own_us = m->told_us = now;
+    sn_member_identify(n);
+    sn_fleet_assert(n);
+    sn_touch_node(n);
+    if (m->inst)
+        sn_touch_group(m->inst->group);
+}
+
+/* It knows something that no text has told yet. */
+static void read_news(struct sn_fleet *f, struct sn_member *m, uint64_t view)
+{
+    int64_t pause = NEWS_PAUSE + (int64_t)f->nmembers * NEWS_PER_MEMBER;
+    if (view == m->view || view == f->read_view || f->core->now_us < f->news_us + pause)
+        return;
+    f->news_us = f->core->now_us;
+    sn_member_ask(m, 0);
+}
+
 void sn_fleet_viewed(struct sn_node *n)
 {
+    struct sn_fleet *f = n->fleet;
+    if (!n->known && !n->nodes_sent_us && f->state == SN_FLEET_WATCHED)
+        introduce(n);
     struct sn_member *m = n->member;
-    if (m && n->fleet->agreed_view && n->told->view == n->fleet->agreed_view)
+    if (m && sn_member_speaks(m) && n->told->view)
+        read_news(f, m, n->told->view);
+    if (m && f->agreed_view && n->told->view == f->agreed_view && runid_cmp(m->id, n->told->node) == 0)
         m->agreed_us = n->core->now_us;
 }
 
@@ -259,6 +316,7 @@ void sn_node_told(struct sn_node *n, struct slice text)
     sn_touch_node(n);
     if (!n->fleet)
         return;
+    n->fleet->read_us = 0;
     n->held++; /* the member that it tells of may turn out to have another address */
     if (!sn_nodes_parse(&nodes, text))
         n->known = false;

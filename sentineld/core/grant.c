@@ -25,6 +25,11 @@ bool sn_node_leases(const struct sn_node *n)
     return fleet_ttl(n->fleet) && !n->lease_refused;
 }
 
+bool sn_node_tells_view(const struct sn_node *n)
+{
+    return sn_node_leases(n) && n->told && n->told->view;
+}
+
 int64_t sn_lease_period(const struct sn_node *n)
 {
     return fleet_ttl(n->fleet) / PROBES;
@@ -249,8 +254,10 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
         n->stamp = (struct sn_stamp){.incarnation = 0};
         if (is_expected(n, t) && asked_us)
             n->stamp = (struct sn_stamp){t->incarnation, t->clock_us, asked_us};
+        /* It or we stood still: what it holds is about to end, or has. */
+        n->lease_soon = n->lease_soon || (asked_us && c->now_us - asked_us > sn_lease_period(n));
     }
-    if (!is_expected(n, t))
+    if (n->known && !is_expected(n, t))
         n->nodes_now = true; /* who sits there now? */
     for (struct sn_inst *i = n->insts; i && command == SN_CMD_LEASE_RETURN && is_expected(n, t); i = i->next_on_node)
         sn_coordinated_returned(i);
@@ -267,7 +274,7 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
     else if (t->generation && !c->ours.counted)
         list_waits(c, n, t->version);
     take_facts(n, t);
-    if (is_expected(n, t))
+    if (n->fleet)
         sn_fleet_viewed(n);
     sn_node_pong(n, t->loading ? SN_PONG_LOADING : SN_PONG_OK);
     if (n->info_now || n->nodes_now || n->lease_soon)
@@ -283,7 +290,7 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
 /* It elects by itself, unless it is told not to. */
 static void stock(struct sn_node *n)
 {
-    n->lease_refused = true;
+    n->lease_refused = n->nodes_now = true;
     if (!n->asserted)
         return;
     n->asserted = false;
@@ -298,6 +305,7 @@ void sn_lease_refused(struct sn_node *n, struct slice text)
     enum sn_pong pong = SN_PONG_OK;
     n->lease_asked_us = 0;
     n->stamp.incarnation = 0;
+    n->nodes_now = n->nodes_now || (!n->known && !n->nodes_sent_us); /* LEASE would have told who is there */
     if (read_stale(text, &version, &list, &counts))
         list_heard(n->core, n, version, list, counts);
     else if (slice_is(code, "NOAUTH") || slice_is(code, "WRONGPASS") || slice_is(code, "NOPERM"))

@@ -119,7 +119,8 @@ void sn_odown_began(struct sn_group *g);    /* the master is S_DOWN as of now */
 void sn_odown_ended(struct sn_group *g);
 
 /* grant.c: leases of shards */
-bool sn_node_leases(const struct sn_node *n); /* it is asked by LEASE, not by PING */
+bool sn_node_leases(const struct sn_node *n);     /* it is asked by LEASE, not by PING */
+bool sn_node_tells_view(const struct sn_node *n); /* with each LEASE: who asks for its text knows when it has changed */
 int64_t sn_lease_period(const struct sn_node *n);
 void sn_lease_ask(struct sn_node *n);
 void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_lease_told *t);

@@ -232,9 +232,9 @@ static void take_slots(struct sn_member *m, const struct sn_nodes *nodes, const 
 }
 
 /* What it says of itself with each LEASE is less than its text, but enough to tell that another's text is right. */
-static bool says_the_same(const struct sn_member *m, const struct sn_nodes_line *l)
+bool sn_member_says(const struct sn_member *m, const struct sn_nodes_line *l)
 {
-    const struct sn_lease_told *t = m->node->told;
+    const struct sn_lease_told *t = m->node ? m->node->told : NULL;
     bool master = l->flags & SN_NODES_MASTER;
     if (!t || !t->view || runid_cmp(t->node, m->id) != 0 || (t->role == SN_ROLE_MASTER) != master)
         return false;
@@ -260,7 +260,7 @@ bool sn_member_note(struct sn_member *m, const struct sn_nodes *nodes, const str
         return false;
     if (!own && !first && l->epoch < m->epoch)
         return false;
-    if (!own && m->own_us && sn_member_speaks(m) && !says_the_same(m, l)) {
+    if (!own && m->own_us && sn_member_speaks(m) && !sn_member_says(m, l)) {
         if (!sn_member_was_read(m, 0))
             sn_member_ask(m, role || l->epoch != m->epoch ? MS(100) : MS(1000));
         return false;

@@ -383,11 +383,12 @@ void sn_node_up(struct sn_node *n, struct sn_conn *conn, const char *ip, const c
         snprintf(n->local_ip, sizeof n->local_ip, "%s", local_ip);
     n->pending = 0;
     n->nodes_sent_us = 0;
-    n->nodes_now = n->fleet != NULL; /* who is there now? */
     n->known = n->asserted = n->unanswered = false;
     n->info_sent_us = 0;
     n->info_now = true; /* a restarted master may be empty */
     sn_lease_link(n);
+    if (n->fleet && !sn_node_leases(n))
+        n->nodes_now = true; /* who is there now? LEASE tells it too */
     n->probe.sent_us = 0;
     n->hello_us = 0;
     touch_groups(n);

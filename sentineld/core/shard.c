@@ -158,6 +158,8 @@ struct sn_inst *sn_shard_join(struct sn_shard *s, struct sn_member *m)
             continue;
         if (sn_is_master(i) || i == g->fo.candidate || !sn_member_speaks(m))
             return NULL; /* one of both is gone, and it will be seen which */
+        if (i->member && m->node->known && runid_cmp(m->node->self, i->member->id) == 0)
+            return NULL; /* the other one is there: this one is a memory of the cluster's */
         sn_shard_leave(i);
         if (!m->node)
             return NULL;
@@ -278,17 +280,17 @@ static void inherit(struct sn_member *m, struct sn_shard *s)
 
 static void place_master(struct sn_member *m)
 {
-    if (!m->nslots || !m->node || (m->inst && sn_is_master(m->inst)) || !owns_some(m))
+    if (!m->nslots || !m->node || (m->inst && (sn_is_master(m->inst) || !stands_alone(m))))
         return;
     if (!m->inst && m->node->insts && !sn_member_speaks(m))
         return; /* by an old word: another one is known to be there */
+    if (!owns_some(m))
+        return;
     struct sn_shard *s = m->inst ? NULL : inherited(m);
     if (s) {
         inherit(m, s);
         return;
     }
-    if (m->inst && !stands_alone(m))
-        return;
     if (m->inst)
         sn_shard_leave(m->inst);
     sn_shard_new(m->fleet, m);
@@ -367,7 +369,8 @@ bool sn_shard_replaced(struct sn_member *m, const struct sn_nodes *nodes, const 
     if ((old && old->nslots) || (g->shard->nslots && !sn_slots_meet(&claimed, &g->shard->slots)))
         return false;
     if (i == g->fo.candidate && (g->fo.state == SN_FO_WAIT_PROMOTION || g->fo.state == SN_FO_SEND_SLAVEOF_NOONE)) {
-        sn_member_ask(m, MS(20)); /* it is our own promotion: confirmed by its own word */
+        if (!sn_lease_promotes(i)) /* it is our own promotion: confirmed by its own word */
+            sn_member_ask(m, MS(20));
         return false;
     }
     if (l->connected && !(l->flags & (SN_NODES_FAIL | SN_NODES_PFAIL)))

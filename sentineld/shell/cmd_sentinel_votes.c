@@ -1,3 +1,4 @@
+#include "sentineld/shell/client.h"
 #include "sentineld/shell/cmd_sentinel.h"
 #include "sentineld/shell/wire.h"
 
@@ -31,8 +32,11 @@ void cmd_sentinel_ballot(struct call *call)
 {
     struct wire_ballots asked;
     const char *wrong = wire_ballot_decode(call->argv + 2, call->argc - 2, &asked);
-    if (wrong != NULL)
+    if (wrong != NULL) {
         reply_error(call->r, "ERR %s", wrong);
-    else
-        ask_core(call, &asked, false);
+        return;
+    }
+    if (call->c->stream != NULL)
+        io_stream_first(call->c->stream); /* no vote waits behind what people ask */
+    ask_core(call, &asked, false);
 }

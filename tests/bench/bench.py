@@ -23,6 +23,7 @@ import many_shards  # noqa: E402
 import noded  # noqa: E402
 import one  # noqa: E402
 import slots  # noqa: E402
+import steady  # noqa: E402
 import supervised  # noqa: E402
 import thousand  # noqa: E402
 from lab import Lab, sentineld_path  # noqa: E402
@@ -37,7 +38,7 @@ ROWS = (
 )
 
 
-PARTS = ("one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots", "supervised", "shards")
+PARTS = ("one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots", "supervised", "shards", "steady")
 
 
 def spread(values):
@@ -113,6 +114,8 @@ def main():
                         help="shards of which half lose their masters at once; 0: none (default 60)")
     parser.add_argument("--model-shards", type=int, default=1000,
                         help="modelled shards of which half lose their masters at once (default 1000)")
+    parser.add_argument("--steady-seconds", type=float, default=600,
+                        help="how long leased shards are held under full load (default 600)")
     parser.add_argument("--json", metavar="FILE", help="write all measured values there")
     args = parser.parse_args()
     parts = args.only or PARTS
@@ -158,6 +161,8 @@ def main():
         if "shards" in parts:
             with Lab("ours") as lab:
                 results["shards"] = many_shards.measure(lab, args)
+        if "steady" in parts:
+            results["steady"] = steady.measure(args.steady_seconds)
     except KeyboardInterrupt:
         print("bench: interrupted; all its processes were ended", file=sys.stderr)
         return 130
@@ -180,7 +185,9 @@ def main():
         missed += supervised.report(results["supervised"], args)
     if "shards" in results:
         missed += many_shards.report(results["shards"], args)
-    if not set(parts) <= {"noded", "durable", "cluster", "slots", "supervised", "shards"}:
+    if "steady" in results:
+        missed += steady.report(results["steady"])
+    if not set(parts) <= {"noded", "durable", "cluster", "slots", "supervised", "shards", "steady"}:
         print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default "
               "settings." % one.DOWN_AFTER_MS)
     if args.json:

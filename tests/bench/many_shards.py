@@ -17,7 +17,7 @@ from thousand import Model, status_kb
 
 DOWN_AFTER_MS = 5000
 SUPERVISORS = 3
-START_S, BOUND_S = 60, 90
+START_S, BOUND_S = 120, 90
 TICKS = os.sysconf("SC_CLK_TCK")
 MASTER_LINE = re.compile(r"^master\d+:name=[^,]*,status=(\w+),address=[^,]*,slaves=(\d+),sentinels=(\d+)", re.M)
 
@@ -92,7 +92,7 @@ def start(lab, model, shards):
     for s in supervisors:
         s.start()
     for s in supervisors:
-        s.wait_ready()
+        s.wait_ready(START_S)
         wait_until(lambda s=s: knows_all(s, shards), START_S, "%s knows %d shards" % (s.name, shards), 0.1)
     wait_until(lambda: model.leases()["unleased"] == 0, START_S, "all masters are leased", 0.05)
     return supervisors, time.monotonic() - began
@@ -102,7 +102,7 @@ class Shards(Model):
     mode = ("cluster",)
 
     def leases(self):
-        return dict(zip(("lapses", "longest_ms", "unleased"), self.control.ok("LEASES")))
+        return dict(zip(("lapses", "longest_ms", "unleased", "texts"), self.control.ok("LEASES")))
 
     def agree_at(self):
         return self.control.ok("AGREE") / 1e6
@@ -112,11 +112,13 @@ def measure(lab, args, progress=sys.stderr):
     shards, killed = args.model_shards, args.model_shards // 2
     model = Shards(lab, shards)
     supervisors, start_s = start(lab, model, shards)
+    texts = model.leases()["texts"]
     time.sleep(args.settle)
     idle = sum(cpu_s(s.pid) for s in supervisors)
     time.sleep(5)
     idle = (sum(cpu_s(s.pid) for s in supervisors) - idle) / 5 / SUPERVISORS * 100
-    lapsed = model.leases()["lapses"]
+    lapsed, started = model.leases()["lapses"], model.leases()["texts"]
+    memory = max(status_kb(s.pid, "VmRSS") for s in supervisors) / 1024
     events = Events(supervisors)
     try:
         before = sum(cpu_s(s.pid) for s in supervisors)
@@ -135,8 +137,11 @@ def measure(lab, args, progress=sys.stderr):
         "known": None if told["+switch-master"] is None else (told["+switch-master"] - zero) * 1000,
         "agreed": None if told["+cluster-agreed"] is None else (told["+cluster-agreed"] - zero) * 1000,
         "cpu": spent / SUPERVISORS,
-        "memory": max(status_kb(s.pid, "VmRSS") for s in supervisors) / 1024,
+        "memory": memory,
+        "peak": max(status_kb(s.pid, "VmHWM") for s in supervisors) / 1024,
         "lapses": model.leases()["lapses"] - lapsed,
+        "texts": (texts, started, model.leases()["texts"] - started),
+        "longest_gap_ms": model.leases()["longest_ms"],
         "served": model.served(),
         "early": bool(times) and min(times) < zero - 0.02,
     }

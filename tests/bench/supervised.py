@@ -19,14 +19,16 @@ NODE_TIMEOUT_MS = 15000  # of the supervised ones: their own election could not 
 NEVER_MS = 6000  # beyond the timeout: so long is waited for those that cannot elect
 MANY_TIMEOUT_MS = 5000
 
-# name: title, kind of the nodes, shards, masters that are killed, target in ms (None: another program's own doing)
+# name: title, kind of the nodes, leased, shards, masters that are killed, target in ms
 ROWS = {
-    "one": ("noded, 3 shards, one killed", "ours", 3, 1, 40),
-    "two": ("noded, 3 shards, two killed at once", "ours", 3, 2, 60),
-    "single": ("noded, 1 shard", "ours", 1, 1, 40),
-    "pair": ("noded, 2 shards, one killed", "ours", 2, 1, 40),
-    "stock one": ("redis-server, 3 shards, one killed", "stock", 3, 1, 60),
-    "stock two": ("redis-server, 3 shards, two killed at once", "stock", 3, 2, 2000),
+    "one": ("noded, leased, 3 shards, one killed", "ours", True, 3, 1, 40),
+    "two": ("noded, leased, 3 shards, two killed at once", "ours", True, 3, 2, 60),
+    "single": ("noded, leased, 1 shard", "ours", True, 1, 1, 40),
+    "pair": ("noded, leased, 2 shards, one killed", "ours", True, 2, 1, 40),
+    "free one": ("noded without leases, 3 shards, one killed", "ours", False, 3, 1, 40),
+    "free two": ("noded without leases, two killed at once", "ours", False, 3, 2, 60),
+    "stock one": ("redis-server, 3 shards, one killed", "stock", False, 3, 1, 60),
+    "stock two": ("redis-server, 3 shards, two killed at once", "stock", False, 3, 2, 2000),
 }
 OWN = {
     "own one": ("redis-server by itself, 3 shards, one killed", 1),
@@ -34,6 +36,7 @@ OWN = {
 }
 PLANNED_TARGET_MS = 20
 MANY_PROMOTED_MS, MANY_AGREED_MS = 800, 2000
+MANY = {"many, leased": True, "many, without leases": False}
 
 
 class FirstWrites:
@@ -78,9 +81,9 @@ def kill(masters, replicas, shards, killed, beyond_ms, bound_s):
     return None if last is None else (last - at) * 1000 - beyond_ms
 
 
-def measure_supervised(kind, shards, killed):
+def measure_supervised(kind, leased, shards, killed):
     with Lab("ours") as lab:
-        fleet = Supervised(lab, ((kind, kind),) * shards, down_after_ms=DOWN_AFTER_MS, timers={},
+        fleet = Supervised(lab, ((kind, kind),) * shards, down_after_ms=DOWN_AFTER_MS, timers={}, declared=leased,
                            node_timeout_ms=NODE_TIMEOUT_MS)
         return kill(fleet.masters, fleet.replicas, shards, killed, DOWN_AFTER_MS, 30)
 
@@ -95,7 +98,7 @@ def measure_own(killed):
 def measure_planned():
     """(longest time without an acknowledged write, acknowledged writes lost) of a planned switch under load"""
     with Lab("ours") as lab:
-        fleet = Supervised(lab, (("ours", "ours"),) * 3, down_after_ms=DOWN_AFTER_MS, timers={},
+        fleet = Supervised(lab, (("ours", "ours"),) * 3, down_after_ms=DOWN_AFTER_MS, timers={}, declared=True,
                            node_timeout_ms=NODE_TIMEOUT_MS)
         shard = fleet.name_of(fleet.masters[0])
         load = ShardLoad(fleet, 0)
@@ -111,14 +114,14 @@ def measure_planned():
         return load.gap_ms(), load.lost(fleet.replicas[0])
 
 
-def measure_many(shards):
+def measure_many(shards, leased):
     """Half of the masters at once: (all promoted, all nodes agree), beyond down-after. Real processes."""
     with Lab("ours") as lab:
         fleet = Supervised(lab, (("ours", "ours"),) * shards, down_after_ms=DOWN_AFTER_MS, timers={}, wait=False,
-                           node_timeout_ms=MANY_TIMEOUT_MS, name="many")
+                           declared=leased, node_timeout_ms=MANY_TIMEOUT_MS, name="many")
         fleet.wait_well(timeout_s=120)
         killed = shards // 2
-        keys = [key_in(slot_range(i, shards)[0] + 1) for i in range(killed)]  # takes its time: before the kill
+        keys = [key_in(slot_range(i, shards)[0] + 1) for i in range(killed)]  # takes long: before the kill
         at = time.monotonic()
         for node in fleet.masters[:killed]:
             node.discard()
@@ -131,18 +134,18 @@ def measure_many(shards):
 
 def measure(args):
     results = {name: [] for name in (*ROWS, *OWN, "planned")}
-    if args.supervised_shards:
-        results["many"] = measure_many(args.supervised_shards)
-        print("supervised: %d shards: all promoted %.0f ms, all agree %.0f ms" % (
-            args.supervised_shards, *results["many"]), file=sys.stderr, flush=True)
+    for name, leased in MANY.items() if args.supervised_shards else ():
+        results[name] = measure_many(args.supervised_shards, leased)
+        print("supervised: %d shards%s: all promoted %.0f ms, all agree %.0f ms" % (
+            args.supervised_shards, name[4:], *results[name]), file=sys.stderr, flush=True)
     for number in range(args.supervised_rounds):
         for name in list(OWN) + list(ROWS):
-            value = measure_own(OWN[name][1]) if name in OWN else measure_supervised(*ROWS[name][1:4])
+            value = measure_own(OWN[name][1]) if name in OWN else measure_supervised(*ROWS[name][1:5])
             results[name].append(value)
         results["planned"].append(measure_planned())
         print("supervised: round %d of %d: %s" % (number + 1, args.supervised_rounds, ", ".join(
             "%s %s" % (name, "never" if v[-1] is None else "%.0f ms" % v[-1])
-            for name, v in results.items() if v and name not in ("planned", "many"))), file=sys.stderr, flush=True)
+            for name, v in results.items() if name in ROWS or name in OWN)), file=sys.stderr, flush=True)
     return results
 
 
@@ -160,7 +163,7 @@ def report(results, args):
     print("\n%-52s %14s   target" % ("supervised clusters", "first write"))
     for name, (title, _) in OWN.items():
         row(title, spread(results[name]), "-", True)
-    for name, (title, _, _, _, target) in ROWS.items():
+    for name, (title, _, _, _, _, target) in ROWS.items():
         values = results[name]
         ok = None not in values and statistics.median(values) <= target
         row(title, spread(values), "<= %d ms" % target, ok)
@@ -171,12 +174,13 @@ def report(results, args):
     row("planned switch under load: no write taken for", "%.0f ms" % gap, "<= %d ms" % PLANNED_TARGET_MS,
         gap <= PLANNED_TARGET_MS)
     row("planned switch: acknowledged writes lost", str(lost), "0", lost == 0)
-    if "many" in results:
-        half, all_of = args.supervised_shards // 2, args.supervised_shards
-        row("%d of %d masters at once: all promoted" % (half, all_of), "%.0f ms" % results["many"][0],
-            "<= %d ms" % MANY_PROMOTED_MS, results["many"][0] <= MANY_PROMOTED_MS)
-        row("%d of %d masters at once: all nodes agree" % (half, all_of), "%.0f ms" % results["many"][1],
-            "<= %d ms" % MANY_AGREED_MS, results["many"][1] <= MANY_AGREED_MS)
+    for name in MANY:
+        if name not in results:
+            continue
+        title = "%d of %d masters at once%s" % (args.supervised_shards // 2, args.supervised_shards, name[4:])
+        promoted, agreed = results[name]
+        row(title + ": promoted", "%.0f ms" % promoted, "<= %d ms" % MANY_PROMOTED_MS, promoted <= MANY_PROMOTED_MS)
+        row(title + ": nodes agree", "%.0f ms" % agreed, "<= %d ms" % MANY_AGREED_MS, agreed <= MANY_AGREED_MS)
     print("\nMilliseconds from kill -9 to the first write, beyond down-after (%d ms) or the node timeout (%d ms);"
           "\nmedian of %d rounds in turn, 3 supervisors with their default timers; node timeout of supervised nodes "
           "%d ms; %d processors." %

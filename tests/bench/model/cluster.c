@@ -1,6 +1,6 @@
-/* The pairs as the shards of one cluster of noded under leases. There is no bus: each node hears of a promotion by a lag
- * of its own after it happened, so a node's view is a number of changes that it knows, and what two nodes with the same
- * number tell is the same text. */
+/* The pairs as the shards of one cluster of noded under leases. There is no bus: each node hears of a promotion by a
+ * lag of its own after it happened, so a node's view is a number of changes that it knows, and what two nodes with the
+ * same number tell is the same text. */
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/base/view.h"
@@ -32,6 +32,7 @@ struct cluster {
     size_t *last;  /* of each pair: its last change, or NO_CHANGE */
     uint64_t base; /* the digest before any change */
     int64_t lapses, longest_gap_us;
+    int64_t texts; /* of CLUSTER NODES that were asked for */
     /* the last text that was made, without "myself" */
     struct buf text;
     size_t text_of; /* of so many changes; NO_CHANGE: none */
@@ -169,6 +170,7 @@ static void nodes(const struct server *s, struct reply *r)
     if (own != NO_CHANGE || k->text_of != known)
         make_text(m, known, own);
     size_t at = k->flags_at[s - m->servers];
+    k->texts++;
     buf_printf(r->out, "$%zu\r\n", k->text.n + sizeof myself - 1);
     buf_put(r->out, k->text.p, at);
     buf_puts(r->out, myself);
@@ -385,10 +387,11 @@ void cluster_leases(const struct model *m, struct reply *r)
         const struct server *s = &m->servers[i];
         unleased += s->alive && s->master == NULL && lease_until(s) <= model_now();
     }
-    reply_array(r, 3);
+    reply_array(r, 4);
     reply_int(r, m->cluster->lapses);
     reply_int(r, m->cluster->longest_gap_us / 1000);
     reply_int(r, unleased);
+    reply_int(r, m->cluster->texts);
 }
 
 void cluster_agree(const struct model *m, struct reply *r)

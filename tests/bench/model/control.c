@@ -4,7 +4,8 @@
  *   KILL first n     ends the masters of n pairs; [before, after] in microseconds of CLOCK_MONOTONIC
  *   REVIVE           starts the dead ones again, as replicas where their partners were promoted; how many
  *   PROMOTED         [[pair, port, when in microseconds], ...] since the last KILL
- *   LEASES           [leases of live masters that ran out, the longest gap in ms, live masters without one now]
+ *   LEASES           [leases of live masters that ran out, the longest gap in ms, live masters without one now, texts
+ *                    of CLUSTER NODES that were asked for]
  *   AGREE            when the last live node knew of the last promotion, in microseconds
  *   SERVED           [command, how often, ...] since the start */
 #include "common/base/text.h"

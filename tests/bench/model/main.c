@@ -1,5 +1,5 @@
-/* bench-model PAIRS [cluster]: listens on two ports for each pair and on a control port, prints the control port, and runs until
- * it is killed. */
+/* bench-model PAIRS [cluster]: listens on two ports for each pair and on a control port, prints the control port, and
+ * runs until it is killed. */
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "tests/bench/model/model.h"

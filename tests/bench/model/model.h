@@ -111,7 +111,7 @@ bool command_served(size_t k, const char **name, uint64_t *count);
 void cluster_begin(struct model *m); /* when the servers are there */
 void cluster_run(struct conn *c, const struct slice *argv, size_t argc, struct reply *r);
 void cluster_forget_texts(struct model *m); /* somebody died */
-/* [leases of live masters that ran out, the longest time without one in ms, live masters without one now] */
+/* [leases of live masters that ran out, the longest time without one in ms, live masters without one now, texts] */
 void cluster_leases(const struct model *m, struct reply *r);
 void cluster_agree(const struct model *m, struct reply *r); /* when the last live node knew the last promotion, in us */
 
