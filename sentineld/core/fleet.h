@@ -100,6 +100,8 @@ struct sn_fleet {
     struct sn_node *ears[2]; /* where hellos are listened to */
     int64_t switched_us;     /* when one of its shards last got another master */
     int64_t release_us;      /* RELEASING: since */
+    uint64_t release_seq;    /* its nodes are told when this is on disk */
+    bool release_joint;      /* other supervisors give it up too, and so its nodes are to be nobody's in the end */
     sn_token release_token;  /* who waits for it, 0: nobody */
     bool foreign_told;
 };

@@ -312,7 +312,7 @@ void sn_lease_refused(struct sn_node *n, struct slice text)
 
 void sn_lease_link(struct sn_node *n)
 {
-    n->lease_refused = n->lease_soon = false;
+    n->lease_refused = n->lease_soon = n->freeing = false;
     n->lease_asked_us = 0;
     n->stamp.incarnation = 0;
 }
