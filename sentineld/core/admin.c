@@ -381,20 +381,19 @@ static void release(struct sn_core *c, const struct sn_event *e)
         refuse(c, e->token, "INPROG This cluster is being released already");
     else if (e->alone || !has_leases(f))
         sn_fleet_release(f, e->token, false);
-    else if (sn_joint_begin(c, e->token, SN_CMD_GIVE_UP, f->name))
-        sn_fleet_release(f, 0, true);
+    else
+        sn_joint_begin(c, e->token, SN_CMD_GIVE_UP, f->name);
 }
 
 static void adopted(struct sn_core *c, const struct sn_event *e)
 {
     const struct sn_fleet *f = sn_fleet_find(c, e->group);
-    const struct buf none = {0};
     if (!f || f->state == SN_FLEET_RELEASING)
         refuse(c, e->token, "ERR The configuration file names no such cluster");
     else if (e->alone || !has_leases(f))
         answer(c, e->token, SN_ANSWER_OK, 0, NULL);
-    else if (sn_joint_begin(c, e->token, SN_CMD_TAKE_ON, f->name))
-        sn_joint_own(c, f->name, &none);
+    else
+        sn_joint_begin(c, e->token, SN_CMD_TAKE_ON, f->name);
 }
 
 void sn_admin(struct sn_core *c, const struct sn_event *e)

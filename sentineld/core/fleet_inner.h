@@ -18,8 +18,8 @@ void sn_fleet_doubt(struct sn_fleet *f); /* who belongs to it is changing: it is
 bool sn_fleet_in_trouble(const struct sn_fleet *f);
 
 /* joint.c: an operator's word that all supervisors of the list obey */
-/* Tells the others; what is done here is said by sn_joint_own(). false: it cannot be, as was answered. */
-bool sn_joint_begin(struct sn_core *c, sn_token token, enum sn_command command, const char *name);
+/* GIVE_UP or TAKE_ON: tells the others, does it here, and answers. */
+void sn_joint_begin(struct sn_core *c, sn_token token, enum sn_command command, const char *name);
 void sn_joint_own(struct sn_core *c, const char *name, const struct buf *left); /* done here, but for these nodes */
 void sn_joint_ack(struct sn_peer *p, enum sn_command command, bool ok, struct slice text);
 void sn_joint_forget(struct sn_peer *p);

@@ -3,6 +3,7 @@
  * others, and answers with what came of it. A majority decides: by less nothing is released, and nothing is leased. */
 #include "sentineld/core/fleet_inner.h"
 
+#define GATHER MS(1500)   /* in which who is there connects again */
 #define PATIENCE MS(5000) /* with others; they have their nodes to tell, and a disk */
 
 struct row {
@@ -17,6 +18,7 @@ struct sn_joint {
     enum sn_command command;
     char *name;
     int64_t until_us;
+    bool started;    /* before, supervisors that were restarted just now are waited for */
     bool own;        /* done here, */
     struct buf left; /* but for these nodes */
     struct row *rows;
@@ -30,7 +32,7 @@ static int majority(const struct sn_joint *j)
 
 static bool can_be_asked(const struct sn_peer *p)
 {
-    return p->cmd.state == SN_CONN_UP && p->kind == SN_PEER_OURS && !p->cmd.auth_failed;
+    return p && p->cmd.state == SN_CONN_UP && p->kind == SN_PEER_OURS && !p->cmd.auth_failed;
 }
 
 static void answer(struct sn_core *c, sn_token token, const char *error)
@@ -62,34 +64,39 @@ void sn_joint_free(struct sn_core *c)
     c->joint = NULL;
 }
 
-bool sn_joint_begin(struct sn_core *c, sn_token token, enum sn_command command, const char *name)
+void sn_joint_begin(struct sn_core *c, sn_token token, enum sn_command command, const char *name)
 {
-    struct buf text = {0};
-    int reached = 1;
-    struct sn_joint *j = mem_zalloc(sizeof *j);
+    if (c->joint) {
+        struct buf text = {0};
+        buf_printf(&text, "INPROG %s is being released or adopted just now: wait for that", c->joint->name);
+        answer(c, token, buf_str(&text));
+        buf_free(&text);
+        return;
+    }
+    struct sn_joint *j = c->joint = mem_zalloc(sizeof *j);
+    j->token = token;
+    j->command = command;
+    j->name = mem_strdup(name);
+    j->until_us = c->now_us + GATHER;
     j->rows = mem_zalloc((c->npeers + 1) * sizeof *j->rows);
     for (size_t k = 0; k < c->npeers; k++)
         if (c->peers[k]->declared)
             j->rows[j->n++] = (struct row){.peer = c->peers[k], .addr = c->peers[k]->addr};
+}
+
+static int count_reached(const struct sn_joint *j)
+{
+    int reached = 1;
     for (size_t k = 0; k < j->n; k++)
         reached += can_be_asked(j->rows[k].peer);
-    if (c->joint)
-        buf_printf(&text, "ERR %s is being released or adopted just now: wait for that", c->joint->name);
-    else if (reached < majority(j))
-        buf_printf(&text,
-                   "ERR Nothing was done: %d of the %d supervisors can be reached, and it takes %d of them. ALONE does "
-                   "it here only",
-                   reached, (int)j->n + 1, majority(j));
-    if (text.n > 0) {
-        answer(c, token, buf_str(&text));
-        buf_free(&text);
-        free(j->rows);
-        free(j);
-        return false;
-    }
-    j->token = token;
-    j->command = command;
-    j->name = mem_strdup(name);
+    return reached;
+}
+
+/* What is done here lasts longer than the others' answers, and is begun with them. */
+static void start(struct sn_core *c, struct sn_joint *j)
+{
+    struct sn_fleet *f = sn_fleet_find(c, slice_of(j->name));
+    j->started = true;
     j->until_us = c->now_us + PATIENCE;
     for (size_t k = 0; k < j->n; k++) {
         struct sn_peer *p = j->rows[k].peer;
@@ -97,11 +104,13 @@ bool sn_joint_begin(struct sn_core *c, sn_token token, enum sn_command command, 
             fail(&j->rows[k], slice_of("not connected"));
             continue;
         }
-        sn_send(c, &p->cmd, command)->text = mem_strdup(name);
+        sn_send(c, &p->cmd, j->command)->text = mem_strdup(j->name);
         p->pending++;
     }
-    c->joint = j;
-    return true;
+    if (j->command == SN_CMD_TAKE_ON)
+        j->own = f != NULL;
+    else if (f && f->state == SN_FLEET_WATCHED)
+        sn_fleet_release(f, 0, true);
 }
 
 void sn_joint_own(struct sn_core *c, const char *name, const struct buf *left)
@@ -180,19 +189,45 @@ static void put_outcome(struct sn_joint *j, struct buf *out)
         buf_printf(out, ". Nodes that did not confirm it: %s", buf_str(&j->left));
 }
 
-int64_t sn_joint_run(struct sn_core *c)
+static void give_up(struct sn_core *c, const struct sn_joint *j)
 {
-    struct sn_joint *j = c->joint;
-    bool waits = j && !j->own;
-    for (size_t k = 0; j && k < j->n; k++) {
+    struct buf text = {0};
+    buf_printf(&text,
+               "ERR Nothing was done: %d of the %d supervisors can be reached, and it takes %d of them. ALONE does it "
+               "at this one only",
+               count_reached(j), (int)j->n + 1, majority(j));
+    answer(c, j->token, buf_str(&text));
+    buf_free(&text);
+    sn_joint_free(c);
+}
+
+static bool waits(struct sn_joint *j)
+{
+    bool any = !j->own;
+    for (size_t k = 0; k < j->n; k++) {
         struct row *r = &j->rows[k];
         if (r->state == ASKED && (!r->peer || r->peer->cmd.state != SN_CONN_UP))
             fail(r, slice_of("its connection broke"));
-        waits = waits || r->state == ASKED;
+        any = any || r->state == ASKED;
     }
+    return any;
+}
+
+int64_t sn_joint_run(struct sn_core *c)
+{
+    struct sn_joint *j = c->joint;
     if (!j)
         return HEAP_NEVER;
-    if (waits && c->now_us < j->until_us)
+    int reached = j->started ? 0 : count_reached(j);
+    if (!j->started && reached < (int)j->n + 1 && c->now_us < j->until_us)
+        return j->until_us;
+    if (!j->started && reached < majority(j)) {
+        give_up(c, j);
+        return HEAP_NEVER;
+    }
+    if (!j->started)
+        start(c, j);
+    if (waits(j) && c->now_us < j->until_us)
         return j->until_us;
     struct buf text = {0};
     bool whole = count_done(j) == (int)j->n + 1 && j->left.n == 0;
