@@ -282,7 +282,7 @@ struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us)
     c->joined = o->joined;
     c->id_drawn = o->id_drawn;
     c->asks_veto = o->asks_veto;
-    c->now_us = c->start_us = now_us;
+    c->now_us = now_us;
     sn_list_init(c, &o->list);
     heap_node_init(&c->housekeeping.at);
     c->housekeeping.of = SN_TIMER_CORE;

@@ -31,7 +31,7 @@ struct sn_fleet *sn_fleet_new(struct sn_core *c, const char *name, const struct 
     map_init(&f->by_id, rng_u64(&c->rng), rng_u64(&c->rng));
     heap_node_init(&f->timer.at);
     f->timer.of = SN_TIMER_FLEET;
-    f->round_us = c->now_us;
+    f->round_us = f->born_us = c->now_us;
     c->fleets = mem_grow(c->fleets, c->nfleets, &c->cap_fleets, sizeof(struct sn_fleet *));
     c->fleets[c->nfleets++] = f;
     sn_touch_fleet(f);

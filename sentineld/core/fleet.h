@@ -82,6 +82,7 @@ struct sn_fleet {
     struct sn_timer timer;
     bool touched;
     struct sn_fleet *next_touched;
+    int64_t born_us;                    /* since when it is watched in this life */
     int64_t lease_us;                   /* 0: no leases */
     uint64_t epoch;                     /* the greatest config epoch heard of: ballots take one above */
     uint64_t vote_epoch;                /* the greatest for which a vote was given in any of its shards (SAFETY E1) */

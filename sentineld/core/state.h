@@ -343,8 +343,8 @@ struct sn_core {
         bool dirty, stale_told;
         int64_t waiting_us; /* since when nodes answer and do not count it; 0: one does, or none has answered */
     } ours;
-    int64_t start_us;   /* when this life began */
-    struct idmap links; /* link -> sn_conn */
+    int64_t longest_ttl_us; /* of all leases that were granted in this life */
+    struct idmap links;     /* link -> sn_conn */
     uint64_t last_link;
     struct heap timers;
     struct sn_group *touched_groups;

@@ -92,6 +92,7 @@ def test_released_by_some(lab):
     as they are. nodectl says the same, and asks first."""
     fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True, down_after_ms=2000)
     wait_leased(fleet)
+    wait_until(lambda: cluster_info(fleet.masters[0])["cluster_lease_grants"] == "3", 20, "all grant")
     loads = watch(lab, fleet)
     first, second, third = fleet.supervisors
     assert first.ok("SENTINEL", "CLUSTER", "RELEASE", fleet.name, "ALONE", timeout_s=20) == "OK"
@@ -100,6 +101,8 @@ def test_released_by_some(lab):
     assert all(is_supervised(n) for n in fleet.nodes)
     assert first.ok("SENTINEL", "CLUSTER", "ADOPT", fleet.name, timeout_s=20) == "OK"
     fleet.wait_well()
+    wait_until(lambda: int(first.master(fleet.name_of(fleet.masters[0]))["lease-granted-ms"]) > 0, 20,
+               "it grants again, when what it had granted before is over")
 
     asked = nodectl(lab, fleet, "release", fleet.name)
     assert asked.returncode == USAGE and "--yes" in asked.stderr, asked
