@@ -366,6 +366,12 @@ static void flush(struct sn_core *c, const struct sn_event *e)
     w->fx.answer = SN_ANSWER_OK;
 }
 
+/* Its nodes count the word of a majority of the supervisors, and not that of one. */
+static bool has_leases(const struct sn_fleet *f)
+{
+    return f->lease_us && f->core->ndeclared && *f->core->ours.list;
+}
+
 static void release(struct sn_core *c, const struct sn_event *e)
 {
     struct sn_fleet *f = sn_fleet_find(c, e->group);
@@ -373,8 +379,21 @@ static void release(struct sn_core *c, const struct sn_event *e)
         refuse(c, e->token, "ERR No such cluster with that name");
     else if (f->state == SN_FLEET_RELEASING)
         refuse(c, e->token, "INPROG This cluster is being released already");
+    else if (e->alone || !has_leases(f))
+        sn_fleet_release(f, e->token, false);
     else
-        sn_fleet_release(f, e->token);
+        sn_joint_begin(c, e->token, SN_CMD_GIVE_UP, f->name);
+}
+
+static void adopted(struct sn_core *c, const struct sn_event *e)
+{
+    const struct sn_fleet *f = sn_fleet_find(c, e->group);
+    if (!f || f->state == SN_FLEET_RELEASING)
+        refuse(c, e->token, "ERR The configuration file names no such cluster");
+    else if (e->alone || !has_leases(f))
+        answer(c, e->token, SN_ANSWER_OK, 0, NULL);
+    else
+        sn_joint_begin(c, e->token, SN_CMD_TAKE_ON, f->name);
 }
 
 void sn_admin(struct sn_core *c, const struct sn_event *e)
@@ -390,6 +409,7 @@ void sn_admin(struct sn_core *c, const struct sn_event *e)
     case SN_EV_FAILOVER: failover(c, e); break;
     case SN_EV_FLUSH: flush(c, e); break;
     case SN_EV_RELEASE: release(c, e); break;
+    case SN_EV_ADOPTED: adopted(c, e); break;
     case SN_EV_SIMULATE:
         c->crash = (unsigned)e->number;
         answer(c, e->token, SN_ANSWER_OK, 0, NULL);

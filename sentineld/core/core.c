@@ -104,6 +104,7 @@ static void keep_house(struct sn_core *c)
             EARLIER(next, end);
         }
     }
+    EARLIER(next, sn_joint_run(c));
     heap_set(&c->timers, &c->housekeeping.at, next);
 }
 
@@ -150,6 +151,7 @@ static void on_link(struct sn_core *c, const struct sn_event *e)
             struct sn_peer *p = conn->owner;
             if (p->pending)
                 p->pending--;
+            sn_joint_ack(p, e->command, e->ok, e->text);
         } else if (conn->of == SN_CONN_NODE && e->command == SN_CMD_LEASE) {
             sn_lease_refused(conn->owner, e->text);
         } else if (conn->of == SN_CONN_NODE) {
@@ -280,7 +282,7 @@ struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us)
     c->joined = o->joined;
     c->id_drawn = o->id_drawn;
     c->asks_veto = o->asks_veto;
-    c->now_us = c->start_us = now_us;
+    c->now_us = now_us;
     sn_list_init(c, &o->list);
     heap_node_init(&c->housekeeping.at);
     c->housekeeping.of = SN_TIMER_CORE;
@@ -376,6 +378,7 @@ void sn_core_free(struct sn_core *c)
     for (size_t k = 0; k < c->nwaiting; k++)
         sn_pending_free(&c->waiting[k]);
     free(c->waiting);
+    sn_joint_free(c);
     sn_effects_free(&sink);
     for (size_t k = 0; k < c->nextra; k++)
         sn_record_free(&c->extra[k].record);

@@ -83,6 +83,7 @@ enum sn_command {
                                 GRANTS */
     SN_CMD_LEASE,            /* CLUSTER LEASE: under leases, what PING is elsewhere */
     SN_CMD_LEASE_RETURN,     /* CLUSTER LEASE RETURN */
+    SN_CMD_RELEASE,          /* CLUSTER RELEASE: our word that the node is nobody's any more */
     SN_CMD_CLUSTER_FAILOVER, /* CLUSTER FAILOVER, to a replica: the nodes' own planned switch */
     SN_CMD_REPLICATE,        /* CLUSTER REPLICATE id */
     SN_CMD_BUMP_EPOCH,       /* CLUSTER BUMPEPOCH */
@@ -90,6 +91,8 @@ enum sn_command {
     SN_CMD_PROBE,            /* to a peer: SENTINEL BALLOT without ballots: is it one of ours? */
     SN_CMD_ASK,              /* to a stock peer: IS-MASTER-DOWN-BY-ADDR, one ballot */
     SN_CMD_BALLOT,           /* to one of ours: any number of ballots */
+    SN_CMD_GIVE_UP,          /* to one of ours: SENTINEL CLUSTER RELEASE name ALONE */
+    SN_CMD_TAKE_ON,          /* to one of ours: SENTINEL CLUSTER ADOPT name ALONE */
 };
 
 enum sn_event_kind {
@@ -124,8 +127,9 @@ enum sn_event_kind {
     SN_EV_FAILOVER,   /* token, group, coordinated, addr (wanted replica, host "" for the best) */
     SN_EV_FLUSH,      /* token: answered when everything known now is on disk */
     SN_EV_RELEASE,    /* token, group: a cluster is given up. Answered when it is on disk and its nodes, those that
-                         answer, elect by themselves again */
-    SN_EV_SIMULATE,   /* token, number: bits of enum sn_crash */
+                         answer, elect by themselves again. Under leases by all supervisors, unless `alone` */
+    SN_EV_ADOPTED,  /* token, group: that cluster was taken on here (RELOAD): the others are told to, unless `alone` */
+    SN_EV_SIMULATE, /* token, number: bits of enum sn_crash */
 };
 
 enum sn_crash { SN_CRASH_AFTER_ELECTION = 1, SN_CRASH_AFTER_PROMOTION = 2 };
@@ -145,7 +149,7 @@ struct sn_event {
     struct sn_info *info; /* INFO: the core takes its contents and leaves it empty */
     struct slice text;
     enum sn_command command;
-    bool ok, stock, coordinated;
+    bool ok, stock, coordinated, alone;
     uint64_t epoch;
     const struct sn_opinion *opinions;
     const struct sn_ballot *ballots;

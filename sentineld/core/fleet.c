@@ -14,6 +14,7 @@
 #define TROUBLE_MAX MS(60000) /* a master that nobody can replace does not keep its fleet busy for ever */
 #define RELEASE_MAX MS(3000)
 #define SWEEP_PER_MEMBER 50 /* us: thousands of members are not all looked through at every event */
+#define RELEASE_AGAIN MS(100)
 
 struct sn_fleet *sn_fleet_find(const struct sn_core *c, struct slice name)
 {
@@ -32,7 +33,7 @@ struct sn_fleet *sn_fleet_new(struct sn_core *c, const char *name, const struct 
     map_init(&f->by_id, rng_u64(&c->rng), rng_u64(&c->rng));
     heap_node_init(&f->timer.at);
     f->timer.of = SN_TIMER_FLEET;
-    f->round_us = c->now_us;
+    f->round_us = f->born_us = c->now_us;
     c->fleets = mem_grow(c->fleets, c->nfleets, &c->cap_fleets, sizeof(struct sn_fleet *));
     c->fleets[c->nfleets++] = f;
     sn_touch_fleet(f);
@@ -194,8 +195,9 @@ static int64_t tidy(struct sn_fleet *f)
 
 /* ---- giving it up ---- */
 
-/* Whoever has it under supervision last sees to it that its nodes can help themselves again. */
-void sn_fleet_release(struct sn_fleet *f, sn_token token)
+/* Whoever has it under supervision last sees to it that its nodes can help themselves again. From now on nothing is
+ * granted; what was lasts longer than it takes to tell them. */
+void sn_fleet_release(struct sn_fleet *f, sn_token token, bool joint)
 {
     struct sn_core *c = f->core;
     while (f->nshards)
@@ -205,41 +207,88 @@ void sn_fleet_release(struct sn_fleet *f, sn_token token)
     f->state = SN_FLEET_RELEASING;
     f->release_us = c->now_us;
     f->release_token = token;
+    f->release_joint = joint;
+    f->release_seq = sn_persist_next(c);
     for (size_t k = 0; k < f->nmembers; k++) {
         struct sn_node *n = f->members[k]->node;
         if (n)
-            n->asserted = false;
-        if (sn_member_speaks(f->members[k]))
-            sn_fleet_assert(n);
+            n->asserted = n->freed = false;
+        if (n)
+            n->free_us = 0;
     }
     sn_touch_fleet(f);
 }
 
-static bool all_released(const struct sn_fleet *f)
+/* A node is free when a majority of its supervisors has said so; who began it says so again until then. Alone it is
+ * said once. */
+static bool is_free(const struct sn_fleet *f, const struct sn_node *n)
+{
+    return !*f->core->ours.list || n->lease_refused || n->freed || (!f->release_joint && n->free_us && !n->freeing);
+}
+
+void sn_fleet_freed(struct sn_node *n, bool ok, struct slice text)
+{
+    static const char stale[] = "STALESUPERVISORS";
+    n->freeing = false;
+    n->freed = !ok && (text.n < sizeof stale - 1 || memcmp(text.p, stale, sizeof stale - 1) != 0);
+}
+
+static void tell_free(struct sn_fleet *f, struct sn_node *n, int64_t *next)
+{
+    int64_t now = f->core->now_us;
+    if (!n->asserted)
+        sn_fleet_assert(n);
+    if (is_free(f, n) || n->freeing)
+        return;
+    if (n->free_us && now < n->free_us + RELEASE_AGAIN) {
+        EARLIER(*next, n->free_us + RELEASE_AGAIN);
+        return;
+    }
+    sn_send(f->core, &n->cmd, SN_CMD_RELEASE)->text = mem_strdup(f->core->ours.speaker);
+    n->pending++;
+    n->free_us = now;
+    n->freeing = true;
+}
+
+static bool is_released(const struct sn_fleet *f, const struct sn_node *n)
+{
+    return n->asserted && !n->unanswered && is_free(f, n);
+}
+
+/* Returns whether all are; *left: who is not. */
+static bool all_released(struct sn_fleet *f, struct buf *left, int64_t *next)
 {
     for (size_t k = 0; k < f->nmembers; k++) {
-        const struct sn_node *n = f->members[k]->node;
-        if (n && (!n->asserted || n->unanswered))
-            return false;
+        struct sn_node *n = f->members[k]->node;
+        if (n && sn_member_speaks(f->members[k]))
+            tell_free(f, n, next);
+        if (n && !is_released(f, n))
+            buf_printf(left, "%s%s:%d", left->n > 0 ? " " : "", n->addr.host, n->addr.port);
     }
-    return true;
+    return left->n == 0;
 }
 
 static int64_t advance_release(struct sn_fleet *f, bool *over)
 {
     struct sn_core *c = f->core;
-    *over = all_released(f) || c->now_us >= f->release_us + RELEASE_MAX;
-    if (!*over)
-        return f->release_us + RELEASE_MAX;
-    sn_publish_core(c, SN_LOG_WARNING, "+cluster-released", "%s", f->name);
-    if (f->release_token) {
+    struct buf left = {0};
+    int64_t next = f->release_us + RELEASE_MAX;
+    bool all = c->persisted >= f->release_seq && all_released(f, &left, &next);
+    *over = all || c->now_us >= f->release_us + RELEASE_MAX;
+    if (*over && f->release_joint)
+        sn_joint_own(c, f->name, &left);
+    if (*over && f->release_token) {
         struct sn_pending *w = sn_wait(c, sn_persist_next(c));
         w->fx.kind = SN_FX_ANSWER;
         w->fx.token = f->release_token;
         w->fx.answer = SN_ANSWER_OK;
     }
-    sn_fleet_free(f);
-    return HEAP_NEVER;
+    if (*over) {
+        sn_publish_core(c, SN_LOG_WARNING, "+cluster-released", "%s", f->name);
+        sn_fleet_free(f);
+    }
+    buf_free(&left);
+    return *over ? HEAP_NEVER : next;
 }
 
 void sn_fleet_evaluate(struct sn_fleet *f)

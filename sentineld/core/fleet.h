@@ -83,6 +83,7 @@ struct sn_fleet {
     struct sn_timer timer;
     bool touched;
     struct sn_fleet *next_touched;
+    int64_t born_us;                    /* since when it is watched in this life */
     int64_t lease_us;                   /* 0: no leases */
     uint64_t epoch;                     /* the greatest config epoch heard of: ballots take one above */
     uint64_t vote_epoch;                /* the greatest for which a vote was given in any of its shards (SAFETY E1) */
@@ -106,6 +107,8 @@ struct sn_fleet {
     int64_t news_us;         /* when one that knows something new was last asked for its text */
     uint64_t agreed_view;    /* digest of a text that has every shard as we have it now; 0: none is known */
     int64_t release_us;      /* RELEASING: since */
+    uint64_t release_seq;    /* its nodes are told when this is on disk */
+    bool release_joint;      /* other supervisors give it up too, and so its nodes are to be nobody's in the end */
     sn_token release_token;  /* who waits for it, 0: nobody */
     bool foreign_told;
 };

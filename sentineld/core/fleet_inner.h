@@ -12,9 +12,19 @@ void sn_fleet_free(struct sn_fleet *f); /* at once; its shards first */
 void sn_fleet_evaluate(struct sn_fleet *f);
 void sn_fleet_seeds(struct sn_fleet *f, const struct addr *seeds, size_t n); /* these from now on */
 void sn_fleet_change(struct sn_core *c, const struct sn_reload_fleet *r);    /* added, or changed */
-void sn_fleet_release(struct sn_fleet *f, sn_token token);
+void sn_fleet_release(struct sn_fleet *f, sn_token token, bool joint);
+void sn_fleet_freed(struct sn_node *n, bool ok, struct slice text); /* its answer to our word that it is nobody's */
 void sn_fleet_doubt(struct sn_fleet *f); /* who belongs to it is changing: it is asked more often for a while */
 bool sn_fleet_in_trouble(const struct sn_fleet *f);
+
+/* joint.c: an operator's word that all supervisors of the list obey */
+/* GIVE_UP or TAKE_ON: tells the others, does it here, and answers. */
+void sn_joint_begin(struct sn_core *c, sn_token token, enum sn_command command, const char *name);
+void sn_joint_own(struct sn_core *c, const char *name, const struct buf *left); /* done here, but for these nodes */
+void sn_joint_ack(struct sn_peer *p, enum sn_command command, bool ok, struct slice text);
+void sn_joint_forget(struct sn_peer *p);
+int64_t sn_joint_run(struct sn_core *c); /* returns when to look again */
+void sn_joint_free(struct sn_core *c);
 
 /* fleet_hello.c: how supervisors of a fleet find each other, and what their shards are called */
 struct sn_fleet *sn_fleet_of_name(const struct sn_core *c, struct slice group); /* of a shard's name, known or not */

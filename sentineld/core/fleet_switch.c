@@ -250,6 +250,8 @@ void sn_fleet_ack(struct sn_node *n, enum sn_command command, bool ok, struct sl
 {
     if (command == SN_CMD_NODES)
         n->nodes_sent_us = 0;
+    if (command == SN_CMD_RELEASE)
+        sn_fleet_freed(n, ok, text);
     if (command == SN_CMD_NO_FAILOVER) {
         n->unanswered = false;
         if (!ok)

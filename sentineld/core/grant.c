@@ -160,10 +160,12 @@ static bool grant_to(struct sn_inst *i, struct sn_grant *out)
     i->node->lease_soon = g->config_seq > c->persisted;
     if (i->node->lease_soon || in_doubt(g) || may_be_empty(i))
         return false;
-    /* With an empty state directory: in a life that is forgotten another one may have got a grant just now. A master
-     * that is not supervised yet takes writes without leases anyway. */
-    bool supervised = i->node->told && i->node->told->generation;
-    if (!*g->lease.grantee && supervised && c->now_us < c->start_us + ttl + ttl / 50)
+    /* With an empty state directory, or before the cluster was released here: in a life that is forgotten another one
+     * may have got a grant just now. A master that is not supervised yet takes writes without leases anyway. */
+    const struct sn_lease_told *t = i->node->told;
+    i->node->lease_soon = !*g->lease.grantee && !t;
+    int64_t longest = ttl > c->longest_ttl_us ? ttl : c->longest_ttl_us;
+    if (!*g->lease.grantee && (!t || (t->generation && c->now_us < g->fleet->born_us + longest + longest / 50)))
         return false;
     if (sn_lease_name(&g->lease, i->member->id, ttl, c->now_us))
         lease_dirty(g);
@@ -174,6 +176,7 @@ static bool grant_to(struct sn_inst *i, struct sn_grant *out)
         return false;
     if (sn_lease_settle(&g->lease, c->now_us))
         g->lease_dirty = g->core->any_dirty = true;
+    g->core->longest_ttl_us = longest;
     return sn_lease_grant(&g->lease, i->member->id, &i->node->stamp, ttl, c->now_us, out);
 }
 
@@ -322,7 +325,7 @@ void sn_lease_refused(struct sn_node *n, struct slice text)
 
 void sn_lease_link(struct sn_node *n)
 {
-    n->lease_refused = n->lease_soon = false;
+    n->lease_refused = n->lease_soon = n->freeing = false;
     n->lease_asked_us = 0;
     n->stamp.incarnation = 0;
 }

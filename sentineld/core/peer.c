@@ -1,5 +1,5 @@
 /* A peer: another supervisor, with one link whatever number of groups we share; and its seats in them. */
-#include "sentineld/core/inner.h"
+#include "sentineld/core/fleet_inner.h"
 
 #include <stdio.h>
 
@@ -28,6 +28,7 @@ void sn_peer_remove(struct sn_peer *p)
     struct sn_core *c = p->core;
     while (p->seats)
         sn_seat_remove(p->seats);
+    sn_joint_forget(p);
     sn_conn_close(c, &p->cmd);
     heap_set(&c->timers, &p->timer.at, HEAP_NEVER);
     if (*p->id)

@@ -276,6 +276,9 @@ void sn_persisted(struct sn_core *c, uint64_t seq)
             sn_touch_group(c->groups[k]);
     }
     extra_written(c, seq);
+    for (size_t k = 0; k < c->nfleets; k++)
+        if (c->fleets[k]->state == SN_FLEET_RELEASING)
+            sn_touch_fleet(c->fleets[k]);
     settle(c, seq, run, NULL);
 }
 
@@ -335,8 +338,12 @@ void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why)
         if (g->config_seq > c->persisted && g->config_seq <= seq)
             g->config_seq = c->issued + 1;
     }
-    for (size_t k = 0; k < c->nfleets; k++)
-        c->fleets[k]->dirty = true;
+    for (size_t k = 0; k < c->nfleets; k++) {
+        struct sn_fleet *f = c->fleets[k];
+        f->dirty = true;
+        if (f->release_seq > c->persisted && f->release_seq <= seq)
+            f->release_seq = c->issued + 1;
+    }
     extra_failed(c, seq);
     settle(c, seq, refuse, text);
     free(text);

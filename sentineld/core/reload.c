@@ -215,7 +215,7 @@ void sn_reload_apply(struct sn_core *c, const struct sn_reload *r)
     for (size_t k = 0; k < r->nrelease; k++) {
         struct sn_fleet *f = sn_fleet_find(c, slice_of(r->release[k]));
         if (f && f->state == SN_FLEET_WATCHED)
-            sn_fleet_release(f, 0);
+            sn_fleet_release(f, 0, false);
     }
     for (size_t k = 0; k < r->nfleets; k++)
         sn_fleet_change(c, &r->fleets[k]);

@@ -93,6 +93,9 @@ struct sn_node {
     bool lease_soon;            /* the next LEASE may grant what the last one could not */
     int64_t lease_asked_us;     /* a LEASE is without answer, sent then; 0: none */
     bool unjudged;              /* it has restarted, and has not said in INFO since what it holds */
+    bool freed;                 /* it says that nobody supervises it, */
+    int64_t free_us;            /* it was told so last then; 0: it was not */
+    bool freeing;               /* and has not answered yet */
     bool lease_refused;         /* it does not know LEASE: a stock node, asked by PING and INFO */
     struct addr addr;           /* as configured or announced */
     char ip[SN_IP_MAX];         /* what a host name stood for at the last connect, or the literal; "" unknown */
@@ -340,8 +343,8 @@ struct sn_core {
         bool dirty, stale_told;
         int64_t waiting_us; /* since when nodes answer and do not count it; 0: one does, or none has answered */
     } ours;
-    int64_t start_us;   /* when this life began */
-    struct idmap links; /* link -> sn_conn */
+    int64_t longest_ttl_us; /* of all leases that were granted in this life */
+    struct idmap links;     /* link -> sn_conn */
     uint64_t last_link;
     struct heap timers;
     struct sn_group *touched_groups;
@@ -368,6 +371,7 @@ struct sn_core {
     uint64_t tilts;
     unsigned crash;               /* bits of enum sn_crash */
     struct sn_timer housekeeping; /* persist retry, end of tilt */
+    struct sn_joint *joint;       /* NULL: none runs (joint.c) */
     bool any_wants;               /* some peer has seats that want to ask */
 };
 

@@ -1,4 +1,4 @@
-/* Clusters as a whole: SENTINEL CLUSTERS, CLUSTER <name>, CLUSTER RELEASE <name>. */
+/* Clusters as a whole: SENTINEL CLUSTERS, CLUSTER <name>, CLUSTER RELEASE and ADOPT <name>. */
 #include "sentineld/shell/cmd_sentinel.h"
 
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "sentineld/shell/info_sums.h"
 #include "sentineld/shell/links.h"
 #include "sentineld/shell/map_out.h"
+#include "sentineld/shell/reload.h"
 #include "sentineld/shell/user.h"
 
 #define LOOK_AFTER_US 1000000 /* facts older than this are asked for anew by whoever looks */
@@ -237,28 +238,44 @@ static void show_cluster(struct call *call)
     look_again(call, f, now_us);
 }
 
-/* Whoever may look at a cluster may not give it up by that: it takes what SENTINEL REMOVE takes. */
-static void release(struct call *call)
+/* Whoever may look at a cluster may not give it up, or take it on, by that: it takes what a change of this command
+ * takes. */
+static bool may(struct call *call, const char *full_name)
 {
-    const struct command *remove = command_by_full_name(slice_of("sentinel|remove"));
-    if (!user_may_run(call->c->user, remove)) {
-        reply_error(call->r, "NOPERM this user has no permissions to run the '%s' command", remove->full);
+    const struct command *command = command_by_full_name(slice_of(full_name));
+    if (user_may_run(call->c->user, command))
+        return true;
+    reply_error(call->r, "NOPERM this user has no permissions to run the '%s' command", command->full);
+    return false;
+}
+
+static void release(struct call *call, bool alone)
+{
+    if (!may(call, "sentinel|remove") || cmd_fleet(call, call->argv[3]) == NULL)
         return;
-    }
-    if (cmd_fleet(call, call->argv[3]) == NULL)
-        return;
-    struct sn_event e = {.kind = SN_EV_RELEASE, .group = call->argv[3]};
+    struct sn_event e = {.kind = SN_EV_RELEASE, .group = call->argv[3], .alone = alone};
     e.token = client_defer(call, CLIENT_ANSWER_PLAIN);
     daemon_step(call->d, &e);
+}
+
+/* Its entry in the configuration file is taken as a new one. */
+static void adopt(struct call *call, bool alone)
+{
+    if (may(call, "sentinel|reload"))
+        reload_adopt(call->d->reload, call->argv[3], alone, client_defer(call, CLIENT_ANSWER_PLAIN));
 }
 
 void cmd_sentinel_cluster(struct call *call)
 {
     if (call->argc == 3) {
         show_cluster(call);
-    } else if (call->argc == 4 && slice_ieq(call->argv[2], "release")) {
-        release(call);
-    } else {
-        reply_error(call->r, "ERR Expected SENTINEL CLUSTER <name> or SENTINEL CLUSTER RELEASE <name>");
+        return;
     }
+    bool alone = call->argc == 5 && slice_ieq(call->argv[4], "alone");
+    if ((call->argc == 4 || alone) && slice_ieq(call->argv[2], "release"))
+        release(call, alone);
+    else if ((call->argc == 4 || alone) && slice_ieq(call->argv[2], "adopt"))
+        adopt(call, alone);
+    else
+        reply_error(call->r, "ERR Expected SENTINEL CLUSTER <name> or SENTINEL CLUSTER RELEASE | ADOPT <name> [ALONE]");
 }

@@ -33,7 +33,10 @@ static const struct sent plain[] = {
     [SN_CMD_NO_FAILOVER] = {.command = SN_CMD_NO_FAILOVER},
     [SN_CMD_LEASE] = {.command = SN_CMD_LEASE},
     [SN_CMD_LEASE_RETURN] = {.command = SN_CMD_LEASE_RETURN},
+    [SN_CMD_RELEASE] = {.command = SN_CMD_RELEASE},
     [SN_CMD_PROBE] = {.command = SN_CMD_PROBE},
+    [SN_CMD_GIVE_UP] = {.command = SN_CMD_GIVE_UP},
+    [SN_CMD_TAKE_ON] = {.command = SN_CMD_TAKE_ON},
 };
 
 /* The steps of the reconfiguration transaction, reference section 7. */
@@ -374,6 +377,20 @@ static void words(const struct link *l, const struct sn_effect *e, struct wire_r
     case SN_CMD_NO_FAILOVER: cluster_words(e, q); break;
     case SN_CMD_LEASE: wire_lease_request(q, own_id(l), e->text, e->number, e->epoch, &e->stamp); break;
     case SN_CMD_LEASE_RETURN: wire_lease_return(q, own_id(l), e->text, e->epoch); break;
+    case SN_CMD_RELEASE:
+        wire_word(q, "CLUSTER");
+        wire_word(q, "RELEASE");
+        wire_word(q, own_id(l));
+        wire_word(q, e->text);
+        break;
+    case SN_CMD_GIVE_UP:
+    case SN_CMD_TAKE_ON:
+        wire_word(q, "SENTINEL");
+        wire_word(q, "CLUSTER");
+        wire_word(q, e->command == SN_CMD_GIVE_UP ? "RELEASE" : "ADOPT");
+        wire_word(q, e->text);
+        wire_word(q, "ALONE");
+        break;
     case SN_CMD_PROBE:
     case SN_CMD_BALLOT: wire_ballot_request(q, e->text, e->epoch, e->ballots, e->count); break;
     case SN_CMD_ASK: wire_ask_request(q, e->text, e->epoch, e->ballots); break;

@@ -15,6 +15,13 @@
 #include "sentineld/shell/reload_plan.h"
 #include "sentineld/shell/users.h"
 
+/* Somebody who wants a cluster back. */
+struct adoption {
+    char *cluster;
+    bool alone;
+    sn_token token;
+};
+
 struct reload {
     struct daemon *d;
     struct io_turn_end turn_end;
@@ -23,6 +30,8 @@ struct reload {
     size_t naskers;
     sn_token *waiting; /* of the one that runs */
     size_t nwaiting;
+    struct adoption *adoptions; /* of the next one, and of the one that runs: the first so many */
+    size_t nadoptions, adopting;
     struct sentineld_config *next;
     struct reload_plan plan;
 };
@@ -53,6 +62,9 @@ void reload_free(struct reload *r)
     config_free(r->next);
     free(r->askers);
     free(r->waiting);
+    for (size_t i = 0; i < r->nadoptions; i++)
+        free(r->adoptions[i].cluster);
+    free(r->adoptions);
     free(r);
 }
 
@@ -66,7 +78,56 @@ void reload_ask(struct reload *r, sn_token token)
     io_at_turn_end(r->d->loop, &r->turn_end);
 }
 
+void reload_adopt(struct reload *r, struct slice cluster, bool alone, sn_token token)
+{
+    r->adoptions = mem_array(r->adoptions, r->nadoptions + 1, sizeof *r->adoptions);
+    r->adoptions[r->nadoptions++] = (struct adoption){slice_dup(cluster), alone, token};
+    reload_ask(r, 0);
+}
+
+/* What the file said of it last is forgotten, so its entry is a new one. */
+static void forget_released(const struct reload *r, const struct state_options *file, struct state_options *out)
+{
+    for (size_t i = 0; i < file->n; i++) {
+        const struct state_option *o = &file->v[i];
+        const char *fleet = state_fleet_of_key(o->group);
+        bool wanted = false;
+        for (size_t k = 0; k < r->adopting && fleet != NULL; k++)
+            wanted = wanted || strcmp(r->adoptions[k].cluster, fleet) == 0;
+        if (!wanted)
+            state_options_add(out, o->group, o->option, o->value);
+    }
+}
+
 /* ---- the result ---- */
+
+/* The core has it now, or says that it has not. */
+static void end_adoptions(struct reload *r, const char *error)
+{
+    struct adoption *ended = r->adoptions;
+    size_t n = r->adopting;
+    r->nadoptions -= n;
+    r->adoptions = mem_array(NULL, r->nadoptions + 1, sizeof *r->adoptions);
+    memcpy(r->adoptions, ended + n, r->nadoptions * sizeof *ended);
+    r->adopting = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct buf text = {.n = 0};
+        buf_printf(&text, "ERR %s", error != NULL ? error : "");
+        struct sn_effect refusal = {.kind = SN_FX_ANSWER, .token = ended[i].token, .answer = SN_ANSWER_ERROR};
+        struct sn_event e = {.kind = SN_EV_ADOPTED,
+                             .token = ended[i].token,
+                             .group = slice_of(ended[i].cluster),
+                             .alone = ended[i].alone};
+        refusal.text = text.p;
+        if (error == NULL)
+            daemon_step(r->d, &e);
+        else if (r->d->clients != NULL)
+            clients_answer(r->d->clients, &refusal);
+        buf_free(&text);
+        free(ended[i].cluster);
+    }
+    free(ended);
+}
 
 struct result {
     const char *error; /* NULL: it went well */
@@ -108,6 +169,7 @@ static void finish(struct reload *r, const char *error, struct slice notes)
     if (error != NULL)
         daemon_publish(d, SN_LOG_WARNING, "-config-reload-failed", error);
     notify_ready(d->notify);
+    end_adoptions(r, error);
     for (size_t i = 0; i < n && d->clients != NULL; i++)
         clients_answer_by(d->clients, waiting[i], write_result, &result);
     free(waiting);
@@ -206,11 +268,15 @@ static void begin(struct reload *r)
     r->nwaiting = r->naskers;
     r->askers = NULL;
     r->naskers = 0;
+    struct state_options file = {.n = 0};
+    r->adopting = r->nadoptions;
     notify_reloading(d->notify);
     take_file(r);
     if (r->next == NULL)
         return;
-    reload_plan(d->core, d->config, r->next, overrides_options(d->overrides), overrides_file(d->overrides), &r->plan);
+    forget_released(r, overrides_file(d->overrides), &file);
+    reload_plan(d->core, d->config, r->next, overrides_options(d->overrides), &file, &r->plan);
+    state_options_free(&file);
     struct sn_event e = {.kind = SN_EV_RELOAD, .token = RELOAD_TOKEN, .reload = r->plan.change};
     r->plan.change = NULL;
     daemon_step(d, &e);

@@ -21,6 +21,9 @@ void reload_free(struct reload *r); /* NULL is allowed */
 /* At the end of this turn. Requests that come while one runs share the next. token 0: nobody waits for the result;
  * otherwise it is answered by clients_answer_by(). */
 void reload_ask(struct reload *r, sn_token token);
+/* As reload_ask(), and a cluster that was released at run time is supervised again, and by the others too unless
+ * `alone`. The token is answered by an ANSWER effect. */
+void reload_adopt(struct reload *r, struct slice cluster, bool alone, sn_token token);
 /* The core's ANSWER to RELOAD_TOKEN. */
 void reload_answered(struct reload *r, const struct sn_effect *e);
 

@@ -15,6 +15,7 @@ struct stored {
     bool settled;
     uint64_t vote_epoch; /* 0: none */
     const char *leader;  /* whose ballot that was */
+    bool forgotten;      /* nothing is stored, and this life goes on for long */
 };
 
 #define LIVING "ffffffffffffffffffffffffffffffffffffffb2" /* one of the peers */
@@ -24,6 +25,8 @@ struct stored {
 static void begin(const struct stored *s)
 {
     lease_begin(&(struct lease_begin){.no_fleet = true, .supervised = true, .version = 1, .counted = true});
+    if (s->forgotten)
+        lab_run(5000);
     struct sn_settings set;
     struct addr seed;
     sn_settings_init(&set);
@@ -44,7 +47,8 @@ static void begin(const struct stored *s)
                                             .master = nodes[0].addr},
                                   .nodes = nodes,
                                   .nnodes = 2};
-    memcpy(shard.group.lease_grantee, lab.nodes[s->grantee].id, sizeof shard.group.lease_grantee);
+    if (!s->forgotten)
+        memcpy(shard.group.lease_grantee, lab.nodes[s->grantee].id, sizeof shard.group.lease_grantee);
     if (s->vote_epoch)
         memcpy(shard.group.vote_leader, s->leader, sizeof shard.group.vote_leader);
     struct sn_core_fleet f = {.name = "orders",
@@ -65,6 +69,19 @@ static void the_same_master_is_renewed_at_once(void **state)
     (void)state;
     begin(&(struct stored){.grantee = 0, .max_ms = 10000, .settled = true});
     lab_run(100);
+    assert_true(lease.nodes[0].granted > 0);
+}
+
+/* It was watched before, and released here alone: whom it was granted to then is forgotten, and may not be who is the
+ * master now. */
+static void one_that_is_adopted_again_waits_for_the_leases_of_before(void **state)
+{
+    (void)state;
+    begin(&(struct stored){.grantee = 3, .max_ms = LEASE_MS, .settled = true, .forgotten = true});
+    lab_run(LEASE_MS);
+    assert_true(lease.nodes[0].asked > 2);
+    assert_int_equal(lease.nodes[0].granted, 0);
+    lab_run(LEASE_MS / 2);
     assert_true(lease.nodes[0].granted > 0);
 }
 
@@ -129,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(the_same_master_is_renewed_at_once, lease_end),
+        cmocka_unit_test_teardown(one_that_is_adopted_again_waits_for_the_leases_of_before, lease_end),
         cmocka_unit_test_teardown(an_unsettled_one_waits_for_the_longest_lease, lease_end),
         cmocka_unit_test_teardown(a_vote_from_before_keeps_the_master_waiting_for_a_ballot, lease_end),
         cmocka_unit_test_teardown(a_vote_from_before_is_kept, lease_end),
