@@ -189,18 +189,31 @@ static bool may_leave(const struct sn_inst *i)
     return !sn_is_master(i) && !(i->group->fo.state != SN_FO_NONE && i == i->group->fo.candidate);
 }
 
-/* Whether some of its slots are claimed by nobody at a higher epoch. A master that was replaced, and does not know it
- * yet, has none. */
+static void take_away(struct sn_slots *from, const struct sn_slots *slots)
+{
+    for (size_t w = 0; w < SN_SLOTS / 64; w++)
+        from->bits[w] &= ~slots->bits[w];
+}
+
+/* Whether some of its slots are nobody's at a higher epoch: neither by what nodes claim, nor by what a shard is known
+ * to have, whose master nobody may list any more. A master that was replaced, and does not know it yet, has none; as a
+ * shard of its own it would get a lease beside the one of its successor. */
 static bool owns_some(const struct sn_member *m)
 {
     const struct sn_fleet *f = m->fleet;
     struct sn_slots left = *m->slots;
     for (size_t k = 0; k < f->nmembers; k++) {
         const struct sn_member *o = f->members[k];
-        if (o == m || !o->slots || o->epoch < m->epoch)
+        if (o != m && o->slots && o->epoch >= m->epoch)
+            take_away(&left, o->slots);
+    }
+    for (size_t k = 0; k < f->nshards; k++) {
+        const struct sn_shard *s = f->shards[k];
+        if (s->group->config_epoch <= m->epoch || (m->inst && m->inst->group == s->group))
             continue;
-        for (size_t w = 0; w < SN_SLOTS / 64; w++)
-            left.bits[w] &= ~o->slots->bits[w];
+        if (!s->nslots && !sn_member_speaks(s->group->master->member))
+            return false; /* its slots are not known yet */
+        take_away(&left, &s->slots);
     }
     for (size_t w = 0; w < SN_SLOTS / 64; w++)
         if (left.bits[w])

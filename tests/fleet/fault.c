@@ -21,8 +21,17 @@ struct fault {
     struct conn *conn;
 };
 
+/* A switch while the master hears of it from no node, and restarts of all supervisors before it and behind it: all
+ * within a lease, so nothing but what they keep on their disks tells the two masters apart. */
+struct hidden_switch {
+    struct happening next; /* first */
+    int shard, tries;
+    bool restart_then;
+};
+
 struct faults {
     struct happening next; /* first */
+    struct hidden_switch hidden;
     struct fault active[ACTIVE_MAX];
     bool any, ended; /* ended: before they begin too */
 };
@@ -32,6 +41,7 @@ void fault_init(struct world *w)
     w->faults = mem_zalloc(sizeof *w->faults);
     w->faults->ended = true;
     heap_node_init(&w->faults->next.at);
+    heap_node_init(&w->faults->hidden.next.at);
     for (int i = 0; i < ACTIVE_MAX; i++)
         heap_node_init(&w->faults->active[i].over.at);
 }
@@ -412,6 +422,60 @@ static void of_disk(struct world *w, enum fault_kind kind)
     }
 }
 
+/* ---- a switch that the master does not hear of ---- */
+
+static void restart_supers(struct world *w)
+{
+    for (int i = 0; i < SUPERS_MAX; i++)
+        if (process_works(&w->supers[i].p) && !taken(w, i)) {
+            super_crash(w, &w->supers[i], false);
+            super_start(w, &w->supers[i]);
+        }
+}
+
+static void restart_behind(struct world *w, struct happening *h)
+{
+    (void)h;
+    restart_supers(w);
+}
+
+/* When a supervisor has heard enough again to begin. */
+static void switch_on(struct world *w, struct happening *h)
+{
+    struct hidden_switch *s = (struct hidden_switch *)h;
+    int64_t lease_us = MS(w->plan.lease_ms);
+    bool asked = false;
+    for (int i = 0; i < SUPERS_MAX && !asked; i++)
+        asked = super_switch(w, &w->supers[i], s->shard);
+    if (asked && s->restart_then)
+        happen(&w->time, h, w->time.now_us + rng_range(&w->rng, MS(1), lease_us / 2), restart_behind);
+    else if (!asked && --s->tries > 0)
+        happen(&w->time, h, w->time.now_us + lease_us / 32, switch_on);
+}
+
+static void hidden_switch(struct world *w)
+{
+    struct hidden_switch *s = &w->faults->hidden;
+    const struct node *m = some_master(w, -1);
+    struct fault *f = m == NULL ? NULL : fault_new(w, FAULT_CUT_MASTER, -1);
+    if (f == NULL)
+        return;
+    for (int i = 0; i < NET_ENDS_MAX; i++) {
+        f->side[i] = i == m->p.end;
+        f->other[i] = !f->side[i] && !end_is_super(i);
+    }
+    w->counts[COUNT_CUT]++;
+    w->counts[COUNT_HIDDEN]++;
+    RECORD(w, "network", "%s is cut off from all nodes", end_name(m->p.end));
+    cut_or_mend(w, f, true);
+    s->shard = m->shard;
+    s->tries = 12;
+    s->restart_then = rng_below(&w->rng, 2) == 0;
+    if (rng_below(&w->rng, 2) == 0)
+        restart_supers(w);
+    happen(&w->time, &s->next, w->time.now_us + MS(w->plan.lease_ms) / 32, switch_on);
+}
+
 static void drift(struct world *w)
 {
     int end = (int)rng_below(&w->rng, (uint64_t)(SUPERS_MAX + w->nnodes));
@@ -443,6 +507,7 @@ static void inject(struct world *w, enum fault_kind kind)
     case FAULT_SWITCH:
         super_switch(w, &w->supers[rng_below(&w->rng, SUPERS_MAX)], (int)rng_below(&w->rng, (uint64_t)w->plan.shards));
         break;
+    case FAULT_HIDDEN_SWITCH: hidden_switch(w); break;
     case FAULT_MEMBERS: operator_change_members(w); break;
     default: of_network(w, kind); break;
     }
@@ -476,6 +541,7 @@ void fault_heal(struct world *w)
     RECORD(w, "faults", "end, and all is healed");
     w->faults->ended = true;
     happen_not(&w->time, &w->faults->next);
+    happen_not(&w->time, &w->faults->hidden.next);
     for (int i = 0; i < ACTIVE_MAX; i++)
         end_fault(w, &w->faults->active[i]);
     for (int i = 0; i < w->nnodes; i++) {

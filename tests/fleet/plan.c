@@ -51,6 +51,6 @@ void plan_draw(struct plan *p, uint64_t seed)
     if (!p->declared)
         p->fault[FAULT_WIPE_SUPER] = false;
     if (!p->leased)
-        p->fault[FAULT_MEMBERS] = false;
+        p->fault[FAULT_MEMBERS] = p->fault[FAULT_HIDDEN_SWITCH] = false;
     p->faults_us = rng_range(r, 8 * SECOND, 20 * SECOND);
 }

@@ -36,6 +36,7 @@ enum fault_kind {
     FAULT_DISK_SLOW,
     FAULT_DISK_FULL,
     FAULT_SWITCH,
+    FAULT_HIDDEN_SWITCH,
     FAULT_MEMBERS,
     FAULTS
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -15,7 +16,7 @@
 
 #define JOBS_MAX 64
 #define TWICE_EVERY 50   /* of so many seeds one is run twice, to see that it repeats itself */
-#define SEED_LIMIT_S 120 /* of real time: a core that never returns from a step ends its seed here */
+#define SEED_LIMIT_S 120 /* of processor time: a core that never returns from a step ends its seed here */
 
 struct options {
     uint64_t seeds, seed;
@@ -79,7 +80,8 @@ static void work(const struct runner *r, struct job *j, const struct options *o,
     for (uint64_t i = (uint64_t)index; i < o->seeds; i += (uint64_t)o->jobs) {
         struct outcome outcome, again;
         j->now = o->seed + i;
-        alarm(SEED_LIMIT_S);
+        const struct itimerval limit = {.it_value = {.tv_sec = SEED_LIMIT_S}};
+        setitimer(ITIMER_PROF, &limit, NULL);
         r->seed(j->now, RECORD_NOTHING, &outcome);
         if (outcome.held && i % TWICE_EVERY == 0) {
             r->seed(j->now, RECORD_NOTHING, &again);
@@ -141,7 +143,7 @@ static void explain(const struct runner *r, const struct job *j, int status, uin
     unsigned long long seed = (unsigned long long)j->now;
     if (WIFSIGNALED(status)) {
         printf("seed %llu ended by signal %d (%s); %s --seeds 1 --seed %llu --verbose shows where\n", seed,
-               WTERMSIG(status), WTERMSIG(status) == SIGALRM ? "it ran for too long" : strsignal(WTERMSIG(status)),
+               WTERMSIG(status), WTERMSIG(status) == SIGPROF ? "it ran for too long" : strsignal(WTERMSIG(status)),
                r->name, seed);
         return;
     }

@@ -112,6 +112,32 @@ static void an_old_word_makes_no_shard_at_an_address_that_is_taken(void **state)
     assert_int_equal(lab_count(&lab.events, "+monitor"), 0);
 }
 
+/* Its slots were taken from it long ago, and who has them died and was forgotten: for the nodes they are its own again.
+ * As a shard of its own it would have a lease beside the one that is to be promoted there. */
+static void an_old_master_is_no_shard_of_its_own(void **state)
+{
+    (void)state;
+    lab_begin(&(struct lab_options){.quorum = 2});
+    lab_run(3000);
+    lab_kill(1);
+    lab_kill(4);
+    lab_run(2000);
+    lab_forget_logs();
+    lab.nodes[1].first = -1;
+    lab.nodes[6].alive = lab.nodes[6].listed = true;
+    lab.nodes[6].first = 5461;
+    lab.nodes[6].last = 10922;
+    lab.nodes[6].epoch = 1;
+    lab_run(4000);
+    assert_int_equal(lab.core->ngroups, 3);
+    assert_int_equal(lab_count(&lab.events, "+monitor"), 0);
+    lab.nodes[1].listed = lab.nodes[4].listed = false; /* the whole shard is forgotten: they are its own */
+    lab_run(20000);
+    assert_int_equal(lab_count(&lab.events, "-monitor"), 1);
+    assert_int_equal(lab_count(&lab.events, "+monitor"), 1);
+    assert_int_equal(lab.core->ngroups, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +145,7 @@ int main(void)
         cmocka_unit_test_teardown(a_stranger_in_the_masters_place, lab_end),
         cmocka_unit_test_teardown(a_stranger_with_some_of_the_slots_is_a_shard_of_its_own, lab_end),
         cmocka_unit_test_teardown(an_old_word_makes_no_shard_at_an_address_that_is_taken, lab_end),
+        cmocka_unit_test_teardown(an_old_master_is_no_shard_of_its_own, lab_end),
         cmocka_unit_test_teardown(two_ids_at_one_address_do_not_take_turns, lab_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
