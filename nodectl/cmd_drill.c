@@ -107,7 +107,6 @@ static int tell(struct drill_run *r)
     fflush(stdout);
     if (kept == 0)
         command_fail(r->call, EXIT_FAILED, "no supervisor keeps the report:");
-    print_painted(stderr, false, PAINT_NONE, "");
     for (struct slice rest = buf_slice(&why); rest.n > 0;) {
         char *text = slice_dup(slice_cut_line(&rest));
         print_painted(stderr, false, PAINT_NONE, text);
@@ -150,19 +149,29 @@ static int name_drills(const struct command_call *call)
     struct drill_order *list;
     size_t n;
     struct buf error = {0};
+    bool json;
+    if (output_format(call, &json) != EXIT_OK)
+        return EXIT_USAGE;
     bool ok = orders_read(command_value(call, "--file"), &list, &n, &error);
     struct table *t = table_new(titles);
+    json_t *document = json_array();
     for (size_t i = 0; i < n; i++) {
+        json_array_append_new(
+            document, json_pack("{s:s, s:s}", "drill", list[i].name, "kind",
+                                list[i].kind < DRILL_KINDS ? drill_kind_name((enum drill_kind)list[i].kind) : ""));
         table_cell(t, PAINT_NONE, "%s", list[i].name);
         table_cell(t, PAINT_NONE, "%s",
                    list[i].kind < DRILL_KINDS ? drill_kind_text((enum drill_kind)list[i].kind) : "");
         order_free(&list[i]);
     }
-    if (ok)
+    if (ok && json)
+        output_json(document);
+    else if (ok)
         table_print(t, stdout, "", colour_wanted(stdout));
     else
         command_fail(call, EXIT_USAGE, "the file of drills is wrong:\n%s", buf_str(&error));
     table_free(t);
+    json_decref(document);
     free(list);
     buf_free(&error);
     return ok ? EXIT_OK : EXIT_USAGE;
@@ -174,8 +183,13 @@ static int plan_drill(const struct command_call *call)
     if (call->argc == 0)
         return name_drills(call);
     int code = begin(call, &r);
-    if (code == EXIT_OK)
+    if (code == EXIT_OK && r.asking.json) {
+        json_t *document = drill_plan_document(&r);
+        output_json(document);
+        json_decref(document);
+    } else if (code == EXIT_OK) {
         drill_show_plan(&r, stdout);
+    }
     return end(&r, code);
 }
 
@@ -281,7 +295,11 @@ static const struct command command_list = {
     .name = "list",
     .arguments = "",
     .summary = "List the drills that the supervisors remember, the newest first.",
-    .text = ASKING_TEXT,
+    .text = ASKING_TEXT
+    "\n"
+    "Exit status: 0 listed, also when there is none; 1 no supervisor tells of drills (redis-sentinel,\n"
+    "or an older sentineld); 2 the command line or the configuration file is wrong; 3 no supervisor\n"
+    "can be reached.",
     .options = asking_options,
     .min_args = 0,
     .max_args = 0,
@@ -292,7 +310,10 @@ static const struct command command_report = {
     .name = "report",
     .arguments = "[ID]",
     .summary = "Show the report of a drill, or of the last one.",
-    .text = ASKING_TEXT,
+    .text = ASKING_TEXT
+    "\n"
+    "Exit status: 0 shown; 1 there is no such report; 2 the command line or the configuration file is\n"
+    "wrong; 3 no supervisor can be reached.",
     .options = asking_options,
     .min_args = 0,
     .max_args = 1,

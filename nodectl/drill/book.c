@@ -70,6 +70,7 @@ int64_t lane_read(struct lane *l, int64_t number, int64_t sent_us, int64_t bound
 {
     size_t owed = count_up_to(l, sent_us - bound_us, true), given = count_up_to(l, number, false);
     l->reads++;
+    l->seen = number;
     if (given >= owed)
         return 0;
     int64_t age_us = sent_us - l->acked[given].at_us;

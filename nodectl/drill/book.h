@@ -33,6 +33,7 @@ struct lane {
     int64_t unanswered;               /* writes of which nobody knows */
     int64_t redirects;
     int64_t reads, read_errors;
+    int64_t seen;             /* the number that was read last */
     int64_t stale, stale_us;  /* reads older than the bound, and by how much the worst one was */
     int64_t lost, first_lost; /* after lane_settle(): acknowledged and gone; the first such number, or 0 */
     int64_t settled_rows;     /* -1: nobody could be asked */

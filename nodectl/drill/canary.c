@@ -264,7 +264,7 @@ void canaries_look(struct canaries *c, struct canary_sight *out)
             if (out->silent_database < 0)
                 out->silent_database = l->database;
         }
-        out->unread += l->reads == c->mark_reads[i];
+        out->unread += l->reads == c->mark_reads[i] || l->seen == 0;
     }
     for (size_t i = 0; i < c->errors.n; i++)
         if (!c->errors.v[i].reads)

@@ -29,7 +29,7 @@ struct canaries;
 struct canary_sight {
     int64_t silence_us;   /* the longest time without an acknowledged write in this phase, also one that lasts */
     size_t silent;        /* lanes without an acknowledged write since canaries_mark() */
-    size_t unread;        /* lanes that were not read since then */
+    size_t unread;        /* lanes of which no replica has shown a write since then */
     int silent_database;  /* of the first of the silent ones */
     char last_error[160]; /* of a writer, "" for none */
 };

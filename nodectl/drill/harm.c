@@ -49,6 +49,9 @@ static bool find_process(struct harm *h, struct buf *why)
     enum process_found found = PROCESS_REFUSED;
     if (ok)
         found = process_find(&h->process, &h->at, node.process_id, &reason);
+    if (found == PROCESS_HERE && h->kind != DRILL_STOP_MASTER &&
+        !process_understand(&h->process, node.config_file, &reason))
+        found = PROCESS_REFUSED;
     if (found == PROCESS_HERE)
         h->way = h->process.unit != NULL ? HARM_UNIT : HARM_SIGNAL;
     else if (found == PROCESS_ELSEWHERE)

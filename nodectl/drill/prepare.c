@@ -129,6 +129,26 @@ int drill_prepare(struct drill_run *r)
     return code;
 }
 
+json_t *drill_plan_document(const struct drill_run *r)
+{
+    const struct drill_target *t = &r->target;
+    const struct drill_order *o = &r->order;
+    struct buf what = {0}, back = {0};
+    char at[ADDR_TEXT_MAX], master[ADDR_TEXT_MAX];
+    harm_describe(&r->harm, &what, &back);
+    json_t *d = json_pack(
+        "{s:s, s:s, s:s?, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:s?, s:I, s:{s:o, s:I, s:I}, s:I}", "drill", o->name,
+        "kind", drill_kind_name(r->harm.kind), "cluster", t->cluster ? t->scope : NULL, "group", t->shard.name,
+        "victim", addr_text(&r->harm.at, at), "master", addr_text(&t->shard.nodes[0], master), "harm", buf_str(&what),
+        "way_back", buf_str(&back), "restore_roles", o->restore_roles, "databases", r->setup.databases, "bystander",
+        t->bystander.n > 0 ? t->bystander.name : NULL, "seed", (json_int_t)r->seed, "objective", "max_outage_ms",
+        o->max_outage_ms >= 0 ? json_integer(o->max_outage_ms) : json_null(), "max_lost", (json_int_t)o->max_lost,
+        "max_time_s", (json_int_t)o->max_time_s, "supervisors", (json_int_t)t->nsupervisors);
+    buf_free(&what);
+    buf_free(&back);
+    return d;
+}
+
 void drill_show_plan(const struct drill_run *r, FILE *out)
 {
     const struct drill_target *t = &r->target;

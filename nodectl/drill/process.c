@@ -186,6 +186,38 @@ void process_free(struct local_process *p)
     *p = (struct local_process){.fd = -1};
 }
 
+static void put_word(struct buf *b, const char *word)
+{
+    buf_put(b, word, strlen(word) + 1);
+}
+
+bool process_understand(struct local_process *p, const char *config_file, struct buf *why)
+{
+    struct buf words = {0}, environment = {0};
+    struct slice title = slice_of(p->words);
+    struct slice name = slice_cut(&title, ' ');
+    if (p->unit != NULL || title.p == NULL)
+        return true;
+    if (config_file[0] == '\0') {
+        buf_printf(
+            why,
+            "process %d shows a title instead of its arguments and has no configuration file, so it could not be "
+            "started again. Run it as a unit of systemd, or give harm_command and heal_command",
+            (int)p->pid);
+        return false;
+    }
+    buf_put(&words, name.p, name.n);
+    put_word(&words, "");
+    put_word(&words, config_file);
+    for (char **v = environ; *v != NULL; v++)
+        put_word(&environment, *v); /* its own is under the title */
+    free(p->words);
+    free(p->environment);
+    p->words = take(&words, &p->nwords);
+    p->environment = take(&environment, &p->nenvironment);
+    return true;
+}
+
 /* ---- acting ---- */
 
 bool process_signal(const struct local_process *p, int sig, struct buf *why)

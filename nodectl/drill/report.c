@@ -56,7 +56,7 @@ static const json_t *find_note(const json_t *collected, int64_t epoch, const cha
 
 static json_t *sum_of(const json_t *note, const char *a, const char *b)
 {
-    int64_t x = json_int(note, a, -1), y = b != NULL ? json_int(note, b, -1) : 0;
+    int64_t x = json_int(note, a, -1), y = b != NULL ? json_int(note, b, -1) : -1;
     if (x < 0 && y < 0)
         return json_null();
     return json_integer((x > 0 ? x : 0) + (y > 0 ? y : 0));

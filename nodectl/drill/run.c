@@ -17,7 +17,8 @@
 #define WARM_MS 10000      /* the canaries are all at work by then */
 #define QUIET_MS 500       /* and go on for so long before anything is done */
 #define WAY_BACK_MS 120000 /* what has not come back by then is left to people */
-#define AGAIN_MS 500       /* a planned switch that was refused is asked for again */
+#define NEW_MASTER_MS 30000
+#define AGAIN_MS 500 /* a planned switch that was refused is asked for again */
 
 static volatile sig_atomic_t interrupted;
 
@@ -94,7 +95,7 @@ static bool warm_up(struct drill_run *r, struct buf *why)
             buf_printf(why, "no write is taken in database %d: %s", sight.silent_database,
                        sight.last_error[0] != '\0' ? sight.last_error : "no answer");
         else if (since_ms(began_us) > WARM_MS)
-            buf_printf(why, "%zu of the readers cannot read", sight.unread);
+            buf_printf(why, "in %zu databases no replica has what was written after %d ms", sight.unread, WARM_MS);
     } while (why->n == 0 && (sight.silent > 0 || sight.unread > 0));
     if (why->n == 0)
         sleep_ms(QUIET_MS);
@@ -258,6 +259,26 @@ static void leave_it(struct drill_run *r, const char *what, struct buf *why)
     r->back = false;
 }
 
+/* A master that is started again before there is a new one may come back without its data, and its replicas would
+ * follow it into that. Outages that last are the smaller harm. */
+static void wait_before_start(struct drill_run *r)
+{
+    const struct drill_target *t = &r->target;
+    int64_t from_us = io_now_us();
+    struct addr now;
+    if (r->harm.kind != DRILL_KILL_MASTER || !r->harm.done || addr_is_set(&r->to))
+        return;
+    drill_step(r, "waits for a new master before the old one is started: it may have lost its data");
+    while (since_ms(from_us) < NEW_MASTER_MS) {
+        if (survey_master(&r->asking, t->supervisors, t->nsupervisors, t->shard.name, &now) &&
+            !addr_eq(&now, &t->shard.nodes[0])) {
+            r->to = now;
+            return;
+        }
+        sleep_ms(LOOK_MS);
+    }
+}
+
 static void bring_back(struct drill_run *r)
 {
     struct buf why = {0}, what = {0}, back = {0};
@@ -265,6 +286,7 @@ static void bring_back(struct drill_run *r)
     bool to_undo = r->harm.done && r->harm.way != HARM_SWITCH;
     harm_describe(&r->harm, &what, &back);
     r->back = true;
+    wait_before_start(r);
     if (!harm_undo(&r->harm, &why)) {
         leave_it(r, "it could not be undone", &why);
     } else {

@@ -159,13 +159,13 @@ static struct slice info_field(const redisReply *r, const char *name)
 
 static void read_info(const redisReply *r, struct survey_node *out)
 {
-    struct slice host = info_field(r, "master_host"), port = info_field(r, "master_port");
+    struct slice file = info_field(r, "config_file");
     (void)text_i64(info_field(r, "process_id"), &out->process_id);
     out->replica = slice_is(info_field(r, "role"), "slave");
     out->follows = slice_is(info_field(r, "master_link_status"), "up");
     out->loading = slice_is(info_field(r, "loading"), "1");
-    if (out->replica && host.n > 0)
-        snprintf(out->role_master, sizeof out->role_master, "%.*s:%.*s", (int)host.n, host.p, (int)port.n, port.p);
+    if (file.n > 0)
+        snprintf(out->config_file, sizeof out->config_file, "%.*s", (int)file.n, file.p);
 }
 
 /* A cluster of stock nodes has one database, whatever its configuration says. */

@@ -26,7 +26,7 @@ struct survey_node {
     int64_t process_id;             /* 0: not told */
     int64_t databases;              /* that can be selected */
     bool replica, follows, loading; /* follows: its link to its master is up */
-    char role_master[300];          /* of a replica: "host:port" of its master */
+    char config_file[512];          /* "": it has none, or does not say */
 };
 /* Asks a node, or with for_supervisor a supervisor, of itself. false: the reason is appended to why. */
 bool survey_node(const struct asking *a, const struct drill_order *o, const struct addr *at, bool for_supervisor,
