@@ -97,7 +97,7 @@ void harm_describe(const struct harm *h, struct buf *what, struct buf *back)
     case HARM_UNIT:
     case HARM_SIGNAL:
         buf_printf(what, "%s to process %d of this host (%s)", h->kind == DRILL_STOP_MASTER ? "SIGSTOP" : "SIGKILL",
-                   (int)h->process.pid, h->process.unit != NULL ? h->process.unit : h->process.program);
+                   (int)h->process.pid, h->process.unit != NULL ? h->process.unit : h->process.words);
         if (h->kind == DRILL_STOP_MASTER)
             buf_puts(back, "SIGCONT");
         else if (h->way == HARM_UNIT)

@@ -53,7 +53,7 @@ static bool read_options(struct call *call, size_t at, struct history_query *q)
         } else if (notes && slice_ieq(word, "kind") && at + 1 < call->argc) {
             if (!sn_note_kind_parse(call->argv[at + 1], &kind)) {
                 reply_error(call->r, "ERR There is no such kind of note. Kinds are sdown, odown, waiting, stand, vote, "
-                                     "won, lost, promoted, switched, converged, aborted, config");
+                                     "won, lost, promoted, switched, converged, aborted, config, agreed");
                 return false;
             }
             free(q->kind);
