@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OWN_FILE "/.config/nodectl-drills.cfg"
-#define SYSTEM_FILE "/etc/sentineld/drills.cfg"
+#define OWN_FILE "/.config/nodectl-drills.conf"
+#define SYSTEM_FILE "/etc/sentineld/drills.conf"
 #define DAY_MS 86400000
 
 static const char *const names[] = {

@@ -36,7 +36,7 @@ struct drill_order {
 void order_free(struct drill_order *o);
 
 /* All drills that can be run by name: the built-in ones, then those of the file (--file, else
- * ~/.config/nodectl-drills.cfg, else /etc/sentineld/drills.cfg, else none). false: the file is wrong; error has a line
+ * ~/.config/nodectl-drills.conf, else /etc/sentineld/drills.conf, else none). false: the file is wrong; error has a line
  * for each problem. The caller frees each, and the list. */
 bool orders_read(const char *file, struct drill_order **list, size_t *count, struct buf *error);
 
@@ -47,7 +47,7 @@ bool orders_read(const char *file, struct drill_order **list, size_t *count, str
         {"--group", NULL, "NAME", "a group that is no cluster"},                                                       \
         {"--shard", NULL, "NAME", "the shard, as orders/1a2b3c4d or 1a2b3c4d (default: one is drawn)"},                \
         {"--seed", NULL, "NUMBER", "of what is drawn, to have the same again (default: drawn, and told)"},             \
-        {"--file", "-f", "FILE", "your own drills (default ~/.config/nodectl-drills.cfg, /etc/sentineld/drills.cfg)"}, \
+        {"--file", "-f", "FILE", "your own drills (default ~/.config/nodectl-drills.conf, /etc/sentineld/drills.conf)"}, \
         {"--max-outage-ms", NULL, "MS", "objective: no longer without an acknowledged write (default: none)"},         \
         {"--max-lost", NULL, "NUMBER", "objective: acknowledged writes that may be lost (default 0)"},                 \
         {"--max-time-s", NULL, "S", "then the way back begins, whatever has come of it (default 60)"},                 \

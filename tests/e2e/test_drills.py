@@ -172,7 +172,7 @@ def test_not_on_a_fleet_that_is_not_well(lab):
     assert done.returncode == USAGE and "needs commands of yours" in done.stderr, done
     done = d.run("run", "kill-master", "--shard", "nobody", "--yes")
     assert done.returncode == USAGE and "has no shard nobody" in done.stderr, done
-    path, log = lab.path("drills.cfg"), lab.path("log")
+    path, log = lab.path("drills.conf"), lab.path("log")
     with open(path, "w", encoding="utf-8") as f:
         f.write('drills = ( { name = "cut"; kind = "cut-master"; shard = "%s"; max_time_s = 2; every_ms = 20;\n'
                 '  harm_command = "echo $NODECTL_DRILL_ACTION $NODECTL_DRILL_HOST:$NODECTL_DRILL_PORT '
@@ -188,7 +188,7 @@ def test_not_on_a_fleet_that_is_not_well(lab):
     with open(path, "a", encoding="utf-8") as f:
         f.write("dirlls = 1;\n")
     done = d.run("run", "cut", "--file", path, "--yes")
-    assert done.returncode == USAGE and "dirlls" in done.stderr and "drills.cfg:" in done.stderr, done
+    assert done.returncode == USAGE and "dirlls" in done.stderr and "drills.conf:" in done.stderr, done
     d.fleet.replicas[0].kill9()
     pids = [n.pid for n in d.fleet.masters]
 
