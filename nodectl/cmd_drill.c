@@ -93,7 +93,7 @@ static int tell(struct drill_run *r)
     const char *group = r->target.shard.name;
     asking_begin(&r->asking, &f);
     json_t *collected = explain_collect(&r->asking, &f, group);
-    json_t *phases = report_phases(collected, group, addr_text(&r->target.shard.nodes[0], old), r->began_ms);
+    json_t *phases = report_phases(collected, group, addr_text(&r->target.shard.nodes[0], old), r->target.shard.epoch);
     json_t *document = report_document(r, phases);
     fleet_free(&f);
     json_decref(collected);

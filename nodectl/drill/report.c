@@ -6,19 +6,17 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define CLOCKS_MS 1000 /* wall clocks of hosts differ by less than this */
-
 /* ---- what the supervisors recorded ---- */
 
-static bool is_switch_from(const json_t *entry, const char *old, int64_t since_ms)
+static bool is_switch_from(const json_t *entry, const char *old, int64_t since_epoch)
 {
     const char *kind = json_word(entry, "kind");
     return (strcmp(kind, "switched") == 0 || strcmp(kind, "config") == 0) &&
-           json_int(entry, "wall_ms", 0) >= since_ms - CLOCKS_MS &&
+           json_int(entry, "epoch", 0) > since_epoch &&
            strcmp(json_word(json_object_get(entry, "note"), "from"), old) == 0;
 }
 
-static int64_t first_epoch(const json_t *collected, const char *old, int64_t since_ms)
+static int64_t first_epoch(const json_t *collected, const char *old, int64_t since_epoch)
 {
     size_t i, k;
     json_t *s, *e;
@@ -28,7 +26,7 @@ static int64_t first_epoch(const json_t *collected, const char *old, int64_t sin
         json_array_foreach(json_object_get(s, "notes"), k, e)
         {
             int64_t epoch = json_int(e, "epoch", 0);
-            if (is_switch_from(e, old, since_ms) && (first == 0 || epoch < first))
+            if (is_switch_from(e, old, since_epoch) && (first == 0 || epoch < first))
                 first = epoch;
         }
     }
@@ -62,9 +60,9 @@ static json_t *sum_of(const json_t *note, const char *a, const char *b)
     return json_integer((x > 0 ? x : 0) + (y > 0 ? y : 0));
 }
 
-json_t *report_phases(const json_t *collected, const char *group, const char *old, int64_t since_ms)
+json_t *report_phases(const json_t *collected, const char *group, const char *old, int64_t since_epoch)
 {
-    int64_t epoch = first_epoch(collected, old, since_ms);
+    int64_t epoch = first_epoch(collected, old, since_epoch);
     const json_t *switched = epoch > 0 ? find_note(collected, epoch, "switched") : NULL;
     const json_t *agreed = epoch > 0 ? find_note(collected, epoch, "agreed") : NULL;
     if (agreed == NULL && epoch > 0)

@@ -8,8 +8,8 @@
 
 /* What the supervisors recorded of the failover that the harm led to: { epoch, from, to, by, detect, agree, elect, fence,
  * promote, tell, converge, total } in milliseconds, null where nothing is known. collected: of explain_collect(). old: the
- * master before; since_ms: the wall time of the harm. Pure. */
-json_t *report_phases(const json_t *collected, const char *group, const char *old, int64_t since_ms);
+ * master before; since_epoch: the configuration's then. Pure. */
+json_t *report_phases(const json_t *collected, const char *group, const char *old, int64_t since_epoch);
 
 /* What the canaries saw: { outage_ms, ..., databases [], errors [] }. Pure. */
 json_t *report_canaries(const struct lane *lanes, size_t n, const struct client_errors *errors);

@@ -102,6 +102,7 @@ static bool fill_shard(struct target_shard *s, const json_t *group, const json_t
     size_t i;
     const json_t *o;
     s->name = mem_strdup(json_word(group, "name"));
+    s->epoch = json_int(group, "config_epoch", 0);
     add_node(s, json_word(json_object_get(group, "master"), "address"));
     json_array_foreach(json_object_get(group, "replicas"), i, o)
     {

@@ -14,6 +14,7 @@ struct target_shard {
     char *name;         /* of the group; owned */
     struct addr *nodes; /* the master first; owned */
     size_t n;
+    int64_t epoch;            /* of its configuration */
     char tag[TARGET_TAG_MAX]; /* "{tag}" in a key makes it one of the shard's; "" outside of a cluster */
 };
 

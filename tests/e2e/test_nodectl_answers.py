@@ -123,7 +123,8 @@ class Asked:
             yield words, self.eye, OK
             yield words, ["--timeout-ms", "x", *self.at], USAGE
             yield words, self.dead, NOBODY
-        yield ("drill", "list"), self.blind, FAILED
+        self.s.ok("ACL", "SETUSER", "other", "on", ">word", "+@all", "-sentinel|drill")
+        yield ("drill", "list"), [*self.at, "--user", "other", "--password", "word"], FAILED
 
 
 @case(kinds=("ours",), limit_s=120)
