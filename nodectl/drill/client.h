@@ -1,5 +1,5 @@
-/* A client of one lane: a writer that goes where it is sent, as clients of a cluster or of Sentinel do, or a reader that
- * looks at a replica. One request is under way at a time. */
+/* A client of one lane: a writer that goes where it is sent, as clients of a cluster or of Sentinel do, or a reader
+ * that looks at a replica. One request is under way at a time. */
 #ifndef NODECTL_DRILL_CLIENT_H
 #define NODECTL_DRILL_CLIENT_H
 

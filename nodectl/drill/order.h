@@ -36,28 +36,27 @@ struct drill_order {
 void order_free(struct drill_order *o);
 
 /* All drills that can be run by name: the built-in ones, then those of the file (--file, else
- * ~/.config/nodectl-drills.conf, else /etc/sentineld/drills.conf, else none). false: the file is wrong; error has a line
- * for each problem. The caller frees each, and the list. */
+ * ~/.config/nodectl-drills.conf, else /etc/sentineld/drills.conf, else none). false: the file is wrong; error has a
+ * line for each problem. The caller frees each, and the list. */
 bool orders_read(const char *file, struct drill_order **list, size_t *count, struct buf *error);
 
 /* The options that the row of a command may have. What is given counts over the order. EXIT_OK, or EXIT_USAGE with the
  * reason on standard error. */
-#define ORDER_OPTIONS                                                                                          \
-    {"--cluster", NULL, "NAME", "the cluster (default: the only one that is supervised)"},                     \
-        {"--group", NULL, "NAME", "a group that is no cluster"},                                               \
-        {"--shard", NULL, "NAME", "the shard, as orders/1a2b3c4d or 1a2b3c4d (default: one is drawn)"},        \
-        {"--seed", NULL, "NUMBER", "of what is drawn, to have the same again (default: drawn, and told)"},     \
-        {"--file", "-f", "FILE",                                                                               \
-         "your own drills (default ~/.config/nodectl-drills.conf, /etc/sentineld/drills.conf)"},               \
-        {"--max-outage-ms", NULL, "MS", "objective: no longer without an acknowledged write (default: none)"}, \
-        {"--max-lost", NULL, "NUMBER", "objective: acknowledged writes that may be lost (default 0)"},         \
-        {"--max-time-s", NULL, "S", "then the way back begins, whatever has come of it (default 60)"},         \
-        {"--hold-ms", NULL, "MS", "how long the harm lasts after a new master is agreed on (default 1000)"},   \
-        {"--no-restore-roles", NULL, NULL, "leave the new master where it is"},                                \
-        {"--node-user", NULL, "NAME", "user at the nodes"},                                                    \
-    {                                                                                                          \
-        "--node-password", NULL, "WORD",                                                                       \
-            "password at the nodes; NODECTL_NODE_PASSWORD keeps it out of the process list"                    \
+#define ORDER_OPTIONS                                                                                                \
+    {"--cluster", NULL, "NAME", "the cluster (default: the only one that is supervised)"},                           \
+        {"--group", NULL, "NAME", "a group that is no cluster"},                                                     \
+        {"--shard", NULL, "NAME", "the shard, as orders/1a2b3c4d or 1a2b3c4d (default: one is drawn)"},              \
+        {"--seed", NULL, "NUMBER", "of what is drawn, to have the same again (default: drawn, and told)"},           \
+        {"--file", "-f", "FILE", "your drills (default ~/.config/nodectl-drills.conf, /etc/sentineld/drills.conf)"}, \
+        {"--max-outage-ms", NULL, "MS", "objective: no longer without an acknowledged write (default: none)"},       \
+        {"--max-lost", NULL, "NUMBER", "objective: acknowledged writes that may be lost (default 0)"},               \
+        {"--max-time-s", NULL, "S", "then the way back begins, whatever has come of it (default 60)"},               \
+        {"--hold-ms", NULL, "MS", "how long the harm lasts after a new master is agreed on (default 1000)"},         \
+        {"--no-restore-roles", NULL, NULL, "leave the new master where it is"},                                      \
+        {"--node-user", NULL, "NAME", "user at the nodes"},                                                          \
+    {                                                                                                                \
+        "--node-password", NULL, "WORD",                                                                             \
+            "password at the nodes; NODECTL_NODE_PASSWORD keeps it out of the process list"                          \
     }
 int order_options(const struct command_call *call, struct drill_order *o);
 

@@ -12,7 +12,7 @@ static const struct {
     {"detect", "silent until held for down (down-after is part of it)"},
     {"agree", "until the quorum agreed"},
     {"elect", "until a supervisor was elected"},
-    {"fence", "until the old master could take no more writes and the promotion was sent"},
+    {"fence", "until the old master's lease was over or given back, and the promotion was sent"},
     {"promote", "until the replica was the master"},
     {"tell", "until that was on disk and told"},
     {"total", "in all"},
@@ -62,15 +62,19 @@ static void print_phases(const json_t *d, FILE *out, bool colour)
 static void print_clients(const json_t *d, FILE *out, bool colour)
 {
     const json_t *w = json_object_get(d, "writes"), *r = json_object_get(d, "reads"), *e;
-    size_t i;
+    size_t i, databases = 0;
+    json_array_foreach(json_object_get(d, "databases"), i, e)
+    {
+        databases += !json_yes(e, "bystander");
+    }
     head(out, colour, "Clients");
     line(out, colour, PAINT_NONE,
          "%8" PRId64 " ms without an acknowledged write at the longest (before: %" PRId64
          " ms; while roles were switched back: %" PRId64 " ms; in the other shard: %" PRId64 " ms)",
          json_int(d, "outage_ms", 0), json_int(d, "quiet_outage_ms", 0), json_int(d, "restore_outage_ms", 0),
          json_int(d, "bystander_outage_ms", 0));
-    line(out, colour, PAINT_NONE, "%8" PRId64 " writes acknowledged, in %zu databases", json_int(w, "acked", 0),
-         json_array_size(json_object_get(d, "databases")));
+    line(out, colour, PAINT_NONE, "%8" PRId64 " writes acknowledged, in %zu databases and beside them",
+         json_int(w, "acked", 0), databases);
     line(out, colour, json_int(w, "lost", 0) > 0 ? PAINT_BAD : PAINT_NONE, "%8" PRId64 " of them lost",
          json_int(w, "lost", 0));
     line(out, colour, PAINT_NONE, "%8" PRId64 " refused, %" PRId64 " without an answer, %" PRId64 " sent elsewhere",

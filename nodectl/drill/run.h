@@ -32,7 +32,8 @@ struct drill_run {
 int drill_prepare(struct drill_run *r);
 void drill_show_plan(const struct drill_run *r, FILE *out);
 json_t *drill_plan_document(const struct drill_run *r);
-/* EXIT_OK: it was done, well or not, and all but the report is known. EXIT_USAGE: nothing was done, and why was said. */
+/* EXIT_OK: it was done, well or not, and all but the report is known. EXIT_USAGE: nothing was done, and why was said.
+ */
 int drill_perform(struct drill_run *r);
 void drill_run_free(struct drill_run *r);
 

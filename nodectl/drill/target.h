@@ -1,5 +1,5 @@
-/* What a drill is about: chosen, or drawn, from the document of status_merge(); and whether the fleet is well enough for
- * one. Pure. */
+/* What a drill is about: chosen, or drawn, from the document of status_merge(); and whether the fleet is well enough
+ * for one. Pure. */
 #ifndef NODECTL_DRILL_TARGET_H
 #define NODECTL_DRILL_TARGET_H
 

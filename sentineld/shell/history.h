@@ -1,5 +1,5 @@
-/* What happened and why: every published event, every note of the core (core/note.h) and the reports of drills, numbered,
- * in state_dir/history.db.
+/* What happened and why: every published event, every note of the core (core/note.h) and the reports of drills,
+ * numbered, in state_dir/history.db.
  *
  * A database and a thread of its own: a vote never waits behind it. Whatever goes wrong with it, a disk that is full,
  * fails or does not answer at all, disturbs nothing else: entries wait in a bounded queue, the oldest are dropped when

@@ -81,8 +81,8 @@ def history(supervisor, shard, kind, epoch):
 
 @case(kinds=OURS, limit_s=120)
 def test_kill_master(lab):
-    """A master is killed: what the report says of the failover is what the supervisors' history says, of the writes what
-    is there; the process runs again, is master again, and nothing of the drill stays."""
+    """A master is killed: what the report says of the failover is what the supervisors' history says; the process runs
+    again, is master again, and nothing of the drill stays."""
     d = Drilled(lab)
     master, before = d.fleet.masters[1], d.fleet.truth()
     old_pid = master.pid
@@ -106,7 +106,8 @@ def test_kill_master(lab):
     assert 600 <= report["outage_ms"] <= 5000 and phases["detect"] >= 600, report
     assert report["outage_ms"] >= phases["detect"] + phases["elect"] - 50, report
     lanes = report["databases"]
-    assert sorted((x["database"], x["bystander"]) for x in lanes) == sorted([(i, False) for i in range(16)] + [(0, True)])
+    assert sorted((x["database"], x["bystander"]) for x in lanes) == sorted(
+        [(i, False) for i in range(16)] + [(0, True)])
     assert all(x["acked"] > 50 and x["lost"] == 0 and x["reads"] > 20 for x in lanes), lanes
     assert report["writes"]["acked"] == sum(x["acked"] for x in lanes), report
     assert report["bystander_outage_ms"] < 600, "the other shard noticed it: %s" % report
@@ -200,7 +201,8 @@ def test_not_on_a_fleet_that_is_not_well(lab):
     wait_until(refused, 20, "the drill is refused for the dead replica")
     assert all(n.alive() for n in d.fleet.masters) and [n.pid for n in d.fleet.masters] == pids
     d.fleet.supervisors[0].ok("SENTINEL", "DRILL", "RECORD", "x-1", "g", "{}")
-    for bad in (("RECORD", "x y", "g", "{}"), ("RECORD", "x", "g", "[]"), ("RECORD", "x", "g", "{"), ("SHOW",), ("NO",)):
+    for bad in (("RECORD", "x y", "g", "{}"), ("RECORD", "x", "g", "[]"), ("RECORD", "x", "g", "{"), ("SHOW",),
+                ("NO",)):
         assert isinstance(d.fleet.supervisors[0].call("SENTINEL", "DRILL", *bad), RespError), bad
 
 
