@@ -199,7 +199,7 @@ static int list_drills(const struct command_call *call)
 {
     struct asking a;
     int code = asking_read(call, &a);
-    json_t *list = code == EXIT_OK ? records_get(call, &a, NULL, 0, &code) : NULL;
+    json_t *list = code == EXIT_OK ? records_get(call, &a, NULL, &code) : NULL;
     if (list != NULL && a.json)
         output_json(list);
     else if (list != NULL && json_array_size(list) == 0)
@@ -216,7 +216,7 @@ static int report_drill(const struct command_call *call)
     struct asking a;
     const char *id = call->argc > 0 ? call->argv[0] : NULL;
     int code = asking_read(call, &a);
-    json_t *list = code == EXIT_OK ? records_get(call, &a, id, 0, &code) : NULL;
+    json_t *list = code == EXIT_OK ? records_get(call, &a, id, &code) : NULL;
     const json_t *document = json_array_get(list, 0);
     if (list != NULL && document == NULL)
         code = command_fail(call, EXIT_FAILED,

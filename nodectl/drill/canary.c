@@ -152,8 +152,8 @@ static void add_lane(struct canaries *c, int database, bool bystander, int64_t n
     buf_printf(&key, CANARY_KEYS "%s:{%s}:%d", s->id, bystander ? s->other_tag : s->tag, database);
     lane_init(&c->lanes[i], buf_str(&key), database, bystander, now_us);
     buf_free(&key);
-    client_init(&c->writers[i], &c->lanes[i], p, &c->errors, &s->rules, false, now_us);
-    client_init(&c->readers[i], &c->lanes[i], p, &c->errors, &s->rules, true, now_us);
+    client_init(&c->writers[i], &c->lanes[i], p, &c->errors, &s->rules, false, i, now_us);
+    client_init(&c->readers[i], &c->lanes[i], p, &c->errors, &s->rules, true, i, now_us);
 }
 
 /* Signals are the drill's. */

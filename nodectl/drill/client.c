@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,11 +41,11 @@ void client_errors_add(struct client_errors *e, bool reads, const char *text)
 }
 
 void client_init(struct client *c, struct lane *l, struct places *p, struct client_errors *e,
-                 const struct client_rules *rules, bool reads, int64_t now_us)
+                 const struct client_rules *rules, bool reads, size_t number, int64_t now_us)
 {
     *c = (struct client){.lane = l, .places = p, .errors = e, .rules = rules, .reads = reads, .due_us = now_us};
     wire_init(&c->wire);
-    c->at = reads && p->n > 1 ? 1 : 0;
+    c->at = reads && p->n > 1 ? 1 + number % (p->n - 1) : 0;
 }
 
 void client_free(struct client *c)
@@ -56,6 +57,7 @@ void client_free(struct client *c)
 static void rotate(struct client *c, int64_t now_us)
 {
     const struct places *p = c->places;
+    assert(p->n > 0);
     for (size_t i = 1; i <= p->n; i++) {
         size_t k = (c->at + i) % p->n;
         if (p->v[k].avoid_until_us > now_us || (c->reads && k == p->master))

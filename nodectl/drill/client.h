@@ -59,8 +59,9 @@ struct client {
     bool lost;         /* it has no master to write to: outside of a cluster supervisors are asked */
 };
 
+/* Readers with different numbers begin at different replicas. */
 void client_init(struct client *c, struct lane *l, struct places *p, struct client_errors *e,
-                 const struct client_rules *rules, bool reads, int64_t now_us);
+                 const struct client_rules *rules, bool reads, size_t number, int64_t now_us);
 void client_free(struct client *c);
 
 /* Timeouts, connections and requests that are due. Returns the next time to be called. */

@@ -141,24 +141,24 @@ static bool run_command(const struct harm *h, const char *command, const char *a
 
 static bool run_systemctl(const char *verb, const struct harm *h, struct buf *why)
 {
-    const char *start[] = {"systemctl", "start", h->process.unit, NULL};
-    const char *end[] = {"systemctl", "kill", "-s", "SIGKILL", h->process.unit, NULL};
+    const char *argv[] = {"systemctl", verb, h->process.unit, NULL};
     struct buf output = {0};
-    int code = outside_run(strcmp(verb, "start") == 0 ? start : end, NULL, COMMAND_MS, &output);
+    int code = outside_run(argv, NULL, COMMAND_MS, &output);
     if (code != 0)
         buf_printf(why, "systemctl %s %s ended with status %d: %s", verb, h->process.unit, code, buf_str(&output));
     buf_free(&output);
     return code == 0;
 }
 
+/* systemd would start a unit again by itself, before anybody has missed it: it is told that this one is to stay away. */
 static bool kill_it(const struct harm *h, struct buf *why)
 {
-    bool sent = h->way == HARM_UNIT ? run_systemctl("kill", h, why) : process_signal(&h->process, SIGKILL, why);
-    if (sent && !process_wait_end(&h->process, END_MS)) {
-        buf_printf(why, "process %d got SIGKILL and has not ended in %d ms", (int)h->process.pid, END_MS);
+    if (!process_signal(&h->process, SIGKILL, why) || (h->way == HARM_UNIT && !run_systemctl("stop", h, why)))
         return false;
-    }
-    return sent;
+    bool ended = process_wait_end(&h->process, END_MS);
+    if (!ended)
+        buf_printf(why, "process %d got SIGKILL and has not ended in %d ms", (int)h->process.pid, END_MS);
+    return ended;
 }
 
 bool harm_do(struct harm *h, struct buf *why)

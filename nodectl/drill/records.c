@@ -66,7 +66,7 @@ static void insert(json_t *list, json_t *document)
     json_array_insert_new(list, i, document);
 }
 
-static void take(json_t *list, const redisReply *r, int64_t since_ms)
+static void take(json_t *list, const redisReply *r)
 {
     json_t *rows = past_events(r);
     size_t i;
@@ -74,7 +74,7 @@ static void take(json_t *list, const redisReply *r, int64_t since_ms)
     json_array_foreach(rows, i, row)
     {
         json_t *d = json_loads(json_word(row, "text"), 0, NULL);
-        if (json_is_object(d) && !has(list, json_word(d, "id")) && json_int(d, "at_ms", 0) >= since_ms)
+        if (json_is_object(d) && !has(list, json_word(d, "id")))
             insert(list, d);
         else
             json_decref(d);
@@ -82,8 +82,7 @@ static void take(json_t *list, const redisReply *r, int64_t since_ms)
     json_decref(rows);
 }
 
-json_t *records_get(const struct command_call *call, const struct asking *a, const char *id, int64_t since_ms,
-                    int *code)
+json_t *records_get(const struct command_call *call, const struct asking *a, const char *id, int *code)
 {
     const char *one[] = {"SENTINEL", "DRILL", "SHOW", id}, *all[] = {"SENTINEL", "DRILL", "LIST", "COUNT", COUNT};
     struct fleet f;
@@ -102,7 +101,7 @@ json_t *records_get(const struct command_call *call, const struct asking *a, con
         if (r != NULL && r->type == REDIS_REPLY_ERROR)
             refusal = r;
         else if (r != NULL)
-            take(list, r, since_ms);
+            take(list, r);
         answered += r != NULL && r->type != REDIS_REPLY_ERROR;
     }
     if (answered == 0 && asking_nobody(call, a, &f))

@@ -10,9 +10,8 @@
  * to why, a line each. */
 size_t records_put(const struct asking *a, const json_t *document, struct buf *why);
 
-/* All reports that any supervisor has, each once, the newest first; of an id only that one. since: a wall time in
- * milliseconds. NULL: code says which exit status, and it was said why. */
-json_t *records_get(const struct command_call *call, const struct asking *a, const char *id, int64_t since_ms,
-                    int *code);
+/* All reports that any supervisor has, each once, the newest first; of an id only that one. NULL: code says which exit
+ * status, and it was said why. */
+json_t *records_get(const struct command_call *call, const struct asking *a, const char *id, int *code);
 
 #endif

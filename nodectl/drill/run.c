@@ -16,9 +16,10 @@
 #define LOOK_MS 25
 #define WARM_MS 10000      /* the canaries are all at work by then */
 #define QUIET_MS 500       /* and go on for so long before anything is done */
-#define WAY_BACK_MS 120000 /* what has not come back by then is left to people */
+#define WAY_BACK_MS 120000 /* or max_time_s, if that is longer: what has not come back by then is left to people */
 #define NEW_MASTER_MS 30000
-#define AGAIN_MS 500 /* a planned switch that was refused is asked for again */
+#define SWITCH_MS 5000 /* a planned switch that was taken on is over by then */
+#define AGAIN_MS 500   /* a planned switch that was refused is asked for again */
 
 static volatile sig_atomic_t interrupted;
 
@@ -28,7 +29,7 @@ static void on_signal(int sig)
     interrupted = 1;
 }
 
-static void sleep_ms(int ms)
+void drill_pause(int ms)
 {
     nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
 }
@@ -87,7 +88,7 @@ static bool warm_up(struct drill_run *r, struct buf *why)
     int64_t began_us = io_now_us();
     canaries_mark(r->canaries);
     do {
-        sleep_ms(LOOK_MS);
+        drill_pause(LOOK_MS);
         canaries_look(r->canaries, &sight);
         if (interrupted)
             buf_puts(why, "interrupted");
@@ -98,7 +99,7 @@ static bool warm_up(struct drill_run *r, struct buf *why)
             buf_printf(why, "in %zu databases no replica has what was written after %d ms", sight.unread, WARM_MS);
     } while (why->n == 0 && (sight.silent > 0 || sight.unread > 0));
     if (why->n == 0)
-        sleep_ms(QUIET_MS);
+        drill_pause(QUIET_MS);
     return why->n == 0;
 }
 
@@ -122,7 +123,7 @@ static bool wait_hold(struct drill_run *r)
 {
     int64_t from_us = io_now_us();
     while (!must_end(r) && since_ms(from_us) < r->order.hold_ms)
-        sleep_ms(LOOK_MS);
+        drill_pause(LOOK_MS);
     return r->aborted.n == 0;
 }
 
@@ -139,7 +140,7 @@ static bool wait_new_master(struct drill_run *r)
             drill_step(r, "all supervisors that answer call %s the master", addr_text(&now, text));
             return true;
         }
-        sleep_ms(LOOK_MS);
+        drill_pause(LOOK_MS);
     }
     return false;
 }
@@ -153,7 +154,7 @@ static bool wait_writes(struct drill_run *r)
         canaries_look(r->canaries, &sight);
         if (sight.silent == 0)
             return true;
-        sleep_ms(LOOK_MS);
+        drill_pause(LOOK_MS);
     }
     return false;
 }
@@ -187,20 +188,30 @@ static void do_harm(struct drill_run *r)
 
 /* ---- the way back ---- */
 
+static bool is_master_again(const struct drill_run *r)
+{
+    const struct drill_target *t = &r->target;
+    struct addr now;
+    return survey_master(&r->asking, t->supervisors, t->nsupervisors, t->shard.name, &now) &&
+           addr_eq(&now, &t->shard.nodes[0]);
+}
+
+static int64_t way_back_ms(const struct drill_run *r)
+{
+    return r->order.max_time_s * 1000 > WAY_BACK_MS ? r->order.max_time_s * 1000 : WAY_BACK_MS;
+}
+
 /* What is still not as it should be; empty: all is well. */
 static void look_around(struct drill_run *r, bool roles, struct buf *why)
 {
     const struct drill_target *t = &r->target;
-    struct addr now;
     json_t *document = survey_status(NULL, &r->asking, t->scope, NULL);
     if (document == NULL)
         buf_puts(why, "no supervisor can be asked\n");
     else
         target_unfit(document, t->scope, why);
     json_decref(document);
-    if (roles && why->n == 0 &&
-        (!survey_master(&r->asking, t->supervisors, t->nsupervisors, t->shard.name, &now) ||
-         !addr_eq(&now, &t->shard.nodes[0])))
+    if (roles && why->n == 0 && !is_master_again(r))
         buf_puts(why, "the old master is not the master again\n");
     for (size_t i = 0; why->n == 0 && i < t->shard.n; i++) {
         struct survey_node node;
@@ -217,8 +228,8 @@ static bool wait_well(struct drill_run *r, bool roles, struct buf *why)
         look_around(r, roles, why);
         if (why->n == 0)
             return true;
-        sleep_ms(4 * LOOK_MS);
-    } while (since_ms(from_us) < WAY_BACK_MS);
+        drill_pause(4 * LOOK_MS);
+    } while (since_ms(from_us) < way_back_ms(r));
     return false;
 }
 
@@ -227,23 +238,21 @@ static bool restore_roles(struct drill_run *r, struct buf *why)
 {
     const struct drill_target *t = &r->target;
     char text[ADDR_TEXT_MAX];
-    int64_t from_us = io_now_us();
-    struct addr now;
+    int64_t from_us = io_now_us(), asked_us;
+    bool again = false;
     canaries_phase(r->canaries, DRILL_RESTORE);
-    for (;;) {
-        if (survey_master(&r->asking, t->supervisors, t->nsupervisors, t->shard.name, &now) &&
-            addr_eq(&now, &t->shard.nodes[0])) {
-            drill_step(r, "%s is the master again, by a planned switch", addr_text(&now, text));
-            return true;
-        }
-        if (since_ms(from_us) > WAY_BACK_MS)
-            return false;
+    while (!again && since_ms(from_us) < way_back_ms(r)) {
+        asked_us = io_now_us();
         buf_clear(why);
-        if (survey_switch(&r->asking, t->supervisors, t->nsupervisors, t->shard.name, &t->shard.nodes[0], why))
-            sleep_ms(2 * LOOK_MS);
-        else
-            sleep_ms(AGAIN_MS);
+        bool taken = survey_switch(&r->asking, t->supervisors, t->nsupervisors, t->shard.name, &t->shard.nodes[0], why);
+        while (!(again = is_master_again(r)) && since_ms(asked_us) < (taken ? SWITCH_MS : AGAIN_MS))
+            drill_pause(LOOK_MS);
     }
+    if (again)
+        drill_step(r, "%s is the master again, by a planned switch", addr_text(&t->shard.nodes[0], text));
+    else if (why->n == 0)
+        buf_puts(why, "planned switches were taken on and came to nothing");
+    return again;
 }
 
 /* What is left to people, as the reason of a failure. */
@@ -275,7 +284,7 @@ static void wait_before_start(struct drill_run *r)
             r->to = now;
             return;
         }
-        sleep_ms(LOOK_MS);
+        drill_pause(LOOK_MS);
     }
 }
 
@@ -324,8 +333,8 @@ int drill_perform(struct drill_run *r)
         bring_back(r);
         (void)wait_last_writes(r->canaries);
     } else {
-        command_fail(r->call, EXIT_USAGE, "nothing was done: the canaries cannot live there: %s",
-                     r->canaries == NULL ? "no thread" : buf_str(&why));
+        command_fail(r->call, EXIT_USAGE, "nothing was done: %s",
+                     r->canaries == NULL ? "no thread could be started" : buf_str(&why));
     }
     if (r->canaries != NULL) {
         canaries_stop(r->canaries);

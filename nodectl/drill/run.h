@@ -37,6 +37,7 @@ json_t *drill_plan_document(const struct drill_run *r);
 int drill_perform(struct drill_run *r);
 void drill_run_free(struct drill_run *r);
 
+void drill_pause(int ms);
 /* A step is told when it happens, and is part of the report. */
 void drill_step(struct drill_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A reason why the drill has failed. */

@@ -5,16 +5,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define LAST_MS 5000
 #define TRIES 20
 #define AGAIN_MS 250
-
-static void sleep_ms(int ms)
-{
-    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
-}
 
 bool wait_last_writes(struct canaries *c)
 {
@@ -22,7 +16,7 @@ bool wait_last_writes(struct canaries *c)
     int64_t from_us = io_now_us();
     canaries_mark(c);
     do {
-        sleep_ms(AGAIN_MS / 10);
+        drill_pause(AGAIN_MS / 10);
         canaries_look(c, &sight);
     } while (sight.silent > 0 && io_now_us() - from_us < (int64_t)LAST_MS * 1000);
     return sight.silent == 0;
@@ -45,7 +39,7 @@ static bool settle_lane(struct drill_run *r, struct lane *l, struct buf *why)
         free(numbers);
         if (ok)
             return true;
-        sleep_ms(AGAIN_MS);
+        drill_pause(AGAIN_MS);
     }
     return false;
 }

@@ -105,14 +105,14 @@ bool survey_switch(const struct asking *a, const struct addr *supervisors, size_
     const char *argv[7] = {"SENTINEL", "FAILOVER", group, "COORDINATED"};
     char port[8], text[ADDR_TEXT_MAX];
     int argc = 4;
-    bool taken = false;
+    bool taken = false, refused = false;
     if (to != NULL) {
         snprintf(port, sizeof port, "%d", to->port);
         argv[argc++] = "TO";
         argv[argc++] = to->host;
         argv[argc++] = port;
     }
-    for (size_t i = 0; i < n && !taken; i++) {
+    for (size_t i = 0; i < n && !taken && !refused; i++) {
         struct fleet f;
         fleet_init(&f, a->timeout_ms);
         struct fleet_member *m = add_supervisor(a, &f, &supervisors[i]);
@@ -120,6 +120,7 @@ bool survey_switch(const struct asking *a, const struct addr *supervisors, size_
         fleet_run(&f);
         const redisReply *r = last_reply(m);
         taken = r != NULL && r->type == REDIS_REPLY_STATUS;
+        refused = r != NULL && !taken;
         if (!taken) {
             buf_clear(why);
             buf_printf(why, "%s: %s", addr_text(&supervisors[i], text),
@@ -201,7 +202,9 @@ bool survey_node(const struct asking *a, const struct drill_order *o, const stru
         if (!for_supervisor)
             out->databases = databases_of(m->replies[info + 2], m->replies[info + 1]);
     } else {
-        buf_printf(why, "%s: %s", addr_text(at, text), r == NULL ? m->error : r->str);
+        bool login = r != NULL && r->type == REDIS_REPLY_ERROR && strncmp(r->str, "NOAUTH", 6) == 0;
+        buf_printf(why, "%s: %s%s", addr_text(at, text), r == NULL ? m->error : r->str,
+                   login ? " Give --node-password, or NODECTL_NODE_PASSWORD" : "");
     }
     fleet_free(&f);
     return ok;

@@ -17,7 +17,7 @@ json_t *survey_status(const struct command_call *call, const struct asking *a, c
 bool survey_master(const struct asking *a, const struct addr *supervisors, size_t n, const char *group,
                    struct addr *master);
 
-/* SENTINEL FAILOVER group COORDINATED [TO host port], asked of one supervisor after the other until one takes it.
+/* SENTINEL FAILOVER group COORDINATED [TO host port], asked of the first supervisor that can be asked.
  * false: the last answer is appended to why. to may be NULL. */
 bool survey_switch(const struct asking *a, const struct addr *supervisors, size_t n, const char *group,
                    const struct addr *to, struct buf *why);
