@@ -16,6 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define HISTORY_TRIES 3
+#define HISTORY_AGAIN_MS 500
+
 /* The order of that name, out of all; the others are freed. EXIT_OK, or another exit status, said why. */
 static int find_order(const struct command_call *call, const char *name, struct drill_order *out)
 {
@@ -85,18 +88,33 @@ static bool confirmed(const struct drill_run *r)
     return text[0] == 'y' || text[0] == 'Y';
 }
 
-static int tell(struct drill_run *r)
+/* The supervisor that led may be slow to answer: it is asked again then. */
+static json_t *ask_phases(const struct drill_run *r)
 {
     char old[ADDR_TEXT_MAX];
-    struct fleet f;
+    const struct target_shard *shard = &r->target.shard;
+    json_t *phases = NULL;
+    addr_text(&shard->nodes[0], old);
+    for (int i = 0; i < HISTORY_TRIES; i++) {
+        struct fleet f;
+        asking_begin(&r->asking, &f);
+        json_t *collected = explain_collect(&r->asking, &f, shard->name);
+        json_decref(phases);
+        phases = report_phases(collected, shard->name, old, shard->epoch);
+        json_decref(collected);
+        fleet_free(&f);
+        if (!addr_is_set(&r->to) || json_int(phases, "total", -1) >= 0)
+            break;
+        drill_pause(HISTORY_AGAIN_MS);
+    }
+    return phases;
+}
+
+/* The report is kept by the supervisors, and shown; who does not keep it is told of on standard error. */
+static int tell(struct drill_run *r)
+{
     struct buf why = {0};
-    const char *group = r->target.shard.name;
-    asking_begin(&r->asking, &f);
-    json_t *collected = explain_collect(&r->asking, &f, group);
-    json_t *phases = report_phases(collected, group, addr_text(&r->target.shard.nodes[0], old), r->target.shard.epoch);
-    json_t *document = report_document(r, phases);
-    fleet_free(&f);
-    json_decref(collected);
+    json_t *document = report_document(r, ask_phases(r));
     size_t kept = records_put(&r->asking, document, &why);
     if (r->asking.json) {
         output_json(document);

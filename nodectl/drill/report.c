@@ -52,28 +52,58 @@ static const json_t *find_note(const json_t *collected, int64_t epoch, const cha
     return found;
 }
 
-static json_t *sum_of(const json_t *note, const char *a, const char *b)
+static json_t *ms_or_null(int64_t ms)
 {
-    int64_t x = json_int(note, a, -1), y = b != NULL ? json_int(note, b, -1) : -1;
-    if (x < 0 && y < 0)
-        return json_null();
-    return json_integer((x > 0 ? x : 0) + (y > 0 ? y : 0));
+    return ms >= 0 ? json_integer(ms) : json_null();
+}
+
+/* From one moment to a later one: the ages of both at the same note. */
+static int64_t between_ms(int64_t earlier_us, int64_t later_us)
+{
+    return earlier_us >= later_us && later_us >= 0 ? (earlier_us - later_us) / 1000 : -1;
+}
+
+static int64_t took_ms(const json_t *note)
+{
+    int64_t us = json_int(note, "took_us", -1);
+    return us >= 0 ? us / 1000 : -1;
+}
+
+/* A leader whose attempt was over before its disk had the new configuration, because the cluster told of it first, has
+ * noted no phases at the end: then those are known that it noted on the way. */
+static void put_phases(json_t *p, const json_t *collected, int64_t epoch)
+{
+    const json_t *switched = find_note(collected, epoch, "switched"), *stand = find_note(collected, epoch, "stand");
+    const json_t *master = json_object_get(stand, "master");
+    bool whole = json_int(switched, "total_ms", -1) >= 0;
+    int64_t down_us = json_int(master, "down_us", -1), since_us = json_int(master, "since_us", -1);
+    int64_t stand_ms = json_int(switched, "stand_ms", -1), elect_ms = json_int(switched, "elect_ms", -1);
+    if (stand_ms > 0 && elect_ms >= 0)
+        elect_ms += stand_ms;
+    json_object_set_new(p, "detect",
+                        ms_or_null(whole ? json_int(switched, "detect_ms", -1) : between_ms(since_us, down_us)));
+    json_object_set_new(
+        p, "agree",
+        ms_or_null(whole ? json_int(switched, "agree_ms", -1) : between_ms(down_us, json_int(stand, "odown_us", -1))));
+    json_object_set_new(p, "elect", ms_or_null(whole ? elect_ms : took_ms(find_note(collected, epoch, "won"))));
+    json_object_set_new(p, "fence", ms_or_null(json_int(switched, "prepare_ms", -1)));
+    json_object_set_new(
+        p, "promote",
+        ms_or_null(whole ? json_int(switched, "promote_ms", -1) : took_ms(find_note(collected, epoch, "promoted"))));
+    json_object_set_new(p, "tell", ms_or_null(json_int(switched, "tell_ms", -1)));
+    json_object_set_new(p, "total", ms_or_null(json_int(switched, "total_ms", -1)));
 }
 
 json_t *report_phases(const json_t *collected, const char *group, const char *old, int64_t since_epoch)
 {
     int64_t epoch = first_epoch(collected, old, since_epoch);
-    const json_t *switched = epoch > 0 ? find_note(collected, epoch, "switched") : NULL;
+    json_t *p = json_pack("{s:s, s:o}", "group", group, "epoch", epoch > 0 ? json_integer(epoch) : json_null());
     const json_t *agreed = epoch > 0 ? find_note(collected, epoch, "agreed") : NULL;
     if (agreed == NULL && epoch > 0)
         agreed = find_note(collected, epoch, "converged");
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "group", group, "epoch",
-                     epoch > 0 ? json_integer(epoch) : json_null(), "to",
-                     switched != NULL ? json_string(json_word(switched, "to")) : json_null(), "detect",
-                     sum_of(switched, "detect_ms", NULL), "agree", sum_of(switched, "agree_ms", NULL), "elect",
-                     sum_of(switched, "stand_ms", "elect_ms"), "fence", sum_of(switched, "prepare_ms", NULL), "promote",
-                     sum_of(switched, "promote_ms", NULL), "tell", sum_of(switched, "tell_ms", NULL), "converge",
-                     sum_of(agreed, "took_ms", NULL), "total", sum_of(switched, "total_ms", NULL));
+    put_phases(p, collected, epoch > 0 ? epoch : -1);
+    json_object_set_new(p, "converge", ms_or_null(json_int(agreed, "took_ms", -1)));
+    return p;
 }
 
 /* ---- what the canaries saw ---- */

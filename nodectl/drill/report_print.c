@@ -12,7 +12,7 @@ static const struct {
     {"detect", "silent until held for down (down-after is part of it)"},
     {"agree", "until the quorum agreed"},
     {"elect", "until a supervisor was elected"},
-    {"fence", "until the old master's lease was over or given back, and the promotion was sent"},
+    {"fence", "until the promotion was sent; in a planned switch: writes paused, or the lease given back"},
     {"promote", "until the replica was the master"},
     {"tell", "until that was on disk and told"},
     {"total", "in all"},
@@ -73,8 +73,8 @@ static void print_clients(const json_t *d, FILE *out, bool colour)
          " ms; while roles were switched back: %" PRId64 " ms; in the other shard: %" PRId64 " ms)",
          json_int(d, "outage_ms", 0), json_int(d, "quiet_outage_ms", 0), json_int(d, "restore_outage_ms", 0),
          json_int(d, "bystander_outage_ms", 0));
-    line(out, colour, PAINT_NONE, "%8" PRId64 " writes acknowledged, in %zu databases and beside them",
-         json_int(w, "acked", 0), databases);
+    line(out, colour, PAINT_NONE, "%8" PRId64 " writes acknowledged, in %zu database%s and beside",
+         json_int(w, "acked", 0), databases, databases == 1 ? "" : "s");
     line(out, colour, json_int(w, "lost", 0) > 0 ? PAINT_BAD : PAINT_NONE, "%8" PRId64 " of them lost",
          json_int(w, "lost", 0));
     line(out, colour, PAINT_NONE, "%8" PRId64 " refused, %" PRId64 " without an answer, %" PRId64 " sent elsewhere",

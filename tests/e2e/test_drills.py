@@ -9,6 +9,7 @@ from lab import RespError, wait_until
 from lab.adopted import adopt, adopt_all
 from lab.supervised import Supervised
 from lab.supervisors import nodectl_path
+from test_access import PASSWORD, guarded
 
 OURS = ("ours",)
 OK, FAILED, USAGE = 0, 1, 2
@@ -235,3 +236,36 @@ def test_interrupted_in_the_middle(lab, sig):
     assert "ended early: interrupted" in out and "all is as it was" in out, out
     assert d.fleet.truth() == before
     d.no_keys_are_left()
+
+
+@case(kinds=OURS, limit_s=120)
+def test_a_group_with_passwords(lab):
+    """A master and two replicas that are no cluster: the canaries ask the supervisors where the master is, and log in
+    everywhere. Without the password of the nodes nothing is done."""
+    secret = {"requirepass": "nodepass", "masterauth": "nodepass"}
+    fleet = lab.fleet(master_options=secret, replica_options=[secret, secret], group={"password": "nodepass"},
+                      supervisor_args=guarded(lab, "ours"), wait=False)
+    for s in fleet.supervisors:
+        s.password = PASSWORD
+    fleet.wait_well()
+    env = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
+    env.update(HOME=lab.path("home"), NODECTL_PASSWORD=PASSWORD,
+               NODECTL_SUPERVISORS=",".join(at(s) for s in fleet.supervisors))
+
+    def drill():
+        return subprocess.run([nodectl_path(), "drill", "run", "stop-master", "--group", "mymaster", "--hold-ms", "0",
+                               "--yes", "-o", "json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, universal_newlines=True, env=env, timeout=90, check=False)
+
+    def locked_out():
+        done = drill()
+        assert done.returncode == USAGE and done.stdout == "", done
+        return "Give --node-password, or NODECTL_NODE_PASSWORD" in done.stderr
+    wait_until(locked_out, 20, "the fleet is fit, and the password is missing")
+    env["NODECTL_NODE_PASSWORD"] = "nodepass"
+    done = drill()
+    assert done.returncode == OK, done
+    report = json.loads(done.stdout)
+    assert report["cluster"] is None and report["to"] in {at(r) for r in fleet.replicas}, report
+    assert report["writes"]["lost"] == 0 and len(report["databases"]) == 16, report
+    assert fleet.master.role() == "master" and fleet.agreed_port() == fleet.master.port
