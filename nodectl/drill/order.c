@@ -85,7 +85,8 @@ static const struct conf_key drill_keys[] = {
     CONF_ROW_INT("stale_ms", AT(stale_ms), 0, DAY_MS, "a read that is older than this is stale"),
     CONF_ROW_INT("client_timeout_ms", AT(client_timeout_ms), 1, 60000, "when a client takes a node for dead"),
     CONF_ROW_INT("every_ms", AT(every_ms), 1, 60000, "between two writes in a database"),
-    CONF_ROW_INT("databases", AT(databases), 0, 1000, "how many get canaries; 0: all that the nodes have"),
+    CONF_ROW_INT("databases", AT(databases), 0, ORDER_DATABASES_MAX,
+                 "how many get canaries; 0: all that the nodes have"),
     CONF_ROW_BOOL("restore_roles", AT(restore_roles), "the old master becomes master again"),
     {.name = NULL},
 };

@@ -20,6 +20,8 @@ enum drill_kind {
 const char *drill_kind_name(enum drill_kind k); /* "kill-master" */
 const char *drill_kind_text(enum drill_kind k); /* what it does, one line */
 
+#define ORDER_DATABASES_MAX 256 /* with canaries: each takes two connections */
+
 struct drill_order {
     char *name;                        /* all texts are owned; NULL: not given */
     int kind;                          /* enum drill_kind */
@@ -28,7 +30,7 @@ struct drill_order {
     char *node_user, *node_password;
     int64_t max_outage_ms; /* -1: no objective */
     int64_t max_lost, max_time_s, hold_ms, stale_ms, client_timeout_ms, every_ms;
-    int64_t databases; /* 0: all that the nodes have */
+    int64_t databases; /* that get canaries, from 0 on; 0: all that the nodes have, up to the maximum */
     int64_t seed;      /* -1: drawn */
     bool restore_roles;
 };

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define DATABASES_MAX 1000
 #define TTL_MARGIN_MS 300000
 
 /* Lines about the fleet, on standard error. Returns the exit status. */
@@ -64,26 +63,27 @@ static bool set_up_canaries(struct drill_run *r, struct buf *why)
     if (!survey_node(&r->asking, o, &t->shard.nodes[0], false, &node, why))
         return false;
     int64_t databases = o->databases > 0 && o->databases < node.databases ? o->databases : node.databases;
-    r->setup = (struct canary_setup){.id = r->id,
-                                     .nodes = t->shard.nodes,
-                                     .nnodes = t->shard.n,
-                                     .others = t->bystander.nodes,
-                                     .nothers = t->bystander.n,
-                                     .tag = t->cluster ? t->shard.tag : "0",
-                                     .other_tag = t->bystander.tag,
-                                     .databases = (int)(databases < DATABASES_MAX ? databases : DATABASES_MAX),
-                                     .group = t->shard.name,
-                                     .supervisors = t->supervisors,
-                                     .nsupervisors = t->nsupervisors,
-                                     .supervisor_user = r->asking.user,
-                                     .supervisor_password = r->asking.password,
-                                     .rules = {.user = o->node_user != NULL ? o->node_user : "",
-                                               .password = o->node_password != NULL ? o->node_password : "",
-                                               .cluster = t->cluster,
-                                               .every_us = o->every_ms * 1000,
-                                               .timeout_us = o->client_timeout_ms * 1000,
-                                               .stale_us = o->stale_ms * 1000,
-                                               .ttl_ms = o->max_time_s * 1000 + TTL_MARGIN_MS}};
+    r->setup = (struct canary_setup){
+        .id = r->id,
+        .nodes = t->shard.nodes,
+        .nnodes = t->shard.n,
+        .others = t->bystander.nodes,
+        .nothers = t->bystander.n,
+        .tag = t->cluster ? t->shard.tag : "0",
+        .other_tag = t->bystander.tag,
+        .databases = (int)(databases < ORDER_DATABASES_MAX ? databases : ORDER_DATABASES_MAX),
+        .group = t->shard.name,
+        .supervisors = t->supervisors,
+        .nsupervisors = t->nsupervisors,
+        .supervisor_user = r->asking.user,
+        .supervisor_password = r->asking.password,
+        .rules = {.user = o->node_user != NULL ? o->node_user : "",
+                  .password = o->node_password != NULL ? o->node_password : "",
+                  .cluster = t->cluster,
+                  .every_us = o->every_ms * 1000,
+                  .timeout_us = o->client_timeout_ms * 1000,
+                  .stale_us = o->stale_ms * 1000,
+                  .ttl_ms = o->max_time_s * 1000 + TTL_MARGIN_MS}};
     return true;
 }
 

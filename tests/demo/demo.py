@@ -45,8 +45,13 @@ class Nodectl:
 
     def show(self, *args):
         say("\n$ nodectl " + " ".join(args), "bold")
-        status = subprocess.run([nodectl_path(), *args], stdin=subprocess.DEVNULL, env=self.env, timeout=120,
-                                check=False).returncode
+        process = subprocess.Popen([nodectl_path(), *args], stdin=subprocess.DEVNULL, env=self.env)
+        try:
+            status = process.wait(120)
+        except BaseException:
+            process.send_signal(signal.SIGINT)  # it brings back what it has killed, so that it is there to be ended
+            process.wait(120)
+            raise
         assert status == 0, "nodectl %s ended with status %d" % (" ".join(args), status)
 
     def json(self, *args):

@@ -48,10 +48,14 @@ class Drilled:
         return process
 
     def run(self, *args):
-        done = subprocess.run([nodectl_path(), "drill", *map(str, args)], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, env=self.env,
-                              timeout=90, check=False)
-        return done
+        process = self.start(*args)
+        try:
+            out, err = process.communicate(timeout=90)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # it brings back what it has killed, so that it is there to be ended
+            out, err = process.communicate(timeout=60)
+            raise AssertionError("nodectl drill %s took too long:\n%s%s" % (args, out, err)) from None
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def report(self, code, *args):
         done = self.run("run", *args, "--yes", "-o", "json")
