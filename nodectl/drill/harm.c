@@ -1,6 +1,7 @@
 #include "nodectl/drill/harm.h"
 
 #include "common/base/mem.h"
+#include "common/io/clock.h"
 #include "nodectl/drill/outside.h"
 #include "nodectl/drill/survey.h"
 
@@ -11,10 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COMMAND_MS 30000
-#define END_MS 10000 /* a process that got SIGKILL is gone by then */
+#define END_MS 10000        /* a process that got SIGKILL is gone by then */
+#define NEW_MASTER_MS 30000 /* a master that was killed stays away for so long, if there is no new one before */
+#define LOOK_MS 25
 
 /* ---- what can be done ---- */
 
@@ -150,7 +154,8 @@ static bool run_systemctl(const char *verb, const struct harm *h, struct buf *wh
     return code == 0;
 }
 
-/* systemd would start a unit again by itself, before anybody has missed it: it is told that this one is to stay away. */
+/* systemd would start a unit again by itself, before anybody has missed it: it is told that this one is to stay away.
+ */
 static bool kill_it(const struct harm *h, struct buf *why)
 {
     if (!process_signal(&h->process, SIGKILL, why) || (h->way == HARM_UNIT && !run_systemctl("stop", h, why)))
@@ -165,7 +170,7 @@ bool harm_do(struct harm *h, struct buf *why)
 {
     h->done = true; /* what is half done is undone too */
     if (h->way == HARM_COMMAND)
-        return run_command(h, h->order->harm_command, "harm", why);
+        return h->whole = run_command(h, h->order->harm_command, "harm", why);
     if (h->way == HARM_SWITCH)
         return survey_switch(h->asking, h->target->supervisors, h->target->nsupervisors, h->target->shard.name, NULL,
                              why);
@@ -181,6 +186,24 @@ static bool is_up(const struct harm *h)
     return up;
 }
 
+bool harm_must_wait(const struct harm *h)
+{
+    bool killed = h->way == HARM_COMMAND ? h->whole : process_wait_end(&h->process, 0);
+    return h->done && h->kind == DRILL_KILL_MASTER && killed;
+}
+
+/* A master that is started again before there is a new one may come back without its data, and its replicas would
+ * follow it into that. An outage that lasts is the smaller harm. */
+static void wait_new_master(const struct harm *h)
+{
+    const struct drill_target *t = h->target;
+    int64_t until_us = io_now_us() + (int64_t)NEW_MASTER_MS * 1000;
+    struct addr now;
+    while (io_now_us() < until_us &&
+           (!survey_master(h->asking, t->supervisors, t->nsupervisors, t->shard.name, &now) || addr_eq(&now, &h->at)))
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+}
+
 /* Somebody else, who watches over it, may have been faster. */
 static bool start_again(const struct harm *h, struct buf *why)
 {
@@ -192,6 +215,8 @@ static bool start_again(const struct harm *h, struct buf *why)
 bool harm_undo(struct harm *h, struct buf *why)
 {
     bool ok = true;
+    if (harm_must_wait(h))
+        wait_new_master(h);
     if (!h->done || h->way == HARM_SWITCH)
         ok = true;
     else if (h->way == HARM_COMMAND)

@@ -20,7 +20,8 @@ struct harm {
     struct addr at; /* the node, or the supervisor */
     bool of_supervisor;
     struct local_process process; /* of SIGNAL and UNIT */
-    bool done;                    /* and not yet undone */
+    bool done;                    /* or begun, and not yet undone */
+    bool whole;                   /* of COMMAND: it succeeded */
     const struct asking *asking;
     const struct drill_order *order;
     const struct drill_target *target;
@@ -40,6 +41,8 @@ void harm_describe(const struct harm *h, struct buf *what, struct buf *back);
 /* From now until harm_free() another process does the way back if this one should die. */
 void harm_guard(struct harm *h);
 bool harm_do(struct harm *h, struct buf *why);
+/* Whether harm_undo() waits until there is a new master, for 30 seconds at most. */
+bool harm_must_wait(const struct harm *h);
 bool harm_undo(struct harm *h, struct buf *why); /* true also when nothing is to be undone */
 
 #endif

@@ -17,9 +17,8 @@
 #define WARM_MS 10000      /* the canaries are all at work by then */
 #define QUIET_MS 500       /* and go on for so long before anything is done */
 #define WAY_BACK_MS 120000 /* or max_time_s, if that is longer: what has not come back by then is left to people */
-#define NEW_MASTER_MS 30000
-#define SWITCH_MS 5000 /* a planned switch that was taken on is over by then */
-#define AGAIN_MS 500   /* a planned switch that was refused is asked for again */
+#define SWITCH_MS 5000     /* a planned switch that was taken on is over by then */
+#define AGAIN_MS 500       /* a planned switch that was refused is asked for again */
 
 static volatile sig_atomic_t interrupted;
 
@@ -105,7 +104,7 @@ static bool warm_up(struct drill_run *r, struct buf *why)
 
 /* ---- the harm ---- */
 
-/* Why it cannot go on; NULL: it can. */
+/* Whether it cannot go on; r->aborted says why then. */
 static bool must_end(struct drill_run *r)
 {
     struct canary_sight sight;
@@ -205,6 +204,7 @@ static int64_t way_back_ms(const struct drill_run *r)
 static void look_around(struct drill_run *r, bool roles, struct buf *why)
 {
     const struct drill_target *t = &r->target;
+    char text[ADDR_TEXT_MAX];
     json_t *document = survey_status(NULL, &r->asking, t->scope, NULL);
     if (document == NULL)
         buf_puts(why, "no supervisor can be asked\n");
@@ -216,7 +216,7 @@ static void look_around(struct drill_run *r, bool roles, struct buf *why)
     for (size_t i = 0; why->n == 0 && i < t->shard.n; i++) {
         struct survey_node node;
         if (survey_node(&r->asking, &r->order, &t->shard.nodes[i], false, &node, why) && node.replica && !node.follows)
-            buf_printf(why, "%s does not follow its master yet\n", t->shard.nodes[i].host);
+            buf_printf(why, "%s does not follow its master yet\n", addr_text(&t->shard.nodes[i], text));
     }
 }
 
@@ -268,26 +268,6 @@ static void leave_it(struct drill_run *r, const char *what, struct buf *why)
     r->back = false;
 }
 
-/* A master that is started again before there is a new one may come back without its data, and its replicas would
- * follow it into that. Outages that last are the smaller harm. */
-static void wait_before_start(struct drill_run *r)
-{
-    const struct drill_target *t = &r->target;
-    int64_t from_us = io_now_us();
-    struct addr now;
-    if (r->harm.kind != DRILL_KILL_MASTER || !r->harm.done || addr_is_set(&r->to))
-        return;
-    drill_step(r, "waits for a new master before the old one is started: it may have lost its data");
-    while (since_ms(from_us) < NEW_MASTER_MS) {
-        if (survey_master(&r->asking, t->supervisors, t->nsupervisors, t->shard.name, &now) &&
-            !addr_eq(&now, &t->shard.nodes[0])) {
-            r->to = now;
-            return;
-        }
-        drill_pause(LOOK_MS);
-    }
-}
-
 static void bring_back(struct drill_run *r)
 {
     struct buf why = {0}, what = {0}, back = {0};
@@ -295,7 +275,8 @@ static void bring_back(struct drill_run *r)
     bool to_undo = r->harm.done && r->harm.way != HARM_SWITCH;
     harm_describe(&r->harm, &what, &back);
     r->back = true;
-    wait_before_start(r);
+    if (harm_must_wait(&r->harm) && !addr_is_set(&r->to))
+        drill_step(r, "waits for a new master before the old one is started: it may have lost its data");
     if (!harm_undo(&r->harm, &why)) {
         leave_it(r, "it could not be undone", &why);
     } else {

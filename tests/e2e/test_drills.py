@@ -14,6 +14,9 @@ from test_access import PASSWORD, guarded
 OURS = ("ours",)
 OK, FAILED, USAGE = 0, 1, 2
 KEYS = "nodectl-drill:"
+# Replication is asynchronous: a master that is killed or stopped may have told OK of the writes of its last turn, which
+# no replica has then. How many that may be here; a planned switch loses none.
+LAST_TURN = ("--max-lost", 50)
 
 
 def at(process):
@@ -91,7 +94,7 @@ def test_kill_master(lab):
     d = Drilled(lab)
     master, before = d.fleet.masters[1], d.fleet.truth()
     old_pid = master.pid
-    report = d.report(OK, "kill-master", "--shard", d.shard(1), "--max-outage-ms", 5000)
+    report = d.report(OK, "kill-master", "--shard", d.shard(1), "--max-outage-ms", 5000, *LAST_TURN)
     assert report["verdict"] == "PASS" and report["reasons"] == [] and report["back"], report
     adopt(master)
     assert master.pid != old_pid
@@ -113,7 +116,7 @@ def test_kill_master(lab):
     lanes = report["databases"]
     assert sorted((x["database"], x["bystander"]) for x in lanes) == sorted(
         [(i, False) for i in range(16)] + [(0, True)])
-    assert all(x["acked"] > 20 and x["lost"] == 0 and x["reads"] > 5 for x in lanes), lanes
+    assert all(x["acked"] > 20 and x["lost"] <= 2 and x["reads"] > 5 for x in lanes), lanes
     assert report["writes"]["acked"] == sum(x["acked"] for x in lanes), report
     assert report["bystander_outage_ms"] < report["outage_ms"], report
     assert any("refused" in e["text"] for e in report["errors"]), report["errors"]
@@ -127,7 +130,8 @@ def test_kill_master(lab):
     d.ask(d.fleet.supervisors[1])
     assert d.listed() == [report["id"]]
     text = d.run("report").stdout
-    for part in ("PASS; the fleet is well again", "%8d  total" % phases["total"], "0 of them lost", report["id"]):
+    for part in ("PASS; the fleet is well again", "%8d  total" % phases["total"], report["id"],
+                 "%8d of them lost" % report["writes"]["lost"]):
         assert part in text, text
     assert d.run("report", "nobody").returncode == FAILED
 
@@ -145,8 +149,8 @@ def test_the_other_drills(lab):
 
     master = d.fleet.masters[1]
     pid = master.pid
-    report = d.report(OK, "stop-master", "--shard", d.shard(1), "--hold-ms", 100)
-    assert report["writes"]["lost"] == 0 and (report["phases_ms"]["detect"] or 0) >= 600, report
+    report = d.report(OK, "stop-master", "--shard", d.shard(1), "--hold-ms", 100, *LAST_TURN)
+    assert (report["phases_ms"]["detect"] or 0) >= 600, report
     assert master.alive() and master.pid == pid and master.info("replication")["role"] == "master"
     assert d.fleet.truth() == before
 
@@ -186,18 +190,19 @@ def test_not_on_a_fleet_that_is_not_well(lab):
                 '$NODECTL_DRILL_PID >>%s; kill -STOP $NODECTL_DRILL_PID";\n'
                 '  heal_command = "echo $NODECTL_DRILL_ACTION >>%s; kill -CONT %d"; },\n'
                 '  { name = "thief"; kind = "cut-master"; shard = "%s"; hold_ms = 0; heal_command = "true";\n'
-                '  harm_command = "c=\'redis-cli -p \'$NODECTL_DRILL_PORT\' -n 3\'; $c KEYS \\"%s*\\" | xargs $c DEL; '
-                'exit 1"; } );\n' % (d.shard(2), log, log, d.fleet.masters[2].pid, d.shard(1), KEYS))
-    report = d.report(OK, "cut", "--file", path, "--max-time-s", 20, "--hold-ms", 0)
+                '  harm_command = "c=\'redis-cli -p \'$NODECTL_DRILL_PORT\' -n 3\'; $c KEYS \\"%s*\\" | '
+                'xargs $c DEL; exit 1"; } );\n' % (d.shard(2), log, log, d.fleet.masters[2].pid, d.shard(1), KEYS))
+    report = d.report(OK, "cut", "--file", path, "--max-time-s", 20, "--hold-ms", 0, *LAST_TURN)
     with open(log, encoding="utf-8") as f:
         said = f.read()
     assert said == "harm %s %d\nheal\n" % (at(d.fleet.masters[2]), d.fleet.masters[2].pid), said
-    assert report["kind"] == "cut-master" and report["to"] and report["writes"]["lost"] == 0, report
-    # Somebody takes acknowledged writes away in one database, and no others are missed. The harm is not what was ordered.
+    assert report["kind"] == "cut-master" and report["to"], report
+    # Somebody takes acknowledged writes away in one database: they are missed there and nowhere else.
     report = d.report(FAILED, "thief", "--file", path)
     lost = {x["database"]: x["lost"] for x in report["databases"]}
     assert lost[3] > 5 and set(lost[i] for i in lost if i != 3) == {0} and report["back"], lost
-    assert any("acknowledged writes are lost" in r for r in report["reasons"]) and "status 1" in report["aborted"], report
+    assert any("acknowledged writes are lost" in r for r in report["reasons"]), report
+    assert "status 1" in report["aborted"], report
     assert d.fleet.truth() == before
     with open(path, "a", encoding="utf-8") as f:
         f.write("dirlls = 1;\n")
@@ -257,9 +262,10 @@ def test_a_group_with_passwords(lab):
                NODECTL_SUPERVISORS=",".join(at(s) for s in fleet.supervisors))
 
     def drill():
-        return subprocess.run([nodectl_path(), "drill", "run", "stop-master", "--group", "mymaster", "--hold-ms", "0",
-                               "--yes", "-o", "json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, universal_newlines=True, env=env, timeout=90, check=False)
+        argv = [nodectl_path(), "drill", "run", "stop-master", "--group", "mymaster", "--hold-ms", "0", "--yes", "-o",
+                "json", *map(str, LAST_TURN)]
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=True, env=env, timeout=90, check=False)
 
     def locked_out():
         done = drill()
@@ -271,5 +277,5 @@ def test_a_group_with_passwords(lab):
     assert done.returncode == OK, done
     report = json.loads(done.stdout)
     assert report["cluster"] is None and report["to"] in {at(r) for r in fleet.replicas}, report
-    assert report["writes"]["lost"] == 0 and len(report["databases"]) == 16, report
+    assert len(report["databases"]) == 16, report
     assert fleet.master.role() == "master" and fleet.agreed_port() == fleet.master.port
