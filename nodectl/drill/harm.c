@@ -54,7 +54,7 @@ static bool find_process(struct harm *h, struct buf *why)
     if (ok)
         found = process_find(&h->process, &h->at, node.process_id, &reason);
     if (found == PROCESS_HERE && h->kind != DRILL_STOP_MASTER &&
-        !process_understand(&h->process, node.config_file, &reason))
+        !process_can_start_again(&h->process, node.config_file, &reason))
         found = PROCESS_REFUSED;
     if (found == PROCESS_HERE)
         h->way = h->process.unit != NULL ? HARM_UNIT : HARM_SIGNAL;

@@ -191,12 +191,27 @@ static void put_word(struct buf *b, const char *word)
     buf_put(b, word, strlen(word) + 1);
 }
 
-bool process_understand(struct local_process *p, const char *config_file, struct buf *why)
+/* An upgrade has taken the program's file away, or put another one in its place: /proc says so behind the path. */
+static bool is_startable(struct local_process *p, struct buf *why)
+{
+    static const char gone[] = " (deleted)";
+    size_t n = strlen(p->program), tail = sizeof gone - 1;
+    if (n > tail && strcmp(p->program + n - tail, gone) == 0)
+        p->program[n - tail] = '\0';
+    bool ok = access(p->program, X_OK) == 0 && access(p->folder, X_OK) == 0;
+    if (!ok)
+        buf_printf(why, "process %d could not be started again: %s or its folder %s is gone", (int)p->pid, p->program,
+                   p->folder);
+    return ok;
+}
+
+/* Its own arguments and environment are under the title. */
+static bool replace_title(struct local_process *p, const char *config_file, struct buf *why)
 {
     struct buf words = {0}, environment = {0};
     struct slice title = slice_of(p->words);
     struct slice name = slice_cut(&title, ' ');
-    if (p->unit != NULL || title.p == NULL)
+    if (title.p == NULL)
         return true;
     if (config_file[0] == '\0') {
         buf_printf(
@@ -210,12 +225,17 @@ bool process_understand(struct local_process *p, const char *config_file, struct
     put_word(&words, "");
     put_word(&words, config_file);
     for (char **v = environ; *v != NULL; v++)
-        put_word(&environment, *v); /* its own is under the title */
+        put_word(&environment, *v);
     free(p->words);
     free(p->environment);
     p->words = take(&words, &p->nwords);
     p->environment = take(&environment, &p->nenvironment);
     return true;
+}
+
+bool process_can_start_again(struct local_process *p, const char *config_file, struct buf *why)
+{
+    return p->unit != NULL || (is_startable(p, why) && replace_title(p, config_file, why));
 }
 
 /* ---- acting ---- */

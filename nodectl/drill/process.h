@@ -35,9 +35,10 @@ void process_free(struct local_process *p);
 
 bool process_signal(const struct local_process *p, int sig, struct buf *why);
 bool process_wait_end(const struct local_process *p, int timeout_ms); /* false: it still runs */
-/* A process that wrote a title over its arguments (redis-server does: "/usr/bin/redis-server *:6379") is started again
- * as the title's first word with its configuration file. false: it has a title, and no such file. */
-bool process_understand(struct local_process *p, const char *config_file, struct buf *why);
+/* Before it is ended: whether it could be started again. One that wrote a title over its arguments (redis-server does:
+ * "/usr/bin/redis-server *:6379") is started again as the title's first word with its configuration file ("": it has
+ * none). false: the reason is appended to why. */
+bool process_can_start_again(struct local_process *p, const char *config_file, struct buf *why);
 /* The same program with the same arguments, environment, folder, limits and user, not as a child of ours. */
 bool process_start_again(const struct local_process *p, struct buf *why);
 
