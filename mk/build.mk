@@ -110,7 +110,7 @@ link = $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
 	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_ALL)
 
 $(BUILD)/sentineld: $(BUILD)/obj/sentineld/main.o $(call lib,shell core io resp base)
-$(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core cmd cluster io resp base)
+$(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core cmd cluster store io resp base)
 $(BUILD)/noded: $(BUILD)/obj/noded/main.o $(call lib,noded repl cmd cluster store io resp base)
 $(BUILD)/noded: LDLIBS_ALL := $(LDLIBS_NODED) $(LDLIBS_ALL)
 $(foreach p,sentineld nodectl noded,$(BUILD)/$p):

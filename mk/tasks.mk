@@ -63,7 +63,7 @@ clean:
 help:
 	@echo 'make                      build $(PROGRAMS)'
 	@echo 'make deps                 install the Debian packages that are missing (etc/packages.txt)'
-	@echo 'make demo                 deps, build, and a failover on real servers'
+	@echo 'make demo                 deps, build, and a drill on a fleet of real processes'
 	@echo 'make check                deps, build, and all tests; parts: $(PARTS)'
 	@echo 'make SAN=1 check          the same with the address and undefined behaviour sanitizers'
 	@echo 'make lint                 format, clang-tidy, cppcheck, include rule, symbol rule, sizes'

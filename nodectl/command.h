@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#define COMMAND_OPTIONS_MAX 16
+#define COMMAND_OPTIONS_MAX 24
 
 /* Exit codes of every command. */
 enum {

@@ -1,16 +1,23 @@
-/* SENTINEL EVENTS and SENTINEL HISTORY: questions to the history's thread; the answer comes later. */
+/* SENTINEL EVENTS, HISTORY and DRILL: questions to the history's thread; the answer comes later. */
 #include "sentineld/shell/client.h"
 #include "sentineld/shell/cmd_sentinel.h"
 #include "sentineld/shell/history.h"
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/io/clock.h"
 #include "sentineld/core/note.h"
 #include "sentineld/shell/clients.h"
+#include "sentineld/shell/user.h"
 
+#include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define COUNT_DEFAULT 1000
+#define DRILLS_DEFAULT 20
+#define DRILL_ID_MAX 64
+#define DRILL_REPORT_MAX ((size_t)1 << 20)
 
 static bool read_number(struct call *call, size_t at, int64_t min, int64_t max, int64_t *out)
 {
@@ -46,7 +53,7 @@ static bool read_options(struct call *call, size_t at, struct history_query *q)
         } else if (notes && slice_ieq(word, "kind") && at + 1 < call->argc) {
             if (!sn_note_kind_parse(call->argv[at + 1], &kind)) {
                 reply_error(call->r, "ERR There is no such kind of note. Kinds are sdown, odown, waiting, stand, vote, "
-                                     "won, lost, promoted, switched, converged, aborted, config");
+                                     "won, lost, promoted, switched, converged, aborted, config, agreed");
                 return false;
             }
             free(q->kind);
@@ -97,6 +104,67 @@ void cmd_sentinel_history(struct call *call)
     else
         history_query_free(&q);
 }
+
+/* ---- drills ---- */
+
+static bool is_drill_id(struct slice id)
+{
+    for (size_t i = 0; i < id.n; i++)
+        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", id.p[i]) == NULL ||
+            id.p[i] == '\0')
+            return false;
+    return id.n > 0 && id.n <= DRILL_ID_MAX;
+}
+
+static bool is_json_object(struct slice text)
+{
+    json_t *o = json_loadb(text.p, text.n, 0, NULL);
+    bool ok = json_is_object(o);
+    json_decref(o);
+    return ok;
+}
+
+/* Whoever may do what drills do may say what came of it. */
+static void record_drill(struct call *call)
+{
+    const struct command *failover = command_by_full_name(slice_of("sentinel|failover"));
+    struct slice id = call->argv[3], group = call->argv[4], report = call->argv[5];
+    if (!user_may_run(call->c->user, failover)) {
+        reply_error(call->r, "NOPERM this user has no permissions to run the '%s' command", failover->full);
+    } else if (!is_drill_id(id)) {
+        reply_error(call->r, "ERR The id of a drill has 1 to %d letters, digits, points, dashes and underscores",
+                    DRILL_ID_MAX);
+    } else if (report.n > DRILL_REPORT_MAX || !is_json_object(report)) {
+        reply_error(call->r, "ERR The report of a drill is a JSON object of at most %zu bytes", DRILL_REPORT_MAX);
+    } else if (call->d->history == NULL) {
+        reply_error(call->r, "ERR This supervisor keeps no history");
+    } else {
+        char *texts[] = {slice_dup(id), slice_dup(report), slice_dup(group)};
+        history_drill(call->d->history, io_wall_ms(), texts[0], texts[1], texts[2]);
+        for (size_t i = 0; i < 3; i++)
+            free(texts[i]);
+        reply_status(call->r, "OK");
+    }
+}
+
+void cmd_sentinel_drill(struct call *call)
+{
+    struct history_query q = {.what = HISTORY_DRILLS, .count = DRILLS_DEFAULT};
+    if (slice_ieq(call->argv[2], "record") && call->argc == 6) {
+        record_drill(call);
+    } else if (slice_ieq(call->argv[2], "show") && call->argc == 4) {
+        q.kind = slice_dup(call->argv[3]);
+        ask(call, &q);
+    } else if (!slice_ieq(call->argv[2], "list")) {
+        command_syntax_error(call);
+    } else if (read_options(call, 3, &q)) {
+        ask(call, &q);
+    } else {
+        history_query_free(&q);
+    }
+}
+
+/* ---- answers ---- */
 
 void cmd_history_render(const struct history_query *q, const struct history_rows *rows, struct buf *out)
 {

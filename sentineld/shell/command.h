@@ -114,7 +114,7 @@ command_fn cmd_sentinel_master_addr, cmd_sentinel_ckquorum, cmd_sentinel_info_ca
 /* cmd_sentinel_cluster.c */
 command_fn cmd_sentinel_clusters, cmd_sentinel_cluster;
 /* cmd_sentinel_history.c */
-command_fn cmd_sentinel_events, cmd_sentinel_history;
+command_fn cmd_sentinel_events, cmd_sentinel_history, cmd_sentinel_drill;
 /* cmd_sentinel_hook.c */
 command_fn cmd_sentinel_hook;
 /* cmd_sentinel_reload.c */

@@ -69,11 +69,22 @@ static void enqueue(struct history *h, struct history_item *i)
         ev_timer_again(io_loop_ev(h->o.loop), &h->hangs);
 }
 
-void history_event(struct history *h, int64_t wall_ms, const char *name, const char *text, const char *group)
+static void put_texts(struct history *h, enum history_item_kind kind, int64_t wall_ms, const char *name,
+                      const char *text, const char *group)
 {
-    struct history_item *i = history_item_new(HISTORY_ITEM_EVENT, name, text, group);
+    struct history_item *i = history_item_new(kind, name, text, group);
     i->wall_ms = wall_ms;
     enqueue(h, i);
+}
+
+void history_event(struct history *h, int64_t wall_ms, const char *name, const char *text, const char *group)
+{
+    put_texts(h, HISTORY_ITEM_EVENT, wall_ms, name, text, group);
+}
+
+void history_drill(struct history *h, int64_t wall_ms, const char *id, const char *json, const char *group)
+{
+    put_texts(h, HISTORY_ITEM_DRILL, wall_ms, id, json, group);
 }
 
 void history_note(struct history *h, int64_t wall_ms, const char *group, struct sn_note *note)
@@ -187,6 +198,8 @@ static bool write_one(struct history *h, const struct history_item *i, struct bu
 {
     if (i->kind == HISTORY_ITEM_EVENT)
         return history_db_add_event(&h->db, i->wall_ms, i->name, i->text, i->group, why);
+    if (i->kind == HISTORY_ITEM_DRILL)
+        return history_db_add_drill(&h->db, i->wall_ms, i->name, i->text, i->group, why);
     char *json = history_json(i->note);
     bool ok = history_db_add_note(&h->db, i->wall_ms, sn_note_kind_name(i->note->kind), json, i->group, i->note->epoch,
                                   why);

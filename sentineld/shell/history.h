@@ -1,5 +1,5 @@
-/* What happened and why: every published event and every note of the core (core/note.h), numbered, in
- * state_dir/history.db.
+/* What happened and why: every published event, every note of the core (core/note.h) and the reports of drills,
+ * numbered, in state_dir/history.db.
  *
  * A database and a thread of its own: a vote never waits behind it. Whatever goes wrong with it, a disk that is full,
  * fails or does not answer at all, disturbs nothing else: entries wait in a bounded queue, the oldest are dropped when
@@ -45,6 +45,8 @@ bool history_close(struct history *h);
 /* Both return at once. name and text may be anything; group may be NULL. */
 void history_event(struct history *h, int64_t wall_ms, const char *name, const char *text, const char *group);
 void history_note(struct history *h, int64_t wall_ms, const char *group, struct sn_note *note); /* takes the note */
+/* The report of a drill (nodectl drill), as JSON. group may be NULL. */
+void history_drill(struct history *h, int64_t wall_ms, const char *id, const char *json, const char *group);
 
 bool history_has_room(struct history *h); /* false: too many questions wait already */
 void history_ask(struct history *h, uint64_t token, struct history_query *q); /* takes what the query owns */

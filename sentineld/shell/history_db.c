@@ -22,7 +22,16 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS events_of ON events (group_name, number);"
     "CREATE TABLE IF NOT EXISTS notes (number INTEGER PRIMARY KEY, wall_ms INTEGER NOT NULL, name TEXT NOT NULL, text "
     "TEXT NOT NULL, group_name TEXT NOT NULL, epoch INTEGER NOT NULL);"
-    "CREATE INDEX IF NOT EXISTS notes_of ON notes (group_name, number);";
+    "CREATE INDEX IF NOT EXISTS notes_of ON notes (group_name, number);"
+    "CREATE TABLE IF NOT EXISTS drills (number INTEGER PRIMARY KEY, wall_ms INTEGER NOT NULL, name TEXT NOT NULL "
+    "UNIQUE, "
+    "text TEXT NOT NULL, group_name TEXT NOT NULL);";
+
+static const char *const tables[] = {
+    [HISTORY_EVENTS] = "events",
+    [HISTORY_NOTES] = "notes",
+    [HISTORY_DRILLS] = "drills",
+};
 
 void history_query_free(struct history_query *q)
 {
@@ -55,9 +64,10 @@ void history_db_close(struct history_db *d)
 {
     sqlite3_finalize(d->add_event);
     sqlite3_finalize(d->add_note);
+    sqlite3_finalize(d->add_drill);
     sqlite3_finalize(d->set_meta);
     sqlite3_close(d->db);
-    d->add_event = d->add_note = d->set_meta = NULL;
+    d->add_event = d->add_note = d->add_drill = d->set_meta = NULL;
     d->db = NULL;
 }
 
@@ -103,6 +113,9 @@ static bool open_once(struct history_db *d, struct buf *error)
                  "INSERT INTO events (number, wall_ms, name, text, group_name) VALUES (?, ?, ?, ?, ?)", error) ||
         !prepare(d, &d->add_note,
                  "INSERT INTO notes (number, wall_ms, name, text, group_name, epoch) VALUES (?, ?, ?, ?, ?, ?)",
+                 error) ||
+        !prepare(d, &d->add_drill,
+                 "INSERT OR REPLACE INTO drills (number, wall_ms, name, text, group_name) VALUES (?, ?, ?, ?, ?)",
                  error) ||
         !prepare(d, &d->set_meta, "UPDATE meta SET last = ?, trimmed = ?", error))
         return false;
@@ -193,6 +206,13 @@ bool history_db_add_note(struct history_db *d, int64_t wall_ms, const char *kind
     return run(d, d->add_note, error);
 }
 
+bool history_db_add_drill(struct history_db *d, int64_t wall_ms, const char *id, const char *json, const char *group,
+                          struct buf *error)
+{
+    bind_entry(d->add_drill, ++d->last, wall_ms, id, json, group);
+    return run(d, d->add_drill, error);
+}
+
 bool history_db_commit(struct history_db *d, struct buf *error)
 {
     sqlite3_bind_int64(d->set_meta, 1, d->last);
@@ -220,11 +240,12 @@ static int64_t bytes_used(struct history_db *d)
 
 static int64_t oldest(struct history_db *d, const char *column)
 {
-    char sql[256];
+    char sql[384];
     snprintf(sql, sizeof sql,
              "SELECT min(v) FROM (SELECT * FROM (SELECT %s AS v FROM events ORDER BY number LIMIT 1) UNION ALL "
-             "SELECT * FROM (SELECT %s FROM notes ORDER BY number LIMIT 1))",
-             column, column);
+             "SELECT * FROM (SELECT %s FROM notes ORDER BY number LIMIT 1) UNION ALL "
+             "SELECT * FROM (SELECT %s FROM drills ORDER BY number LIMIT 1))",
+             column, column, column);
     return number_of(d, sql);
 }
 
@@ -233,7 +254,7 @@ static int64_t forget_up_to(struct history_db *d, int64_t now_wall_ms, bool *mor
 {
     int64_t first = oldest(d, "number"), limit = first + TRIM_ROWS - 1;
     int64_t before_ms = now_wall_ms - d->max_age_days * DAY_MS;
-    char sql[256];
+    char sql[384];
     *more = false;
     if (first == 0)
         return 0;
@@ -248,8 +269,9 @@ static int64_t forget_up_to(struct history_db *d, int64_t now_wall_ms, bool *mor
         return 0;
     snprintf(sql, sizeof sql,
              "SELECT max(number) FROM (SELECT number, wall_ms FROM events WHERE number <= %" PRId64
-             " UNION ALL SELECT number, wall_ms FROM notes WHERE number <= %" PRId64 ") WHERE wall_ms < %" PRId64,
-             limit, limit, before_ms);
+             " UNION ALL SELECT number, wall_ms FROM notes WHERE number <= %" PRId64
+             " UNION ALL SELECT number, wall_ms FROM drills WHERE number <= %" PRId64 ") WHERE wall_ms < %" PRId64,
+             limit, limit, limit, before_ms);
     int64_t up_to = number_of(d, sql);
     *more = up_to == limit;
     return up_to;
@@ -262,8 +284,9 @@ bool history_db_trim(struct history_db *d, int64_t now_wall_ms, bool *more, stru
     if (up_to == 0)
         return true;
     snprintf(sql, sizeof sql,
-             "DELETE FROM events WHERE number <= %" PRId64 "; DELETE FROM notes WHERE number <= %" PRId64, up_to,
-             up_to);
+             "DELETE FROM events WHERE number <= %" PRId64 "; DELETE FROM notes WHERE number <= %" PRId64
+             "; DELETE FROM drills WHERE number <= %" PRId64,
+             up_to, up_to, up_to);
     if (!history_db_begin(d, error))
         return false;
     if (!execute(d, sql, error))
@@ -333,15 +356,15 @@ static void collect(struct history_db *d, sqlite3_stmt *s, bool notes, struct hi
 
 void history_db_ask(struct history_db *d, const struct history_query *q, struct history_rows *rows)
 {
-    bool notes = q->what == HISTORY_NOTES;
+    bool notes = q->what == HISTORY_NOTES, events = q->what == HISTORY_EVENTS;
     if (q->what == HISTORY_LAST) {
         add_row(rows)->number = d->last;
         return;
     }
-    if (!notes && q->forward && q->from < d->trimmed)
+    if (events && q->forward && q->from < d->trimmed)
         add_remark(rows, d->trimmed, "-events-gone", "numbers %" PRId64 " to %" PRId64 " are no longer kept",
                    q->from + 1, d->trimmed);
-    else if (!notes && q->forward && q->from > d->last)
+    else if (events && q->forward && q->from > d->last)
         add_remark(rows, d->last, "-events-renumbered",
                    "this history began anew: its last number is %" PRId64 ", and %" PRId64 " was asked for", d->last,
                    q->from);
@@ -349,7 +372,7 @@ void history_db_ask(struct history_db *d, const struct history_query *q, struct 
     buf_printf(&sql,
                "SELECT number, wall_ms, name, text, group_name%s FROM %s WHERE number %s ?1%s%s ORDER BY number %s "
                "LIMIT ?2",
-               notes ? ", epoch" : "", notes ? "notes" : "events", q->forward ? ">" : "<",
+               notes ? ", epoch" : "", tables[q->what], q->forward ? ">" : "<",
                q->group != NULL ? " AND group_name = ?3" : "", q->kind != NULL ? " AND name = ?4" : "",
                q->forward ? "ASC" : "DESC");
     sqlite3_stmt *s = NULL;

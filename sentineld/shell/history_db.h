@@ -12,6 +12,7 @@
 enum history_what {
     HISTORY_EVENTS,
     HISTORY_NOTES,
+    HISTORY_DRILLS,
     HISTORY_LAST, /* one row: the highest number given so far */
 };
 
@@ -21,13 +22,13 @@ struct history_query {
     int64_t from;  /* a number; backward: 0 is the end */
     int64_t count; /* rows at most, 1 to HISTORY_COUNT_MAX */
     char *group;   /* NULL: all; owned */
-    char *kind;    /* of notes, likewise */
+    char *kind;    /* of notes, or the id of a drill, likewise */
 };
 void history_query_free(struct history_query *q); /* what it owns */
 
 struct history_row {
     int64_t number, wall_ms, epoch;
-    char *name; /* of the event, or kind of the note; owned, as below */
+    char *name; /* of the event, kind of the note, or id of the drill; owned, as below */
     char *text; /* payload, or JSON */
     char *group;
 };
@@ -43,7 +44,7 @@ struct history_db {
     char *path;
     int64_t max_age_days, max_bytes;
     sqlite3 *db; /* NULL: closed */
-    sqlite3_stmt *add_event, *add_note, *set_meta;
+    sqlite3_stmt *add_event, *add_note, *add_drill, *set_meta;
     int64_t last;    /* the number given last */
     int64_t trimmed; /* entries up to this one are no longer kept */
     dev_t device;
@@ -64,6 +65,9 @@ bool history_db_add_event(struct history_db *d, int64_t wall_ms, const char *nam
                           struct buf *error);
 bool history_db_add_note(struct history_db *d, int64_t wall_ms, const char *kind, const char *json, const char *group,
                          uint64_t epoch, struct buf *error);
+/* The report of a drill. One of the same id takes the place of the earlier one. */
+bool history_db_add_drill(struct history_db *d, int64_t wall_ms, const char *id, const char *json, const char *group,
+                          struct buf *error);
 bool history_db_commit(struct history_db *d, struct buf *error);
 void history_db_rollback(struct history_db *d);
 

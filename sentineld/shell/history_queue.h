@@ -7,7 +7,7 @@
 #include "sentineld/core/note.h"
 #include "sentineld/shell/history_db.h"
 
-enum history_item_kind { HISTORY_ITEM_EVENT, HISTORY_ITEM_NOTE, HISTORY_ITEM_QUESTION };
+enum history_item_kind { HISTORY_ITEM_EVENT, HISTORY_ITEM_NOTE, HISTORY_ITEM_DRILL, HISTORY_ITEM_QUESTION };
 
 struct history_item {
     struct history_item *next;

@@ -140,6 +140,8 @@ def test_samples_are_accepted(lab):
         f.write(text)
     said(sentineld_path(), "-c", path, "--check")
     said(noded_path(), os.path.join(ROOT, "etc", "noded.conf"), "--check")
+    drills = said(nodectl_path(), "drill", "plan", "--file", os.path.join(ROOT, "etc", "drills.conf"))
+    assert "\nweekly " in drills and "\ncut " in drills, drills
     done = run(nodectl_path(), "status", "-c", os.path.join(ROOT, "etc", "nodectl.conf"), "--timeout-ms", "300",
                env={k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")})
     assert done.returncode != 2, done.stderr
@@ -163,7 +165,9 @@ def test_install(lab):
                  "share/man/man8/sentineld.8",
                  "share/man/man5/sentineld.conf.5", "share/bash-completion/completions/nodectl",
                  "share/doc/sentineld/README.md", "share/doc/sentineld/examples/sentineld.conf",
-                 "share/doc/sentineld/examples/nodectl.conf", "lib/systemd/system/sentineld.service"):
+                 "share/doc/sentineld/examples/nodectl.conf", "share/doc/sentineld/examples/drills.conf",
+                 "lib/systemd/system/sentineld.service", "lib/systemd/system/nodectl-drill@.service",
+                 "lib/systemd/system/nodectl-drill@.timer"):
         assert os.path.isfile(os.path.join(top, name)), name
     assert said(os.path.join(top, "bin", "nodectl"), "--version").startswith("nodectl ")
     assert os.access(os.path.join(top, "bin", "sentineld"), os.X_OK)

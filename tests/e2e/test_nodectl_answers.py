@@ -106,6 +106,25 @@ class Asked:
         yield ("failover",), ["mymaster", "--yes", *self.at], OK
         self.fleet.wait_failover_over()
         yield ("explain",), ["mymaster", *self.eye], OK
+        yield from self.drills()
+
+    def drills(self):
+        switch = ["switchover", "--group", "mymaster", "--hold-ms", 0]
+        yield ("drill", "report"), self.at, FAILED
+        yield ("drill", "run"), [*switch, "--yes", "--max-lost", "x", *self.at], USAGE
+        yield ("drill", "run"), [*switch, "--yes", *self.dead], NOBODY
+        yield ("drill", "run"), [*switch, "--yes", "--no-restore-roles", *self.at], OK
+        self.fleet.wait_failover_over()
+        yield ("drill", "run"), [*switch, "--yes", "--no-restore-roles", "--max-outage-ms", 0, *self.at], FAILED
+        yield ("drill", "plan"), [*switch, *self.at], OK
+        yield ("drill", "plan"), ["kill-supervisor", "--group", "mymaster", *self.at], USAGE
+        yield ("drill", "plan"), [*switch, *self.dead], NOBODY
+        for words in (("drill", "list"), ("drill", "report")):
+            yield words, self.eye, OK
+            yield words, ["--timeout-ms", "x", *self.at], USAGE
+            yield words, self.dead, NOBODY
+        self.s.ok("ACL", "SETUSER", "other", "on", ">word", "+@all", "-sentinel|drill")
+        yield ("drill", "list"), [*self.at, "--user", "other", "--password", "word"], FAILED
 
 
 @case(kinds=("ours",), limit_s=120)

@@ -29,7 +29,8 @@ ROOMS = {
     # reads the INFO of nodes, and decides again what a supervisor has recorded.
     "nodectl": ("common", "nodectl", "sentineld/shell/config", "sentineld/core/settings", "sentineld/core/params",
                 "sentineld/core/info", "sentineld/core/note", "sentineld/core/replay",
-                "sentineld/shell/hooks_event", "sentineld/shell/hooks_run", "noded/cmd/settings"),
+                "sentineld/shell/hooks_event", "sentineld/shell/hooks_run", "noded/cmd/settings",
+                "noded/store/keyspace"),
     "tests/sim": ("common/base", "common/resp", "sentineld/core", "tests/runner"),
     "tests": ("common", "sentineld", "noded", "nodectl", "tests"),
 }

@@ -493,6 +493,53 @@ static void limits_change_at_once(void **state)
     end(&l);
 }
 
+static const struct history_rows *drills(struct lived *l, const char *id)
+{
+    return ask(
+        l, (struct history_query){.what = HISTORY_DRILLS, .count = 100, .kind = id != NULL ? mem_strdup(id) : NULL});
+}
+
+static void drills_are_kept_by_their_id(void **state)
+{
+    (void)state;
+    struct lived l;
+    begin(&l, 0);
+    history_drill(l.h, io_wall_ms(), "1-a", "{\"verdict\":\"PASS\"}", "o/1");
+    put(&l, "+sdown", "master a", "a");
+    history_drill(l.h, io_wall_ms(), "2-b", "{}", "o/2");
+    history_drill(l.h, io_wall_ms(), "1-a", "{\"verdict\":\"FAIL\"}", "o/1"); /* the later word counts */
+    end(&l);
+    begin(&l, 0);
+    const struct history_rows *r = drills(&l, NULL);
+    assert_int_equal(r->n, 2);
+    assert_int_equal(r->v[0].number, 4); /* numbered with the events, the newest first */
+    assert_string_equal(r->v[0].name, "1-a");
+    assert_string_equal(r->v[0].text, "{\"verdict\":\"FAIL\"}");
+    assert_string_equal(r->v[0].group, "o/1");
+    assert_string_equal(r->v[1].name, "2-b");
+    r = drills(&l, "2-b");
+    assert_int_equal(r->n, 1);
+    assert_string_equal(r->v[0].group, "o/2");
+    assert_int_equal(drills(&l, "3-c")->n, 0);
+    assert_int_equal(since(&l, 0)->n, 1); /* they are no events */
+    end(&l);
+}
+
+static void drills_get_too_old_as_well(void **state)
+{
+    (void)state;
+    struct lived l;
+    begin(&l, 0);
+    history_drill(l.h, io_wall_ms() - 31 * DAY_MS, "old", "{}", "o/1");
+    history_drill(l.h, io_wall_ms(), "new", "{}", "o/1");
+    end(&l);
+    begin(&l, 0); /* forgets at the start */
+    while (drills(&l, NULL)->n > 1)
+        usleep(1000);
+    assert_string_equal(l.rows.v[0].name, "new");
+    end(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +556,8 @@ int main(void)
         IN_DIR(a_hanging_disk_is_told_and_bounded),
         IN_DIR(a_hanging_disk_does_not_hold_the_end),
         IN_DIR(limits_change_at_once),
+        IN_DIR(drills_are_kept_by_their_id),
+        IN_DIR(drills_get_too_old_as_well),
     };
     alarm(SECONDS_AT_MOST);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,348 @@
+/* nodectl drill: harm that is done on purpose, while canaries watch, and its way back. */
+#include "nodectl/tree.h"
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "nodectl/asking.h"
+#include "nodectl/drill/records.h"
+#include "nodectl/drill/report.h"
+#include "nodectl/explain.h"
+#include "nodectl/output.h"
+#include "nodectl/past.h"
+#include "nodectl/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HISTORY_TRIES 3
+#define HISTORY_AGAIN_MS 500
+
+/* The order of that name, out of all; the others are freed. EXIT_OK, or another exit status, said why. */
+static int find_order(const struct command_call *call, const char *name, struct drill_order *out)
+{
+    struct drill_order *list;
+    size_t n, found = SIZE_MAX;
+    struct buf error = {0};
+    int code = EXIT_OK;
+    bool ok = orders_read(command_value(call, "--file"), &list, &n, &error);
+    const char **names = mem_zalloc((n + 1) * sizeof *names);
+    for (size_t i = 0; i < n; i++) {
+        names[i] = list[i].name;
+        if (strcmp(list[i].name, name) == 0)
+            found = i;
+    }
+    if (!ok) {
+        code = command_fail(call, EXIT_USAGE, "the file of drills is wrong:\n%s", buf_str(&error));
+    } else if (found == SIZE_MAX) {
+        const char *near = text_nearest(name, names, n);
+        code = command_fail(call, EXIT_USAGE, "there is no drill '%s'%s%s%s", name,
+                            near != NULL ? " (did you mean '" : "", near != NULL ? near : "",
+                            near != NULL ? "'?)" : "; nodectl drill plan names them");
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (code == EXIT_OK && i == found)
+            *out = list[i];
+        else
+            order_free(&list[i]);
+    }
+    free(names);
+    free(list);
+    buf_free(&error);
+    return code;
+}
+
+static int begin(const struct command_call *call, struct drill_run *r)
+{
+    *r = (struct drill_run){.call = call, .steps = json_array(), .reasons = json_array()};
+    r->harm.process.fd = r->harm.guard_fd = -1;
+    int code = asking_read(call, &r->asking);
+    if (code == EXIT_OK)
+        code = find_order(call, call->argv[0], &r->order);
+    if (code == EXIT_OK)
+        code = order_options(call, &r->order);
+    if (code == EXIT_OK)
+        code = drill_prepare(r);
+    return code;
+}
+
+static int end(struct drill_run *r, int code)
+{
+    drill_run_free(r);
+    order_free(&r->order);
+    asking_free(&r->asking);
+    return code;
+}
+
+/* ---- run ---- */
+
+static bool confirmed(const struct drill_run *r)
+{
+    char text[16] = "";
+    FILE *out = r->asking.json ? stderr : stdout;
+    fputs("Do it now? [y/N] ", out);
+    fflush(out);
+    if (fgets(text, sizeof text, stdin) == NULL)
+        fputc('\n', out);
+    return text[0] == 'y' || text[0] == 'Y';
+}
+
+/* The supervisor that led may be slow to answer: it is asked again then. */
+static json_t *ask_phases(const struct drill_run *r)
+{
+    char old[ADDR_TEXT_MAX];
+    const struct target_shard *shard = &r->target.shard;
+    json_t *phases = NULL;
+    addr_text(&shard->nodes[0], old);
+    for (int i = 0; i < HISTORY_TRIES; i++) {
+        struct fleet f;
+        asking_begin(&r->asking, &f);
+        json_t *collected = explain_collect(&r->asking, &f, shard->name);
+        json_decref(phases);
+        phases = report_phases(collected, shard->name, old, shard->epoch);
+        json_decref(collected);
+        fleet_free(&f);
+        if (!addr_is_set(&r->to) || json_int(phases, "total", -1) >= 0)
+            break;
+        drill_pause(HISTORY_AGAIN_MS);
+    }
+    return phases;
+}
+
+/* The report is kept by the supervisors, and shown; who does not keep it is told of on standard error. */
+static int tell(struct drill_run *r)
+{
+    struct buf why = {0};
+    json_t *document = report_document(r, ask_phases(r));
+    size_t kept = records_put(&r->asking, document, &why);
+    if (r->asking.json) {
+        output_json(document);
+    } else {
+        fputc('\n', stdout);
+        report_print(document, stdout, colour_wanted(stdout));
+    }
+    fflush(stdout);
+    if (kept == 0)
+        command_fail(r->call, EXIT_FAILED, "no supervisor keeps the report:");
+    for (struct slice rest = buf_slice(&why); rest.n > 0;) {
+        char *text = slice_dup(slice_cut_line(&rest));
+        print_painted(stderr, false, PAINT_NONE, text);
+        fputc('\n', stderr);
+        free(text);
+    }
+    bool pass = strcmp(json_word(document, "verdict"), "PASS") == 0;
+    json_decref(document);
+    buf_free(&why);
+    return pass ? EXIT_OK : EXIT_FAILED;
+}
+
+static int run_drill(const struct command_call *call)
+{
+    struct drill_run r;
+    bool yes = command_value(call, "--yes") != NULL;
+    if (!yes && !isatty(STDIN_FILENO))
+        return command_fail(
+            call, EXIT_USAGE,
+            "standard input is no terminal, so nobody can be asked: give --yes to do it without asking");
+    int code = begin(call, &r);
+    if (code == EXIT_OK) {
+        if (!yes || !r.asking.json)
+            drill_show_plan(&r, r.asking.json ? stderr : stdout);
+        if (!yes && !confirmed(&r))
+            code = command_fail(call, EXIT_USAGE, "nothing was done: it was not confirmed");
+        else
+            code = drill_perform(&r);
+        if (code == EXIT_OK)
+            code = tell(&r);
+    }
+    return end(&r, code);
+}
+
+/* ---- plan ---- */
+
+static int name_drills(const struct command_call *call)
+{
+    static const char *const titles[] = {"DRILL", "WHAT IT DOES", NULL};
+    struct drill_order *list;
+    size_t n;
+    struct buf error = {0};
+    bool json;
+    if (output_format(call, &json) != EXIT_OK)
+        return EXIT_USAGE;
+    bool ok = orders_read(command_value(call, "--file"), &list, &n, &error);
+    struct table *t = table_new(titles);
+    json_t *document = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(
+            document, json_pack("{s:s, s:s}", "drill", list[i].name, "kind",
+                                list[i].kind < DRILL_KINDS ? drill_kind_name((enum drill_kind)list[i].kind) : ""));
+        table_cell(t, PAINT_NONE, "%s", list[i].name);
+        table_cell(t, PAINT_NONE, "%s",
+                   list[i].kind < DRILL_KINDS ? drill_kind_text((enum drill_kind)list[i].kind) : "");
+        order_free(&list[i]);
+    }
+    if (ok && json)
+        output_json(document);
+    else if (ok)
+        table_print(t, stdout, "", colour_wanted(stdout));
+    else
+        command_fail(call, EXIT_USAGE, "the file of drills is wrong:\n%s", buf_str(&error));
+    table_free(t);
+    json_decref(document);
+    free(list);
+    buf_free(&error);
+    return ok ? EXIT_OK : EXIT_USAGE;
+}
+
+static int plan_drill(const struct command_call *call)
+{
+    struct drill_run r;
+    if (call->argc == 0)
+        return name_drills(call);
+    int code = begin(call, &r);
+    if (code == EXIT_OK && r.asking.json) {
+        json_t *document = drill_plan_document(&r);
+        output_json(document);
+        json_decref(document);
+    } else if (code == EXIT_OK) {
+        drill_show_plan(&r, stdout);
+    }
+    return end(&r, code);
+}
+
+/* ---- list and report ---- */
+
+static int list_drills(const struct command_call *call)
+{
+    struct asking a;
+    int code = asking_read(call, &a);
+    json_t *list = code == EXIT_OK ? records_get(call, &a, NULL, &code) : NULL;
+    if (list != NULL && a.json)
+        output_json(list);
+    else if (list != NULL && json_array_size(list) == 0)
+        puts("No drill is recorded.");
+    else if (list != NULL)
+        report_print_list(list, stdout, colour_wanted(stdout));
+    json_decref(list);
+    asking_free(&a);
+    return code;
+}
+
+static int report_drill(const struct command_call *call)
+{
+    struct asking a;
+    const char *id = call->argc > 0 ? call->argv[0] : NULL;
+    int code = asking_read(call, &a);
+    json_t *list = code == EXIT_OK ? records_get(call, &a, id, &code) : NULL;
+    const json_t *document = json_array_get(list, 0);
+    if (list != NULL && document == NULL)
+        code = command_fail(call, EXIT_FAILED,
+                            id != NULL ? "no supervisor has a report of drill %s" : "no drill is recorded%s",
+                            id != NULL ? id : "");
+    else if (list != NULL && a.json)
+        output_json(document);
+    else if (list != NULL)
+        report_print(document, stdout, colour_wanted(stdout));
+    json_decref(list);
+    asking_free(&a);
+    return code;
+}
+
+/* ---- the commands ---- */
+
+#define DRILLS_TEXT                                                                                               \
+    "Drills: kill-master, stop-master, cut-master, switchover, kill-supervisor, random (one of these), and your " \
+    "own:\n"                                                                                                      \
+    "drills = ( { name = ...; kind = ...; ... } ) in the file, see nodectl(1).\n"
+
+static const struct command_option run_options[] = {
+    ORDER_OPTIONS,
+    {"--yes", "-y", NULL, "do not ask"},
+    ASKING_OPTIONS,
+    {NULL, NULL, NULL, NULL},
+};
+
+static const struct command_option plan_options[] = {
+    ORDER_OPTIONS,
+    ASKING_OPTIONS,
+    {NULL, NULL, NULL, NULL},
+};
+
+static const struct command_option asking_options[] = {
+    ASKING_OPTIONS,
+    {NULL, NULL, NULL, NULL},
+};
+
+static const struct command command_run = {
+    .name = "run",
+    .arguments = "DRILL",
+    .summary = "Do harm to a live fleet on purpose, watch it through clients, bring it back, and report.",
+    .text = DRILLS_TEXT
+    "\n"
+    "Nothing is done to a fleet that is not well: every shard's master up with a replica in step, all supervisors\n"
+    "agreed, no failover under way. Canaries (keys " CANARY_KEYS "...) write and read in every database of the shard;\n"
+    "they are deleted at the end. A process of this host gets its signal only after it was shown to be the one that\n"
+    "listens at the address; for nodes of other hosts, and for cut-master, your own commands are run. Ctrl-C ends the\n"
+    "drill early and brings the fleet back, as a missed objective does.\n"
+    "\n" ASKING_TEXT "\n"
+    "Exit status: 0 the objectives were met (PASS); 1 they were not, or it was ended early (FAIL); 2 nothing was "
+    "done:\n"
+    "the command line or a file is wrong, it was not confirmed, or the fleet is not fit for it; 3 no supervisor can "
+    "be\n"
+    "reached.",
+    .options = run_options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_drill,
+};
+
+static const struct command command_plan = {
+    .name = "plan",
+    .arguments = "[DRILL]",
+    .summary = "Show what a drill would do now, or, without a name, which drills there are.",
+    .text = DRILLS_TEXT "\nExit status: 0 it could be done; 2 it could not, for the reason on standard error; 3 no "
+                        "supervisor can be reached.",
+    .options = plan_options,
+    .min_args = 0,
+    .max_args = 1,
+    .run = plan_drill,
+};
+
+static const struct command command_list = {
+    .name = "list",
+    .arguments = "",
+    .summary = "List the drills that the supervisors remember, the newest first.",
+    .text = ASKING_TEXT
+    "\n"
+    "Exit status: 0 listed, also when there is none; 1 no supervisor tells of drills (redis-sentinel,\n"
+    "or an older sentineld); 2 the command line or the configuration file is wrong; 3 no supervisor\n"
+    "can be reached.",
+    .options = asking_options,
+    .min_args = 0,
+    .max_args = 0,
+    .run = list_drills,
+};
+
+static const struct command command_report = {
+    .name = "report",
+    .arguments = "[ID]",
+    .summary = "Show the report of a drill, or of the last one.",
+    .text = ASKING_TEXT
+    "\n"
+    "Exit status: 0 shown; 1 there is no such report; 2 the command line or the configuration file is\n"
+    "wrong; 3 no supervisor can be reached.",
+    .options = asking_options,
+    .min_args = 0,
+    .max_args = 1,
+    .run = report_drill,
+};
+
+static const struct command *const commands[] = {&command_run, &command_plan, &command_list, &command_report, NULL};
+
+const struct command command_drill = {
+    .name = "drill",
+    .arguments = "",
+    .summary = "Kill, stop, cut off or switch a node on purpose, and measure what clients notice.",
+    .commands = commands,
+};

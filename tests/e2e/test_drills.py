@@ -1,0 +1,285 @@
+"""nodectl drill on a live fleet: harm, canaries, limits, the way back, and reports that every supervisor has."""
+import json
+import os
+import signal
+import subprocess
+
+from cases import case
+from lab import RespError, wait_until
+from lab.adopted import adopt, adopt_all
+from lab.supervised import Supervised
+from lab.supervisors import nodectl_path
+from test_access import PASSWORD, guarded
+
+OURS = ("ours",)
+OK, FAILED, USAGE = 0, 1, 2
+KEYS = "nodectl-drill:"
+# Replication is asynchronous: a master that is killed or stopped may have told OK of the writes of its last turn, which
+# no replica has then. How many that may be here; a planned switch loses none.
+LAST_TURN = ("--max-lost", 50)
+
+
+def at(process):
+    return "127.0.0.1:%d" % process.port
+
+
+class Drilled:
+    """A fleet of three shards under three supervisors with leases, and nodectl."""
+
+    def __init__(self, lab, **fleet):
+        self.lab = lab
+        self.fleet = Supervised(lab, declared=True, **fleet)
+        self.all = self.fleet.nodes + self.fleet.supervisors
+        lab.on_close(lambda: adopt_all(self.all))
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
+        self.env["HOME"] = lab.path("home")
+        self.ask(*self.fleet.supervisors)
+        self.wait_fit()
+
+    def ask(self, *supervisors):
+        self.env["NODECTL_SUPERVISORS"] = ",".join(at(s) for s in supervisors)
+
+    def wait_fit(self):
+        wait_until(lambda: self.run("plan", "switchover").returncode == OK, 20, "the fleet is fit for a drill")
+
+    def start(self, *args):
+        """nodectl drill in the background; it ends with the test."""
+        process = subprocess.Popen([nodectl_path(), "drill", *map(str, args)], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                                   env=self.env)
+        self.lab.on_close(lambda: process.poll() is None and process.kill())
+        return process
+
+    def run(self, *args):
+        process = self.start(*args)
+        try:
+            out, err = process.communicate(timeout=90)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # it brings back what it has killed, so that it is there to be ended
+            out, err = process.communicate(timeout=60)
+            raise AssertionError("nodectl drill %s took too long:\n%s%s" % (args, out, err)) from None
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def report(self, code, *args):
+        done = self.run("run", *args, "--yes", "-o", "json")
+        assert done.returncode == code, "%s: %d\n%s%s" % (args, done.returncode, done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    def shard(self, i=0):
+        return self.fleet.name_of(self.fleet.masters[i])
+
+    def no_keys_are_left(self):
+        for node in self.fleet.nodes:
+            with node.connect() as client:
+                for database in range(16):
+                    client.ok("SELECT", database)
+                    assert client.ok("DBSIZE") == 0, (node.name, database, client.ok("KEYS", "*")[:5])
+
+    def listed(self):
+        done = self.run("list", "-o", "json")
+        assert done.returncode == OK, done.stderr
+        return [d["id"] for d in json.loads(done.stdout)]
+
+
+def history(supervisor, shard, kind, epoch):
+    """Notes of this kind and epoch."""
+    rows = supervisor.ok("SENTINEL", "HISTORY", "GROUP", shard, "KIND", kind, "COUNT", "100")
+    return [json.loads(row[5]) for row in rows if row[4] == epoch]
+
+
+@case(kinds=OURS, limit_s=120)
+def test_kill_master(lab):
+    """A master is killed: what the report says of the failover is what the supervisors' history says; the process runs
+    again, is master again, and nothing of the drill stays."""
+    d = Drilled(lab)
+    master, before = d.fleet.masters[1], d.fleet.truth()
+    old_pid = master.pid
+    report = d.report(OK, "kill-master", "--shard", d.shard(1), "--max-outage-ms", 5000, *LAST_TURN)
+    assert report["verdict"] == "PASS" and report["reasons"] == [] and report["back"], report
+    adopt(master)
+    assert master.pid != old_pid
+    d.fleet.wait_well(supervisors=d.fleet.supervisors)
+    assert d.fleet.truth() == before, (d.fleet.truth(), before)
+    phases, epoch = report["phases_ms"], report["phases_ms"]["epoch"]
+    notes = [n for s in d.fleet.supervisors for n in history(s, report["group"], "switched", epoch)]
+    assert len(notes) == 1, notes
+    note = notes[0]
+    assert (note["from"], note["to"]) == (at(master), report["to"]), (note, report)
+    assert [phases[k] for k in ("detect", "agree", "fence", "promote", "tell", "total")] == \
+        [note[k + "_ms"] for k in ("detect", "agree", "prepare", "promote", "tell", "total")], (phases, note)
+    assert phases["elect"] == note["stand_ms"] + note["elect_ms"], (phases, note)
+    assert phases["converge"] == max(n["took_ms"] for s in d.fleet.supervisors
+                                     for n in history(s, report["group"], "agreed", epoch)), phases
+    # What clients noticed cannot be shorter than what the supervisors needed to notice it.
+    assert 600 <= report["outage_ms"] <= 5000 and phases["detect"] >= 600, report
+    assert report["outage_ms"] >= phases["detect"] + phases["elect"] - 50, report
+    lanes = report["databases"]
+    assert sorted((x["database"], x["bystander"]) for x in lanes) == sorted(
+        [(i, False) for i in range(16)] + [(0, True)])
+    assert all(x["acked"] > 20 and x["lost"] <= 2 and x["reads"] > 5 for x in lanes), lanes
+    assert report["writes"]["acked"] == sum(x["acked"] for x in lanes), report
+    assert report["bystander_outage_ms"] < report["outage_ms"], report
+    assert any("refused" in e["text"] for e in report["errors"]), report["errors"]
+    d.no_keys_are_left()
+    # The report is at every supervisor, also when the others are gone.
+    for s in d.fleet.supervisors:
+        d.ask(s)
+        assert json.loads(d.run("report", report["id"], "-o", "json").stdout) == report
+    d.fleet.supervisors[0].kill9()
+    d.fleet.supervisors[2].kill9()
+    d.ask(d.fleet.supervisors[1])
+    assert d.listed() == [report["id"]]
+    text = d.run("report").stdout
+    for part in ("PASS; the fleet is well again", "%8d  total" % phases["total"], report["id"],
+                 "%8d of them lost" % report["writes"]["lost"]):
+        assert part in text, text
+    assert d.run("report", "nobody").returncode == FAILED
+
+
+@case(kinds=OURS, limit_s=120)
+def test_the_other_drills(lab):
+    """Switchover loses nothing and needs no restart; a stopped master is continued; a supervisor that is killed runs
+    again and nobody noticed; a missed objective is a FAIL with status 1, and the fleet is brought back all the same."""
+    d = Drilled(lab)
+    before = d.fleet.truth()
+    report = d.report(OK, "switchover", "--shard", d.shard(0).split("/")[1], "--hold-ms", 100)
+    assert report["writes"]["lost"] == 0 and report["verdict"] == "PASS" and report["to"] != report["from"], report
+    assert report["phases_ms"]["detect"] is None or report["phases_ms"]["detect"] < 600, report
+    assert d.fleet.truth() == before, report
+
+    master = d.fleet.masters[1]
+    pid = master.pid
+    report = d.report(OK, "stop-master", "--shard", d.shard(1), "--hold-ms", 100, *LAST_TURN)
+    assert (report["phases_ms"]["detect"] or 0) >= 600, report
+    assert master.alive() and master.pid == pid and master.info("replication")["role"] == "master"
+    assert d.fleet.truth() == before
+
+    report = d.report(OK, "kill-supervisor", "--seed", 4)
+    victim = next(s for s in d.fleet.supervisors if at(s) == report["victim"])
+    adopt(victim)
+    assert report["writes"]["lost"] == 0 and report["phases_ms"]["total"] is None and report["to"] is None, report
+    d.fleet.wait_well(supervisors=d.fleet.supervisors)
+    assert len(d.listed()) == 3
+
+    # The same seed draws the same; the objective cannot be met.
+    plan = json.loads(d.run("plan", "random", "--seed", 11, "-o", "json").stdout)
+    again = json.loads(d.run("plan", "random", "--seed", 11, "-o", "json").stdout)
+    assert plan == again and plan["kind"] != "random", (plan, again)
+    report = d.report(FAILED, "kill-master", "--max-outage-ms", 200, "--shard", d.shard(2))
+    adopt(d.fleet.masters[2])
+    assert report["verdict"] == "FAIL" and report["back"] and report["outage_ms"] > 200, report
+    # It was not started again before there was another master: it has no file that its data could be read from.
+    assert any("waits for a new master" in step["text"] for step in report["steps"]), report["steps"]
+    assert report["to"] == at(d.fleet.replicas[2]) and report["phases_ms"]["detect"] >= 600, report
+    assert "no acknowledged write for more than 200 ms" in report["aborted"], report
+    assert any("objective is 200 ms" in r for r in report["reasons"]), report
+    assert d.fleet.truth() == before
+    d.no_keys_are_left()
+
+
+@case(kinds=OURS, limit_s=120)
+def test_not_on_a_fleet_that_is_not_well(lab):
+    """A replica that is gone, an unknown shard, cut-master without commands: status 2, the reason, and nothing is done.
+    Own drills come from a file, with commands of the operator's that are told whom it is about."""
+    d = Drilled(lab)
+    before = d.fleet.truth()
+    done = d.run("run", "cut-master", "--yes")
+    assert done.returncode == USAGE and "needs commands of yours" in done.stderr, done
+    done = d.run("run", "kill-master", "--shard", "nobody", "--yes")
+    assert done.returncode == USAGE and "has no shard nobody" in done.stderr, done
+    path, log = lab.path("drills.conf"), lab.path("log")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write('drills = ( { name = "cut"; kind = "cut-master"; shard = "%s"; max_time_s = 2; every_ms = 20;\n'
+                '  harm_command = "echo $NODECTL_DRILL_ACTION $NODECTL_DRILL_HOST:$NODECTL_DRILL_PORT '
+                '$NODECTL_DRILL_PID >>%s; kill -STOP $NODECTL_DRILL_PID";\n'
+                '  heal_command = "echo $NODECTL_DRILL_ACTION >>%s; kill -CONT %d"; },\n'
+                '  { name = "thief"; kind = "cut-master"; shard = "%s"; hold_ms = 0; heal_command = "true";\n'
+                '  harm_command = "c=\'redis-cli -p \'$NODECTL_DRILL_PORT\' -n 3\'; $c KEYS \\"%s*\\" | '
+                'xargs $c DEL; exit 1"; } );\n' % (d.shard(2), log, log, d.fleet.masters[2].pid, d.shard(1), KEYS))
+    report = d.report(OK, "cut", "--file", path, "--max-time-s", 20, "--hold-ms", 0, *LAST_TURN)
+    with open(log, encoding="utf-8") as f:
+        said = f.read()
+    assert said == "harm %s %d\nheal\n" % (at(d.fleet.masters[2]), d.fleet.masters[2].pid), said
+    assert report["kind"] == "cut-master" and report["to"], report
+    # Somebody takes acknowledged writes away in one database: they are missed there and nowhere else.
+    report = d.report(FAILED, "thief", "--file", path)
+    lost = {x["database"]: x["lost"] for x in report["databases"]}
+    assert lost[3] > 5 and set(lost[i] for i in lost if i != 3) == {0} and report["back"], lost
+    assert any("acknowledged writes are lost" in r for r in report["reasons"]), report
+    assert "status 1" in report["aborted"], report
+    assert d.fleet.truth() == before
+    with open(path, "a", encoding="utf-8") as f:
+        f.write("dirlls = 1;\n")
+    done = d.run("run", "cut", "--file", path, "--yes")
+    assert done.returncode == USAGE and "dirlls" in done.stderr and "drills.conf:" in done.stderr, done
+    d.fleet.replicas[0].kill9()
+    pids = [n.pid for n in d.fleet.masters]
+
+    def refused():
+        again = d.run("run", "kill-master", "--shard", d.shard(1), "--yes")
+        assert again.returncode == USAGE, again
+        return "the fleet is not well" in again.stderr and "no replica of %s is up" % at(d.fleet.masters[0]) in \
+            again.stderr
+    wait_until(refused, 20, "the drill is refused for the dead replica")
+    assert all(n.alive() for n in d.fleet.masters) and [n.pid for n in d.fleet.masters] == pids
+    d.fleet.supervisors[0].ok("SENTINEL", "DRILL", "RECORD", "x-1", "g", "{}")
+    for bad in (("RECORD", "x y", "g", "{}"), ("RECORD", "x", "g", "[]"), ("RECORD", "x", "g", "{"), ("SHOW",),
+                ("NO",)):
+        assert isinstance(d.fleet.supervisors[0].call("SENTINEL", "DRILL", *bad), RespError), bad
+
+
+@case(kinds=OURS, limit_s=120, matrix=[(signal.SIGINT,), (signal.SIGKILL,)])
+def test_interrupted_in_the_middle(lab, sig):
+    """Ctrl-C while a master is stopped: it is continued, is master again, and the report is a FAIL that says so. When
+    nodectl itself is killed, the master is continued all the same."""
+    d = Drilled(lab)
+    before, master = d.fleet.truth(), d.fleet.masters[0]
+    process = d.start("run", "stop-master", "--shard", d.shard(0), "--hold-ms", 60000, "--yes")
+    for line in process.stdout:
+        if "writes are acknowledged in every database" in line:
+            break
+    with open("/proc/%d/stat" % master.pid, encoding="ascii") as f:
+        assert f.read().rsplit(")", 1)[1].split()[0] == "T", "it is stopped"
+    process.send_signal(sig)
+    out, err = process.communicate(timeout=60)
+    if sig == signal.SIGKILL:
+        d.fleet.wait_well(supervisors=d.fleet.supervisors)  # as a replica of the new one
+        return
+    assert process.returncode == FAILED and "FAIL; the fleet is well again" in out, out + err
+    assert "ended early: interrupted" in out and "all is as it was" in out, out
+    assert d.fleet.truth() == before
+    d.no_keys_are_left()
+
+
+@case(kinds=OURS, limit_s=120)
+def test_a_group_with_passwords(lab):
+    """A master and two replicas that are no cluster: the canaries ask the supervisors where the master is, and log in
+    everywhere. Without the password of the nodes nothing is done."""
+    secret = {"requirepass": "nodepass", "masterauth": "nodepass"}
+    fleet = lab.fleet(master_options=secret, replica_options=[secret, secret], group={"password": "nodepass"},
+                      supervisor_args=guarded(lab, "ours"), wait=False)
+    for s in fleet.supervisors:
+        s.password = PASSWORD
+    fleet.wait_well()
+    env = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
+    env.update(HOME=lab.path("home"), NODECTL_PASSWORD=PASSWORD,
+               NODECTL_SUPERVISORS=",".join(at(s) for s in fleet.supervisors))
+
+    def drill():
+        argv = [nodectl_path(), "drill", "run", "stop-master", "--group", "mymaster", "--hold-ms", "0", "--yes", "-o",
+                "json", *map(str, LAST_TURN)]
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=True, env=env, timeout=90, check=False)
+
+    def locked_out():
+        done = drill()
+        assert done.returncode == USAGE and done.stdout == "", done
+        return "Give --node-password, or NODECTL_NODE_PASSWORD" in done.stderr
+    wait_until(locked_out, 20, "the fleet is fit, and the password is missing")
+    env["NODECTL_NODE_PASSWORD"] = "nodepass"
+    done = drill()
+    assert done.returncode == OK, done
+    report = json.loads(done.stdout)
+    assert report["cluster"] is None and report["to"] in {at(r) for r in fleet.replicas}, report
+    assert len(report["databases"]) == 16, report
+    assert fleet.master.role() == "master" and fleet.agreed_port() == fleet.master.port
