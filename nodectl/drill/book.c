@@ -24,16 +24,18 @@ int64_t lane_send(struct lane *l)
     return ++l->sent;
 }
 
-static void note_silence(struct lane *l, enum drill_phase now, int64_t us)
+static void note_silence(struct lane *l, enum drill_phase now, int64_t now_us)
 {
-    if (us > l->silence_us[now])
-        l->silence_us[now] = us;
+    if (now_us - l->heard_us <= l->silence_us[now])
+        return;
+    l->silence_us[now] = now_us - l->heard_us;
+    l->silent_from_us[now] = l->heard_us;
 }
 
 void lane_ack(struct lane *l, int64_t number, enum drill_phase now, int64_t now_us)
 {
     assert(l->nacked == 0 || number > l->acked[l->nacked - 1].number);
-    note_silence(l, now, now_us - l->heard_us);
+    note_silence(l, now, now_us);
     l->heard_us = now_us;
     l->acked = mem_grow(l->acked, l->nacked, &l->cap_acked, sizeof *l->acked);
     l->acked[l->nacked++] = (struct lane_ack){number, now_us};
@@ -47,8 +49,13 @@ int64_t lane_silence_us(const struct lane *l, enum drill_phase now, int64_t now_
 
 void lane_close(struct lane *l, enum drill_phase now, int64_t now_us)
 {
-    note_silence(l, now, now_us - l->heard_us);
+    note_silence(l, now, now_us);
     l->heard_us = now_us;
+}
+
+void lane_turn(struct lane *l, enum drill_phase before, int64_t now_us)
+{
+    note_silence(l, before, now_us);
 }
 
 /* How many of the acknowledged ones were so before that time (by_time), or have a number up to that one. */

@@ -27,10 +27,11 @@ struct lane {
     int64_t sent;   /* the last number, from 1 */
     struct lane_ack *acked;
     size_t nacked, cap_acked;
-    int64_t heard_us;                 /* the last acknowledgement, or the beginning */
-    int64_t silence_us[DRILL_PHASES]; /* the longest */
-    int64_t refused;                  /* writes answered with an error */
-    int64_t unanswered;               /* writes of which nobody knows */
+    int64_t heard_us;                     /* the last acknowledgement, or the beginning */
+    int64_t silence_us[DRILL_PHASES];     /* the longest */
+    int64_t silent_from_us[DRILL_PHASES]; /* when that one began */
+    int64_t refused;                      /* writes answered with an error */
+    int64_t unanswered;                   /* writes of which nobody knows */
     int64_t redirects;
     int64_t reads, read_errors;
     int64_t seen;             /* the number that was read last */
@@ -46,7 +47,9 @@ int64_t lane_send(struct lane *l);                                              
 void lane_ack(struct lane *l, int64_t number, enum drill_phase now, int64_t now_us); /* numbers rise */
 /* The longest silence up to now, also one that lasts. */
 int64_t lane_silence_us(const struct lane *l, enum drill_phase now, int64_t now_us);
-/* The end, or the beginning of another phase: a silence that lasts counts in this one. */
+/* Another phase begins: a silence that lasts counts in both, in the next one as a whole. */
+void lane_turn(struct lane *l, enum drill_phase before, int64_t now_us);
+/* The end: a silence that lasts counts. */
 void lane_close(struct lane *l, enum drill_phase now, int64_t now_us);
 
 /* A read, sent at sent_us, gave this number (0: the key is not there). Older than what was acknowledged bound_us before

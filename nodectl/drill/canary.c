@@ -232,10 +232,8 @@ void canaries_phase(struct canaries *c, enum drill_phase phase)
 {
     pthread_mutex_lock(&c->mutex);
     int64_t now_us = io_now_us();
-    /* A silence that lasts from one phase into the next one belongs to the next one as a whole. */
     for (size_t i = 0; i < c->nlanes; i++)
-        if (now_us - c->lanes[i].heard_us > c->lanes[i].silence_us[c->phase])
-            c->lanes[i].silence_us[c->phase] = now_us - c->lanes[i].heard_us;
+        lane_turn(&c->lanes[i], c->phase, now_us);
     c->phase = phase;
     pthread_mutex_unlock(&c->mutex);
 }

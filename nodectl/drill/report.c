@@ -129,13 +129,15 @@ static void raise_to(int64_t *to, int64_t value)
         *to = value;
 }
 
-json_t *report_canaries(const struct lane *lanes, size_t n, const struct client_errors *errors)
+json_t *report_canaries(const struct lane *lanes, size_t n, const struct client_errors *errors, int64_t start_us)
 {
-    int64_t outage_us = 0, before_us = 0, restore_us = 0, bystander_us = 0, stale_us = 0;
+    int64_t outage_us = 0, from_us = start_us, before_us = 0, restore_us = 0, bystander_us = 0, stale_us = 0;
     int64_t acked = 0, lost = 0, refused = 0, unanswered = 0, redirects = 0, reads = 0, stale = 0;
     json_t *databases = json_array(), *list = json_array();
     for (size_t i = 0; i < n; i++) {
         const struct lane *l = &lanes[i];
+        if (!l->bystander && l->silence_us[DRILL_HARM] > outage_us)
+            from_us = l->silent_from_us[DRILL_HARM];
         raise_to(l->bystander ? &bystander_us : &outage_us, l->silence_us[DRILL_HARM]);
         raise_to(&before_us, l->silence_us[DRILL_BEFORE]);
         raise_to(l->bystander ? &bystander_us : &restore_us, l->silence_us[DRILL_RESTORE]);
@@ -153,13 +155,15 @@ json_t *report_canaries(const struct lane *lanes, size_t n, const struct client_
         json_array_append_new(list, json_pack("{s:s, s:o, s:I}", "by", errors->v[i].reads ? "reader" : "writer", "text",
                                               json_text(errors->v[i].text, strlen(errors->v[i].text)), "count",
                                               (json_int_t)errors->v[i].count));
-    return json_pack("{s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}, s:o, s:o}", "outage_ms",
-                     (json_int_t)ms_of(outage_us), "quiet_outage_ms", (json_int_t)ms_of(before_us), "restore_outage_ms",
-                     (json_int_t)ms_of(restore_us), "bystander_outage_ms", (json_int_t)ms_of(bystander_us), "writes",
-                     "acked", (json_int_t)acked, "lost", (json_int_t)lost, "refused", (json_int_t)refused, "unanswered",
-                     (json_int_t)unanswered, "redirected", (json_int_t)redirects, "reads", "answered",
-                     (json_int_t)reads, "stale", (json_int_t)stale, "longest_stale_ms", (json_int_t)ms_of(stale_us),
-                     "databases", databases, "errors", list);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}, s:o, s:o}", "outage_ms",
+                     (json_int_t)ms_of(outage_us), "outage_from_ms",
+                     (json_int_t)(from_us > start_us ? (from_us - start_us) / 1000 : 0), "quiet_outage_ms",
+                     (json_int_t)ms_of(before_us), "restore_outage_ms", (json_int_t)ms_of(restore_us),
+                     "bystander_outage_ms", (json_int_t)ms_of(bystander_us), "writes", "acked", (json_int_t)acked,
+                     "lost", (json_int_t)lost, "refused", (json_int_t)refused, "unanswered", (json_int_t)unanswered,
+                     "redirected", (json_int_t)redirects, "reads", "answered", (json_int_t)reads, "stale",
+                     (json_int_t)stale, "longest_stale_ms", (json_int_t)ms_of(stale_us), "databases", databases,
+                     "errors", list);
 }
 
 /* ---- the verdict ---- */
@@ -194,7 +198,7 @@ json_t *report_document(struct drill_run *r, json_t *phases)
     const struct drill_order *o = &r->order;
     const struct lane *lanes = canaries_lanes(r->canaries, &n);
     struct buf what = {0}, back = {0};
-    json_t *canaries = report_canaries(lanes, n, canaries_errors(r->canaries));
+    json_t *canaries = report_canaries(lanes, n, canaries_errors(r->canaries), r->start_us);
     if (r->aborted.n > 0)
         add_reason(r->reasons, "ended early: %s", buf_str(&r->aborted));
     report_judge(r->reasons, canaries, o->max_outage_ms, o->max_lost);

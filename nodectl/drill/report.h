@@ -11,8 +11,9 @@
  * explain_collect(). old: the master before; since_epoch: the configuration's then. Pure. */
 json_t *report_phases(const json_t *collected, const char *group, const char *old, int64_t since_epoch);
 
-/* What the canaries saw: { outage_ms, ..., databases [], errors [] }. Pure. */
-json_t *report_canaries(const struct lane *lanes, size_t n, const struct client_errors *errors);
+/* What the canaries saw: { outage_ms, outage_from_ms (after the harm, which was at start_us), ..., databases [],
+ * errors [] }. Pure. */
+json_t *report_canaries(const struct lane *lanes, size_t n, const struct client_errors *errors, int64_t start_us);
 
 /* Adds the reasons for a failure to the list: objectives that were missed. lanes: the result of report_canaries().
  * max_outage_ms -1: none. Pure. */

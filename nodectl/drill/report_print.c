@@ -69,10 +69,11 @@ static void print_clients(const json_t *d, FILE *out, bool colour)
     }
     head(out, colour, "Clients");
     line(out, colour, PAINT_NONE,
-         "%8" PRId64 " ms without an acknowledged write at the longest (before: %" PRId64
-         " ms; while roles were switched back: %" PRId64 " ms; in the other shard: %" PRId64 " ms)",
-         json_int(d, "outage_ms", 0), json_int(d, "quiet_outage_ms", 0), json_int(d, "restore_outage_ms", 0),
-         json_int(d, "bystander_outage_ms", 0));
+         "%8" PRId64 " ms without an acknowledged write at the longest, beginning %" PRId64
+         " ms after the harm (before it: %" PRId64 " ms; while roles were switched back: %" PRId64
+         " ms; in the other shard: %" PRId64 " ms)",
+         json_int(d, "outage_ms", 0), json_int(d, "outage_from_ms", 0), json_int(d, "quiet_outage_ms", 0),
+         json_int(d, "restore_outage_ms", 0), json_int(d, "bystander_outage_ms", 0));
     line(out, colour, PAINT_NONE, "%8" PRId64 " writes acknowledged, in %zu database%s and beside",
          json_int(w, "acked", 0), databases, databases == 1 ? "" : "s");
     line(out, colour, json_int(w, "lost", 0) > 0 ? PAINT_BAD : PAINT_NONE, "%8" PRId64 " of them lost",

@@ -228,22 +228,27 @@ def test_not_on_a_fleet_that_is_not_well(lab):
         assert isinstance(d.fleet.supervisors[0].call("SENTINEL", "DRILL", *bad), RespError), bad
 
 
-@case(kinds=OURS, limit_s=120, matrix=[(signal.SIGINT,), (signal.SIGKILL,)])
-def test_interrupted_in_the_middle(lab, sig):
+@case(kinds=OURS, limit_s=120, matrix=[("stop-master", signal.SIGINT), ("kill-master", signal.SIGKILL)])
+def test_interrupted_in_the_middle(lab, drill, sig):
     """Ctrl-C while a master is stopped: it is continued, is master again, and the report is a FAIL that says so. When
-    nodectl itself is killed, the master is continued all the same."""
+    nodectl itself is killed, a master that it has killed is started again all the same."""
     d = Drilled(lab)
     before, master = d.fleet.truth(), d.fleet.masters[0]
-    process = d.start("run", "stop-master", "--shard", d.shard(0), "--hold-ms", 60000, "--yes")
+    process = d.start("run", drill, "--shard", d.shard(0), "--hold-ms", 60000, "--yes")
     for line in process.stdout:
         if "writes are acknowledged in every database" in line:
             break
-    with open("/proc/%d/stat" % master.pid, encoding="ascii") as f:
-        assert f.read().rsplit(")", 1)[1].split()[0] == "T", "it is stopped"
+    if drill == "stop-master":
+        with open("/proc/%d/stat" % master.pid, encoding="ascii") as f:
+            assert f.read().rsplit(")", 1)[1].split()[0] == "T", "it is stopped"
+    else:
+        assert not master.alive()
     process.send_signal(sig)
     out, err = process.communicate(timeout=60)
     if sig == signal.SIGKILL:
+        adopt(master)
         d.fleet.wait_well(supervisors=d.fleet.supervisors)  # as a replica of the new one
+        assert d.fleet.truth() != before
         return
     assert process.returncode == FAILED and "FAIL; the fleet is well again" in out, out + err
     assert "ended early: interrupted" in out and "all is as it was" in out, out

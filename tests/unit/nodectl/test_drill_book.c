@@ -35,11 +35,15 @@ static void silences_are_kept_apart(void **state)
     lane_ack(&l, lane_send(&l), DRILL_HARM, now);
     now = write_some(&l, 5, DRILL_HARM, now);
     assert_int_equal(l.silence_us[DRILL_HARM], 700 * MS);
+    assert_int_equal(l.silent_from_us[DRILL_HARM], 50 * MS);
     now = write_some(&l, 5, DRILL_RESTORE, now);
     assert_int_equal(l.silence_us[DRILL_RESTORE], 10 * MS);
     lane_close(&l, DRILL_RESTORE, now + 50 * MS); /* one that lasts to the end counts too */
     assert_int_equal(l.silence_us[DRILL_RESTORE], 50 * MS);
     assert_int_equal(l.silence_us[DRILL_HARM], 700 * MS);
+    /* One that lasts from one phase into the next one counts in both. */
+    lane_turn(&l, DRILL_RESTORE, now + 60 * MS + 50 * MS);
+    assert_int_equal(l.silence_us[DRILL_RESTORE], 60 * MS);
     assert_int_equal(l.nacked, 16);
     assert_int_equal(l.sent, 17);
     lane_free(&l);

@@ -267,8 +267,10 @@ static void an_objective_that_is_missed_is_a_reason(void **state)
     client_errors_add(&errors, false, "no");
     client_errors_add(&errors, true, "no");
     client_errors_add(&errors, false, "no");
-    json_t *seen = report_canaries(lanes, 3, &errors);
+    lanes[1].silent_from_us[DRILL_HARM] = 5000000;
+    json_t *seen = report_canaries(lanes, 3, &errors, 4990000);
     assert_int_equal(json_int(seen, "outage_ms", 0), 701);
+    assert_int_equal(json_int(seen, "outage_from_ms", 0), 10);
     assert_int_equal(json_int(seen, "bystander_outage_ms", 0), 9000);
     assert_int_equal(json_array_size(json_object_get(seen, "databases")), 3);
     assert_int_equal(json_int(json_array_get(json_object_get(seen, "errors"), 0), "count", 0), 2);
