@@ -1,6 +1,6 @@
 #include "common/base/view.h"
 
-/* A permutation in which each bit of x reaches every bit of the result (an xorshift and two multiplications, twice). */
+/* A permutation in which each bit of x reaches every bit of the result: xorshifts around two multiplications. */
 static uint64_t mix(uint64_t x)
 {
     x ^= x >> 32;

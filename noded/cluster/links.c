@@ -11,7 +11,7 @@
 
 #define MS INT64_C(1000)
 #define TRY_APART (20 * MS)   /* tries of links that were lost, while few are */
-#define TRY_ROUND (2000 * MS) /* so long takes a round of tries at most, however many are lost */
+#define TRY_ROUND (2000 * MS) /* so long does a round of tries take, however many are lost */
 
 struct cl_incoming *cl_incoming_find(const struct cl_core *c, cl_link link)
 {

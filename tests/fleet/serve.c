@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "sentineld/core/cluster_nodes.h"
 #include "sentineld/core/state.h"
 
 static void put_replid(runid out, uint64_t id)
@@ -191,6 +192,15 @@ void serve_answered(struct world *w, const struct node *n, const struct asked *a
     net_send(&w->net, a->conn, BACK, &r->l);
 }
 
+/* Both sides make the same digest of one text: the node of what it knows, the supervisor of what it reads. */
+static void check_view(struct world *w, const struct node *n, const char *text)
+{
+    struct sn_nodes nodes;
+    if (sn_nodes_parse(&nodes, slice_of(text)) && sn_nodes_view(&nodes) != cl_view(n->core))
+        violated(w, "view", "%s tells another digest than that of its text", end_name(n->p.end));
+    sn_nodes_free(&nodes);
+}
+
 void serve(struct world *w, struct node *n, struct conn *c, const struct said *q, bool copy)
 {
     struct buf text = {0};
@@ -205,6 +215,7 @@ void serve(struct world *w, struct node *n, struct conn *c, const struct said *q
     case SN_CMD_NODES:
         cl_nodes_text(n->core, &text);
         r->text = mem_strndup(text.p != NULL ? text.p : "", text.n);
+        check_view(w, n, r->text);
         break;
     case SN_CMD_HELLO: publish(w, n, q->fx.text); break;
     case SN_CMD_NO_FAILOVER: set_no_failover(w, n, q->fx.flag); break;

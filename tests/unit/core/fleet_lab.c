@@ -112,7 +112,7 @@ static void put_line(struct buf *b, int k, bool self)
     buf_putc(b, '\n');
 }
 
-static void put_nodes(struct buf *b, int teller)
+void lab_put_nodes(struct buf *b, int teller)
 {
     const struct lab_node *t = &lab.nodes[teller];
     if (t->says) {
@@ -223,7 +223,7 @@ static void on_send(struct sn_effect *fx)
         break;
     case SN_CMD_NODES:
         e.kind = SN_EV_NODES;
-        put_nodes(&text, k);
+        lab_put_nodes(&text, k);
         lab_push(&e, buf_str(&text));
         break;
     case SN_CMD_TAKEOVER:

@@ -76,6 +76,7 @@ uint64_t lab_hash(uint64_t x);
 size_t lab_self(void); /* which of the three steps just now */
 void lab_step(struct sn_event *e);
 void lab_push(const struct sn_event *e, const char *text); /* arrives 1 ms later; what it points to must last */
+void lab_put_nodes(struct buf *b, int teller);             /* its CLUSTER NODES */
 void lab_run(int64_t ms);
 void lab_kill(int node);
 void lab_notice(size_t core, int node); /* that a node which is not alive is gone */

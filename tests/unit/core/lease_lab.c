@@ -44,6 +44,18 @@ static bool is_there(const struct addr *a)
 
 /* ---- nodes ---- */
 
+static uint64_t view_of(int k)
+{
+    struct buf text = {0};
+    struct sn_nodes nodes;
+    lab_put_nodes(&text, k);
+    assert_true(sn_nodes_parse(&nodes, buf_slice(&text)));
+    uint64_t view = sn_nodes_view(&nodes);
+    sn_nodes_free(&nodes);
+    buf_free(&text);
+    return view;
+}
+
 static const struct sn_lease_told *tell(int k)
 {
     const struct lab_node *n = &lab.nodes[k];
@@ -59,6 +71,7 @@ static const struct sn_lease_told *tell(int k)
                                 .version = l->lease_ms >= 0 ? l->version : 0,
                                 .lease_ms = l->lease_ms,
                                 .state_known = !l->in_the_dark,
+                                .view = lease.views ? view_of(k) : 0,
                                 .incarnation = l->incarnation,
                                 .clock_us = lab.now_us + l->clock_us};
     memcpy(t->node, n->id, sizeof t->node);
@@ -226,6 +239,7 @@ void lease_begin(const struct lease_begin *o)
 {
     memset(&lease, 0, sizeof lease);
     at = 0;
+    lease.views = o->views;
     for (int k = 0; k < LAB_NODES; k++)
         lease.nodes[k] = (struct lease_node){.incarnation = 100 + (uint64_t)k,
                                              .clock_us = LAB_MS(5000000) * (k + 1),

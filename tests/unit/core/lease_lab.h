@@ -37,13 +37,14 @@ struct lease_peer {
 struct lease_lab {
     struct lease_node nodes[LAB_NODES];
     struct lease_peer peers[PEERS];
+    bool views;          /* nodes tell digests of what they know */
     struct buf takeover; /* "7004 <epoch> <lineage> <speaker> <grant> ..." of the last one */
 };
 
 extern struct lease_lab lease;
 
 struct lease_begin {
-    bool empty_state, supervised, no_fleet;
+    bool empty_state, supervised, no_fleet, views;
     uint64_t version;
     bool counted;
 };
