@@ -213,6 +213,28 @@ static void release_is_inherited_and_ends_it(void **state)
     world_free(w);
 }
 
+/* A replica that was released by itself, more often than its master was adopted: its master's word holds, at once. */
+static void a_replica_follows_its_masters_word(void **state)
+{
+    (void)state;
+    struct world *w = adopted(22, 1);
+    int replica = 1;
+    struct cl_command release = {.verb = CL_RELEASE};
+    world_run(w, 100 * MS);
+    w->nodes[1].core->lease.generation += 3;
+    assert_true(world_command(w, 1, &release));
+    assert_true(world_until(w, is_supervised, &replica, 1500 * MS)); /* the next PING */
+    world_run(w, 100 * MS);
+    w->nodes[1].core->lease.generation += 3;
+    assert_true(world_command(w, 1, &release));
+    assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_RELEASE}));
+    assert_false(is_supervised(w, &replica));
+    world_run(w, 10 * MS);
+    lease(w, 0);
+    assert_true(world_until(w, is_supervised, &replica, 50 * MS)); /* its adoption is told, and answered */
+    world_free(w);
+}
+
 static void a_reset_ends_it(void **state)
 {
     (void)state;
@@ -588,6 +610,7 @@ int main(void)
         cmocka_unit_test(a_replica_is_adopted_by_words),
         cmocka_unit_test(a_master_in_a_minority_is_not_adopted),
         cmocka_unit_test(release_is_inherited_and_ends_it),
+        cmocka_unit_test(a_replica_follows_its_masters_word),
         cmocka_unit_test(a_reset_ends_it),
         cmocka_unit_test(operators_are_told_whom_to_ask),
         cmocka_unit_test(no_minority_overrides_a_lease),
