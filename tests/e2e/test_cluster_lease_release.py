@@ -88,8 +88,8 @@ def test_released_and_adopted_under_load(lab):
 
 @case(kinds=OURS, limit_s=120)
 def test_released_by_some(lab):
-    """A majority decides, and who was not told is named. Without a majority nothing is done; by one alone its nodes stay
-    as they are. nodectl says the same, and asks first."""
+    """A majority decides, and who was not told is named. Without a majority nothing is done; by one alone its nodes
+    stay as they are. nodectl says the same, and asks first."""
     fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True, down_after_ms=4000)
     wait_leased(fleet)
     wait_until(lambda: cluster_info(fleet.masters[0])["cluster_lease_grants"] == "3", 20, "all grant")
