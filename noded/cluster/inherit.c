@@ -65,6 +65,7 @@ void cl_supervised_put(struct cl_core *c, struct buf *out, const struct cl_node 
 void cl_supervised_tell(struct cl_core *c)
 {
     struct cl_node *n;
+    c->lease.told = c->claim.generation;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
         if (n->master == c->me && cl_has(n, CL_REPLICA) && n->ours && n->link_state == CL_LINK_UP)
             cl_send_greeting(c, n->link, n, CL_PONG, NULL);
@@ -100,8 +101,11 @@ void cl_supervised_told(struct cl_core *c, struct slice body, struct cl_node *se
     if (!cl_wire_supervised(body, &generation, &version, &list) || generation >= CL_EPOCH_MAX)
         return;
     if (cl_has(c->me, CL_REPLICA) && sender == c->me->master) {
+        /* Who was told otherwise than its master, and later, says so: the master's word becomes the newer one. */
         if (generation > s->generation)
             inherit(c, generation, version, list);
+        else if (!s->moving && !cl_membership_is(s->counted, version, list) && sender->link_state == CL_LINK_UP)
+            cl_send_greeting(c, sender->link, sender, CL_PONG, NULL);
     } else if (cl_has(c->me, CL_MASTER) && sender->master == c->me && s->generation > 0 && !s->moving &&
                generation >= s->generation && !cl_membership_is(s->counted, version, list)) {
         s->generation = generation + 1;

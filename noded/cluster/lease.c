@@ -385,6 +385,10 @@ void cl_release(struct cl_core *c, cl_token token, const struct cl_lease_ask *wo
 {
     if (!cl_has_supervisors(c))
         FAIL_WITH(c, token, "This node is not supervised");
+    if (c->lease.moving && c->lease.next == NULL) { /* its release is on its way to the disk */
+        cl_answer_durable(c, token, "OK");
+        return;
+    }
     if (word != NULL) {
         struct cl_membership *m = cl_speaker_heard(c, token, &word->speaker);
         if (m == NULL)
@@ -455,8 +459,13 @@ void cl_lease_run(struct cl_core *c)
 void cl_lease_persisted(struct cl_core *c)
 {
     struct cl_supervision *s = &c->lease;
-    if (!s->moving || c->claim.generation != s->generation)
+    if (c->claim.generation != s->generation)
         return;
+    if (!s->moving) {
+        if (s->told < s->generation)
+            cl_supervised_tell(c);
+        return;
+    }
     forget(c, &s->counted);
     s->counted = s->next;
     s->next = NULL;

@@ -30,6 +30,7 @@ struct cl_membership {
 struct cl_supervision {
     uint64_t incarnation;
     uint64_t generation;           /* of what counts, or will once it is on disk */
+    uint64_t told;                 /* the newest generation that was told to our replicas at once */
     uint64_t floor;                /* no grant of an epoch below it counts */
     struct cl_membership *counted; /* on disk; NULL: not supervised */
     struct cl_membership *next;    /* while moving: what will count. NULL: nothing, the node is released. */

@@ -17,8 +17,8 @@
 #define ALONE_MIN 1000 /* epochs that a failover without votes skips */
 #define ALONE_MAX 1000000
 
-/* A ballot that is not won in this time is lost, and a promotion that has not been sent by its end never is. Under leases
- * its grants are over with the lease, so nothing is won by more than some of their times. */
+/* A ballot that is not won in this time is lost, and a promotion that has not been sent by its end never is. Under
+ * leases its grants are over with the lease, so nothing is won by more than some of their times. */
 int64_t sn_ballot_life_us(const struct sn_core *c, const struct sn_group *g)
 {
     int64_t life = MS(2000);
@@ -107,8 +107,8 @@ static struct sn_inst *find_heir(struct sn_group *g)
     return sn_select(g, &wanted);
 }
 
-/* *until: when that may be over; HEAP_NEVER: the group is touched then. heir: who is to be promoted, if a vote that binds
- * us does not stand against it; NULL: anybody. */
+/* *until: when that may be over; HEAP_NEVER: the group is touched then. heir: who is to be promoted, if a vote that
+ * binds us does not stand against it; NULL: anybody. */
 static bool hindered(struct sn_group *g, const struct sn_inst *heir, int64_t *until)
 {
     const struct sn_core *c = g->core;

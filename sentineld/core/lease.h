@@ -55,8 +55,8 @@ bool sn_lease_grant(struct sn_lease *l, const char *node, const struct sn_stamp 
  * only spares a restart the wait). */
 bool sn_lease_settle(struct sn_lease *l, int64_t now_us);
 
-/* The grant to the grantee came to nobody (E7): it is taken back, and whoever had been grantee before is so again, as if
- * nobody else had been named. True: this has to be made durable. */
+/* The grant to the grantee came to nobody (E7): it is taken back, and whoever had been grantee before is so again, as
+ * if nobody else had been named. True: this has to be made durable. */
 bool sn_lease_unname(struct sn_lease *l, int64_t now_us);
 
 /* `node` has given its grants back (E9), or this supervisor took them back and the node said so: nothing is out to it.

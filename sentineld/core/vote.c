@@ -36,8 +36,8 @@ static bool leader_is_gone(const struct sn_group *g)
     return true;
 }
 
-/* SAFETY E9. Whether its promotion was sent, nobody knows. A second one of the same node at a higher epoch takes nothing
- * from the first, which it compares itself with; one of any other node would. */
+/* SAFETY E9. Whether its promotion was sent, nobody knows. A second one of the same node at a higher epoch takes
+ * nothing from the first, which it compares itself with; one of any other node would. */
 struct sn_inst *sn_vote_heir(const struct sn_group *g)
 {
     if (!sn_vote_locked(g) || (!g->vote_free && !leader_is_gone(g)))

@@ -56,7 +56,7 @@ def assert_nothing_refused(fleet, loads):
 def test_released_and_adopted_under_load(lab):
     """By a word to one of three; no write is refused on either way. Between them the nodes are on their own: one that
     dies is replaced by their own election."""
-    fleet = Supervised(lab, declared=True, down_after_ms=2000, node_timeout_ms=1000)
+    fleet = Supervised(lab, declared=True, down_after_ms=10000, node_timeout_ms=1000)
     wait_leased(fleet)
     loads = watch(lab, fleet)
     began = time.monotonic()
@@ -88,9 +88,9 @@ def test_released_and_adopted_under_load(lab):
 
 @case(kinds=OURS, limit_s=120)
 def test_released_by_some(lab):
-    """A majority decides, and who was not told is named. Without a majority nothing is done; by one alone its nodes stay
-    as they are. nodectl says the same, and asks first."""
-    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True, down_after_ms=2000)
+    """A majority decides, and who was not told is named. Without a majority nothing is done; by one alone its nodes
+    stay as they are. nodectl says the same, and asks first."""
+    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True, down_after_ms=4000)
     wait_leased(fleet)
     wait_until(lambda: cluster_info(fleet.masters[0])["cluster_lease_grants"] == "3", 20, "all grant")
     loads = watch(lab, fleet)

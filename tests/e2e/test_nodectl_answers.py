@@ -6,7 +6,8 @@ import re
 import subprocess
 
 from cases import case
-from lab.supervisors import ROOT, nodectl_path, quoted
+from lab import Group
+from lab.supervisors import Cluster, ROOT, nodectl_path, quoted
 from test_documents import leaves, options
 
 OK, FAILED, USAGE, NOBODY = 0, 1, 2, 3
@@ -107,6 +108,7 @@ class Asked:
         self.fleet.wait_failover_over()
         yield ("explain",), ["mymaster", *self.eye], OK
         yield from self.drills()
+        yield from self.clusters(lab)
 
     def drills(self):
         switch = ["switchover", "--group", "mymaster", "--hold-ms", 0]
@@ -125,6 +127,18 @@ class Asked:
             yield words, self.dead, NOBODY
         self.s.ok("ACL", "SETUSER", "other", "on", ">word", "+@all", "-sentinel|drill")
         yield ("drill", "list"), [*self.at, "--user", "other", "--password", "word"], FAILED
+
+    def clusters(self, lab):
+        self.s.configure([Group(port=self.fleet.supervisors[0].master_port(), quorum=1)],
+                         [Cluster(name="orders", seeds=(lab.ports.take(),), quorum=1)])
+        self.s.ok("SENTINEL", "RELOAD", timeout_s=20)
+        for verb in ("release", "adopt"):
+            yield ("cluster", verb), ["orders", *self.at], USAGE
+            yield ("cluster", verb), ["orders", "--yes", *self.dead], NOBODY
+            yield ("cluster", verb), ["nobody", "--yes", *self.at], FAILED
+            yield ("cluster", verb), ["orders", "--yes", *self.eye], FAILED
+            yield ("cluster", verb), ["orders", "--yes", *self.at], OK
+        yield ("cluster", "release"), ["orders", "--dry-run", *self.at], OK
 
 
 @case(kinds=("ours",), limit_s=120)

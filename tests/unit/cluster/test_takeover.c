@@ -3,8 +3,7 @@
  * are 0, 3 and 6. */
 #include "noded/cluster/redirect.h"
 #include "noded/cluster/state.h"
-#include "tests/unit/cluster/leased.h"
-#include "tests/unit/cluster/world.h"
+#include "tests/unit/cluster/adopted.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,73 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define MS INT64_C(1000)
-#define TTL_MS 2000
-
-static struct world *formed(uint64_t seed, int replicas)
-{
-    struct world *w = world_new(seed, 3 * (1 + replicas), 1000);
-    assert_true(world_form(w, 3, replicas));
-    return w;
-}
-
-static struct cl_stamp stamp_of(struct world *w, int node)
-{
-    struct cl_lease_state s;
-    cl_lease_state(w->nodes[node].core, w->now_us, &s);
-    return (struct cl_stamp){s.incarnation, w->now_us};
-}
-
-/* CLUSTER LEASE of one supervisor; ttl_ms 0: a word without a grant. */
-static bool say(struct world *w, int node, int supervisor, int64_t ttl_ms, uint64_t epoch)
-{
-    struct cl_lease_ask a = {
-        .speaker = {1, supervisor, slice_of(LIST3)}, .ttl_ms = ttl_ms, .epoch = epoch, .stamp = stamp_of(w, node)};
-    return world_command(w, node, &(struct cl_command){.verb = CL_LEASE, .lease = &a});
-}
-
-static void lease(struct world *w, int node)
-{
-    assert_true(say(w, node, 0, TTL_MS, 0));
-    assert_true(say(w, node, 1, TTL_MS, 0));
-}
-
-static bool writes(const struct world *w, int node)
-{
-    return w->now_us < cl_lease_until(w->nodes[node].core);
-}
-
-static bool is_supervised(struct world *w, void *arg)
-{
-    const struct world_node *n = &w->nodes[*(int *)arg];
-    return cl_fenced(n->core);
-}
-
-static bool supervised(struct world *w, int node)
-{
-    return world_until(w, is_supervised, &node, 3000 * MS);
-}
-
-static bool is_free(struct world *w, void *arg)
-{
-    return !is_supervised(w, arg) && !w->nodes[*(int *)arg].core->supervised;
-}
-
-static bool is_promoted(struct world *w, void *arg)
-{
-    return w->nodes[*(int *)arg].promotions > 0;
-}
-
-static struct world *adopted(uint64_t seed, int replicas)
-{
-    struct world *w = formed(seed, replicas);
-    for (int i = 0; i < w->nnodes; i += 1 + replicas)
-        lease(w, i);
-    for (int i = 0; i < w->nnodes; i++)
-        assert_true(supervised(w, i));
-    return w;
-}
 
 /* TAKEOVER EPOCH FROM, with grants of `granted` supervisors that begin after wait_ms. */
 static bool take_over(struct world *w, int node, uint64_t epoch, const struct cl_id *from, size_t nfrom, int granted,
@@ -188,40 +120,6 @@ static void a_master_in_a_minority_is_not_adopted(void **state)
     assert_true(take_over(w, 0, 50, &zero, 1, 2, 0));
     assert_true(cl_fenced(w->nodes[0].core));
     assert_true(cl_ok(w->nodes[0].core));
-    world_free(w);
-}
-
-static void release_is_inherited_and_ends_it(void **state)
-{
-    (void)state;
-    struct world *w = adopted(5, 1);
-    int replica = 1;
-    /* Released by itself it is supervised again by its master's word. */
-    assert_true(world_command(w, 1, &(struct cl_command){.verb = CL_RELEASE}));
-    assert_true(supervised(w, 1));
-    assert_true(w->nodes[1].core->lease.generation > 1);
-    for (int i = 0; i < 6; i += 2)
-        assert_true(world_command(w, i, &(struct cl_command){.verb = CL_RELEASE}));
-    assert_true(world_until(w, is_free, &replica, 3000 * MS));
-    assert_false(say(w, 0, 0, TTL_MS, 0) && w->nodes[0].core->supervised);
-    /* Words to the replica alone don't undo it, while its master says that it is released. */
-    say(w, 1, 0, 0, 0);
-    say(w, 1, 1, 0, 0);
-    assert_false(w->nodes[1].core->supervised);
-    world_kill(w, 0);
-    assert_true(world_until(w, is_promoted, &replica, 10000 * MS));
-    world_free(w);
-}
-
-static void a_reset_ends_it(void **state)
-{
-    (void)state;
-    struct world *w = adopted(6, 1);
-    uint64_t before = w->nodes[1].core->lease.generation;
-    assert_true(world_command(w, 1, &(struct cl_command){.verb = CL_RESET}));
-    assert_false(w->nodes[1].core->supervised);
-    assert_int_equal(cl_lease_until(w->nodes[1].core), INT64_MAX);
-    assert_true(w->nodes[1].core->lease.generation > before);
     world_free(w);
 }
 
@@ -640,8 +538,6 @@ int main(void)
         cmocka_unit_test(nobody_votes),
         cmocka_unit_test(a_replica_is_adopted_by_words),
         cmocka_unit_test(a_master_in_a_minority_is_not_adopted),
-        cmocka_unit_test(release_is_inherited_and_ends_it),
-        cmocka_unit_test(a_reset_ends_it),
         cmocka_unit_test(operators_are_told_whom_to_ask),
         cmocka_unit_test(no_minority_overrides_a_lease),
         cmocka_unit_test(a_replica_takes_over),

@@ -137,6 +137,16 @@ static void answer_info(const struct sn_effect *fx, int k)
     buf_free(&b);
 }
 
+static void answer_release(const struct sn_effect *fx, int k)
+{
+    struct lease_node *l = &lease.nodes[k];
+    struct sn_event e = {.kind = SN_EV_ACK, .link = fx->link, .command = fx->command};
+    buf_printf(&lab.sent, "RELEASE %d %s\n", lab.nodes[k].port, fx->text);
+    e.ok = l->freed++ == 0 || l->holds_on;
+    if (lab.nodes[k].alive)
+        lab_push(&e, e.ok ? "OK" : "ERR This node is not supervised");
+}
+
 static bool node_sent(const struct sn_effect *fx, const struct sn_conn *conn)
 {
     int k = node_of(((const struct sn_node *)conn->owner)->addr.port);
@@ -154,6 +164,10 @@ static bool node_sent(const struct sn_effect *fx, const struct sn_conn *conn)
     }
     if (fx->command == SN_CMD_INFO && lab.nodes[k].alive) {
         answer_info(fx, k);
+        return true;
+    }
+    if (fx->command == SN_CMD_RELEASE) {
+        answer_release(fx, k);
         return true;
     }
     if (fx->command != SN_CMD_LEASE && fx->command != SN_CMD_LEASE_RETURN)
@@ -217,6 +231,13 @@ static bool peer_sent(const struct sn_effect *fx, const struct sn_conn *conn)
         lab_push(&e, peer_ids[k]);
         break;
     case SN_CMD_BALLOT: answer_ballots(fx, k); break;
+    case SN_CMD_GIVE_UP:
+    case SN_CMD_TAKE_ON:
+        buf_printf(&lab.sent, "%s peer%d %s\n", fx->command == SN_CMD_GIVE_UP ? "GIVE-UP" : "TAKE-ON", k, fx->text);
+        e.kind = SN_EV_ACK;
+        e.ok = !lease.peers[k].refuses;
+        lab_push(&e, e.ok ? "OK" : lease.peers[k].refuses);
+        break;
     default:
         e.kind = SN_EV_ACK;
         lab_push(&e, "OK");

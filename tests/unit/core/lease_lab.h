@@ -21,6 +21,8 @@ struct lease_node {
     bool no_return;    /* RETURN gets no answer */
     bool in_the_dark;  /* what its master has promised, it may not know */
     uint64_t version;  /* of the list that it counts */
+    unsigned freed;    /* how often it was told that it is nobody's any more; the others tell it at the first time, */
+    bool holds_on;     /* or never */
     bool own_epoch;    /* TAKEOVER EPOCH takes the epoch that it says; otherwise it is refused */
     /* what it was told last */
     unsigned asked, granted;
@@ -30,7 +32,8 @@ struct lease_node {
 
 struct lease_peer {
     bool up, sees_down, votes;
-    bool silent; /* no answer to ballots */
+    bool silent;         /* no answer to ballots */
+    const char *refuses; /* to give a cluster up, or to take it on: this error */
     bool says_down;
 };
 

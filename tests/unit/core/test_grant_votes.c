@@ -139,8 +139,8 @@ static void peer_dies(int k)
     }
 }
 
-/* A vote binds as long as its leader may act. When it is gone another may lead the same node's promotion, and no other's
- * (SAFETY E9). */
+/* A vote binds as long as its leader may act. When it is gone another may lead the same node's promotion, and no
+ * other's (SAFETY E9). */
 static void the_heir_of_a_dead_leader_may_be_named_again(void **state)
 {
     (void)state;
