@@ -86,11 +86,12 @@ static void forget_former(struct world *w, struct node *n)
             on_node(w, &w->nodes[i], CL_FORGET, &n->former);
 }
 
-/* The file of a supervisor is changed, and it is started anew. One at a time, with time between them. */
+/* The file of a supervisor is changed, and it is started anew. One at a time, in any order, with time between them. */
 static bool update_one(struct world *w)
 {
+    int begin = (int)rng_below(&w->rng, SUPERS_MAX);
     for (int i = 0; i < SUPERS_MAX; i++) {
-        struct super *s = &w->supers[i];
+        struct super *s = &w->supers[(begin + i) % SUPERS_MAX];
         if (s->file_version == 0 && !super_declared(w, s))
             continue;
         if (s->file_version == w->version)
@@ -99,6 +100,7 @@ static bool update_one(struct world *w)
         if (s->p.runs)
             super_crash(w, s, false);
         super_start(w, s);
+        fault_between_lists(w);
         return true;
     }
     return false;
