@@ -243,8 +243,8 @@ static void switch_to(struct sn_inst *i, uint64_t epoch, const char *by)
     sn_reconfig_script(g, "observer", &from, &to);
 }
 
-/* It has all slots of the shard at an epoch that is not older (a master that gave its slots away says that it has none),
- * or a peer said that the shard has its master there, at that very epoch. */
+/* It has all slots of the shard at an epoch that is not older (a master that gave its slots away says that it has
+ * none), or a peer said that the shard has its master there, at that very epoch. */
 static bool is_heir(const struct sn_member *m, const struct sn_shard *s)
 {
     const struct sn_group *g = s->group;

@@ -13,11 +13,11 @@
  *   112  who is named anew does not wait for what its former had (E4)
  *   113  a restart forgets whom its grantee came after (L3)
  *
- * Two have no place here; the unit tests of the node find them. 104, a node takes grants that were stamped in an earlier
- * life (L2): within one life of the machine the books keep such a grant exclusive like any other, and behind a restart
- * of the machine its clock is below the stamp, so S6 needs a ballot that outlives the machine's whole uptime. 105, a
- * node counts two lists at once (L4): it needs majorities of both lists that have nobody in common and are kept apart in
- * the moment in which each holds another node for the master; some thousand seeds have not met it. */
+ * Two have no place here; the unit tests of the node find them. 104, a node takes grants that were stamped in an
+ * earlier life (L2): within one life of the machine the books keep such a grant exclusive like any other, and behind a
+ * restart of the machine its clock is below the stamp, so S6 needs a ballot that outlives the machine's whole uptime.
+ * 105, a node counts two lists at once (L4): it needs majorities of both lists that have nobody in common and are kept
+ * apart in the moment in which each holds another node for the master; some thousand seeds have not met it. */
 #ifndef FLEET_PLANT_H
 #define FLEET_PLANT_H
 

@@ -4,6 +4,7 @@
 #include "noded/cluster/redirect.h"
 #include "noded/cluster/state.h"
 #include "tests/unit/cluster/leased.h"
+#include "tests/unit/cluster/supervised.h"
 #include "tests/unit/cluster/world.h"
 
 #include <setjmp.h>
@@ -14,87 +15,15 @@
 #include <cmocka.h>
 
 #define MS INT64_C(1000)
-#define TTL_MS 2000
-
-static struct world *formed(uint64_t seed, int replicas)
-{
-    struct world *w = world_new(seed, 3 * (1 + replicas), 1000);
-    assert_true(world_form(w, 3, replicas));
-    return w;
-}
-
-static struct cl_stamp stamp_of(struct world *w, int node)
-{
-    struct cl_lease_state s;
-    cl_lease_state(w->nodes[node].core, w->now_us, &s);
-    return (struct cl_stamp){s.incarnation, w->now_us};
-}
-
-/* CLUSTER LEASE of one supervisor; ttl_ms 0: a word without a grant. */
-static bool say(struct world *w, int node, int supervisor, int64_t ttl_ms, uint64_t epoch)
-{
-    struct cl_lease_ask a = {
-        .speaker = {1, supervisor, slice_of(LIST3)}, .ttl_ms = ttl_ms, .epoch = epoch, .stamp = stamp_of(w, node)};
-    return world_command(w, node, &(struct cl_command){.verb = CL_LEASE, .lease = &a});
-}
-
-static void lease(struct world *w, int node)
-{
-    assert_true(say(w, node, 0, TTL_MS, 0));
-    assert_true(say(w, node, 1, TTL_MS, 0));
-}
-
-static bool writes(const struct world *w, int node)
-{
-    return w->now_us < cl_lease_until(w->nodes[node].core);
-}
-
-static bool is_supervised(struct world *w, void *arg)
-{
-    const struct world_node *n = &w->nodes[*(int *)arg];
-    return cl_fenced(n->core);
-}
-
-static bool supervised(struct world *w, int node)
-{
-    return world_until(w, is_supervised, &node, 3000 * MS);
-}
 
 static bool is_free(struct world *w, void *arg)
 {
-    return !is_supervised(w, arg) && !w->nodes[*(int *)arg].core->supervised;
+    return !cl_fenced(w->nodes[*(int *)arg].core) && !w->nodes[*(int *)arg].core->supervised;
 }
 
 static bool is_promoted(struct world *w, void *arg)
 {
     return w->nodes[*(int *)arg].promotions > 0;
-}
-
-static struct world *adopted(uint64_t seed, int replicas)
-{
-    struct world *w = formed(seed, replicas);
-    for (int i = 0; i < w->nnodes; i += 1 + replicas)
-        lease(w, i);
-    for (int i = 0; i < w->nnodes; i++)
-        assert_true(supervised(w, i));
-    return w;
-}
-
-/* TAKEOVER EPOCH FROM, with grants of `granted` supervisors that begin after wait_ms. */
-static bool take_over(struct world *w, int node, uint64_t epoch, const struct cl_id *from, size_t nfrom, int granted,
-                      int64_t wait_ms)
-{
-    struct cl_speaker s = {1, 0, slice_of(LIST3)};
-    struct cl_grant grants[3];
-    for (int i = 0; i < granted; i++)
-        grants[i] = (struct cl_grant){i, stamp_of(w, node), wait_ms + TTL_MS, wait_ms};
-    struct cl_takeover t = {.epoch = epoch,
-                            .from = from,
-                            .nfrom = nfrom,
-                            .speaker = granted > 0 ? &s : NULL,
-                            .grants = grants,
-                            .ngrants = (size_t)granted};
-    return world_command(w, node, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t});
 }
 
 struct owned {
@@ -362,59 +291,6 @@ static void a_master_that_was_passed_over_is_refused(void **state)
     world_free(w);
 }
 
-static bool is_linked(struct world *w, void *id)
-{
-    const struct cl_core *c = w->nodes[0].core;
-    const struct cl_node *n = cl_node_find(c, id);
-    return n->link_state == CL_LINK_UP && n->master == c->me;
-}
-
-/* Its link to the one that came after it is there, and on its disk that one is a replica of its own; nothing was heard. */
-static void a_restarted_master_does_not_take_its_disk_for_a_word(void **state)
-{
-    (void)state;
-    struct world *w = adopted(24, 1);
-    struct cl_id from[2] = {world_id(w, 1), world_id(w, 0)};
-    world_kill(w, 0);
-    assert_true(take_over(w, 1, 50, &from[1], 1, 2, 0));
-    for (int i = 2; i < 6; i++)
-        world_cut(w, 0, i, true);
-    world_start(w, 0);
-    assert_true(world_until(w, is_linked, &from[0], 1000 * MS));
-    world_cut(w, 0, 1, true);
-    assert_true(is_linked(w, &from[0]));
-    assert_false(take_over(w, 0, 60, from, 2, 2, 0));
-    assert_non_null(strstr(w->nodes[0].answer, "ERR This master was passed over: "));
-    world_free(w);
-}
-
-/* Beside its new slots its line would have the config epoch of its own that it had long ago. */
-static void a_promotion_that_is_not_on_disk_is_not_told(void **state)
-{
-    (void)state;
-    struct world *w = adopted(25, 1);
-    struct world_node *n = &w->nodes[1];
-    struct cl_id from = world_id(w, 0);
-    struct buf text = {0};
-    n->disk_fails = true;
-    assert_false(take_over(w, 1, 50, &from, 1, 2, 0));
-    assert_true(cl_is_master(n->core));
-    cl_nodes_text(n->core, &text);
-    char *own = strstr(buf_str(&text), "myself");
-    assert_non_null(own);
-    *strchr(own, '\n') = '\0';
-    assert_ptr_equal(strstr(own, "myself,slave "), own);
-    assert_non_null(strstr(own, " connected"));
-    assert_null(strstr(own, " connected "));
-    buf_free(&text);
-    n->disk_fails = false;
-    world_run(w, 3000 * MS);
-    cl_nodes_text(n->core, &text);
-    assert_non_null(strstr(buf_str(&text), "myself,master "));
-    buf_free(&text);
-    world_free(w);
-}
-
 static bool releases(struct world *w, int node, int supervisor)
 {
     struct cl_lease_ask a = {.speaker = {1, supervisor, slice_of(LIST3)}};
@@ -634,8 +510,6 @@ int main(void)
         cmocka_unit_test(an_unsupervised_one_is_adopted_by_it),
         cmocka_unit_test(the_incumbent_may_be_named),
         cmocka_unit_test(a_master_that_was_passed_over_is_refused),
-        cmocka_unit_test(a_promotion_that_is_not_on_disk_is_not_told),
-        cmocka_unit_test(a_restarted_master_does_not_take_its_disk_for_a_word),
         cmocka_unit_test(a_majority_releases),
         cmocka_unit_test(a_promoted_one_waits_for_the_siblings),
         cmocka_unit_test(force_makes_up_for_what_is_unknown),
