@@ -19,7 +19,8 @@ static bool is_linked(struct world *w, void *id)
     return n->link_state == CL_LINK_UP && n->master == c->me;
 }
 
-/* Its link to the one that came after it is there, and on its disk that one is a replica of its own; nothing was heard. */
+/* Its link to the one that came after it is there, and on its disk that one is a replica of its own; nothing was
+ * heard. */
 static void a_restarted_master_does_not_take_its_disk_for_a_word(void **state)
 {
     (void)state;

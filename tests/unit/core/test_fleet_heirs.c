@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -61,6 +62,24 @@ static void a_stranger_in_the_masters_place(void **state)
     assert_false(g->master->s_down);
     assert_int_equal(lab_count(&lab.events, "+switch-master"), 0);
     assert_int_equal(lab_count(&lab.events, "+monitor"), 0);
+}
+
+/* After a restart the slots of a shard are not known before its master is heard, and it is never heard again. */
+static void a_stranger_in_a_replicas_place_of_a_shard_that_the_state_tells_of(void **state)
+{
+    (void)state;
+    begin();
+    struct sn_shard *s = lab_shard(FIRST)->shard;
+    the_stranger_takes_all();
+    s->nslots = 0;
+    memset(&s->slots, 0, sizeof s->slots);
+    lab.nodes[0].listed = lab.nodes[3].listed = false;
+    lab.nodes[3].port = 7104;
+    lab.nodes[6].port = 7004;
+    lab_run(4000);
+    assert_int_equal(lab.core->ngroups, 3);
+    assert_int_equal(lab_master(lab_shard(FIRST)), 7004);
+    assert_int_equal(lab_shard(FIRST)->config_epoch, 17);
 }
 
 /* Some of the slots only: that is a shard of its own, to which they were moved. */
@@ -143,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_stranger_with_all_the_slots_is_the_master_of_that_shard, lab_end),
         cmocka_unit_test_teardown(a_stranger_in_the_masters_place, lab_end),
+        cmocka_unit_test_teardown(a_stranger_in_a_replicas_place_of_a_shard_that_the_state_tells_of, lab_end),
         cmocka_unit_test_teardown(a_stranger_with_some_of_the_slots_is_a_shard_of_its_own, lab_end),
         cmocka_unit_test_teardown(an_old_word_makes_no_shard_at_an_address_that_is_taken, lab_end),
         cmocka_unit_test_teardown(an_old_master_is_no_shard_of_its_own, lab_end),
