@@ -185,6 +185,8 @@ void sn_fleet_switched(struct sn_group *g)
     sn_shard_slots(g->shard, sn_member_speaks(g->master->member));
     for (size_t k = 0; k < f->nmembers && k < AGREE_ALL; k++)
         sn_member_ask(f->members[k], 0);
+    g->master->node->nodes_now = true; /* also where a stranger answered before */
+    sn_touch_node(g->master->node);
     sn_fleet_doubt(f);
 }
 

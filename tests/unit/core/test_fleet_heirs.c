@@ -1,4 +1,5 @@
 /* Nodes that came into a shard, or into another's place, while the supervisor did not look. */
+#include "sentineld/core/inner.h"
 #include "tests/unit/core/fleet_lab.h"
 
 #include <setjmp.h>
@@ -116,6 +117,29 @@ static void two_ids_at_one_address_do_not_take_turns(void **state)
     assert_int_equal(lab_count(&lab.events, "+slave"), 0);
 }
 
+/* Every node was replaced, one after the other, while this supervisor was down: another one names the place. */
+static void all_ids_are_new(void **state)
+{
+    (void)state;
+    begin();
+    for (int k = 0; k < 6; k++) {
+        lab_kill(k);
+        lab.nodes[k].listed = false;
+        lab.nodes[k].port += 100;
+    }
+    the_stranger_takes_all();
+    lab.nodes[6].port = 7004;
+    lab_run(3000);
+    assert_string_not_equal(lab_shard(FIRST)->master->member->id, lab.nodes[6].id);
+    assert_int_equal(lab_count(&lab.events, "-cluster-foreign-node"), 1);
+    struct sn_group *g = lab_shard(FIRST)->shard->group;
+    assert_int_equal(g->insts[1]->node->addr.port, 7004);
+    sn_group_switch(g, g->insts[1], 17); /* as its hello has it */
+    lab_run(3000);
+    assert_int_equal(lab_master(lab_shard(FIRST)), 7004);
+    assert_string_equal(lab_shard(FIRST)->master->member->id, lab.nodes[6].id);
+}
+
 /* Who was away tells of the id that was at this address before, with all the slots. */
 static void an_old_word_makes_no_shard_at_an_address_that_is_taken(void **state)
 {
@@ -164,6 +188,7 @@ int main(void)
         cmocka_unit_test_teardown(a_stranger_in_the_masters_place, lab_end),
         cmocka_unit_test_teardown(a_stranger_in_a_replicas_place_of_a_shard_that_the_state_tells_of, lab_end),
         cmocka_unit_test_teardown(a_stranger_with_some_of_the_slots_is_a_shard_of_its_own, lab_end),
+        cmocka_unit_test_teardown(all_ids_are_new, lab_end),
         cmocka_unit_test_teardown(an_old_word_makes_no_shard_at_an_address_that_is_taken, lab_end),
         cmocka_unit_test_teardown(an_old_master_is_no_shard_of_its_own, lab_end),
         cmocka_unit_test_teardown(two_ids_at_one_address_do_not_take_turns, lab_end),
