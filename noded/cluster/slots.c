@@ -192,8 +192,8 @@ static struct cl_node *successor(const struct cl_core *c, const struct cl_node *
 }
 
 /* Whoever has replaced us has what we had, also what it gives away just now and does not claim. Of two masters that
- * stand in one shard one may have taken slots in other ways: it has replaced us if we were away, or if we knew it as our
- * replica until this message. */
+ * stand in one shard one may have taken slots in other ways: it has replaced us if we were away, or if we knew it as
+ * our replica until this message. */
 static bool has_replaced_us(const struct cl_core *c, const struct cl_node *by)
 {
     return by == cl_replaced_by(c) && (!cl_is_sure(c) || by->left_us == c->now_us);

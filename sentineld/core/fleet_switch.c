@@ -190,6 +190,10 @@ void sn_fleet_switched(struct sn_group *g)
     for (size_t k = 0; k < f->nmembers && k < AGREE_ALL; k++)
         if (!f->members[k]->view)
             sn_member_ask(f->members[k], AGREE_PAUSE);
+    if (!sn_member_speaks(g->master->member)) { /* a stranger may have answered there before */
+        g->master->node->nodes_now = true;
+        sn_touch_node(g->master->node);
+    }
     sn_fleet_doubt(f);
 }
 

@@ -32,13 +32,26 @@ int64_t sn_node_nodes_due(const struct sn_node *n)
     return awaited(n) ? n->nodes_us + NODES_WATCHFUL : HEAP_NEVER;
 }
 
+/* A peer has named this place for the master of a shard since we heard of the one that we know, and who answers there
+ * is a master at that very epoch: all nodes have got other ids while we did not look. */
+static bool is_where_a_peer_says(const struct sn_fleet *f, const struct sn_node *n, const struct sn_nodes_line *self)
+{
+    for (size_t k = 0; k < f->nshards; k++) {
+        const struct sn_group *g = f->shards[k]->group;
+        if (g->master->node == n && self->flags & SN_NODES_MASTER && self->nslots && self->epoch == g->config_epoch &&
+            g->master->member && g->master->member->epoch < g->config_epoch)
+            return true;
+    }
+    return false;
+}
+
 /* A cluster that has nothing to do with this one: a seed whose address went to somebody else, a node that was reset. */
-static bool is_foreign(const struct sn_fleet *f, const struct sn_nodes *nodes)
+static bool is_foreign(const struct sn_fleet *f, const struct sn_node *n, const struct sn_nodes *nodes)
 {
     for (size_t k = 0; k < nodes->nlines; k++)
         if (sn_member_find(f, nodes->lines[k].id))
             return false;
-    return f->nshards > 0;
+    return f->nshards > 0 && !is_where_a_peer_says(f, n, &nodes->lines[nodes->self]);
 }
 
 static void tell_foreign(struct sn_fleet *f, const struct sn_node *n)
@@ -267,7 +280,7 @@ static void told(struct sn_fleet *f, struct sn_node *n, const struct sn_nodes *n
     int64_t now = f->core->now_us;
     memcpy(n->self, nodes->lines[nodes->self].id, sizeof n->self);
     sn_member_identify(n);
-    if (is_foreign(f, nodes)) {
+    if (is_foreign(f, n, nodes)) {
         n->known = false;
         tell_foreign(f, n);
         return;

@@ -9,6 +9,7 @@
 
 #define PROBES 4                /* within a lease (SAFETY L7) */
 #define LIST_PATIENCE MS(10000) /* after which a list that no node counts is worth a word */
+#define LIST_TRIED MS(2000)     /* as often the version that a node counts is tried, which may be our own list */
 
 static int64_t fleet_ttl(const struct sn_fleet *f)
 {
@@ -66,6 +67,8 @@ static void list_set(struct sn_core *c, uint64_t version, bool counted)
 {
     if (c->ours.version == version && c->ours.counted == counted)
         return;
+    if (c->ours.version != version)
+        c->ours.since_us = c->now_us;
     c->ours.version = version;
     c->ours.counted = counted;
     if (counted)
@@ -86,13 +89,19 @@ static void list_not_taken(struct sn_core *c, const struct sn_node *n, uint64_t 
 }
 
 /* Ours is not counted yet: a majority of both lists has to speak for it. Those that are being restarted with it do so
- * soon. */
+ * soon. Where they have done so already, while we had an older list, ours is counted under a version that is lower than
+ * the one we made of that: a node that does not count it there says so. */
 static void list_waits(struct sn_core *c, const struct sn_node *n, uint64_t version)
 {
     if (!c->ours.waiting_us)
         c->ours.waiting_us = c->now_us;
     else if (c->now_us >= c->ours.waiting_us + LIST_PATIENCE)
         list_not_taken(c, n, version);
+    if (version >= c->ours.version || c->now_us < c->ours.waiting_us + LIST_TRIED ||
+        c->now_us < c->ours.tried_us + LIST_TRIED)
+        return;
+    c->ours.tried_us = c->now_us;
+    list_set(c, version, false);
 }
 
 /* What a node says of lists when it takes no lease under ours. One that it counts, is newer than ours and not ours: our
@@ -247,6 +256,7 @@ void sn_lease_taken(struct sn_inst *i)
 void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_lease_told *t)
 {
     struct sn_core *c = n->core;
+    bool spoken = n->lease_asked_us && n->lease_asked_us >= c->ours.since_us;
     bool restarted = n->told && n->told->incarnation != t->incarnation;
     int64_t asked_us = n->lease_asked_us;
     if (!n->told)
@@ -272,7 +282,7 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
         n->fleet->epoch = t->current_epoch;
         sn_heard_epoch(c, NULL, n->fleet->epoch);
     }
-    if (t->generation && t->version == c->ours.version)
+    if (t->generation && t->version == c->ours.version && (spoken || c->ours.counted))
         list_set(c, t->version, true);
     else if (t->generation && !c->ours.counted)
         list_waits(c, n, t->version);

@@ -245,8 +245,17 @@ static void switch_to(struct sn_inst *i, uint64_t epoch, const char *by)
     sn_reconfig_script(g, "observer", &from, &to);
 }
 
-/* It has all slots of the shard at an epoch that is not older (a master that gave its slots away says that it has none),
- * or a peer said that the shard has its master there, at that very epoch. */
+static bool has_place(const struct sn_group *g, const struct sn_node *n)
+{
+    for (const struct sn_inst *i = n->insts; i; i = i->next_on_node)
+        if (i->group == g)
+            return true;
+    return false;
+}
+
+/* It has all slots of the shard at an epoch that is not older (a master that gave its slots away says that it has
+ * none), or a peer said that the shard has its master there, at that very epoch. Of a shard that the state tells of the
+ * slots are not known before its master is heard: there the place of one of its nodes speaks for it. */
 static bool is_heir(const struct sn_member *m, const struct sn_shard *s)
 {
     const struct sn_group *g = s->group;
@@ -258,7 +267,7 @@ static bool is_heir(const struct sn_member *m, const struct sn_shard *s)
     for (size_t w = 0; w < SN_SLOTS / 64; w++)
         if (s->slots.bits[w] & ~m->slots->bits[w])
             return false;
-    return s->nslots > 0;
+    return s->nslots || has_place(g, m->node);
 }
 
 /* A node that we did not know came into a shard and was promoted there while we did not look. All supervisors must take

@@ -341,6 +341,8 @@ struct sn_core {
         bool counted;     /* some node counted it; otherwise it gives way to what nodes count (SAFETY M1) */
         char *speaker;    /* how LEASE names it */
         bool dirty, stale_told;
+        int64_t since_us;   /* we speak under this version since then */
+        int64_t tried_us;   /* when we tried that of a node; 0 never */
         int64_t waiting_us; /* since when nodes answer and do not count it; 0: one does, or none has answered */
     } ours;
     int64_t longest_ttl_us; /* of all leases that were granted in this life */

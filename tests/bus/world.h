@@ -387,8 +387,8 @@ bool lease_rules(const struct world *w);                          /* they decide
 int64_t lease_clock(const struct world *w, const struct node *n); /* the boot clock of a node */
 bool lease_allows(const struct world *w, const struct node *n);   /* a write, now */
 void lease_look(struct world *w, const struct node *n);           /* after each step */
-/* A master that others came after, and that is the only one left, is promoted by an operator's word alone: he says it of
- * that one. NULL: there is none. */
+/* A master that others came after, and that is the only one left, is promoted by an operator's word alone: he says it
+ * of that one. NULL: there is none. */
 struct node *lease_force(struct world *w);
 const char *lease_missing(struct world *w); /* NULL: all that should be leased is */
 

@@ -37,6 +37,7 @@
     X(DRIFT, "clocks that changed their rate", true)                                                \
     X(CUT, "partitions", true)                                                                      \
     X(CUT_ONE_WAY, "partitions, one way", true)                                                     \
+    X(CUT_LISTS, "partitions between two lists of supervisors", true)                               \
     X(HIDDEN, "switches that the master heard of from no node", true)                               \
     X(DELAYED, "messages delayed", true)                                                            \
     X(LOST, "messages lost and sent again", true)                                                   \

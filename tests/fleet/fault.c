@@ -384,6 +384,28 @@ static void partition(struct world *w, enum fault_kind kind)
     cut_or_mend(w, f, true);
 }
 
+/* Those who have the newest list of supervisors already, and the others; each with a part of every shard. */
+void fault_between_lists(struct world *w)
+{
+    struct fault *f;
+    if (w->faults->ended || rng_below(&w->rng, 2) == 0 || (f = fault_new(w, FAULT_CUT, -1)) == NULL)
+        return;
+    for (int i = 0; i < SUPERS_MAX; i++)
+        f->side[i] = w->supers[i].version == w->version;
+    for (int k = 0; k < w->plan.shards; k++) {
+        const struct node *m = some_master(w, k);
+        bool with_newest = rng_below(&w->rng, 2) == 0;
+        for (int i = k; i < w->nnodes; i += w->plan.shards)
+            f->side[w->nodes[i].p.end] = (&w->nodes[i] == m) == with_newest;
+    }
+    for (int i = 0; i < NET_ENDS_MAX; i++)
+        f->other[i] = !f->side[i];
+    w->counts[COUNT_CUT]++;
+    w->counts[COUNT_CUT_LISTS]++;
+    RECORD(w, "network", "is cut between those who have the newest list and the others");
+    cut_or_mend(w, f, true);
+}
+
 static void of_network(struct world *w, enum fault_kind kind)
 {
     struct fault *f;

@@ -117,6 +117,8 @@ static bool fill_lease(struct world *w, struct super *s, int node, struct ask *a
     struct book *b = &s->books[shard];
     const struct seen *n = &s->nodes[node];
     struct sn_grant g;
+    /* Without a stamp it neither grants nor takes back, as the shipped core does it; now and then one takes back. */
+    a->ttl_ms = rng_below(&w->rng, 16) != 0 ? w->plan.lease_ms : 0;
     if (!n->heard || !s->live.joined || !durable(w, s, shard))
         return true; /* it asks, and grants nothing */
     struct sn_lease book = b->lease;

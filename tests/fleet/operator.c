@@ -62,6 +62,18 @@ static void take_in(struct world *w, struct node *n)
         on_node(w, n, CL_REPLICATE, &m->id);
 }
 
+/* Some master that it does not know; NULL: it knows those of all shards. */
+static const struct node *stranger_to(struct world *w, const struct node *n)
+{
+    for (int k = 0; k < w->plan.shards; k++) {
+        const struct node *m = some_master(w, k);
+        const struct cl_node *known = m != NULL && m != n ? cl_node_find(n->core, &m->id) : NULL;
+        if (m != NULL && m != n && (known == NULL || cl_has(known, CL_HANDSHAKE)))
+            return m;
+    }
+    return NULL;
+}
+
 /* A node that was away while all the others lost their disks knows nobody. And a replica of a replica, or of a node
  * that is no more, follows nobody's promotion; where supervisors have their shipped core they see to that. */
 static void straighten(struct world *w, struct node *n)
@@ -69,10 +81,11 @@ static void straighten(struct world *w, struct node *n)
     struct node *m = some_master(w, n->shard);
     if (!process_works(&n->p) || m == NULL || m == n)
         return;
-    const struct cl_node *master = n->core->me->master, *known = cl_node_find(n->core, &m->id);
+    const struct cl_node *master = n->core->me->master;
     const struct node *its = master != NULL ? node_of_id(w, &master->id) : NULL;
-    if (known == NULL || cl_has(known, CL_HANDSHAKE))
-        meet(w, m, n);
+    const struct node *stranger = stranger_to(w, n);
+    if (stranger != NULL)
+        meet(w, n, stranger);
     else if (w->plan.modelled && master != NULL &&
              (its == NULL || (its != m && its->core != NULL && !cl_is_master(its->core))))
         on_node(w, n, CL_REPLICATE, &m->id);
@@ -86,11 +99,12 @@ static void forget_former(struct world *w, struct node *n)
             on_node(w, &w->nodes[i], CL_FORGET, &n->former);
 }
 
-/* The file of a supervisor is changed, and it is started anew. One at a time, with time between them. */
+/* The file of a supervisor is changed, and it is started anew. One at a time, in any order, with time between them. */
 static bool update_one(struct world *w)
 {
+    int begin = (int)rng_below(&w->rng, SUPERS_MAX);
     for (int i = 0; i < SUPERS_MAX; i++) {
-        struct super *s = &w->supers[i];
+        struct super *s = &w->supers[(begin + i) % SUPERS_MAX];
         if (s->file_version == 0 && !super_declared(w, s))
             continue;
         if (s->file_version == w->version)
@@ -99,6 +113,7 @@ static bool update_one(struct world *w)
         if (s->p.runs)
             super_crash(w, s, false);
         super_start(w, s);
+        fault_between_lists(w);
         return true;
     }
     return false;

@@ -437,6 +437,7 @@ void fault_init(struct world *w);
 void fault_free(struct world *w);
 void fault_begin(struct world *w);
 void fault_heal(struct world *w);
+void fault_between_lists(struct world *w); /* one more supervisor has the newest list: a partition may come now */
 struct node *some_master(struct world *w, int shard); /* of the shard, or of any (-1), that works; NULL: none */
 
 #endif

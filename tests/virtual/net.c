@@ -381,8 +381,11 @@ void net_died(struct net *n, int end, bool host)
         }
         if (host && c->client == end)
             forget_held(c, THERE);
-        if (host && c->server == end)
+        if (host && c->server == end) {
             forget_held(c, BACK);
+            if (c->client_open && !c->connected) /* its answer to the SYN is lost with it */
+                wait_in_vain(n, c);
+        }
     }
 }
 

@@ -367,8 +367,8 @@ static void a_replica_without_its_link_takes_the_slots(void **state)
     world_free(w);
 }
 
-/* It was not away, so it never thought that it might have been replaced; and what its successor is handing over just now
- * that one does not claim. */
+/* It was not away, so it never thought that it might have been replaced; and what its successor is handing over just
+ * now that one does not claim. */
 static void who_was_replaced_keeps_no_slot_that_its_successor_gives_away(void **state)
 {
     (void)state;

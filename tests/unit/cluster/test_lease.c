@@ -238,6 +238,17 @@ static void a_new_version_needs_both_majorities(void **state)
     assert_false(leased_grant(n, 0, 1000, 0));
 }
 
+/* Of four supervisors three grant, and would be a majority; those of the list that counts may be with another node. */
+static void a_list_that_is_only_heard_of_leases_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_true(say_new(i, 1000));
+    assert_int_equal(leased_state(n).version, 1);
+    assert_int_equal(leased_state(n).until_us, 0);
+    assert_false(leased_writes(n));
+}
+
 static void it_keeps_its_lease_while_the_list_changes(void **state)
 {
     (void)state;
@@ -363,6 +374,7 @@ int main(void)
         ON(alone, a_master_is_adopted_without_a_refused_write),
         ON(supervised, one_version_counts),
         ON(supervised, a_new_version_needs_both_majorities),
+        ON(supervised, a_list_that_is_only_heard_of_leases_nothing),
         ON(supervised, it_keeps_its_lease_while_the_list_changes),
         ON(supervised, other_candidates_do_not_mix),
         ON(supervised, released),

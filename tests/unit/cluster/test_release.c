@@ -1,5 +1,5 @@
 /* The end of supervision, by an operator or by a reset, and what replicas hear of it. */
-#include "tests/unit/cluster/adopted.h"
+#include "tests/unit/cluster/supervised.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * are 0, 3 and 6. */
 #include "noded/cluster/redirect.h"
 #include "noded/cluster/state.h"
-#include "tests/unit/cluster/adopted.h"
+#include "tests/unit/cluster/supervised.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,23 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-/* TAKEOVER EPOCH FROM, with grants of `granted` supervisors that begin after wait_ms. */
-static bool take_over(struct world *w, int node, uint64_t epoch, const struct cl_id *from, size_t nfrom, int granted,
-                      int64_t wait_ms)
-{
-    struct cl_speaker s = {1, 0, slice_of(LIST3)};
-    struct cl_grant grants[3];
-    for (int i = 0; i < granted; i++)
-        grants[i] = (struct cl_grant){i, stamp_of(w, node), wait_ms + TTL_MS, wait_ms};
-    struct cl_takeover t = {.epoch = epoch,
-                            .from = from,
-                            .nfrom = nfrom,
-                            .speaker = granted > 0 ? &s : NULL,
-                            .grants = grants,
-                            .ngrants = (size_t)granted};
-    return world_command(w, node, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t});
-}
 
 struct owned {
     int slot, by;
@@ -257,59 +240,6 @@ static void a_master_that_was_passed_over_is_refused(void **state)
     struct cl_takeover t = {.epoch = 60, .from = from, .nfrom = 2, .force = true};
     assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t}));
     assert_int_equal(w->nodes[0].core->claim.config_epoch, 60);
-    world_free(w);
-}
-
-static bool is_linked(struct world *w, void *id)
-{
-    const struct cl_core *c = w->nodes[0].core;
-    const struct cl_node *n = cl_node_find(c, id);
-    return n->link_state == CL_LINK_UP && n->master == c->me;
-}
-
-/* Its link to the one that came after it is there, and on its disk that one is a replica of its own; nothing was heard. */
-static void a_restarted_master_does_not_take_its_disk_for_a_word(void **state)
-{
-    (void)state;
-    struct world *w = adopted(24, 1);
-    struct cl_id from[2] = {world_id(w, 1), world_id(w, 0)};
-    world_kill(w, 0);
-    assert_true(take_over(w, 1, 50, &from[1], 1, 2, 0));
-    for (int i = 2; i < 6; i++)
-        world_cut(w, 0, i, true);
-    world_start(w, 0);
-    assert_true(world_until(w, is_linked, &from[0], 1000 * MS));
-    world_cut(w, 0, 1, true);
-    assert_true(is_linked(w, &from[0]));
-    assert_false(take_over(w, 0, 60, from, 2, 2, 0));
-    assert_non_null(strstr(w->nodes[0].answer, "ERR This master was passed over: "));
-    world_free(w);
-}
-
-/* Beside its new slots its line would have the config epoch of its own that it had long ago. */
-static void a_promotion_that_is_not_on_disk_is_not_told(void **state)
-{
-    (void)state;
-    struct world *w = adopted(25, 1);
-    struct world_node *n = &w->nodes[1];
-    struct cl_id from = world_id(w, 0);
-    struct buf text = {0};
-    n->disk_fails = true;
-    assert_false(take_over(w, 1, 50, &from, 1, 2, 0));
-    assert_true(cl_is_master(n->core));
-    cl_nodes_text(n->core, &text);
-    char *own = strstr(buf_str(&text), "myself");
-    assert_non_null(own);
-    *strchr(own, '\n') = '\0';
-    assert_ptr_equal(strstr(own, "myself,slave "), own);
-    assert_non_null(strstr(own, " connected"));
-    assert_null(strstr(own, " connected "));
-    buf_free(&text);
-    n->disk_fails = false;
-    world_run(w, 3000 * MS);
-    cl_nodes_text(n->core, &text);
-    assert_non_null(strstr(buf_str(&text), "myself,master "));
-    buf_free(&text);
     world_free(w);
 }
 
@@ -545,8 +475,6 @@ int main(void)
         cmocka_unit_test(an_unsupervised_one_is_adopted_by_it),
         cmocka_unit_test(the_incumbent_may_be_named),
         cmocka_unit_test(a_master_that_was_passed_over_is_refused),
-        cmocka_unit_test(a_promotion_that_is_not_on_disk_is_not_told),
-        cmocka_unit_test(a_restarted_master_does_not_take_its_disk_for_a_word),
         cmocka_unit_test(a_majority_releases),
         cmocka_unit_test(a_promoted_one_waits_for_the_siblings),
         cmocka_unit_test(force_makes_up_for_what_is_unknown),

@@ -93,9 +93,10 @@ static void answer_lease(const struct sn_effect *fx, int k)
     }
     if (!lab.nodes[k].alive || l->deaf || (l->no_return && fx->command == SN_CMD_LEASE_RETURN))
         return;
-    if (l->error) {
+    bool is_stale = l->stale && strtoull(fx->text, NULL, 10) <= l->version;
+    if (l->error || is_stale) {
         e.kind = SN_EV_ACK;
-        lab_push(&e, l->error);
+        lab_push(&e, l->error ? l->error : l->stale);
         return;
     }
     if (fx->command == SN_CMD_LEASE_RETURN) {

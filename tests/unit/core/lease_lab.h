@@ -16,6 +16,7 @@ struct lease_node {
     int64_t clock_us;  /* ahead of ours */
     int64_t lease_ms;  /* what it says that it has left: -1 it is not supervised */
     const char *error; /* to LEASE, instead of an answer */
+    const char *stale; /* to LEASE of a list whose version is not above the one that it counts */
     bool deaf;         /* LEASE gets no answer */
     bool empty;        /* INFO and LEASE say that it holds no key */
     bool no_return;    /* RETURN gets no answer */

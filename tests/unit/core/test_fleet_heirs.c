@@ -1,9 +1,11 @@
 /* Nodes that came into a shard, or into another's place, while the supervisor did not look. */
+#include "sentineld/core/inner.h"
 #include "tests/unit/core/fleet_lab.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -63,6 +65,24 @@ static void a_stranger_in_the_masters_place(void **state)
     assert_int_equal(lab_count(&lab.events, "+monitor"), 0);
 }
 
+/* After a restart the slots of a shard are not known before its master is heard, and it is never heard again. */
+static void a_stranger_in_a_replicas_place_of_a_shard_that_the_state_tells_of(void **state)
+{
+    (void)state;
+    begin();
+    struct sn_shard *s = lab_shard(FIRST)->shard;
+    the_stranger_takes_all();
+    s->nslots = 0;
+    memset(&s->slots, 0, sizeof s->slots);
+    lab.nodes[0].listed = lab.nodes[3].listed = false;
+    lab.nodes[3].port = 7104;
+    lab.nodes[6].port = 7004;
+    lab_run(4000);
+    assert_int_equal(lab.core->ngroups, 3);
+    assert_int_equal(lab_master(lab_shard(FIRST)), 7004);
+    assert_int_equal(lab_shard(FIRST)->config_epoch, 17);
+}
+
 /* Some of the slots only: that is a shard of its own, to which they were moved. */
 static void a_stranger_with_some_of_the_slots_is_a_shard_of_its_own(void **state)
 {
@@ -95,6 +115,29 @@ static void two_ids_at_one_address_do_not_take_turns(void **state)
     assert_string_equal(lab_shard(FIRST)->insts[1]->member->id, lab.nodes[6].id);
     assert_int_equal(lab_count(&lab.events, "-slave"), 0);
     assert_int_equal(lab_count(&lab.events, "+slave"), 0);
+}
+
+/* Every node was replaced, one after the other, while this supervisor was down: another one names the place. */
+static void all_ids_are_new(void **state)
+{
+    (void)state;
+    begin();
+    for (int k = 0; k < 6; k++) {
+        lab_kill(k);
+        lab.nodes[k].listed = false;
+        lab.nodes[k].port += 100;
+    }
+    the_stranger_takes_all();
+    lab.nodes[6].port = 7004;
+    lab_run(3000);
+    assert_string_not_equal(lab_shard(FIRST)->master->member->id, lab.nodes[6].id);
+    assert_int_equal(lab_count(&lab.events, "-cluster-foreign-node"), 1);
+    struct sn_group *g = lab_shard(FIRST)->shard->group;
+    assert_int_equal(g->insts[1]->node->addr.port, 7004);
+    sn_group_switch(g, g->insts[1], 17); /* as its hello has it */
+    lab_run(3000);
+    assert_int_equal(lab_master(lab_shard(FIRST)), 7004);
+    assert_string_equal(lab_shard(FIRST)->master->member->id, lab.nodes[6].id);
 }
 
 /* Who was away tells of the id that was at this address before, with all the slots. */
@@ -143,7 +186,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_stranger_with_all_the_slots_is_the_master_of_that_shard, lab_end),
         cmocka_unit_test_teardown(a_stranger_in_the_masters_place, lab_end),
+        cmocka_unit_test_teardown(a_stranger_in_a_replicas_place_of_a_shard_that_the_state_tells_of, lab_end),
         cmocka_unit_test_teardown(a_stranger_with_some_of_the_slots_is_a_shard_of_its_own, lab_end),
+        cmocka_unit_test_teardown(all_ids_are_new, lab_end),
         cmocka_unit_test_teardown(an_old_word_makes_no_shard_at_an_address_that_is_taken, lab_end),
         cmocka_unit_test_teardown(an_old_master_is_no_shard_of_its_own, lab_end),
         cmocka_unit_test_teardown(two_ids_at_one_address_do_not_take_turns, lab_end),

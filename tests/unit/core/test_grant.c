@@ -277,14 +277,37 @@ static void a_list_that_is_only_heard_of_goes_first(void **state)
     assert_int_equal(lab_count(&lab.events, "-supervisors-list"), 1);
 }
 
+/* We had an older list when the others came with this one, and made a version of that. No node refuses ours: it waits
+ * for a majority that speaks for it, and there is none. */
+static void our_list_is_counted_under_a_lower_version(void **state)
+{
+    (void)state;
+    lease_begin(&(struct lease_begin){.version = 4});
+    for (int k = 0; k < 6; k++) {
+        lease.nodes[k].version = 2;
+        lease.nodes[k].lease_ms = LEASE_MS;
+    }
+    lab_run(1500);
+    assert_int_equal(lab.core->ours.version, 4);
+    assert_false(lab.core->ours.counted);
+    lab_run(3000);
+    assert_int_equal(lab.core->ours.version, 2);
+    assert_true(lab.core->ours.counted);
+    assert_int_equal(lab_count(&lab.events, "-supervisors-list"), 0);
+}
+
 static void a_list_that_nobody_counts_is_told(void **state)
 {
     (void)state;
     lease_begin(&(struct lease_begin){.supervised = true, .version = 2});
+    for (int k = 0; k < 6; k++)
+        lease.nodes[k].stale = "STALESUPERVISORS This node counts version 1 of the list: 10.0.0.5:26379,10.0.0.7:26379";
     lab_run(9000);
     assert_int_equal(lab_count(&lab.events, "-supervisors-list"), 0);
     lab_run(60000);
     assert_int_equal(lab_count(&lab.events, "-supervisors-list"), 1);
+    assert_int_equal(lab.core->ours.version, 2);
+    assert_false(lab.core->ours.counted);
 }
 
 static void odd_versions_change_nothing(void **state)
@@ -324,6 +347,7 @@ int main(void)
         cmocka_unit_test_teardown(the_same_list_under_another_version_is_ours, lease_end),
         cmocka_unit_test_teardown(a_counted_list_that_was_replaced_is_told_once, lease_end),
         cmocka_unit_test_teardown(a_list_that_is_only_heard_of_goes_first, lease_end),
+        cmocka_unit_test_teardown(our_list_is_counted_under_a_lower_version, lease_end),
         cmocka_unit_test_teardown(a_list_that_nobody_counts_is_told, lease_end),
         cmocka_unit_test_teardown(odd_versions_change_nothing, lease_end),
     };

@@ -1,4 +1,4 @@
-#include "tests/unit/cluster/adopted.h"
+#include "tests/unit/cluster/supervised.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,6 @@ struct cl_stamp stamp_of(struct world *w, int node)
     return (struct cl_stamp){s.incarnation, w->now_us};
 }
 
-/* CLUSTER LEASE of one supervisor; ttl_ms 0: a word without a grant. */
 bool say(struct world *w, int node, int supervisor, int64_t ttl_ms, uint64_t epoch)
 {
     struct cl_lease_ask a = {
@@ -67,4 +66,20 @@ struct world *adopted(uint64_t seed, int replicas)
     for (int i = 0; i < w->nnodes; i++)
         assert_true(supervised(w, i));
     return w;
+}
+
+bool take_over(struct world *w, int node, uint64_t epoch, const struct cl_id *from, size_t nfrom, int granted,
+               int64_t wait_ms)
+{
+    struct cl_speaker s = {1, 0, slice_of(LIST3)};
+    struct cl_grant grants[3];
+    for (int i = 0; i < granted; i++)
+        grants[i] = (struct cl_grant){i, stamp_of(w, node), wait_ms + TTL_MS, wait_ms};
+    struct cl_takeover t = {.epoch = epoch,
+                            .from = from,
+                            .nfrom = nfrom,
+                            .speaker = granted > 0 ? &s : NULL,
+                            .grants = grants,
+                            .ngrants = (size_t)granted};
+    return world_command(w, node, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t});
 }
