@@ -9,6 +9,8 @@
 
 #define FRESH_WAIT MS(100)  /* how long O_DOWN waits for the replicas' own word about their offsets */
 #define RANK_STEP MS(20)    /* between two ranks, on a fast network and disk */
+#define LED_LIFE MS(300)    /* so long somebody who leads other shards is thought to come to this one too, */
+#define LED_WAIT MS(100)    /* and is given so much time for it */
 #define FORCED_WAIT MS(500) /* an operator's failover waits this long for votes that nobody refuses */
 #define LOST_MAX 10
 #define ALONE_MIN 1000 /* epochs that a failover without votes skips */
@@ -99,16 +101,30 @@ static bool hindered(struct sn_group *g, int64_t *until)
     return true;
 }
 
-static bool others_stand_first(struct sn_group *g)
+/* When many shards of a cluster fail together, whoever stands first leads them all, if it is given the time: two that
+ * lead at once take each other's votes, as no two ballots of a cluster have one epoch. */
+static int64_t leader_delay(const struct sn_group *g)
+{
+    const struct sn_core *c = g->core;
+    const struct sn_fleet *f = g->fleet;
+    if (!f || !f->led_us || c->now_us >= f->led_us + LED_LIFE || runid_cmp(f->led_by, c->id) >= 0)
+        return 0;
+    const struct sn_peer *p = map_gets(&c->by_id, f->led_by);
+    return p && p->cmd.state == SN_CONN_UP ? LED_WAIT : 0;
+}
+
+/* Until when others are given the time to stand; 0: it is our turn. */
+static int64_t others_stand_first(struct sn_group *g)
 {
     if (!g->stand_us)
         g->stand_us = g->core->now_us + rank_delay(g);
-    if (g->core->now_us >= g->stand_us) {
+    int64_t until = g->stand_us + leader_delay(g);
+    if (g->core->now_us >= until) {
         g->stand_us = 0;
-        return false;
+        return 0;
     }
-    sn_account_waiting(g, SN_WAITING_RANK, g->stand_us);
-    return true;
+    sn_account_waiting(g, SN_WAITING_RANK, until);
+    return until;
 }
 
 /* SAFETY E5. */
@@ -117,8 +133,8 @@ static int64_t stand_for_incumbent(struct sn_group *g)
     int64_t until;
     if (hindered(g, &until))
         return until;
-    if (others_stand_first(g))
-        return g->stand_us;
+    if ((until = others_stand_first(g)) != 0)
+        return until;
     sn_election_start(g, g->master);
     return HEAP_NEVER;
 }
@@ -150,8 +166,8 @@ int64_t sn_election_consider(struct sn_group *g)
         sn_account_waiting(g, SN_WAITING_REPLICA, 0);
         return c->now_us + MS(1000); /* and whenever a replica says something new */
     }
-    if (others_stand_first(g))
-        return g->stand_us;
+    if ((until = others_stand_first(g)) != 0)
+        return until;
     sn_election_start(g, candidate);
     return HEAP_NEVER;
 }
