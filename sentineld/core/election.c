@@ -10,6 +10,8 @@
 
 #define FRESH_WAIT MS(100)  /* how long O_DOWN waits for the replicas' own word about their offsets */
 #define RANK_STEP MS(20)    /* between two ranks, on a fast network and disk */
+#define LED_LIFE MS(300)    /* so long somebody who leads other shards is thought to come to this one too, */
+#define LED_WAIT MS(100)    /* and is given so much time for it */
 #define FORCED_WAIT MS(500) /* an operator's failover waits this long for votes that nobody refuses */
 #define LEASES 4            /* the life of a ballot under leases: so many of theirs, */
 #define LIFE_LEAST MS(1000) /* and not less: two disks may be slow */
@@ -131,16 +133,30 @@ static bool hindered(struct sn_group *g, const struct sn_inst *heir, int64_t *un
     return true;
 }
 
-static bool others_stand_first(struct sn_group *g)
+/* When many shards of a cluster fail together, whoever stands first leads them all, if it is given the time: two that
+ * lead at once take each other's votes, as no two ballots of a cluster have one epoch. */
+static int64_t leader_delay(const struct sn_group *g)
+{
+    const struct sn_core *c = g->core;
+    const struct sn_fleet *f = g->fleet;
+    if (!f || !f->led_us || c->now_us >= f->led_us + LED_LIFE || runid_cmp(f->led_by, c->id) >= 0)
+        return 0;
+    const struct sn_peer *p = map_gets(&c->by_id, f->led_by);
+    return p && p->cmd.state == SN_CONN_UP ? LED_WAIT : 0;
+}
+
+/* Until when others are given the time to stand; 0: it is our turn. */
+static int64_t others_stand_first(struct sn_group *g)
 {
     if (!g->stand_us)
         g->stand_us = g->core->now_us + rank_delay(g);
-    if (g->core->now_us >= g->stand_us) {
+    int64_t until = g->stand_us + leader_delay(g);
+    if (g->core->now_us >= until) {
         g->stand_us = 0;
-        return false;
+        return 0;
     }
-    sn_account_waiting(g, SN_WAITING_RANK, g->stand_us);
-    return true;
+    sn_account_waiting(g, SN_WAITING_RANK, until);
+    return until;
 }
 
 /* SAFETY E5: the master again. A planned switch whose leader is gone is finished instead (E9). */
@@ -150,8 +166,8 @@ static int64_t stand_for_incumbent(struct sn_group *g)
     struct sn_inst *heir = find_heir(g);
     if (hindered(g, heir, &until))
         return until;
-    if (others_stand_first(g))
-        return g->stand_us;
+    if ((until = others_stand_first(g)) != 0)
+        return until;
     g->fo.inherited = g->fo.forced = g->fo.coordinated = heir && !sn_is_master(heir);
     sn_election_start(g, heir ? heir : g->master);
     return HEAP_NEVER;
@@ -185,8 +201,8 @@ int64_t sn_election_consider(struct sn_group *g)
         sn_account_waiting(g, sn_needs_operator(g) ? SN_WAITING_OPERATOR : SN_WAITING_REPLICA, 0);
         return c->now_us + MS(1000); /* and whenever a replica says something new */
     }
-    if (others_stand_first(g))
-        return g->stand_us;
+    if ((until = others_stand_first(g)) != 0)
+        return until;
     sn_election_start(g, candidate);
     return HEAP_NEVER;
 }

@@ -87,6 +87,8 @@ struct sn_fleet {
     int64_t lease_us;                   /* 0: no leases */
     uint64_t epoch;                     /* the greatest config epoch heard of: ballots take one above */
     uint64_t vote_epoch;                /* the greatest for which a vote was given in any of its shards (SAFETY E1) */
+    runid led_by;                       /* whom the last vote of ours in any of its shards was given to, */
+    int64_t led_us;                     /* and when; 0: to nobody but ourselves */
     bool dirty;                         /* to be persisted at the end of the step */
     int64_t told_us;                    /* when a text last came; 0 never */
     int64_t turn_us;                    /* when the next one is asked */

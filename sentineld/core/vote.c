@@ -65,6 +65,10 @@ void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_
         g->fleet->vote_epoch = epoch;
         g->fleet->dirty = true;
     }
+    if (g->fleet && runid_cmp(leader, c->id) != 0) {
+        memcpy(g->fleet->led_by, leader, sizeof g->fleet->led_by);
+        g->fleet->led_us = c->now_us;
+    }
     g->vote_seq = sn_persist_next(c);
     sn_dirty(g);
     sn_touch_group(g);

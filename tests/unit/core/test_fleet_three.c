@@ -139,6 +139,7 @@ static void one_after_the_other(void **state)
     print_message("lost rounds: %zu; the last promotion at most %lld ms after the last death was seen\n", lost,
                   (long long)worst_ms);
     assert_true(worst_ms <= 600);
+    assert_true(lost <= 2); /* whoever leads some is given the time to lead the others */
 }
 
 /* They did not hear each other for so long that each holds its own name for fixed. */
