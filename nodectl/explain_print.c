@@ -46,9 +46,10 @@ static void print_title(const json_t *d, FILE *out, bool colour)
     buf_free(&b);
     line(out, "%s, led by %s %s%s", wall_text(json_int(d, "at_ms", 0), when), id_text(json_word(by, "id")),
          json_word(by, "address"),
-         json_yes(switched, "coordinated") ? ", coordinated, as an operator ordered"
-         : json_yes(switched, "forced")    ? ", as an operator ordered"
-                                           : "");
+         json_yes(switched, "inherited")     ? ", coordinated, as one that is gone had begun"
+         : json_yes(switched, "coordinated") ? ", coordinated, as an operator ordered"
+         : json_yes(switched, "forced")      ? ", as an operator ordered"
+                                             : "");
     const json_t *aborted = json_object_get(d, "aborted"), *ballot = json_object_get(d, "ballot");
     if (json_is_object(aborted))
         line(out, "Given up because: %s", json_word(aborted, "why"));

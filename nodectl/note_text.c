@@ -104,9 +104,10 @@ void note_text(struct buf *out, const json_t *entry)
         waiting(out, n);
     } else if (strcmp(kind, "stand") == 0) {
         buf_printf(out, "stands at epoch %lld to promote %s%s", epoch, json_word(n, "candidate"),
-                   json_yes(n, "coordinated") ? " (coordinated, ordered by an operator)"
-                   : json_yes(n, "forced")    ? " (ordered by an operator)"
-                                              : "");
+                   json_yes(n, "inherited")     ? " (coordinated, as one that is gone had begun)"
+                   : json_yes(n, "coordinated") ? " (coordinated, ordered by an operator)"
+                   : json_yes(n, "forced")      ? " (ordered by an operator)"
+                                                : "");
     } else if (strcmp(kind, "vote") == 0) {
         buf_printf(out, "%s its vote of epoch %lld to %s%s%s", json_yes(n, "granted") ? "gives" : "refuses", epoch,
                    id_text(json_word(n, "for")), json_yes(n, "granted") ? "" : ": ", json_word(n, "why"));

@@ -34,7 +34,7 @@ static bool is_above_all(struct cl_core *c, cl_token token, const struct cl_take
         REFUSE(c, token, "Epoch %" PRIu64 " is not above %" PRIu64 ", which %s claims slots of this shard with",
                t->epoch, n->config_epoch, cl_id_text(&n->id, id));
     /* Others remember what it had as a master, and would believe it nothing at a lower epoch (SAFETY E10). */
-    if (c->me->config_epoch >= t->epoch)
+    if (PLANTED(109, c->me->config_epoch >= t->epoch, false))
         REFUSE(c, token, "Epoch %" PRIu64 " is not above %" PRIu64 ", which this node has had as a master", t->epoch,
                c->me->config_epoch);
     for (size_t i = 0; i < c->shard.nrecords; i++)

@@ -252,6 +252,7 @@ void sn_account_stand(struct sn_group *g)
     sn_note_bool(n, "forced", g->fo.forced);
     put_addr(n, "wanted", &g->fo.wanted);
     sn_note_bool(n, "coordinated", g->fo.coordinated);
+    sn_note_bool(n, "inherited", g->fo.inherited);
     sn_note_bool(n, "alone", g->fo.unopposed);
     sn_note_int(n, "lost_rounds", g->lost_rounds);
     sn_note_bool(n, "odown", g->o_down);
@@ -325,6 +326,7 @@ void sn_account_switched(struct sn_group *g)
     int64_t first = fo->at.silent_us ? fo->at.silent_us : fo->start_us;
     sn_note_bool(n, "forced", fo->forced);
     sn_note_bool(n, "coordinated", fo->coordinated);
+    sn_note_bool(n, "inherited", fo->inherited);
     sn_note_int(n, "detect_ms", between_ms(fo->at.silent_us, fo->at.s_down_us));
     sn_note_int(n, "agree_ms", between_ms(fo->at.s_down_us, fo->at.o_down_us));
     sn_note_int(n, "stand_ms", between_ms(fo->at.o_down_us, fo->start_us));
