@@ -381,7 +381,7 @@ int cl_reports_count(struct cl_core *c, struct cl_node *n);
 /* config.c: nodes.conf */
 void cl_config_write(struct cl_core *c, struct buf *out);
 /* describe.c: one line as in nodes.conf and CLUSTER NODES, without line end */
-void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_node *n, bool with_aux);
+void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_node *of, bool with_aux);
 
 /* slots.c */
 struct cl_node *cl_owner(const struct cl_core *c, int slot);       /* NULL: nobody */

@@ -62,13 +62,18 @@ static void take_in(struct world *w, struct node *n)
         on_node(w, n, CL_REPLICATE, &m->id);
 }
 
-/* Some master that it does not know; NULL: it knows those of all shards. */
+static bool knows(const struct node *n, const struct node *other)
+{
+    const struct cl_node *known = cl_node_find(n->core, &other->id);
+    return known != NULL && !cl_has(known, CL_HANDSHAKE);
+}
+
+/* Some master that it does not know, or that does not know it; NULL: there is none. */
 static const struct node *stranger_to(struct world *w, const struct node *n)
 {
     for (int k = 0; k < w->plan.shards; k++) {
         const struct node *m = some_master(w, k);
-        const struct cl_node *known = m != NULL && m != n ? cl_node_find(n->core, &m->id) : NULL;
-        if (m != NULL && m != n && (known == NULL || cl_has(known, CL_HANDSHAKE)))
+        if (m != NULL && m != n && (!knows(n, m) || !knows(m, n)))
             return m;
     }
     return NULL;
