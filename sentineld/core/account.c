@@ -214,6 +214,7 @@ void sn_account_waiting(struct sn_group *g, enum sn_waiting why, int64_t until_u
         [SN_WAITING_OFFSETS] = "the replicas are asked for their offsets",
         [SN_WAITING_REPLICA] = "no replica is suitable",
         [SN_WAITING_RANK] = "other supervisors stand first",
+        [SN_WAITING_SWAPDB] = "a swap of databases over the cluster is ended first",
     };
     uint64_t key = (uint64_t)why;
     if (why == SN_WAITING_REPLICA)

@@ -1,7 +1,7 @@
 /* What operators change at run time. A change is written first and made when it is on disk, so there is nothing to undo
  * when the disk fails: the operator gets the error, and everything is as it was. */
 #include "common/base/text.h"
-#include "sentineld/core/fleet_inner.h"
+#include "sentineld/core/swap_inner.h"
 
 #include <stdio.h>
 
@@ -389,6 +389,7 @@ void sn_admin(struct sn_core *c, const struct sn_event *e)
     case SN_EV_FAILOVER: failover(c, e); break;
     case SN_EV_FLUSH: flush(c, e); break;
     case SN_EV_RELEASE: release(c, e); break;
+    case SN_EV_SWAPDB: sn_swap_order(c, e); break;
     case SN_EV_SIMULATE:
         c->crash = (unsigned)e->number;
         answer(c, e->token, SN_ANSWER_OK, 0, NULL);

@@ -93,6 +93,8 @@ struct sn_node {
     bool lease_soon;            /* the next LEASE may grant what the last one could not */
     int64_t lease_asked_us;     /* a LEASE is without answer, sent then; 0: none */
     bool unjudged;              /* it has restarted, and has not said in INFO since what it holds */
+    int64_t swap_sent_us;       /* when it was last told of a swap of databases */
+    bool swap_stuck;            /* it cannot come to the mapping of the others: told */
     bool lease_refused;         /* it does not know LEASE: a stock node, asked by PING and INFO */
     struct addr addr;           /* as configured or announced */
     char ip[SN_IP_MAX];         /* what a host name stood for at the last connect, or the literal; "" unknown */

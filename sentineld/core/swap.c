@@ -28,7 +28,7 @@ struct sn_swap_step sn_swap_mapping(const struct sn_swap_entry *e)
 
 static bool is_step(const struct sn_swap_step *s)
 {
-    return s->version < LIMIT && s->a >= 0 && s->b >= 0 && (s->version == 0 || s->a != s->b);
+    return s->version < LIMIT && s->begun < LIMIT && s->a >= 0 && s->b >= 0 && (s->begun == 0 || s->a != s->b);
 }
 
 bool sn_swap_is_sane(const struct sn_swap *s)
@@ -38,7 +38,7 @@ bool sn_swap_is_sane(const struct sn_swap *s)
         return false;
     if (e->value == SN_SWAP_NONE)
         return s->accepted == 0 && e->step.version == 0 && !e->decided;
-    return s->accepted > 0 && e->begun > 0 && e->begun <= s->accepted && s->promised >= s->accepted &&
+    return s->accepted > 0 && e->step.begun > 0 && e->step.begun <= s->accepted && s->promised >= s->accepted &&
            e->step.version == e->before.version + 1 && !(e->decided && e->value == SN_SWAP_BEGUN);
 }
 
@@ -111,8 +111,10 @@ static void begin(struct sn_swap_lead *l)
     l->proposal = l->want;
     l->proposal.value = SN_SWAP_BEGUN;
     l->proposal.decided = false;
-    l->proposal.begun = l->epoch;
-    l->proposal.before = sn_swap_mapping(&l->latest.entry);
+    l->proposal.step.begun = l->epoch;
+    struct sn_swap_step mapping = sn_swap_mapping(&l->latest.entry);
+    if (l->want.before.version <= mapping.version)
+        l->proposal.before = mapping;
     l->proposal.step.version = l->proposal.before.version + 1;
     propose(l, SN_SWAP_BEGINNING);
 }

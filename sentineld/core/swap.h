@@ -25,9 +25,10 @@
 
 enum sn_swap_value { SN_SWAP_NONE, SN_SWAP_BEGUN, SN_SWAP_COMMIT, SN_SWAP_ABORT };
 
-/* Databases a and b are exchanged, and the mapping has this epoch from then on. 0: there is no such step. */
+/* Databases a and b are exchanged, and the mapping has the epoch `version` from then on. 0: there is no such step. */
 struct sn_swap_step {
     uint64_t version;
+    uint64_t begun; /* names the attempt: the epoch of the ballot that began it; 0: nobody knows any more what it was */
     int a, b;
 };
 
@@ -35,7 +36,6 @@ struct sn_swap_step {
 struct sn_swap_entry {
     enum sn_swap_value value;
     bool decided;               /* COMMIT, ABORT: a majority has accepted it */
-    uint64_t begun;             /* names the attempt */
     struct sn_swap_step step;   /* that it is, or would be */
     struct sn_swap_step before; /* the last one that was committed before it */
     runid asker;                /* the master whose client wants it; "" an operator */
@@ -44,6 +44,7 @@ struct sn_swap_entry {
 
 /* What a supervisor has of it, and has on disk before it tells it. */
 struct sn_swap {
+    bool blank;        /* its memory was lost, or never was: no vote is given before enough others told theirs (M2) */
     uint64_t promised; /* nothing from below is accepted */
     uint64_t accepted; /* the epoch of the ballot from which the entry was accepted; 0: none was */
     struct sn_swap_entry entry;
@@ -80,7 +81,7 @@ struct sn_swap_lead {
     int needed;                /* a majority of the voters */
     uint64_t yes;              /* bits of the voters that said yes in this phase */
     bool wants;                /* a swap is to be begun if nothing is open */
-    struct sn_swap_entry want; /* its databases, and who asked */
+    struct sn_swap_entry want; /* its databases, who asked, and before what it is that all masters have */
     struct sn_swap latest;     /* STANDING: of what the voters told */
     struct sn_swap_entry proposal;
 };
