@@ -236,13 +236,14 @@ static void elected(struct sn_fleet *f)
     if (s->lead.phase == SN_SWAP_BEGINNING)
         sn_swap_begun(f);
     else
-        snprintf(s->why, sizeof s->why, "%s", "its leader went away, and another supervisor ended it");
+        snprintf(s->why, sizeof s->why, "%s", "another supervisor took the lead before it was decided");
     propose(f);
 }
 
 static void give_up(struct sn_fleet *f, const char *why)
 {
-    snprintf(f->swap.why, sizeof f->swap.why, "%s", why);
+    if (why != f->swap.why)
+        snprintf(f->swap.why, sizeof f->swap.why, "%s", why);
     sn_swap_decide(&f->swap.lead, false);
     propose(f);
 }

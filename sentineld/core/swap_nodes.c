@@ -344,10 +344,13 @@ bool sn_swap_lets_lease(const struct sn_node *n)
     return !t || t->mapping_epoch >= version || t->swap_prepared == version;
 }
 
+/* What was said before the last attempt ended may have been that attempt's. */
 const struct sn_node *sn_swap_wished(const struct sn_fleet *f)
 {
-    for (size_t k = 0; k < f->nshards; k++)
-        if (speaks(f->shards[k]) && master_of(f->shards[k])->told->swap_request)
-            return master_of(f->shards[k]);
+    for (size_t k = 0; k < f->nshards; k++) {
+        const struct sn_node *n = master_of(f->shards[k]);
+        if (speaks(f->shards[k]) && n->told->swap_request && n->stamp.asked_us > f->swap.decided_us)
+            return n;
+    }
     return NULL;
 }

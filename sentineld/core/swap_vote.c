@@ -2,7 +2,8 @@
  * still there. Every word carries its sender's record, so whoever has an old one learns. */
 #include "sentineld/core/swap_inner.h"
 
-#define AGAIN MS(250) /* a question without an answer is asked again; a leader that waits for masters says so */
+#define GIVE_WAY MS(1000) /* whoever has our vote has so long before we want a lead for ourselves */
+#define AGAIN MS(250)     /* a question without an answer is asked again; a leader that waits for masters says so */
 
 static bool is_leading(const struct sn_swapping *s)
 {
@@ -145,6 +146,7 @@ static bool stands(struct sn_fleet *f, const char *from, const struct sn_swap_wo
     f->dirty = true;
     s->heard_us = f->core->now_us;
     sn_swap_superseded(f);
+    s->again_us = f->core->now_us + GIVE_WAY;
     sn_swap_changed(f);
     return true;
 }
