@@ -8,6 +8,7 @@
 #define ROUND_MAX MS(2000)   /* for votes, or for a majority that accepts: then it is tried anew */
 #define PREPARE_MAX MS(1000) /* both databases wait meanwhile */
 #define SILENCE MS(1500)     /* of an attempt's leader, who says something four times a second */
+#define GONE MS(100)         /* its link broke: that of others may have not, so it may still come through */
 #define RANK_STEP MS(250)
 #define HURRY_STEP MS(60) /* a leader that is there ends it at once, so others stand only where that fails */
 
@@ -360,8 +361,12 @@ static bool reaches_enough(const struct sn_fleet *f)
 static int64_t takeover_at(const struct sn_fleet *f)
 {
     const struct sn_swapping *s = &f->swap;
-    int64_t at = s->heard_us + (s->hurry ? HURRY_STEP : SILENCE) + rank(f) * (s->hurry ? HURRY_STEP : RANK_STEP);
-    return at > s->again_us ? at : s->again_us;
+    const struct sn_peer *leader = *s->promised_to ? map_gets(&f->core->by_id, s->promised_to) : NULL;
+    if (s->hurry)
+        return s->heard_us + (1 + rank(f)) * HURRY_STEP;
+    if (leader && leader->cmd.state != SN_CONN_UP && leader->cmd.since_us > s->heard_us)
+        return leader->cmd.since_us + GONE + rank(f) * RANK_STEP;
+    return s->heard_us + SILENCE + rank(f) * RANK_STEP;
 }
 
 static int64_t consider(struct sn_fleet *f)

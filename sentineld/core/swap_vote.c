@@ -81,6 +81,13 @@ void sn_swap_met(struct sn_peer *p)
     }
 }
 
+void sn_swap_lost(struct sn_peer *p)
+{
+    for (size_t k = 0; k < p->core->nfleets; k++)
+        if (sn_swap_under_way(p->core->fleets[k]))
+            sn_touch_fleet(p->core->fleets[k]);
+}
+
 /* ---- a word of somebody else ---- */
 
 /* SAFETY M2: what a life that is forgotten has accepted, enough of the others know between them. */

@@ -1,5 +1,6 @@
 """Swaps of databases over a supervised cluster: decided by the supervisors, made by every master or by none, with every
 participant killed, stopped and cut off at every step."""
+import random
 import threading
 import time
 
@@ -17,7 +18,7 @@ DATABASES = (1, 2)
 def swappable(lab, **options):
     """A fleet under leases; every shard has a key with other values in databases 1 and 2. Returns (fleet, keys)."""
     fleet = Supervised(lab, shards=(("ours", "ours"),) * SHARDS, declared=True,
-                       node_options={"appendonly": "yes", "repl_diskless_sync_delay": 0}, **options)
+                       node_options={"appendonly": "yes", "appendfsync": "always", "repl_diskless_sync_delay": 0}, **options)
     keys = [key_in(16384 * (2 * i + 1) // (2 * SHARDS)) for i in range(SHARDS)]
     for node, key in zip(fleet.masters, keys):
         wait_until(lambda: lease_ms(node) > 0, 20, "%s is leased" % node.name)
@@ -130,3 +131,123 @@ def test_swapdb_without_fault(lab):
     assert "No such cluster" in str(second.call("SENTINEL", "SWAPDB", "nobody", 1, 2))
     assert "DB index is out of range" in str(fleet.masters[0].call("SWAPDB", 1, 99))
     assert_values(fleet, keys, 5)
+
+
+def in_background(call, *args):
+    """Runs the request beside the test; what it came to is in the list when the thread has ended. A connection that
+    broke is None."""
+    result = []
+
+    def run():
+        try:
+            result.append(call(*args))
+        except (Closed, OSError):
+            result.append(None)
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, result
+
+
+def long_call(process, *command):
+    with process.connect(timeout_s=30) as client:
+        return client.call(*command)
+
+
+def wait_agreed(fleet, keys, timeout_s=30):
+    """Whatever it came to, by themselves all masters have one mapping, nothing is prepared any more and every supervisor
+    knows it. Returns its epoch."""
+    def agreed():
+        said = {s.name: state(s, fleet) for s in fleet.running()}
+        assert len(set(said.values())) == 1 and all(v[1] in ("done", "aborted", "none") for v in said.values()), said
+        epoch = next(iter(said.values()))[0]
+        maps = [mapping(n) for n in masters_now(fleet)]
+        assert len(maps) == SHARDS and all(m["epoch"] == epoch and m["state"] != "prepared" for m in maps), maps
+        return (epoch,)
+    epoch = wait_until(agreed, timeout_s, "supervisors and masters agree on the mapping")[0]
+    assert_values(fleet, keys, epoch)
+    return epoch
+
+
+@case(kinds=OURS, limit_s=180)
+def test_swapdb_leader_dies(lab):
+    """At each step; what a majority had decided is done, all else is undone, without anybody's help. The client of a
+    master is told so; whoever asked the leader itself hears nothing."""
+    fleet, keys = swappable(lab)
+    steps = (("crash-after-swap-begin", 0), ("crash-after-swap-prepare", 0), ("crash-after-swap-commit", 1))
+    epoch = 0
+    for step, made in steps:
+        for by_client in (False, True):
+            for s in fleet.supervisors:
+                assert s.ok("SENTINEL", "SIMULATE-FAILURE", step) == "OK"
+            if by_client:
+                thread, result = in_background(long_call, fleet.masters[1], "SWAPDB", 1, 2)
+            else:
+                thread, result = in_background(long_call, fleet.supervisors[0], "SENTINEL", "SWAPDB", fleet.name, 1, 2)
+            dead = wait_until(lambda: [s for s in fleet.supervisors if not s.alive()], 20, "the leader ends")[0]
+            assert dead.proc.returncode == 99
+            for s in fleet.running():
+                s.ok("SENTINEL", "SIMULATE-FAILURE", "help")
+            # Those that are left end it: a second crash is not what is tested here.
+            for s in fleet.running():
+                s.kill9()
+                s.start()
+                s.wait_ready()
+            epoch += made
+            wait_until(lambda: state(fleet.running()[0], fleet)[1] in ("done", "aborted"), 30, "it is ended")
+            assert wait_agreed(fleet, keys) == epoch, (step, epoch)
+            dead.start()
+            dead.wait_ready()
+            thread.join(timeout=20)
+            if not by_client:
+                assert result == [None], (step, result)
+            elif made:
+                assert result == ["OK"], (step, result)
+            else:
+                assert "nothing has changed" in str(result[0]) or "not known here yet" in str(result[0]), (step, result)
+    fleet.wait_well()
+    assert fleet.supervisors[2].ok("SENTINEL", "SWAPDB", fleet.name, 1, 2) == "OK"
+    assert wait_agreed(fleet, keys) == epoch + 1
+
+
+def hurt(fleet, victim, how, pause_s):
+    """Kills or stops a supervisor or a master, and sees to it that it is there again."""
+    if how == "kill":
+        victim.kill9()
+        time.sleep(pause_s)
+        victim.start()
+        victim.wait_ready()
+    else:
+        victim.pause()
+        time.sleep(pause_s)
+        victim.resume()
+
+
+@case(kinds=OURS, limit_s=240)
+def test_swapdb_under_faults(lab):
+    """Supervisors and masters are killed and stopped at moments of all kinds while databases are swapped. Then all
+    agree, without anybody's help, and who was told OK was told the truth."""
+    fleet, keys = swappable(lab)
+    draw = random.Random(lab.seed if hasattr(lab, "seed") else None)
+    epoch = 0
+    for turn in range(8):
+        master = masters_now(fleet)[draw.randrange(SHARDS)]
+        if turn % 2:
+            asked = (long_call, masters_now(fleet)[draw.randrange(SHARDS)], "SWAPDB", 1, 2)
+        else:
+            asked = (long_call, fleet.supervisors[0], "SENTINEL", "SWAPDB", fleet.name, 1, 2)
+        victim = fleet.supervisors[0] if turn % 4 < 2 else master
+        how = "kill" if draw.random() < 0.5 else "stop"
+        delay_s = draw.random() * 0.04
+        thread, result = in_background(*asked)
+        time.sleep(delay_s)
+        hurt(fleet, victim, how, 1.0 if victim is master else 0.3)
+        thread.join(timeout=30)
+        fleet.wait_well(timeout_s=40)
+        now = wait_agreed(fleet, keys)
+        print(turn, victim.name, how, "%.0f ms" % (delay_s * 1000), result, epoch, "->", now)
+        assert now in (epoch, epoch + 1), (epoch, now)
+        if result == ["OK"]:
+            assert now == epoch + 1
+        if "nothing has changed" in str(result[0]):
+            assert now == epoch
+        epoch = now
