@@ -8,6 +8,7 @@
 #define PATIENCE MS(3000)      /* to begin it */
 #define PATIENCE_ALL MS(10000) /* until every master has it */
 #define RANK_STEP MS(150)      /* a wish is told to all: one takes it up, the next where that one does not */
+#define TRY_AGAIN MS(500)
 #define LOOK MS(50)
 
 static void answer(struct sn_core *c, sn_token token, const char *error)
@@ -57,17 +58,19 @@ static int before_us(const struct sn_fleet *f)
     return n;
 }
 
-/* A wish is known by its number; one that was taken up, whatever came of it, is no wish any more. */
+/* A wish is known by its number. One that an attempt was made for is none any more, unless that was given up before its
+ * master heard of it: else it would not wish for it still. */
 static int64_t wish_at(struct sn_fleet *f)
 {
     struct sn_swapping *s = &f->swap;
     const struct sn_node *n = sn_swap_wished(f);
     const struct sn_swap_entry *e = &s->has.entry;
-    bool taken = n && e->request == n->told->swap_request && runid_cmp(e->asker, n->told->node) == 0;
+    bool tried = n && e->request == n->told->swap_request && runid_cmp(e->asker, n->told->node) == 0;
+    bool taken = tried && !(e->decided && e->value == SN_SWAP_ABORT);
     uint64_t wish = n && !taken ? n->told->swap_request : 0;
     if (wish != s->wish) {
         s->wish = wish;
-        s->wish_us = f->core->now_us;
+        s->wish_us = f->core->now_us + (tried ? TRY_AGAIN : 0);
     }
     return wish ? s->wish_us + before_us(f) * RANK_STEP : HEAP_NEVER;
 }
