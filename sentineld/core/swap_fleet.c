@@ -153,6 +153,7 @@ static void decided(struct sn_fleet *f)
     s->decided_us = f->core->now_us;
     s->telling = commit;
     s->hurry = false;
+    s->again_us = 0; /* whoever had our vote is through */
     for (size_t k = 0; k < s->nvoters; k++) {
         s->voters[k].knows = false;
         s->voters[k].told_us = 0;
