@@ -141,9 +141,15 @@ static void abort_swap(struct cl_core *c, cl_token token, const struct cl_comman
     answer(c, token, m, "ABORTED", m->ballot);
 }
 
+/* It is to join a cluster whose supervisors know it only when it has slots, and it gets none before. */
+static bool is_newcomer(const struct cl_core *c, const struct cl_command *m)
+{
+    return m->verb == CL_DBMAP_APPLY && m->ballot > 0 && !c->facts.has_keys && c->me->nslots == 0;
+}
+
 void cl_dbmap_command(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
-    if (!c->supervised)
+    if (!c->supervised && !is_newcomer(c, m))
         FAIL_WITH(c, token, "SWAPDB over a cluster is decided by its supervisors, and this node has none");
     if (!cl_has(c->me, CL_MASTER))
         FAIL_WITH(c, token, "This node is a replica: databases are swapped by masters");

@@ -249,33 +249,45 @@ static bool may_act(const struct sn_fleet *f, const struct sn_node *n)
     return s->lead_us ? s->lead.phase == SN_SWAP_IDLE : n->stamp.incarnation && n->stamp.asked_us > s->decided_us;
 }
 
-int64_t sn_swap_mend(struct sn_fleet *f)
+static int64_t mend(struct sn_fleet *f, struct sn_node *n)
 {
     struct sn_swapping *s = &f->swap;
-    const struct sn_core *c = f->core;
+    const struct sn_lease_told *t = n->told;
+    bool waits = t->swap_waits && t->swap_waits <= s->done, over = is_left_over(f, t);
+    bool behind = t->mapping_epoch < sn_swap_mapping(&s->has.entry).version;
+    int64_t now = f->core->now_us, at = n->swap_sent_us ? n->swap_sent_us + AGAIN : now;
+    if (!waits && !over && !behind)
+        return HEAP_NEVER;
+    if (now < at)
+        return at;
+    if (waits)
+        say_done(n, s->done);
+    else if (!bring_forward(f, n))
+        say_abort(n, t->swap_prepared, t->swap_ballot, t->swap_ballot == s->has.entry.step.begun ? s->why : "");
+    return now + AGAIN;
+}
+
+/* A master without slots is no shard yet, and takes none before its mapping is that of the others (SAFETY W1, H4). */
+static bool is_newcomer(const struct sn_member *m)
+{
+    const struct sn_lease_told *t = m->node ? m->node->told : NULL;
+    return t && !m->inst && m->master && m->node->cmd.state == SN_CONN_UP && runid_cmp(t->node, m->id) == 0 &&
+           t->role == SN_ROLE_MASTER && t->slots == 0 && t->keys == 0;
+}
+
+int64_t sn_swap_mend(struct sn_fleet *f)
+{
     int64_t next = HEAP_NEVER;
     if (!sn_swap_durable(f))
         return HEAP_NEVER;
     for (size_t k = 0; k < f->nshards; k++) {
         struct sn_node *n = master_of(f->shards[k]);
-        if (!speaks(f->shards[k]) || !may_act(f, n))
-            continue;
-        const struct sn_lease_told *t = n->told;
-        bool waits = t->swap_waits && t->swap_waits <= s->done, over = is_left_over(f, t);
-        bool behind = t->mapping_epoch < sn_swap_mapping(&s->has.entry).version;
-        if (!waits && !over && !behind)
-            continue;
-        int64_t at = n->swap_sent_us ? n->swap_sent_us + AGAIN : c->now_us;
-        if (c->now_us < at) {
-            EARLIER(next, at);
-            continue;
-        }
-        if (waits)
-            say_done(n, s->done);
-        else if (!bring_forward(f, n))
-            say_abort(n, t->swap_prepared, t->swap_ballot, t->swap_ballot == s->has.entry.step.begun ? s->why : "");
-        EARLIER(next, c->now_us + AGAIN);
+        if (speaks(f->shards[k]) && may_act(f, n))
+            EARLIER(next, mend(f, n));
     }
+    for (size_t k = 0; k < f->nmembers; k++)
+        if (is_newcomer(f->members[k]) && may_act(f, f->members[k]->node))
+            EARLIER(next, mend(f, f->members[k]->node));
     return next;
 }
 

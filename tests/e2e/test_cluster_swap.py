@@ -6,7 +6,7 @@ import time
 
 from cases import case
 from lab import RespError, wait_until
-from lab.clusters import key_in
+from lab.clusters import cluster_node, key_in, meet, my_id
 from lab.resp import Closed, pairs
 from lab.supervised import Supervised
 
@@ -254,3 +254,21 @@ def test_swapdb_under_faults(lab):
         if "nothing has changed" in str(result[0]):
             assert now == epoch
         epoch = now
+
+
+@case(kinds=OURS, limit_s=120)
+def test_swapdb_and_a_new_shard(lab):
+    """A node that joins behind a swap comes to the mapping of the others by itself, and takes slots then."""
+    fleet, keys = swappable(lab)
+    assert fleet.supervisors[1].ok("SENTINEL", "SWAPDB", fleet.name, 1, 2) == "OK"
+    assert fleet.masters[2].ok("SWAPDB", 3, 4) == "OK"
+    joined = cluster_node(lab, "ours", "joined", cluster_node_timeout=15000)
+    meet(fleet.masters[0], [joined])
+    wait_until(lambda: mapping(joined)["epoch"] == 2, 30, "it has the mapping of the others")
+    slot = fleet.masters[0].ok("CLUSTER", "KEYSLOT", keys[0])
+    owner = next(n for n in fleet.masters if not isinstance(n.call("GET", keys[0]), RespError))
+    assert owner.ok("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", my_id(joined)) == "OK"
+    wait_until(lambda: with_db(joined, 1, "GET", keys[0]) == "of 2", 30, "it has the slot, and writes are taken there")
+    wait_until(lambda: lease_ms(joined) > 0, 20, "it is supervised")
+    assert joined.ok("SWAPDB", 1, 2) == "OK"
+    assert with_db(joined, 1, "GET", keys[0]) == "of 1"
