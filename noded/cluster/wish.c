@@ -1,6 +1,7 @@
-/* Clients of a supervised cluster that want two databases swapped. A node decides nothing of that: it says what is wanted
- * in its answers to CLUSTER LEASE, some supervisor takes it up, and the client hears OK when every master has it. A client
- * is told nothing that may turn out otherwise: what nobody has prepared by the end of its time is withdrawn for good. */
+/* Clients of a supervised cluster that want two databases swapped. A node decides nothing of that: it says what is
+ * wanted in its answers to CLUSTER LEASE, some supervisor takes it up, and the client hears OK when every master has
+ * it. A client is told nothing that may turn out otherwise: what nobody has prepared by the end of its time is
+ * withdrawn for good. */
 #include "noded/cluster/state.h"
 
 #include "common/base/heap.h"

@@ -19,8 +19,8 @@ enum sn_effect_kind {
                          no). LEASE: text (speaker), number (us), epoch, stamp (none: nothing is granted). LEASE_RETURN:
                          text (speaker), epoch. TAKEOVER: epoch (0: without leases), text (lineage), flag (an operator's
                          word), argv (speaker, then grants). DBMAP_*: argv (the words behind CLUSTER DBMAP). SWAP: text
-                         (own id), epoch (own current), group (the cluster), swap. ASK, BALLOT: ballots, text (own id), epoch (own
-                         current). */
+                         (own id), epoch (own current), group (the cluster), swap.
+                         ASK, BALLOT: ballots, text (own id), epoch (own current). */
     SN_FX_PERSIST,    /* seq, records: all of it in one transaction; PERSISTED or PERSIST_FAILED must follow */
     SN_FX_PUBLISH, /* level, name (event), text (payload), group (tied to it) or NULL. Published unless level is DEBUG
                     */

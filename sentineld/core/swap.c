@@ -95,7 +95,10 @@ void sn_swap_stand(struct sn_swap_lead *l, uint64_t epoch, int needed, const str
 
 static int yeses(const struct sn_swap_lead *l)
 {
-    return __builtin_popcountll(l->yes);
+    int n = 0;
+    for (uint64_t left = l->yes; left != 0; left &= left - 1)
+        n++;
+    return n;
 }
 
 static bool is_later(const struct sn_swap *a, const struct sn_swap *b)

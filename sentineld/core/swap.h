@@ -1,13 +1,14 @@
-/* The decision log of swaps of databases over a cluster (SAFETY, section 6): what each supervisor keeps of it, how one of
- * them leads, and what follows from the word of a majority. Pure values: who is asked and when, and what nodes are told,
- * is swap_fleet.c and swap_nodes.c.
+/* The decision log of swaps of databases over a cluster (SAFETY, section 6): what each supervisor keeps of it, how
+ * one of them leads, and what follows from the word of a majority. Pure values: who is asked and when, and what nodes
+ * are told, is swap_fleet.c and swap_nodes.c.
  *
  * The log is one register, of which a majority has the contents: the last attempt at a swap, begun, or decided. It is
- * changed only by the leader of a ballot. A ballot is at an epoch of the fleet, for which a voter gives one vote (E1); the
- * vote promises to accept nothing from below, and tells what was accepted so far. The leader goes on from the latest of
- * what its voters tell: an attempt that was only begun is to be aborted, a decision that some have accepted is to be made
- * that of a majority, and where nothing is open the leader may begin an attempt of its own. Only the leader that began it
- * and heard YES of all masters proposes to commit. What a majority has accepted is decided, and nodes are told only that.
+ * changed only by the leader of a ballot. A ballot is at an epoch of the fleet, for which a voter gives one vote
+ * (E1); the vote promises to accept nothing from below, and tells what was accepted so far. The leader goes on from
+ * the latest of what its voters tell: an attempt that was only begun is to be aborted, a decision that some have
+ * accepted is to be made that of a majority, and where nothing is open the leader may begin an attempt of its own.
+ * Only the leader that began it and heard YES of all masters proposes to commit. What a majority has accepted is
+ * decided, and nodes are told only that.
  *
  *   begun (epoch e) -- accepted by a majority --> masters PREPARE -- all said yes --> commit at e --\
  *      \-- some said no, or the leader is gone, and another one stands at e' > e --> abort ---------- > decided

@@ -25,7 +25,7 @@ void sn_swap_asked(struct sn_core *c, const struct sn_event *e);
 void sn_swap_answered(struct sn_peer *p, const struct sn_event *e);
 bool sn_swap_masters_change(const struct sn_fleet *f);
 void sn_swap_lost(struct sn_peer *p); /* its link is gone */
-void sn_swap_met(struct sn_peer *p); /* its link is up, and it is one of ours */
+void sn_swap_met(struct sn_peer *p);  /* its link is up, and it is one of ours */
 
 /* swap_nodes.c: masters */
 const char *sn_swap_hindered(const struct sn_fleet *f); /* why no attempt can begin now; NULL: nothing */

@@ -1,6 +1,6 @@
-/* What masters are told of a swap of databases, and what they say: PREPARE to all that there are when it begins; then each
- * is brought to what was decided, however often that takes (SAFETY W2, W4, W5). Whatever a master tells of itself it tells
- * in its answers to LEASE, so a supervisor that comes later sees what is missing. */
+/* What masters are told of a swap of databases, and what they say: PREPARE to all that there are when it begins; then
+ * each is brought to what was decided, however often that takes (SAFETY W2, W4, W5). Whatever a master tells of
+ * itself it tells in its answers to LEASE, so a supervisor that comes later sees what is missing. */
 #include "sentineld/core/swap_inner.h"
 
 #include "common/base/text.h"

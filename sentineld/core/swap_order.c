@@ -1,5 +1,5 @@
-/* Who wants two databases swapped: an operator at this supervisor, who is told what came of it, or a client of a master,
- * who is told by that master. */
+/* Who wants two databases swapped: an operator at this supervisor, who is told what came of it, or a client of a
+ * master, who is told by that master. */
 #include "sentineld/core/swap_inner.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
-/* What supervisors say to each other about swaps of databases: votes and proposals, what is decided, and that a leader is
- * still there. Every word carries its sender's record, so whoever has an old one learns. */
+/* What supervisors say to each other about swaps of databases: votes and proposals, what is decided, and that a
+ * leader is still there. Every word carries its sender's record, so whoever has an old one learns. */
 #include "sentineld/core/swap_inner.h"
 
 #define GIVE_WAY MS(1000) /* whoever has our vote has so long before we want a lead for ourselves */
@@ -39,8 +39,8 @@ static int64_t ask(struct sn_fleet *f, struct sn_swap_voter *v, size_t voter)
     return c->now_us + AGAIN;
 }
 
-/* Whoever comes up is told what we have; of what was decided all are told until they know; and that we wait for masters.
- */
+/* Whoever comes up is told what we have; of what was decided all are told until they know; and that we wait for
+ * masters. */
 static int64_t inform(struct sn_fleet *f, struct sn_swap_voter *v)
 {
     struct sn_swapping *s = &f->swap;
@@ -118,8 +118,8 @@ static bool has_heard(const struct sn_fleet *f)
     return false;
 }
 
-/* A failover runs, or a vote may have led to a promotion that we do not know of: the masters are not those that would be
- * asked. */
+/* A failover runs, or a vote may have led to a promotion that we do not know of: the masters are not those that would
+ * be asked. */
 bool sn_swap_masters_change(const struct sn_fleet *f)
 {
     for (size_t k = 0; k < f->nshards; k++) {

@@ -3,9 +3,9 @@
  *   SENTINEL MAPPING <own id> <current epoch> <cluster> STAND|ACCEPT|TELL <list> <ballot> <config epoch> <record>
  *   -> [id, current epoch, cluster, verb, list, ballot, yes 0|1, record]
  *
- * list is the version of the list of supervisors. A record is numbers with commas between them: promised, accepted, value
- * (0 none, 1 begun, 2 commit, 3 abort), decided; version, begun, a and b of its step; the same of the step before; the
- * request; and behind these the id of the master that asked for it, or "-". */
+ * list is the version of the list of supervisors. A record is numbers with commas between them: promised, accepted,
+ * value (0 none, 1 begun, 2 commit, 3 abort), decided; version, begun, a and b of its step; the same of the step
+ * before; the request; and behind these the id of the master that asked for it, or "-". */
 #ifndef SHELL_WIRE_SWAP_H
 #define SHELL_WIRE_SWAP_H
 

@@ -17,8 +17,8 @@ DATABASES = (1, 2)
 
 def swappable(lab, **options):
     """A fleet under leases; every shard has a key with other values in databases 1 and 2. Returns (fleet, keys)."""
-    fleet = Supervised(lab, shards=(("ours", "ours"),) * SHARDS, declared=True,
-                       node_options={"appendonly": "yes", "appendfsync": "always", "repl_diskless_sync_delay": 0}, **options)
+    node_options = {"appendonly": "yes", "appendfsync": "always", "repl_diskless_sync_delay": 0}
+    fleet = Supervised(lab, shards=(("ours", "ours"),) * SHARDS, declared=True, node_options=node_options, **options)
     keys = [key_in(16384 * (2 * i + 1) // (2 * SHARDS)) for i in range(SHARDS)]
     for node, key in zip(fleet.masters, keys):
         wait_until(lambda: lease_ms(node) > 0, 20, "%s is leased" % node.name)
@@ -154,8 +154,8 @@ def long_call(process, *command):
 
 
 def wait_agreed(fleet, keys, timeout_s=30):
-    """Whatever it came to, by themselves all masters have one mapping, nothing is prepared any more and every supervisor
-    knows it. Returns its epoch."""
+    """Whatever it came to, by themselves all masters have one mapping, nothing is prepared any more, and every
+    supervisor knows it. Returns its epoch."""
     def agreed():
         said = {s.name: state(s, fleet) for s in fleet.running()}
         assert len(set(said.values())) == 1 and all(v[1] in ("done", "aborted", "none") for v in said.values()), said

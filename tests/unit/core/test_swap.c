@@ -1,5 +1,5 @@
-/* The decision log of swaps: examples, and a world of supervisors, disks and masters in which messages are late, doubled
- * and lost, and everybody forgets in a crash what is not on its disk. */
+/* The decision log of swaps: examples, and a world of supervisors, disks and masters in which messages are late,
+ * doubled and lost, and everybody forgets in a crash what is not on its disk. */
 #include "sentineld/core/swap.h"
 
 #include "common/base/rng.h"
