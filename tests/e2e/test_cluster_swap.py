@@ -1,6 +1,8 @@
 """Swaps of databases over a supervised cluster: decided by the supervisors, made by every master or by none, with every
 participant killed, stopped and cut off at every step."""
+import json
 import random
+import subprocess
 import threading
 import time
 
@@ -9,6 +11,7 @@ from lab import RespError, wait_until
 from lab.clusters import cluster_node, key_in, meet, my_id
 from lab.resp import Closed, pairs
 from lab.supervised import Supervised
+from lab.supervisors import nodectl_path
 
 OURS = ("ours",)
 SHARDS = 3
@@ -130,7 +133,45 @@ def test_swapdb_without_fault(lab):
     assert "out of range" in str(first.call("SENTINEL", "SWAPDB", fleet.name, 1, 99))
     assert "No such cluster" in str(second.call("SENTINEL", "SWAPDB", "nobody", 1, 2))
     assert "DB index is out of range" in str(fleet.masters[0].call("SWAPDB", 1, 99))
+    assert fleet.masters[0].ok("SWAPDB", 1, 1) == "OK"
     assert_values(fleet, keys, 5)
+    operator_swaps(fleet, keys)
+    in_transaction(fleet.masters[0])
+
+
+def db_swap(*args, code=0):
+    done = subprocess.run([nodectl_path(), "db", "swap"] + [str(a) for a in args], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60,
+                          check=False)
+    assert done.returncode == code, (args, done)
+    return done.stdout, done.stderr
+
+
+def operator_swaps(fleet, keys):
+    """nodectl db swap, behind five swaps."""
+    at = ("-s", "127.0.0.1:%d" % fleet.supervisors[1].port)
+    plan, _ = db_swap(1, 2, "--dry-run", *at)
+    assert "on all 3 masters, or on none" in plan and "mapping epoch 5, then 6" in plan, plan
+    assert all(":%d" % node.port in plan for node in fleet.masters), plan
+    assert_values(fleet, keys, 5)
+    assert "--yes" in db_swap(1, 2, *at, code=2)[1]
+    assert "exchanged with itself" in db_swap(1, 1, *at, code=2)[1]
+    assert "no number of a database" in db_swap(1, "x", *at, code=2)[1]
+    assert "watches a cluster 'nobody'" in db_swap(1, 2, "--yes", "--cluster", "nobody", *at, code=1)[1]
+    assert "out of range" in db_swap(1, 99, "--yes", *at, code=1)[1]
+    text, _ = db_swap(1, 2, "--yes", "-o", "json", *at)
+    said = json.loads(text)
+    assert said["done"] and said["mapping_epoch"] == 6 and said["cluster"] == fleet.name and said["reason"] is None
+    assert_values(fleet, keys, 6)
+    text, _ = db_swap(1, 2, "--yes", "--cluster", fleet.name, *at)
+    assert "Done: every master has exchanged them" in text
+    assert_values(fleet, keys, 7)
+
+
+def in_transaction(node):
+    with node.connect() as client:
+        assert client.call("MULTI") == "OK" and client.call("SWAPDB", 1, 2) == "QUEUED"
+        assert "not allowed inside a transaction" in str(client.call("EXEC"))
 
 
 def in_background(call, *args):
