@@ -253,6 +253,39 @@ def test_swapdb_leader_dies(lab):
     assert wait_agreed(fleet, keys) == epoch + 1
 
 
+@case(kinds=OURS, limit_s=180)
+def test_swapdb_leader_and_master_die(lab):
+    """A master goes away together with the leader, when it has said yes, or when it was to make the swap: its replica
+    is shut for the two databases when it takes its place, until it has done what the others do."""
+    fleet, keys = swappable(lab)
+    leader = fleet.supervisors[0]
+    epoch = 0
+    for step, made in (("prepare", 0), ("commit", 1)):
+        victim = masters_now(fleet)[0]
+        shard = fleet.name_of(victim)
+        assert leader.ok("SENTINEL", "SIMULATE-FAILURE", "crash-after-swap-" + step) == "OK"
+        thread, _ = in_background(long_call, leader, "SENTINEL", "SWAPDB", fleet.name, 1, 2)
+        wait_until(lambda: not leader.alive(), 20, "the leader ends")
+        if made:
+            victim.kill9()
+        else:
+            victim.pause()
+        thread.join(timeout=20)
+        epoch += made
+        fleet.wait_switched(shard, victim, timeout_s=30)
+        assert wait_agreed(fleet, keys) == epoch, (step, epoch)
+        leader.start()
+        leader.wait_ready()
+        if made:
+            victim.start()
+            victim.wait_ready()
+        else:
+            victim.resume()
+        wait_until(lambda: victim.info("replication")["role"] == "slave", 30, "the old master follows")
+        fleet.wait_well(timeout_s=30)
+        assert wait_agreed(fleet, keys) == epoch
+
+
 def hurt(fleet, victim, how, pause_s):
     """Kills or stops a supervisor or a master, and sees to it that it is there again."""
     if how == "kill":
