@@ -125,6 +125,11 @@ void note_text(struct buf *out, const json_t *entry)
         buf_printf(out, "%d of %zu other servers follow %s after %lld ms%s", count(n, "replicas", "follows"), all,
                    json_word(n, "master"), (long long)json_int(n, "took_ms", 0),
                    json_yes(n, "timeout") ? "; the others had no time" : "");
+    } else if (strcmp(kind, "swapdb") == 0) {
+        buf_printf(out, "the swap of databases %lld and %lld to mapping epoch %lld: %s%s%s",
+                   (long long)json_int(n, "first", 0), (long long)json_int(n, "second", 0),
+                   (long long)json_int(n, "mapping_epoch", 0), json_word(n, "what"),
+                   *json_word(n, "why") != '\0' ? ": " : "", json_word(n, "why"));
     } else if (strcmp(kind, "aborted") == 0) {
         buf_printf(out, "the failover is given up: %s (in state %s, the promotion was %s)", json_word(n, "why"),
                    json_word(n, "state"), json_yes(n, "promotion_sent") ? "sent" : "not sent");

@@ -372,6 +372,8 @@ static void release(struct sn_core *c, const struct sn_event *e)
         refuse(c, e->token, "ERR No such cluster with that name");
     else if (f->state == SN_FLEET_RELEASING)
         refuse(c, e->token, "INPROG This cluster is being released already");
+    else if (sn_swap_under_way(f)) /* its masters would stay shut: nobody else may end it */
+        refuse(c, e->token, "INPROG A swap of databases is under way in this cluster: try again when it is over");
     else
         sn_fleet_release(f, e->token);
 }

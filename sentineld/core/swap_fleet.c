@@ -40,6 +40,7 @@ struct sn_swap_voter *sn_swap_voter_of(struct sn_fleet *f, const struct sn_peer 
 
 void sn_swap_free(struct sn_fleet *f)
 {
+    sn_swap_forget_order(f);
     free(f->swap.voters);
     free(f->swap.masters);
 }

@@ -47,5 +47,6 @@ int64_t sn_swap_wants(struct sn_fleet *f, bool *now); /* whether to stand for on
 void sn_swap_want(const struct sn_fleet *f, struct sn_swap_entry *out);
 void sn_swap_begun(struct sn_fleet *f); /* our lead proposes the attempt that was wanted */
 int64_t sn_swap_settle(struct sn_fleet *f);
+void sn_swap_forget_order(struct sn_fleet *f); /* the fleet goes: whoever waits is told */
 
 #endif

@@ -278,8 +278,6 @@ static bool is_newcomer(const struct sn_member *m)
 int64_t sn_swap_mend(struct sn_fleet *f)
 {
     int64_t next = HEAP_NEVER;
-    if (!sn_swap_durable(f))
-        return HEAP_NEVER;
     for (size_t k = 0; k < f->nshards; k++) {
         struct sn_node *n = master_of(f->shards[k]);
         if (speaks(f->shards[k]) && may_act(f, n))

@@ -46,6 +46,14 @@ void sn_swap_order(struct sn_core *c, const struct sn_event *e)
     sn_touch_fleet(f);
 }
 
+void sn_swap_forget_order(struct sn_fleet *f)
+{
+    if (f->swap.order.token)
+        answer(f->core, f->swap.order.token,
+               "ERR The cluster is not supervised here any more: what became of the swap the other supervisors know");
+    f->swap.order.token = 0;
+}
+
 /* ---- wanting ---- */
 
 static int before_us(const struct sn_fleet *f)

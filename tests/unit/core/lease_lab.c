@@ -59,6 +59,12 @@ static const struct sn_lease_told *tell(int k)
                                 .version = l->lease_ms >= 0 ? l->version : 0,
                                 .lease_ms = l->lease_ms,
                                 .state_known = true,
+                                .mapping_epoch = l->mapping,
+                                .swap_prepared = l->prepared,
+                                .swap_ballot = l->ballot,
+                                .swap_request = l->request,
+                                .swap_a = 1,
+                                .swap_b = 2,
                                 .incarnation = l->incarnation,
                                 .clock_us = lab.now_us + l->clock_us};
     memcpy(t->node, n->id, sizeof t->node);

@@ -13,14 +13,16 @@
 
 struct lease_node {
     uint64_t incarnation;
-    int64_t clock_us;  /* ahead of ours */
-    int64_t lease_ms;  /* what it says that it has left: -1 it is not supervised */
-    const char *error; /* to LEASE, instead of an answer */
-    bool deaf;         /* LEASE gets no answer */
-    bool empty;        /* INFO and LEASE say that it holds no key */
-    bool no_return;    /* RETURN gets no answer */
-    uint64_t version;  /* of the list that it counts */
-    bool own_epoch;    /* TAKEOVER EPOCH takes the epoch that it says; otherwise it is refused */
+    int64_t clock_us;                   /* ahead of ours */
+    int64_t lease_ms;                   /* what it says that it has left: -1 it is not supervised */
+    const char *error;                  /* to LEASE, instead of an answer */
+    bool deaf;                          /* LEASE gets no answer */
+    bool empty;                         /* INFO and LEASE say that it holds no key */
+    bool no_return;                     /* RETURN gets no answer */
+    uint64_t version;                   /* of the list that it counts */
+    uint64_t mapping, prepared, ballot; /* of swaps of databases */
+    uint64_t request;                   /* a client wants databases 1 and 2 swapped; 0: none does */
+    bool own_epoch;                     /* TAKEOVER EPOCH takes the epoch that it says; otherwise it is refused */
     /* what it was told last */
     unsigned asked, granted;
     uint64_t epoch;
