@@ -203,12 +203,12 @@ static void act(struct swap *s)
 static int finish(struct swap *s, bool dry)
 {
     bool done = s->failure.n == 0 && !dry;
+    int64_t epoch = s->epoch + (done ? 1 : 0);
     if (s->asking.json) {
         json_t *o = json_pack("{s:b, s:b, s:o, s:s?, s:I, s:I, s:s, s:I, s:I}", "done", done, "dry_run", dry, "reason",
                               s->failure.n > 0 ? json_text(s->failure.p, s->failure.n) : json_null(), "cluster",
                               s->cluster, "first", (json_int_t)s->first, "second", (json_int_t)s->second, "by",
-                              s->by_text, "mapping_epoch", (json_int_t)(s->epoch + (done ? 1 : 0)), "took_ms",
-                              (json_int_t)s->took_ms);
+                              s->by_text, "mapping_epoch", (json_int_t)epoch, "took_ms", (json_int_t)s->took_ms);
         output_json(o);
         json_decref(o);
     } else if (done) {
