@@ -251,19 +251,24 @@ static int perform(struct swap *s)
     return finish(s, dry);
 }
 
+static int read_databases(struct swap *s)
+{
+    const struct command_call *call = s->call;
+    int64_t *to[] = {&s->first, &s->second};
+    for (size_t i = 0; i < 2; i++)
+        if (!text_range(slice_of(call->argv[i]), 0, INT32_MAX, to[i]))
+            return command_fail(call, EXIT_USAGE, "'%s' is no number of a database", call->argv[i]);
+    if (s->first == s->second)
+        return command_fail(call, EXIT_USAGE, "a database can't be exchanged with itself");
+    return EXIT_OK;
+}
+
 static int run_swap(const struct command_call *call)
 {
     struct swap s = {.call = call, .by_text = ""};
-    const struct {
-        const char *text;
-        int64_t *to;
-    } databases[] = {{call->argv[0], &s.first}, {call->argv[1], &s.second}};
-    for (size_t i = 0; i < 2; i++)
-        if (!text_range(slice_of(databases[i].text), 0, INT32_MAX, databases[i].to))
-            return command_fail(call, EXIT_USAGE, "'%s' is no number of a database", databases[i].text);
-    if (s.first == s.second)
-        return command_fail(call, EXIT_USAGE, "a database can't be exchanged with itself");
     int code = asking_read(call, &s.asking);
+    if (code == EXIT_OK)
+        code = read_databases(&s);
     if (code == EXIT_OK) {
         code = perform(&s);
         fleet_free(&s.fleet);

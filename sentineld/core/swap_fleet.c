@@ -50,7 +50,8 @@ void sn_swap_restore(struct sn_fleet *f, const struct sn_swap *has)
     f->swap.has = *has;
     f->swap.heard_us = f->core->now_us;
     if (has->promised == 0)
-        f->swap.has.blank = !f->core->joined; /* as of then: it may join before it has heard enough of swaps */
+        f->swap.has.blank = f->core->ndeclared &&
+                            !f->core->joined; /* as of then: it may join before it has heard enough of swaps */
     f->swap.dirty = f->lease_us && f->swap.has.blank;
     if (has->promised > f->vote_epoch)
         f->vote_epoch = has->promised;
@@ -411,7 +412,7 @@ int64_t sn_swap_evaluate(struct sn_fleet *f)
 {
     struct sn_core *c = f->core;
     int64_t next = HEAP_NEVER;
-    if (!f->lease_us || !c->ndeclared || f->state != SN_FLEET_WATCHED)
+    if (!f->lease_us || !*c->ours.list || f->state != SN_FLEET_WATCHED)
         return HEAP_NEVER;
     find_voters(f);
     for (int turn = 0; turn < 8; turn++) {

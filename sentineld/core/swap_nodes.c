@@ -346,12 +346,13 @@ bool sn_swap_concerns(const struct sn_node *n)
 }
 
 /* SAFETY W1, W5: a dataset that is behind is not written to; but one that waits for just that swap keeps both databases
- * shut, and goes on with the others. */
+ * shut, and goes on with the others. What a master said before the decision it said when all masters were prepared. */
 bool sn_swap_lets_lease(const struct sn_node *n)
 {
-    uint64_t version = n->fleet ? sn_swap_mapping(&n->fleet->swap.has.entry).version : 0;
+    uint64_t version = sn_swap_mapping(&n->fleet->swap.has.entry).version;
     const struct sn_lease_told *t = n->told;
-    return !t || t->mapping_epoch >= version || t->swap_prepared == version;
+    bool before = t && n->stamp.asked_us <= n->fleet->swap.decided_us;
+    return !t || before || t->mapping_epoch >= version || t->swap_prepared == version;
 }
 
 /* What was said before the last attempt ended may have been that attempt's. */

@@ -25,7 +25,7 @@ void sn_swap_order(struct sn_core *c, const struct sn_event *e)
     const char *error = NULL;
     if (!f)
         error = "ERR No such cluster with that name";
-    else if (f->state != SN_FLEET_WATCHED || !f->lease_us || !c->ndeclared)
+    else if (f->state != SN_FLEET_WATCHED || !f->lease_us || !*c->ours.list)
         error = "ERR Databases are swapped under leases only: this cluster has none (lease_ms, supervisors)";
     else if (e->databases[0] < 0 || e->databases[1] < 0)
         error = "ERR DB index is out of range";

@@ -201,7 +201,7 @@ void cmd_sentinel_simulate(struct call *call)
         {"crash-after-swap-prepare", SN_CRASH_AFTER_SWAP_PREPARE},
         {"crash-after-swap-commit", SN_CRASH_AFTER_SWAP_COMMIT},
     };
-    size_t n = sizeof crashes / sizeof crashes[0];
+    size_t n = sizeof crashes / sizeof crashes[0], of_stock = 2; /* clients know these from HELP */
     struct sn_event e = {.kind = SN_EV_SIMULATE};
     for (size_t i = 2; i < call->argc; i++) {
         size_t k = 0;
@@ -210,8 +210,8 @@ void cmd_sentinel_simulate(struct call *call)
         if (k < n) {
             e.number |= crashes[k].crash;
         } else if (slice_ieq(call->argv[i], "help")) {
-            reply_array(call->r, n);
-            for (k = 0; k < n; k++)
+            reply_array(call->r, of_stock);
+            for (k = 0; k < of_stock; k++)
                 reply_bulks(call->r, crashes[k].name);
             return;
         } else {

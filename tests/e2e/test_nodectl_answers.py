@@ -6,6 +6,7 @@ import re
 import subprocess
 
 from cases import case
+from lab.supervised import Supervised
 from lab.supervisors import ROOT, nodectl_path, quoted
 from test_documents import leaves, options
 
@@ -106,6 +107,15 @@ class Asked:
         yield ("failover",), ["mymaster", "--yes", *self.at], OK
         self.fleet.wait_failover_over()
         yield ("explain",), ["mymaster", *self.eye], OK
+        cluster = Supervised(lab, shards=(("ours",),), supervisors=1, declared=True, prefix="c")
+        there = ["-s", "127.0.0.1:%d" % cluster.supervisors[0].port]
+        yield ("db", "swap"), [1, 2, "--dry-run", *there], OK
+        yield ("db", "swap"), [1, 2, "--yes", *there], OK
+        yield ("db", "swap"), [1, 999, "--yes", *there], FAILED
+        yield ("db", "swap"), [1, 2, "--yes", *self.at], FAILED
+        yield ("db", "swap"), [1, 2, *there], USAGE
+        yield ("db", "swap"), [1, 1, "--yes", *there], USAGE
+        yield ("db", "swap"), [1, 2, "--yes", *self.dead], NOBODY
 
 
 @case(kinds=("ours",), limit_s=120)
