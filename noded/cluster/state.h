@@ -282,7 +282,7 @@ struct cl_core {
     struct cl_id before[CL_LINEAGE]; /* masters whose place we have taken, the newest first; none: no more */
     bool shares_shard;               /* with another master, as it was seen last, */
     int64_t shard_look_us;           /* and when to look again */
-    struct cl_wish *wishes; /* the oldest first */
+    struct cl_wish *wishes;          /* the oldest first */
     size_t nwishes, cap_wishes;
     uint64_t wished;
     bool supervised; /* swaps of databases are decided outside: it has supervisors (or a test says so) */

@@ -169,7 +169,8 @@ def test_in_a_terminal(lab):
     for path, args in asking_verbs():
         if path != ("failover",):
             code, text = t.command(nodectl_path(), *path, *args, *where)
-            assert code == (FAILED if path in (("hook", "test"), ("db", "swap")) else OK), "%s: %d\n%s" % (path, code, text)
+            wanted = FAILED if path in (("hook", "test"), ("db", "swap")) else OK
+            assert code == wanted, "%s: %d\n%s" % (path, code, text)
     code, text = t.command(nodectl_path(), "status", *where)
     assert code == OK, text
     assert re.search(r"\x1b\[[0-9;]*m", t.screen(colours=True)), t.screen(colours=True)
