@@ -360,7 +360,7 @@ void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why)
     for (size_t k = 0; k < c->nfleets; k++) {
         struct sn_swapping *s = &c->fleets[k]->swap;
         c->fleets[k]->dirty = true;
-        s->dirty = true;
+        s->dirty = s->has.promised || s->has.blank;
         if (s->seq > c->persisted && s->seq <= seq)
             s->seq = c->issued + 1;
     }

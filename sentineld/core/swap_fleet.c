@@ -62,9 +62,15 @@ bool sn_swap_durable(const struct sn_fleet *f)
     return f->swap.seq <= f->core->persisted;
 }
 
+/* Where leases were switched off meanwhile nobody will end it, and no failover is to wait for that. */
+static bool decides(const struct sn_fleet *f)
+{
+    return f->lease_us && *f->core->ours.list && f->state == SN_FLEET_WATCHED;
+}
+
 bool sn_swap_under_way(const struct sn_fleet *f)
 {
-    return sn_swap_is_open(&f->swap.has) || f->swap.lead.phase > SN_SWAP_STANDING;
+    return decides(f) && (sn_swap_is_open(&f->swap.has) || f->swap.lead.phase > SN_SWAP_STANDING);
 }
 
 void sn_swap_hurry(struct sn_fleet *f)
@@ -412,7 +418,7 @@ int64_t sn_swap_evaluate(struct sn_fleet *f)
 {
     struct sn_core *c = f->core;
     int64_t next = HEAP_NEVER;
-    if (!f->lease_us || !*c->ours.list || f->state != SN_FLEET_WATCHED)
+    if (!decides(f))
         return HEAP_NEVER;
     find_voters(f);
     for (int turn = 0; turn < 8; turn++) {
