@@ -53,6 +53,11 @@ static void peer_hears(const struct sn_effect *fx, const struct sn_peer *p)
     lab_push(&e, NULL);
 }
 
+static uint64_t number(const char *word)
+{
+    return word ? strtoull(word, NULL, 10) : 0;
+}
+
 static void node_hears(const struct sn_effect *fx, int k)
 {
     struct lease_node *n = &lease.nodes[k];
@@ -71,13 +76,11 @@ static void node_hears(const struct sn_effect *fx, int k)
     }
     if (fx->command == SN_CMD_DBMAP_PREPARE) {
         n->prepared = n->mapping + 1;
-        assert_non_null(fx->argv[6]);
-        n->ballot = strtoull(fx->argv[6], NULL, 10);
+        n->ballot = number(fx->argv[6]);
         n->request = 0;
         snprintf(text, sizeof text, "YES %d %s", (int)lab.nodes[k].epoch, fx->argv[6]);
     } else if (fx->command == SN_CMD_DBMAP_APPLY) {
-        assert_non_null(fx->argv[4]);
-        n->mapping = strtoull(fx->argv[4], NULL, 10);
+        n->mapping = number(fx->argv[4]);
         n->prepared = 0;
         snprintf(text, sizeof text, "APPLIED %s", fx->argv[4]);
     } else if (fx->command == SN_CMD_DBMAP_ABORT) {
