@@ -130,6 +130,11 @@ void note_text(struct buf *out, const json_t *entry)
         buf_printf(out, "%d of %zu nodes of the cluster know the master %s after %lld ms%s",
                    count(n, "nodes", "agrees"), json_array_size(json_object_get(n, "nodes")), json_word(n, "master"),
                    (long long)json_int(n, "took_ms", 0), json_yes(n, "timeout") ? "; the others had no time" : "");
+    } else if (strcmp(kind, "swapdb") == 0) {
+        buf_printf(out, "the swap of databases %lld and %lld to mapping epoch %lld: %s%s%s",
+                   (long long)json_int(n, "first", 0), (long long)json_int(n, "second", 0),
+                   (long long)json_int(n, "mapping_epoch", 0), json_word(n, "what"),
+                   *json_word(n, "why") != '\0' ? ": " : "", json_word(n, "why"));
     } else if (strcmp(kind, "aborted") == 0) {
         buf_printf(out, "the failover is given up: %s (in state %s, the promotion was %s)", json_word(n, "why"),
                    json_word(n, "state"), json_yes(n, "promotion_sent") ? "sent" : "not sent");

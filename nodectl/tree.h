@@ -9,6 +9,7 @@ extern const struct command nodectl_root;
 extern const struct command command_cluster;
 extern const struct command command_config;
 extern const struct command command_config_check, command_config_diff; /* cmd_config_file.c */
+extern const struct command command_db;
 extern const struct command command_drill;
 extern const struct command command_failover;
 extern const struct command command_events;

@@ -185,7 +185,7 @@ void cl_reset(struct cl_core *c, bool hard)
     struct cl_node *n;
     cl_jobs_end_all(c, "CLUSTER RESET");
     cl_records_forget(c);
-    c->shard.swap_epoch = 0;
+    c->shard.swap_epoch = c->shard.swap_ballot = 0;
     cl_state_changed(c, true); /* a version that replicas know does not come twice */
     cl_manual_end(c);
     cl_election_stop(c);
@@ -252,6 +252,8 @@ void cl_command_run(struct cl_core *c, const struct cl_event *e)
     case CL_DBMAP_PREPARE:
     case CL_DBMAP_APPLY:
     case CL_DBMAP_ABORT: cl_dbmap_command(c, e->token, m); break;
+    case CL_DBMAP_DONE:
+    case CL_SWAP_WISH: cl_wish_command(c, e->token, m); break;
     case CL_LEASE: cl_lease_command(c, e->token, m->lease); break;
     case CL_TAKEOVER: cl_takeover(c, e->token, m->promotion); break;
     case CL_RELEASE: cl_release(c, e->token, m->lease); break;

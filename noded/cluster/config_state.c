@@ -80,6 +80,8 @@ void cl_config_state_write(const struct cl_core *c, struct buf *out)
     if (PLANTED(12, s->swap_epoch > 0, false))
         buf_printf(out, " swap %d,%d,%" PRIu64 ",%d", s->database_a, s->database_b, s->swap_epoch,
                    s->swap_aborted ? 1 : 0);
+    if (s->swap_ballot > 0)
+        buf_printf(out, " swapBallot %" PRIu64, s->swap_ballot);
     for (size_t i = 0; i < s->nrecords; i++)
         put_record(out, &s->records[i].r);
     for (size_t i = 0; i < c->njobs; i++)
@@ -216,6 +218,8 @@ const char *cl_config_state_read(struct cl_core *c, struct slice name, struct sl
         c->shard.version = v;
     else if (slice_is(name, "stateRequired"))
         c->shard.required = v;
+    else if (slice_is(name, "swapBallot"))
+        c->shard.swap_ballot = v;
     else if (slice_is(name, "refusedEpoch"))
         c->refused_epoch = v;
     else if (slice_is(name, "uncountedMs"))

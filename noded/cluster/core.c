@@ -160,6 +160,7 @@ static int64_t deadline_find(const struct cl_core *c)
     at = earlier(at, cl_state_deadline(c));
     at = earlier(at, cl_setslot_deadline(c));
     at = earlier(at, cl_lease_deadline(c));
+    at = earlier(at, cl_wish_deadline(c));
     if (!c->writing && (c->changed || c->changed_now)) {
         int64_t save = c->changed_now ? c->now_us : c->save_us;
         at = earlier(at, save > c->persist_again_us ? save : c->persist_again_us);
@@ -228,6 +229,7 @@ void cl_step(struct cl_core *c, const struct cl_event *e, struct cl_effects *out
     cl_jobs_run(c);
     cl_handover_run(c);
     cl_dbmap_run(c);
+    cl_wish_run(c);
     cl_state_run(c);
     cl_shard_run(c);
     cl_health_run(c);

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* The dataset has not done the last swap that it was to do. */
 static bool is_pending(const struct cl_core *c)
@@ -20,7 +21,8 @@ void cl_swap(const struct cl_core *c, struct cl_swap_row *out)
                                 .a = s->database_a,
                                 .b = s->database_b,
                                 .epoch = s->swap_epoch,
-                                .aborted = s->swap_aborted};
+                                .aborted = s->swap_aborted,
+                                .ballot = s->swap_ballot};
 }
 
 bool cl_databases_held(const struct cl_core *c, int *a, int *b)
@@ -41,10 +43,25 @@ static bool is_the_same(const struct cl_core *c, const struct cl_command *m)
     return s->swap_epoch == (uint64_t)m->number && s->database_a == m->database_a && s->database_b == m->database_b;
 }
 
+/* Requests to it wait from now on. */
+static void take(struct cl_core *c, const struct cl_command *m)
+{
+    struct cl_shard_state *s = &c->shard;
+    s->database_a = m->database_a;
+    s->database_b = m->database_b;
+    s->swap_epoch = (uint64_t)m->number;
+    s->swap_ballot = m->ballot;
+    s->swap_aborted = false;
+}
+
+/* An attempt with a higher number was begun when the one before had been given up, whether this node has heard of that
+ * or not. What is said of an earlier one may have waited in a socket, and means nothing. */
 static void prepare(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     struct cl_shard_state *s = &c->shard;
-    if (is_pending(c) && !is_the_same(c, m))
+    if (m->ballot < s->swap_ballot || (m->ballot > 0 && m->ballot == s->swap_ballot && !is_pending(c)))
+        FAIL_WITH(c, token, "The attempt of ballot %" PRIu64 " is over here", m->ballot);
+    if (is_pending(c) && !is_the_same(c, m) && m->ballot == s->swap_ballot)
         FAIL_WITH(c, token, "Databases %d and %d are prepared to be swapped at epoch %" PRIu64, s->database_a,
                   s->database_b, s->swap_epoch);
     if ((uint64_t)m->number != c->facts.mapping_epoch + 1)
@@ -53,11 +70,10 @@ static void prepare(struct cl_core *c, cl_token token, const struct cl_command *
         FAIL_WITH(c, token, "Slots are being migrated: wait for them, or CLUSTER CANCELSLOTMIGRATIONS");
     if (cl_shard_has_stock(c, NULL))
         FAIL_WITH(c, token, "A node in this shard knows database 0 only");
-    if (!is_pending(c)) {
-        s->database_a = m->database_a;
-        s->database_b = m->database_b;
-        s->swap_epoch = (uint64_t)m->number;
-        s->swap_aborted = false;
+    if (m->request != 0 && !cl_wish_prepared(c, m->request, m->ballot))
+        FAIL_WITH(c, token, "The client that asked for it waits no longer");
+    if (!is_pending(c) || !is_the_same(c, m) || m->ballot > s->swap_ballot) {
+        take(c, m);
         cl_state_changed(c, true);
         c->version++;
     }
@@ -65,52 +81,75 @@ static void prepare(struct cl_core *c, cl_token token, const struct cl_command *
     c->agreements[c->nagreements++] = (struct cl_agreement){token, s->version};
 }
 
+/* What was done is told by its name where the attempt has one: the answer to an earlier request may come late too. */
+static void answer(struct cl_core *c, cl_token token, const struct cl_command *m, const char *what, uint64_t number)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%s %" PRIu64, what, number);
+    cl_answer_durable(c, token, m->ballot > 0 ? text : "OK");
+}
+
+static void swap(struct cl_core *c, int a, int b, uint64_t epoch)
+{
+    struct cl_effect *e = cl_effect_add(c->fx, CL_FX_SWAPDB);
+    e->a = a;
+    e->b = b;
+    e->seq = epoch;
+    c->facts.mapping_epoch = epoch;
+}
+
 static void apply(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     uint64_t epoch = (uint64_t)m->number;
     /* What is prepared may be later than what is next: a dataset that was lost begins anew. */
-    if (is_pending(c) && c->shard.swap_epoch == epoch && !is_the_same(c, m))
+    if (is_pending(c) && c->shard.swap_epoch == epoch && !is_the_same(c, m) && m->ballot == c->shard.swap_ballot)
         FAIL_WITH(c, token, "Another swap is prepared here");
-    if (epoch > c->facts.mapping_epoch + 1 && PLANTED(13, true, false))
+    /* Where there are no keys every mapping holds: a shard that is new comes to that of the others. */
+    bool any = m->ballot > 0 && !c->facts.has_keys;
+    if (epoch > c->facts.mapping_epoch + 1 && !any && PLANTED(13, true, false))
         FAIL_WITH(c, token, "The mapping of databases has epoch %" PRIu64 " here: %" PRIu64 " is not next",
                   c->facts.mapping_epoch, epoch);
     /* Of a swap that was not prepared here (the node was away, or its dataset is another one). */
     if (epoch > c->facts.mapping_epoch && !cl_jobs_give_way(c, "The databases are swapped"))
         FAIL_WITH(c, token, "Slots are being handed over: wait for the end of that");
     if (epoch > c->facts.mapping_epoch) {
-        struct cl_effect *e = cl_effect_add(c->fx, CL_FX_SWAPDB);
-        e->a = m->database_a;
-        e->b = m->database_b;
-        e->seq = epoch;
-        c->facts.mapping_epoch = epoch;
-        if (c->shard.swap_epoch < epoch) {
-            c->shard.database_a = m->database_a;
-            c->shard.database_b = m->database_b;
-            c->shard.swap_epoch = epoch;
-            c->shard.swap_aborted = false;
-        }
+        while (any && c->facts.mapping_epoch + 1 < epoch)
+            swap(c, m->database_a, m->database_b, c->facts.mapping_epoch + 1);
+        swap(c, m->database_a, m->database_b, epoch);
+        if (c->shard.swap_epoch < epoch || (c->shard.swap_epoch == epoch && c->shard.swap_ballot < m->ballot))
+            take(c, m);
+        cl_wish_applied(c, m->ballot, epoch);
         cl_state_changed(c, false);
         c->version++;
     }
-    cl_answer_durable(c, token, "OK");
+    answer(c, token, m, "APPLIED", epoch);
 }
 
 static void abort_swap(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     struct cl_shard_state *s = &c->shard;
-    if ((uint64_t)m->number <= c->facts.mapping_epoch)
+    if ((uint64_t)m->number <= c->facts.mapping_epoch && m->ballot == 0)
         FAIL_WITH(c, token, "The swap to epoch %" PRId64 " is done already", m->number);
-    if (is_pending(c) && s->swap_epoch == (uint64_t)m->number) {
-        s->swap_aborted = true;
+    cl_wish_aborted(c, m->ballot, m->text);
+    if (m->ballot >= s->swap_ballot && (is_pending(c) || m->ballot > s->swap_ballot)) {
+        bool pending = is_pending(c) && s->swap_epoch == (uint64_t)m->number;
+        s->swap_aborted = s->swap_aborted || pending;
+        s->swap_ballot = m->ballot; /* what may still come of it is refused */
         cl_state_changed(c, false);
         c->version++;
     }
-    cl_answer_durable(c, token, "OK");
+    answer(c, token, m, "ABORTED", m->ballot);
+}
+
+/* It is to join a cluster whose supervisors know it only when it has slots, and it gets none before. */
+static bool is_newcomer(const struct cl_core *c, const struct cl_command *m)
+{
+    return m->verb == CL_DBMAP_APPLY && m->ballot > 0 && !c->facts.has_keys && c->me->nslots == 0;
 }
 
 void cl_dbmap_command(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
-    if (!c->supervised)
+    if (!c->supervised && !is_newcomer(c, m))
         FAIL_WITH(c, token, "SWAPDB over a cluster is decided by its supervisors, and this node has none");
     if (!cl_has(c->me, CL_MASTER))
         FAIL_WITH(c, token, "This node is a replica: databases are swapped by masters");
@@ -134,7 +173,9 @@ void cl_dbmap_run(struct cl_core *c)
         return;
     for (size_t i = 0; i < c->nagreements; i++) {
         cl_token token = c->agreements[i].token;
-        if (stays)
+        if (stays && c->shard.swap_ballot > 0)
+            cl_effect_answer(c->fx, token, true, "YES %" PRIu64 " %" PRIu64, c->me->config_epoch, c->shard.swap_ballot);
+        else if (stays)
             cl_effect_answer(c->fx, token, true, "YES %" PRIu64, c->me->config_epoch);
         else
             cl_effect_answer(c->fx, token, false, "ERR The swap was ended before all replicas had heard of it");

@@ -64,9 +64,11 @@ enum cl_verb {
     CL_SAVECONFIG,
     CL_MIGRATE_SLOTS,     /* moves */
     CL_CANCEL_MIGRATIONS, /* all that this node is the source of */
-    CL_DBMAP_PREPARE,     /* databases, number: the epoch of the mapping that it is to become */
-    CL_DBMAP_APPLY,       /* the same */
-    CL_DBMAP_ABORT,       /* number */
+    CL_DBMAP_PREPARE,     /* databases, number: the epoch of the mapping that it is to become; ballot, request */
+    CL_DBMAP_APPLY,       /* databases, number, ballot */
+    CL_DBMAP_ABORT,       /* number, ballot, text: why */
+    CL_DBMAP_DONE,        /* number: every master has that mapping */
+    CL_SWAP_WISH,         /* databases: a client's SWAPDB, answered when the supervisors have made it everywhere */
     CL_LEASE,             /* lease (lease.h). Refused lists: "STALESUPERVISORS ..." */
     CL_TAKEOVER,          /* promotion */
     CL_RELEASE            /* lease: the word of its speaker, of whom a majority is needed; NULL: an operator's */
@@ -91,6 +93,9 @@ struct cl_command {
     bool slot_in_others; /* some database other than 0 holds keys of it */
     bool with_others;    /* of a transaction: the shell sets the event's more when the next one is there */
     int database_a, database_b;
+    uint64_t ballot;  /* of a swap: names the attempt, 0: unnamed */
+    uint64_t request; /* of PREPARE: the wish of a client here that it is made for; 0: none of ours */
+    struct slice text;
     const uint8_t *slots;
     const struct cl_move *moves;
     size_t nmoves; /* 1 or more */

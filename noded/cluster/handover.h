@@ -84,11 +84,20 @@ struct cl_swap_row {
     int a, b;
     uint64_t epoch; /* that the mapping has once it is applied; 0: there never was one */
     bool aborted;
+    uint64_t ballot; /* of the attempt at it, as its supervisors name it; 0: none */
 };
 /* The last swap that this node heard of. */
 void cl_swap(const struct cl_core *c, struct cl_swap_row *out);
 /* Requests to these two databases wait. */
 bool cl_databases_held(const struct cl_core *c, int *a, int *b);
 bool cl_supervised(const struct cl_core *c);
+
+/* What clients of this node want of its supervisors (SWAPDB): a supervisor reads it in the answers to CLUSTER LEASE. */
+struct cl_wish_row {
+    uint64_t request; /* of the oldest that nobody has taken up; 0: none */
+    int a, b;
+    uint64_t waits; /* the lowest mapping that is here and for which a client waits until it is everywhere; 0: none */
+};
+void cl_wishes(const struct cl_core *c, struct cl_wish_row *out);
 
 #endif

@@ -22,6 +22,7 @@ void cl_jobs_free(struct cl_core *c)
     free(c->jobs);
     free(c->shard.records);
     free(c->agreements);
+    free(c->wishes);
     free(c->refusals);
 }
 

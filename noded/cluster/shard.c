@@ -169,7 +169,7 @@ bool cl_state_known(const struct cl_core *c)
 void cl_state_follows(struct cl_core *c, const struct cl_node *master)
 {
     if (!cl_id_eq(&c->me->shard, &master->shard)) {
-        c->shard.version = c->shard.required = c->shard.swap_epoch = 0;
+        c->shard.version = c->shard.required = c->shard.swap_epoch = c->shard.swap_ballot = 0;
         cl_records_forget(c);
     }
     c->word_us = c->now_us;
@@ -208,6 +208,7 @@ static void state_send(struct cl_core *c, struct cl_node *to)
         .database_b = s->database_b,
         .swap_epoch = s->swap_epoch,
         .swap_aborted = s->swap_aborted,
+        .swap_ballot = s->swap_ballot,
         .records = s->nrecords,
     };
     for (size_t i = 0; i < s->nrecords; i++)
@@ -289,7 +290,7 @@ static bool all_possible(const struct cl_message *m)
         if (!is_possible(&r))
             return false;
     }
-    return m->handover.swap_epoch < CL_EPOCH_MAX;
+    return m->handover.swap_epoch < CL_EPOCH_MAX && m->handover.swap_ballot < CL_EPOCH_MAX;
 }
 
 void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender)
@@ -312,6 +313,7 @@ void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_
     s->database_b = h->database_b;
     s->swap_epoch = h->swap_epoch;
     s->swap_aborted = h->swap_aborted;
+    s->swap_ballot = h->swap_ballot;
     s->nrecords = 0;
     for (size_t i = 0; i < h->records; i++) {
         struct cl_record r;

@@ -183,6 +183,7 @@ struct cl_shard_state {
     int database_a, database_b;
     uint64_t swap_epoch; /* of the mapping, by the last swap that was prepared; 0 none */
     bool swap_aborted;
+    uint64_t swap_ballot; /* names the attempt at it, and what is said of an earlier one is void; 0: nobody named one */
     struct cl_open_record *records;
     size_t nrecords, cap_records;
 };
@@ -197,6 +198,17 @@ struct cl_refusal { /* a CL_SAY_NOT */
 struct cl_agreement {
     cl_token token;
     uint64_t version;
+};
+
+/* A client's SWAPDB, which waits until the supervisors have decided (wish.c). */
+struct cl_wish {
+    cl_token token;
+    int a, b;
+    uint64_t request; /* names it, in this life and all others */
+    enum { CL_WISH_NEW, CL_WISH_PREPARED, CL_WISH_APPLIED } state;
+    uint64_t ballot;  /* PREPARED: of the attempt that was made for it */
+    uint64_t version; /* APPLIED: the mapping that came of it */
+    int64_t until_us;
 };
 
 /* A SETSLOT NODE that waits until the owner has said how many keys of the slot it holds. */
@@ -272,6 +284,9 @@ struct cl_core {
     struct cl_id before[CL_LINEAGE]; /* masters whose place we have taken, the newest first; none: no more */
     bool shares_shard;               /* with another master, as it was seen last, */
     int64_t shard_look_us;           /* and when to look again */
+    struct cl_wish *wishes;          /* the oldest first */
+    size_t nwishes, cap_wishes;
+    uint64_t wished;
     bool supervised; /* swaps of databases are decided outside: it has supervisors (or a test says so) */
     struct cl_supervision lease;
     uint8_t held[CL_SLOT_BYTES]; /* slots of ours to which writes wait or are refused */
@@ -513,6 +528,14 @@ const char *cl_config_state_read(struct cl_core *c, struct slice name, struct sl
 /* dbmap.c */
 void cl_dbmap_command(struct cl_core *c, cl_token token, const struct cl_command *m);
 void cl_dbmap_run(struct cl_core *c);
+
+/* wish.c */
+void cl_wish_command(struct cl_core *c, cl_token token, const struct cl_command *m); /* SWAP_WISH, DBMAP_DONE */
+bool cl_wish_prepared(struct cl_core *c, uint64_t request, uint64_t ballot); /* false: nobody waits for it any more */
+void cl_wish_applied(struct cl_core *c, uint64_t ballot, uint64_t version);
+void cl_wish_aborted(struct cl_core *c, uint64_t ballot, struct slice why);
+void cl_wish_run(struct cl_core *c);
+int64_t cl_wish_deadline(const struct cl_core *c);
 
 /* disk.c */
 void cl_durable(struct cl_core *c);     /* changed what must be on disk before it is told */

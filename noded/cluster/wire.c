@@ -26,7 +26,7 @@ struct wire_update {
 
 struct wire_handover {
     uint8_t say, flags, records[2], version[8], required[8], database_a[4], database_b[4], swap_epoch[8], slot[4];
-    uint8_t question[8], keys[8];
+    uint8_t question[8], keys[8], swap_ballot[8];
 };
 
 struct wire_record {
@@ -76,7 +76,7 @@ _Static_assert(sizeof(struct wire_extension) == 8, "extension");
 AT(wire_update, id, 8);
 AT(wire_update, slots, 48);
 _Static_assert(sizeof(struct wire_update) == 2096, "update");
-_Static_assert(sizeof(struct wire_handover) == 56 && sizeof(struct wire_record) == 2120, "hand-over");
+_Static_assert(sizeof(struct wire_handover) == 64 && sizeof(struct wire_record) == 2120, "hand-over");
 _Static_assert(sizeof(struct wire_state) == 32, "state");
 
 static const char signature[4] = {'R', 'C', 'm', 'b'};
@@ -228,6 +228,7 @@ static const char *handover_read(struct slice body, struct cl_message *m)
         .slot = (int)(GET(w->slot) & INT32_MAX),
         .question = GET(w->question),
         .keys = GET(w->keys),
+        .swap_ballot = GET(w->swap_ballot),
     };
     m->records = (struct slice){body.p + sizeof *w, body.n - sizeof *w};
     bool by_hand = h->say == CL_SAY_KEYS_ASK || h->say == CL_SAY_KEYS;
@@ -481,6 +482,7 @@ void cl_wire_handover(struct buf *out, const struct cl_header *head, const struc
     PUT(w.slot, (uint64_t)h->slot);
     PUT(w.question, h->question);
     PUT(w.keys, h->keys);
+    PUT(w.swap_ballot, h->swap_ballot);
     buf_put(out, &w, sizeof w);
     for (size_t i = 0; i < h->records; i++) {
         struct wire_record r;

@@ -103,6 +103,7 @@ struct cl_handover {
     int database_a, database_b;
     uint64_t swap_epoch;
     bool swap_aborted;
+    uint64_t swap_ballot;
     size_t records;
     int slot;                /* 0..16383 */
     uint64_t question, keys; /* question: names it, so that an answer to an older one is known as such */

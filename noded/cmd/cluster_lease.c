@@ -198,6 +198,32 @@ static void put_lease(struct reply *r, const struct nd_engine *e, const struct c
     nd_cluster_put_number(r, "clock", now_us);
 }
 
+/* What supervisors are to do about swaps of databases; nothing is said of it in quiet times. */
+static size_t put_swap(struct reply *r, const struct cl_core *core)
+{
+    struct cl_swap_row swap;
+    struct cl_wish_row wish;
+    size_t n = 0;
+    cl_swap(core, &swap);
+    cl_wishes(core, &wish);
+    if (swap.prepared) {
+        nd_cluster_put_number(r, "swap_prepared", (int64_t)swap.epoch);
+        nd_cluster_put_number(r, "swap_ballot", (int64_t)swap.ballot);
+        n += 2;
+    }
+    if (wish.request != 0) {
+        nd_cluster_put_number(r, "swap_request", (int64_t)wish.request);
+        nd_cluster_put_number(r, "swap_a", wish.a);
+        nd_cluster_put_number(r, "swap_b", wish.b);
+        n += 3;
+    }
+    if (wish.waits != 0) {
+        nd_cluster_put_number(r, "swap_waits", (int64_t)wish.waits);
+        n++;
+    }
+    return n;
+}
+
 static void put_all(struct nd_call *c)
 {
     const struct nd_engine *e = c->e;
@@ -205,10 +231,12 @@ static void put_all(struct nd_call *c)
     struct cl_lease_state l;
     int64_t now_us = e->host.clock_us(e->host.owner);
     cl_lease_state(core, now_us, &l);
-    reply_map(c->r, 24);
+    size_t mark = reply_begin(c->r);
     put_member(c->r, core, &l);
     put_data(c->r, e, cl_is_master(core));
+    size_t n = put_swap(c->r, core);
     put_lease(c->r, e, &l, now_us);
+    reply_end_map(c->r, mark, 24 + n);
 }
 
 /* ---- arguments ---- */

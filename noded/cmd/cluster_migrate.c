@@ -214,24 +214,63 @@ static bool epoch_arg(struct nd_call *c, size_t i, int64_t *out)
     return true;
 }
 
+/* [BALLOT n [word n]] from `at` on, to the end. */
+static bool ballot_args(struct nd_call *c, size_t at, const char *word, struct cl_command *command)
+{
+    if (c->argc == at)
+        return true;
+    bool more = word != NULL && c->argc == at + 4;
+    if ((c->argc != at + 2 && !more) || !nd_arg_is(c, at, "ballot") || (more && !nd_arg_is(c, at + 2, word))) {
+        nd_syntax_error(c);
+        return false;
+    }
+    if (!text_u64(c->argv[at + 1], &command->ballot) || command->ballot == 0 || command->ballot > INT64_MAX) {
+        nd_error(c, "ERR Invalid ballot: a number above 0 is expected");
+        return false;
+    }
+    if (!more)
+        return true;
+    command->text = c->argv[at + 3];
+    return true;
+}
+
+static bool read_abort(struct nd_call *c, struct cl_command *command)
+{
+    command->verb = CL_DBMAP_ABORT;
+    command->text = slice_of("a supervisor ended it");
+    return epoch_arg(c, 3, &command->number) && ballot_args(c, 5, "because", command);
+}
+
+static bool read_swap(struct nd_call *c, struct cl_command *command)
+{
+    bool prepares = command->verb == CL_DBMAP_PREPARE;
+    if (!database_arg(c, 3, "first", &command->database_a) || !database_arg(c, 4, "second", &command->database_b) ||
+        !epoch_arg(c, 5, &command->number) || !ballot_args(c, 7, prepares ? "request" : NULL, command))
+        return false;
+    if (command->text.n > 0 && (!text_u64(command->text, &command->request) || command->request == 0)) {
+        nd_error(c, "ERR Invalid request: a number above 0 is expected");
+        return false;
+    }
+    if (command->database_a == command->database_b)
+        nd_error(c, "ERR A database can't be exchanged with itself");
+    return command->database_a != command->database_b;
+}
+
 static bool read_dbmap(struct nd_call *c, struct cl_command *command)
 {
     bool prepares = nd_arg_is(c, 2, "prepare"), applies = nd_arg_is(c, 2, "apply");
-    if (c->argc == 5 && nd_arg_is(c, 2, "abort")) {
-        command->verb = CL_DBMAP_ABORT;
+    if (c->argc >= 5 && nd_arg_is(c, 2, "abort"))
+        return read_abort(c, command);
+    if (c->argc == 5 && nd_arg_is(c, 2, "done")) {
+        command->verb = CL_DBMAP_DONE;
         return epoch_arg(c, 3, &command->number);
     }
-    if (c->argc != 7 || (!prepares && !applies)) {
+    if (c->argc < 7 || (!prepares && !applies)) {
         nd_subcommand_syntax(c);
         return false;
     }
     command->verb = prepares ? CL_DBMAP_PREPARE : CL_DBMAP_APPLY;
-    if (!database_arg(c, 3, "first", &command->database_a) || !database_arg(c, 4, "second", &command->database_b) ||
-        !epoch_arg(c, 5, &command->number))
-        return false;
-    if (command->database_a == command->database_b)
-        nd_error(c, "ERR A database can't be exchanged with itself");
-    return command->database_a != command->database_b;
+    return read_swap(c, command);
 }
 
 void nd_cluster_dbmap(struct nd_call *c)

@@ -133,6 +133,19 @@ static void swap_of_stream(struct nd_call *c, int n, int m)
     }
 }
 
+/* One node alone would leave the shards disagreeing about which database is which: its supervisors are told what the
+ * client wants, and the client waits until all masters have it. */
+static void swap_by_supervisors(struct nd_call *c, int a, int b)
+{
+    struct cl_command wish = {.verb = CL_SWAP_WISH, .database_a = a, .database_b = b};
+    if ((c->s->flags & ND_S_IN_EXEC) != 0)
+        nd_error(c, "ERR SWAPDB is not allowed inside a transaction in cluster mode: it waits for all masters");
+    else if (a == b)
+        nd_ok(c);
+    else
+        nd_cluster_ask(c, &wish);
+}
+
 static void swapdb_command(struct nd_call *c)
 {
     static const char *const bad[] = {"first", "second"};
@@ -143,8 +156,10 @@ static void swapdb_command(struct nd_call *c)
         nd_arity_error(c);
         return;
     }
-    /* One node alone would leave the shards disagreeing about which database is which. A master's word stands. */
-    if (cluster && c->s->kind == ND_CLIENT) {
+    bool of_cluster = cluster && c->s->kind == ND_CLIENT; /* a master's word stands */
+    if (of_cluster && nd_cluster_reply(c))
+        return;
+    if (of_cluster && (c->e->cluster == NULL || !cl_supervised(c->e->cluster->core))) {
         nd_error(c, "ERR SWAPDB is not allowed in cluster mode");
         return;
     }
@@ -161,6 +176,10 @@ static void swapdb_command(struct nd_call *c)
     }
     if (epoch) {
         swap_of_stream(c, (int)n[0], (int)n[1]);
+        return;
+    }
+    if (of_cluster) {
+        swap_by_supervisors(c, (int)n[0], (int)n[1]);
         return;
     }
     swap(c->e, (int)n[0], (int)n[1]);

@@ -1,7 +1,7 @@
 /* What operators change at run time. A change is written first and made when it is on disk, so there is nothing to undo
  * when the disk fails: the operator gets the error, and everything is as it was. */
 #include "common/base/text.h"
-#include "sentineld/core/fleet_inner.h"
+#include "sentineld/core/swap_inner.h"
 
 #include <stdio.h>
 
@@ -379,6 +379,8 @@ static void release(struct sn_core *c, const struct sn_event *e)
         refuse(c, e->token, "ERR No such cluster with that name");
     else if (f->state == SN_FLEET_RELEASING)
         refuse(c, e->token, "INPROG This cluster is being released already");
+    else if (sn_swap_under_way(f)) /* its masters would stay shut: nobody else may end it */
+        refuse(c, e->token, "INPROG A swap of databases is under way in this cluster: try again when it is over");
     else if (e->alone || !has_leases(f))
         sn_fleet_release(f, e->token, false);
     else
@@ -410,6 +412,7 @@ void sn_admin(struct sn_core *c, const struct sn_event *e)
     case SN_EV_FLUSH: flush(c, e); break;
     case SN_EV_RELEASE: release(c, e); break;
     case SN_EV_ADOPTED: adopted(c, e); break;
+    case SN_EV_SWAPDB: sn_swap_order(c, e); break;
     case SN_EV_SIMULATE:
         c->crash = (unsigned)e->number;
         answer(c, e->token, SN_ANSWER_OK, 0, NULL);

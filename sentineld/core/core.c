@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#include "sentineld/core/fleet_inner.h"
 #include "sentineld/core/plant.h"
+#include "sentineld/core/swap_inner.h"
 
 #define STALL MS(20) /* a deadline missed by more than this means that we did not run */
 
@@ -154,6 +154,8 @@ static void on_link(struct sn_core *c, const struct sn_event *e)
             sn_joint_ack(p, e->command, e->ok, e->text);
         } else if (conn->of == SN_CONN_NODE && e->command == SN_CMD_LEASE) {
             sn_lease_refused(conn->owner, e->text);
+        } else if (conn->of == SN_CONN_NODE && e->command >= SN_CMD_DBMAP_PREPARE && e->command <= SN_CMD_DBMAP_DONE) {
+            sn_swap_ack(conn->owner, e->command, e->ok, e->text);
         } else if (conn->of == SN_CONN_NODE) {
             sn_failover_ack(conn->owner, e->command, e->ok, e->text);
         }
@@ -161,6 +163,10 @@ static void on_link(struct sn_core *c, const struct sn_event *e)
     case SN_EV_OPINIONS:
         if (peer)
             sn_opinions(conn->owner, e->opinions, e->count);
+        break;
+    case SN_EV_SWAP_ANSWER:
+        if (peer)
+            sn_swap_answered(conn->owner, e);
         break;
     default: break;
     }
@@ -194,6 +200,7 @@ static void on_probed(struct sn_core *c, const struct sn_event *e)
         }
     }
     p->heard = true;
+    sn_swap_met(p);
     if (e->epoch > p->epoch)
         p->epoch = e->epoch;
     sn_heard_epoch(c, NULL, e->epoch);
@@ -223,6 +230,7 @@ static void note(struct sn_core *c, const struct sn_event *e)
     case SN_EV_HELLO: on_hello(c, e); break;
     case SN_EV_PROBED: on_probed(c, e); break;
     case SN_EV_BALLOTS: sn_ballots(c, e); break;
+    case SN_EV_SWAP: sn_swap_asked(c, e); break;
     case SN_EV_PERSISTED: sn_persisted(c, e->seq); break;
     case SN_EV_VERDICT: sn_consent_verdict(c, e); break;
     case SN_EV_HOOKS: c->asks_veto = e->ok; break;

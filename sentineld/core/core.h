@@ -82,6 +82,7 @@ struct sn_core_fleet {
     const struct addr *seeds;
     size_t nseeds;
     uint64_t config_epoch, vote_epoch; /* of the FLEET record */
+    struct sn_swap swap;               /* of the SWAP record; all zero: none */
     const struct sn_core_shard *shards;
     size_t nshards;
 };

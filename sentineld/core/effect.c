@@ -39,6 +39,7 @@ void sn_effect_free(struct sn_effect *e)
     free_opinions(e->opinions, e->count);
     free_records(e->records, e->count);
     sn_note_free(e->note);
+    free(e->swap);
     /* Cleared, so that an effect freed twice by two owners that both clean up is harmless. */
     enum sn_effect_kind kind = e->kind;
     memset(e, 0, offsetof(struct sn_effect, addr));

@@ -19,14 +19,15 @@ enum sn_effect_kind {
                          no). LEASE: text (speaker), number (us), epoch, stamp (none: nothing is granted). LEASE_RETURN:
                          text (speaker), epoch. RELEASE: text (speaker). GIVE_UP, TAKE_ON: text (cluster).
                          TAKEOVER: epoch (0: without leases), text (lineage), flag (an operator's word), argv (speaker,
-                         then grants). ASK, BALLOT: ballots, text (own id), epoch (own
-                         current). */
+                         then grants). DBMAP_*: argv (the words behind CLUSTER DBMAP). SWAP: text (own id), epoch (own
+                         current), group (the cluster), swap. ASK, BALLOT: ballots, text (own id), epoch (own current). */
     SN_FX_PERSIST,    /* seq, records: all of it in one transaction; PERSISTED or PERSIST_FAILED must follow */
     SN_FX_PUBLISH, /* level, name (event), text (payload), group (tied to it) or NULL. Published unless level is DEBUG
                     */
     SN_FX_SCRIPT,  /* argv: a stock script; retries and limits are the shell's */
     SN_FX_ANSWER,  /* token, answer, number, text (full error line without '-') */
     SN_FX_ANSWER_BALLOTS, /* token, opinions in the order asked, text (own id), epoch (own current) */
+    SN_FX_ANSWER_SWAP,    /* token, text (own id), epoch (own current), group (the cluster), swap */
     SN_FX_NOTE,           /* note, group: a decision with its inputs, for the history; nothing depends on it */
     SN_FX_VETO, /* group, epoch, text ("<group> <host> <port> <host> <port>": master and replica), number (ms): may this
                    failover go on? VERDICT is due within so many milliseconds; without it the attempt ends */
@@ -53,6 +54,7 @@ struct sn_effect {
     struct sn_opinion *opinions;      /* owned, their group too */
     struct sn_record *records;        /* owned */
     struct sn_note *note;             /* owned */
+    struct sn_swap_word *swap;        /* owned */
     size_t count;                     /* of ballots, opinions, records */
     struct addr addr;                 /* last: most have none, and it is as large as all the rest */
 };

@@ -4,9 +4,9 @@
  * Who stands is a matter of rank, not of luck: the supervisors of a group stand in the order of their ids, milliseconds
  * apart; one that does not answer is left out, one that failed goes to the end. */
 #include "sentineld/core/fleet.h"
-#include "sentineld/core/inner.h"
 #include "sentineld/core/plant.h"
 #include "sentineld/core/select.h"
+#include "sentineld/core/swap_inner.h"
 
 #define FRESH_WAIT MS(100)  /* how long O_DOWN waits for the replicas' own word about their offsets */
 #define RANK_STEP MS(20)    /* between two ranks, on a fast network and disk */
@@ -177,6 +177,14 @@ int64_t sn_election_consider(struct sn_group *g)
 {
     struct sn_core *c = g->core;
     int64_t until;
+    if (g->fleet && g->fo.state == SN_FO_NONE && sn_swap_under_way(g->fleet)) { /* SAFETY W1 */
+        if (g->order.since_us || g->o_down) {
+            sn_swap_hurry(g->fleet);
+            sn_account_waiting(g, SN_WAITING_SWAPDB, 0);
+        }
+        g->stand_us = 0;
+        return HEAP_NEVER;
+    }
     if (g->order.since_us && g->fo.state == SN_FO_NONE)
         return obey(g);
     until = g->fo.state == SN_FO_NONE ? sn_lease_wants_ballot(g) : HEAP_NEVER;

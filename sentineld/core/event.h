@@ -7,6 +7,7 @@
 #include "sentineld/core/info.h"
 #include "sentineld/core/lease_told.h"
 #include "sentineld/core/reload.h"
+#include "sentineld/core/swap.h"
 
 /* Names one connection, from the CONNECT effect until the core says DISCONNECT or is told LINK_DOWN. Never used again,
  * so a late event of a connection that is gone finds nobody. */
@@ -67,6 +68,22 @@ struct sn_opinion {
                              asker's side */
 };
 
+/* What supervisors say to each other about swaps of databases (swap.h), both ways. */
+enum sn_swap_verb {
+    SN_SWAP_STAND,  /* I stand at `epoch`: your vote? */
+    SN_SWAP_ACCEPT, /* I was elected at `epoch`: accept the entry of `has`, which I have accepted from there */
+    SN_SWAP_TELL,   /* this is what I have */
+};
+
+struct sn_swap_word {
+    enum sn_swap_verb verb;
+    uint64_t list;      /* version of the sender's list of supervisors; of an answer 0: it could not be written */
+    uint64_t epoch;     /* of the ballot */
+    uint64_t config;    /* the greatest config epoch that the sender has heard of in the cluster */
+    bool yes;           /* of an answer */
+    struct sn_swap has; /* the sender's record */
+};
+
 /* what a SEND effect asks a node to do and an ACK event answers */
 enum sn_command {
     SN_CMD_PING,
@@ -88,11 +105,16 @@ enum sn_command {
     SN_CMD_REPLICATE,        /* CLUSTER REPLICATE id */
     SN_CMD_BUMP_EPOCH,       /* CLUSTER BUMPEPOCH */
     SN_CMD_NO_FAILOVER,      /* CONFIG SET cluster-replica-no-failover yes or no */
-    SN_CMD_PROBE,            /* to a peer: SENTINEL BALLOT without ballots: is it one of ours? */
-    SN_CMD_ASK,              /* to a stock peer: IS-MASTER-DOWN-BY-ADDR, one ballot */
-    SN_CMD_BALLOT,           /* to one of ours: any number of ballots */
-    SN_CMD_GIVE_UP,          /* to one of ours: SENTINEL CLUSTER RELEASE name ALONE */
-    SN_CMD_TAKE_ON,          /* to one of ours: SENTINEL CLUSTER ADOPT name ALONE */
+    SN_CMD_DBMAP_PREPARE,    /* CLUSTER DBMAP PREPARE ...; its OK has the text of the answer, as those below */
+    SN_CMD_DBMAP_APPLY,
+    SN_CMD_DBMAP_ABORT,
+    SN_CMD_DBMAP_DONE,
+    SN_CMD_PROBE,   /* to a peer: SENTINEL BALLOT without ballots: is it one of ours? */
+    SN_CMD_ASK,     /* to a stock peer: IS-MASTER-DOWN-BY-ADDR, one ballot */
+    SN_CMD_BALLOT,  /* to one of ours: any number of ballots */
+    SN_CMD_SWAP,    /* to one of ours: SENTINEL MAPPING, about a swap of databases */
+    SN_CMD_GIVE_UP, /* to one of ours: SENTINEL CLUSTER RELEASE name ALONE */
+    SN_CMD_TAKE_ON, /* to one of ours: SENTINEL CLUSTER ADOPT name ALONE */
 };
 
 enum sn_event_kind {
@@ -111,6 +133,9 @@ enum sn_event_kind {
     SN_EV_OPINIONS,       /* link, opinions: answer to ASK or BALLOT; none when the answer was an error */
     SN_EV_BALLOTS,        /* token, text (asker's id, "" for "*"), epoch (asker's current), stock, ballots: answered by
                              ANSWER_BALLOTS */
+    SN_EV_SWAP,           /* token, text (asker's id), epoch (its current one), group (the cluster), swap: answered by
+                             ANSWER_SWAP */
+    SN_EV_SWAP_ANSWER,    /* link, group (the cluster), swap: answer to SWAP; an error is an ACK */
     SN_EV_PERSISTED,      /* seq: all up to it are on disk */
     SN_EV_PERSIST_FAILED, /* seq, text: none after the last PERSISTED up to seq is */
     SN_EV_VERDICT, /* group, epoch, ok, text (the reason, when not): answer to VETO; one that comes late finds nobody */
@@ -129,10 +154,17 @@ enum sn_event_kind {
     SN_EV_RELEASE,    /* token, group: a cluster is given up. Answered when it is on disk and its nodes, those that
                          answer, elect by themselves again. Under leases by all supervisors, unless `alone` */
     SN_EV_ADOPTED,  /* token, group: that cluster was taken on here (RELOAD): the others are told to, unless `alone` */
+    SN_EV_SWAPDB,   /* token, group (a cluster), databases: answered when every master has it, or why not */
     SN_EV_SIMULATE, /* token, number: bits of enum sn_crash */
 };
 
-enum sn_crash { SN_CRASH_AFTER_ELECTION = 1, SN_CRASH_AFTER_PROMOTION = 2 };
+enum sn_crash {
+    SN_CRASH_AFTER_ELECTION = 1,
+    SN_CRASH_AFTER_PROMOTION = 2,
+    SN_CRASH_AFTER_SWAP_BEGIN = 4,   /* a majority has the attempt, no master was asked */
+    SN_CRASH_AFTER_SWAP_PREPARE = 8, /* all masters said yes, nothing is proposed */
+    SN_CRASH_AFTER_SWAP_COMMIT = 16, /* it is decided, no master was told */
+};
 
 struct sn_event {
     enum sn_event_kind kind;
@@ -153,6 +185,8 @@ struct sn_event {
     uint64_t epoch;
     const struct sn_opinion *opinions;
     const struct sn_ballot *ballots;
+    const struct sn_swap_word *swap;
+    int databases[2];
     size_t count; /* of opinions, ballots, argv */
     struct slice group;
     struct addr addr;

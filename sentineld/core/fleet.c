@@ -1,7 +1,7 @@
 /* A fleet's life: found from seeds or from the state, asked in turn, released. */
 #include "sentineld/core/fleet.h"
 
-#include "sentineld/core/fleet_inner.h"
+#include "sentineld/core/swap_inner.h"
 
 #include <stdio.h>
 
@@ -68,6 +68,7 @@ void sn_fleet_free(struct sn_fleet *f)
         }
     heap_set(&c->timers, &f->timer.at, HEAP_NEVER);
     map_free(&f->by_id);
+    sn_swap_free(f);
     sn_settings_free(&f->set);
     free(f->seeds);
     free(f->seed_nodes);
@@ -307,6 +308,7 @@ void sn_fleet_evaluate(struct sn_fleet *f)
             sn_fleet_choose_ears(f);
         EARLIER(next, sn_fleet_greet(f));
         EARLIER(next, sn_fleet_converge(f));
+        EARLIER(next, sn_swap_evaluate(f));
     }
     if (!over)
         heap_set(&f->core->timers, &f->timer.at, next);
@@ -351,6 +353,8 @@ void sn_fleet_change(struct sn_core *c, const struct sn_reload_fleet *r)
             log_in_again(f);
     }
     f->lease_us = MS(r->lease_ms);
+    if (!f->swap.has.promised)
+        sn_swap_restore(f, &f->swap.has);
     sn_fleet_seeds(f, r->seeds, r->nseeds);
     f->dirty = c->any_dirty = true;
     sn_touch_fleet(f);

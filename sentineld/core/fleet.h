@@ -11,6 +11,7 @@
 
 #include "sentineld/core/cluster_nodes.h"
 #include "sentineld/core/state.h"
+#include "sentineld/core/swap_state.h"
 
 struct sn_slots {
     uint64_t bits[SN_SLOTS / 64];
@@ -113,6 +114,7 @@ struct sn_fleet {
     bool release_joint;      /* other supervisors give it up too, and so its nodes are to be nobody's in the end */
     sn_token release_token;  /* who waits for it, 0: nobody */
     bool foreign_told;
+    struct sn_swapping swap; /* of databases over all its masters */
 };
 
 struct sn_fleet *sn_fleet_find(const struct sn_core *c, struct slice name); /* NULL: none */

@@ -1,6 +1,6 @@
 /* A cluster from the configuration and the state: what it was when this supervisor was last up is watched at once, with
  * all its nodes down too. */
-#include "sentineld/core/fleet_inner.h"
+#include "sentineld/core/swap_inner.h"
 
 /* The part in a group of each node that the state names; its master has one already. */
 static void restore_nodes(struct sn_shard *s, const struct sn_core_shard *from)
@@ -60,6 +60,7 @@ bool sn_core_add_fleet(struct sn_core *c, const struct sn_core_fleet *from, int6
     f->lease_us = MS(from->lease_ms);
     f->epoch = from->config_epoch;
     f->vote_epoch = from->vote_epoch;
+    sn_swap_restore(f, &from->swap);
     f->meet_us = sn_meet_until(c, c->now_us, false);
     f->dirty = c->any_dirty = true;
     sn_fleet_seeds(f, from->seeds, from->nseeds);

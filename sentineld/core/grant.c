@@ -1,6 +1,6 @@
 /* Leases of shards (SAFETY, sections 1 to 3): what a node is told with each LEASE, what its answer changes, what a vote
  * grants. The book of one shard is lease.c. */
-#include "sentineld/core/fleet_inner.h"
+#include "sentineld/core/swap_inner.h"
 
 #include "common/base/text.h"
 
@@ -147,7 +147,7 @@ static void lease_dirty(struct sn_group *g)
 
 /* At the epoch of the configuration nothing is granted once a vote of ours may have led to a promotion that we do not
  * know of (SAFETY E5): not by the ballot that names the master anew either, before that has come through. */
-static bool in_doubt(const struct sn_group *g)
+bool sn_lease_in_doubt(const struct sn_group *g)
 {
     uint64_t vote = g->vote_void || !*g->vote_leader ? 0 : g->vote_epoch; /* "": the epoch is a bound, and no vote */
     return *g->lease.grantee && (vote > g->config_epoch || g->doubt_epoch > g->config_epoch);
@@ -167,7 +167,7 @@ static bool grant_to(struct sn_inst *i, struct sn_grant *out)
     if (!ttl || !sn_is_master(i) || !i->member)
         return false;
     i->node->lease_soon = g->config_seq > c->persisted;
-    if (i->node->lease_soon || in_doubt(g) || may_be_empty(i))
+    if (i->node->lease_soon || sn_lease_in_doubt(g) || may_be_empty(i) || !sn_swap_lets_lease(i->node))
         return false;
     /* With an empty state directory, or before the cluster was released here: in a life that is forgotten another one
      * may have got a grant just now. A master that is not supervised yet takes writes without leases anyway. */
@@ -286,6 +286,8 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
         list_set(c, t->version, true);
     else if (t->generation && !c->ours.counted)
         list_waits(c, n, t->version);
+    if (n->fleet && sn_swap_concerns(n))
+        sn_touch_fleet(n->fleet);
     take_facts(n, t);
     if (n->fleet)
         sn_fleet_viewed(n);
@@ -355,7 +357,7 @@ void sn_lease_vote(struct sn_group *g, const struct sn_inst *candidate)
 void sn_lease_cancelled(struct sn_group *g)
 {
     const struct sn_member *m = g->master->member;
-    if (!sn_lease_ttl(g) || in_doubt(g) || !m || runid_cmp(g->lease.grantee, m->id) == 0)
+    if (!sn_lease_ttl(g) || sn_lease_in_doubt(g) || !m || runid_cmp(g->lease.grantee, m->id) == 0)
         return;
     if (sn_lease_unname(&g->lease, g->core->now_us))
         lease_dirty(g);
@@ -441,7 +443,7 @@ int64_t sn_lease_wants_ballot(struct sn_group *g)
     g->unleased_us = !unleased ? 0 : g->unleased_us ? g->unleased_us : c->now_us;
     if (!well || !*g->lease.grantee)
         return HEAP_NEVER;
-    if (in_doubt(g))
+    if (sn_lease_in_doubt(g))
         return c->now_us;
     /* Grants that are only late come within a lease or two. Without voters there is nothing to be won. */
     if (!unleased || sn_usable_voters(g) < sn_votes_needed(g))

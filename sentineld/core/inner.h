@@ -137,6 +137,7 @@ void sn_lease_returned_by(struct sn_inst *i);      /* it has given its lease bac
 void sn_lease_return(struct sn_group *g);          /* asks the master to */
 void sn_lease_taken(struct sn_inst *i);            /* it has answered OK to that */
 int64_t sn_lease_wants_ballot(struct sn_group *g); /* from when on the incumbent needs one to be granted anything */
+bool sn_lease_in_doubt(const struct sn_group *g);  /* a vote of ours may have led to a promotion that nobody knows of */
 void sn_list_init(struct sn_core *c, const struct sn_list *l);
 void sn_list_free(struct sn_core *c);
 
@@ -210,6 +211,7 @@ enum sn_waiting {
     SN_WAITING_REPLICA,  /* no replica is suitable */
     SN_WAITING_OPERATOR, /* none that may be promoted without an operator's word */
     SN_WAITING_RANK,     /* others stand first */
+    SN_WAITING_SWAPDB,   /* a swap of databases over the cluster is ended first */
 };
 void sn_account_sdown(struct sn_inst *i);
 void sn_account_odown(struct sn_group *g);

@@ -10,7 +10,7 @@ static const char *const kind_names[SN_NOTE_KINDS] = {
     [SN_NOTE_STAND] = "stand",         [SN_NOTE_VOTE] = "vote",         [SN_NOTE_WON] = "won",
     [SN_NOTE_LOST] = "lost",           [SN_NOTE_PROMOTED] = "promoted", [SN_NOTE_SWITCHED] = "switched",
     [SN_NOTE_CONVERGED] = "converged", [SN_NOTE_ABORTED] = "aborted",   [SN_NOTE_CONFIG] = "config",
-    [SN_NOTE_AGREED] = "agreed",
+    [SN_NOTE_AGREED] = "agreed",       [SN_NOTE_SWAPDB] = "swapdb",
 };
 
 const char *sn_note_kind_name(enum sn_note_kind k)

@@ -22,6 +22,7 @@ enum sn_note_kind {
     SN_NOTE_ABORTED,   /* the attempt ended after the election, or could not begin: why */
     SN_NOTE_CONFIG,    /* a newer configuration was learned from another supervisor */
     SN_NOTE_AGREED,    /* every live node of the cluster knows the new master: how long each took */
+    SN_NOTE_SWAPDB,    /* a swap of databases over a cluster: begun, decided, or made everywhere */
     SN_NOTE_KINDS
 };
 

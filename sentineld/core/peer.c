@@ -1,5 +1,6 @@
 /* A peer: another supervisor, with one link whatever number of groups we share; and its seats in them. */
 #include "sentineld/core/fleet_inner.h"
+#include "sentineld/core/swap_inner.h"
 
 #include <stdio.h>
 
@@ -250,6 +251,7 @@ void sn_peer_up(struct sn_peer *p, const char *ip)
 void sn_peer_down(struct sn_peer *p, enum sn_down_why why)
 {
     sn_conn_lost(p->core, &p->cmd, why);
+    sn_swap_lost(p);
     sn_ask_forget(p);
     sn_probe_lost(&p->probe, p->core->now_us);
     sn_touch_peer(p);

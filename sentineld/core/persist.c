@@ -154,6 +154,19 @@ static void fleet_records(struct sn_core *c, struct sn_record **v, size_t *n, si
     }
 }
 
+static void swap_records(struct sn_core *c, struct sn_record **v, size_t *n, size_t *cap)
+{
+    for (size_t k = 0; k < c->nfleets; k++) {
+        struct sn_fleet *f = c->fleets[k];
+        if (!f->swap.dirty || f->state != SN_FLEET_WATCHED)
+            continue;
+        struct sn_record *r = add(v, n, cap, SN_REC_SWAP, NULL);
+        r->fleet = mem_strdup(f->name);
+        r->swap = f->swap.has;
+        f->swap.dirty = false;
+    }
+}
+
 static void shard_record(const struct sn_group *g, struct sn_record **v, size_t *n, size_t *cap)
 {
     struct sn_record *r = add(v, n, cap, SN_REC_SHARD, g->name);
@@ -184,6 +197,7 @@ void sn_persist_flush(struct sn_core *c)
     v[0].joined = c->joined;
     extra_records(c, seq, &v, &n, &cap);
     fleet_records(c, &v, &n, &cap);
+    swap_records(c, &v, &n, &cap);
     if (c->ours.dirty) {
         struct sn_record *r = add(&v, &n, &cap, SN_REC_LIST, NULL);
         r->value = mem_strdup(c->ours.list);
@@ -260,7 +274,8 @@ static void settle(struct sn_core *c, uint64_t seq, void (*f)(struct sn_core *, 
 
 void sn_persisted(struct sn_core *c, uint64_t seq)
 {
-    if (seq <= c->persisted)
+    uint64_t before = c->persisted;
+    if (seq <= before)
         return;
     c->persisted = seq;
     if (c->issued - seq < SN_ISSUED_MAX && c->epoch_at[seq % SN_ISSUED_MAX] > c->told_epoch)
@@ -275,6 +290,9 @@ void sn_persisted(struct sn_core *c, uint64_t seq)
         for (size_t k = 0; k < c->ngroups; k++)
             sn_touch_group(c->groups[k]);
     }
+    for (size_t k = 0; k < c->nfleets; k++)
+        if (c->fleets[k]->swap.seq > before)
+            sn_touch_fleet(c->fleets[k]);
     extra_written(c, seq);
     for (size_t k = 0; k < c->nfleets; k++)
         if (c->fleets[k]->state == SN_FLEET_RELEASING)
@@ -302,6 +320,10 @@ static void refuse(struct sn_core *c, struct sn_pending *w, const char *why)
             w->fx.opinions[k].leader[0] = w->fx.opinions[k].grant[0] = '\0';
             w->fx.opinions[k].leader_epoch = 0;
         }
+        *sn_emit(c, w->fx.kind) = w->fx;
+        memset(&w->fx, 0, sizeof w->fx);
+    } else if (w->fx.kind == SN_FX_ANSWER_SWAP) {
+        *w->fx.swap = (struct sn_swap_word){.verb = w->fx.swap->verb, .epoch = w->fx.swap->epoch};
         *sn_emit(c, w->fx.kind) = w->fx;
         memset(&w->fx, 0, sizeof w->fx);
     } else if (w->fx.kind == SN_FX_ANSWER) {
@@ -340,9 +362,13 @@ void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why)
     }
     for (size_t k = 0; k < c->nfleets; k++) {
         struct sn_fleet *f = c->fleets[k];
+        struct sn_swapping *s = &f->swap;
         f->dirty = true;
         if (f->release_seq > c->persisted && f->release_seq <= seq)
             f->release_seq = c->issued + 1;
+        s->dirty = s->has.promised || s->has.blank;
+        if (s->seq > c->persisted && s->seq <= seq)
+            s->seq = c->issued + 1;
     }
     extra_failed(c, seq);
     settle(c, seq, refuse, text);

@@ -5,6 +5,7 @@
 
 #include "common/base/addr.h"
 #include "common/base/runid.h"
+#include "sentineld/core/swap.h"
 
 enum sn_record_kind {
     SN_REC_META,    /* epoch, joined */
@@ -19,6 +20,7 @@ enum sn_record_kind {
                       what was there before is gone */
     SN_REC_LEASE,  /* group; grantee, lease_max_us, lease_settled: what lease.h keeps */
     SN_REC_LIST,   /* value (the list of supervisors), epoch (its version), joined (some node counts it) */
+    SN_REC_SWAP,   /* fleet, swap: what swap.h keeps */
     SN_REC_FILE,   /* group, option, value: what the configuration file says of it */
 };
 
@@ -52,6 +54,7 @@ struct sn_record {
     runid grantee;
     int64_t lease_max_us;
     bool lease_settled;
+    struct sn_swap swap;
     char *option, *value; /* value NULL: back to the file's; FILE: the file names it no more */
 };
 

@@ -96,6 +96,8 @@ struct sn_node {
     bool freed;                 /* it says that nobody supervises it, */
     int64_t free_us;            /* it was told so last then; 0: it was not */
     bool freeing;               /* and has not answered yet */
+    int64_t swap_sent_us;       /* when it was last told of a swap of databases */
+    bool swap_stuck;            /* it cannot come to the mapping of the others: told */
     bool lease_refused;         /* it does not know LEASE: a stock node, asked by PING and INFO */
     struct addr addr;           /* as configured or announced */
     char ip[SN_IP_MAX];         /* what a host name stood for at the last connect, or the literal; "" unknown */

@@ -1,5 +1,5 @@
 /* Voting for others, and answering what they ask. */
-#include "sentineld/core/fleet_inner.h"
+#include "sentineld/core/swap_inner.h"
 
 /* An earlier vote that another one came after, for the same candidate. */
 static bool is_in_doubt(const struct sn_group *g)
@@ -124,6 +124,8 @@ static const char *why_not(const struct sn_group *g, const char *from, const str
         return "our vote of this epoch, or of a higher one, is given";
     if (g->fleet && b->epoch <= g->fleet->vote_epoch)
         return "our vote of this epoch, or of a higher one, is given in another shard of the cluster";
+    if (g->fleet && sn_swap_under_way(g->fleet)) /* SAFETY W1 */
+        return "a swap of databases over the cluster is ended first";
     if (b->epoch <= g->config_epoch)
         return "the configuration is as new as the ballot";
     if (b->epoch > SN_EPOCH_MAX)

@@ -8,7 +8,7 @@
 #include "sentineld/shell/client_inner.h"
 #include "sentineld/shell/clients.h"
 #include "sentineld/shell/cmd_sentinel.h"
-#include "sentineld/shell/wire.h"
+#include "sentineld/shell/wire_swap.h"
 
 /* A place in a client's queue: an answer that is due, followed by everything that was replied after it. */
 struct slot {
@@ -89,6 +89,10 @@ static void write_answer(struct slot *s, const struct sn_effect *e)
             wire_ask_reply(&r, &e->opinions[0]);
         else
             wire_ask_reply(&r, &(struct sn_opinion){.down = false});
+        return;
+    }
+    if (e->kind == SN_FX_ANSWER_SWAP) {
+        wire_swap_reply(&r, e->text, e->epoch, e->group, e->swap);
         return;
     }
     switch (e->answer) {

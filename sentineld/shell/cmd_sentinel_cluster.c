@@ -229,6 +229,7 @@ static void show_cluster(struct call *call)
     int64_t now_us = io_now_us();
     struct map_out m = map_begin(call->r);
     put_fleet_head(&m, f);
+    cmd_put_mapping(&m, f);
     map_field(&m, "shards");
     reply_array(call->r, f->nshards);
     for (size_t k = 0; k < f->nshards; k++)

@@ -191,16 +191,28 @@ void cmd_sentinel_debug(struct call *call)
 
 void cmd_sentinel_simulate(struct call *call)
 {
+    static const struct {
+        const char *name;
+        enum sn_crash crash;
+    } crashes[] = {
+        {"crash-after-election", SN_CRASH_AFTER_ELECTION},
+        {"crash-after-promotion", SN_CRASH_AFTER_PROMOTION},
+        {"crash-after-swap-begin", SN_CRASH_AFTER_SWAP_BEGIN},
+        {"crash-after-swap-prepare", SN_CRASH_AFTER_SWAP_PREPARE},
+        {"crash-after-swap-commit", SN_CRASH_AFTER_SWAP_COMMIT},
+    };
+    size_t n = sizeof crashes / sizeof crashes[0], of_stock = 2; /* clients know these from HELP */
     struct sn_event e = {.kind = SN_EV_SIMULATE};
     for (size_t i = 2; i < call->argc; i++) {
-        if (slice_ieq(call->argv[i], "crash-after-election")) {
-            e.number |= SN_CRASH_AFTER_ELECTION;
-        } else if (slice_ieq(call->argv[i], "crash-after-promotion")) {
-            e.number |= SN_CRASH_AFTER_PROMOTION;
+        size_t k = 0;
+        while (k < n && !slice_ieq(call->argv[i], crashes[k].name))
+            k++;
+        if (k < n) {
+            e.number |= crashes[k].crash;
         } else if (slice_ieq(call->argv[i], "help")) {
-            reply_array(call->r, 2);
-            reply_bulks(call->r, "crash-after-election");
-            reply_bulks(call->r, "crash-after-promotion");
+            reply_array(call->r, of_stock);
+            for (k = 0; k < of_stock; k++)
+                reply_bulks(call->r, crashes[k].name);
             return;
         } else {
             reply_error(call->r, "ERR Unknown failure simulation specified");

@@ -126,5 +126,6 @@ command_fn cmd_sentinel_monitor, cmd_sentinel_remove, cmd_sentinel_set, cmd_sent
 command_fn cmd_sentinel_flushconfig;
 /* cmd_sentinel_config.c */
 command_fn cmd_sentinel_config, cmd_sentinel_debug, cmd_sentinel_simulate, cmd_sentinel_pending_scripts;
+command_fn cmd_sentinel_swapdb, cmd_sentinel_mapping;
 
 #endif

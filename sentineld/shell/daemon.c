@@ -133,6 +133,7 @@ static void do_effect(struct daemon *d, struct sn_effect *e)
         if (e->token != RELEASE_TOKEN)
             clients_answer(d->clients, e);
         break;
+    case SN_FX_ANSWER_SWAP:
     case SN_FX_ANSWER_BALLOTS: clients_answer(d->clients, e); break;
     case SN_FX_NOTE:
         history_note(d->history, io_wall_ms(), e->group, e->note);

@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "sentineld/shell/wire_lease.h"
+#include "sentineld/shell/wire_swap.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,11 @@ static const struct sent plain[] = {
     [SN_CMD_LEASE] = {.command = SN_CMD_LEASE},
     [SN_CMD_LEASE_RETURN] = {.command = SN_CMD_LEASE_RETURN},
     [SN_CMD_RELEASE] = {.command = SN_CMD_RELEASE},
+    [SN_CMD_DBMAP_PREPARE] = {.command = SN_CMD_DBMAP_PREPARE},
+    [SN_CMD_DBMAP_APPLY] = {.command = SN_CMD_DBMAP_APPLY},
+    [SN_CMD_DBMAP_ABORT] = {.command = SN_CMD_DBMAP_ABORT},
+    [SN_CMD_DBMAP_DONE] = {.command = SN_CMD_DBMAP_DONE},
+    [SN_CMD_SWAP] = {.command = SN_CMD_SWAP},
     [SN_CMD_PROBE] = {.command = SN_CMD_PROBE},
     [SN_CMD_GIVE_UP] = {.command = SN_CMD_GIVE_UP},
     [SN_CMD_TAKE_ON] = {.command = SN_CMD_TAKE_ON},
@@ -164,6 +170,27 @@ static void got_opinions(struct link *l, struct sent *s, const redisReply *r)
     wire_answer_free(&answer);
 }
 
+static void got_swap(struct link *l, const redisReply *r)
+{
+    struct wire_swap answer;
+    if (!wire_swap_answer(r, &answer)) {
+        ack(l, SN_CMD_SWAP, false, error_text(r));
+        return;
+    }
+    struct sn_event e = {.kind = SN_EV_SWAP_ANSWER, .link = l->id, .group = answer.fleet, .swap = &answer.word};
+    e.text = slice_of(answer.id);
+    e.epoch = answer.epoch;
+    daemon_step(l->all->d, &e);
+}
+
+/* What a node says to a step of a swap names the attempt. */
+static void got_step(struct link *l, enum sn_command command, const redisReply *r)
+{
+    bool says = r->type == REDIS_REPLY_STATUS || r->type == REDIS_REPLY_ERROR;
+    struct slice text = says ? (struct slice){r->str, r->len} : (struct slice){NULL, 0};
+    ack(l, command, r->type == REDIS_REPLY_STATUS, text);
+}
+
 static void on_reply(void *owner, struct io_link *io, const redisReply *r, void *arg)
 {
     (void)io;
@@ -183,6 +210,11 @@ static void on_reply(void *owner, struct io_link *io, const redisReply *r, void 
         case SN_CMD_PROBE: got_probe(l, r); break;
         case SN_CMD_ASK:
         case SN_CMD_BALLOT: got_opinions(l, s, r); break;
+        case SN_CMD_SWAP: got_swap(l, r); break;
+        case SN_CMD_DBMAP_PREPARE:
+        case SN_CMD_DBMAP_APPLY:
+        case SN_CMD_DBMAP_ABORT:
+        case SN_CMD_DBMAP_DONE: got_step(l, s->command, r); break;
         default: ack(l, s->command, r->type != REDIS_REPLY_ERROR, error_text(r)); break;
         }
     }
@@ -393,6 +425,16 @@ static void words(const struct link *l, const struct sn_effect *e, struct wire_r
         break;
     case SN_CMD_PROBE:
     case SN_CMD_BALLOT: wire_ballot_request(q, e->text, e->epoch, e->ballots, e->count); break;
+    case SN_CMD_SWAP: wire_swap_request(q, e->text, e->epoch, e->group, e->swap); break;
+    case SN_CMD_DBMAP_PREPARE:
+    case SN_CMD_DBMAP_APPLY:
+    case SN_CMD_DBMAP_ABORT:
+    case SN_CMD_DBMAP_DONE:
+        wire_word(q, "CLUSTER");
+        wire_word(q, "DBMAP");
+        for (size_t i = 0; e->argv[i] != NULL; i++)
+            wire_word(q, e->argv[i]);
+        break;
     case SN_CMD_ASK: wire_ask_request(q, e->text, e->epoch, e->ballots); break;
     case SN_CMD_REPLICAOF: break; /* link_say() */
     }

@@ -32,6 +32,7 @@ static struct state_fleet *add_fleet_row(struct merging *m, const char *name, co
     if (stored != NULL) {
         f->config_epoch = stored->config_epoch;
         f->vote_epoch = stored->vote_epoch;
+        f->swap = stored->swap;
     }
     return f;
 }
@@ -172,6 +173,7 @@ struct sn_core_fleet merged_core_fleet(const struct merged *m, size_t i)
         .nseeds = from->nseeds,
         .config_epoch = row->config_epoch,
         .vote_epoch = row->vote_epoch,
+        .swap = row->swap,
         .shards = shards,
     };
     for (size_t k = 0; k < m->ngroups; k++) {

@@ -43,6 +43,10 @@ static const char *const texts[STATE_DB_STATEMENTS] = {
     [STATE_DB_CLEAR_LEASE] = "DELETE FROM leases WHERE group_name = ?1",
     [STATE_DB_RENAME_LEASE] = "UPDATE leases SET group_name = ?2 WHERE group_name = ?1",
     [STATE_DB_SET_LIST] = "INSERT OR REPLACE INTO lists (one, list, version, counted) VALUES (1, ?1, ?2, ?3)",
+    [STATE_DB_SET_SWAP] =
+        "INSERT OR REPLACE INTO swaps (fleet, blank, promised, accepted, value, decided, version, begun, a, b, "
+        "before_version, before_begun, before_a, before_b, asker, request) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+        "?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     [STATE_DB_CLEAR_GROUP] = "DELETE FROM groups WHERE name = ?1",
     [STATE_DB_RENAME_GROUP] = "UPDATE groups SET name = ?2 WHERE name = ?1",
     [STATE_DB_RENAME_REPLICAS] = "UPDATE replicas SET group_name = ?2 WHERE group_name = ?1",
@@ -283,6 +287,15 @@ static bool set_list(struct state_db *d, const char *list, uint64_t version, boo
     return state_db_run(d, STATE_DB_SET_LIST, error, "tnd", list, (int64_t)version, (int)counted);
 }
 
+static bool set_swap(struct state_db *d, const char *fleet, const struct sn_swap *s, struct buf *error)
+{
+    const struct sn_swap_entry *e = &s->entry;
+    return state_db_run(d, STATE_DB_SET_SWAP, error, "tdnnddnnddnnddtn", fleet, (int)s->blank, (int64_t)s->promised,
+                        (int64_t)s->accepted, (int)e->value, (int)e->decided, (int64_t)e->step.version,
+                        (int64_t)e->step.begun, e->step.a, e->step.b, (int64_t)e->before.version,
+                        (int64_t)e->before.begun, e->before.a, e->before.b, e->asker, (int64_t)e->request);
+}
+
 static bool rename_group(struct state_db *d, const char *from, const char *to, struct buf *error)
 {
     static const enum state_db_statement clear[] = {STATE_DB_CLEAR_GROUP, STATE_DB_CLEAR_REPLICAS, STATE_DB_CLEAR_PEERS,
@@ -317,6 +330,7 @@ static bool apply(struct state_db *d, const struct sn_record *r, struct buf *err
     case SN_REC_RENAME: return rename_group(d, group, r->value, error);
     case SN_REC_LEASE: return set_lease(d, group, r->grantee, r->lease_max_us, r->lease_settled, error);
     case SN_REC_LIST: return set_list(d, r->value, r->epoch, r->joined, error);
+    case SN_REC_SWAP: return set_swap(d, r->fleet, &r->swap, error);
     case SN_REC_FILE:
         if (r->value == NULL)
             return state_db_run(d, STATE_DB_CLEAR_FILE_VALUE, error, "tt", group, r->option);
@@ -340,7 +354,8 @@ static bool replace(struct state_db *d, const struct state_image *m, struct buf 
             d->db,
             "DELETE FROM groups; DELETE FROM replicas; DELETE FROM peers; DELETE FROM options; DELETE FROM "
             "file_values; "
-            "DELETE FROM fleets; DELETE FROM shards; DELETE FROM shard_nodes; DELETE FROM leases; DELETE FROM lists",
+            "DELETE FROM fleets; DELETE FROM shards; DELETE FROM shard_nodes; DELETE FROM leases; DELETE FROM lists; "
+            "DELETE FROM swaps",
             NULL, NULL, NULL) != SQLITE_OK) {
         state_db_say(d, "cannot be written", error);
         return false;
@@ -358,7 +373,8 @@ static bool replace(struct state_db *d, const struct state_image *m, struct buf 
         ok = set_list(d, m->list, m->list_version, m->list_counted, error);
     for (size_t i = 0; ok && i < m->nfleets; i++) {
         const struct state_fleet *f = &m->fleets[i];
-        ok = set_fleet(d, f->name, f->monitored, f->config_epoch, f->vote_epoch, error);
+        ok = set_fleet(d, f->name, f->monitored, f->config_epoch, f->vote_epoch, error) &&
+             ((f->swap.promised == 0 && !f->swap.blank) || set_swap(d, f->name, &f->swap, error));
     }
     for (size_t i = 0; ok && i < m->options.n; i++) {
         const struct state_option *o = &m->options.v[i];

@@ -8,7 +8,7 @@
 #include "common/base/bytes.h"
 #include "sentineld/shell/state_image.h"
 
-#define STATE_DB_SCHEMA 2
+#define STATE_DB_SCHEMA 3
 
 enum state_db_statement {
     STATE_DB_BEGIN,
@@ -41,6 +41,7 @@ enum state_db_statement {
     STATE_DB_CLEAR_LEASE,
     STATE_DB_RENAME_LEASE,
     STATE_DB_SET_LIST,
+    STATE_DB_SET_SWAP,
     STATE_DB_STATEMENTS
 };
 

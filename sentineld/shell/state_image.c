@@ -206,6 +206,7 @@ void state_image_copy(struct state_image *to, const struct state_image *from)
         copy->monitored = from->fleets[i].monitored;
         copy->config_epoch = from->fleets[i].config_epoch;
         copy->vote_epoch = from->fleets[i].vote_epoch;
+        copy->swap = from->fleets[i].swap;
     }
     copy_options(&to->options, &from->options);
     copy_options(&to->file_values, &from->file_values);

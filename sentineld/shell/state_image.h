@@ -29,6 +29,7 @@ struct state_fleet {
     char *name;
     bool monitored; /* false: released at run time, or no longer in the file; kept for its last vote */
     uint64_t config_epoch, vote_epoch;
+    struct sn_swap swap; /* of databases over it; all zero: none was ever begun */
 };
 
 struct state_option {

@@ -20,6 +20,14 @@
     "CREATE TABLE lists (one INTEGER PRIMARY KEY CHECK (one = 1), list TEXT NOT NULL, version INTEGER NOT NULL, " \
     "counted INTEGER NOT NULL);"
 
+/* What schema 3 has beside schema 2. */
+#define SWAP_TABLES                                                                                              \
+    "CREATE TABLE swaps (fleet TEXT PRIMARY KEY, blank INTEGER NOT NULL, promised INTEGER NOT NULL, "            \
+    "accepted INTEGER NOT NULL, value INTEGER NOT NULL, decided INTEGER NOT NULL, version INTEGER NOT NULL, "    \
+    "begun INTEGER NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL, before_version INTEGER NOT NULL, "          \
+    "before_begun INTEGER NOT NULL, before_a INTEGER NOT NULL, before_b INTEGER NOT NULL, asker TEXT NOT NULL, " \
+    "request INTEGER NOT NULL) WITHOUT ROWID;"
+
 /* The scratch row makes the log 1 MiB long once. Later commits overwrite it in place, and a disk flushes an overwritten
  * block about twice as fast as one that makes the file longer. */
 static const char schema[] =
@@ -37,12 +45,16 @@ static const char schema[] =
     "CREATE TABLE options (group_name TEXT NOT NULL, option TEXT NOT NULL COLLATE NOCASE, value TEXT NOT NULL, "
     "PRIMARY KEY (group_name, option)) WITHOUT ROWID;"
     "CREATE TABLE file_values (group_name TEXT NOT NULL, option TEXT NOT NULL COLLATE NOCASE, value TEXT NOT NULL, "
-    "PRIMARY KEY (group_name, option)) WITHOUT ROWID;" CLUSTER_TABLES
+    "PRIMARY KEY (group_name, option)) WITHOUT ROWID;" CLUSTER_TABLES SWAP_TABLES
     "CREATE TABLE scratch (bytes BLOB); INSERT INTO scratch VALUES (zeroblob(1048576)); DROP TABLE scratch;"
-    "PRAGMA application_id = 0x534e546c; PRAGMA user_version = 2;"
+    "PRAGMA application_id = 0x534e546c; PRAGMA user_version = 3;"
     "COMMIT";
-static const char from_1_to_2[] = "BEGIN;" CLUSTER_TABLES "PRAGMA user_version = 2; COMMIT";
-_Static_assert(APPLICATION_ID == 0x534e546c && STATE_DB_SCHEMA == 2, "the text of the schema says these two as well");
+/* From the version of its place to this one. */
+static const char *const upgrades[] = {
+    [1] = "BEGIN;" CLUSTER_TABLES SWAP_TABLES "PRAGMA user_version = 3; COMMIT",
+    [2] = "BEGIN;" SWAP_TABLES "PRAGMA user_version = 3; COMMIT",
+};
+_Static_assert(APPLICATION_ID == 0x534e546c && STATE_DB_SCHEMA == 3, "the text of the schema says these two as well");
 
 static void say_damaged(const struct state_db *d, const char *what, struct buf *error)
 {
@@ -133,7 +145,7 @@ bool state_schema_upgrade(struct state_db *d, struct buf *error)
     int64_t version;
     if (!read_number(d, "PRAGMA user_version", &version, error))
         return false;
-    if (version == STATE_DB_SCHEMA || sqlite3_exec(d->db, from_1_to_2, NULL, NULL, NULL) == SQLITE_OK)
+    if (version == STATE_DB_SCHEMA || sqlite3_exec(d->db, upgrades[version], NULL, NULL, NULL) == SQLITE_OK)
         return true;
     state_db_say(d, "cannot be brought to this version's form", error);
     sqlite3_exec(d->db, "ROLLBACK", NULL, NULL, NULL);
@@ -211,6 +223,29 @@ static bool take_fleet(sqlite3_stmt *s, struct state_image *m)
     return f->name[0] != '\0' && epoch_at(s, 2, &f->config_epoch) && epoch_at(s, 3, &f->vote_epoch);
 }
 
+static bool step_at(sqlite3_stmt *s, int column, struct sn_swap_step *out)
+{
+    out->a = sqlite3_column_int(s, column + 2);
+    out->b = sqlite3_column_int(s, column + 3);
+    return epoch_at(s, column, &out->version) && epoch_at(s, column + 1, &out->begun);
+}
+
+static bool take_swap(sqlite3_stmt *s, struct state_image *m)
+{
+    struct state_fleet *f = state_image_fleet(m, text_at(s, 0));
+    struct sn_swap w = {.blank = sqlite3_column_int(s, 1) != 0};
+    int value = sqlite3_column_int(s, 4);
+    if (value < 0 || value > SN_SWAP_ABORT || !epoch_at(s, 2, &w.promised) || !epoch_at(s, 3, &w.accepted) ||
+        !step_at(s, 6, &w.entry.step) || !step_at(s, 10, &w.entry.before) || !id_at(s, 14, w.entry.asker) ||
+        !epoch_at(s, 15, &w.entry.request))
+        return false;
+    w.entry.value = (enum sn_swap_value)value;
+    w.entry.decided = sqlite3_column_int(s, 5) != 0;
+    if (f != NULL)
+        f->swap = w;
+    return sn_swap_is_sane(&w);
+}
+
 static bool take_shard(sqlite3_stmt *s, struct state_image *m)
 {
     struct state_group *g = state_image_group(m, text_at(s, 0));
@@ -277,6 +312,10 @@ static const struct {
     {"replicas", "SELECT group_name, host, port FROM replicas", take_replica},
     {"peers", "SELECT group_name, host, port, id FROM peers", take_peer},
     {"fleets", "SELECT name, monitored, config_epoch, vote_epoch FROM fleets", take_fleet},
+    {"swaps",
+     "SELECT fleet, blank, promised, accepted, value, decided, version, begun, a, b, before_version, before_begun, "
+     "before_a, before_b, asker, request FROM swaps",
+     take_swap},
     {"shards", "SELECT group_name, fleet FROM shards", take_shard},
     {"shard_nodes", "SELECT group_name, id, host, port FROM shard_nodes ORDER BY group_name, place", take_node},
     {"leases", "SELECT group_name, grantee, max_us, settled FROM leases", take_lease},

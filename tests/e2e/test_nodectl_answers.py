@@ -7,6 +7,7 @@ import subprocess
 
 from cases import case
 from lab import Group
+from lab.supervised import Supervised
 from lab.supervisors import Cluster, ROOT, nodectl_path, quoted
 from test_documents import leaves, options
 
@@ -109,6 +110,7 @@ class Asked:
         yield ("explain",), ["mymaster", *self.eye], OK
         yield from self.drills()
         yield from self.clusters(lab)
+        yield from self.databases(lab)
 
     def drills(self):
         switch = ["switchover", "--group", "mymaster", "--hold-ms", 0]
@@ -139,6 +141,17 @@ class Asked:
             yield ("cluster", verb), ["orders", "--yes", *self.eye], FAILED
             yield ("cluster", verb), ["orders", "--yes", *self.at], OK
         yield ("cluster", "release"), ["orders", "--dry-run", *self.at], OK
+
+    def databases(self, lab):
+        cluster = Supervised(lab, shards=(("ours",),), supervisors=1, declared=True, prefix="c")
+        there = ["-s", "127.0.0.1:%d" % cluster.supervisors[0].port]
+        yield ("db", "swap"), [1, 2, "--dry-run", *there], OK
+        yield ("db", "swap"), [1, 2, "--yes", *there], OK
+        yield ("db", "swap"), [1, 999, "--yes", *there], FAILED
+        yield ("db", "swap"), [1, 2, "--yes", *self.at], FAILED
+        yield ("db", "swap"), [1, 2, *there], USAGE
+        yield ("db", "swap"), [1, 1, "--yes", *there], USAGE
+        yield ("db", "swap"), [1, 2, "--yes", *self.dead], NOBODY
 
 
 @case(kinds=("ours",), limit_s=120)

@@ -130,6 +130,7 @@ static void carry_out_one(struct world *w, struct super *s, struct sn_effect *e)
         check_told_votes(w, s, e);
         watcher_answers(w, s, e);
         break;
+    case SN_FX_ANSWER_SWAP: watcher_answers(w, s, e); break;
     default: break; /* nobody waits for answers, and there are no hooks */
     }
 }

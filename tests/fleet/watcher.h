@@ -25,6 +25,8 @@ struct reply {
     uint64_t epoch;
     struct sn_opinion *opinions;
     size_t nopinions;
+    struct sn_swap_word *swap; /* about the cluster `group`; NULL: about none */
+    char *group;
 };
 
 struct transaction {

@@ -21,7 +21,7 @@ static void drop_row(struct watcher *d, size_t i)
 
 static bool of_group(const struct sn_record *r, const char *group)
 {
-    return r->kind != SN_REC_FLEET && r->kind != SN_REC_META && same(r->group, group);
+    return r->kind != SN_REC_FLEET && r->kind != SN_REC_SWAP && r->kind != SN_REC_META && same(r->group, group);
 }
 
 static void drop_group(struct watcher *d, const char *group)
@@ -255,6 +255,8 @@ void watcher_add_fleet(struct world *w, struct super *s, const struct sn_setting
     for (size_t i = 0; i < d->nrows; i++) {
         if (d->rows[i].kind == SN_REC_FLEET)
             own = &d->rows[i];
+        if (d->rows[i].kind == SN_REC_SWAP)
+            f.swap = d->rows[i].swap;
         if (d->rows[i].kind == SN_REC_SHARD && f.nshards < sizeof shards / sizeof *shards)
             shards[f.nshards++] = shard_of(d, &d->rows[i], set);
     }

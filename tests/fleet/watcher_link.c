@@ -24,6 +24,8 @@ static void reply_free(struct letter *l)
     free(r->info);
     free(r->told);
     free(r->text);
+    free(r->swap);
+    free(r->group);
     sn_effect_free(&owner);
     free(r);
 }
@@ -118,6 +120,10 @@ void watcher_heard(struct world *w, struct super *s, const struct conn *c, struc
         e.opinions = r->opinions;
         e.count = r->ok ? r->nopinions : 0;
         check_heard_votes(w, s, c->server, r->opinions, e.count);
+    } else if (r->swap != NULL) {
+        e.kind = SN_EV_SWAP_ANSWER;
+        e.group = slice_of(r->group);
+        e.swap = r->swap;
     }
     watcher_step(w, s, &e);
 }
@@ -172,6 +178,19 @@ static void ask_core(struct world *w, struct super *s, struct conn *c, struct sa
     watcher_step(w, s, &e);
 }
 
+static void ask_of_swap(struct world *w, struct super *s, struct conn *c, const struct said *said, bool copy)
+{
+    struct question *q = mem_zalloc(sizeof *q);
+    struct sn_event e = {.kind = SN_EV_SWAP, .group = slice_of(said->fx.group), .swap = said->fx.swap};
+    *q = (struct question){.token = ++s->watcher->last_token, .conn = c, .command = SN_CMD_SWAP, .copy = copy};
+    q->next = s->watcher->questions;
+    s->watcher->questions = q;
+    e.token = q->token;
+    e.text = slice_of(said->fx.text);
+    e.epoch = said->fx.epoch;
+    watcher_step(w, s, &e);
+}
+
 void watcher_asked(struct world *w, struct super *s, struct conn *c, struct said *q, bool copy)
 {
     struct reply *r = NULL;
@@ -191,6 +210,7 @@ void watcher_asked(struct world *w, struct super *s, struct conn *c, struct said
         break;
     case SN_CMD_ASK:
     case SN_CMD_BALLOT: ask_core(w, s, c, q, copy); break;
+    case SN_CMD_SWAP: ask_of_swap(w, s, c, q, copy); break;
     default: violated(w, "shell", "a supervisor is asked command %d", (int)q->fx.command); break;
     }
     if (r != NULL && !copy && c->server_open)
@@ -210,6 +230,8 @@ static void answer(struct world *w, struct super *s, const struct question *q, s
     r->nopinions = e->count;
     r->text = e->text;
     r->epoch = e->epoch;
+    r->swap = e->swap;
+    r->group = e->group;
     for (size_t i = 0; i < r->nopinions && i < q->fx.count; i++) {
         const struct sn_ballot *b = &q->fx.ballots[i];
         r->opinions[i].asked_epoch = b->verb == SN_BALLOT_VOTE ? b->epoch : 0;
@@ -221,7 +243,8 @@ static void answer(struct world *w, struct super *s, const struct question *q, s
     }
     e->opinions = NULL;
     e->count = 0;
-    e->text = NULL;
+    e->text = e->group = NULL;
+    e->swap = NULL;
     net_send(&w->net, q->conn, BACK, &r->l);
 }
 

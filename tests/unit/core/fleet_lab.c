@@ -304,6 +304,7 @@ static void take(struct sn_effect *fx)
     case SN_FX_PUBLISH: buf_printf(&lab.events, "%s %s\n", fx->name, fx->text); break;
     case SN_FX_NOTE: buf_printf(&lab.notes, "%s %s\n", sn_note_kind_name(fx->note->kind), fx->group); break;
     case SN_FX_ANSWER:
+    case SN_FX_ANSWER_SWAP:
     case SN_FX_ANSWER_BALLOTS:
         if (lab.ncores) {
             lab_peer_answer(fx);

@@ -72,6 +72,12 @@ static const struct sn_lease_told *tell(int k)
                                 .lease_ms = l->lease_ms,
                                 .state_known = !l->in_the_dark,
                                 .view = lease.views ? view_of(k) : 0,
+                                .mapping_epoch = l->mapping,
+                                .swap_prepared = l->prepared,
+                                .swap_ballot = l->ballot,
+                                .swap_request = l->request,
+                                .swap_a = 1,
+                                .swap_b = 2,
                                 .incarnation = l->incarnation,
                                 .clock_us = lab.now_us + l->clock_us};
     memcpy(t->node, n->id, sizeof t->node);

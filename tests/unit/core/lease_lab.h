@@ -24,7 +24,9 @@ struct lease_node {
     uint64_t version;  /* of the list that it counts */
     unsigned freed;    /* how often it was told that it is nobody's any more; the others tell it at the first time, */
     bool holds_on;     /* or never */
-    bool own_epoch;    /* TAKEOVER EPOCH takes the epoch that it says; otherwise it is refused */
+    uint64_t mapping, prepared, ballot; /* of swaps of databases */
+    uint64_t request;                   /* a client wants databases 1 and 2 swapped; 0: none does */
+    bool own_epoch;                     /* TAKEOVER EPOCH takes the epoch that it says; otherwise it is refused */
     /* what it was told last */
     unsigned asked, granted;
     uint64_t epoch;

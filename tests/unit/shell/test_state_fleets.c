@@ -208,28 +208,89 @@ static void execute(const char *sql)
     sqlite3_close(db);
 }
 
-static void the_first_version_is_brought_up_to_date(void **state)
+static struct sn_record *swap_of(const char *name, const struct sn_swap *swap)
+{
+    struct sn_record *r = one(SN_REC_SWAP, NULL);
+    r->fleet = mem_strdup(name);
+    r->swap = *swap;
+    return r;
+}
+
+/* What a supervisor has accepted is what it votes by in its next life. */
+static void swaps_are_kept(void **state)
 {
     (void)state;
+    struct run r;
+    struct state_image m;
+    struct sn_swap s = {.blank = true,
+                        .promised = 9,
+                        .accepted = 8,
+                        .entry = {.value = SN_SWAP_COMMIT,
+                                  .decided = true,
+                                  .step = {.version = 4, .begun = 7, .a = 1, .b = 2},
+                                  .before = {.version = 3, .begun = 5, .a = 0, .b = 9},
+                                  .asker = ID,
+                                  .request = 77}};
+    run_begin(&r);
+    persist(&r, fleet("orders", true, 1, 2));
+    persist_and_wait(&r, swap_of("orders", &s));
+    run_end(&r);
+    stored(&m);
+    const struct sn_swap *kept = &m.fleets[0].swap;
+    assert_true(kept->blank && kept->promised == 9 && kept->accepted == 8);
+    assert_int_equal(kept->entry.value, SN_SWAP_COMMIT);
+    assert_true(kept->entry.decided);
+    assert_memory_equal(&kept->entry.step, &s.entry.step, sizeof s.entry.step);
+    assert_memory_equal(&kept->entry.before, &s.entry.before, sizeof s.entry.before);
+    assert_string_equal(kept->entry.asker, ID);
+    assert_int_equal(kept->entry.request, 77);
+    state_image_free(&m);
+    s.blank = s.entry.decided = false;
+    run_begin(&r);
+    assert_int_equal(r.image.fleets[0].swap.promised, 9);
+    persist_and_wait(&r, swap_of("orders", &s));
+    run_end(&r);
+    stored(&m);
+    assert_false(m.fleets[0].swap.blank || m.fleets[0].swap.entry.decided);
+    state_image_free(&m);
+}
+
+/* As this version finds what an earlier one left. */
+static void is_brought_up_to_date(const char *back)
+{
     struct run r;
     run_begin(&r);
     persist(&r, meta(17));
     persist_and_wait(&r, group("g", "10.0.0.1", 16, OTHER));
     run_end(&r);
-    execute("DROP TABLE fleets; DROP TABLE shards; DROP TABLE shard_nodes; DROP TABLE leases; "
-            "DROP TABLE lists; PRAGMA user_version = 1");
+    execute(back);
     run_begin(&r);
     assert_int_equal(r.image.epoch, 17);
     assert_int_equal(r.image.groups[0].vote_epoch, 16);
     persist(&r, fleet("orders", true, 1, 2));
+    persist(&r, swap_of("orders", &(struct sn_swap){.promised = 2}));
     persist_and_wait(&r, shard("g", "orders", three, 2));
     assert_int_equal(r.seen.failed, 0);
     run_end(&r);
     struct state_image m;
     stored(&m);
     assert_int_equal(m.nfleets, 1);
+    assert_int_equal(m.fleets[0].swap.promised, 2);
     assert_int_equal(m.groups[0].nnodes, 2);
     state_image_free(&m);
+}
+
+static void the_first_version_is_brought_up_to_date(void **state)
+{
+    (void)state;
+    is_brought_up_to_date("DROP TABLE fleets; DROP TABLE shards; DROP TABLE shard_nodes; DROP TABLE leases; "
+                          "DROP TABLE lists; DROP TABLE swaps; PRAGMA user_version = 1");
+}
+
+static void the_second_version_is_brought_up_to_date(void **state)
+{
+    (void)state;
+    is_brought_up_to_date("DROP TABLE swaps; PRAGMA user_version = 2");
 }
 
 static void rows_that_make_no_sense_are_refused(void **state)
@@ -238,6 +299,8 @@ static void rows_that_make_no_sense_are_refused(void **state)
     static const char *const bad[] = {
         "INSERT INTO fleets VALUES ('', 1, 0, 0)",
         "INSERT INTO fleets VALUES ('f', 1, -1, 0)",
+        "INSERT INTO swaps VALUES ('f', 0, 5, 5, 4, 0, 1, 5, 1, 2, 0, 0, 0, 0, '', 0)",
+        "INSERT INTO swaps VALUES ('f', 0, 4, 5, 1, 0, 1, 5, 1, 2, 0, 0, 0, 0, '', 0)",
         "INSERT INTO shards VALUES ('g', '')",
         "INSERT INTO shard_nodes VALUES ('g', 0, 'short', '10.0.0.1', 1)",
         "INSERT INTO shard_nodes VALUES ('g', 0, '" NODE_A "', '10.0.0.1', 99999)",
@@ -249,16 +312,21 @@ static void rows_that_make_no_sense_are_refused(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         execute(bad[i]);
         expect_refusal("makes no sense");
-        execute("DELETE FROM fleets; DELETE FROM shards; DELETE FROM shard_nodes");
+        execute("DELETE FROM fleets; DELETE FROM shards; DELETE FROM shard_nodes; DELETE FROM swaps");
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_DIR(clusters_and_shards_come_back),       IN_DIR(a_shard_that_is_gone_is_forgotten),
-        IN_DIR(all_of_a_shard_is_renamed),           IN_DIR(the_first_version_is_brought_up_to_date),
-        IN_DIR(rows_that_make_no_sense_are_refused), IN_DIR(leases_are_kept),
+        IN_DIR(clusters_and_shards_come_back),
+        IN_DIR(a_shard_that_is_gone_is_forgotten),
+        IN_DIR(all_of_a_shard_is_renamed),
+        IN_DIR(the_first_version_is_brought_up_to_date),
+        IN_DIR(rows_that_make_no_sense_are_refused),
+        IN_DIR(leases_are_kept),
+        IN_DIR(swaps_are_kept),
+        IN_DIR(the_second_version_is_brought_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
