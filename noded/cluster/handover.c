@@ -65,7 +65,8 @@ static void taken(struct cl_core *c, struct cl_open_record *r)
 {
     struct cl_job *j = cl_job_find(c, &r->r.job);
     cl_effect_slots_add(c->fx, CL_FX_SLOTS_SHOW, r->r.slots);
-    /* Not earlier: after a crash it would speak for slots of ours that a replica, which knew nothing of it, has won. */
+    /* Not earlier: after a crash it would speak for slots of ours that a replica, which knew nothing of it, has won.
+     * Under supervisors the epoch is ours already. */
     if (c->me->config_epoch < r->r.epoch)
         c->me->config_epoch = r->r.epoch;
     cl_record_close(c, r);
@@ -282,6 +283,11 @@ static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *
         return;
     if (owns_some(c, r->slots) && c->me->config_epoch < r->epoch) {
         /* By an operator's hand, not by the grant: what we claim must be above what the source waits for. */
+        if (cl_epochs_by_ballot(c)) {
+            if (c->lease.asked_epoch < r->epoch)
+                c->lease.asked_epoch = r->epoch;
+            return;
+        }
         if (c->current_epoch < r->epoch)
             c->current_epoch = r->epoch;
         if (cl_is_sure(c))
@@ -334,13 +340,19 @@ static void refusals_send(struct cl_core *c)
 
 void cl_handover_resume(struct cl_core *c, struct cl_open_record *r)
 {
+    r->comes_back = !cl_epoch_suffices(c, r->r.epoch);
+    if (r->comes_back) /* the target's word, or the operator's, holds until a ballot has given us one */
+        return;
     for (int slot = 0; slot < CL_SLOTS; slot++)
         if (cl_bit(r->r.slots, slot) && is_unclaimed(c, &r->r, slot))
             cl_slot_give(c, slot, c->me);
-    if (c->current_epoch < r->r.epoch)
-        c->current_epoch = r->r.epoch;
-    cl_bump_epoch(c, true);
+    if (!cl_epochs_by_ballot(c)) {
+        if (c->current_epoch < r->r.epoch)
+            c->current_epoch = r->r.epoch;
+        cl_bump_epoch(c, true);
+    }
     r->resuming = true;
+    cl_durable(c);
     CL_LOG(c, WARNING, "The slots of a hand-over come back: claimed in config epoch %" PRIu64, c->me->config_epoch);
 }
 
@@ -403,6 +415,11 @@ static void source_run(struct cl_core *c, struct cl_open_record *r)
         if (j != NULL)
             cl_job_end(c, j, CL_JOB_FAILED, "The target did not take the slots");
         return;
+    }
+    if (r->comes_back && cl_is_sure(c) && all_unclaimed(c, &r->r, true)) {
+        cl_handover_resume(c, r);
+        if (r->resuming)
+            return;
     }
     if (all_unclaimed(c, &r->r, false)) {
         const struct cl_node *owner = cl_owner(c, cl_bit_next(r->r.slots, 0, true));
@@ -512,7 +529,8 @@ void cl_handover_run(struct cl_core *c)
     refusals_send(c);
     if (!cl_has(c->me, CL_MASTER))
         return;
-    bool agreed = c->shard.nrecords > 0 && cl_state_agreed(c);
+    /* An unleased node claims nothing (SAFETY E2): whoever gets its lease instead knows the record too. */
+    bool agreed = c->shard.nrecords > 0 && cl_state_agreed(c) && cl_leased(c);
     struct cl_node *instead = c->shard.nrecords > 0 ? cl_replaced_by(c) : NULL;
     for (size_t i = c->shard.nrecords; i-- > 0;) {
         struct cl_open_record *r = &c->shard.records[i];

@@ -191,6 +191,7 @@ static void put_lease(struct reply *r, const struct nd_engine *e, const struct c
     nd_cluster_put_number(r, "grants", l->grants);
     nd_cluster_put_number(r, "state_known", cl_state_known(core));
     nd_cluster_put_number(r, "migrating", live_jobs(core));
+    nd_cluster_put_number(r, "wants_epoch", (int64_t)l->wants_epoch);
     reply_bulks(r, "incarnation");
     reply_bulkf(r, "%016" PRIx64, l->incarnation);
     nd_cluster_put_number(r, "clock", now_us);
@@ -203,7 +204,7 @@ static void put_all(struct nd_call *c)
     struct cl_lease_state l;
     int64_t now_us = e->host.clock_us(e->host.owner);
     cl_lease_state(core, now_us, &l);
-    reply_map(c->r, 23);
+    reply_map(c->r, 24);
     put_member(c->r, core, &l);
     put_data(c->r, e, cl_is_master(core));
     put_lease(c->r, e, &l, now_us);

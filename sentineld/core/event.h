@@ -86,6 +86,7 @@ enum sn_command {
     SN_CMD_CLUSTER_FAILOVER, /* CLUSTER FAILOVER, to a replica: the nodes' own planned switch */
     SN_CMD_REPLICATE,        /* CLUSTER REPLICATE id */
     SN_CMD_BUMP_EPOCH,       /* CLUSTER BUMPEPOCH */
+    SN_CMD_FREEZE,           /* CLUSTER FREEZESLOTMIGRATIONS id ms */
     SN_CMD_NO_FAILOVER,      /* CONFIG SET cluster-replica-no-failover yes or no */
     SN_CMD_PROBE,            /* to a peer: SENTINEL BALLOT without ballots: is it one of ours? */
     SN_CMD_ASK,              /* to a stock peer: IS-MASTER-DOWN-BY-ADDR, one ballot */

@@ -23,6 +23,7 @@ struct sn_lease_told {
     int64_t grants;       /* that it holds */
     bool state_known;     /* a replica: nothing of its shard's state is missing, so it may be promoted (SAFETY H2) */
     int64_t migrating;    /* migrations that it is an end of */
+    uint64_t wants_epoch; /* the lowest config epoch that it needs, which a ballot is to give it; 0: none */
     uint64_t incarnation; /* its stamp; never 0 */
     int64_t clock_us;
 };

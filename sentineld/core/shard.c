@@ -215,11 +215,19 @@ static bool stands_alone(const struct sn_member *m)
            master->nslots && !sn_slots_meet(m->slots, master->slots);
 }
 
+/* It is to get slots, and needs a lease and a config epoch for that: so it is a shard before it has any. */
+static bool wishes(const struct sn_member *m)
+{
+    const struct sn_lease_told *t = m->node ? m->node->told : NULL;
+    return t && m->master && t->role == SN_ROLE_MASTER && t->wants_epoch && runid_cmp(t->node, m->id) == 0;
+}
+
 static void place_master(struct sn_member *m)
 {
-    if (!m->nslots || !m->node || (m->inst && sn_is_master(m->inst)) || !owns_some(m))
+    bool joins = m->nslots ? owns_some(m) : wishes(m);
+    if (!joins || !m->node || (m->inst && sn_is_master(m->inst)))
         return;
-    if (m->inst && !stands_alone(m))
+    if (m->inst && (!m->nslots || !stands_alone(m)))
         return;
     if (m->inst)
         sn_shard_leave(m->inst);
@@ -250,6 +258,12 @@ void sn_shard_place(struct sn_member *m)
         place_master(m);
     else if (*m->follows)
         place_replica(m);
+}
+
+void sn_shard_wished(struct sn_member *m)
+{
+    if (!m->inst && wishes(m))
+        place_master(m);
 }
 
 /* ---- masters that change ---- */
@@ -362,7 +376,7 @@ static bool is_empty(const struct sn_shard *s)
     const struct sn_member *m = s->group->master->member;
     const struct sn_fleet *f = s->fleet;
     struct sn_slots left = s->slots;
-    if (s->group->ninsts > 1 || !m->told_us || !m->master)
+    if (s->group->ninsts > 1 || !m->told_us || !m->master || wishes(m))
         return false;
     if (sn_member_speaks(m) || !s->nslots)
         return !s->nslots && m->own_us;

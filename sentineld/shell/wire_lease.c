@@ -118,6 +118,7 @@ static const struct row {
     {"grants", FORM_NUMBER, AT(grants)},
     {"state_known", FORM_FLAG, AT(state_known)},
     {"migrating", FORM_NUMBER, AT(migrating)},
+    {"wants_epoch", FORM_COUNT, AT(wants_epoch)},
     {"incarnation", FORM_INCARNATION, AT(incarnation)},
     {"clock", FORM_NUMBER, AT(clock_us)},
 };
