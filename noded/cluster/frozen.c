@@ -36,16 +36,23 @@ void cl_freeze(struct cl_core *c, cl_token token, const struct cl_command *m)
     cl_effect_answer(c->fx, token, true, "OK");
 }
 
-/* The master of the target's shard, as far as it is known and works. NULL: there is none just now. */
+/* Who speaks for the target's shard. One that died young may never have told which that is. */
+static const struct cl_node *successor(const struct cl_core *c, const struct cl_id *target)
+{
+    const struct cl_node *n, *found = cl_speaker_of(c, target);
+    for (size_t it = 0; (found == NULL || !cl_claims_some(c, found)) && (n = cl_each(c, &it)) != NULL;)
+        if (cl_has(n, CL_MASTER) && cl_id_eq(&n->came_after, target) && cl_claims_some(c, n))
+            found = n;
+    return found;
+}
+
+/* The same, as far as it works. NULL: there is none just now. */
 static const struct cl_node *receiver(const struct cl_core *c, const struct cl_job *j)
 {
-    const struct cl_node *n = cl_node_find(c, &j->target);
-    if (n != NULL && cl_has(n, CL_REPLICA))
-        n = n->master;
-    if (n == NULL || n == c->me || !cl_has(n, CL_MASTER) || cl_has(n, CL_FAILED | CL_PFAIL) || n->ip[0] == '\0' ||
-        cl_is_frozen(c, &n->id) || cl_is_stock(n))
-        return NULL;
-    return n;
+    const struct cl_node *n = successor(c, &j->target);
+    bool works = n != NULL && n != c->me && n->link_state == CL_LINK_UP && !cl_has(n, CL_FAILED | CL_PFAIL) &&
+                 n->ip[0] != '\0' && !cl_is_stock(n) && !cl_is_frozen(c, &n->id);
+    return works ? n : NULL;
 }
 
 bool cl_job_find_target(struct cl_core *c, struct cl_job *j)
@@ -61,7 +68,7 @@ bool cl_job_find_target(struct cl_core *c, struct cl_job *j)
 bool cl_job_restart(struct cl_core *c, const struct cl_job *old, struct cl_id *name)
 {
     bool had_begun = old->state != CL_JOB_CONNECTING || old->restarts > 0;
-    if (!cl_fenced(c) || !cl_leased(c) || old->importing || !had_begun || old->restarts >= RESTARTS_MAX)
+    if (!cl_fenced(c) || !cl_has(c->me, CL_MASTER) || old->importing || !had_begun || old->restarts >= RESTARTS_MAX)
         return false;
     cl_id_draw(&c->rng, name);
     struct cl_job *j = cl_job_new(c, name, false, &c->me->id, &old->target, old->slots);

@@ -167,7 +167,7 @@ static bool speaks_rather(const struct cl_core *c, const struct cl_node *n, cons
 
 /* Of two masters in one shard the one that claims slots speaks for it; where both do, or none, the target speaks for
  * itself, for whoever replaces it takes all that it claims; and of others the one with the higher epoch. */
-static struct cl_node *speaker_of(const struct cl_core *c, const struct cl_id *target)
+struct cl_node *cl_speaker_of(const struct cl_core *c, const struct cl_id *target)
 {
     struct cl_node *n, *best = NULL;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
@@ -276,9 +276,9 @@ static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *
     struct cl_job *j = cl_job_find(c, &r->job);
     const struct cl_id *target = cl_node_find(c, &r->target) != NULL ? &r->target : &c->me->id;
     if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) || adopted(c, r, sender) ||
-        speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
+        cl_speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
         return;
-    const struct cl_node *speaker = speaker_of(c, target);
+    const struct cl_node *speaker = cl_speaker_of(c, target);
     if (speaker != c->me && speaker != sender) /* with the sender: it asks those whom the target has left */
         return;
     if (owns_some(c, r->slots) && c->me->config_epoch < r->epoch) {
@@ -370,7 +370,7 @@ static const struct cl_node *answers_for(const struct cl_core *c, const struct c
     const struct cl_node *n, *best = NULL;
     bool unheard = false;
     if (!is_with_us(c, r))
-        return speaker_of(c, &r->r.target);
+        return cl_speaker_of(c, &r->r.target);
     for (size_t it = 0; !cl_id_is_none(&r->shard) && (n = cl_each(c, &it)) != NULL;) {
         if (n == c->me || !cl_id_eq(&n->shard, &r->shard))
             continue;

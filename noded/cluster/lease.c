@@ -230,7 +230,13 @@ static bool majority_speaks(const struct cl_core *c, const struct cl_membership 
 
 bool cl_epochs_by_ballot(const struct cl_core *c)
 {
-    return cl_has_supervisors(c) || (c->lease.heard != NULL && majority_speaks(c, c->lease.heard));
+    const struct cl_node *n;
+    if (cl_has_supervisors(c) || (c->lease.heard != NULL && majority_speaks(c, c->lease.heard)))
+        return true;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (n->supervised && !cl_has(n, CL_FAILED | CL_PFAIL | CL_HANDSHAKE))
+            return true;
+    return false;
 }
 
 /* What is forgotten with it must not come back by a late message. */

@@ -35,11 +35,13 @@ struct cl_node {
     uint16_t index;         /* in cl_core.nodes */
     uint16_t flags, other_port, port, bus_port;
     char ip[CL_IP_MAX];
-    bool ours;              /* it says that it is a noded */
-    bool extends;           /* it may get extensions beyond the host name */
-    bool heard;             /* since this life began, or since it was met */
-    char *hostname;         /* NULL: none */
-    struct cl_node *master; /* of a replica; NULL: unknown */
+    bool ours;               /* it says that it is a noded, */
+    bool supervised;         /* and under supervisors */
+    struct cl_id came_after; /* the master that it followed before it became one; none: it never did */
+    bool extends;            /* it may get extensions beyond the host name */
+    bool heard;              /* since this life began, or since it was met */
+    char *hostname;          /* NULL: none */
+    struct cl_node *master;  /* of a replica; NULL: unknown */
     uint64_t config_epoch, offset;
     uint64_t claim_epoch; /* config epoch of its last claim of slots, told by itself */
     uint64_t seen_epoch;  /* the newest current epoch that it told: what is older was overtaken */
@@ -515,6 +517,8 @@ void cl_handover_run(struct cl_core *c);
 int64_t cl_handover_deadline(const struct cl_core *c);
 /* It has slots that are not being handed over, as far as we know: those stay with a master that was replaced. */
 bool cl_claims_some(const struct cl_core *c, const struct cl_node *n);
+/* The master that speaks for the shard of that node, which may be itself. NULL: none is known. */
+struct cl_node *cl_speaker_of(const struct cl_core *c, const struct cl_id *target);
 /* The master of our shard that has replaced us, although we hold ourselves for its master still. NULL: none. */
 struct cl_node *cl_replaced_by(const struct cl_core *c);
 void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch);

@@ -59,7 +59,7 @@ int64_t cl_lease_deadline(const struct cl_core *c);
 bool cl_fenced(const struct cl_core *c); /* leases alone decide whether writes are taken: the list is on disk */
 /* Neither elections nor votes: it counts a list, or is about to. */
 bool cl_has_supervisors(const struct cl_core *c);
-/* It raises no epoch by itself: so, or a majority of a list speaks to it, and will count soon. */
+/* It raises no epoch by itself: so, or others of its cluster do, and it will be supervised soon. */
 bool cl_epochs_by_ballot(const struct cl_core *c);
 bool cl_leased(const struct cl_core *c); /* it is not fenced, or holds a lease now */
 /* An unleased node claims nothing. true: the error was answered. */

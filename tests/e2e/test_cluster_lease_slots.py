@@ -83,7 +83,7 @@ def test_redis_cli_reshards_to_a_new_master(lab):
     fleet = Supervised(lab, declared=True, shards=(OURS * 2,) * 2)
     leased(fleet)
     source = fleet.masters[0]
-    new = lab.node("new", cluster_enabled="yes", cluster_node_timeout=15000)
+    new = lab.node("new", cluster_enabled="yes", cluster_node_timeout=15000, cluster_allow_replica_migration="no")
     fleet.nodes.append(new)
     assert source.ok("CLUSTER", "MEET", "127.0.0.1", new.port) == "OK"
     fleet.wait_nodes_agree()
@@ -97,15 +97,15 @@ def test_redis_cli_reshards_to_a_new_master(lab):
     assert done.returncode == 0, done.stdout[-600:]
     assert epoch_of(new) > epoch_of(source)
     wait_until(lambda: leased_now(new), 10, "the new master is leased")
-    assert epoch_of(new) in won(fleet, fleet.name_of(new))
+    wait_until(lambda: epoch_of(new) in won(fleet, fleet.name_of(new)), 5, "a ballot gave that epoch")
     wait_moved(source, move(source, new, 20, 50))
     with new.connect() as client:
         assert [client.ok("GET", key) for key in keys] == ["of " + key for key in keys]
     wait_moved(new, move(new, source, 0, 50))
     with source.connect() as client:
         assert [client.ok("GET", key) for key in keys] == ["of " + key for key in keys]
-    assert epoch_of(source) > epoch_of(new)
-    wait_moved(source, move(source, new, 0, 9)), "one that has lost its slots gets some again"
+    wait_until(lambda: epoch_of(source) > epoch_of(new), 5, "the way back needed a ballot")
+    wait_moved(source, move(source, new, 0, 9))  # which has lost all, and may have no lease any more
 
 
 def begin_frozen(source, target, *ranges):
