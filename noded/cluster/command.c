@@ -169,6 +169,8 @@ static void bump(struct cl_core *c, cl_token token)
     char text[64];
     if (cl_lacks_lease(c, token))
         return;
+    if (cl_is_homeless(c))
+        FAIL_WITH(c, token, "This node is supervised and has no slots: it needs no config epoch");
     if (cl_epochs_by_ballot(c) && !cl_is_at_the_top(c)) {
         cl_epoch_wait(c, token, CL_WAIT_BUMP, 0, false, cl_greatest_epoch(c));
         return;

@@ -231,6 +231,8 @@ static bool majority_speaks(const struct cl_core *c, const struct cl_membership 
 bool cl_epochs_by_ballot(const struct cl_core *c)
 {
     const struct cl_node *n;
+    if (PLANTED(18, PLANTED(114, false, true), true))
+        return false;
     if (cl_has_supervisors(c) || (c->lease.heard != NULL && majority_speaks(c, c->lease.heard)))
         return true;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)

@@ -9,6 +9,7 @@
  *   110  a supervised node takes writes after a restart until it hears of supervisors (L6)
  *   111  a minority of grants is a lease (L4)
  *   112  who is named anew does not wait for what its former had (E4)
+ *   114  a supervised node raises its config epoch by itself (E2)
  *
  * These are there too, but some hundred seeds do not show them yet, so no check looks for them: 103, a vote's grant
  * counts at once, whatever its voter granted before (E4); 104, a node takes grants that were stamped in an earlier life
