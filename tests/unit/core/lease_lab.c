@@ -59,6 +59,8 @@ static const struct sn_lease_told *tell(int k)
                                 .version = l->lease_ms >= 0 ? l->version : 0,
                                 .lease_ms = l->lease_ms,
                                 .state_known = true,
+                                .migrating = l->migrating,
+                                .wants_epoch = l->wants_epoch,
                                 .incarnation = l->incarnation,
                                 .clock_us = lab.now_us + l->clock_us};
     memcpy(t->node, n->id, sizeof t->node);
@@ -139,6 +141,12 @@ static bool node_sent(const struct sn_effect *fx, const struct sn_conn *conn)
     }
     if (fx->command == SN_CMD_INFO && lab.nodes[k].alive) {
         answer_info(fx, k);
+        return true;
+    }
+    if (fx->command == SN_CMD_FREEZE && lab.nodes[k].alive) {
+        buf_printf(&lab.sent, "FREEZE %d %.8s\n", lab.nodes[k].port, fx->text);
+        struct sn_event e = {.kind = SN_EV_ACK, .link = fx->link, .command = fx->command, .ok = true};
+        lab_push(&e, "OK");
         return true;
     }
     if (fx->command != SN_CMD_LEASE && fx->command != SN_CMD_LEASE_RETURN)

@@ -21,6 +21,8 @@ struct lease_node {
     bool no_return;    /* RETURN gets no answer */
     uint64_t version;  /* of the list that it counts */
     bool own_epoch;    /* TAKEOVER EPOCH takes the epoch that it says; otherwise it is refused */
+    uint64_t wants_epoch;
+    int64_t migrating;
     /* what it was told last */
     unsigned asked, granted;
     uint64_t epoch;
