@@ -55,6 +55,16 @@ static const struct cl_node *receiver(const struct cl_core *c, const struct cl_j
     return works ? n : NULL;
 }
 
+/* The target's shard is getting another master, or a ballot has raised our own epoch above the one that the record has:
+ * back to streaming, for nothing was granted. */
+bool cl_job_must_wait(const struct cl_core *c, const struct cl_job *j)
+{
+    const struct cl_open_record *r = j->state == CL_JOB_RECORDING ? cl_record_find(c, &j->name) : NULL;
+    if (j->state != CL_JOB_PAUSED && j->state != CL_JOB_RECORDING)
+        return false;
+    return cl_is_frozen(c, &j->target) || (r != NULL && cl_epochs_by_ballot(c) && r->r.epoch <= c->me->config_epoch);
+}
+
 bool cl_job_find_target(struct cl_core *c, struct cl_job *j)
 {
     const struct cl_node *n = j->restarts > 0 ? receiver(c, j) : cl_node_find(c, &j->target);

@@ -370,24 +370,6 @@ static void lost(struct cl_core *c, struct cl_job *j, struct slice why, bool bro
         r->ask_us = c->now_us; /* the target will not answer there any more */
 }
 
-bool cl_target_is_above(const struct cl_core *c, const struct cl_job *j)
-{
-    const struct cl_node *target = cl_node_find(c, &j->target);
-    return !cl_epochs_by_ballot(c) || (target != NULL && target->config_epoch > c->me->config_epoch);
-}
-
-/* At which the target is to claim the slots. Under supervisors that is the epoch that the target has by a ballot, and
- * claims its slots at already. A claim at it is certain to win once the record is open: we have claimed the slots below
- * it, and claim them no more, at whatever epoch a ballot gives to us or to who replaces us; so wherever our last claim
- * of them stands, the target's is newer (SAFETY H1). said: the greatest that the target knows. */
-static uint64_t epoch_of_grant(const struct cl_core *c, const struct cl_job *j, uint64_t said)
-{
-    uint64_t greatest = cl_greatest_epoch(c);
-    if (cl_epochs_by_ballot(c))
-        return cl_node_find(c, &j->target)->config_epoch;
-    return (said > greatest && said < CL_EPOCH_MAX ? said : greatest) + 1;
-}
-
 /* All is over there: from now on the next masters know that the slots may be. */
 static void drained(struct cl_core *c, struct cl_job *j, uint64_t epoch)
 {
@@ -396,7 +378,7 @@ static void drained(struct cl_core *c, struct cl_job *j, uint64_t epoch)
         return;
     }
     struct cl_record r = {.job = j->name, .source = j->source, .target = j->target};
-    r.epoch = epoch_of_grant(c, j, epoch);
+    r.epoch = cl_epoch_of_grant(c, j, epoch);
     if (r.epoch >= CL_EPOCH_MAX) {
         cl_job_end(c, j, CL_JOB_FAILED, "There is no config epoch left above all others");
         return;
@@ -511,16 +493,6 @@ static void end_as_replica(struct cl_core *c, struct cl_job *j)
         cl_job_end(c, j, CL_JOB_FAILED, "This node is a replica now: its master knows the outcome");
 }
 
-/* Not granted yet: the target's shard is getting another master, or a ballot has raised our own epoch above the one that
- * the record has. */
-static bool must_wait(const struct cl_core *c, const struct cl_job *j)
-{
-    const struct cl_open_record *r = j->state == CL_JOB_RECORDING ? cl_record_find(c, &j->name) : NULL;
-    if (j->state != CL_JOB_PAUSED && j->state != CL_JOB_RECORDING)
-        return false;
-    return cl_is_frozen(c, &j->target) || (r != NULL && cl_epochs_by_ballot(c) && r->r.epoch <= c->me->config_epoch);
-}
-
 static void one_run(struct cl_core *c, struct cl_job *j)
 {
     if (j->state == CL_JOB_GRANTED) {
@@ -537,7 +509,7 @@ static void one_run(struct cl_core *c, struct cl_job *j)
         interrupted(c, j, slice_of(broken));
     else if (!j->begun && c->persisted >= j->seq && cl_job_find_target(c, j))
         begin(c, j);
-    else if (c->now_us >= j->until_us || must_wait(c, j))
+    else if (c->now_us >= j->until_us || cl_job_must_wait(c, j))
         resume(c, j);
     else if (j->state == CL_JOB_RECORDING &&
              PLANTED(14, cl_state_agreed(c), c->claim.state_version == c->shard.version))

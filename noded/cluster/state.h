@@ -426,6 +426,8 @@ uint64_t cl_wants_epoch(const struct cl_core *c); /* the lowest config epoch tha
 bool cl_epoch_suffices(const struct cl_core *c, uint64_t above);
 bool cl_is_homeless(const struct cl_core *c); /* supervised, or about to be, without slots and lease */
 bool cl_may_take(const struct cl_core *c, const struct cl_job *j); /* the slots of this job, if they were granted now */
+bool cl_target_is_above(const struct cl_core *c, const struct cl_job *j); /* its slots can be granted at its epoch */
+uint64_t cl_epoch_of_grant(const struct cl_core *c, const struct cl_job *j, uint64_t said);
 /* The command is answered when there is a lease with a config epoch above that, or with an error after some seconds. */
 void cl_epoch_wait(struct cl_core *c, cl_token token, enum cl_wait_for what, int slot, bool slot_has_keys,
                    uint64_t above);
@@ -436,6 +438,7 @@ int64_t cl_wish_deadline(const struct cl_core *c);
 bool cl_is_frozen(const struct cl_core *c, const struct cl_id *node);
 void cl_freeze(struct cl_core *c, cl_token token, const struct cl_command *m);
 bool cl_job_find_target(struct cl_core *c, struct cl_job *j); /* false: it does not begin yet */
+bool cl_job_must_wait(const struct cl_core *c, const struct cl_job *j);
 /* Another job in its place, under a new name. false: it is not to be tried again. */
 bool cl_job_restart(struct cl_core *c, const struct cl_job *old, struct cl_id *name);
 const char *cl_job_waits_for(const struct cl_core *c, const struct cl_job *j); /* static text; "" nothing */
@@ -535,8 +538,7 @@ struct cl_job *cl_job_new(struct cl_core *c, const struct cl_id *name, bool impo
 void cl_job_enter(struct cl_core *c, struct cl_job *j, enum cl_job_state state, int64_t until_us);
 void cl_job_end(struct cl_core *c, struct cl_job *j, enum cl_job_state state, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-const struct cl_job *cl_job_of_slot(const struct cl_core *c, int slot);   /* a live one */
-bool cl_target_is_above(const struct cl_core *c, const struct cl_job *j); /* its slots can be granted at its epoch */
+const struct cl_job *cl_job_of_slot(const struct cl_core *c, int slot); /* a live one */
 void cl_jobs_command(struct cl_core *c, cl_token token, const struct cl_command *m);
 void cl_jobs_news(struct cl_core *c, const struct cl_event *e);
 void cl_jobs_run(struct cl_core *c);

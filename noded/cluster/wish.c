@@ -96,6 +96,26 @@ uint64_t cl_wants_epoch(const struct cl_core *c)
     return wanted < CL_EPOCH_MAX ? wanted : 0;
 }
 
+/* ---- the source's side of a hand-over ---- */
+
+bool cl_target_is_above(const struct cl_core *c, const struct cl_job *j)
+{
+    const struct cl_node *target = cl_node_find(c, &j->target);
+    return !cl_epochs_by_ballot(c) || (target != NULL && target->config_epoch > c->me->config_epoch);
+}
+
+/* At which the target is to claim the slots. Under supervisors that is the epoch that the target has by a ballot, and
+ * claims its slots at already. A claim at it is certain to win once the record is open: we have claimed the slots below
+ * it, and claim them no more, at whatever epoch a ballot gives to us or to who replaces us; so wherever our last claim
+ * of them stands, the target's is newer (SAFETY H1). said: the greatest that the target knows. */
+uint64_t cl_epoch_of_grant(const struct cl_core *c, const struct cl_job *j, uint64_t said)
+{
+    uint64_t greatest = cl_greatest_epoch(c);
+    if (cl_epochs_by_ballot(c))
+        return cl_node_find(c, &j->target)->config_epoch;
+    return (said > greatest && said < CL_EPOCH_MAX ? said : greatest) + 1;
+}
+
 /* ---- commands that wait for it ---- */
 
 void cl_epoch_wait(struct cl_core *c, cl_token token, enum cl_wait_for what, int slot, bool slot_has_keys,

@@ -1,4 +1,5 @@
-"""Slots that move in a supervised cluster: no node takes a config epoch by itself, a ballot gives it one (SAFETY E2)."""
+"""Slots that move in a supervised cluster: no node takes a config epoch by itself, a ballot gives it one (SAFETY
+E2)."""
 import subprocess
 
 from redis.crc import key_slot
