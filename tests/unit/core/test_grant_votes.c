@@ -260,7 +260,7 @@ static void migrations_with_a_failing_shard_are_frozen(void **state)
     lab_run(2500);
     assert_true(first()->o_down);
     size_t told = lab_count(&lab.sent, "FREEZE 7002 4b079c18");
-    assert_in_range(told, 2, 3); /* again and again */
+    assert_in_range(told, 2, 3);                            /* again and again */
     assert_int_equal(lab_count(&lab.sent, "FREEZE"), told); /* nobody else migrates anything */
     assert_int_equal(lab_count(&lab.events, "+migrations-frozen"), 1);
     lease.nodes[1].migrating = 0;
