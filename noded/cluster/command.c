@@ -161,8 +161,8 @@ static void set_config_epoch(struct cl_core *c, cl_token token, const struct cl_
         FAIL_WITH(c, token, "The user can assign a config epoch only when the node does not know any other node.");
     if (c->me->config_epoch != 0)
         FAIL_WITH(c, token, "Node config epoch is already non-zero");
-    if (cl_lacks_lease(c, token))
-        return;
+    if (cl_epochs_by_ballot(c))
+        FAIL_WITH(c, token, "This node is supervised: its supervisors give it its config epochs");
     c->me->config_epoch = (uint64_t)m->number;
     if (c->current_epoch < c->me->config_epoch)
         c->current_epoch = c->me->config_epoch;
@@ -175,6 +175,12 @@ static void bump(struct cl_core *c, cl_token token)
     char text[64];
     if (cl_lacks_lease(c, token))
         return;
+    if (cl_is_homeless(c))
+        FAIL_WITH(c, token, "This node is supervised and has no slots: it needs no config epoch");
+    if (cl_epochs_by_ballot(c) && !cl_is_at_the_top(c)) {
+        cl_epoch_wait(c, token, CL_WAIT_BUMP, 0, false, cl_greatest_epoch(c));
+        return;
+    }
     bool bumped = cl_bump_epoch(c, false);
     snprintf(text, sizeof text, "%s %" PRIu64, bumped ? "BUMPED" : "STILL", c->me->config_epoch);
     cl_answer_durable(c, token, text);
@@ -257,5 +263,6 @@ void cl_command_run(struct cl_core *c, const struct cl_event *e)
     case CL_LEASE: cl_lease_command(c, e->token, m->lease); break;
     case CL_TAKEOVER: cl_takeover(c, e->token, m->promotion); break;
     case CL_RELEASE: cl_release(c, e->token, m->lease); break;
+    case CL_FREEZE: cl_freeze(c, e->token, m); break;
     }
 }

@@ -74,6 +74,7 @@ void cl_core_free(struct cl_core *c)
     free(c->floors);
     free(c->bans);
     free(c->keys_asks);
+    free(c->epoch_waits);
     buf_free(&c->scratch);
     free(c);
 }
@@ -87,6 +88,8 @@ size_t cl_core_claim(struct cl_core *c, const uint8_t *slots)
         struct cl_node *owner = cl_owner(c, slot);
         if (owner == c->me || cl_open_find(c, slot, true) != NULL)
             continue;
+        if (owner == NULL && cl_has_supervisors(c))
+            continue; /* it holds no lease yet: it claims nothing new */
         touched++;
         if (owner == NULL)
             cl_slot_give(c, slot, c->me);
@@ -159,6 +162,8 @@ static int64_t deadline_find(const struct cl_core *c)
     at = earlier(at, cl_handover_deadline(c));
     at = earlier(at, cl_state_deadline(c));
     at = earlier(at, cl_setslot_deadline(c));
+    at = earlier(at, cl_epoch_wish_deadline(c));
+    at = earlier(at, cl_frozen_deadline(c));
     at = earlier(at, cl_lease_deadline(c));
     at = earlier(at, cl_wish_deadline(c));
     if (!c->writing && (c->changed || c->changed_now)) {
@@ -225,6 +230,7 @@ void cl_step(struct cl_core *c, const struct cl_event *e, struct cl_effects *out
     cl_lease_run(c);
     cl_manual_run(c);
     cl_election_run(c);
+    cl_epoch_wish_run(c);
     cl_setslot_run(c);
     cl_jobs_run(c);
     cl_handover_run(c);

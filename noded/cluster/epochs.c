@@ -31,10 +31,10 @@ void cl_collision(struct cl_core *c, struct cl_node *sender)
 {
     if (PLANTED(6, cl_id_cmp(&sender->id, &c->me->id) <= 0, true))
         return;
-    if (cl_has_supervisors(c)) {
-        /* Epochs are given by ballot (SAFETY E2): the supervisors see it too. */
+    if (cl_epochs_by_ballot(c)) {
+        /* Epochs are given by ballot (SAFETY E2): cl_wants_epoch() asks for one. */
         if (!c->lease.collision_told)
-            CL_LOG(c, WARNING, "Another master has our config epoch %llu: it is for the supervisors to part us",
+            CL_LOG(c, WARNING, "Another master has our config epoch %llu: the supervisors are asked to part us",
                    (unsigned long long)c->me->config_epoch);
         c->lease.collision_told = true;
         return;
@@ -53,10 +53,16 @@ static bool is_shared(const struct cl_core *c, uint64_t epoch)
     return false;
 }
 
+bool cl_is_at_the_top(const struct cl_core *c)
+{
+    uint64_t max = cl_greatest_epoch(c);
+    return c->me->config_epoch != 0 && c->me->config_epoch == max && !is_shared(c, max);
+}
+
 bool cl_bump_epoch(struct cl_core *c, bool always)
 {
     uint64_t max = cl_greatest_epoch(c);
-    if (!always && c->me->config_epoch != 0 && c->me->config_epoch == max && !is_shared(c, max))
+    if (!always && cl_is_at_the_top(c))
         return false;
     if (c->current_epoch < max)
         c->current_epoch = max;

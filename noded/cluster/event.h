@@ -71,7 +71,8 @@ enum cl_verb {
     CL_SWAP_WISH,         /* databases: a client's SWAPDB, answered when the supervisors have made it everywhere */
     CL_LEASE,             /* lease (lease.h). Refused lists: "STALESUPERVISORS ..." */
     CL_TAKEOVER,          /* promotion */
-    CL_RELEASE            /* lease: the word of its speaker, of whom a majority is needed; NULL: an operator's */
+    CL_RELEASE,           /* lease: the word of its speaker, of whom a majority is needed; NULL: an operator's */
+    CL_FREEZE             /* node, number: migrations from and to it do not go on to their pause for so many ms */
 };
 
 struct cl_lease_ask;
@@ -114,7 +115,7 @@ enum cl_job_news {
     /* the target's */
     CL_JOB_IS_ASKED,   /* node: the source, slots, seq: its mapping epoch. Answered by CL_FX_JOB_ACCEPT. */
     CL_JOB_IS_GRANTED, /* seq: the epoch */
-    /* both: the link is gone, or the data side cannot go on; bytes: why */
+    /* both: the link is gone, or the data side cannot go on; bytes: why. seq: 1 at a source whose link broke */
     CL_JOB_IS_LOST
 };
 

@@ -65,7 +65,8 @@ static void taken(struct cl_core *c, struct cl_open_record *r)
 {
     struct cl_job *j = cl_job_find(c, &r->r.job);
     cl_effect_slots_add(c->fx, CL_FX_SLOTS_SHOW, r->r.slots);
-    /* Not earlier: after a crash it would speak for slots of ours that a replica, which knew nothing of it, has won. */
+    /* Not earlier: after a crash it would speak for slots of ours that a replica, which knew nothing of it, has won.
+     * Under supervisors the epoch is ours already. */
     if (c->me->config_epoch < r->r.epoch)
         c->me->config_epoch = r->r.epoch;
     cl_record_close(c, r);
@@ -166,7 +167,7 @@ static bool speaks_rather(const struct cl_core *c, const struct cl_node *n, cons
 
 /* Of two masters in one shard the one that claims slots speaks for it; where both do, or none, the target speaks for
  * itself, for whoever replaces it takes all that it claims; and of others the one with the higher epoch. */
-static struct cl_node *speaker_of(const struct cl_core *c, const struct cl_id *target)
+struct cl_node *cl_speaker_of(const struct cl_core *c, const struct cl_id *target)
 {
     struct cl_node *n, *best = NULL;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
@@ -275,13 +276,18 @@ static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *
     struct cl_job *j = cl_job_find(c, &r->job);
     const struct cl_id *target = cl_node_find(c, &r->target) != NULL ? &r->target : &c->me->id;
     if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) || adopted(c, r, sender) ||
-        speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
+        cl_speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
         return;
-    const struct cl_node *speaker = speaker_of(c, target);
+    const struct cl_node *speaker = cl_speaker_of(c, target);
     if (speaker != c->me && speaker != sender) /* with the sender: it asks those whom the target has left */
         return;
     if (owns_some(c, r->slots) && c->me->config_epoch < r->epoch) {
         /* By an operator's hand, not by the grant: what we claim must be above what the source waits for. */
+        if (cl_epochs_by_ballot(c)) {
+            if (c->lease.asked_epoch < r->epoch)
+                c->lease.asked_epoch = r->epoch;
+            return;
+        }
         if (c->current_epoch < r->epoch)
             c->current_epoch = r->epoch;
         if (cl_is_sure(c))
@@ -334,13 +340,19 @@ static void refusals_send(struct cl_core *c)
 
 void cl_handover_resume(struct cl_core *c, struct cl_open_record *r)
 {
+    r->comes_back = !cl_epoch_suffices(c, r->r.epoch);
+    if (r->comes_back) /* the target's word, or the operator's, holds until a ballot has given us one */
+        return;
     for (int slot = 0; slot < CL_SLOTS; slot++)
         if (cl_bit(r->r.slots, slot) && is_unclaimed(c, &r->r, slot))
             cl_slot_give(c, slot, c->me);
-    if (c->current_epoch < r->r.epoch)
-        c->current_epoch = r->r.epoch;
-    cl_bump_epoch(c, true);
+    if (!cl_epochs_by_ballot(c)) {
+        if (c->current_epoch < r->r.epoch)
+            c->current_epoch = r->r.epoch;
+        cl_bump_epoch(c, true);
+    }
     r->resuming = true;
+    cl_durable(c);
     CL_LOG(c, WARNING, "The slots of a hand-over come back: claimed in config epoch %" PRIu64, c->me->config_epoch);
 }
 
@@ -358,7 +370,7 @@ static const struct cl_node *answers_for(const struct cl_core *c, const struct c
     const struct cl_node *n, *best = NULL;
     bool unheard = false;
     if (!is_with_us(c, r))
-        return speaker_of(c, &r->r.target);
+        return cl_speaker_of(c, &r->r.target);
     for (size_t it = 0; !cl_id_is_none(&r->shard) && (n = cl_each(c, &it)) != NULL;) {
         if (n == c->me || !cl_id_eq(&n->shard, &r->shard))
             continue;
@@ -403,6 +415,11 @@ static void source_run(struct cl_core *c, struct cl_open_record *r)
         if (j != NULL)
             cl_job_end(c, j, CL_JOB_FAILED, "The target did not take the slots");
         return;
+    }
+    if (r->comes_back && cl_is_sure(c) && all_unclaimed(c, &r->r, true)) {
+        cl_handover_resume(c, r);
+        if (r->resuming)
+            return;
     }
     if (all_unclaimed(c, &r->r, false)) {
         const struct cl_node *owner = cl_owner(c, cl_bit_next(r->r.slots, 0, true));
@@ -512,7 +529,8 @@ void cl_handover_run(struct cl_core *c)
     refusals_send(c);
     if (!cl_has(c->me, CL_MASTER))
         return;
-    bool agreed = c->shard.nrecords > 0 && cl_state_agreed(c);
+    /* An unleased node claims nothing (SAFETY E2): whoever gets its lease instead knows the record too. */
+    bool agreed = c->shard.nrecords > 0 && cl_state_agreed(c) && cl_leased(c);
     struct cl_node *instead = c->shard.nrecords > 0 ? cl_replaced_by(c) : NULL;
     for (size_t i = c->shard.nrecords; i-- > 0;) {
         struct cl_open_record *r = &c->shard.records[i];

@@ -74,6 +74,9 @@ bool cl_some_slot_held(const struct cl_core *c);
 /* All replicas that may be elected are there, and know what they must. Else whoever takes slots would have to wait for
  * one that is gone, perhaps for long. */
 bool cl_replicas_agree(const struct cl_core *c);
+/* The slots of this job may be granted to us: under supervisors that takes a lease with a config epoch above the
+ * source's, and no failover at the source. Asked before the source pauses its writes. */
+bool cl_ready_to_take(const struct cl_core *c, const struct cl_id *job);
 /* This replica may become the master: it has what its master wants it to have. */
 bool cl_state_known(const struct cl_core *c);
 

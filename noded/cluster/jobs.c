@@ -48,7 +48,7 @@ bool cl_next_job(const struct cl_core *c, size_t *it, struct cl_job_row *out)
         .created_ms = j->created_ms,
         .updated_ms = j->updated_ms,
         .tries = j->tries,
-        .message = j->message,
+        .message = j->message[0] == '\0' && is_live(j) ? cl_job_waits_for(c, j) : j->message,
     };
     return true;
 }
@@ -255,7 +255,7 @@ static const char *why_not_accept(const struct cl_core *c, const struct cl_event
         return "this node is not a master";
     if (cl_replaced_by(c) != NULL)
         return "this node was replaced, and another one has its slots";
-    if (!cl_is_sure(c))
+    if (!cl_is_sure(c) && !cl_is_homeless(c)) /* that one gets its lease before the slots */
         return "this node has just come back, is in a minority, or holds no lease";
     if (source == NULL || source == c->me || !cl_has(source, CL_MASTER) || !source->ours)
         return "the source is not a master that this node knows";
@@ -293,9 +293,11 @@ static void accept(struct cl_core *c, const struct cl_event *e)
 static void granted(struct cl_core *c, struct cl_job *j, uint64_t epoch)
 {
     bool late = PLANTED(16, epoch <= c->refused_epoch, false);
+    /* By ballot it is one that we have, or had: what claims the slots then is the newest. */
+    bool fits = cl_epochs_by_ballot(c) ? epoch <= c->me->config_epoch : epoch > c->me->config_epoch;
     if (!j->importing || j->state != CL_JOB_RECEIVING)
         return;
-    if (late || epoch <= c->me->config_epoch || epoch >= CL_EPOCH_MAX || !cl_is_sure(c) || cl_replaced_by(c) != NULL)
+    if (late || !fits || epoch >= CL_EPOCH_MAX || !cl_is_sure(c) || cl_replaced_by(c) != NULL)
         cl_job_end(c, j, CL_JOB_FAILED, "The grant came too late");
     else
         cl_handover_take(c, j, epoch);
@@ -306,7 +308,7 @@ static void granted(struct cl_core *c, struct cl_job *j, uint64_t epoch)
 /* Short at first: what takes longer may be a disk that is busy just now. */
 static int64_t pause_us(const struct cl_core *c, int tries)
 {
-    int64_t most = cl_timeout_us(c) / 2, us = PAUSE_MIN_US << tries;
+    int64_t most = cl_timeout_us(c) / 2, us = PAUSE_MIN_US << (tries < TRIES_MAX ? tries : TRIES_MAX);
     most = most < PAUSE_MIN_US ? PAUSE_MIN_US : most > PAUSE_MAX_US ? PAUSE_MAX_US : most;
     return us < most ? us : most;
 }
@@ -314,7 +316,8 @@ static int64_t pause_us(const struct cl_core *c, int tries)
 /* Little is left: writes wait for the rest. */
 static void near(struct cl_core *c, struct cl_job *j)
 {
-    if (j->state != CL_JOB_STREAMING || c->now_us < j->again_us)
+    if (j->state != CL_JOB_STREAMING || c->now_us < j->again_us || cl_is_frozen(c, &j->target) ||
+        !cl_target_is_above(c, j))
         return;
     cl_job_enter(c, j, CL_JOB_PAUSED, c->now_us + pause_us(c, j->tries));
     j->tries++;
@@ -328,11 +331,11 @@ static void resume(struct cl_core *c, struct cl_job *j)
     struct cl_open_record *r = cl_record_find(c, &j->name);
     if (r != NULL)
         cl_record_close(c, r);
-    j->again_us = c->now_us + (AGAIN_US << (j->tries - 1));
+    j->again_us = c->now_us + (AGAIN_US << (j->tries < TRIES_MAX ? j->tries - 1 : TRIES_MAX - 1));
     cl_job_enter(c, j, CL_JOB_STREAMING, HEAP_NEVER);
     cl_effect_add(c->fx, CL_FX_JOB_RESUME)->job = j->name;
-    CL_LOG(c, NOTICE, "Migration %s: writes had to wait for too long at try %d, and go on", cl_id_text(&j->name, name),
-           j->tries);
+    CL_LOG(c, NOTICE, "Migration %s: nothing was granted in time at try %d, and writes go on",
+           cl_id_text(&j->name, name), j->tries);
 }
 
 static void fail(struct cl_core *c, struct cl_job *j, const char *why, int n)
@@ -343,11 +346,27 @@ static void fail(struct cl_core *c, struct cl_job *j, const char *why, int n)
     cl_job_end(c, j, CL_JOB_FAILED, "%.*s", n, why);
 }
 
-static void lost(struct cl_core *c, struct cl_job *j, struct slice why)
+/* From outside. A node under supervisors tries again by itself, with the master that the target's shard gets. */
+static void interrupted(struct cl_core *c, struct cl_job *j, struct slice why)
+{
+    char text[CL_ID_DIGITS + 1];
+    struct cl_id next;
+    struct buf message = {0};
+    buf_put(&message, why.p, why.n);
+    if (cl_job_restart(c, j, &next))
+        buf_printf(&message, "; it begins anew as %s", cl_id_text(&next, text));
+    fail(c, j, buf_str(&message), (int)message.n);
+    buf_free(&message);
+}
+
+static void lost(struct cl_core *c, struct cl_job *j, struct slice why, bool broken)
 {
     struct cl_open_record *r = cl_record_find(c, &j->name);
-    if (j->state != CL_JOB_GRANTED)
-        fail(c, j, why.n > 0 ? why.p : "The link was lost", why.n > 0 ? (int)why.n : 17);
+    why = why.n > 0 ? why : slice_of("The link was lost");
+    if (j->state != CL_JOB_GRANTED && broken)
+        interrupted(c, j, why);
+    else if (j->state != CL_JOB_GRANTED)
+        fail(c, j, why.p, (int)why.n);
     else if (!j->importing && r != NULL && !r->resuming)
         r->ask_us = c->now_us; /* the target will not answer there any more */
 }
@@ -355,15 +374,19 @@ static void lost(struct cl_core *c, struct cl_job *j, struct slice why)
 /* All is over there: from now on the next masters know that the slots may be. */
 static void drained(struct cl_core *c, struct cl_job *j, uint64_t epoch)
 {
-    uint64_t greatest = cl_greatest_epoch(c);
+    if (!cl_target_is_above(c, j)) { /* ours has risen meanwhile: the target needs another one */
+        resume(c, j);
+        return;
+    }
     struct cl_record r = {.job = j->name, .source = j->source, .target = j->target};
-    r.epoch = (epoch > greatest && epoch < CL_EPOCH_MAX ? epoch : greatest) + 1;
+    r.epoch = cl_epoch_of_grant(c, j, epoch);
     if (r.epoch >= CL_EPOCH_MAX) {
         cl_job_end(c, j, CL_JOB_FAILED, "There is no config epoch left above all others");
         return;
     }
     memcpy(r.slots, j->slots, sizeof r.slots);
-    c->current_epoch = r.epoch;
+    if (c->current_epoch < r.epoch)
+        c->current_epoch = r.epoch;
     cl_job_enter(c, j, CL_JOB_RECORDING, j->until_us);
     cl_record_open(c, &r);
 }
@@ -392,7 +415,7 @@ void cl_jobs_news(struct cl_core *c, const struct cl_event *e)
             drained(c, j, e->seq);
         break;
     case CL_JOB_IS_GRANTED: granted(c, j, e->seq); break;
-    case CL_JOB_IS_LOST: lost(c, j, e->bytes); break;
+    case CL_JOB_IS_LOST: lost(c, j, e->bytes, e->seq == 1); break;
     case CL_JOB_IS_ASKED: break;
     }
 }
@@ -407,17 +430,25 @@ static bool owns_all(const struct cl_node *n, const uint8_t *slots)
     return true;
 }
 
-/* NULL: it may go on. Not asked of jobs that are granted. */
-static const char *why_stop(const struct cl_core *c, const struct cl_job *j)
+/* NULL: nothing is wrong there, or it does not matter yet. */
+static const char *why_broken(const struct cl_core *c, const struct cl_job *j)
 {
     const struct cl_node *other = cl_node_find(c, j->importing ? &j->source : &j->target);
-    if (!cl_has(c->me, CL_MASTER))
-        return "This node is a replica now";
+    if (!j->begun && j->restarts > 0)
+        return NULL;
     if (other == NULL || !cl_has(other, CL_MASTER))
         return "The node at the other end is no master any more";
     if (cl_has(other, CL_FAILED))
         return "The node at the other end has failed";
-    if (!owns_all(j->importing ? other : c->me, j->slots))
+    return j->importing && !owns_all(other, j->slots) ? "The slots have changed their owner" : NULL;
+}
+
+/* NULL: it may go on. Not asked of jobs that are granted. */
+static const char *why_stop(const struct cl_core *c, const struct cl_job *j)
+{
+    if (!cl_has(c->me, CL_MASTER))
+        return "This node is a replica now";
+    if (!j->importing && !owns_all(c->me, j->slots))
         return "The slots have changed their owner";
     if (c->manual.end_us != 0)
         return "A failover has begun in this shard";
@@ -472,12 +503,14 @@ static void one_run(struct cl_core *c, struct cl_job *j)
             cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
         return;
     }
-    const char *why = why_stop(c, j);
+    const char *why = why_stop(c, j), *broken = why == NULL ? why_broken(c, j) : NULL;
     if (why != NULL)
         fail(c, j, why, (int)strlen(why));
-    else if (!j->begun && c->persisted >= j->seq)
+    else if (broken != NULL)
+        interrupted(c, j, slice_of(broken));
+    else if (!j->begun && c->persisted >= j->seq && cl_job_find_target(c, j))
         begin(c, j);
-    else if (c->now_us >= j->until_us)
+    else if (c->now_us >= j->until_us || cl_job_must_wait(c, j))
         resume(c, j);
     else if (j->state == CL_JOB_RECORDING &&
              PLANTED(14, cl_state_agreed(c), c->claim.state_version == c->shard.version))

@@ -116,7 +116,8 @@ void cl_lease_state(const struct cl_core *c, int64_t boot_us, struct cl_lease_st
                                    .incarnation = s->incarnation,
                                    .generation = c->claim.generation,
                                    .config_epoch = master != NULL ? master->config_epoch : c->claim.config_epoch,
-                                   .current_epoch = c->claim.current_epoch};
+                                   .current_epoch = c->claim.current_epoch,
+                                   .wants_epoch = cl_wants_epoch(c)};
     out->until_us = until_at(c, boot_us, &out->grants);
     if (s->counted == NULL)
         return;
@@ -225,6 +226,19 @@ static bool majority_speaks(const struct cl_core *c, const struct cl_membership 
         count += at >= 0 && heard_lately(c, &heard->voices[at]) ? 1 : 0;
     }
     return count >= majority(m);
+}
+
+bool cl_epochs_by_ballot(const struct cl_core *c)
+{
+    const struct cl_node *n;
+    if (PLANTED(18, PLANTED(114, false, true), true))
+        return false;
+    if (cl_has_supervisors(c) || (c->lease.heard != NULL && majority_speaks(c, c->lease.heard)))
+        return true;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (n->supervised && !cl_has(n, CL_FAILED | CL_PFAIL | CL_HANDSHAKE))
+            return true;
+    return false;
 }
 
 /* What is forgotten with it must not come back by a late message. */

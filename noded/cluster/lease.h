@@ -82,9 +82,10 @@ struct cl_lease_state {
     bool supervised; /* leases decide whether writes are taken; the state of the cluster is "fail" without one */
     uint64_t incarnation, generation, version;
     uint64_t config_epoch, current_epoch; /* of this node: a replica's config_epoch is that of its master */
-    int supervisors, needed;              /* declared; a majority of them */
-    int grants;                           /* unexpired, and begun */
-    int64_t until_us; /* boot clock: writes are executed before it. INT64_MAX: not supervised; 0: no lease */
+    uint64_t wants_epoch;    /* the lowest config epoch that it needs, and waits for a ballot to give it; 0 none */
+    int supervisors, needed; /* declared; a majority of them */
+    int grants;              /* unexpired, and begun */
+    int64_t until_us;        /* boot clock: writes are executed before it. INT64_MAX: not supervised; 0: no lease */
 };
 void cl_lease_state(const struct cl_core *c, int64_t boot_us, struct cl_lease_state *out);
 struct slice cl_lease_list(

@@ -171,8 +171,10 @@ void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master)
     /* A master is an orphan only when it lost its replicas, not when they were taken elsewhere. */
     if (old != NULL && master != NULL && cl_replicas_of(c, old, false) == 0)
         old->had_replicas = false;
-    if (old != NULL && master == NULL)
+    if (old != NULL && master == NULL) {
         n->had_replicas = true;
+        n->came_after = old->id;
+    }
     cl_flags_set(c, n, role, (CL_MASTER | CL_REPLICA) & (uint16_t)~role);
     c->version++;
     c->looks = true;

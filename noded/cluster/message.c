@@ -23,6 +23,7 @@ static void head_learn(struct cl_core *c, struct cl_node *n, const struct cl_hea
     n->offset = h->offset;
     n->offset_us = c->now_us;
     n->ours = h->ours;
+    n->supervised = h->supervised;
     n->extends = h->ours || (h->flags & CL_EXTENSIONS) != 0;
     cl_manual_offset(c, h, n);
 }

@@ -18,7 +18,8 @@
  *  14  a grant leaves before the replicas have its record (H2)
  *  15  who is elected over an open record claims its slots (H2)
  *  16  a target that has said that it will not take slots takes a late grant (H1)
- *  17  a lease begins when it is read, and not at its stamp (S6) */
+ *  17  a lease begins when it is read, and not at its stamp (S6)
+ *  18  a supervised node raises its config epoch by itself (E2) */
 #ifndef CLUSTER_PLANT_H
 #define CLUSTER_PLANT_H
 

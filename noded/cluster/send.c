@@ -37,7 +37,8 @@ void cl_head(struct cl_core *c, enum cl_type type, struct cl_header *out)
         .bus_port = bus,
         .flags = (uint16_t)(claim->flags | CL_MYSELF | CL_EXTENSIONS | (cl_has(me, CL_NOFAILOVER) ? CL_NOFAILOVER : 0)),
         .message_flags = CL_MSG_HAS_EXTENSIONS,
-        .ok = c->ok};
+        .ok = c->ok,
+        .supervised = cl_fenced(c)};
     memcpy(out->ip, c->set.announce_ip, sizeof out->ip);
     if ((claim->flags & CL_REPLICA) != 0) {
         /* A replica speaks of its master's slots and epoch, as far as it knows them. */

@@ -55,33 +55,14 @@ static void open_slot(struct cl_core *c, cl_token token, const struct cl_command
         FAIL_WITH(c, token, "Node %.*s knows database 0 only, and other databases hold keys of hash slot %d",
                   SHOWN(m->node), m->slot);
     cl_open_set(c, m->slot, importing, n);
-    cl_answer_durable(c, token, "OK");
+    /* The keys that come next are writes. */
+    if (importing && cl_fenced(c) && cl_is_homeless(c))
+        cl_epoch_wait(c, token, CL_WAIT_LEASE, m->slot, false, c->me->config_epoch);
+    else
+        cl_answer_durable(c, token, "OK");
 }
 
 /* ---- NODE ---- */
-
-static void give(struct cl_core *c, cl_token token, int slot, struct cl_node *n, bool has_keys)
-{
-    bool mine = cl_owner(c, slot) == c->me;
-    if (mine && n != c->me && has_keys)
-        FAIL_WITH(c, token, "Can't assign hashslot %d to a different node while I still hold keys for this hash slot.",
-                  slot);
-    if (!mine && n == c->me && cl_lacks_lease(c, token))
-        return;
-    if (!has_keys)
-        cl_open_clear(c, slot, false);
-    bool imported = n == c->me && cl_open_find(c, slot, true) != NULL;
-    cl_slot_give(c, slot, n);
-    if (imported) {
-        /* The new owner's claim must be the newest, or the old owner's would win it back. */
-        cl_open_clear(c, slot, true);
-        if (cl_bump_epoch(c, false))
-            CL_LOG(c, NOTICE, "Config epoch %" PRIu64 " after taking slot %d", c->me->config_epoch, slot);
-    }
-    if (mine && n != c->me && c->me->nslots == 0 && c->set.allow_migration)
-        cl_follow(c, n);
-    cl_answer_durable(c, token, "OK");
-}
 
 /* The master that works of that node's shard: itself, or who has replaced it. NULL: none. */
 static struct cl_node *speaker_of(const struct cl_core *c, struct cl_node *node)
@@ -109,6 +90,46 @@ static struct cl_node *loser(const struct cl_core *c, int slot)
         return NULL;
     struct cl_node *n = speaker_of(c, owner != NULL ? owner : o->node);
     return n != NULL && n != c->me && !cl_is_stock(n) ? n : NULL;
+}
+
+/* A slot that is imported is claimed above the epoch of whoever owns it. false: we have no such epoch yet. */
+static bool may_claim(const struct cl_core *c, int slot, uint64_t *above)
+{
+    const struct cl_open *o = cl_open_find(c, slot, true);
+    *above = 0;
+    if (o == NULL || cl_owner(c, slot) == c->me)
+        return true;
+    const struct cl_node *owners[] = {cl_owner(c, slot), o->node, loser(c, slot)};
+    for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++)
+        if (owners[i] != NULL && owners[i]->config_epoch > *above)
+            *above = owners[i]->config_epoch;
+    return cl_epoch_suffices(c, *above);
+}
+
+static void give(struct cl_core *c, cl_token token, int slot, struct cl_node *n, bool has_keys)
+{
+    bool mine = cl_owner(c, slot) == c->me;
+    if (mine && n != c->me && has_keys)
+        FAIL_WITH(c, token, "Can't assign hashslot %d to a different node while I still hold keys for this hash slot.",
+                  slot);
+    if (!mine && n == c->me && cl_lacks_lease(c, token))
+        return;
+    if (!has_keys)
+        cl_open_clear(c, slot, false);
+    bool imported = n == c->me && cl_open_find(c, slot, true) != NULL;
+    uint64_t above;
+    if (imported && !may_claim(c, slot, &above))
+        FAIL_WITH(c, token, "The owner of hash slot %d has just got a newer config epoch: try again", slot);
+    cl_slot_give(c, slot, n);
+    if (imported) {
+        /* The new owner's claim must be the newest, or the old owner's would win it back. */
+        cl_open_clear(c, slot, true);
+        if (!cl_epochs_by_ballot(c) && cl_bump_epoch(c, false))
+            CL_LOG(c, NOTICE, "Config epoch %" PRIu64 " after taking slot %d", c->me->config_epoch, slot);
+    }
+    if (mine && n != c->me && c->me->nslots == 0 && c->set.allow_migration)
+        cl_follow(c, n);
+    cl_answer_durable(c, token, "OK");
 }
 
 static void no_word(struct cl_core *c, cl_token token, const struct cl_id *node, int slot)
@@ -247,20 +268,27 @@ static void slot_to_node(struct cl_core *c, cl_token token, const struct cl_comm
     if (!cl_has(n, CL_MASTER))
         FAIL_WITH(c, token, "Target node is not a master");
     struct cl_node *asked = n == c->me ? loser(c, m->slot) : NULL;
-    if (asked != NULL)
+    uint64_t above;
+    if (n == c->me && !may_claim(c, m->slot, &above))
+        cl_epoch_wait(c, token, CL_WAIT_SLOT, m->slot, m->slot_has_keys, above);
+    else if (asked != NULL)
         ask(c, token, m, asked);
     else
         give(c, token, m->slot, n, m->slot_has_keys);
 }
 
 /* The target of a hand-over is gone for ever: an operator may say that the slots are ours again. */
-static bool is_taken_back(struct cl_core *c, const struct cl_command *m)
+static bool is_taken_back(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     struct cl_open_record *r = cl_record_of_slot(c, m->slot);
     if (m->verb != CL_SETSLOT_NODE || r == NULL || r->r.taking || !r->silent || cl_command_node(c, m) != c->me)
         return false;
     if (!r->resuming)
         cl_handover_resume(c, r);
+    if (r->comes_back)
+        cl_epoch_wait(c, token, CL_WAIT_SLOT, m->slot, m->slot_has_keys, r->r.epoch);
+    else
+        cl_answer_durable(c, token, "OK");
     return true;
 }
 
@@ -268,12 +296,11 @@ void cl_setslot(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     if (!cl_has(c->me, CL_MASTER))
         FAIL_WITH(c, token, "%s", masters_only);
-    if (m->verb == CL_SETSLOT_NODE && cl_command_node(c, m) == c->me && cl_lacks_lease(c, token))
+    bool gets_lease = cl_is_homeless(c) && cl_open_find(c, m->slot, true) != NULL;
+    if (m->verb == CL_SETSLOT_NODE && cl_command_node(c, m) == c->me && !gets_lease && cl_lacks_lease(c, token))
         return;
-    if (is_taken_back(c, m)) {
-        cl_answer_durable(c, token, "OK");
+    if (is_taken_back(c, token, m))
         return;
-    }
     if (m->verb != CL_SETSLOT_STABLE && cl_slot_is_moving(c, token, m->slot))
         return;
     if (m->verb == CL_SETSLOT_NODE) {

@@ -35,11 +35,13 @@ struct cl_node {
     uint16_t index;         /* in cl_core.nodes */
     uint16_t flags, other_port, port, bus_port;
     char ip[CL_IP_MAX];
-    bool ours;              /* it says that it is a noded */
-    bool extends;           /* it may get extensions beyond the host name */
-    bool heard;             /* since this life began, or since it was met */
-    char *hostname;         /* NULL: none */
-    struct cl_node *master; /* of a replica; NULL: unknown */
+    bool ours;               /* it says that it is a noded, */
+    bool supervised;         /* and under supervisors */
+    struct cl_id came_after; /* the master that it followed before it became one; none: it never did */
+    bool extends;            /* it may get extensions beyond the host name */
+    bool heard;              /* since this life began, or since it was met */
+    char *hostname;          /* NULL: none */
+    struct cl_node *master;  /* of a replica; NULL: unknown */
     uint64_t config_epoch, offset;
     uint64_t claim_epoch; /* config epoch of its last claim of slots, told by itself */
     uint64_t seen_epoch;  /* the newest current epoch that it told: what is older was overtaken */
@@ -61,6 +63,7 @@ struct cl_node {
     int64_t counted_until_us; /* so long it may think that we count it; 0: it was never told */
     int64_t left_us;          /* it was our replica, and said then that it is another's, perhaps in an old message */
     int64_t sibling_us;       /* until then it may be promoted as a replica of the master before us; 0 not so */
+    int64_t frozen_until_us;  /* until then no migration from or to it goes on to its pause */
     uint64_t stamp;           /* of its clock, the newest that it told; 0 none */
     uint64_t ours_seq;        /* the file that has it first as a replica of ours */
     int64_t orphaned_us;      /* a master: without replicas that work, which it had, since; 0: not so */
@@ -163,6 +166,7 @@ struct cl_job {
     int64_t again_us;               /* the next one not before that */
     uint64_t seq;                   /* the file that has it first */
     bool begun;                     /* JOB_EXPORT was said: it is on disk */
+    int restarts;                   /* so many before it were interrupted from outside */
     char message[192];              /* has room for a refusal that names two nodes */
 };
 
@@ -172,6 +176,7 @@ struct cl_open_record {
     struct cl_id shard; /* the target's, as it was known first; none: it never was */
     bool silent;        /* nobody has answered for so long that writes are refused */
     bool resuming;      /* the target has refused: our claim above it is on its way to the disk */
+    bool comes_back;    /* the same, while a ballot is to give us an epoch above it */
     int64_t since_us;   /* known here since */
     int64_t ask_us;     /* when to ask the target next; HEAP_NEVER: it was not told to take anything */
 };
@@ -218,6 +223,18 @@ struct cl_keys_ask {
     int slot;
     bool slot_has_keys; /* as it was commanded */
     uint64_t question;
+    int64_t until_us;
+};
+
+enum cl_wait_for { CL_WAIT_SLOT, CL_WAIT_BUMP, CL_WAIT_LEASE };
+
+/* A command that waits for a ballot. */
+struct cl_epoch_wait {
+    cl_token token;
+    enum cl_wait_for what; /* SETSLOT NODE with our own name, BUMPEPOCH, SETSLOT IMPORTING */
+    int slot;
+    bool slot_has_keys;
+    uint64_t above; /* of which our config epoch has to be */
     int64_t until_us;
 };
 
@@ -310,6 +327,8 @@ struct cl_core {
     size_t nbans, cap_bans;
     struct cl_keys_ask *keys_asks;
     size_t nkeys_asks, cap_keys_asks;
+    struct cl_epoch_wait *epoch_waits;
+    size_t nepoch_waits, cap_epoch_waits;
     struct buf scratch;
     uint64_t sent[CL_TYPES], received[CL_TYPES];
     uint64_t version; /* goes up when what describe.h says (but for times) may have changed */
@@ -415,7 +434,32 @@ void cl_follow(struct cl_core *c, struct cl_node *master); /* we become its repl
 void cl_epoch_heard(struct cl_core *c, uint64_t epoch);
 void cl_collision(struct cl_core *c, struct cl_node *sender);
 bool cl_bump_epoch(struct cl_core *c, bool always); /* without consensus; false: ours is the greatest already */
+bool cl_is_at_the_top(const struct cl_core *c);     /* nobody's epoch is as great as ours */
 void cl_update_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+
+/* epoch_wish.c: epochs by ballot */
+uint64_t cl_wants_epoch(const struct cl_core *c); /* the lowest config epoch that would do; 0: none is needed */
+/* Epochs are its own to take, or it is leased and claims at one above that, on disk. */
+bool cl_epoch_suffices(const struct cl_core *c, uint64_t above);
+bool cl_is_homeless(const struct cl_core *c); /* supervised, or about to be, without slots and lease */
+bool cl_may_take(const struct cl_core *c, const struct cl_job *j); /* the slots of this job, if they were granted now */
+bool cl_target_is_above(const struct cl_core *c, const struct cl_job *j); /* its slots can be granted at its epoch */
+uint64_t cl_epoch_of_grant(const struct cl_core *c, const struct cl_job *j, uint64_t said);
+/* The command is answered when there is a lease with a config epoch above that, or with an error after some seconds. */
+void cl_epoch_wait(struct cl_core *c, cl_token token, enum cl_wait_for what, int slot, bool slot_has_keys,
+                   uint64_t above);
+void cl_epoch_wish_run(struct cl_core *c);
+int64_t cl_epoch_wish_deadline(const struct cl_core *c);
+
+/* frozen.c */
+bool cl_is_frozen(const struct cl_core *c, const struct cl_id *node);
+void cl_freeze(struct cl_core *c, cl_token token, const struct cl_command *m);
+bool cl_job_find_target(struct cl_core *c, struct cl_job *j); /* false: it does not begin yet */
+bool cl_job_must_wait(const struct cl_core *c, const struct cl_job *j);
+/* Another job in its place, under a new name. false: it is not to be tried again. */
+bool cl_job_restart(struct cl_core *c, const struct cl_job *old, struct cl_id *name);
+const char *cl_job_waits_for(const struct cl_core *c, const struct cl_job *j); /* static text; "" nothing */
+int64_t cl_frozen_deadline(const struct cl_core *c);
 
 /* voter.c, election.c, manual.c, migration.c */
 void cl_vote_asked(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
@@ -493,6 +537,8 @@ void cl_handover_run(struct cl_core *c);
 int64_t cl_handover_deadline(const struct cl_core *c);
 /* It has slots that are not being handed over, as far as we know: those stay with a master that was replaced. */
 bool cl_claims_some(const struct cl_core *c, const struct cl_node *n);
+/* The master that speaks for the shard of that node, which may be itself. NULL: none is known. */
+struct cl_node *cl_speaker_of(const struct cl_core *c, const struct cl_id *target);
 /* The master of our shard that has replaced us, although we hold ourselves for its master still. NULL: none. */
 struct cl_node *cl_replaced_by(const struct cl_core *c);
 void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch);

@@ -40,6 +40,7 @@ struct cl_supervision {
     int64_t dropped_us; /* boot clock: what was granted up to then was forgotten, and does not come back */
     int64_t until_us;   /* cl_lease_until() */
     bool collision_told;
+    uint64_t asked_epoch; /* somebody waits for our claim of slots of ours at this config epoch or above; 0 nobody */
 };
 
 /* speaker.c: lists as text */
@@ -59,6 +60,8 @@ int64_t cl_lease_deadline(const struct cl_core *c);
 bool cl_fenced(const struct cl_core *c); /* leases alone decide whether writes are taken: the list is on disk */
 /* Neither elections nor votes: it counts a list, or is about to. */
 bool cl_has_supervisors(const struct cl_core *c);
+/* It raises no epoch by itself: so, or others of its cluster do, and it will be supervised soon. */
+bool cl_epochs_by_ballot(const struct cl_core *c);
 bool cl_leased(const struct cl_core *c); /* it is not fenced, or holds a lease now */
 /* An unleased node claims nothing. true: the error was answered. */
 bool cl_lacks_lease(struct cl_core *c, cl_token token);

@@ -8,7 +8,7 @@
 struct wire_head {
     uint8_t signature[4], length[4], version[2], port[2], type[2], gossip[2];
     uint8_t current_epoch[8], config_epoch[8], offset[8];
-    uint8_t sender[40], slots[CL_SLOT_BYTES], master[40], ip[46], extensions[2], own[4], unused[26];
+    uint8_t sender[40], slots[CL_SLOT_BYTES], master[40], ip[46], extensions[2], own[4], supervised[1], unused[25];
     uint8_t other_port[2], bus_port[2], flags[2], state, message_flags[3];
 };
 
@@ -161,6 +161,7 @@ static const char *head_read(const struct wire_head *w, struct cl_header *h)
         .ok = w->state == 0,
         .ours = memcmp(w->own, CL_OWN_MARK, sizeof w->own) == 0,
     };
+    h->supervised = h->ours && w->supervised[0] != 0;
     if (!id_read(w->sender, &h->sender) || cl_id_is_none(&h->sender))
         return "the sender's id is none";
     if (!zeros(w->master, sizeof w->master) && !id_read(w->master, &h->master))
@@ -384,6 +385,7 @@ void cl_wire_begin(struct buf *out, const struct cl_header *head)
         memcpy(w->slots, head->slots, sizeof w->slots);
     memcpy(w->ip, head->ip, strlen(head->ip));
     memcpy(w->own, CL_OWN_MARK, sizeof w->own);
+    w->supervised[0] = head->supervised;
     w->state = head->ok ? 0 : 1;
     w->message_flags[0] = head->message_flags;
     out->n = CL_WIRE_HEADER;

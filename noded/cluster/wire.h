@@ -68,8 +68,9 @@ struct cl_header {
     uint16_t extensions; /* how many follow the gossip */
     uint16_t gossip;     /* entries */
     uint8_t message_flags;
-    bool ok;   /* the cluster's state, as the sender sees it */
-    bool ours; /* the sender wrote CL_OWN_MARK */
+    bool ok;         /* the cluster's state, as the sender sees it */
+    bool ours;       /* the sender wrote CL_OWN_MARK, */
+    bool supervised; /* and that it counts a list of supervisors */
 };
 
 struct cl_gossip {

@@ -193,6 +193,7 @@ static void put_lease(struct reply *r, const struct nd_engine *e, const struct c
     nd_cluster_put_number(r, "migrating", live_jobs(core));
     reply_bulks(r, "view");
     reply_bulkf(r, "%016" PRIx64, cl_view(core));
+    nd_cluster_put_number(r, "wants_epoch", (int64_t)l->wants_epoch);
     reply_bulks(r, "incarnation");
     reply_bulkf(r, "%016" PRIx64, l->incarnation);
     nd_cluster_put_number(r, "clock", now_us);
@@ -236,7 +237,7 @@ static void put_all(struct nd_call *c)
     put_data(c->r, e, cl_is_master(core));
     size_t n = put_swap(c->r, core);
     put_lease(c->r, e, &l, now_us);
-    reply_end_map(c->r, mark, 24 + n);
+    reply_end_map(c->r, mark, 25 + n);
 }
 
 /* ---- arguments ---- */

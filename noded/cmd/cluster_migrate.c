@@ -107,6 +107,18 @@ void nd_cluster_cancelslotmigrations(struct nd_call *c)
         nd_cluster_ask(c, &command);
 }
 
+void nd_cluster_freezeslotmigrations(struct nd_call *c)
+{
+    struct cl_command command = {.verb = CL_FREEZE};
+    if (nd_cluster_reply(c) || !nd_cluster_on(c))
+        return;
+    command.node = c->argv[2];
+    if (!text_range(c->argv[3], 0, INT32_MAX, &command.number))
+        nd_error(c, "ERR Invalid time: milliseconds are expected");
+    else
+        nd_cluster_ask(c, &command);
+}
+
 /* ---- GETSLOTMIGRATIONS ---- */
 
 /* "0-5 7-7": clients of this command read two numbers in every range. */

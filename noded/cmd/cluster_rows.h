@@ -14,7 +14,8 @@ nd_command_fn nd_cluster_info_command, nd_cluster_nodes, nd_cluster_replicas, nd
     nd_cluster_links, nd_cluster_myid, nd_cluster_myshardid, nd_cluster_failure_reports;
 
 /* cluster_migrate.c */
-nd_command_fn nd_cluster_migrateslots, nd_cluster_cancelslotmigrations, nd_cluster_getslotmigrations, nd_cluster_dbmap;
+nd_command_fn nd_cluster_migrateslots, nd_cluster_cancelslotmigrations, nd_cluster_getslotmigrations,
+    nd_cluster_freezeslotmigrations, nd_cluster_dbmap;
 
 /* cluster_lease.c */
 nd_command_fn nd_cluster_release, nd_cluster_takeover; /* CLUSTER FAILOVER TAKEOVER EPOCH: behind nd_cluster_reply() */

@@ -127,19 +127,24 @@ static void give_up(struct nd_export *x, struct slice why)
     end(x, can_tell);
 }
 
-void nd_export_fail(struct nd_export *x, const char *why)
+static void over(struct nd_export *x, const char *why, bool broken)
 {
     struct nd_exports *xs = x->all;
     struct cl_id job = x->job;
     end(x, false);
-    xs->host.news(xs->host.news_owner, &job, CL_JOB_IS_LOST, 0, slice_of(why));
+    xs->host.news(xs->host.news_owner, &job, CL_JOB_IS_LOST, broken, slice_of(why));
+}
+
+void nd_export_fail(struct nd_export *x, const char *why)
+{
+    over(x, why, false);
 }
 
 void nd_export_lost(struct nd_export *x, const char *why)
 {
     struct buf text = {0};
     buf_printf(&text, "the link to the target is lost: %s", why);
-    nd_export_fail(x, buf_str(&text));
+    over(x, buf_str(&text), true);
     buf_free(&text);
 }
 
@@ -246,7 +251,7 @@ static void snapshot_ended(void *owner, const struct nd_child_end *end)
     if (!end->ok || end->got == NULL || !end->got[0]) {
         struct buf why = {0};
         buf_printf(&why, "the snapshot was not written: %s", end->ok ? "the target does not take it" : end->why);
-        nd_export_fail(x, buf_str(&why));
+        over(x, buf_str(&why), end->ok);
         buf_free(&why);
         return;
     }
@@ -372,7 +377,7 @@ static void tick(struct nd_export *x)
 {
     int64_t now_us = x->all->r->e->now_us;
     if (now_us >= timeout_us(x)) {
-        nd_export_fail(x, "the target did not answer for longer than repl-timeout");
+        over(x, "the target did not answer for longer than repl-timeout", true);
     } else if (x->step == ND_EXPORT_STREAMING) {
         nd_export_look(x);
     } else if (x->step == ND_EXPORT_WAITING) {

@@ -108,8 +108,11 @@ static bool some_lack(const struct nd_repl *r, int64_t offset)
 
 /* NULL: what came before it is safe, and what follows needs not wait either: for a replica that is gone and may still
  * be elected the hand-over would wait, and writes with it. */
-static const char *not_safe(const struct nd_repl *r, const struct nd_import_question *q)
+static const char *not_safe(const struct nd_import *m, const struct nd_import_question *q)
 {
+    const struct nd_repl *r = m->all->r;
+    if (!cl_ready_to_take(r->e->cluster->core, &m->job))
+        return "no ballot of the supervisors has given the target an epoch at which it could take the slots";
     if (!q->on_disk)
         return "the disk of the target is slow";
     if (some_lack(r, q->repl_offset))
@@ -132,7 +135,7 @@ static void answer(struct nd_import *m, const struct nd_import_question *q)
 void nd_import_look(struct nd_import *m)
 {
     size_t n = 0;
-    while (n < m->nquestions && not_safe(m->all->r, &m->questions[n]) == NULL)
+    while (n < m->nquestions && not_safe(m, &m->questions[n]) == NULL)
         answer(m, &m->questions[n++]);
     if (n == 0)
         return;
@@ -231,7 +234,7 @@ static void tick(struct nd_import *m, int64_t now_us)
 {
     const struct nd_import_question *q = overdue(m, now_us);
     if (q != NULL) {
-        const char *why = not_safe(m->all->r, q);
+        const char *why = not_safe(m, q);
         nd_import_fail(m, why != NULL ? why : "a question was not answered in time");
         return;
     }

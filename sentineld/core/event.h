@@ -104,6 +104,7 @@ enum sn_command {
     SN_CMD_CLUSTER_FAILOVER, /* CLUSTER FAILOVER, to a replica: the nodes' own planned switch */
     SN_CMD_REPLICATE,        /* CLUSTER REPLICATE id */
     SN_CMD_BUMP_EPOCH,       /* CLUSTER BUMPEPOCH */
+    SN_CMD_FREEZE,           /* CLUSTER FREEZESLOTMIGRATIONS id ms */
     SN_CMD_NO_FAILOVER,      /* CONFIG SET cluster-replica-no-failover yes or no */
     SN_CMD_DBMAP_PREPARE,    /* CLUSTER DBMAP PREPARE ...; its OK has the text of the answer, as those below */
     SN_CMD_DBMAP_APPLY,

@@ -256,7 +256,7 @@ void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct
         sn_fleet_ack(n, command, ok, text);
     if (command == SN_CMD_NODES || command == SN_CMD_NO_FAILOVER || command == SN_CMD_BUMP_EPOCH)
         return;
-    if (command == SN_CMD_HELLO)
+    if (command == SN_CMD_HELLO || command == SN_CMD_FREEZE)
         return;                   /* said, or not: it is said again anyway */
     if (command == SN_CMD_INFO) { /* refused (a script runs, say): asked again when it is due */
         n->info_sent_us = 0;

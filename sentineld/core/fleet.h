@@ -61,6 +61,7 @@ struct sn_shard {
     int64_t empty_us;       /* since when it has neither slots nor replicas; 0: it has */
     int64_t switched_us;    /* when its master became one, as far as all live nodes have not agreed yet; 0: they have */
     int64_t changed_us;     /* when its master last changed, as far as this life knows; 0: never */
+    int64_t froze_us;       /* when others were last told that migrations with it are frozen; 0: they are not */
 };
 
 enum sn_fleet_state {

@@ -71,11 +71,15 @@ void sn_shard_slots(struct sn_shard *s, bool own); /* those of its master are as
 struct sn_inst *sn_shard_join(struct sn_shard *s, struct sn_member *m); /* NULL: it cannot be now */
 void sn_shard_leave(struct sn_inst *i);                                 /* a replica is none of it any more */
 void sn_shard_place(struct sn_member *m);                               /* where its facts say that it belongs */
+void sn_shard_wished(struct sn_member *m); /* its answer to LEASE came, and may say that it needs an epoch */
 /* A line says that a replica of the shard is its master: the cluster elected by itself, or another supervisor promoted.
  */
 bool sn_shard_replaced(struct sn_member *m, const struct sn_nodes *nodes, const struct sn_nodes_line *l);
 void sn_shard_newer(struct sn_shard *s, uint64_t epoch); /* its master has a higher config epoch */
 int64_t sn_shard_tidy(struct sn_shard *s, bool *dropped);
+
+/* freeze.c: migrations from and to a shard that is getting another master. Returns when to look again. */
+int64_t sn_freeze_advance(struct sn_group *g);
 
 /* fleet_switch.c: promotions */
 struct sn_effect *sn_order_node(struct sn_node *n, enum sn_command command); /* and asks what came of it */

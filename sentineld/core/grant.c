@@ -146,10 +146,12 @@ static void lease_dirty(struct sn_group *g)
 }
 
 /* At the epoch of the configuration nothing is granted once a vote of ours may have led to a promotion that we do not
- * know of (SAFETY E5): not by the ballot that names the master anew either, before that has come through. */
+ * know of (SAFETY E5): not by the ballot that names the master anew either, before that has come through. Where there
+ * was no doubt before a vote for the master itself makes none: all that may be hidden is its own newer epoch. */
 bool sn_lease_in_doubt(const struct sn_group *g)
 {
-    uint64_t vote = g->vote_void || !*g->vote_leader ? 0 : g->vote_epoch; /* "": the epoch is a bound, and no vote */
+    bool none = g->vote_void || g->vote_same || !*g->vote_leader; /* "": the epoch is a bound, and no vote */
+    uint64_t vote = none ? 0 : g->vote_epoch;
     return *g->lease.grantee && (vote > g->config_epoch || g->doubt_epoch > g->config_epoch);
 }
 
@@ -235,10 +237,16 @@ static void take_facts(struct sn_node *n, const struct sn_lease_told *t)
     n->info_us = n->core->now_us;
 }
 
+/* The master needs a config epoch that its configuration does not have (SAFETY E2). */
+static bool wishes(const struct sn_inst *i)
+{
+    return sn_is_master(i) && i->node->told && i->node->told->wants_epoch > i->group->config_epoch;
+}
+
 static bool matters(const struct sn_inst *i)
 {
     const struct sn_group *g = i->group;
-    return g->fo.state != SN_FO_NONE || g->master->s_down || g->suspect || g->order.since_us ||
+    return g->fo.state != SN_FO_NONE || wishes(i) || g->master->s_down || g->suspect || g->order.since_us ||
            (sn_is_master(i) && i->node->told->lease_ms == 0);
 }
 
@@ -278,10 +286,13 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
         n->info_now = n->unjudged = true;
     /* A replica may have had a config epoch of its own before, which no text tells and others remember. No ballot takes
      * one that is not above all (SAFETY E10). */
-    if (n->fleet && t->current_epoch > n->fleet->epoch && t->current_epoch < SN_EPOCH_MAX) {
-        n->fleet->epoch = t->current_epoch;
+    uint64_t epoch = t->wants_epoch > t->current_epoch ? t->wants_epoch - 1 : t->current_epoch;
+    if (n->fleet && epoch > n->fleet->epoch && epoch < SN_EPOCH_MAX) {
+        n->fleet->epoch = epoch;
         sn_heard_epoch(c, NULL, n->fleet->epoch);
     }
+    if (n->fleet && is_expected(n, t))
+        sn_shard_wished(n->member);
     if (t->generation && t->version == c->ours.version && (spoken || c->ours.counted))
         list_set(c, t->version, true);
     else if (t->generation && !c->ours.counted)
@@ -348,6 +359,8 @@ void sn_lease_vote(struct sn_group *g, const struct sn_inst *candidate)
 {
     int64_t ttl = sn_lease_ttl(g);
     g->vote_void = false;
+    g->vote_same = ttl && candidate && candidate == g->master && candidate->member &&
+                   runid_cmp(g->lease.grantee, candidate->member->id) == 0 && g->doubt_epoch <= g->config_epoch;
     if (ttl && candidate && candidate->member && sn_lease_name(&g->lease, candidate->member->id, ttl, g->core->now_us))
         lease_dirty(g);
 }
@@ -431,7 +444,8 @@ void sn_lease_promote(struct sn_group *g)
 }
 
 /* SAFETY E5: the master is well, but a vote of ours for somebody else keeps us from granting to it, or it has given its
- * lease back for a switch that came to nothing: a ballot names it anew, above all that may be hidden. */
+ * lease back for a switch that came to nothing: a ballot names it anew, above all that may be hidden. So does one that
+ * the master itself wants, since it takes no config epoch by itself (E2). */
 int64_t sn_lease_wants_ballot(struct sn_group *g)
 {
     const struct sn_core *c = g->core;
@@ -445,8 +459,13 @@ int64_t sn_lease_wants_ballot(struct sn_group *g)
         return HEAP_NEVER;
     if (sn_lease_in_doubt(g))
         return c->now_us;
-    /* Grants that are only late come within a lease or two. Without voters there is nothing to be won. */
-    if (!unleased || sn_usable_voters(g) < sn_votes_needed(g))
+    /* Without voters there is nothing to be won. */
+    if (sn_usable_voters(g) < sn_votes_needed(g))
+        return HEAP_NEVER;
+    if (wishes(m))
+        return c->now_us;
+    /* Grants that are only late come within a lease or two. */
+    if (!unleased)
         return HEAP_NEVER;
     return g->unleased_us + 3 * ttl;
 }

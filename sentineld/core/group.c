@@ -124,6 +124,8 @@ void sn_group_evaluate(struct sn_group *g)
     EARLIER(next, sn_failover_advance(g));
     EARLIER(next, sn_reconf_advance(g));
     EARLIER(next, sn_group_tidy(g));
+    if (g->fleet)
+        EARLIER(next, sn_freeze_advance(g));
     heap_set(&g->core->timers, &g->timer.at, next);
 }
 

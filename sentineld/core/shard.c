@@ -300,15 +300,22 @@ static void inherit(struct sn_member *m, struct sn_shard *s)
     }
 }
 
+/* It is to get slots, and needs a lease and a config epoch for that: so it is a shard before it has any. */
+static bool wishes(const struct sn_member *m)
+{
+    const struct sn_lease_told *t = m->node ? m->node->told : NULL;
+    return t && m->master && t->role == SN_ROLE_MASTER && t->wants_epoch && runid_cmp(t->node, m->id) == 0;
+}
+
 static void place_master(struct sn_member *m)
 {
-    if (!m->nslots || !m->node || (m->inst && (sn_is_master(m->inst) || !stands_alone(m))))
+    if (!m->node || (m->inst && (sn_is_master(m->inst) || !m->nslots || !stands_alone(m))))
         return;
     if (!m->inst && m->node->insts && !sn_member_speaks(m))
         return; /* by an old word: another one is known to be there */
-    if (!owns_some(m))
+    if (m->nslots ? !owns_some(m) : !wishes(m))
         return;
-    struct sn_shard *s = m->inst ? NULL : inherited(m);
+    struct sn_shard *s = m->inst || !m->nslots ? NULL : inherited(m);
     if (s) {
         inherit(m, s);
         return;
@@ -342,6 +349,12 @@ void sn_shard_place(struct sn_member *m)
         place_master(m);
     else if (*m->follows)
         place_replica(m);
+}
+
+void sn_shard_wished(struct sn_member *m)
+{
+    if (!m->inst && wishes(m))
+        place_master(m);
 }
 
 void sn_shard_newer(struct sn_shard *s, uint64_t epoch)
@@ -446,7 +459,7 @@ static bool is_empty(const struct sn_shard *s)
     const struct sn_member *m = s->group->master->member;
     const struct sn_fleet *f = s->fleet;
     struct sn_slots left = s->slots;
-    if (s->group->ninsts > 1 || !m->told_us || !m->master)
+    if (s->group->ninsts > 1 || !m->told_us || !m->master || wishes(m))
         return false;
     if (sn_member_speaks(m) || !s->nslots)
         return !s->nslots && m->own_us;

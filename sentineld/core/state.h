@@ -264,6 +264,7 @@ struct sn_group {
     bool vote_planned;     /* it was for a planned switch: the asker did not hold the master for down */
     bool vote_free;        /* it was cancelled, or led to a configuration */
     bool vote_void;        /* it was cancelled before a promotion was sent: nothing hidden comes of it */
+    bool vote_same;        /* it was for the master that had our grants, and nothing else is hidden */
     uint64_t doubt_epoch;  /* the highest of our votes before it that may have led to a promotion, */
     int64_t doubt_lock_us; /* and until when they bind us as vote_lock_us does */
     struct sn_lease lease; /* of a shard under leases: what we have granted there */

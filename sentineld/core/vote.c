@@ -53,7 +53,7 @@ struct sn_inst *sn_vote_heir(const struct sn_group *g)
 void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_t lock_us)
 {
     struct sn_core *c = g->core;
-    if (!g->vote_void && *g->vote_leader && g->vote_epoch > g->doubt_epoch) {
+    if (!g->vote_void && !g->vote_same && *g->vote_leader && g->vote_epoch > g->doubt_epoch) {
         g->doubt_epoch = g->vote_epoch;
         g->doubt_lock_us = sn_lease_ttl(g) && !g->vote_free ? g->vote_lock_us : 0;
     }

@@ -31,6 +31,7 @@ static const struct sent plain[] = {
     [SN_CMD_CLUSTER_FAILOVER] = {.command = SN_CMD_CLUSTER_FAILOVER},
     [SN_CMD_REPLICATE] = {.command = SN_CMD_REPLICATE},
     [SN_CMD_BUMP_EPOCH] = {.command = SN_CMD_BUMP_EPOCH},
+    [SN_CMD_FREEZE] = {.command = SN_CMD_FREEZE},
     [SN_CMD_NO_FAILOVER] = {.command = SN_CMD_NO_FAILOVER},
     [SN_CMD_LEASE] = {.command = SN_CMD_LEASE},
     [SN_CMD_LEASE_RETURN] = {.command = SN_CMD_LEASE_RETURN},
@@ -367,6 +368,11 @@ static void cluster_words(const struct sn_effect *e, struct wire_request *q)
     switch (e->command) {
     case SN_CMD_NODES: wire_word(q, "NODES"); break;
     case SN_CMD_BUMP_EPOCH: wire_word(q, "BUMPEPOCH"); break;
+    case SN_CMD_FREEZE:
+        wire_word(q, "FREEZESLOTMIGRATIONS");
+        wire_word(q, e->text);
+        wire_number(q, e->number);
+        break;
     case SN_CMD_REPLICATE:
         wire_word(q, "REPLICATE");
         wire_word(q, e->text);
@@ -406,6 +412,7 @@ static void words(const struct link *l, const struct sn_effect *e, struct wire_r
     case SN_CMD_CLUSTER_FAILOVER:
     case SN_CMD_REPLICATE:
     case SN_CMD_BUMP_EPOCH:
+    case SN_CMD_FREEZE:
     case SN_CMD_NO_FAILOVER: cluster_words(e, q); break;
     case SN_CMD_LEASE: wire_lease_request(q, own_id(l), e->text, e->number, e->epoch, &e->stamp); break;
     case SN_CMD_LEASE_RETURN: wire_lease_return(q, own_id(l), e->text, e->epoch); break;

@@ -125,6 +125,7 @@ static const struct row {
     {"state_known", FORM_FLAG, AT(state_known)},
     {"migrating", FORM_NUMBER, AT(migrating)},
     {"view", FORM_HEX, AT(view)},
+    {"wants_epoch", FORM_COUNT, AT(wants_epoch)},
     {"incarnation", FORM_HEX, AT(incarnation)},
     {"clock", FORM_NUMBER, AT(clock_us)},
 };

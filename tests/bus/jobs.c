@@ -336,7 +336,8 @@ static bool replicas_have_it(struct world *w, const struct node *n)
 static void turn_of_target(struct world *w, struct transfer *t)
 {
     struct node *n = node_of(w, t, TARGET);
-    if (!t->draining || t->drained || w->now_us < t->flush_us || n->disk.full || !replicas_have_it(w, n))
+    if (!t->draining || t->drained || w->now_us < t->flush_us || !cl_ready_to_take(n->core, &t->job) || n->disk.full ||
+        !replicas_have_it(w, n))
         return;
     data_flush(n);
     t->drained = true;

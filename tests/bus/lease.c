@@ -25,7 +25,7 @@ struct told { /* by a node in its answer */
     int64_t at_us;    /* world; 0 never */
     bool master, known, leased;
     int64_t offset;
-    uint64_t config_epoch, greatest;
+    uint64_t config_epoch, greatest, wants;
     struct cl_id id, shard;
 };
 
@@ -78,6 +78,12 @@ struct leases {
     size_t nmails, cap_mails;
     uint64_t epoch;
     bool begun, calm;
+    struct ballot {
+        int node;
+        uint64_t epoch;
+    } * ballots; /* all that were decided */
+    size_t nballots, cap_ballots;
+    uint64_t claims[MAX_NODES]; /* the config epoch of each node, as it was seen last */
 };
 
 static int64_t steady_now(const struct steady *k, int64_t now_us)
@@ -191,6 +197,7 @@ static void look(struct world *w, const struct node *n, struct told *t)
                        .offset = n->data.set.offset,
                        .config_epoch = n->core->claim.config_epoch,
                        .greatest = cl_greatest_epoch(n->core),
+                       .wants = s.wants_epoch,
                        .id = n->id,
                        .shard = n->core->claim.shard};
 }
@@ -305,6 +312,7 @@ static void arrive(struct world *w, struct happening *h)
         t->at_us = w->now_us;
         enter(w, h->who, t);
         w->leases->epoch = t->greatest > w->leases->epoch ? t->greatest : w->leases->epoch;
+        w->leases->epoch = t->wants > w->leases->epoch + 1 ? t->wants - 1 : w->leases->epoch;
     }
 }
 
@@ -393,6 +401,8 @@ static void decide_for(struct world *w, struct group *g, int node, const struct 
     g->again = lineage_find(&g->may_have_been, &t->id) < g->may_have_been.n;
     lineage_add(&g->may_have_been, &t->id);
     g->epoch = ++l->epoch;
+    l->ballots = mem_grow(l->ballots, l->nballots, &l->cap_ballots, sizeof *l->ballots);
+    l->ballots[l->nballots++] = (struct ballot){node, g->epoch};
     g->promoting = true;
     g->asked = g->refused = 0;
     g->until_us = w->now_us + MS(w->plan.lease_ms) * 2;
@@ -449,7 +459,7 @@ static void watch(struct world *w, struct group *g)
         return;
     else if (g->promoting || t == NULL || !t->master)
         choose(w, g);
-    else if (collides(w, g->grantee, t) && w->now_us >= g->until_us)
+    else if ((collides(w, g->grantee, t) || t->wants > t->config_epoch) && w->now_us >= g->until_us)
         decide_for(w, g, g->grantee, t);
 }
 
@@ -496,6 +506,7 @@ void lease_free(struct world *w)
     for (size_t i = 0; i < w->leases->nmails; i++)
         free(w->leases->mails[i]);
     free(w->leases->mails);
+    free(w->leases->ballots);
     free(w->leases);
 }
 
@@ -560,9 +571,26 @@ static bool may_write_some(const struct world *w, const struct node *n)
     return n->core != NULL && !n->stopped && cl_is_master(n->core) && lease_allows(w, n);
 }
 
+/* E2: under supervisors a config epoch comes from a ballot that named the node. */
+static void look_at_epoch(struct world *w, const struct node *n)
+{
+    struct leases *l = w->leases;
+    uint64_t before = l->claims[n->index], now = n->core != NULL ? n->core->me->config_epoch : before;
+    l->claims[n->index] = now;
+    /* A replica's own claims nothing: it has read its master's from its disk, perhaps. */
+    if (n->core == NULL || now <= before || !cl_fenced(n->core) || !cl_is_master(n->core))
+        return;
+    for (size_t i = 0; i < l->nballots; i++)
+        if (l->ballots[i].node == n->index && l->ballots[i].epoch == now)
+            return;
+    violated(w, "E2", "%s, which is supervised, takes config epoch %llu, and no ballot gave it that",
+             node_name(n->index), (unsigned long long)now);
+}
+
 /* After each step: a write may be waiting in a socket of any node. */
 void lease_look(struct world *w, const struct node *n)
 {
+    look_at_epoch(w, n);
     if (!w->leases->begun || w->now_us < n->forced_us || !may_write_some(w, n))
         return;
     for (int k = 0; k < w->plan.nodes; k++) {

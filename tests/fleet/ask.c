@@ -40,6 +40,7 @@ void ask_told(const struct world *w, const struct node *n, struct sn_lease_told 
                                 .version = l.version,
                                 .grants = l.grants,
                                 .state_known = cl_state_known(n->core),
+                                .wants_epoch = l.wants_epoch,
                                 .incarnation = l.incarnation,
                                 .clock_us = now_us};
     t->lease_ms = !l.supervised ? -1 : l.until_us > now_us ? (l.until_us - now_us) / 1000 : 0;
@@ -108,6 +109,8 @@ void ask_arrived(struct world *w, struct node *n, struct conn *c, const struct a
                                    .ngrants = a->ngrants};
     struct cl_command command = {
         .verb = a->verb == ASK_TAKEOVER ? CL_TAKEOVER : CL_LEASE, .lease = &lease, .promotion = &takeover};
+    if (a->verb == ASK_TAKEOVER || a->stamp.incarnation != 0)
+        check_given(w, n, a->epoch);
     struct cl_event e = {.kind = CL_EV_COMMAND, .command = &command};
     if (n->core == NULL)
         return;

@@ -23,6 +23,8 @@ struct checks {
     size_t nvotes, cap_votes;
     struct claimed *claims;
     size_t nclaims, cap_claims;
+    struct claimed *given; /* epochs that supervisors have told a node that it has */
+    size_t ngiven, cap_given;
 };
 
 void check_init(struct world *w)
@@ -34,6 +36,7 @@ void check_free(struct world *w)
 {
     free(w->checks->votes);
     free(w->checks->claims);
+    free(w->checks->given);
     free(w->checks);
 }
 
@@ -55,6 +58,27 @@ void check_writers(struct world *w, struct node *n)
     }
 }
 
+void check_given(struct world *w, const struct node *n, uint64_t epoch)
+{
+    struct checks *c = w->checks;
+    for (size_t i = c->ngiven; i-- > 0;)
+        if (c->given[i].epoch == epoch && cl_id_eq(&c->given[i].id, &n->id))
+            return;
+    c->given = mem_grow(c->given, c->ngiven, &c->cap_given, sizeof *c->given);
+    c->given[c->ngiven++] = (struct claimed){.epoch = epoch, .id = n->id};
+}
+
+/* E2: a supervised node has its epochs of its supervisors, who hold ballots for them. */
+static void check_own_epoch(struct world *w, const struct node *n, uint64_t epoch)
+{
+    const struct checks *c = w->checks;
+    for (size_t i = c->ngiven; i-- > 0;)
+        if (c->given[i].epoch == epoch && cl_id_eq(&c->given[i].id, &n->id))
+            return;
+    violated(w, "E2", "%s, which is supervised, takes config epoch %llu, and nobody gave it that", end_name(n->p.end),
+             (unsigned long long)epoch);
+}
+
 /* E10, B2: a config epoch belongs to one node for ever. */
 static void check_claim(struct world *w, struct node *n)
 {
@@ -66,7 +90,10 @@ static void check_claim(struct world *w, struct node *n)
     if (epoch < n->claimed_epoch)
         violated(w, "S4", "the config epoch of %s goes back from %llu to %llu", end_name(n->p.end),
                  (unsigned long long)n->claimed_epoch, (unsigned long long)epoch);
+    bool taken = n->claimed_epoch != 0 && cl_fenced(n->core);
     n->claimed_epoch = epoch;
+    if (taken)
+        check_own_epoch(w, n, epoch);
     if (n->core->me->nslots == 0)
         return;
     for (size_t i = 0; i < c->nclaims; i++) {

@@ -124,6 +124,14 @@ static bool update_one(struct world *w)
     return false;
 }
 
+/* Somebody wants the newest epoch for a master, of those whose supervisors have their shipped core: by ballot. */
+static void bump(struct world *w)
+{
+    struct node *n = &w->nodes[w->looks++ % w->nnodes];
+    if (!w->plan.modelled && w->looks % 5 == 0 && process_works(&n->p) && cl_is_master(n->core))
+        on_node(w, n, CL_BUMPEPOCH, &n->id);
+}
+
 static void look(struct world *w, struct happening *h)
 {
     happen(&w->time, h, w->time.now_us + LOOKS_EVERY / 2 + (int64_t)rng_below(&w->rng, (uint64_t)LOOKS_EVERY), look);
@@ -135,6 +143,7 @@ static void look(struct world *w, struct happening *h)
     for (int i = 0; i < w->nnodes; i++)
         straighten(w, &w->nodes[i]);
     update_one(w);
+    bump(w);
 }
 
 void operator_start(struct world *w)

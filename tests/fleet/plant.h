@@ -12,6 +12,7 @@
  *   111  a minority of grants is a lease (L4)
  *   112  who is named anew does not wait for what its former had (E4)
  *   113  a restart forgets whom its grantee came after (L3)
+ *   114  a supervised node raises its config epoch by itself (E2)
  *
  * Two have no place here; the unit tests of the node find them. 104, a node takes grants that were stamped in an
  * earlier life (L2): within one life of the machine the books keep such a grant exclusive like any other, and behind a

@@ -158,6 +158,11 @@ static bool command(struct world *w, struct node *n, struct conn *c, const struc
         to.node = slice_of(q->fx.text);
         break;
     case SN_CMD_BUMP_EPOCH: to.verb = CL_BUMPEPOCH; break;
+    case SN_CMD_FREEZE:
+        to.verb = CL_FREEZE;
+        to.node = slice_of(q->fx.text);
+        to.number = q->fx.number;
+        break;
     default: return false;
     }
     if (!read) {
@@ -171,6 +176,8 @@ static bool command(struct world *w, struct node *n, struct conn *c, const struc
     if (to.verb != CL_LEASE || lease.give_back)
         RECORD(w, end_name(n->p.end), "hears command %d from %s%s", a->command, end_name(c->client),
                copy ? ", again" : "");
+    if (to.verb == CL_TAKEOVER || (to.verb == CL_LEASE && lease.stamp.incarnation != 0))
+        check_given(w, n, q->fx.epoch);
     struct cl_event e = {.kind = CL_EV_COMMAND, .token = a->token, .command = &to};
     node_step(w, n, &e);
     return true;

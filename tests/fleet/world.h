@@ -285,6 +285,7 @@ struct world {
     struct sn_effects sn_fx;
     struct votes *votes; /* watcher_check.c; NULL: none was given */
     struct happening operator;
+    int looks; /* of the operator */
     struct checks *checks;
     struct faults *faults;
     struct lines *lines; /* NULL: nothing is written down, which is much faster */
@@ -418,6 +419,7 @@ void check_init(struct world *w);
 void check_free(struct world *w);
 void check_writers(struct world *w, struct node *n); /* S6 */
 void check_step(struct world *w, struct node *n);
+void check_given(struct world *w, const struct node *n, uint64_t epoch);                 /* by supervisors, to a node */
 void check_vote(struct world *w, const struct super *s, uint64_t epoch, const char *id); /* told: E1 */
 void check_wiped(struct world *w, const struct super *s);
 void check_votes_free(struct world *w);

@@ -78,6 +78,8 @@ static const struct sn_lease_told *tell(int k)
                                 .swap_request = l->request,
                                 .swap_a = 1,
                                 .swap_b = 2,
+                                .migrating = l->migrating,
+                                .wants_epoch = l->wants_epoch,
                                 .incarnation = l->incarnation,
                                 .clock_us = lab.now_us + l->clock_us};
     memcpy(t->node, n->id, sizeof t->node);
@@ -175,6 +177,12 @@ static bool node_sent(const struct sn_effect *fx, const struct sn_conn *conn)
     }
     if (fx->command == SN_CMD_RELEASE) {
         answer_release(fx, k);
+        return true;
+    }
+    if (fx->command == SN_CMD_FREEZE && lab.nodes[k].alive) {
+        buf_printf(&lab.sent, "FREEZE %d %.8s\n", lab.nodes[k].port, fx->text);
+        struct sn_event e = {.kind = SN_EV_ACK, .link = fx->link, .command = fx->command, .ok = true};
+        lab_push(&e, "OK");
         return true;
     }
     if (fx->command != SN_CMD_LEASE && fx->command != SN_CMD_LEASE_RETURN)

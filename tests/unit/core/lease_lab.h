@@ -27,6 +27,8 @@ struct lease_node {
     uint64_t mapping, prepared, ballot; /* of swaps of databases */
     uint64_t request;                   /* a client wants databases 1 and 2 swapped; 0: none does */
     bool own_epoch;                     /* TAKEOVER EPOCH takes the epoch that it says; otherwise it is refused */
+    uint64_t wants_epoch;
+    int64_t migrating;
     /* what it was told last */
     unsigned asked, granted;
     uint64_t epoch;

@@ -179,7 +179,7 @@ static void test_waiting_link_shows_life(void **state)
     xworld_forward_ms(w, 11000);
     assert_string_equal(wire_hears(l), "PING\n");
     xworld_forward_ms(w, 60000);
-    assert_string_equal(xworld_news(w), "0 LOST the target did not answer for longer than repl-timeout\n");
+    assert_string_equal(xworld_news(w), "0 LOST 1 the target did not answer for longer than repl-timeout\n");
     w->p->child = ND_CHILD_NONE;
 }
 

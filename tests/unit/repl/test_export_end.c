@@ -253,7 +253,7 @@ static void test_resume_is_not_answered(void **state)
     nd_export_resume(w->r, &job);
     xworld_forward_ms(w, 61000);
     assert_true(l->closed);
-    assert_memory_equal(xworld_news(w), "0 LOST the target did not answer", 32);
+    assert_memory_equal(xworld_news(w), "0 LOST 1 the target did not answer", 34);
 }
 
 static void test_granted_and_lost(void **state)
@@ -271,7 +271,7 @@ static void test_granted_and_lost(void **state)
     xworld_news(w);
     nd_export_lost(l->x, "it was closed");
     assert_true(l->closed);
-    assert_string_equal(xworld_news(w), "0 LOST the link to the target is lost: it was closed\n");
+    assert_string_equal(xworld_news(w), "0 LOST 1 the link to the target is lost: it was closed\n");
     nd_export_stop(w->r, &job, false, slice_of("x"));
 }
 
@@ -346,7 +346,7 @@ static void test_silence(void **state)
         xworld_forward_ms(w, 1100);
         assert_true(l->closed);
         char text[100];
-        snprintf(text, sizeof text, "%d LOST the target did not answer for longer than repl-timeout\n", i);
+        snprintf(text, sizeof text, "%d LOST 1 the target did not answer for longer than repl-timeout\n", i);
         assert_string_equal(xworld_news(w), text);
     }
     struct wire *l = xworld_begin(w, 0, HALF); /* no connection */

@@ -73,13 +73,14 @@ static void an_answer(void **state)
 {
     (void)state;
     struct sn_lease_told t;
-    assert_true(answered("*46\r\n" NAMED "$5\r\nshard\r\n$40\r\n" ID "\r\n$4\r\nrole\r\n$7\r\nreplica\r\n"
+    assert_true(answered("*48\r\n" NAMED "$5\r\nshard\r\n$40\r\n" ID "\r\n$4\r\nrole\r\n$7\r\nreplica\r\n"
                          "$12\r\nconfig_epoch\r\n:5\r\n$13\r\ncurrent_epoch\r\n:6\r\n$6\r\nmaster\r\n$40\r\n" MASTER
                          "\r\n$5\r\nslots\r\n:0\r\n$4\r\nlink\r\n$2\r\nup\r\n$7\r\nlink_ms\r\n:1500\r\n"
                          "$6\r\nreplid\r\n$40\r\n" ID "\r\n$6\r\noffset\r\n:4711\r\n$8\r\npriority\r\n:100\r\n"
                          "$7\r\nloading\r\n:0\r\n$4\r\nkeys\r\n:12\r\n$13\r\nmapping_epoch\r\n:2\r\n"
                          "$10\r\nsupervised\r\n:3\r\n$7\r\nversion\r\n:4\r\n$8\r\nlease_ms\r\n:0\r\n"
-                         "$6\r\ngrants\r\n:1\r\n$11\r\nstate_known\r\n:1\r\n$9\r\nmigrating\r\n:0\r\n" STAMP,
+                         "$6\r\ngrants\r\n:1\r\n$11\r\nstate_known\r\n:1\r\n$9\r\nmigrating\r\n:0\r\n"
+                         "$11\r\nwants_epoch\r\n:7\r\n" STAMP,
                          &t));
     assert_string_equal(t.node, NODE);
     assert_string_equal(t.shard, ID);
@@ -88,6 +89,7 @@ static void an_answer(void **state)
     assert_int_equal(t.role, SN_ROLE_REPLICA);
     assert_true(t.link_up && t.state_known && !t.loading);
     assert_int_equal(t.config_epoch, 5);
+    assert_int_equal(t.wants_epoch, 7);
     assert_int_equal(t.current_epoch, 6);
     assert_int_equal(t.link_ms, 1500);
     assert_int_equal(t.offset, 4711);
