@@ -84,7 +84,10 @@ bool shard_is_lost(struct world *w, int k)
         const struct node *n = &w->nodes[i];
         if (n->core == NULL || n->wiped)
             continue;
-        if (cl_is_master(n->core) || cl_state_known(n->core) || node_of_id(w, &n->core->me->master->id) != NULL)
+        if (cl_is_master(n->core) || cl_state_known(n->core))
+            return false;
+        const struct node *m = node_of_id(w, &n->core->me->master->id);
+        if (m != NULL && (m->core == NULL || cl_is_master(m->core)))
             return false;
     }
     return true;
