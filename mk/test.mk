@@ -49,10 +49,11 @@ check-bus-planted: $(BUS) $(PLANTED_BUSES)
 	@$(PYTHON) tests/tools/run_planted.py --seeds 1000 --jobs $(SIM_JOBS) --table noded/cluster/plant.h \
 		--program bus --normal $(BUS) $(BUILD)/planted/bus $(BUS_PLANTED)
 
-# The same for supervised clusters: supervisors over nodes. The seeds are the same each time: of drawn ones about one in
-# three hundred still breaks S7, where a master loses its disk for good.
+# The same for supervised clusters: supervisors over nodes. The seeds are the same each time until some thousands of
+# drawn ones (make fleet, make soak) have held in a row: about one in a thousand may still break S7, where disks are lost
+# while the list of supervisors changes.
 FLEET_SEEDS := $(if $(filter 1,$(SAN)),100,600)
-FLEET_SEED := 420
+FLEET_SEED := 501
 check-fleet: $(FLEET)
 	@$(FLEET) --seeds $(FLEET_SEEDS) --seed $(FLEET_SEED) --jobs $(SIM_JOBS)
 

@@ -84,7 +84,11 @@ bool shard_is_lost(struct world *w, int k)
         const struct node *n = &w->nodes[i];
         if (n->core == NULL || n->wiped)
             continue;
-        if (cl_is_master(n->core) || cl_state_known(n->core) || node_of_id(w, &n->core->me->master->id) != NULL)
+        if (cl_is_master(n->core))
+            return false;
+        /* What a replica of a replica knows is not what a master knew. */
+        const struct node *m = node_of_id(w, &n->core->me->master->id);
+        if (m == NULL ? cl_state_known(n->core) : m->core == NULL || cl_is_master(m->core))
             return false;
     }
     return true;
