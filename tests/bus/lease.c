@@ -2,6 +2,7 @@
  * and books of their own, over a network of their own; what they decide together is decided at once (how they come to
  * it is for the supervisors' own simulator). Nodes neither elect nor vote here. What must hold is S6: no slot has two
  * nodes that would execute a write at one time. */
+#include "tests/bus/lineage.h"
 #include "tests/bus/world.h"
 
 #include <stdlib.h>
@@ -10,7 +11,6 @@
 #include "common/base/mem.h"
 
 #define SUPERVISORS 3
-#define LINEAGE 8
 #define RATE 4500 /* ppm: clocks differ by less than one in a hundred */
 
 static const char list[] = "10.9.0.1:26379,10.9.0.2:26379,10.9.0.3:26379";
@@ -35,11 +35,6 @@ struct supervisor {
     struct told told[MAX_NODES];
     int64_t book_us[MAX_NODES]; /* own clock: until when a grant to it may be out */
     bool cut[MAX_NODES];
-};
-
-struct lineage {
-    struct cl_id id[LINEAGE];
-    size_t n;
 };
 
 struct group { /* a shard */
@@ -225,30 +220,6 @@ static void enter(struct world *w, int node, const struct told *t)
 }
 
 /* ---- lineages ---- */
-
-static size_t lineage_find(const struct lineage *l, const struct cl_id *id)
-{
-    size_t at = 0;
-    while (at < l->n && !cl_id_eq(&l->id[at], id))
-        at++;
-    return at;
-}
-
-static void lineage_add(struct lineage *l, const struct cl_id *id)
-{
-    size_t at = lineage_find(l, id);
-    if (at == l->n)
-        l->n += l->n < LINEAGE ? 1 : 0;
-    for (at = at < LINEAGE ? at : LINEAGE - 1; at > 0; at--)
-        l->id[at] = l->id[at - 1];
-    l->id[0] = *id;
-}
-
-static void lineage_drop_newest(struct lineage *l)
-{
-    l->n--;
-    memmove(&l->id[0], &l->id[1], l->n * sizeof l->id[0]);
-}
 
 /* As one node is told it: of itself nothing is said that is not known, for it knows that better. */
 static struct lineage lineage_for(const struct group *g, const struct cl_id *node)

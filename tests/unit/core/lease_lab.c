@@ -301,6 +301,12 @@ int lease_end(void **state)
     return lab_end(state);
 }
 
+void lease_peers_see(bool down)
+{
+    for (int k = 0; k < PEERS; k++)
+        lease.peers[k].says_down = down;
+}
+
 void lease_forget(void)
 {
     for (int k = 0; k < LAB_NODES; k++)

@@ -61,6 +61,7 @@ struct lease_begin {
 void lease_begin(const struct lease_begin *o);
 int lease_end(void **state);
 /* Grants told since then. */
+void lease_peers_see(bool down); /* the master, from now on */
 void lease_forget(void);
 /* A ballot of a peer for the first shard; its answer is in lab.answer as soon as it may leave. */
 void lease_ballot(int peer, enum sn_ballot_verb verb, uint64_t epoch, int candidate);

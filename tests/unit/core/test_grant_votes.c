@@ -23,12 +23,6 @@ static void begin(void)
     assert_int_equal(first()->config_epoch, 1);
 }
 
-static void peers_see(bool down)
-{
-    for (int k = 0; k < PEERS; k++)
-        lease.peers[k].says_down = down;
-}
-
 /* ---- votes for others ---- */
 
 static void a_vote_grants_from_the_end_of_the_masters(void **state)
@@ -184,7 +178,7 @@ static void a_failover_of_a_dead_leader_goes_on_with_its_replica(void **state)
 {
     (void)state;
     begin();
-    peers_see(true);
+    lease_peers_see(true);
     lab_kill(0);
     while (!first()->master->s_down)
         lab_run(1);
@@ -286,75 +280,6 @@ static void without_doubt_a_ballot_for_the_master_ends_no_lease(void **state)
     assert_int_equal(lease.nodes[0].granted, 0);
 }
 
-/* ---- epochs that a master wants ---- */
-
-static void a_master_that_wants_an_epoch_gets_a_ballot(void **state)
-{
-    (void)state;
-    begin();
-    lease.nodes[0].own_epoch = true;
-    lease.nodes[0].wants_epoch = 9;
-    lab_run(200);
-    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7001"), 1);
-    assert_int_equal(strncmp(buf_str(&lease.takeover), "7001 9 4b079c18", 15), 0);
-    assert_int_equal(first()->config_epoch, 9);
-    assert_int_equal(lab_count(&lab.events, "+master-confirmed"), 1);
-    assert_int_equal(lab_count(&lab.events, "+switch-master"), 0);
-    lab_run(3000);
-    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7001"), 1); /* what it says late is served already */
-    lease.nodes[0].wants_epoch = 0;
-    lease_forget();
-    lab_run(1000);
-    assert_true(lease.nodes[0].granted > 10);
-    assert_int_equal(lease.nodes[0].epoch, 9);
-}
-
-static void without_a_majority_no_epoch_is_given(void **state)
-{
-    (void)state;
-    begin();
-    lease.peers[0].votes = lease.peers[1].votes = false;
-    lease.nodes[0].own_epoch = true;
-    lease.nodes[0].wants_epoch = 9;
-    lab_run(3000);
-    assert_int_equal(lab_count(&lab.sent, "TAKEOVER"), 0);
-    assert_true(lease.nodes[0].granted > 10); /* and it keeps its lease */
-}
-
-static void a_replica_wants_nothing(void **state)
-{
-    (void)state;
-    begin();
-    lease.nodes[3].wants_epoch = 9;
-    lab_run(1000);
-    assert_int_equal(lab_count(&lab.sent, "VOTE peer"), 0);
-}
-
-/* ---- migrations with a shard that is replaced ---- */
-
-static void migrations_with_a_failing_shard_are_frozen(void **state)
-{
-    (void)state;
-    begin();
-    lease.nodes[1].migrating = 1;
-    lab_run(100);
-    assert_int_equal(lab_count(&lab.sent, "FREEZE"), 0);
-    peers_see(true);
-    lease.peers[0].votes = lease.peers[1].votes = false;
-    lab_kill(0);
-    lab_run(2500);
-    assert_true(first()->o_down);
-    size_t told = lab_count(&lab.sent, "FREEZE 7002 4b079c18");
-    assert_in_range(told, 2, 3);                            /* again and again */
-    assert_int_equal(lab_count(&lab.sent, "FREEZE"), told); /* nobody else migrates anything */
-    assert_int_equal(lab_count(&lab.events, "+migrations-frozen"), 1);
-    lease.nodes[1].migrating = 0;
-    lab_run(200); /* until it has said so */
-    told = lab_count(&lab.sent, "FREEZE");
-    lab_run(2500);
-    assert_int_equal(lab_count(&lab.sent, "FREEZE"), told);
-}
-
 static void a_later_cancel_does_not_clear_an_earlier_vote(void **state)
 {
     (void)state;
@@ -426,7 +351,7 @@ static void a_dead_master_is_replaced_with_the_voters_grants(void **state)
 {
     (void)state;
     begin();
-    peers_see(true);
+    lease_peers_see(true);
     lab_kill(0);
     lab_run(2000);
     assert_int_equal(lab_master(first()), 7004);
@@ -463,11 +388,11 @@ static void a_lost_round_is_cancelled_and_renews_the_master(void **state)
     (void)state;
     begin();
     lease.peers[0].votes = lease.peers[1].votes = false;
-    peers_see(true);
+    lease_peers_see(true);
     lab_kill(0);
     while (!lab_count(&lab.sent, "CANCEL"))
         lab_run(10);
-    peers_see(false);
+    lease_peers_see(false);
     lab_start(0);
     lease_forget();
     lab_run(1500);
@@ -480,7 +405,7 @@ static void a_refused_promotion_is_told_and_frees_the_votes(void **state)
 {
     (void)state;
     begin();
-    peers_see(true);
+    lease_peers_see(true);
     lab.nodes[3].refuses = true;
     lab_kill(0);
     lab_run(1200);
@@ -494,7 +419,7 @@ static void who_may_not_know_all_waits_for_an_operator(void **state)
 {
     (void)state;
     begin();
-    peers_see(true);
+    lease_peers_see(true);
     lease.nodes[3].in_the_dark = true;
     lab_run(200);
     lab_kill(0);
@@ -595,10 +520,6 @@ int main(void)
         cmocka_unit_test_teardown(a_hidden_promotion_is_gone_above_by_a_ballot, lease_end),
         cmocka_unit_test_teardown(a_ballot_for_the_master_does_not_resume_the_old_epoch, lease_end),
         cmocka_unit_test_teardown(without_doubt_a_ballot_for_the_master_ends_no_lease, lease_end),
-        cmocka_unit_test_teardown(a_master_that_wants_an_epoch_gets_a_ballot, lease_end),
-        cmocka_unit_test_teardown(without_a_majority_no_epoch_is_given, lease_end),
-        cmocka_unit_test_teardown(a_replica_wants_nothing, lease_end),
-        cmocka_unit_test_teardown(migrations_with_a_failing_shard_are_frozen, lease_end),
         cmocka_unit_test_teardown(a_later_cancel_does_not_clear_an_earlier_vote, lease_end),
         cmocka_unit_test_teardown(the_promoted_ones_configuration_ends_the_doubt, lease_end),
         cmocka_unit_test_teardown(a_master_without_lease_gets_a_ballot, lease_end),
