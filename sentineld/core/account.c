@@ -214,8 +214,9 @@ void sn_account_waiting(struct sn_group *g, enum sn_waiting why, int64_t until_u
         [SN_WAITING_ATTEMPT] = "the last attempt failed, the next one comes later",
         [SN_WAITING_OFFSETS] = "the replicas are asked for their offsets",
         [SN_WAITING_REPLICA] = "no replica is suitable",
-        [SN_WAITING_OPERATOR] = "the replicas that are left may not know what their master has promised last; SENTINEL "
-                                "FAILOVER <name> (nodectl failover <name>) promotes the best of them by force",
+        [SN_WAITING_OPERATOR] = ("the replicas that are left may not know what their master has promised last; "
+                                 "SENTINEL FAILOVER <name> (nodectl "
+                                 "failover <name>) promotes the best of them by force"),
         [SN_WAITING_RANK] = "other supervisors stand first",
         [SN_WAITING_SWAPDB] = "a swap of databases over the cluster is ended first",
     };
