@@ -333,18 +333,19 @@ static void failover(struct sn_core *c, const struct sn_event *e)
         refuse(c, e->token, "ERR The master is not reachable: a coordinated failover needs it");
         return;
     }
-    if (g->added && !sn_has_met_others(g)) {
-        refuse(c, e->token,
-               "ERR This supervisor watches this master only now, and has not met all others yet: try again in a few "
-               "seconds");
-        return;
-    }
     g->order.since_us = c->now_us;
     g->order.coordinated = coordinated;
     g->order.wanted = e->addr;
-    if (!sn_select(g, &e->addr)) { /* an order may have what nothing else would be given */
+    const char *refused = NULL;
+    if (!sn_select(g, &e->addr)) /* an order may have what nothing else would be given */
+        refused = "NOGOODSLAVE No suitable replica to promote";
+    else if (g->added && !sn_has_met_others(g))
+        refused =
+            "ERR This supervisor watches this master only now, and has not met all others yet: try again in a few "
+            "seconds";
+    if (refused) {
         memset(&g->order, 0, sizeof g->order);
-        refuse(c, e->token, "NOGOODSLAVE No suitable replica to promote");
+        refuse(c, e->token, refused);
         return;
     }
     sn_group_info_now(g);

@@ -146,13 +146,8 @@ static void opinion(struct sn_peer *p, const struct sn_opinion *o)
     struct sn_seat *s = g ? sn_seat_find(g, p) : NULL;
     if (!s || !sn_node_is(g->master->node, &o->master))
         return;
-    /* It has said that it holds S_DOWN since we asked: this answer is from before. When it does so no more it says
-     * that. */
-    bool crossed = !o->down && s->down && s->down_us >= s->asked_us;
-    if (!crossed) {
-        s->down = o->down && !c->tilt; /* in tilt it may be from before the stall */
-        s->down_us = c->now_us;
-    }
+    s->down = o->down && !c->tilt; /* in tilt it may be from before the stall */
+    s->down_us = c->now_us;
     if (*o->leader) {
         memcpy(s->vote_leader, o->leader, sizeof s->vote_leader);
         s->vote_epoch = o->leader_epoch;

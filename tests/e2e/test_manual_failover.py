@@ -59,7 +59,8 @@ def test_failover_without_a_replica_is_refused(lab):
     wait_until(lambda: s.flags("lonely") == ["master"], 10, "the master without replicas is watched")
     for name in ("mymaster", "lonely"):
         with s.connect() as client:
-            assert client.call_raw("SENTINEL", "FAILOVER", name) == b"-NOGOODSLAVE No suitable replica to promote\r\n"
+            reply = client.call_raw("SENTINEL", "FAILOVER", name)
+            assert reply == b"-NOGOODSLAVE No suitable replica to promote\r\n", (name, reply)
     with s.connect() as client:
         assert client.call_raw("SENTINEL", "FAILOVER", "nobody") == b"-ERR No such master with that name\r\n"
     assert s.master_port() == fleet.master.port and s.config_epoch() == 0

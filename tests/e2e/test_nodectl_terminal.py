@@ -21,6 +21,8 @@ ARGUMENTS = {
     ("config", "diff"): [],
     ("hook", "test"): [],
     ("db", "swap"): ["1", "2", "--yes"],
+    ("cluster", "release"): ["orders", "--yes"],
+    ("cluster", "adopt"): ["orders", "--yes"],
     ("drill", "run"): ["switchover", "--group", "mymaster", "--yes"],
     ("drill", "plan"): ["switchover", "--group", "mymaster"],
     ("drill", "list"): [],
@@ -79,8 +81,9 @@ def test_one_of_three_is_enough(lab):
         done = run(lab, path, args, dead + [fleet.supervisors[2].port], TERM="xterm-256color")
         text = "%s: %s\n%s%s" % (path, done.returncode, done.stdout, done.stderr)
         # status and config diff call the dead ones, which were named, a problem; hook test has no hook to run here, and
-        # db swap no cluster. No drill is done to a fleet with a supervisor that cannot be asked, so there is no report.
-        failing = (("status",), ("config", "diff"), ("hook", "test"), ("db", "swap"), ("drill", "report"))
+        # db swap and cluster no cluster. No drill is done to a fleet with a supervisor that cannot be asked, so there is no report.
+        failing = (("status",), ("config", "diff"), ("hook", "test"), ("db", "swap"), ("drill", "report"),
+                   ("cluster", "release"), ("cluster", "adopt"))
         wanted = FAILED if path in failing else USAGE if path in (("drill", "run"), ("drill", "plan")) else OK
         assert done.returncode == wanted, text
         assert "\x1b" not in done.stdout + done.stderr, text
@@ -174,7 +177,7 @@ def test_in_a_terminal(lab):
     for path, args in asking_verbs():
         if path != ("failover",):
             code, text = t.command(nodectl_path(), *path, *args, *where)
-            wanted = FAILED if path in (("hook", "test"), ("db", "swap")) else OK
+            wanted = FAILED if path in (("hook", "test"), ("db", "swap")) or path[0] == "cluster" else OK
             assert code == wanted, "%s: %d\n%s" % (path, code, text)
     code, text = t.command(nodectl_path(), "status", *where)
     assert code == OK, text

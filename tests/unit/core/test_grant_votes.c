@@ -366,23 +366,6 @@ static void a_dead_master_is_replaced_with_the_voters_grants(void **state)
 }
 
 /* A peer says that it holds S_DOWN while its answer to our own question, from a moment before, is still on its way. */
-static void an_answer_that_was_overtaken_ends_nothing(void **state)
-{
-    (void)state;
-    begin();
-    lease.peers[0].votes = lease.peers[1].votes = false;
-    lab_kill(0);
-    while (!first()->master->s_down)
-        lab_run(1);
-    lease_ballot(0, SN_BALLOT_DOWN, 0, 3);
-    assert_true(first()->o_down);
-    lab_run(5);
-    assert_true(first()->o_down);
-    assert_int_equal(lab_count(&lab.events, "-odown"), 0);
-    lab_run(1500); /* asked again it does not hold it */
-    assert_false(first()->o_down);
-}
-
 static void a_lost_round_is_cancelled_and_renews_the_master(void **state)
 {
     (void)state;
@@ -525,7 +508,6 @@ int main(void)
         cmocka_unit_test_teardown(a_master_without_lease_gets_a_ballot, lease_end),
         cmocka_unit_test_teardown(without_voters_no_ballot_is_held_for_it, lease_end),
         cmocka_unit_test_teardown(a_dead_master_is_replaced_with_the_voters_grants, lease_end),
-        cmocka_unit_test_teardown(an_answer_that_was_overtaken_ends_nothing, lease_end),
         cmocka_unit_test_teardown(a_lost_round_is_cancelled_and_renews_the_master, lease_end),
         cmocka_unit_test_teardown(a_refused_promotion_is_told_and_frees_the_votes, lease_end),
         cmocka_unit_test_teardown(who_may_not_know_all_waits_for_an_operator, lease_end),
