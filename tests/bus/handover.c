@@ -141,10 +141,15 @@ static bool has_two_masters(struct world *w, const struct node *n, int watched)
     return false;
 }
 
-bool may_succeed(const struct node *r, const struct node *master)
+bool may_succeed(const struct world *w, const struct node *r, const struct node *master)
 {
-    return r->core != NULL && r->core->me->master != NULL && cl_id_eq(&r->core->me->master->id, &master->id) &&
-           r->disk.says.replica && cl_state_known(r->core);
+    bool follows = r->core != NULL && r->core->me->master != NULL && cl_id_eq(&r->core->me->master->id, &master->id) &&
+                   r->disk.says.replica;
+    if (!follows || !cl_state_known(r->core))
+        return false;
+    /* One that stands still has an old time; whatever it does next it does by its clock. */
+    const struct cl_core *c = r->core;
+    return cl_is_stock(c->me->master) || node_clock(w, r) - c->counted_us <= c->counted_for_us;
 }
 
 void handover_granted(struct world *w, struct node *n, const struct cl_effect *e, const uint8_t *slots,
@@ -155,7 +160,7 @@ void handover_granted(struct world *w, struct node *n, const struct cl_effect *e
     if (r == NULL || r->epoch != e->seq)
         violated(w, "H2", "%s grants, and its disk knows no record of it", node_name(n->index));
     for (int i = 0; i < w->plan.nodes; i++)
-        if (may_succeed(&w->nodes[i], n) && on_disk(&w->nodes[i], &e->job) == NULL)
+        if (may_succeed(w, &w->nodes[i], n) && on_disk(&w->nodes[i], &e->job) == NULL)
             violated(w, "H2", "%s grants, and the disk of %s, which may succeed it, knows no record of it",
                      node_name(n->index), node_name(i));
     struct handover *h = mem_zalloc(sizeof *h);
