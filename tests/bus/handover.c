@@ -296,6 +296,18 @@ void handover_given(struct world *w, const struct node *n, const uint8_t *slots)
 
 /* ---- who stands for whom ---- */
 
+/* Of the master that it followed, or of one that had come after that: supervisors name all of them. */
+static uint8_t side_inherited(struct world *w, const struct handover *h, const struct node *n, int its)
+{
+    uint8_t side = h->side[its];
+    for (int i = 0; i < CL_LINEAGE && side == NEITHER; i++) {
+        const struct cl_node *before = cl_node_find(n->core, &n->core->before[i]);
+        int id = before != NULL && cl_id_eq(&before->shard, &n->core->me->shard) ? check_id(w, &before->id) : -1;
+        side = id >= 0 ? h->side[id] : NEITHER;
+    }
+    return side;
+}
+
 void handover_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected)
 {
     int mine = check_id(w, &n->id), its = check_id(w, master);
@@ -306,13 +318,14 @@ void handover_succeeds(struct world *w, struct node *n, const struct cl_id *mast
         struct of_slot *s = &w->handovers->slot[i];
         /* By force it may have more than its master had: what it believed to be its master's. */
         bool forced = !elected && cl_owns_slot(n->core, w->watched[i]);
-        if (s->h == NULL || (s->h->side[its] == NEITHER && !forced))
+        uint8_t side = s->h != NULL ? side_inherited(w, s->h, n, its) : NEITHER;
+        if (s->h == NULL || (side == NEITHER && !forced))
             continue;
         if (!elected) {
             disturb(w, i, "a take-over");
             continue;
         }
-        if (s->h != last && s->outcome == OPEN && s->h->side[its] == SOURCE_SIDE && !s->h->answered) {
+        if (s->h != last && s->outcome == OPEN && side == SOURCE_SIDE && !s->h->answered) {
             if (cl_record_find(n->core, &s->h->job) == NULL)
                 violated(w, "H2", "%s is elected, and knows nothing of the hand-over that its master had granted",
                          node_name(n->index));
@@ -321,7 +334,7 @@ void handover_succeeds(struct world *w, struct node *n, const struct cl_id *mast
         last = s->h;
     }
     for (size_t i = 0; i < w->handovers->n; i++)
-        w->handovers->all[i]->side[mine] = w->handovers->all[i]->side[its];
+        w->handovers->all[i]->side[mine] = side_inherited(w, w->handovers->all[i], n, its);
     handover_persisted(w, n); /* its disk knew what it has inherited before it was promoted */
 }
 
