@@ -269,6 +269,18 @@ static bool adopted(struct cl_core *c, const struct cl_record *r, const struct c
     return true;
 }
 
+/* Slots of an earlier record of ours are in one of the sender's side: they were taken, and have been given away again.
+ * Our disk was told so and has lost it; and as neither side of either record claims them, nothing else says it. */
+static void moved_on(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
+{
+    for (int slot = cl_bit_next(r->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(r->slots, slot + 1, true)) {
+        const struct cl_open_record *own = c->shard.nrecords > 0 ? cl_record_of_slot(c, slot) : NULL;
+        if (own != NULL && !own->r.taking && !own->resuming && own->r.epoch < r->epoch &&
+            own->r.epoch <= sender->config_epoch && cl_owner(c, slot) == c->me)
+            cl_slot_give(c, slot, sender);
+    }
+}
+
 /* Whether it has taken the slots is asked of a target, or of whoever replaced it; and by one that speaks for the
  * source. */
 static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
@@ -278,6 +290,7 @@ static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *
     if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) || adopted(c, r, sender) ||
         cl_speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
         return;
+    moved_on(c, r, sender);
     const struct cl_node *speaker = cl_speaker_of(c, target);
     if (speaker != c->me && speaker != sender) /* with the sender: it asks those whom the target has left */
         return;
