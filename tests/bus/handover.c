@@ -152,6 +152,12 @@ bool may_succeed(const struct world *w, const struct node *r, const struct node 
     return cl_is_stock(c->me->master) || node_clock(w, r) - c->counted_us <= c->counted_for_us;
 }
 
+static bool has_come_after(const struct node *n, const struct cl_id *master)
+{
+    const struct cl_node *m = n->core != NULL && cl_is_master(n->core) ? cl_node_find(n->core, master) : NULL;
+    return m != NULL && cl_succeeds(n->core, master) && cl_id_eq(&m->shard, &n->core->me->shard);
+}
+
 void handover_granted(struct world *w, struct node *n, const struct cl_effect *e, const uint8_t *slots,
                       const struct cl_id *target)
 {
@@ -174,6 +180,10 @@ void handover_granted(struct world *w, struct node *n, const struct cl_effect *e
     h->side[check_id(w, &n->id)] = SOURCE_SIDE;
     if (check_id(w, target) >= 0)
         h->side[check_id(w, target)] = TARGET_SIDE;
+    /* Who has replaced the target answers for it, even if it did so before. */
+    for (int i = 0; i < w->plan.nodes; i++)
+        if (has_come_after(&w->nodes[i], target))
+            h->side[check_id(w, &w->nodes[i].id)] = TARGET_SIDE;
     for (size_t i = 0; i < w->nwrites; i++)
         if (cl_bit(slots, w->watched[w->writes[i].slot]))
             h->has[i / 64] |= n->data.set.has[i / 64] & UINT64_C(1) << i % 64;
