@@ -444,6 +444,8 @@ void cl_votes_send(struct cl_core *c);
 void cl_vote_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
 void cl_election_run(struct cl_core *c);
 void cl_election_stop(struct cl_core *c);
+/* A voter is asked again: the request may have gone into a link that was dead already. */
+void cl_election_link_up(struct cl_core *c, struct cl_node *n);
 int64_t cl_election_deadline(const struct cl_core *c);
 bool cl_succeeds(const struct cl_core *c, const struct cl_id *master); /* we have taken its place, or its successor's */
 void cl_succeeded(struct cl_core *c, const struct cl_id *master);      /* it is one of those before us */
