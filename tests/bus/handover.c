@@ -40,7 +40,8 @@ struct handovers {
     struct drained *drained;
     size_t ndrained, cap_drained;
     struct of_slot slot[WATCHED];
-    int current; /* slots that have one */
+    int current;                   /* slots that have one */
+    int64_t forgotten_us[IDS_MAX]; /* by an operator, last; 0 never */
 };
 
 void handover_init(struct world *w)
@@ -152,6 +153,15 @@ bool may_succeed(const struct world *w, const struct node *r, const struct node 
     return cl_is_stock(c->me->master) || node_clock(w, r) - c->counted_us <= c->counted_for_us;
 }
 
+/* Nodes tell each other of it as long as it holds, so who has met it again meanwhile forgets it once more, and with it
+ * whose a slot is. */
+static bool is_forgotten(struct world *w, const struct cl_id *node)
+{
+    int id = check_id(w, node);
+    int64_t at_us = id >= 0 ? w->handovers->forgotten_us[id] : 0;
+    return at_us != 0 && w->now_us - at_us < SECONDS(CL_BAN_S + 5);
+}
+
 static bool has_come_after(const struct node *n, const struct cl_id *master)
 {
     const struct cl_node *m = n->core != NULL && cl_is_master(n->core) ? cl_node_find(n->core, master) : NULL;
@@ -198,7 +208,8 @@ void handover_granted(struct world *w, struct node *n, const struct cl_effect *e
         if (s->h != NULL && (side_of(w, s->h, n) == TARGET_SIDE) != (s->outcome == TAKEN) && s->outcome != OPEN)
             violated(w, "H1", "%s grants slot %d, which the other side of its last hand-over has", node_name(n->index),
                      w->watched[i]);
-        set_slot(w, i, is_open_anywhere(w, w->watched[i]) || has_two_masters(w, n, i) ? NULL : h);
+        bool forgotten = is_forgotten(w, &n->id) || is_forgotten(w, target);
+        set_slot(w, i, forgotten || is_open_anywhere(w, w->watched[i]) || has_two_masters(w, n, i) ? NULL : h);
         RECORD(w, node_name(n->index), "gives slot %d to %s%s", w->watched[i], id_name(w, target),
                all->slot[i].h == NULL ? ", and nothing binds its sides" : "");
     }
@@ -376,6 +387,8 @@ void handover_commanded(struct world *w, struct node *n, const struct cl_command
     /* The slots of one who is forgotten are nobody's, and a node that has keys of them claims them. */
     struct cl_id id;
     int forgotten = c->verb == CL_FORGET && cl_id_parse(c->node, &id) ? check_id(w, &id) : -1;
+    if (forgotten >= 0)
+        w->handovers->forgotten_us[forgotten] = w->now_us;
     for (int i = 0; forgotten >= 0 && i < WATCHED; i++)
         if (w->handovers->slot[i].h != NULL && w->handovers->slot[i].h->side[forgotten] != NEITHER)
             disturb(w, i, "FORGET");
