@@ -55,8 +55,8 @@ static bool is_of_the_lineage(struct cl_core *c, cl_token token, const struct cl
     return true;
 }
 
-/* It says by the bus that it follows that master: it was not promoted, or has heard of it since. What our disk knows of it is no
- * word of its own. */
+/* It says by the bus that it follows that master: it was not promoted, or has heard of it since. What our disk knows of
+ * it is no word of its own. */
 static bool follows(const struct cl_node *n, const struct cl_node *master)
 {
     return n != NULL && n->heard && n->master == master && cl_has(n, CL_REPLICA) && n->link_state == CL_LINK_UP &&
