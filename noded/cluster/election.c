@@ -113,10 +113,27 @@ static void stand(struct cl_core *c)
     CL_LOG(c, NOTICE, "Standing for election in epoch %llu, rank %d", (unsigned long long)el->epoch, el->rank);
 }
 
+static void ask_one(struct cl_core *c, struct cl_node *n)
+{
+    const struct cl_election *el = &c->election;
+    struct cl_header h;
+    if (n == c->me || !cl_votes_here(n))
+        return;
+    if (!el->force)
+        cl_tell_failed_to(c, c->me->master, n);
+    cl_head(c, CL_AUTH_REQUEST, &h);
+    h.current_epoch = el->epoch;
+    h.message_flags |= el->force ? CL_MSG_FORCE_ACK : 0;
+    buf_clear(&c->scratch);
+    cl_wire_begin(&c->scratch, &h);
+    cl_wire_end(&c->scratch);
+    if (cl_send_to(c, n, &c->scratch))
+        c->sent[CL_AUTH_REQUEST]++;
+}
+
 static void ask(struct cl_core *c)
 {
     struct cl_election *el = &c->election;
-    struct cl_header h;
     struct cl_node *n;
     int64_t patience = cl_timeout_us(c) / 5;
     patience = patience < 150 * MS ? 150 * MS : patience > 1000 * MS ? 1000 * MS : patience;
@@ -125,20 +142,14 @@ static void ask(struct cl_core *c)
     for (int i = 0; i < el->failures && patience < cl_timeout_us(c); i++)
         patience *= 2;
     el->until_us = c->now_us + patience;
-    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
-        if (n == c->me || !cl_votes_here(n))
-            continue;
-        if (!el->force)
-            cl_tell_failed_to(c, c->me->master, n);
-        cl_head(c, CL_AUTH_REQUEST, &h);
-        h.current_epoch = el->epoch;
-        h.message_flags |= el->force ? CL_MSG_FORCE_ACK : 0;
-        buf_clear(&c->scratch);
-        cl_wire_begin(&c->scratch, &h);
-        cl_wire_end(&c->scratch);
-        if (cl_send_to(c, n, &c->scratch))
-            c->sent[CL_AUTH_REQUEST]++;
-    }
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        ask_one(c, n);
+}
+
+void cl_election_link_up(struct cl_core *c, struct cl_node *n)
+{
+    if (c->election.stand == CL_STAND_ASKING)
+        ask_one(c, n);
 }
 
 static int votes_needed(const struct cl_core *c)

@@ -269,6 +269,18 @@ static bool adopted(struct cl_core *c, const struct cl_record *r, const struct c
     return true;
 }
 
+/* Slots of an earlier record of ours are in one of the sender's side: they were taken, and have been given away again.
+ * Our disk was told so and has lost it; and as neither side of either record claims them, nothing else says it. */
+static void moved_on(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
+{
+    for (int slot = cl_bit_next(r->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(r->slots, slot + 1, true)) {
+        const struct cl_open_record *own = c->shard.nrecords > 0 ? cl_record_of_slot(c, slot) : NULL;
+        if (own != NULL && !own->r.taking && !own->resuming && own->r.epoch < r->epoch &&
+            own->r.epoch <= sender->config_epoch && cl_owner(c, slot) == c->me)
+            cl_slot_give(c, slot, sender);
+    }
+}
+
 /* Whether it has taken the slots is asked of a target, or of whoever replaced it; and by one that speaks for the
  * source. */
 static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
@@ -278,6 +290,7 @@ static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *
     if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) || adopted(c, r, sender) ||
         cl_speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
         return;
+    moved_on(c, r, sender);
     const struct cl_node *speaker = cl_speaker_of(c, target);
     if (speaker != c->me && speaker != sender) /* with the sender: it asks those whom the target has left */
         return;
@@ -393,6 +406,18 @@ static void refused(struct cl_core *c, const struct cl_record *said, struct cl_n
     cl_handover_resume(c, r);
 }
 
+/* A master whose place we have taken claims the slots: its disk has lost the record, or the record was over before we
+ * could hear of that. As long as it claims them it speaks for our side, and nobody answers us. */
+static bool is_claimed_by_predecessor(const struct cl_core *c, const struct cl_record *r, const struct cl_node *n)
+{
+    if (!cl_succeeds(c, &n->id) || !cl_has(n, CL_MASTER) || n->config_epoch >= c->claim.config_epoch)
+        return false;
+    for (int slot = cl_bit_next(r->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(r->slots, slot + 1, true))
+        if (cl_owner(c, slot) == n && !cl_bit(c->unclaimed, slot))
+            return true;
+    return false;
+}
+
 /* Asks the target's side; a master of our own side that comes back learns by it that it was replaced. */
 static void ask(struct cl_core *c, struct cl_open_record *r)
 {
@@ -401,7 +426,7 @@ static void ask(struct cl_core *c, struct cl_open_record *r)
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
         if (n != c->me && n->ours &&
             (may_speak_for(c, n, &r->r.target) || may_speak_for(c, n, &c->me->id) || n == answers_for(c, r)))
-            cl_handover_send(c, n, CL_SAY_ASK, &r->r);
+            cl_handover_send(c, n, is_claimed_by_predecessor(c, &r->r, n) ? CL_SAY_HELD : CL_SAY_ASK, &r->r);
 }
 
 /* Closes it when the answer is there. */

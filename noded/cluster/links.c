@@ -97,6 +97,7 @@ void cl_link_up(struct cl_core *c, const struct cl_event *e)
     n->exchanged_us = c->now_us - 2 * cl_timeout_us(c); /* a new link is tried out at once */
     c->version++;
     cl_tick_soon(c, n);
+    cl_election_link_up(c, n);
 }
 
 static void incoming_forget(struct cl_core *c, cl_link link)

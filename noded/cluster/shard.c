@@ -127,9 +127,9 @@ static void count(const struct cl_core *c, struct cl_node *n)
     n->counted_until_us = until_us > n->counted_until_us ? until_us : n->counted_until_us;
 }
 
-void cl_state_sibling(const struct cl_core *c, struct cl_node *n)
+void cl_state_sibling(const struct cl_core *c, struct cl_node *n, int64_t wait_ms)
 {
-    n->sibling_us = c->now_us + cl_counted_for_us(c) + cl_timeout_us(c);
+    n->sibling_us = c->now_us + wait_ms * MS + cl_counted_for_us(c) + cl_timeout_us(c);
 }
 
 /* Any of our replicas may have been counted at the last moment of our earlier life. */
@@ -141,7 +141,7 @@ void cl_state_restarted(struct cl_core *c)
             count(c, n);
         else if (cl_fenced(c) && n != c->me && cl_has(n, CL_REPLICA) && !cl_id_is_none(&n->shard) &&
                  cl_id_eq(&n->shard, &c->me->shard))
-            cl_state_sibling(c, n);
+            cl_state_sibling(c, n, 0);
 }
 
 void cl_node_uncounted(struct cl_core *c, const struct cl_node *n)
@@ -157,13 +157,30 @@ bool cl_state_is_open(const struct cl_core *c)
     return c->shard.nrecords > 0 || cl_databases_held(c, &a, &b);
 }
 
+bool cl_state_known_by_lease(const struct cl_core *c)
+{
+    return c->counted_leased_us != 0 && c->now_us - c->counted_leased_us <= c->counted_for_us;
+}
+
+/* Another master of the shard claims slots above our own one's claim. */
+static bool master_was_replaced(const struct cl_core *c)
+{
+    const struct cl_node *n, *master = c->me->master;
+    for (size_t it = 0; master != NULL && (n = cl_each(c, &it)) != NULL;)
+        if (n != c->me && n != master && cl_has(n, CL_MASTER) && n->nslots > 0 &&
+            n->config_epoch > master->config_epoch && !cl_id_is_none(&n->shard) && cl_id_eq(&n->shard, &c->me->shard))
+            return true;
+    return false;
+}
+
 bool cl_state_known(const struct cl_core *c)
 {
     const struct cl_node *master = c->me->master;
     if (master != NULL && cl_is_stock(master))
         return true; /* a stock node's shard has no such state */
     return c->counted_us != 0 && c->now_us - c->counted_us <= c->counted_for_us &&
-           c->claim.state_version >= c->counted_required;
+           c->claim.state_version >= c->counted_required &&
+           (!cl_fenced(c) || cl_state_known_by_lease(c) || !master_was_replaced(c));
 }
 
 void cl_state_follows(struct cl_core *c, const struct cl_node *master)
@@ -173,7 +190,7 @@ void cl_state_follows(struct cl_core *c, const struct cl_node *master)
         cl_records_forget(c);
     }
     c->word_us = c->now_us;
-    c->counted_us = 0;
+    c->counted_us = c->counted_leased_us = 0;
     c->counted_required = UINT64_MAX;
     c->state_heard = false;
 }
@@ -191,6 +208,7 @@ void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to)
     told.stamp = is_ours(c, to) ? to->stamp : (uint64_t)c->now_us;
     int64_t for_ms = cl_counted_for_us(c) / MS;
     told.for_ms = for_ms < UINT32_MAX ? (uint32_t)for_ms : UINT32_MAX;
+    told.leased = told.counted && cl_fenced(c) && cl_leased(c);
     if (told.counted)
         count(c, to);
     cl_wire_put_state(out, &told);
@@ -256,6 +274,8 @@ static void counted(struct cl_core *c, const struct cl_state_told *told)
         return;
     c->word_us = (int64_t)told->stamp;
     c->counted_us = told->counted ? (int64_t)told->stamp : 0;
+    if (told->leased || !told->counted)
+        c->counted_leased_us = c->counted_us;
     c->counted_for_us = told->for_ms * MS;
     c->counted_required = told->required;
 }

@@ -314,6 +314,7 @@ struct cl_core {
     int64_t word_us;            /* a replica: the moment that its master's last word of this speaks of; at first when
                                    it began to follow this one */
     int64_t counted_us;         /* the same, if the word was that it counts; else 0 */
+    int64_t counted_leased_us;  /* the same, of a master that held a lease then */
     int64_t counted_for_us;     /* and how long it counts from then on, */
     uint64_t counted_required;  /* with what version of the state */
     bool state_heard;           /* it has a state of this master: older ones come late */
@@ -443,6 +444,8 @@ void cl_votes_send(struct cl_core *c);
 void cl_vote_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
 void cl_election_run(struct cl_core *c);
 void cl_election_stop(struct cl_core *c);
+/* A voter is asked again: the request may have gone into a link that was dead already. */
+void cl_election_link_up(struct cl_core *c, struct cl_node *n);
 int64_t cl_election_deadline(const struct cl_core *c);
 bool cl_succeeds(const struct cl_core *c, const struct cl_id *master); /* we have taken its place, or its successor's */
 void cl_succeeded(struct cl_core *c, const struct cl_id *master);      /* it is one of those before us */
@@ -500,7 +503,9 @@ int64_t cl_state_deadline(const struct cl_core *c);
 void cl_shard_run(struct cl_core *c); /* one master in a shard; looked at when something happens anyway */
 int64_t cl_counted_for_us(const struct cl_core *c);
 void cl_state_follows(struct cl_core *c, const struct cl_node *master); /* another one than before */
-void cl_state_sibling(const struct cl_core *c, struct cl_node *n);      /* a replica of the master that we replace */
+/* A replica of the master that we replace, whose lease has ended after wait_ms at the latest. */
+void cl_state_sibling(const struct cl_core *c, struct cl_node *n, int64_t wait_ms);
+bool cl_state_known_by_lease(const struct cl_core *c); /* it was counted under a lease, not too long ago */
 void cl_state_restarted(struct cl_core *c);
 void cl_node_uncounted(struct cl_core *c, const struct cl_node *n);
 void cl_handover_send(struct cl_core *c, struct cl_node *to, enum cl_say say, const struct cl_record *r);

@@ -55,11 +55,11 @@ static bool is_of_the_lineage(struct cl_core *c, cl_token token, const struct cl
     return true;
 }
 
-/* It says by the bus that it follows us: it was not promoted, or has heard of us since. What our disk knows of it is no
- * word of its own. */
-static bool follows_us(const struct cl_core *c, const struct cl_node *n)
+/* It says by the bus that it follows that master: it was not promoted, or has heard of it since. What our disk knows of
+ * it is no word of its own. */
+static bool follows(const struct cl_node *n, const struct cl_node *master)
 {
-    return n != NULL && n->heard && n->master == c->me && cl_has(n, CL_REPLICA) && n->link_state == CL_LINK_UP &&
+    return n != NULL && n->heard && n->master == master && cl_has(n, CL_REPLICA) && n->link_state == CL_LINK_UP &&
            !cl_has(n, CL_PFAIL | CL_FAILED);
 }
 
@@ -68,11 +68,24 @@ static bool was_passed_over(struct cl_core *c, cl_token token, const struct cl_t
 {
     char id[CL_ID_DIGITS + 1];
     for (size_t i = 0; i < t->nfrom && !cl_id_eq(&t->from[i], &c->me->id); i++)
-        if (!follows_us(c, cl_node_find(c, &t->from[i]))) {
+        if (!follows(cl_node_find(c, &t->from[i]), c->me)) {
             cl_effect_answer(c->fx, token, false, "ERR This master was passed over: %s came after it",
                              cl_id_text(&t->from[i], id));
             return true;
         }
+    return false;
+}
+
+/* A master that others came after goes on counting its replicas, and does not know what they have promised. They have
+ * waited until no replica that it counted under its lease may stand any more. */
+static bool master_was_passed_over(const struct cl_core *c, const struct cl_takeover *t)
+{
+    const struct cl_node *master = c->me->master;
+    if (!cl_fenced(c) || cl_is_stock(master) || cl_state_known_by_lease(c))
+        return false;
+    for (size_t i = 0; i < t->nfrom && !cl_id_eq(&t->from[i], &master->id); i++)
+        if (!cl_id_eq(&t->from[i], &c->me->id) && !follows(cl_node_find(c, &t->from[i]), master))
+            return true;
     return false;
 }
 
@@ -87,7 +100,7 @@ static bool has_what_is_needed(struct cl_core *c, cl_token token, const struct c
         return !was_passed_over(c, token, t);
     if (!c->facts.link_up && c->facts.old_since_us < 0)
         REFUSE(c, token, "This replica has never had the data of its master");
-    if (!cl_state_known(c))
+    if (!cl_state_known(c) || master_was_passed_over(c, t))
         REFUSE(c, token,
                "This replica may not know what its master has promised (slots on their way, swapped "
                "databases)");
@@ -104,13 +117,17 @@ static void grants_take(struct cl_core *c, struct cl_membership *m, const struct
 }
 
 /* The other replicas of the old master may be named next, before they have heard of this one: until they follow it it
- * gives nothing away that they would not know of. */
-static void siblings_count(struct cl_core *c)
+ * gives nothing away that they would not know of. The old master's lease, under which it counts them, ends with our
+ * grants' waits at the latest. */
+static void siblings_count(struct cl_core *c, const struct cl_takeover *t)
 {
     struct cl_node *n;
+    int64_t wait_ms = 0;
+    for (size_t i = 0; i < t->ngrants; i++)
+        wait_ms = t->grants[i].wait_ms > wait_ms ? t->grants[i].wait_ms : wait_ms;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
         if (n != c->me && cl_has(n, CL_REPLICA) && n->master == c->me->master)
-            cl_state_sibling(c, n);
+            cl_state_sibling(c, n, wait_ms);
 }
 
 static void become(struct cl_core *c, const struct cl_takeover *t)
@@ -127,7 +144,7 @@ static void become(struct cl_core *c, const struct cl_takeover *t)
         c->current_epoch = t->epoch;
     c->version++;
     if (replica)
-        siblings_count(c);
+        siblings_count(c, t);
     if (replica)
         cl_take_over(c);
     for (size_t i = t->nfrom; i-- > 0;) {

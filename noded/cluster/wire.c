@@ -34,11 +34,12 @@ struct wire_record {
 };
 
 struct wire_state {
-    uint8_t version[8], required[8], counted, unused[3], for_ms[4], stamp[8];
+    uint8_t version[8], required[8], flags, unused[3], for_ms[4], stamp[8];
 };
 
 enum { FLAG_ABORTED = 1 };
 enum { FLAG_TAKING = 1 };
+enum { FLAG_COUNTED = 1, FLAG_LEASED = 2 };
 
 #define AT(type, field, offset) _Static_assert(offsetof(struct type, field) == (offset), #type "." #field)
 AT(wire_head, signature, 0);
@@ -337,7 +338,8 @@ bool cl_wire_state(struct slice body, struct cl_state_told *out)
         return false;
     *out = (struct cl_state_told){.version = GET(w->version),
                                   .required = GET(w->required),
-                                  .counted = w->counted != 0,
+                                  .counted = (w->flags & FLAG_COUNTED) != 0,
+                                  .leased = (w->flags & FLAG_LEASED) != 0,
                                   .for_ms = (uint32_t)GET(w->for_ms),
                                   .stamp = GET(w->stamp)};
     return true;
@@ -451,7 +453,7 @@ void cl_wire_update(struct buf *out, const struct cl_header *head, uint64_t epoc
 
 void cl_wire_put_state(struct buf *out, const struct cl_state_told *t)
 {
-    struct wire_state w = {.counted = t->counted};
+    struct wire_state w = {.flags = (uint8_t)((t->counted ? FLAG_COUNTED : 0) | (t->leased ? FLAG_LEASED : 0))};
     PUT(w.version, t->version);
     PUT(w.required, t->required);
     PUT(w.for_ms, t->for_ms);

@@ -114,6 +114,7 @@ struct cl_handover {
 struct cl_state_told {
     uint64_t version, required;
     bool counted;
+    bool leased;     /* and the sender, which is supervised, held a lease then: nobody had come after it */
     uint32_t for_ms; /* how long the receiver may reckon with that: the sender's settings decide, which it waits by */
     uint64_t stamp;  /* a replica's own clock; of a master the newest that it has heard of the receiver */
 };

@@ -40,7 +40,8 @@ struct handovers {
     struct drained *drained;
     size_t ndrained, cap_drained;
     struct of_slot slot[WATCHED];
-    int current; /* slots that have one */
+    int current;                   /* slots that have one */
+    int64_t forgotten_us[IDS_MAX]; /* by an operator, last; 0 never */
 };
 
 void handover_init(struct world *w)
@@ -141,10 +142,30 @@ static bool has_two_masters(struct world *w, const struct node *n, int watched)
     return false;
 }
 
-bool may_succeed(const struct node *r, const struct node *master)
+bool may_succeed(const struct world *w, const struct node *r, const struct node *master)
 {
-    return r->core != NULL && r->core->me->master != NULL && cl_id_eq(&r->core->me->master->id, &master->id) &&
-           r->disk.says.replica && cl_state_known(r->core);
+    bool follows = r->core != NULL && r->core->me->master != NULL && cl_id_eq(&r->core->me->master->id, &master->id) &&
+                   r->disk.says.replica;
+    if (!follows || !cl_state_known(r->core))
+        return false;
+    /* One that stands still has an old time; whatever it does next it does by its clock. */
+    const struct cl_core *c = r->core;
+    return cl_is_stock(c->me->master) || node_clock(w, r) - c->counted_us <= c->counted_for_us;
+}
+
+/* Nodes tell each other of it as long as it holds, so who has met it again meanwhile forgets it once more, and with it
+ * whose a slot is. */
+static bool is_forgotten(struct world *w, const struct cl_id *node)
+{
+    int id = check_id(w, node);
+    int64_t at_us = id >= 0 ? w->handovers->forgotten_us[id] : 0;
+    return at_us != 0 && w->now_us - at_us < SECONDS(CL_BAN_S + 5);
+}
+
+static bool has_come_after(const struct node *n, const struct cl_id *master)
+{
+    const struct cl_node *m = n->core != NULL && cl_is_master(n->core) ? cl_node_find(n->core, master) : NULL;
+    return m != NULL && cl_succeeds(n->core, master) && cl_id_eq(&m->shard, &n->core->me->shard);
 }
 
 void handover_granted(struct world *w, struct node *n, const struct cl_effect *e, const uint8_t *slots,
@@ -155,7 +176,7 @@ void handover_granted(struct world *w, struct node *n, const struct cl_effect *e
     if (r == NULL || r->epoch != e->seq)
         violated(w, "H2", "%s grants, and its disk knows no record of it", node_name(n->index));
     for (int i = 0; i < w->plan.nodes; i++)
-        if (may_succeed(&w->nodes[i], n) && on_disk(&w->nodes[i], &e->job) == NULL)
+        if (may_succeed(w, &w->nodes[i], n) && on_disk(&w->nodes[i], &e->job) == NULL)
             violated(w, "H2", "%s grants, and the disk of %s, which may succeed it, knows no record of it",
                      node_name(n->index), node_name(i));
     struct handover *h = mem_zalloc(sizeof *h);
@@ -169,6 +190,10 @@ void handover_granted(struct world *w, struct node *n, const struct cl_effect *e
     h->side[check_id(w, &n->id)] = SOURCE_SIDE;
     if (check_id(w, target) >= 0)
         h->side[check_id(w, target)] = TARGET_SIDE;
+    /* Who has replaced the target answers for it, even if it did so before. */
+    for (int i = 0; i < w->plan.nodes; i++)
+        if (has_come_after(&w->nodes[i], target))
+            h->side[check_id(w, &w->nodes[i].id)] = TARGET_SIDE;
     for (size_t i = 0; i < w->nwrites; i++)
         if (cl_bit(slots, w->watched[w->writes[i].slot]))
             h->has[i / 64] |= n->data.set.has[i / 64] & UINT64_C(1) << i % 64;
@@ -183,7 +208,8 @@ void handover_granted(struct world *w, struct node *n, const struct cl_effect *e
         if (s->h != NULL && (side_of(w, s->h, n) == TARGET_SIDE) != (s->outcome == TAKEN) && s->outcome != OPEN)
             violated(w, "H1", "%s grants slot %d, which the other side of its last hand-over has", node_name(n->index),
                      w->watched[i]);
-        set_slot(w, i, is_open_anywhere(w, w->watched[i]) || has_two_masters(w, n, i) ? NULL : h);
+        bool forgotten = is_forgotten(w, &n->id) || is_forgotten(w, target);
+        set_slot(w, i, forgotten || is_open_anywhere(w, w->watched[i]) || has_two_masters(w, n, i) ? NULL : h);
         RECORD(w, node_name(n->index), "gives slot %d to %s%s", w->watched[i], id_name(w, target),
                all->slot[i].h == NULL ? ", and nothing binds its sides" : "");
     }
@@ -291,6 +317,18 @@ void handover_given(struct world *w, const struct node *n, const uint8_t *slots)
 
 /* ---- who stands for whom ---- */
 
+/* Of the master that it followed, or of one that had come after that: supervisors name all of them. */
+static uint8_t side_inherited(struct world *w, const struct handover *h, const struct node *n, int its)
+{
+    uint8_t side = h->side[its];
+    for (int i = 0; i < CL_LINEAGE && side == NEITHER; i++) {
+        const struct cl_node *before = cl_node_find(n->core, &n->core->before[i]);
+        int id = before != NULL && cl_id_eq(&before->shard, &n->core->me->shard) ? check_id(w, &before->id) : -1;
+        side = id >= 0 ? h->side[id] : NEITHER;
+    }
+    return side;
+}
+
 void handover_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected)
 {
     int mine = check_id(w, &n->id), its = check_id(w, master);
@@ -301,13 +339,14 @@ void handover_succeeds(struct world *w, struct node *n, const struct cl_id *mast
         struct of_slot *s = &w->handovers->slot[i];
         /* By force it may have more than its master had: what it believed to be its master's. */
         bool forced = !elected && cl_owns_slot(n->core, w->watched[i]);
-        if (s->h == NULL || (s->h->side[its] == NEITHER && !forced))
+        uint8_t side = s->h != NULL ? side_inherited(w, s->h, n, its) : NEITHER;
+        if (s->h == NULL || (side == NEITHER && !forced))
             continue;
         if (!elected) {
             disturb(w, i, "a take-over");
             continue;
         }
-        if (s->h != last && s->outcome == OPEN && s->h->side[its] == SOURCE_SIDE && !s->h->answered) {
+        if (s->h != last && s->outcome == OPEN && side == SOURCE_SIDE && !s->h->answered) {
             if (cl_record_find(n->core, &s->h->job) == NULL)
                 violated(w, "H2", "%s is elected, and knows nothing of the hand-over that its master had granted",
                          node_name(n->index));
@@ -316,7 +355,7 @@ void handover_succeeds(struct world *w, struct node *n, const struct cl_id *mast
         last = s->h;
     }
     for (size_t i = 0; i < w->handovers->n; i++)
-        w->handovers->all[i]->side[mine] = w->handovers->all[i]->side[its];
+        w->handovers->all[i]->side[mine] = side_inherited(w, w->handovers->all[i], n, its);
     handover_persisted(w, n); /* its disk knew what it has inherited before it was promoted */
 }
 
@@ -348,6 +387,8 @@ void handover_commanded(struct world *w, struct node *n, const struct cl_command
     /* The slots of one who is forgotten are nobody's, and a node that has keys of them claims them. */
     struct cl_id id;
     int forgotten = c->verb == CL_FORGET && cl_id_parse(c->node, &id) ? check_id(w, &id) : -1;
+    if (forgotten >= 0)
+        w->handovers->forgotten_us[forgotten] = w->now_us;
     for (int i = 0; forgotten >= 0 && i < WATCHED; i++)
         if (w->handovers->slot[i].h != NULL && w->handovers->slot[i].h->side[forgotten] != NEITHER)
             disturb(w, i, "FORGET");

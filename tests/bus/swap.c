@@ -296,7 +296,7 @@ void swap_promised(struct world *w, struct node *n, const struct asked *a)
         violated(w, "W", "%s says yes to swap %llu, and its disk does not know it", node_name(n->index),
                  (unsigned long long)epoch);
     for (int i = 0; i < w->plan.nodes; i++)
-        if (may_succeed(&w->nodes[i], n) && !knows_on_disk(&w->nodes[i], epoch))
+        if (may_succeed(w, &w->nodes[i], n) && !knows_on_disk(&w->nodes[i], epoch))
             violated(w, "W", "%s says yes to swap %llu, and the disk of %s, which may succeed it, does not know it",
                      node_name(n->index), (unsigned long long)epoch, node_name(i));
     w->swaps->node[n->index].promise = (struct promise){epoch, {a->database_a, a->database_b}};

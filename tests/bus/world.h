@@ -360,7 +360,7 @@ void handover_persisted(struct world *w, const struct node *n);
 void handover_given(struct world *w, const struct node *n, const uint8_t *slots); /* NULL: all that it has */
 void handover_wiped(struct world *w, const struct node *n);
 /* It would stand for election if its master were gone now. */
-bool may_succeed(const struct node *r, const struct node *master);
+bool may_succeed(const struct world *w, const struct node *r, const struct node *master);
 
 /* swap.c: swaps of databases, by a coordinator as supervisors are one; rules H4 and W */
 void swap_init(struct world *w);

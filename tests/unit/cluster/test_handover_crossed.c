@@ -372,6 +372,43 @@ static void whoever_was_counted_long_ago_does_not_stand(void **state)
     world_free(w);
 }
 
+static void open_asking(struct world *w, int source, int target, uint64_t epoch)
+{
+    struct cl_core *c = w->nodes[source].core;
+    struct cl_record r = {.source = world_id(w, source), .target = world_id(w, target), .epoch = epoch};
+    cl_id_draw(&w->rng, &r.job);
+    cl_bit_set(r.slots, SLOT);
+    cl_record_open(c, &r);
+    cl_record_find(c, &r.job)->ask_us = c->now_us;
+}
+
+/* 0 gave the slot to 2, which has it to give back. Of the latter, and of the end of its own record, 0 has lost all with
+ * its disk: each waits for the other's claim. */
+static void a_later_record_answers_for_an_earlier_one(void **state)
+{
+    (void)state;
+    struct world *w = form(9, 3, WORLD_TAKES_GRANTS);
+    struct cl_core *zero = w->nodes[0].core;
+    int nodes[2] = {0, 2};
+    assert_true(migrate(w, 0, 2, SLOT, SLOT));
+    assert_true(reaches(w, 2, CL_JOB_SUCCESS, 3000 * MS));
+    assert_true(world_until(w, world_agrees, NULL, 5000 * MS));
+    uint64_t taken = w->nodes[2].core->me->config_epoch;
+    open_asking(w, 2, 0, taken + 5);
+    world_cut(w, 0, 2, true);
+    world_run(w, 500 * MS);
+    cl_slot_give(zero, SLOT, zero->me);
+    open_asking(w, 0, 2, taken);
+    world_cut(w, 0, 2, false);
+    for (int i = 0; i < 2; i++)
+        assert_true(world_until(w, has_no_record, &nodes[i], 10000 * MS));
+    assert_true(world_until(w, world_agrees, NULL, 5000 * MS));
+    assert_int_equal(world_owner(w, 4, SLOT), 2);
+    assert_true(claims(w, 2, SLOT));
+    assert_false(claims(w, 0, SLOT));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +422,7 @@ int main(void)
         cmocka_unit_test(a_state_that_comes_late_takes_nothing_back),
         cmocka_unit_test(a_state_that_no_disk_could_keep_is_not_taken),
         cmocka_unit_test(nothing_is_dropped_before_the_promotion),
+        cmocka_unit_test(a_later_record_answers_for_an_earlier_one),
         cmocka_unit_test(whoever_was_counted_long_ago_does_not_stand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

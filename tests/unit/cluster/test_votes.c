@@ -236,15 +236,50 @@ static void a_refused_file_is_no_vote(void **state)
     assert_int_equal(votes, 1);
 }
 
+static void count_requests(struct world *world, struct world_node *n, const struct cl_effects *fx)
+{
+    (void)world;
+    for (size_t i = 0; i < fx->n && n->number == 1; i++) {
+        struct cl_message m;
+        const char *why;
+        struct slice text = cl_effect_text(&fx->v[i]);
+        bool read = fx->v[i].kind == CL_FX_SEND && cl_wire_read(text.p, text.n, &m, &why) == CL_READ_OK;
+        votes += read && m.head.type == CL_AUTH_REQUEST;
+    }
+}
+
+/* What was sent on the link before may have gone nowhere. */
+static void a_new_link_asks_again(void **state)
+{
+    (void)state;
+    struct cl_core *c = w->nodes[1].core;
+    struct cl_id voter = world_id(w, VOTER);
+    struct cl_event up = {.kind = CL_EV_LINK_UP, .link = cl_node_find(c, &voter)->link};
+    w->watch = count_requests;
+    world_step(w, &w->nodes[1], &up);
+    assert_int_equal(votes, 0);
+    c->election.stand = CL_STAND_ASKING;
+    c->election.epoch = ++c->current_epoch;
+    c->election.until_us = c->now_us + 1000 * MS;
+    c->election.force = true;
+    world_step(w, &w->nodes[1], &up);
+    assert_int_equal(votes, 1);
+}
+
 #define VOTES(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        VOTES(a_vote_is_told_when_it_is_on_disk),     VOTES(one_vote_in_an_epoch),
-        VOTES(one_candidate_of_a_master_for_a_while), VOTES(an_older_epoch_that_is_free_is_good),
-        VOTES(no_vote_against_a_master_that_works),   VOTES(no_vote_for_a_claim_that_is_overtaken),
-        VOTES(masters_and_strangers_get_no_vote),     VOTES(a_refused_file_is_no_vote),
+        VOTES(a_vote_is_told_when_it_is_on_disk),
+        VOTES(one_vote_in_an_epoch),
+        VOTES(one_candidate_of_a_master_for_a_while),
+        VOTES(an_older_epoch_that_is_free_is_good),
+        VOTES(no_vote_against_a_master_that_works),
+        VOTES(no_vote_for_a_claim_that_is_overtaken),
+        VOTES(masters_and_strangers_get_no_vote),
+        VOTES(a_refused_file_is_no_vote),
+        VOTES(a_new_link_asks_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
