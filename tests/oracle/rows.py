@@ -28,7 +28,7 @@ EXPECTED = {
     ("cluster|lease", "there"): "noded's own",
     ("cluster|release", "there"): "noded's own",
     ("cluster|getslotmigrations", "there"): "of Valkey 9",
-    ("cluster|freezeslotmigrations", "there"): "ours",
+    ("cluster|freezeslotmigrations", "there"): "noded's own",
     ("cluster|migrateslots", "there"): "of Valkey 9",
     ("cluster|myshardid", "there"): "of Redis 7.2",
     ("cluster|slot-keys", "there"): "noded's own",
