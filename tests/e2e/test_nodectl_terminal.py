@@ -81,8 +81,8 @@ def test_one_of_three_is_enough(lab):
         done = run(lab, path, args, dead + [fleet.supervisors[2].port], TERM="xterm-256color")
         text = "%s: %s\n%s%s" % (path, done.returncode, done.stdout, done.stderr)
         # status and config diff call the dead ones, which were named, a problem; hook test has no hook to run here, db
-        # swap and cluster no cluster. No drill is done to a fleet with a supervisor that cannot be asked, so there is no
-        # report of one.
+        # swap and cluster no cluster. No drill is done to a fleet with a supervisor that cannot be asked, so there is
+        # no report of one.
         failing = (("status",), ("config", "diff"), ("hook", "test"), ("db", "swap"), ("drill", "report"),
                    ("cluster", "release"), ("cluster", "adopt"))
         wanted = FAILED if path in failing else USAGE if path in (("drill", "run"), ("drill", "plan")) else OK
