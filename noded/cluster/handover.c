@@ -285,16 +285,17 @@ static void moved_on(struct cl_core *c, const struct cl_record *r, struct cl_nod
  * source. */
 static void asked(struct cl_core *c, const struct cl_record *r, struct cl_node *sender)
 {
+    struct cl_node *me = c->me;
     struct cl_job *j = cl_job_find(c, &r->job);
-    const struct cl_id *target = cl_node_find(c, &r->target) != NULL ? &r->target : &c->me->id;
-    if (!cl_has(c->me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) || adopted(c, r, sender) ||
+    const struct cl_id *target = cl_node_find(c, &r->target) != NULL ? &r->target : &me->id;
+    if (!cl_has(me, CL_MASTER) || !cl_has(sender, CL_MASTER) || has_an_heir(c, r, sender) || adopted(c, r, sender) ||
         cl_speaker_of(c, &sender->id) != sender || cl_record_find(c, &r->job) != NULL)
         return;
     moved_on(c, r, sender);
     const struct cl_node *speaker = cl_speaker_of(c, target);
-    if (speaker != c->me && speaker != sender) /* with the sender: it asks those whom the target has left */
+    if (speaker != me && speaker != sender) /* with the sender: it asks those whom the target has left */
         return;
-    if (owns_some(c, r->slots) && c->me->config_epoch < r->epoch) {
+    if (owns_some(c, r->slots) && me->config_epoch < r->epoch) {
         /* By an operator's hand, not by the grant: what we claim must be above what the source waits for. */
         if (cl_epochs_by_ballot(c)) {
             if (c->lease.asked_epoch < r->epoch)
