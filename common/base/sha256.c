@@ -21,9 +21,20 @@ static uint32_t rotate(uint32_t x, int n)
     return x >> n | x << (32 - n);
 }
 
-static void take_block(uint32_t h[8], const unsigned char *p)
+/* One round: d and h are what changes, and stand elsewhere in the next one, so nothing has to be moved. */
+#define ROUND(a, b, c, d, e, f, g, h, i)                                                                    \
+    do {                                                                                                    \
+        uint32_t s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25), choice = (e & f) ^ (~e & g);            \
+        uint32_t s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22), majority = (a & b) ^ (a & c) ^ (b & c); \
+        uint32_t t1 = h + s1 + choice + round_constants[i] + w[i];                                          \
+        d += t1;                                                                                            \
+        h = t1 + s0 + majority;                                                                             \
+    } while (0)
+
+static void take_block(uint32_t state[8], const unsigned char *p)
 {
-    uint32_t w[64], v[8];
+    uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
     for (int i = 0; i < 16; i++)
         w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
     for (int i = 16; i < 64; i++) {
@@ -31,49 +42,92 @@ static void take_block(uint32_t h[8], const unsigned char *p)
         uint32_t s1 = rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10;
         w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
-    memcpy(v, h, sizeof v);
-    for (int i = 0; i < 64; i++) {
-        uint32_t s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25);
-        uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t t1 = v[7] + s1 + choice + round_constants[i] + w[i];
-        uint32_t s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
-        uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        memmove(v + 1, v, 7 * sizeof v[0]);
-        v[4] += t1;
-        v[0] = t1 + s0 + majority;
+    for (int i = 0; i < 64; i += 8) {
+        ROUND(a, b, c, d, e, f, g, h, i);
+        ROUND(h, a, b, c, d, e, f, g, i + 1);
+        ROUND(g, h, a, b, c, d, e, f, i + 2);
+        ROUND(f, g, h, a, b, c, d, e, i + 3);
+        ROUND(e, f, g, h, a, b, c, d, i + 4);
+        ROUND(d, e, f, g, h, a, b, c, i + 5);
+        ROUND(c, d, e, f, g, h, a, b, i + 6);
+        ROUND(b, c, d, e, f, g, h, a, i + 7);
     }
+    const uint32_t add[8] = {a, b, c, d, e, f, g, h};
     for (int i = 0; i < 8; i++)
-        h[i] += v[i];
+        state[i] += add[i];
+}
+
+void sha256_begin(struct sha256 *s)
+{
+    static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    *s = (struct sha256){.bytes = 0};
+    memcpy(s->h, start, sizeof start);
+}
+
+void sha256_add(struct sha256 *s, const void *p, size_t n)
+{
+    const unsigned char *at = p;
+    size_t held = s->bytes % BLOCK;
+    s->bytes += n;
+    if (held > 0) {
+        size_t more = n < BLOCK - held ? n : BLOCK - held;
+        memcpy(s->held + held, at, more);
+        at += more;
+        n -= more;
+        if (held + more < BLOCK)
+            return;
+        take_block(s->h, s->held);
+    }
+    for (; n >= BLOCK; n -= BLOCK, at += BLOCK)
+        take_block(s->h, at);
+    if (n > 0)
+        memcpy(s->held, at, n);
+}
+
+static void end(struct sha256 *s, unsigned char digest[32])
+{
+    static const unsigned char padding[BLOCK] = {0x80};
+    unsigned char length[8];
+    uint64_t bits = s->bytes * 8;
+    size_t held = s->bytes % BLOCK;
+    for (size_t i = 0; i < 8; i++)
+        length[7 - i] = (unsigned char)(bits >> (8 * i));
+    sha256_add(s, padding, held < BLOCK - 8 ? BLOCK - 8 - held : 2 * BLOCK - 8 - held);
+    sha256_add(s, length, sizeof length);
+    for (size_t i = 0; i < 32; i++)
+        digest[i] = (unsigned char)(s->h[i / 4] >> (24 - 8 * (i % 4)));
 }
 
 void sha256(struct slice s, unsigned char digest[32])
 {
-    uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    size_t whole = s.n / BLOCK * BLOCK, rest = s.n - whole;
-    for (size_t at = 0; at < whole; at += BLOCK)
-        take_block(h, (const unsigned char *)s.p + at);
-    unsigned char tail[2 * BLOCK] = {0};
-    if (rest > 0)
-        memcpy(tail, s.p + whole, rest);
-    tail[rest] = 0x80;
-    size_t tail_n = rest + 9 <= BLOCK ? BLOCK : 2 * BLOCK;
-    uint64_t bits = (uint64_t)s.n * 8;
-    for (size_t i = 0; i < 8; i++)
-        tail[tail_n - 1 - i] = (unsigned char)(bits >> (8 * i));
-    for (size_t at = 0; at < tail_n; at += BLOCK)
-        take_block(h, tail + at);
-    for (size_t i = 0; i < 32; i++)
-        digest[i] = (unsigned char)(h[i / 4] >> (24 - 8 * (i % 4)));
+    struct sha256 sum;
+    sha256_begin(&sum);
+    if (s.n > 0)
+        sha256_add(&sum, s.p, s.n);
+    end(&sum, digest);
 }
 
-void sha256_hex(struct slice s, char out[SHA256_HEX + 1])
+static void put_hex(const unsigned char digest[32], char out[SHA256_HEX + 1])
 {
     static const char digits[] = "0123456789abcdef";
-    unsigned char digest[32];
-    sha256(s, digest);
     for (size_t i = 0; i < 32; i++) {
         out[2 * i] = digits[digest[i] >> 4];
         out[2 * i + 1] = digits[digest[i] & 15];
     }
     out[SHA256_HEX] = '\0';
+}
+
+void sha256_end_hex(struct sha256 *s, char out[SHA256_HEX + 1])
+{
+    unsigned char digest[32];
+    end(s, digest);
+    put_hex(digest, out);
+}
+
+void sha256_hex(struct slice s, char out[SHA256_HEX + 1])
+{
+    unsigned char digest[32];
+    sha256(s, digest);
+    put_hex(digest, out);
 }

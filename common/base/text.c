@@ -193,16 +193,15 @@ const char *text_nearest(const char *s, const char *const *names, size_t count)
     return best;
 }
 
-void text_quote(struct buf *out, struct slice s, size_t max)
+void text_escape(struct buf *out, struct slice s, bool apostrophes)
 {
-    static const char escapes[] = "\nn\rr\tt\aa\bb\"\"''\\\\";
-    size_t n = s.n < max ? s.n : max;
-    for (size_t i = 0; i < n; i++) {
+    static const char escapes[] = "\nn\rr\tt\aa\bb\"\"\\\\''";
+    for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         const char *e = escapes;
         while (*e != '\0' && (unsigned char)*e != c)
             e += 2;
-        if (*e != '\0') {
+        if (*e != '\0' && (*e != '\'' || apostrophes)) {
             buf_putc(out, '\\');
             buf_putc(out, e[1]);
         } else if (c < 0x20 || c > 0x7e) {
@@ -211,6 +210,12 @@ void text_quote(struct buf *out, struct slice s, size_t max)
             buf_putc(out, (char)c);
         }
     }
+}
+
+void text_quote(struct buf *out, struct slice s, size_t max)
+{
+    size_t n = s.n < max ? s.n : max;
+    text_escape(out, (struct slice){s.p, n}, true);
     if (n < s.n)
         buf_puts(out, "...");
 }

@@ -30,7 +30,8 @@ const char *text_nearest(const char *s, const char *const *names, size_t count);
 
 /* Copies s with control bytes, quotes and backslashes made visible (\n, \x01), cut after `max` bytes of input with
  * "...". For messages that quote bytes from outside. Appends to out. */
-struct buf;
 void text_quote(struct buf *out, struct slice s, size_t max);
+/* The same of all of it; apostrophes are made visible only when wanted (redis-cli shows keys without). */
+void text_escape(struct buf *out, struct slice s, bool apostrophes);
 
 #endif

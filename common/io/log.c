@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -115,7 +116,18 @@ const char *io_log_level_name(enum io_log_level level)
     return level_names[level];
 }
 
-/* "1234:X 21 Nov 2026 20:56:00.123 # ". Returns its length. */
+/* Whether lines go to systemd's journal: it says in the environment which file it has made standard error. */
+static bool is_journal(void)
+{
+    unsigned long long device, inode;
+    struct stat st;
+    const char *told = log_state.path == NULL ? getenv("JOURNAL_STREAM") : NULL;
+    return told != NULL && sscanf(told, "%llu:%llu", &device, &inode) == 2 && fstat(log_state.fd, &st) == 0 &&
+           st.st_dev == device && st.st_ino == inode;
+}
+
+/* "1234:X 21 Nov 2026 20:56:00.123 # "; before it the number of a syslog level, which the journal reads. Returns its
+ * length. */
 static size_t put_head(char *line, size_t room, enum io_log_level level)
 {
     struct timeval now;
@@ -124,9 +136,9 @@ static size_t put_head(char *line, size_t room, enum io_log_level level)
     gettimeofday(&now, NULL);
     localtime_r(&now.tv_sec, &t);
     strftime(date, sizeof date, "%d %b %Y %H:%M:%S", &t);
-    int n = snprintf(line, room, "%d:%c %s.%03d %c ", (int)getpid(), log_state.role, date, (int)(now.tv_usec / 1000),
-                     ".-*#"[level]);
-    return (size_t)n;
+    size_t mark = is_journal() ? (size_t)snprintf(line, room, "<%c>", "7654"[level]) : 0;
+    return mark + (size_t)snprintf(line + mark, room - mark, "%d:%c %s.%03d %c ", (int)getpid(), log_state.role, date,
+                                   (int)(now.tv_usec / 1000), ".-*#"[level]);
 }
 
 static bool put_line(const char *line, size_t n)

@@ -1,6 +1,8 @@
 /* The program's log: one file or standard error, lines in the shape that Redis and Sentinel write:
  *     1234:X 21 Nov 2026 20:56:00.123 # +switch-master mymaster ...
  *
+ * In systemd's journal a line has the priority debug, info, notice or warning.
+ *
  * A log never stops the program. A line that cannot be written at once (disk full, reader of a pipe stopped) is dropped
  * and counted; when writing works again a line says how many were lost. */
 #ifndef IO_LOG_H

@@ -54,10 +54,8 @@ static void add_slots(struct cl_core *c, cl_token token, const struct cl_command
     for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true))
         if (cl_owner(c, slot) != NULL)
             FAIL_WITH(c, token, "Slot %d is already busy", slot);
-    for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true)) {
-        cl_open_clear(c, slot, true);
+    for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true))
         cl_slot_give(c, slot, c->me);
-    }
     ok_durable(c, token);
 }
 

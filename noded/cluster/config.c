@@ -153,8 +153,9 @@ static void open_read(struct reader *r, struct slice text)
         return;
     }
     struct cl_node *n = node_of(r, (struct slice){text.p + dash + 3, CL_ID_DIGITS});
-    if (n != NULL)
-        cl_open_set(r->c, slot, text.p[dash + 1] == '<', n);
+    bool importing = text.p[dash + 1] == '<', mine = r->me != NULL && cl_owner(r->c, slot) == r->me;
+    if (n != NULL && !(importing && mine)) /* stock nodes may have imported what is their own since */
+        cl_open_set(r->c, slot, importing, n);
 }
 
 static void slots_read(struct reader *r, struct cl_node *n, struct slice text)

@@ -221,7 +221,7 @@ const char *cl_config_state_read(struct cl_core *c, struct slice name, struct sl
     else if (slice_is(name, "swapBallot"))
         c->shard.swap_ballot = v;
     else if (slice_is(name, "refusedEpoch"))
-        c->refused_epoch = v;
+        c->refused_epoch = c->untaken_epoch = v;
     else if (slice_is(name, "uncountedMs"))
         c->uncounted_until_us = c->now_us + (int64_t)(v < INT32_MAX ? v : INT32_MAX) * 1000;
     else

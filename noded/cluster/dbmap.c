@@ -66,6 +66,9 @@ static void prepare(struct cl_core *c, cl_token token, const struct cl_command *
                   s->database_b, s->swap_epoch);
     if ((uint64_t)m->number != c->facts.mapping_epoch + 1)
         FAIL_WITH(c, token, "The mapping of databases has epoch %" PRIu64 " here", c->facts.mapping_epoch);
+    /* Who came before this master may have a lease still, and would write to the databases as they were. */
+    if (!cl_leased(c))
+        FAIL_WITH(c, token, "This node holds no lease now");
     if (c->live_jobs > 0 || s->nrecords > 0)
         FAIL_WITH(c, token, "Slots are being migrated: wait for them, or CLUSTER CANCELSLOTMIGRATIONS");
     if (cl_shard_has_stock(c, NULL))
@@ -168,7 +171,7 @@ void cl_dbmap_run(struct cl_core *c)
 {
     if (c->nagreements == 0)
         return;
-    bool agreed = cl_state_agreed(c), stays = cl_has(c->me, CL_MASTER) && is_pending(c);
+    bool agreed = PLANTED(118, cl_state_agreed(c), true), stays = cl_has(c->me, CL_MASTER) && is_pending(c);
     if (stays && !agreed)
         return;
     for (size_t i = 0; i < c->nagreements; i++) {

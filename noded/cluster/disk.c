@@ -52,10 +52,15 @@ static void claim_now(const struct cl_core *c, struct cl_claim *out)
         out->master = me->master->id;
     if (me->slots != NULL)
         memcpy(out->slots, me->slots, sizeof out->slots);
-    /* Neither side of an open hand-over claims its slots. */
-    for (size_t i = 0; i < c->shard.nrecords; i++)
-        for (size_t k = 0; !c->shard.records[i].resuming && k < CL_SLOT_BYTES; k++)
-            out->slots[k] = (uint8_t)(out->slots[k] & ~c->shard.records[i].r.slots[k]);
+    memcpy(out->kept, out->slots, sizeof out->kept);
+    /* Neither side of an open hand-over claims its slots, and after a crash its target does not take them. */
+    for (size_t i = 0; i < c->shard.nrecords; i++) {
+        const struct cl_open_record *r = &c->shard.records[i];
+        for (size_t k = 0; k < CL_SLOT_BYTES; k++) {
+            out->slots[k] &= r->resuming ? UINT8_MAX : (uint8_t)~r->r.slots[k];
+            out->kept[k] &= r->r.taking ? (uint8_t)~r->r.slots[k] : UINT8_MAX;
+        }
+    }
 }
 
 void cl_claim_loaded(struct cl_core *c)
@@ -63,6 +68,7 @@ void cl_claim_loaded(struct cl_core *c)
     claim_now(c, &c->claim);
     c->speaks = true;
     c->changed_now = c->changed = false;
+    cl_held_find(c);
 }
 
 bool cl_core_unsaved(struct cl_core *c, struct buf *out)
@@ -123,6 +129,9 @@ void cl_persisted(struct cl_core *c, const struct cl_event *e)
     bool first = !c->speaks, news = others_must_know(&c->claim, &c->pending);
     c->claim = c->pending;
     c->speaks = true;
+    c->persist_again_us = 0;
+    if (c->nheld > 0)
+        cl_held_find(c);
     if (first) {
         struct cl_node *n;
         for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
@@ -151,6 +160,8 @@ void cl_persist_failed(struct cl_core *c, const struct cl_event *e)
     c->writing = false;
     c->changed_now = true;
     c->persist_again_us = c->now_us + AGAIN_US;
+    if (c->nheld > 0)
+        cl_held_find(c);
     size_t kept = 0;
     for (size_t i = 0; i < c->nvotes; i++)
         if (c->votes[i].seq > e->seq)

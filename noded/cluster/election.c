@@ -148,7 +148,7 @@ static void ask(struct cl_core *c)
 
 void cl_election_link_up(struct cl_core *c, struct cl_node *n)
 {
-    if (c->election.stand == CL_STAND_ASKING)
+    if (c->election.stand == CL_STAND_ASKING && wants(c)) /* the facts may have changed since the last step */
         ask_one(c, n);
 }
 

@@ -123,7 +123,8 @@ void cl_suspect(struct cl_core *c, struct cl_node *n)
 }
 
 /* A node that was heard works. One that a majority held for failed stays so for a while when it is a master with slots:
- * an election may be under way, and its end is to be seen first. */
+ * an election may be under way, and its end is to be seen first. Not under supervisors: no node elects there, and what
+ * is left of such a judgement when they release the cluster would replace a master that works. */
 void cl_works_again(struct cl_core *c, struct cl_node *n)
 {
     if (cl_has(n, CL_PFAIL)) {
@@ -132,7 +133,7 @@ void cl_works_again(struct cl_core *c, struct cl_node *n)
     }
     if (!cl_has(n, CL_FAILED))
         return;
-    if (cl_votes_here(n) && c->now_us - n->failed_us <= 2 * cl_timeout_us(c))
+    if (cl_votes_here(n) && !cl_fenced(c) && c->now_us - n->failed_us <= 2 * cl_timeout_us(c))
         return;
     CL_LOG(c, NOTICE, "Node %s:%u works again", n->ip, (unsigned)n->port);
     cl_flags_set(c, n, 0, CL_FAILED);

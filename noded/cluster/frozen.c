@@ -55,6 +55,11 @@ static const struct cl_node *receiver(const struct cl_core *c, const struct cl_j
     return works ? n : NULL;
 }
 
+bool cl_job_leads_back(const struct cl_core *c, const struct cl_job *j)
+{
+    return !j->importing && !j->begun && j->restarts > 0 && successor(c, &j->target) == c->me;
+}
+
 /* The target's shard is getting another master, or a ballot has raised our own epoch above the one that the record has:
  * back to streaming, for nothing was granted. */
 bool cl_job_must_wait(const struct cl_core *c, const struct cl_job *j)

@@ -13,6 +13,7 @@ static void newcomer(struct cl_core *c, const struct cl_gossip *g)
     if (n == NULL)
         return;
     cl_incoming_adopt(c, n);
+    cl_master_known(c, n);
     cl_node_address(c, n, g->ip, g->port, g->bus_port, g->other_port);
     cl_tick_soon(c, n);
     c->looks = true;
@@ -57,7 +58,7 @@ static void forgotten(struct cl_core *c, struct slice body, const struct cl_node
     if (body.n < CL_ID_DIGITS + 8 || !cl_id_parse((struct slice){body.p, CL_ID_DIGITS}, &id))
         return;
     struct cl_node *n = cl_node_find(c, &id);
-    if (n == NULL || n == c->me || n == c->me->master || n == sender || cl_banned(c, &id))
+    if (n == NULL || n == c->me || n == c->me->master || n == sender || cl_banned(c, &id) || cl_ban_ended(c, &id))
         return;
     /* No longer than there: bans that begin anew with each who hears of them would never end. */
     uint64_t seconds = 0;

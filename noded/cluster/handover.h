@@ -21,6 +21,9 @@
  *  - it has not, and never will: its current epoch is at or above that of the record on its disk, and no grant at an
  *    epoch that is not above that is ever taken. The source then claims its slots anew, above it.
  *
+ * Where the target had begun to take them its replicas must have forgotten it before it says so, for they would go on
+ * in its place. The answer is one of each slot: an operator may have given some to the target in another way.
+ *
  * Slots in an open record are claimed by nobody: neither by a source that raises its epoch meanwhile, nor by a replica
  * that is elected in its place; that one inherits the question. A replica of the target that is elected takes what the
  * record says that its master was taking.
@@ -65,8 +68,8 @@ const char *cl_job_state_name(enum cl_job_state s); /* as CLUSTER GETSLOTMIGRATI
 /* What a write to a slot of this node has to do. */
 enum cl_hold {
     CL_HOLD_NOT,
-    CL_HOLD_WAIT,  /* until nd_cluster_changed(): the hand-over is under way */
-    CL_HOLD_REFUSE /* nobody knows for how long: the target does not answer */
+    CL_HOLD_WAIT,  /* until nd_cluster_changed(): a hand-over is under way, or our disk does not know the slot yet */
+    CL_HOLD_REFUSE /* nobody knows for how long: the target does not answer, or the disk takes nothing */
 };
 enum cl_hold cl_slot_hold(const struct cl_core *c, int slot);
 /* Some slot is held: writes that name no keys (FLUSHALL, FLUSHDB) wait until none is. */

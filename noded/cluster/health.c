@@ -26,14 +26,13 @@ static const char *why_not(struct cl_core *c)
         failed = failed || cl_has(n, CL_FAILED);
     }
     c->size = size;
-    if (reachable < size / 2 + 1) {
-        /* Where nobody has a slot there is nothing that could have changed hands. */
-        c->in_minority = size > 0;
-        return "a majority of the masters is out of reach";
-    }
-    if (c->in_minority)
+    /* Where nobody has a slot there is nothing that could have changed hands. */
+    bool minority = size > 0 && reachable < size / 2 + 1;
+    if (c->in_minority && !minority)
         c->minority_us = c->now_us;
-    c->in_minority = false;
+    c->in_minority = minority;
+    if (reachable < size / 2 + 1)
+        return "a majority of the masters is out of reach";
     if (c->set.full_coverage && (failed || c->assigned < CL_SLOTS))
         return failed ? "slots of a failed master are not served" : "not all slots are assigned";
     return NULL;
@@ -52,10 +51,15 @@ static int64_t ok_from(const struct cl_core *c)
     return at;
 }
 
-bool cl_is_sure(const struct cl_core *c)
+bool cl_is_informed(const struct cl_core *c)
 {
     bool was_away = c->late_us != c->start_us && c->now_us - c->late_us < rejoin_us(c);
-    return !c->in_minority && !was_away && ok_from(c) <= c->now_us && cl_leased(c);
+    return !c->in_minority && !was_away && ok_from(c) <= c->now_us;
+}
+
+bool cl_is_sure(const struct cl_core *c)
+{
+    return cl_is_informed(c) && cl_leased(c);
 }
 
 void cl_health_run(struct cl_core *c)

@@ -1,4 +1,4 @@
-/* Migrations as jobs: what may begin, how far each is, and what ends it. What follows from a grant is in handover.c. */
+/* Migrations as jobs: what may begin, how far each is, and what ends it. What follows from a grant: handover.c. */
 #include "noded/cluster/state.h"
 
 #include "common/base/mem.h"
@@ -454,6 +454,8 @@ static const char *why_stop(const struct cl_core *c, const struct cl_job *j)
         return "A failover has begun in this shard";
     if (cl_shard_has_stock(c, NULL))
         return "A node that knows database 0 only has come into this shard";
+    if (cl_job_leads_back(c, j))
+        return "The target has come into this shard";
     if (c->now_us >= j->until_us && j->state == CL_JOB_CONNECTING)
         return "The target did not accept in time";
     if (c->now_us >= j->until_us && j->tries >= TRIES_MAX)

@@ -152,6 +152,13 @@ static int64_t monotonic(const struct cl_core *c)
     return c->now_us > 0 ? c->now_us : 1;
 }
 
+static void voice_heard(const struct cl_core *c, struct cl_voice *v)
+{
+    v->heard_us = monotonic(c);
+    if (v->first_us == 0)
+        v->first_us = v->heard_us;
+}
+
 static void grant_put(struct cl_core *c, struct cl_voice *v, const struct cl_grant *g, uint64_t epoch)
 {
     const struct cl_supervision *s = &c->lease;
@@ -159,7 +166,7 @@ static void grant_put(struct cl_core *c, struct cl_voice *v, const struct cl_gra
     if (PLANTED(104, g->stamp.incarnation != s->incarnation, false) || stamp > boot_us || stamp <= s->dropped_us ||
         stamp <= v->after_us || epoch < s->floor)
         return;
-    v->heard_us = monotonic(c);
+    voice_heard(c, v);
     int64_t from_us = PLANTED(102, stamp, boot_us);
     int64_t begin_us = from_us + g->wait_ms * 1010, end_us = from_us + g->ttl_ms * 990;
     if (end_us <= boot_us || end_us <= begin_us)
@@ -170,7 +177,6 @@ static void grant_put(struct cl_core *c, struct cl_voice *v, const struct cl_gra
         return;
     v->begin_us = meet && v->begin_us < begin_us ? v->begin_us : begin_us;
     v->end_us = meet && v->end_us > end_us ? v->end_us : end_us;
-    v->epoch = meet && v->epoch > epoch ? v->epoch : epoch;
 }
 
 static void grant_drop(const struct cl_core *c, struct cl_voice *v)
@@ -216,16 +222,37 @@ static bool heard_lately(const struct cl_core *c, const struct cl_voice *v)
     return v->heard_us != 0 && c->now_us - v->heard_us <= CL_VOICE_US;
 }
 
-/* A majority of `m` has spoken lately under the list that is only heard of. */
-static bool majority_speaks(const struct cl_core *c, const struct cl_membership *m)
+/* A majority of the list that is only heard of has spoken lately. */
+static bool majority_speaks(const struct cl_core *c)
 {
     const struct cl_membership *heard = c->lease.heard;
     int count = 0;
-    for (int i = 0; i < m->n; i++) {
-        int at = m == heard ? i : cl_list_find(list_of(heard), cl_list_at(list_of(m), i));
-        count += at >= 0 && heard_lately(c, &heard->voices[at]) ? 1 : 0;
+    for (int i = 0; i < heard->n; i++)
+        count += heard_lately(c, &heard->voices[i]) ? 1 : 0;
+    return count >= majority(heard);
+}
+
+/* Of the list that counts a majority has gone over to the one that is heard of, so long ago at least, and each of them
+ * for good: it grants nothing under the old one any more. grants: each of them does so under the new one now. */
+static bool majority_moved(const struct cl_core *c, int64_t ago_us, bool grants)
+{
+    const struct cl_membership *counted = c->lease.counted, *heard = c->lease.heard;
+    int count = 0;
+    for (int i = 0; i < counted->n; i++) {
+        int at = cl_list_find(list_of(heard), cl_list_at(list_of(counted), i));
+        const struct cl_voice *v = at >= 0 ? &heard->voices[at] : NULL;
+        bool moved = v != NULL && v->first_us != 0 && c->now_us - v->first_us >= ago_us;
+        count += moved && (!grants || is_valid(v, c->facts.boot_us)) ? 1 : 0;
     }
-    return count >= majority(m);
+    return count >= majority(counted);
+}
+
+/* Until all has ended that somebody granted before he went over to another list. A vote's grant may begin when an
+ * earlier one has ended. */
+static int64_t grants_over_us(const struct cl_core *c)
+{
+    int64_t longest_us = 2 * 1020 * c->lease.longest_ms;
+    return longest_us > CL_VOICE_US ? longest_us : CL_VOICE_US;
 }
 
 bool cl_epochs_by_ballot(const struct cl_core *c)
@@ -233,7 +260,7 @@ bool cl_epochs_by_ballot(const struct cl_core *c)
     const struct cl_node *n;
     if (PLANTED(18, PLANTED(114, false, true), true))
         return false;
-    if (cl_has_supervisors(c) || (c->lease.heard != NULL && majority_speaks(c, c->lease.heard)))
+    if (cl_has_supervisors(c) || (c->lease.heard != NULL && majority_speaks(c)))
         return true;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
         if (n->supervised && !cl_has(n, CL_FAILED | CL_PFAIL | CL_HANDSHAKE))
@@ -313,7 +340,9 @@ static bool waits_for_its_master(const struct cl_core *c)
 }
 
 /* A master that is adopted goes on as if nothing had been. One that is in a minority, or has just come back, may have
- * been replaced by the nodes themselves: grants alone must not make it take writes that it refuses now. */
+ * been replaced by the nodes themselves: grants alone must not make it take writes that it refuses now. And one that
+ * counts another list may have been replaced under that: who grants under the new one knows of it only as far as it
+ * was on the old one. */
 static bool may_adopt(const struct cl_core *c)
 {
     const struct cl_supervision *s = &c->lease;
@@ -322,8 +351,11 @@ static bool may_adopt(const struct cl_core *c)
         return true;
     if (s->counted == NULL && (!cl_is_sure(c) || cl_replaced_by(c) != NULL))
         return false;
-    return until_of(s->heard, boot_us, NULL) > boot_us ||
-           (s->counted != NULL && until_of(s->counted, boot_us, NULL) <= boot_us);
+    bool leased = until_of(s->heard, boot_us, NULL) > boot_us;
+    if (s->counted == NULL)
+        return leased;
+    return (leased && majority_moved(c, 0, true)) ||
+           (until_of(s->counted, boot_us, NULL) <= boot_us && majority_moved(c, grants_over_us(c), false));
 }
 
 static void adopt_if_agreed(struct cl_core *c)
@@ -331,7 +363,7 @@ static void adopt_if_agreed(struct cl_core *c)
     struct cl_supervision *s = &c->lease;
     if (s->heard == NULL || s->moving || waits_for_its_master(c))
         return;
-    if (majority_speaks(c, s->heard) && (s->counted == NULL || majority_speaks(c, s->counted)) && may_adopt(c))
+    if (majority_speaks(c) && (s->counted == NULL || majority_moved(c, 0, false)) && may_adopt(c))
         adopt(c, s->heard);
 }
 
@@ -373,16 +405,19 @@ void cl_lease_command(struct cl_core *c, cl_token token, const struct cl_lease_a
     if (m == NULL)
         return;
     struct cl_voice *v = &m->voices[a->speaker.position];
-    v->heard_us = monotonic(c);
+    voice_heard(c, v);
+    if (c->lease.longest_ms < a->ttl_ms)
+        c->lease.longest_ms = a->ttl_ms;
     if (a->give_back) {
         give_back(c, token, a);
         return;
     }
     if (a->ttl_ms == 0)
         take_back(c, cl_list_at(a->speaker.list, a->speaker.position));
-    else
+    else if (a->epoch <= c->me->config_epoch) /* what is decided at a newer one TAKEOVER has to bring (SAFETY E5) */
         grant_put(c, v, &(struct cl_grant){.stamp = a->stamp, .ttl_ms = a->ttl_ms}, a->epoch);
     cl_lease_find(c);
+    cl_state_leased(c);
     cl_effect_answer(c->fx, token, true, "OK");
 }
 
@@ -430,43 +465,11 @@ void cl_lease_reset(struct cl_core *c)
 
 /* ---- at the end of each step ---- */
 
-/* The epoch at which a majority grants: that of a ballot that named this master (SAFETY E5). All of them at the same
- * one: a vote alone decides nothing, and its epoch may be another node's. */
-static uint64_t epoch_granted(const struct cl_core *c, const struct cl_membership *m)
-{
-    uint64_t best = 0;
-    for (int i = 0; i < m->n; i++) {
-        int same = 0;
-        for (int k = 0; k < m->n; k++)
-            same += is_valid(&m->voices[k], c->facts.boot_us) && m->voices[k].epoch == m->voices[i].epoch ? 1 : 0;
-        if (same >= majority(m) && m->voices[i].epoch > best)
-            best = m->voices[i].epoch;
-    }
-    return best;
-}
-
-static void epoch_take(struct cl_core *c)
-{
-    const struct cl_membership *m = c->lease.counted;
-    if (m == NULL || !cl_has(c->me, CL_MASTER) || c->promoting)
-        return;
-    uint64_t epoch = epoch_granted(c, m);
-    if (epoch <= c->me->config_epoch)
-        return;
-    c->me->config_epoch = epoch;
-    if (c->current_epoch < epoch)
-        c->current_epoch = epoch;
-    c->version++;
-    cl_durable(c);
-    CL_LOG(c, NOTICE, "Config epoch %" PRIu64 ", by the grants of a majority of the supervisors", epoch);
-}
-
 void cl_lease_run(struct cl_core *c)
 {
     if (c->lease.counted == NULL && c->lease.heard == NULL)
         return;
     adopt_if_agreed(c);
-    epoch_take(c);
     cl_lease_find(c);
 }
 

@@ -1,8 +1,8 @@
 /* Leases: the node's half of SAFETY, sections 1 to 3.
  *
  * A node is supervised when it knows a list of supervisors (the membership) that it counts. From then on it takes
- * writes only while grants from a majority of that list are unexpired, whatever its own view of the cluster is, and it
- * neither stands for election nor gives votes: whoever is to be a master is told so (TAKEOVER EPOCH).
+ * writes only while grants from a majority of that list are unexpired, whatever its own view of the cluster is, and
+ * it neither stands for election nor gives votes: whoever is to be a master is told so (TAKEOVER EPOCH).
  *
  *   not supervised --- grants of a majority (a replica: words of a majority, or its master's word) ---> supervised
  *   supervised --- CLUSTER RELEASE ---> not supervised
@@ -11,16 +11,19 @@
  * master is the newer one; they inherit the membership with it (CL_EXT_SUPERVISED). A master that hears a generation
  * that is not below its own from a replica which counts something else goes above it: the master's word holds.
  *
- * One version of the list counts. The node moves to a higher one that it has heard of in the last 5 s from a majority
- * of the old list (by address) and of the new one; a master not before it has a lease under the new one, or none under
- * the old one any more, so that nothing is refused meanwhile.
+ * One version of the list counts. The node moves to a higher one that it has heard of from a majority of the old
+ * list (by address), and in the last 5 s from one of the new list; a master not before both majorities grant under
+ * the new one, so that nothing is refused meanwhile, and so that another node which has its lease of the old list
+ * alone has none any more. A master without a lease may also wait until all has ended that a majority of the old
+ * list can have granted before it spoke under the new one: twice the longest grant heard of, 5 s at least.
  *
- * Time here is the node's boot clock (cl_facts.boot_us), which counts suspended time. A stamp is the node's incarnation
- * (drawn when the process starts) and that clock; each answer to a supervisor carries one, and a grant echoes the
- * newest that the supervisor has. It ends at stamp + ttl x 0.99, so that one that waited in a socket revives nothing;
- * a stamp of another incarnation, or of a time to come, grants nothing. A vote's grant may begin later (`wait_ms` after
- * its stamp, x 1.01), when what the voter granted to another node of the shard has ended. What was taken back or
- * returned does not come back by a message that was on its way meanwhile: stamps up to then are void. */
+ * Time here is the node's boot clock (cl_facts.boot_us), which counts suspended time. A stamp is the node's
+ * incarnation (drawn when the process starts) and that clock; each answer to a supervisor carries one, and a grant
+ * echoes the newest that the supervisor has. It ends at stamp + ttl x 0.99, so that one that waited in a socket
+ * revives nothing; a stamp of another incarnation, or of a time to come, grants nothing. A vote's grant may begin
+ * later (`wait_ms` after its stamp, x 1.01), when what the voter granted to another node of the shard has ended.
+ * What was taken back or returned does not come back by a message that was on its way meanwhile: stamps up to then
+ * are void. */
 #ifndef CLUSTER_LEASE_H
 #define CLUSTER_LEASE_H
 
@@ -61,7 +64,9 @@ struct cl_lease_ask {
     struct cl_speaker speaker;
     int64_t ttl_ms;        /* 0: no grant, and an earlier one of this supervisor is taken back, also one that has not
                               begun yet. More, without a stamp: neither the one nor the other. */
-    uint64_t epoch;        /* of the shard, as the supervisors decided it; 0: nothing was decided yet */
+    uint64_t epoch;        /* of the shard, as the supervisors decided it; 0: nothing was decided yet. Above that of the
+                              node it grants nothing: another life of it is meant, or a ballot whose TAKEOVER has not
+                              come. */
     struct cl_stamp stamp; /* the newest that it has of this node */
     bool give_back;        /* CLUSTER LEASE RETURN: the node drops all grants, and takes none below `epoch` any more */
 };

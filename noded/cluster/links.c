@@ -93,6 +93,7 @@ void cl_link_up(struct cl_core *c, const struct cl_event *e)
     if (n == NULL)
         return;
     n->link_state = CL_LINK_UP;
+    n->welcome = false;
     n->link_us = c->now_us;
     n->exchanged_us = c->now_us - 2 * cl_timeout_us(c); /* a new link is tried out at once */
     c->version++;
@@ -109,6 +110,12 @@ static void incoming_forget(struct cl_core *c, cl_link link)
         in->node->incoming = 0;
     free(in);
     c->version++;
+}
+
+void cl_incoming_close(struct cl_core *c, cl_link link)
+{
+    cl_effect_add(c->fx, CL_FX_DISCONNECT)->link = link;
+    incoming_forget(c, link);
 }
 
 void cl_incoming_adopt(struct cl_core *c, struct cl_node *n)

@@ -168,6 +168,7 @@ void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master)
     else if (master == c->me)
         n->left_us = n->counted_until_us = 0;
     n->ours_seq = cl_next_seq(c);
+    n->welcome = false;
     /* A master is an orphan only when it lost its replicas, not when they were taken elsewhere. */
     if (old != NULL && master != NULL && cl_replicas_of(c, old, false) == 0)
         old->had_replicas = false;
@@ -181,6 +182,14 @@ void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master)
     cl_saved_later(c);
     if (n == c->me || master == c->me)
         cl_durable(c);
+}
+
+void cl_master_known(struct cl_core *c, struct cl_node *n)
+{
+    struct cl_node *o;
+    for (size_t it = 0; (o = cl_each(c, &it)) != NULL;)
+        if (cl_has(o, CL_REPLICA) && o->master == NULL && o != n && cl_id_eq(&o->follows, &n->id))
+            cl_role_set(c, o, n);
 }
 
 void cl_shard_name(struct cl_core *c)
@@ -203,26 +212,53 @@ void cl_hostname_set(struct cl_core *c, struct cl_node *n, struct slice name)
     cl_saved_later(c);
 }
 
-bool cl_banned(struct cl_core *c, const struct cl_id *id)
+static struct cl_ban *find_ban(const struct cl_core *c, const struct cl_id *id)
 {
-    bool found = false;
+    for (size_t i = 0; i < c->nbans; i++)
+        if (c->bans[i].until_us > c->now_us && cl_id_eq(&c->bans[i].id, id))
+            return &c->bans[i];
+    return NULL;
+}
+
+bool cl_banned(const struct cl_core *c, const struct cl_id *id)
+{
+    const struct cl_ban *ban = find_ban(c, id);
+    return ban != NULL && !ban->met;
+}
+
+static void drop_old_bans(struct cl_core *c)
+{
     size_t kept = 0;
-    for (size_t i = 0; i < c->nbans; i++) {
-        if (c->bans[i].until_us <= c->now_us)
-            continue;
-        found = found || cl_id_eq(&c->bans[i].id, id);
-        c->bans[kept++] = c->bans[i];
-    }
+    for (size_t i = 0; i < c->nbans; i++)
+        if (c->bans[i].until_us > c->now_us)
+            c->bans[kept++] = c->bans[i];
     c->nbans = kept;
-    return found;
 }
 
 void cl_ban(struct cl_core *c, const struct cl_id *id, int64_t seconds)
 {
     if (cl_banned(c, id))
         return;
-    c->bans = mem_grow(c->bans, c->nbans, &c->cap_bans, sizeof *c->bans);
-    c->bans[c->nbans++] = (struct cl_ban){*id, c->now_us + seconds * INT64_C(1000000)};
+    drop_old_bans(c);
+    struct cl_ban *ban = find_ban(c, id);
+    if (ban == NULL) {
+        c->bans = mem_grow(c->bans, c->nbans, &c->cap_bans, sizeof *c->bans);
+        ban = &c->bans[c->nbans++];
+    }
+    *ban = (struct cl_ban){.id = *id, .until_us = c->now_us + seconds * INT64_C(1000000)};
+}
+
+void cl_ban_end(struct cl_core *c, const struct cl_id *id)
+{
+    struct cl_ban *ban = find_ban(c, id);
+    if (ban != NULL)
+        ban->met = true;
+}
+
+bool cl_ban_ended(const struct cl_core *c, const struct cl_id *id)
+{
+    const struct cl_ban *ban = find_ban(c, id);
+    return ban != NULL && ban->met;
 }
 
 /* Whoever answers at that address: its id is not known yet, so it has one of chance until it says its own. NULL: that

@@ -64,14 +64,17 @@ static void successor_learn(struct cl_core *c, struct cl_node *master, const str
 
 static void role_learn(struct cl_core *c, struct cl_node *n, const struct cl_header *h)
 {
+    struct cl_node *master = cl_node_find(c, &h->master);
+    n->follows = (struct cl_id){{0}};
     if (cl_id_is_none(&h->master)) {
         if (!cl_has(n, CL_MASTER))
             cl_role_set(c, n, NULL);
         return;
     }
-    struct cl_node *master = cl_node_find(c, &h->master);
     if (master == n)
         return;
+    if (master == NULL)
+        n->follows = h->master;
     if (master != NULL) {
         if (cl_has(n, CL_MASTER) && n->nslots > 0 && h->config_epoch > n->config_epoch)
             successor_learn(c, master, h);
@@ -166,6 +169,8 @@ static bool handshake_end(struct cl_core *c, struct cl_node *n, const struct cl_
         }
         return false;
     }
+    if (cl_has(n, CL_MEETING))
+        cl_ban_end(c, &h->sender);
     cl_node_rename(c, n, &h->sender);
     cl_incoming_adopt(c, n);
     cl_flags_set(c, n, cl_id_is_none(&h->master) ? CL_MASTER : CL_REPLICA,
@@ -175,6 +180,7 @@ static bool handshake_end(struct cl_core *c, struct cl_node *n, const struct cl_
     if (h->port != 0)
         cl_node_address(c, n, n->ip, h->port, n->bus_port, h->other_port);
     char text[CL_ID_DIGITS + 1];
+    cl_master_known(c, n);
     CL_LOG(c, NOTICE, "Met %s at %s:%u", cl_id_text(&n->id, text), n->ip, (unsigned)n->port);
     return true;
 }
@@ -243,6 +249,8 @@ static void greeting_received(struct cl_core *c, const struct cl_message *m, cl_
     cl_extensions_read(c, m, n);
     if (asked_since)
         cl_state_left(c, n);
+    /* A replica that does not know whether it counts says something unasked. */
+    n->welcome = n->welcome && own;
     cl_state_welcome(c, n);
 }
 
@@ -308,6 +316,10 @@ void cl_received(struct cl_core *c, const struct cl_event *e)
     const char *why = NULL;
     struct cl_incoming *in = (e->link & CL_INCOMING) != 0 ? cl_incoming_find(c, e->link) : NULL;
     struct cl_node *owner = (e->link & CL_INCOMING) == 0 ? idmap_get(&c->outs, e->link) : NULL;
+    /* Whoever asks one that may not answer yet would wait for half of its node timeout; who has lost its link tries
+     * again at once. */
+    if (!c->speaks && in != NULL)
+        cl_incoming_close(c, e->link);
     if (!c->speaks || (in == NULL && owner == NULL))
         return;
     enum cl_read read = cl_wire_read(e->bytes.p, e->bytes.n, &m, &why);

@@ -23,30 +23,46 @@ bool cl_jobs_give_way(struct cl_core *c, const char *why); /* ends all; false: s
 void cl_jobs_end_all(struct cl_core *c, const char *why);
 void cl_jobs_free(struct cl_core *c);
 
-/* handover.c: records, from the grant on */
-void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
-/* Tells n, which claims the slot at an old epoch, of an open record. false: there is none, or its claim is newer. */
-bool cl_handover_correct(struct cl_core *c, struct cl_node *n, int slot, uint64_t epoch);
-void cl_handover_run(struct cl_core *c);
-int64_t cl_handover_deadline(const struct cl_core *c);
+/* handover_claims.c */
 /* It has slots that are not being handed over, as far as we know: those stay with a master that was replaced. */
 bool cl_claims_some(const struct cl_core *c, const struct cl_node *n);
+/* It may speak for the target of a hand-over: it is that, its master, or a master of its shard. */
+bool cl_may_speak_for(const struct cl_core *c, const struct cl_node *n, const struct cl_id *target);
+bool cl_has_replaced(const struct cl_core *c, const struct cl_node *n, const struct cl_node *other); /* of one shard */
 /* The master that speaks for the shard of that node, which may be itself. NULL: none is known. */
 struct cl_node *cl_speaker_of(const struct cl_core *c, const struct cl_id *target);
 /* The master of our shard that has replaced us, although we hold ourselves for its master still. NULL: none. */
 struct cl_node *cl_replaced_by(const struct cl_core *c);
+/* Nobody but the side that gave the slot claims it. */
+bool cl_is_unclaimed(const struct cl_core *c, const struct cl_record *r, int slot);
+bool cl_all_unclaimed(const struct cl_core *c, const struct cl_record *r, bool value); /* of all its slots: is it so? */
+
+/* handover_source.c */
+void cl_handover_resume(struct cl_core *c, struct cl_open_record *r);
+void cl_handover_source_run(struct cl_core *c, struct cl_open_record *r); /* closes it when the answer is there */
+void cl_handover_refused(struct cl_core *c, const struct cl_record *said, struct cl_node *sender);
+void cl_handover_held(struct cl_core *c, const struct cl_record *r, struct cl_node *sender);
+/* Tells n, which claims the slot at an old epoch, of an open record. false: there is none, or its claim is newer. */
+bool cl_handover_correct(struct cl_core *c, struct cl_node *n, int slot, uint64_t epoch);
+
+/* handover.c: records, from the grant on */
+void cl_handover_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
+void cl_handover_run(struct cl_core *c);
+int64_t cl_handover_deadline(const struct cl_core *c);
 void cl_handover_take(struct cl_core *c, struct cl_job *j, uint64_t epoch);
 void cl_handover_inherit(struct cl_core *c); /* this replica is a master now, and has its master's slots */
-void cl_handover_resume(struct cl_core *c, struct cl_open_record *r);
 void cl_handover_restarted(struct cl_core *c);
-void cl_handover_promoted(struct cl_core *c); /* behind CL_FX_PROMOTE */
-void cl_held_find(struct cl_core *c);         /* which slots are held, anew */
+void cl_handover_promoted(struct cl_core *c);    /* behind CL_FX_PROMOTE */
+void cl_held_find(struct cl_core *c);            /* which slots are held, anew */
+void cl_held_given(struct cl_core *c, int slot); /* ours now: held until the disk knows */
 
 /* frozen.c */
 bool cl_is_frozen(const struct cl_core *c, const struct cl_id *node);
 void cl_freeze(struct cl_core *c, cl_token token, const struct cl_command *m);
 bool cl_job_find_target(struct cl_core *c, struct cl_job *j); /* false: it does not begin yet */
 bool cl_job_must_wait(const struct cl_core *c, const struct cl_job *j);
+/* It waits for whoever speaks for its target, and that is this node: the target has come into our shard. */
+bool cl_job_leads_back(const struct cl_core *c, const struct cl_job *j);
 /* Another job in its place, under a new name. false: it is not to be tried again. */
 bool cl_job_restart(struct cl_core *c, const struct cl_job *old, struct cl_id *name);
 const char *cl_job_waits_for(const struct cl_core *c, const struct cl_job *j); /* static text; "" nothing */

@@ -109,12 +109,16 @@ void cl_plain_slots(const struct cl_core *c, uint8_t out[CL_SLOT_BYTES])
 static void put_held(const struct cl_core *c, int slot, struct buf *out)
 {
     const struct cl_open_record *open = cl_record_of_slot(c, slot);
-    buf_printf(out, "CLUSTERDOWN Hash slot %d is being handed over", slot);
-    if (open != NULL) {
-        buf_puts(out, " to ");
-        cl_id_put(out, &open->r.target);
-        buf_puts(out, ", which does not answer");
+    if (open == NULL) {
+        buf_printf(out,
+                   "CLUSTERDOWN Hash slot %d has come to this node, which cannot save that in its cluster node config: "
+                   "see its log, and whether its disk is full",
+                   slot);
+        return;
     }
+    buf_printf(out, "CLUSTERDOWN Hash slot %d is being handed over to ", slot);
+    cl_id_put(out, &open->r.target);
+    buf_puts(out, ", which does not answer");
 }
 
 void cl_verdict_text(const struct cl_core *c, enum cl_verdict v, int slot, const struct cl_member *to, struct buf *out)

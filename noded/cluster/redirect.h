@@ -14,8 +14,8 @@ enum cl_verdict {
     CL_UNBOUND,         /* nobody has the slot */
     CL_DOWN,            /* the cluster's state is fail */
     CL_DOWN_READS_ONLY, /* the same, and reads are allowed */
-    CL_WAIT, /* a write: the slot is being handed over, and soon it is known to whom it belongs. No answer. */
-    CL_HELD  /* the same, and nobody knows for how long */
+    CL_WAIT,            /* a write: soon it is known to whom the slot belongs, or on disk that it is ours. No answer. */
+    CL_HELD             /* the same, and nobody knows for how long */
 };
 
 #define CL_NO_KEYS (-1)

@@ -109,7 +109,7 @@ static void extensions_put(struct cl_core *c, struct buf *out, struct cl_node *t
     cl_state_put(c, out, to);
     cl_supervised_put(c, out, to);
     for (size_t i = 0; i < c->nbans && i < 16; i++) {
-        if (c->bans[i].until_us <= c->now_us)
+        if (c->bans[i].until_us <= c->now_us || c->bans[i].met)
             continue;
         char body[CL_ID_DIGITS + 9];
         uint64_t seconds = (uint64_t)((c->bans[i].until_us - c->now_us) / 1000000);

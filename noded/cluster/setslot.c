@@ -123,7 +123,6 @@ static void give(struct cl_core *c, cl_token token, int slot, struct cl_node *n,
     cl_slot_give(c, slot, n);
     if (imported) {
         /* The new owner's claim must be the newest, or the old owner's would win it back. */
-        cl_open_clear(c, slot, true);
         if (!cl_epochs_by_ballot(c) && cl_bump_epoch(c, false))
             CL_LOG(c, NOTICE, "Config epoch %" PRIu64 " after taking slot %d", c->me->config_epoch, slot);
     }

@@ -71,6 +71,12 @@ void cl_record_close(struct cl_core *c, struct cl_open_record *r)
 
 void cl_records_forget(struct cl_core *c)
 {
+    /* Those who have followed us may still know that we were taking the slots. */
+    for (size_t i = 0; i < c->shard.nrecords; i++) {
+        const struct cl_record *r = &c->shard.records[i].r;
+        if (r->taking && c->untaken_epoch < r->epoch)
+            c->untaken_epoch = r->epoch;
+    }
     c->shard.nrecords = 0;
     cl_held_find(c);
 }
@@ -97,7 +103,8 @@ static bool is_promotable(const struct cl_core *c, const struct cl_node *n)
 {
     if (!is_ours(c, n))
         return (n->left_us != 0 && c->now_us <= n->counted_until_us) || c->now_us < n->sibling_us;
-    return !cl_has(n, CL_FAILED) || c->now_us <= n->counted_until_us;
+    /* At whose address another node answers is told nothing any more, and no majority ever says that it failed. */
+    return !cl_has(n, CL_FAILED | CL_NOADDR) || c->now_us <= n->counted_until_us;
 }
 
 bool cl_replicas_agree(const struct cl_core *c)
@@ -197,14 +204,19 @@ void cl_state_follows(struct cl_core *c, const struct cl_node *master)
 
 /* ---- between a master and its replicas ---- */
 
+/* After a restart we must know all that we have counted. */
+static bool counts(const struct cl_core *c, const struct cl_node *n)
+{
+    return is_ours(c, n) && !cl_has(n, CL_FAILED) && n->stamp != 0 && c->persisted >= n->ours_seq;
+}
+
 void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to)
 {
     /* What is on no disk yet nobody waits for, and the next master need not have it. */
     struct cl_state_told told = {.version = c->claim.state_version, .required = c->claim.state_required};
     if (!to->ours || (to->master != c->me && c->me->master != to))
         return;
-    /* After a restart we must know all that we have counted. */
-    told.counted = is_ours(c, to) && !cl_has(to, CL_FAILED) && to->stamp != 0 && c->persisted >= to->ours_seq;
+    told.counted = counts(c, to);
     told.stamp = is_ours(c, to) ? to->stamp : (uint64_t)c->now_us;
     int64_t for_ms = cl_counted_for_us(c) / MS;
     told.for_ms = for_ms < UINT32_MAX ? (uint32_t)for_ms : UINT32_MAX;
@@ -261,8 +273,23 @@ void cl_state_left(struct cl_core *c, struct cl_node *n)
 
 void cl_state_welcome(struct cl_core *c, struct cl_node *n)
 {
-    if (is_ours(c, n) && n->ours && n->counted_until_us == 0 && n->link_state == CL_LINK_UP)
-        cl_send_greeting(c, n->link, n, CL_PONG, NULL);
+    if (n->welcome || !n->ours || n->link_state != CL_LINK_UP || !counts(c, n))
+        return;
+    n->welcome = !cl_fenced(c) || cl_leased(c);
+    cl_send_greeting(c, n->link, n, CL_PONG, NULL);
+}
+
+static void welcome_all(struct cl_core *c)
+{
+    struct cl_node *n;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        cl_state_welcome(c, n);
+}
+
+void cl_state_leased(struct cl_core *c)
+{
+    if (cl_leased(c))
+        welcome_all(c);
 }
 
 /* It counts from the moment on of which the master's word speaks, and not from when it came: it may have waited in a
@@ -346,15 +373,13 @@ void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_
 
 void cl_state_persisted(struct cl_core *c, uint64_t before)
 {
-    struct cl_node *n, *master = c->me->master;
+    struct cl_node *master = c->me->master;
     bool changed = c->claim.state_version != before;
     if (cl_has(c->me, CL_MASTER)) {
         if (changed)
             give_to_those_that_lack_it(c);
         /* New replicas are known on disk by now, and count. */
-        for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
-            if (n->stamp != 0)
-                cl_state_welcome(c, n);
+        welcome_all(c);
     } else if ((changed || c->counted_us == 0) && master != NULL && master->link_state == CL_LINK_UP) {
         cl_send_greeting(c, master->link, master, CL_PONG, NULL);
     }
@@ -373,8 +398,20 @@ static void chain_leave(struct cl_core *c)
     cl_follow(c, master);
 }
 
+/* Under supervisors a master may be replaced when it has given all its slots away, and so has who replaced it: nothing
+ * that the other claims tells it so, and it never gets a lease again. What is migrated to it would wait for ever. */
+static struct cl_node *replaced_without_slots(const struct cl_core *c)
+{
+    struct cl_node *n, *best = NULL;
+    for (size_t it = 0; cl_is_homeless(c) && !cl_id_is_none(&c->me->shard) && (n = cl_each(c, &it)) != NULL;)
+        if (n != c->me && cl_has(n, CL_MASTER) && n->supervised && n->link_state == CL_LINK_UP &&
+            cl_id_eq(&n->shard, &c->me->shard) && cl_has_replaced(c, n, best != NULL ? best : c->me))
+            best = n;
+    return best;
+}
+
 /* Elections and operators' force now and then leave two masters in one shard. The older one follows the other when it
- * has no slots; two that both have slots are two shards. */
+ * has no slots, for which it needs no lease; two that both have slots are two shards. */
 void cl_shard_run(struct cl_core *c)
 {
     bool before = c->shares_shard;
@@ -384,11 +421,14 @@ void cl_shard_run(struct cl_core *c)
         return;
     c->shard_look_us = c->now_us + cl_timeout_us(c);
     struct cl_node *other = c->shard.nrecords == 0 ? cl_replaced_by(c) : NULL;
-    c->shares_shard = other != NULL && cl_is_sure(c) && other->claim_epoch == other->config_epoch;
+    if (other == NULL && c->shard.nrecords == 0)
+        other = replaced_without_slots(c);
+    bool knows = c->me->nslots == 0 ? cl_is_informed(c) : cl_is_sure(c);
+    c->shares_shard = other != NULL && knows && other->claim_epoch == other->config_epoch;
     if (!c->shares_shard || !before)
         return;
     if (c->me->nslots == 0) {
-        CL_LOG(c, NOTICE, "Another master has the slots of this shard: following %s:%u", other->ip,
+        CL_LOG(c, NOTICE, "Another master has our place in this shard: following %s:%u", other->ip,
                (unsigned)other->port);
         cl_follow(c, other);
         return;

@@ -42,6 +42,11 @@ void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n)
     cl_saved_later(c);
     if (old == c->me || n == c->me)
         cl_durable(c);
+    if (n == NULL || n != c->me)
+        return;
+    /* However it has come here: whoever went on importing what is its own would believe nobody who claims it. */
+    cl_open_clear(c, slot, true);
+    cl_held_given(c, slot);
 }
 
 void cl_slots_drop(struct cl_core *c, struct cl_node *n)
@@ -85,8 +90,7 @@ void cl_slots_not_claimed(struct cl_core *c, struct cl_node *n, const uint8_t *s
     }
 }
 
-/* The highest epoch at which a slot that has no owner, or one that does not claim it, was owned lately. */
-static uint64_t floor_of(struct cl_core *c, int slot)
+uint64_t cl_slot_floor(struct cl_core *c, int slot)
 {
     uint64_t epoch = 0;
     size_t kept = 0;
@@ -163,7 +167,7 @@ static bool claim_wins(struct cl_core *c, const struct cl_node *owner, uint64_t 
     if (r != NULL && r->r.taking && owner == c->me)
         return epoch > r->r.epoch;
     if (owner == NULL || (owner != c->me && cl_bit(c->unclaimed, slot)))
-        return c->nfloors == 0 || floor_of(c, slot) <= epoch;
+        return c->nfloors == 0 || cl_slot_floor(c, slot) <= epoch;
     return PLANTED(5, owner->config_epoch<epoch, owner->config_epoch> epoch);
 }
 

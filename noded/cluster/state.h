@@ -42,6 +42,7 @@ struct cl_node {
     bool heard;              /* since this life began, or since it was met */
     char *hostname;          /* NULL: none */
     struct cl_node *master;  /* of a replica; NULL: unknown */
+    struct cl_id follows;    /* of a replica: the master that it told and that is not known here yet; else none */
     uint64_t config_epoch, offset;
     uint64_t claim_epoch; /* config epoch of its last claim of slots, told by itself */
     uint64_t seen_epoch;  /* the newest current epoch that it told: what is older was overtaken */
@@ -65,6 +66,7 @@ struct cl_node {
     int64_t sibling_us;       /* until then it may be promoted as a replica of the master before us; 0 not so */
     int64_t frozen_until_us;  /* until then no migration from or to it goes on to its pause */
     uint64_t stamp;           /* of its clock, the newest that it told; 0 none */
+    bool welcome;             /* a replica of ours: it was told that it counts since our link to it is up */
     uint64_t ours_seq;        /* the file that has it first as a replica of ours */
     int64_t orphaned_us;      /* a master: without replicas that work, which it had, since; 0: not so */
     bool had_replicas;
@@ -116,6 +118,7 @@ struct cl_floor {
 struct cl_ban {
     struct cl_id id;
     int64_t until_us;
+    bool met; /* again, by an operator's word: it is banned no more, and who still tells of it is late */
 };
 
 /* What the headers of our messages claim: as it is known to be on disk. */
@@ -126,6 +129,7 @@ struct cl_claim {
     uint64_t state_version, state_required;
     uint64_t generation; /* of who supervises it */
     uint8_t slots[CL_SLOT_BYTES];
+    uint8_t kept[CL_SLOT_BYTES]; /* told to nobody: ours after a crash too, if only as the source of a hand-over */
 };
 
 enum cl_stand { CL_STAND_NOT, CL_STAND_DELAYED, CL_STAND_PERSISTING, CL_STAND_ASKING };
@@ -195,8 +199,9 @@ struct cl_shard_state {
 
 struct cl_refusal { /* a CL_SAY_NOT */
     struct cl_id to;
-    struct cl_record r;
+    struct cl_record r; /* with those slots that are refused */
     uint64_t seq;
+    bool replicas_know; /* some may hold that we are taking the slots, and would take them in our place */
 };
 
 /* Somebody who waits until our replicas have a version of the state. */
@@ -273,7 +278,7 @@ struct cl_core {
     uint64_t issued, persisted;     /* the last PERSIST, the last PERSISTED */
     bool writing;                   /* it is under way */
     bool promoting;                 /* PROMOTE waits for the disk */
-    int64_t persist_again_us;       /* after a failure; 0 */
+    int64_t persist_again_us;       /* the last one has failed; 0 it has not */
     struct cl_waiting *waiting;
     size_t nwaiting, cap_waiting;
     struct cl_vote *votes;
@@ -309,6 +314,7 @@ struct cl_core {
     uint8_t held[CL_SLOT_BYTES]; /* slots of ours to which writes wait or are refused */
     size_t nheld;
     uint64_t refused_epoch;     /* no grant is taken that is not above it */
+    uint64_t untaken_epoch;     /* up to it a hand-over may have been begun to be taken here, and then was not */
     int64_t tell_state_us;      /* when replicas that lack the state get it again */
     int64_t uncounted_until_us; /* a replica that was counted is unknown by now, and may think until then that it is */
     int64_t word_us;            /* a replica: the moment that its master's last word of this speaks of; at first when
@@ -347,8 +353,10 @@ void cl_flags_set(struct cl_core *c, struct cl_node *n, uint16_t on, uint16_t of
 void cl_role_set(struct cl_core *c, struct cl_node *n, struct cl_node *master); /* NULL: it is a master */
 void cl_shard_name(struct cl_core *c); /* we are a master: of a shard that has a name */
 void cl_hostname_set(struct cl_core *c, struct cl_node *n, struct slice name);
-bool cl_banned(struct cl_core *c, const struct cl_id *id);
+bool cl_banned(const struct cl_core *c, const struct cl_id *id);
 void cl_ban(struct cl_core *c, const struct cl_id *id, int64_t seconds); /* at most CL_BAN_S */
+void cl_ban_end(struct cl_core *c, const struct cl_id *id);              /* it is met again */
+bool cl_ban_ended(const struct cl_core *c, const struct cl_id *id);      /* ... a moment ago */
 struct cl_node *cl_handshake(struct cl_core *c, const char *ip, uint16_t port, uint16_t bus_port, bool meet);
 int cl_replicas_of(const struct cl_core *c, const struct cl_node *master, bool working);
 /* for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) all nodes, oneself included; removing the shown one is allowed */
@@ -376,6 +384,8 @@ void cl_link_down(struct cl_core *c, const struct cl_event *e);
 void cl_accepted(struct cl_core *c, const struct cl_event *e);
 void cl_heard(struct cl_core *c, struct cl_node *n);
 void cl_exchanged(struct cl_core *c, struct cl_node *n, bool answer); /* its PING or MEET, or its answer to ours */
+void cl_master_known(struct cl_core *c, struct cl_node *n); /* replicas that were known before it are its own */
+void cl_incoming_close(struct cl_core *c, cl_link link);    /* a link of theirs to us */
 void cl_incoming_adopt(struct cl_core *c,
                        struct cl_node *n); /* it is known now: the link that it spoke on is its own */
 struct cl_incoming *cl_incoming_find(const struct cl_core *c, cl_link link);
@@ -429,6 +439,8 @@ void cl_open_set(struct cl_core *c, int slot, bool importing, struct cl_node *n)
 void cl_open_clear(struct cl_core *c, int slot, bool importing);
 void cl_open_clear_all(struct cl_core *c);
 void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, const uint8_t *slots);
+/* The highest epoch at which a slot that has no owner, or one that does not claim it, was owned lately; 0 none. */
+uint64_t cl_slot_floor(struct cl_core *c, int slot);
 void cl_follow(struct cl_core *c, struct cl_node *master); /* we become its replica */
 
 /* epochs.c */
@@ -460,8 +472,10 @@ void cl_migration_run(struct cl_core *c);
 
 /* health.c */
 void cl_health_run(struct cl_core *c);
-/* It has been long enough with a majority to have heard what became of its slots: it may raise its own epoch, which
- * speaks for all of them, without being asked to by an operator. */
+/* It has been long enough with a majority to have heard what became of its slots. */
+bool cl_is_informed(const struct cl_core *c);
+/* And holds its lease, where leases are: it may raise its own epoch, which speaks for all of them, without being asked
+ * to by an operator. */
 bool cl_is_sure(const struct cl_core *c);
 
 /* command.c */
@@ -494,8 +508,11 @@ bool cl_state_agreed(const struct cl_core *c);
 bool cl_state_is_open(const struct cl_core *c); /* a hand-over or a swap is, as far as this node knows */
 void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to); /* the extension, where it belongs */
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender);
-void cl_state_left(struct cl_core *c, struct cl_node *n);    /* it has said so again when it was asked */
-void cl_state_welcome(struct cl_core *c, struct cl_node *n); /* a new replica of ours is told that it counts */
+void cl_state_left(struct cl_core *c, struct cl_node *n); /* it has said so again when it was asked */
+/* A replica of ours that is new, or was restarted, is told that it counts, and does not have to wait for our next PING:
+ * until it knows, nobody takes our place. Under leases it has to hear that from a master that holds one. */
+void cl_state_welcome(struct cl_core *c, struct cl_node *n);
+void cl_state_leased(struct cl_core *c); /* a grant has come */
 void cl_state_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
 void cl_state_persisted(struct cl_core *c, uint64_t before);
 void cl_state_run(struct cl_core *c);

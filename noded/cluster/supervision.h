@@ -13,9 +13,9 @@ struct cl_node;
 
 struct cl_voice {
     int64_t heard_us;         /* monotonic: its last word under this list; 0 none */
+    int64_t first_us;         /* and its first one */
     int64_t after_us;         /* boot clock: it took back then what it had granted; no stamp up to it counts */
     int64_t begin_us, end_us; /* boot clock: of its grant; end_us 0: none */
-    uint64_t epoch;           /* of the grant */
     int64_t release_us;       /* monotonic: its last word for the release of this node; 0 none */
 };
 
@@ -36,6 +36,7 @@ struct cl_supervision {
     struct cl_membership *next;    /* while moving: what will count. NULL: nothing, the node is released. */
     struct cl_membership *heard;   /* NULL: none */
     int64_t heard_us;              /* the last word for `heard` */
+    int64_t longest_ms;            /* the longest grant that was ever heard of */
     bool moving;
     int64_t dropped_us; /* boot clock: what was granted up to then was forgotten, and does not come back */
     int64_t until_us;   /* cl_lease_until() */

@@ -1,5 +1,7 @@
 #include "noded/cluster/wire.h"
 
+#include "common/base/addr.h"
+
 #include <assert.h>
 #include <stddef.h>
 #include <string.h>
@@ -116,7 +118,8 @@ int64_t cl_wire_length(const char *p, size_t n, const char **why)
     return (int64_t)length;
 }
 
-/* An address in a field that may lack its terminator, or hold what is no address. */
+/* An address in a field that may lack its terminator, or hold what is no address. A name is as good as none: nodes are
+ * reached, and written down, by their addresses. */
 static bool ip_read(const uint8_t *p, char out[CL_IP_MAX])
 {
     memset(out, 0, CL_IP_MAX);
@@ -128,6 +131,8 @@ static bool ip_read(const uint8_t *p, char out[CL_IP_MAX])
             return false;
         out[i] = c;
     }
+    if (!addr_is_ip(out))
+        memset(out, 0, CL_IP_MAX);
     return true;
 }
 

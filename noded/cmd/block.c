@@ -208,6 +208,8 @@ static void run_again(struct nd_session *s, struct slice key, void *ended)
     struct nd_call c = call_of(w);
     c.ready_key = key;
     c.ended = ended;
+    c.in_slot = key.p != NULL && s->e->cluster != NULL;
+    c.slot = (uint16_t)(c.in_slot ? nd_key_slot(key) : 0);
     nd_run(&c);
     if (c.blocked)
         return;

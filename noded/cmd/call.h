@@ -31,6 +31,8 @@ struct nd_call {
     bool failed; /* an error was answered */
     bool effect_said;
     bool blocked;      /* nd_block() was called */
+    bool in_slot;      /* cluster mode: all of its keys are in one slot, as the gate has seen: */
+    uint16_t slot;     /* this one */
     uint64_t redacted; /* passwords, which MONITOR and SLOWLOG must not show: nd_redact() */
 };
 

@@ -8,6 +8,7 @@
 #include "noded/cmd/lookup.h"
 #include "noded/cmd/pause.h"
 #include "noded/cmd/pubsub.h"
+#include "noded/cmd/slot_stats.h"
 #include "noded/cmd/watch.h"
 
 #include <stdlib.h>
@@ -24,6 +25,7 @@ struct nd_cluster *nd_cluster_new(struct nd_engine *e, struct cl_core *core, con
     cl->core = core;
     cl->host = *host;
     cl->held_dbs[0] = cl->held_dbs[1] = -1;
+    cl->slot_stats = mem_zalloc(sizeof *cl->slot_stats);
     e->cluster = cl;
     nd_lease_look(cl);
     nd_cluster_look(cl);
@@ -41,6 +43,7 @@ void nd_cluster_free(struct nd_cluster *cl)
     }
     cl->e->cluster = NULL;
     cl->e->lease_until_us = INT64_MAX;
+    free(cl->slot_stats);
     free(cl);
 }
 

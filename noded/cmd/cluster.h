@@ -12,6 +12,7 @@
 #include "noded/cmd/table.h"
 
 struct nd_info;
+struct nd_slot_stats;
 struct nd_cluster_ask; /* cluster_ask.c: a session that waits for the answer of the core */
 struct nd_cluster_exec;
 
@@ -79,6 +80,7 @@ struct nd_cluster {
     size_t exec_from;             /* and where in it that began */
     cl_token last_token;
     struct nd_cluster_text slots[2], shards[2]; /* by protocol: RESP2, RESP3 */
+    struct nd_slot_stats *slot_stats;           /* slot_stats.h */
 };
 
 /* e->cluster is set. The core outlives it. */

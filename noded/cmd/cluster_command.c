@@ -2,6 +2,7 @@
 #include "noded/cmd/cluster_rows.h"
 #include "noded/cmd/extension.h"
 #include "noded/cmd/families.h"
+#include "noded/cmd/slot_stats.h"
 
 #define READS ND_STALE
 #define ASKS ND_ADMIN | ND_STALE
@@ -379,6 +380,16 @@ static const struct nd_command cluster_subs[] = {
      .since = "7.0.0",
      .group = "cluster",
      .complexity = "O(N), N being the databases"},
+    {.name = "slot-stats",
+     .arity = -4,
+     .flags = READS,
+     .run = nd_cluster_slot_stats,
+     .syntax = "<SLOTSRANGE start-slot end-slot | ORDERBY metric [LIMIT limit] [ASC | DESC]>{filter}",
+     .summary = "Keys, memory, processor time and traffic of the slots of this shard, in all databases.",
+     .since = "8.0.0",
+     .group = "cluster",
+     .complexity = "O(N), N being the slots, and the databases; O(N log N) with ORDERBY",
+     .tips = "nondeterministic_output request_policy:all_shards"},
     {.name = "slots",
      .arity = 2,
      .flags = READS,

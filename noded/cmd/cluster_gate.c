@@ -7,6 +7,7 @@
 #include "noded/cmd/lookup.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/pause.h"
+#include "noded/cmd/slot_stats.h"
 #include "noded/cmd/transaction.h"
 
 #include <stdlib.h>
@@ -294,6 +295,14 @@ static bool refused_for_stock(struct nd_call *c)
     return true;
 }
 
+/* What the slot has cost so far is looked at after the run: it comes near meanwhile. */
+static void is_in_slot(struct nd_call *c, int slot)
+{
+    c->in_slot = true;
+    c->slot = (uint16_t)slot;
+    __builtin_prefetch(&c->e->cluster->slot_stats->of[slot], 1);
+}
+
 static enum nd_gate look_at_slots(struct nd_call *c)
 {
     const struct nd_cluster *cl = c->e->cluster;
@@ -312,8 +321,11 @@ static enum nd_gate look_at_slots(struct nd_call *c)
         r.slot = first;
     r.readonly |= r.shard_channels;
     enum cl_verdict v = cl_redirect(cl->core, &r, &to);
-    if (v == CL_HERE || (v == CL_WAIT && !may_wait(c)))
+    if (v == CL_HERE || (v == CL_WAIT && !may_wait(c))) {
+        if (r.slot >= 0)
+            is_in_slot(c, r.slot);
         return ND_GATE_OPEN;
+    }
     if (v == CL_WAIT)
         return wait_for_held(c);
     struct buf error = {0};
@@ -324,9 +336,15 @@ static enum nd_gate look_at_slots(struct nd_call *c)
 }
 
 /* One key of a slot that is ours and at rest: what nearly every request is. */
-static bool is_plain(const struct nd_call *c)
+static bool is_plain(struct nd_call *c)
 {
-    return c->row->keyed == ND_KEYED_FIRST && cl_bit(c->e->cluster->plain, nd_keyspace_slot(&c->e->keys, c->argv[1]));
+    if (c->row->keyed != ND_KEYED_FIRST)
+        return false;
+    int slot = nd_keyspace_slot(&c->e->keys, c->argv[1]);
+    if (!cl_bit(c->e->cluster->plain, slot))
+        return false;
+    is_in_slot(c, slot);
+    return true;
 }
 
 enum nd_gate nd_cluster_gate(struct nd_call *c)
@@ -391,6 +409,7 @@ bool nd_cluster_look(struct nd_cluster *cl)
     cl->version = version;
     memcpy(cl->plain, plain, sizeof plain);
     cl->has_stock = cl_shard_has_stock(cl->core, &cl->stock);
+    nd_slot_stats_look(cl);
     return true;
 }
 

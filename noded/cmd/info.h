@@ -27,6 +27,8 @@ void nd_info_keyspace(struct nd_info *i);
 
 /* Bytes as "2.64M". */
 void nd_human_bytes(struct buf *out, size_t bytes);
+/* A key with its value and its place in the table; of an aggregate that many elements are looked at, 0: all. */
+size_t nd_key_memory(const struct nd_entry *e, size_t samples);
 /* What the dataset's own memory is not: tables, buffers, the program at its start. */
 size_t nd_memory_overhead(const struct nd_engine *e, const struct nd_facts *f);
 

@@ -10,6 +10,12 @@
 #include <malloc.h>
 #include <stdio.h>
 
+size_t nd_key_memory(const struct nd_entry *e, size_t samples)
+{
+    size_t places = sizeof(void *) * (e->v.has_expire ? 2u : 1u);
+    return malloc_usable_size((void *)(uintptr_t)e) + nd_value_memory(&e->v, samples) + places;
+}
+
 static void memory_usage(struct nd_call *c)
 {
     int64_t samples = 5;
@@ -25,14 +31,12 @@ static void memory_usage(struct nd_call *c)
             return;
         }
     }
-    struct nd_entry *e = nd_lookup(c, c->argv[2], ND_PEEK);
+    const struct nd_entry *e = nd_lookup(c, c->argv[2], ND_PEEK);
     if (e == NULL) {
         reply_null(c->r);
         return;
     }
-    /* The entry, what it points at, and its place in the table. */
-    size_t places = sizeof(void *) * (e->v.has_expire ? 2u : 1u);
-    reply_int(c->r, (int64_t)(malloc_usable_size(e) + nd_value_memory(&e->v, (size_t)samples) + places));
+    reply_int(c->r, (int64_t)nd_key_memory(e, (size_t)samples));
 }
 
 struct stat_row {

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "noded/cmd/histogram.h"
+#include "noded/cmd/slot_stats.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,4 +101,6 @@ void nd_stats_reset(struct nd_engine *e)
         .lazyfreed_before = facts.lazyfreed,
     };
     memset(kept.by_command, 0, nd_command_numbers(e) * sizeof *kept.by_command);
+    if (e->cluster != NULL)
+        nd_slot_stats_reset(e->cluster);
 }

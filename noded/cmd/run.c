@@ -6,6 +6,7 @@
 #include "noded/cmd/effects.h"
 #include "noded/cmd/latency.h"
 #include "noded/cmd/monitor.h"
+#include "noded/cmd/slot_stats.h"
 #include "noded/cmd/slowlog.h"
 
 #include <string.h>
@@ -102,6 +103,7 @@ void nd_run(struct nd_call *c)
 {
     struct nd_engine *e = c->e;
     int64_t start_us = nd_watch_start(e, c->s);
+    size_t answered = c->r->out->n;
     e->depth++;
     c->cmd->run(c);
     e->depth--;
@@ -119,6 +121,8 @@ void nd_run(struct nd_call *c)
     if (c->blocked)
         return;
     nd_count_call(c, (uint64_t)(e->now_us - start_us));
+    if (c->in_slot)
+        nd_slot_stats_count(c, e->now_us - start_us, c->r->out->n - answered);
     nd_slowlog_note(c, e->now_us - start_us);
     nd_latency_note_command(c, e->now_us - start_us);
 }

@@ -77,7 +77,8 @@ struct nd_config {
         min_replicas_max_lag_s;
     /* cluster */
     bool cluster_enabled, cluster_require_full_coverage, cluster_allow_reads_when_down,
-        cluster_allow_pubsubshard_when_down, cluster_allow_replica_migration, cluster_replica_no_failover;
+        cluster_allow_pubsubshard_when_down, cluster_allow_replica_migration, cluster_replica_no_failover,
+        cluster_slot_stats_enabled;
     char *cluster_config_file, *cluster_announce_ip, *cluster_announce_hostname;
     int cluster_preferred_endpoint_type;
     int64_t cluster_databases, cluster_node_timeout_ms, cluster_port, cluster_announce_port, cluster_announce_bus_port,

@@ -118,6 +118,8 @@ const struct nd_setting nd_settings[] = {
            "10", 0, "how stale a replica may be to stand for election")
     BOOL("cluster-require-full-coverage", NULL, cluster_require_full_coverage, "yes", 0,
          "nothing works while a slot has no owner")
+    BOOL("cluster-slot-stats-enabled", NULL, cluster_slot_stats_enabled, "yes", 0,
+         "CLUSTER SLOT-STATS has processor time and traffic of each slot")
     KEPT_BOOL("crash-log-enabled", "yes", 0, "a report in the log after a crash")
     KEPT_BOOL("crash-memcheck-enabled", "yes", 0, "a test of memory after a crash")
     BOOL("daemonize", NULL, daemonize, "no", FIXED, "leave the terminal and go to the background")

@@ -58,6 +58,8 @@ static void run_queued(struct nd_call *c, const struct nd_queued *q)
         .argv = q->argv,
         .r = nd_session_reply(c->s), /* CLIENT REPLY may be among the queued */
         .now_ms = c->now_ms,
+        .in_slot = c->in_slot && q->row->keyed != ND_KEYED_NOT,
+        .slot = c->slot,
     };
     c->s->last = q->row->cmd;
     nd_run(&inner);
@@ -92,6 +94,7 @@ void nd_exec_command(struct nd_call *c)
     for (size_t i = 0; i < n; i++)
         run_queued(c, &m->v[i]);
     s->flags &= ~(uint32_t)ND_S_IN_EXEC;
+    c->in_slot = false; /* what it has run was counted */
     s->last = c->cmd;
     nd_effects_flush(c->e); /* they point into the queue that is freed now */
     nd_multi_free(m);

@@ -15,7 +15,6 @@
 
 #define NOTE_MAX 1024 /* bytes of an annotation: a line that begins with # */
 #define NAME_SHOWN 64
-#define RDB_MAGIC "REDIS"
 
 /* What stands in our own file was taken from a client once: its limits don't count again. */
 static const struct resp_limits limits = {
@@ -130,13 +129,12 @@ static enum nd_aof_read feed_rdb(struct nd_aof_reader *r, struct slice *in, size
 /* false: the file is not that long yet. */
 static bool find_part(struct nd_aof_reader *r, struct slice in)
 {
-    size_t magic = sizeof RDB_MAGIC - 1;
-    size_t n = in.n < magic ? in.n : magic;
-    if (n == 0 || (n < magic && memcmp(in.p, RDB_MAGIC, n) == 0)) {
-        r->wanted = magic;
+    bool snapshot = nd_rdb_begins(in);
+    if (in.n == 0 || (in.n < ND_RDB_BEGIN_BYTES && snapshot)) {
+        r->wanted = ND_RDB_BEGIN_BYTES;
         return false;
     }
-    if (n == magic && memcmp(in.p, RDB_MAGIC, magic) == 0) {
+    if (snapshot) {
         r->rdb = nd_load_reader(&r->load);
         r->part = PART_RDB;
     } else {

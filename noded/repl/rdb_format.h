@@ -3,7 +3,8 @@
 #define REPL_RDB_FORMAT_H
 
 #define RDB_MAGIC "REDIS"
-#define RDB_HEADER_BYTES 9 /* the magic and four digits of the version */
+#define RDB_MAGIC_VALKEY "VALKEY" /* since its version 9 */
+#define RDB_HEADER_BYTES 9        /* the magic, and the digits of the version in what is left */
 #define RDB_CHECKSUM_BYTES 8
 #define RDB_CHECKSUM_SINCE 5 /* version */
 

@@ -291,23 +291,34 @@ static enum nd_extent_status item(struct nd_rdb_reader *r, const char *p, size_t
 
 /* ---- the frame ---- */
 
+static bool begins_with(struct slice head, const char *magic)
+{
+    size_t n = strlen(magic);
+    return head.n == 0 || memcmp(head.p, magic, head.n < n ? head.n : n) == 0;
+}
+
+bool nd_rdb_begins(struct slice head)
+{
+    return begins_with(head, RDB_MAGIC) || begins_with(head, RDB_MAGIC_VALKEY);
+}
+
 static enum nd_extent_status header(struct nd_rdb_reader *r, const char *p, size_t n, size_t *used)
 {
-    const size_t magic = sizeof RDB_MAGIC - 1;
-    if (memcmp(p, RDB_MAGIC, n < magic ? n : magic) != 0)
-        return bad(r, "it is no RDB file: it does not begin with " RDB_MAGIC);
+    struct slice head = {p, n};
+    if (!nd_rdb_begins(head))
+        return bad(r, "it is no RDB file: it begins with neither " RDB_MAGIC " nor " RDB_MAGIC_VALKEY);
     r->need = RDB_HEADER_BYTES;
     if (n < RDB_HEADER_BYTES)
         return ND_EXTENT_MORE;
     int64_t version = 0;
-    for (size_t i = magic; i < RDB_HEADER_BYTES; i++) {
+    for (size_t i = strlen(begins_with(head, RDB_MAGIC) ? RDB_MAGIC : RDB_MAGIC_VALKEY); i < RDB_HEADER_BYTES; i++) {
         if (p[i] < '0' || p[i] > '9')
             return bad(r, "its version is no number");
         version = 10 * version + (p[i] - '0');
     }
-    if (version < 1 || version > ND_RDB_VERSION_MAX)
-        return bad(r, "its RDB version is %" PRId64 ", and %d is the highest that this server reads", version,
-                   ND_RDB_VERSION_MAX);
+    if (version < 1 || !nd_rdb_version_is_known((uint64_t)version))
+        return bad(r, "its RDB version is %" PRId64 ", and this server reads those up to %d and Valkey's %d", version,
+                   ND_RDB_VERSION_MAX, ND_RDB_VERSION_VALKEY);
     r->version = (int)version;
     r->phase = PHASE_ITEMS;
     *used = RDB_HEADER_BYTES;

@@ -1,5 +1,6 @@
 /* Reads an RDB file as its bytes arrive, from a disk or from a master: no byte is needed before it is there, and
- * nothing waits. Versions up to 12 for the types that this node has; what it has not is refused by name. */
+ * nothing waits. Versions up to 12, and Valkey's version 80, for the types that this node has; what it has not is
+ * refused by name. */
 #ifndef REPL_RDB_READ_H
 #define REPL_RDB_READ_H
 
@@ -22,6 +23,10 @@ struct nd_rdb_events {
     bool (*resize)(void *owner, int db, uint64_t keys, uint64_t expiring, struct buf *why);
     bool (*entry)(void *owner, struct nd_rdb_entry *entry, struct buf *why);
 };
+
+/* Whether a file that begins so may be an RDB file; for certain with ND_RDB_BEGIN_BYTES of it. */
+#define ND_RDB_BEGIN_BYTES 6
+bool nd_rdb_begins(struct slice head);
 
 struct nd_rdb_reader;
 

@@ -315,11 +315,16 @@ static bool settle(struct aof *a, struct buf *why)
     return true;
 }
 
+bool aof_is_beginning(const struct aof *a)
+{
+    return a != NULL && a->state->mode == ND_AOF_WAITS && a->state->rewriting;
+}
+
 bool aof_may_end(struct aof *a, struct buf *why)
 {
     if (a == NULL || a->state->mode == ND_AOF_OFF)
         return true;
-    if (a->state->mode == ND_AOF_WAITS && a->state->rewriting) {
+    if (aof_is_beginning(a)) {
         buf_puts(why, "its first base is being written");
         return false;
     }

@@ -13,6 +13,8 @@ struct node;
 
 /* After the engine has its persistence; nothing on disk is touched. */
 struct aof *aof_open(struct node *n);
+/* Its first base is being written: what is in no file yet. NULL is allowed. */
+bool aof_is_beginning(const struct aof *a);
 /* May the program end? Writes and flushes what waits, and blocks for it. false, with the reason appended to why: it is
  * not on disk, or there is no base yet. NULL is allowed. */
 bool aof_may_end(struct aof *a, struct buf *why);

@@ -10,6 +10,7 @@
 #include "noded/cmd/expire.h"
 #include "noded/repl/aof_read.h"
 #include "noded/repl/persist.h"
+#include "noded/repl/rdb_read.h"
 #include "noded/shell/node.h"
 #include "noded/shell/rdb_file.h"
 
@@ -153,8 +154,8 @@ static uint64_t total_bytes(const struct aof_load *l)
 
 static bool is_snapshot(int fd)
 {
-    char magic[5];
-    return pread(fd, magic, sizeof magic, 0) == (ssize_t)sizeof magic && memcmp(magic, "REDIS", sizeof magic) == 0;
+    char head[ND_RDB_BEGIN_BYTES];
+    return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && nd_rdb_begins((struct slice){head, sizeof head});
 }
 
 static bool begin_part(struct aof_load *l, struct buf *why)

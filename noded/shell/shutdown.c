@@ -10,7 +10,7 @@
 
 static void stop_waiting(struct node *n)
 {
-    if (n->shutdown.waits)
+    if (n->shutdown.waits && !n->shutdown.for_base)
         nd_hold_writes(n->engine, ND_HOLD_SHUTDOWN, false);
     n->shutdown.waits = false;
 }
@@ -80,6 +80,17 @@ static bool wait_for_replicas(struct node *n, uint32_t flags)
     return true;
 }
 
+/* A client is refused then. Behind a signal stands who would kill the program in the end: what is executed until the
+ * base is whole is in the file that follows it. */
+static bool wait_for_base(struct node *n, uint32_t flags)
+{
+    if ((flags & ND_SHUTDOWN_FORCE) != 0 || !aof_is_beginning(n->aof))
+        return false;
+    io_log(IO_NOTICE, "The end waits for the first base of the append-only file");
+    n->shutdown = (struct shutdown){.waits = true, .for_base = true, .flags = flags};
+    return true;
+}
+
 enum nd_shutdown_answer shutdown_ask(void *owner, uint32_t flags, struct buf *why)
 {
     struct node *n = owner;
@@ -129,13 +140,17 @@ void shutdown_signal(struct node *n, const char *name, const char *setting)
     uint32_t flags = flags_of(setting);
     if (n->ending)
         return;
+    if (n->shutdown.waits && n->shutdown.for_base) {
+        io_log(IO_WARNING, "%s again: the first base of the append-only file is still being written", name);
+        return;
+    }
     if (n->shutdown.waits) {
         io_log(IO_WARNING, "%s again: ending without waiting for replicas", name);
         finish(n, flags | n->shutdown.flags);
         return;
     }
     io_log(IO_WARNING, "%s received: ending", name);
-    if (!wait_for_replicas(n, flags))
+    if (!wait_for_base(n, flags) && !wait_for_replicas(n, flags))
         finish(n, flags);
 }
 
@@ -143,6 +158,15 @@ void shutdown_look(struct node *n)
 {
     if (!n->shutdown.waits || n->ending)
         return;
+    if (n->shutdown.for_base) {
+        uint32_t flags = n->shutdown.flags;
+        if (aof_is_beginning(n->aof))
+            return;
+        n->shutdown.waits = false;
+        if (!wait_for_replicas(n, flags))
+            finish(n, flags);
+        return;
+    }
     bool caught_up = nd_serve_caught_up(n->repl);
     if (!caught_up && n->engine->now_us < n->shutdown.until_us)
         return;
@@ -153,5 +177,5 @@ void shutdown_look(struct node *n)
 
 int64_t shutdown_deadline(const struct node *n)
 {
-    return n->shutdown.waits ? n->shutdown.until_us : HEAP_NEVER;
+    return n->shutdown.waits && !n->shutdown.for_base ? n->shutdown.until_us : HEAP_NEVER;
 }

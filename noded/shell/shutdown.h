@@ -8,7 +8,8 @@
 struct node;
 
 struct shutdown {
-    bool waits;     /* for replicas */
+    bool waits;     /* for replicas, or */
+    bool for_base;  /* for the first base of the append-only file */
     uint32_t flags; /* ND_SHUTDOWN_* */
     int64_t until_us;
 };
@@ -18,7 +19,7 @@ enum nd_shutdown_answer shutdown_ask(void *owner, uint32_t flags, struct buf *wh
 /* A signal came, and the setting says what it means. */
 void shutdown_signal(struct node *n, const char *name, const char *setting);
 
-/* The end of a turn: the replicas may have caught up. */
+/* The end of a turn: what is waited for may have come. */
 void shutdown_look(struct node *n);
 /* The next time (mono us) for shutdown_look(); HEAP_NEVER: none. */
 int64_t shutdown_deadline(const struct node *n);

@@ -1,15 +1,18 @@
 /* Values as RDB has them: the payload of DUMP and RESTORE, and the body of a value in an RDB file.
  *
- * Written are the encodings of RDB version 10 (Redis 7.0). Read are all those of versions up to 12 for the types that
- * this node has; what it has not (streams, modules, hash fields with expiry) is refused by name. Bytes from outside are
- * checked deeply: no payload, whatever its checksum says, gives a value that is not well formed. */
+ * Written are the encodings of RDB version 10 (Redis 7.0). Read are all those of versions up to 12, and of Valkey's
+ * version 80, for the types that this node has; what it has not (streams, modules, hash fields with expiry) is refused
+ * by name. Bytes from outside are checked deeply: no payload, whatever its checksum says, gives a value that is not
+ * well formed. */
 #ifndef STORE_DUMP_H
 #define STORE_DUMP_H
 
 #include "noded/store/value.h"
 
 #define ND_RDB_VERSION 10
-#define ND_RDB_VERSION_MAX 12
+#define ND_RDB_VERSION_MAX 12 /* of Redis, and of Valkey before its version 9 */
+#define ND_RDB_VERSION_VALKEY 80
+bool nd_rdb_version_is_known(uint64_t version);
 
 /* RDB's number of the value's type and encoding, 0-255. */
 int nd_dump_type(const struct nd_value *v);

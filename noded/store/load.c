@@ -169,6 +169,11 @@ bool nd_load_value(struct slice *in, int type, const struct nd_limits *limits, s
     return ok;
 }
 
+bool nd_rdb_version_is_known(uint64_t version)
+{
+    return version <= ND_RDB_VERSION_MAX || version == ND_RDB_VERSION_VALKEY;
+}
+
 enum nd_payload nd_load_payload(struct slice payload, const struct nd_limits *limits, struct nd_value *out,
                                 struct buf *why)
 {
@@ -181,9 +186,9 @@ enum nd_payload nd_load_payload(struct slice payload, const struct nd_limits *li
     uint64_t sum = 0;
     for (int i = 1; i <= 8; i++)
         sum = sum << 8 | end[-i];
-    if (version > ND_RDB_VERSION_MAX) {
-        buf_printf(why, "the payload has RDB version %u, and %d is the highest that is read", version,
-                   ND_RDB_VERSION_MAX);
+    if (!nd_rdb_version_is_known(version)) {
+        buf_printf(why, "the payload has RDB version %u, and those up to %d and %d are read", version,
+                   ND_RDB_VERSION_MAX, ND_RDB_VERSION_VALKEY);
         return ND_PAYLOAD_VERSION;
     }
     if (nd_crc64(0, payload.p, payload.n - 8) != sum) {
