@@ -219,6 +219,8 @@ void sn_account_waiting(struct sn_group *g, enum sn_waiting why, int64_t until_u
                                  "failover <name>) promotes the best of them by force"),
         [SN_WAITING_RANK] = "other supervisors stand first",
         [SN_WAITING_SWAPDB] = "a swap of databases over the cluster is ended first",
+        [SN_WAITING_LIST] = "the nodes count another list of supervisors than this supervisor's",
+        [SN_WAITING_PAUSED] = "automatic failovers are paused by an operator",
     };
     uint64_t key = (uint64_t)why;
     bool ranked = why == SN_WAITING_REPLICA || why == SN_WAITING_OPERATOR;
@@ -234,6 +236,12 @@ void sn_account_waiting(struct sn_group *g, enum sn_waiting why, int64_t until_u
     if (why == SN_WAITING_VOTE) {
         sn_note_text(n, "vote", g->vote_leader);
         sn_note_int(n, "vote_epoch", (int64_t)g->vote_epoch);
+    }
+    const struct sn_pause *pause = why == SN_WAITING_PAUSED ? sn_pause_of(g) : NULL;
+    if (pause) {
+        sn_note_text(n, "paused_by", pause->owner);
+        sn_note_text(n, "paused_for", pause->reason);
+        sn_note_int(n, "paused_until_ms", pause->until_ms);
     }
     if (why == SN_WAITING_ATTEMPT)
         sn_note_int(n, "lost_rounds", g->lost_rounds);

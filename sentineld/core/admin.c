@@ -1,5 +1,4 @@
-/* What operators change at run time. A change is written first and made when it is on disk, so there is nothing to undo
- * when the disk fails: the operator gets the error, and everything is as it was. */
+/* Orders of operators. Those that are kept (settings, groups, pauses) are change.c's. */
 #include "common/base/text.h"
 #include "sentineld/core/swap_inner.h"
 
@@ -7,52 +6,7 @@
 
 #define DEBUG_MAX_MS (INT64_C(1) << 40)
 
-struct sn_change {
-    enum sn_event_kind kind; /* MONITOR, REMOVE, SET, CONFIG_SET, RELOAD */
-    sn_token token;
-    char *group;
-    struct addr addr;
-    struct sn_settings set;    /* MONITOR, SET: what will be */
-    struct sn_globals globals; /* CONFIG_SET: what will be */
-    struct sn_word *words;     /* as they are stored */
-    size_t nwords;
-    struct sn_reload *reload; /* RELOAD */
-};
-
-static void globals_copy(struct sn_globals *to, const struct sn_globals *from)
-{
-    *to = *from;
-    to->announce_ip = mem_strdup(from->announce_ip);
-    to->user = mem_strdup(from->user);
-    to->pass = mem_strdup(from->pass);
-    to->loglevel = mem_strdup(from->loglevel);
-}
-
-static void globals_free(struct sn_globals *g)
-{
-    free(g->announce_ip);
-    free(g->user);
-    free(g->pass);
-    free(g->loglevel);
-}
-
-void sn_change_free(struct sn_change *ch)
-{
-    free(ch->group);
-    if (ch->kind == SN_EV_MONITOR || ch->kind == SN_EV_SET)
-        sn_settings_free(&ch->set);
-    if (ch->kind == SN_EV_CONFIG_SET)
-        globals_free(&ch->globals);
-    for (size_t k = 0; k < ch->nwords; k++) {
-        free(ch->words[k].option);
-        free(ch->words[k].value);
-    }
-    free(ch->words);
-    sn_reload_free(ch->reload);
-    free(ch);
-}
-
-static void answer(struct sn_core *c, sn_token token, enum sn_answer a, int64_t number, const char *text)
+void sn_answer(struct sn_core *c, sn_token token, enum sn_answer a, int64_t number, const char *text)
 {
     struct sn_effect *e = sn_emit(c, SN_FX_ANSWER);
     e->token = token;
@@ -61,207 +15,9 @@ static void answer(struct sn_core *c, sn_token token, enum sn_answer a, int64_t 
     e->text = text ? mem_strdup(text) : NULL;
 }
 
-static void refuse(struct sn_core *c, sn_token token, const char *text)
+void sn_refuse(struct sn_core *c, sn_token token, const char *text)
 {
-    answer(c, token, SN_ANSWER_ERROR, 0, text);
-}
-
-static struct sn_change *change_new(const struct sn_event *e)
-{
-    struct sn_change *ch = mem_zalloc(sizeof *ch);
-    ch->kind = e->kind;
-    ch->token = e->token;
-    ch->group = slice_dup(e->group);
-    ch->addr = e->addr;
-    return ch;
-}
-
-bool sn_removal_pending(const struct sn_core *c, const struct sn_group *g)
-{
-    for (size_t k = 0; k < c->nwaiting; k++) {
-        const struct sn_change *ch = c->waiting[k].change;
-        if (ch && ch->kind == SN_EV_REMOVE && strcmp(ch->group, g->name) == 0)
-            return true;
-        if (ch && ch->kind == SN_EV_RELOAD && sn_reload_removes(ch->reload, g->name))
-            return true;
-    }
-    return false;
-}
-
-const struct sn_reload_add *sn_move_pending(const struct sn_core *c, const struct sn_group *g)
-{
-    const struct sn_reload_add *to = NULL;
-    for (size_t k = 0; k < c->nwaiting; k++) {
-        const struct sn_change *ch = c->waiting[k].change;
-        const struct sn_reload_add *a = ch && ch->kind == SN_EV_RELOAD ? sn_reload_moves(ch->reload, g->name) : NULL;
-        to = a ? a : to;
-    }
-    return to;
-}
-
-static void add_word(struct sn_change *ch, const char *option, const char *value)
-{
-    ch->words = mem_array(ch->words, ch->nwords + 1, sizeof *ch->words);
-    ch->words[ch->nwords++] = (struct sn_word){mem_strdup(option), mem_strdup(value)};
-}
-
-static void submit(struct sn_core *c, struct sn_change *ch)
-{
-    sn_wait(c, sn_persist_next(c))->change = ch;
-}
-
-/* The group as it will be when all that waits for the disk has happened. */
-struct outlook {
-    bool exists;
-    const struct sn_settings *set;
-};
-
-static struct outlook outlook(const struct sn_core *c, struct slice name)
-{
-    const struct sn_group *g = sn_group_find(c, name);
-    struct outlook o = {g != NULL, g ? &g->set : NULL};
-    for (size_t k = 0; k < c->nwaiting; k++) {
-        const struct sn_change *ch = c->waiting[k].change;
-        if (!ch || ch->kind == SN_EV_CONFIG_SET || ch->kind == SN_EV_RELOAD || !slice_is(name, ch->group))
-            continue;
-        o.exists = ch->kind != SN_EV_REMOVE;
-        o.set = o.exists ? &ch->set : NULL;
-    }
-    return o;
-}
-
-#define NO_SUCH_MASTER "ERR No such master with that name"
-
-#define BELONGS_TO_CLUSTER                                                                                    \
-    "ERR This is the name of a shard: a cluster's shards are found by itself, and given up with the cluster " \
-    "(SENTINEL "                                                                                              \
-    "CLUSTER RELEASE)"
-
-static void monitor(struct sn_core *c, const struct sn_event *e)
-{
-    if (sn_fleet_of_name(c, e->group)) {
-        refuse(c, e->token, BELONGS_TO_CLUSTER);
-        return;
-    }
-    if (outlook(c, e->group).exists) {
-        refuse(c, e->token, "ERR Duplicate master name.");
-        return;
-    }
-    struct sn_change *ch = change_new(e);
-    sn_settings_init(&ch->set);
-    ch->set.quorum = e->number;
-    ch->set.down_after_ms = c->params.default_down_after_ms;
-    ch->set.failover_timeout_ms = c->params.default_failover_timeout_ms;
-    char quorum[24];
-    snprintf(quorum, sizeof quorum, "%lld", (long long)e->number);
-    add_word(ch, "quorum", quorum);
-    submit(c, ch);
-}
-
-static void remove_group(struct sn_core *c, const struct sn_event *e)
-{
-    const struct sn_group *g = sn_group_find(c, e->group);
-    if (g && g->fleet)
-        refuse(c, e->token, BELONGS_TO_CLUSTER);
-    else if (outlook(c, e->group).exists)
-        submit(c, change_new(e));
-    else
-        refuse(c, e->token, NO_SUCH_MASTER);
-}
-
-/* All options are good, or none is applied. */
-static void set(struct sn_core *c, const struct sn_event *e)
-{
-    struct outlook o = outlook(c, e->group);
-    if (!o.exists) {
-        refuse(c, e->token, NO_SUCH_MASTER);
-        return;
-    }
-    struct sn_change *ch = change_new(e);
-    sn_settings_copy(&ch->set, o.set);
-    for (size_t at = 0; at < e->count;) {
-        char error[256], text[300];
-        size_t took = sn_settings_set(&ch->set, e->argv + at, e->count - at, error, sizeof error);
-        if (!took) {
-            snprintf(text, sizeof text, "ERR %s", error);
-            refuse(c, e->token, text);
-            sn_change_free(ch);
-            return;
-        }
-        struct buf option = {0};
-        buf_put(&option, e->argv[at].p, e->argv[at].n);
-        if (took == 3) { /* rename-command old new */
-            buf_putc(&option, ' ');
-            buf_put(&option, e->argv[at + 1].p, e->argv[at + 1].n);
-        }
-        char *value = slice_dup(e->argv[at + took - 1]);
-        add_word(ch, buf_str(&option), value);
-        free(value);
-        buf_free(&option);
-        at += took;
-    }
-    submit(c, ch);
-}
-
-static void replace(char **at, struct slice value)
-{
-    free(*at);
-    *at = slice_dup(value);
-}
-
-/* The shell has checked names and values by its tables; here they are taken. */
-static void globals_set(struct sn_globals *g, struct slice key, struct slice value)
-{
-    int64_t port;
-    bool yes = slice_ieq(value, "yes");
-    if (slice_ieq(key, "announce-ip"))
-        replace(&g->announce_ip, value);
-    if (slice_ieq(key, "announce-port") && text_range(value, 0, 65535, &port))
-        g->announce_port = port;
-    if (slice_ieq(key, "resolve-hostnames"))
-        g->resolve_hostnames = yes;
-    if (slice_ieq(key, "announce-hostnames"))
-        g->announce_hostnames = yes;
-    if (slice_ieq(key, "sentinel-user"))
-        replace(&g->user, value);
-    if (slice_ieq(key, "sentinel-pass"))
-        replace(&g->pass, value);
-    if (slice_ieq(key, "loglevel"))
-        replace(&g->loglevel, value);
-}
-
-static void config_set(struct sn_core *c, const struct sn_event *e)
-{
-    struct sn_change *ch = change_new(e);
-    const struct sn_globals *base = &c->globals;
-    for (size_t k = 0; k < c->nwaiting; k++)
-        if (c->waiting[k].change && c->waiting[k].change->kind == SN_EV_CONFIG_SET)
-            base = &c->waiting[k].change->globals;
-    globals_copy(&ch->globals, base);
-    for (size_t k = 0; k + 1 < e->count; k += 2) {
-        globals_set(&ch->globals, e->argv[k], e->argv[k + 1]);
-        char *option = slice_dup(e->argv[k]), *value = slice_dup(e->argv[k + 1]);
-        for (char *p = option; *p; p++)
-            if (*p >= 'A' && *p <= 'Z')
-                *p = (char)(*p - 'A' + 'a');
-        add_word(ch, option, value);
-        free(option);
-        free(value);
-    }
-    submit(c, ch);
-}
-
-static void reload(struct sn_core *c, const struct sn_event *e)
-{
-    char text[400];
-    if (!sn_reload_prepare(c, e->reload, text, sizeof text)) {
-        sn_reload_free(e->reload);
-        refuse(c, e->token, text);
-        return;
-    }
-    struct sn_change *ch = change_new(e);
-    ch->reload = e->reload;
-    submit(c, ch);
+    sn_answer(c, token, SN_ANSWER_ERROR, 0, text);
 }
 
 static void debug(struct sn_core *c, const struct sn_event *e)
@@ -273,13 +29,13 @@ static void debug(struct sn_core *c, const struct sn_event *e)
         if (!field) {
             snprintf(text, sizeof text, "ERR Unknown option or number of arguments for SENTINEL DEBUG '%.*s'",
                      (int)e->argv[k].n, e->argv[k].p);
-            refuse(c, e->token, text);
+            sn_refuse(c, e->token, text);
             return;
         }
         if (!text_range(e->argv[k + 1], 1, DEBUG_MAX_MS, &ms)) {
             snprintf(text, sizeof text, "ERR Invalid argument '%.*s' for SENTINEL DEBUG '%.*s'", (int)e->argv[k + 1].n,
                      e->argv[k + 1].p, (int)e->argv[k].n, e->argv[k].p);
-            refuse(c, e->token, text);
+            sn_refuse(c, e->token, text);
             return;
         }
         *field = ms;
@@ -295,7 +51,7 @@ static void debug(struct sn_core *c, const struct sn_event *e)
         sn_touch_peer(c->peers[k]);
     for (size_t k = 0; k < c->nfleets; k++)
         sn_touch_fleet(c->fleets[k]);
-    answer(c, e->token, SN_ANSWER_OK, 0, NULL);
+    sn_answer(c, e->token, SN_ANSWER_OK, 0, NULL);
 }
 
 static void reset(struct sn_core *c, const struct sn_event *e)
@@ -307,30 +63,35 @@ static void reset(struct sn_core *c, const struct sn_event *e)
         sn_group_reset(c->groups[k]);
         n++;
     }
-    answer(c, e->token, SN_ANSWER_INT, n, NULL);
+    sn_answer(c, e->token, SN_ANSWER_INT, n, NULL);
 }
 
 static void failover(struct sn_core *c, const struct sn_event *e)
 {
     struct sn_group *g = sn_group_find(c, e->group);
     if (!g) {
-        refuse(c, e->token, NO_SUCH_MASTER);
+        sn_refuse(c, e->token, SN_NO_SUCH_MASTER);
         return;
     }
     if (!g->heard) { /* SAFETY M2 */
-        refuse(c, e->token,
-               "ERR This supervisor has no state and has not heard enough others yet: try again in a few seconds");
+        sn_refuse(c, e->token,
+                  "ERR This supervisor has no state and has not heard enough others yet: try again in a few seconds");
+        return;
+    }
+    if (sn_list_waits(g)) { /* SAFETY M1 */
+        sn_refuse(c, e->token,
+                  "ERR The nodes count another list of supervisors than this supervisor's: ask one that is on theirs");
         return;
     }
     if (g->fo.state != SN_FO_NONE || g->order.since_us) {
-        refuse(c, e->token, "INPROG Failover already in progress");
+        sn_refuse(c, e->token, "INPROG Failover already in progress");
         return;
     }
     /* In a cluster a master that is well is never replaced behind its back. */
     bool well = !g->master->s_down && g->master->node->cmd.state == SN_CONN_UP;
     bool coordinated = e->coordinated || (g->fleet && well);
     if (e->coordinated && (g->master->s_down || g->master->node->cmd.state != SN_CONN_UP)) {
-        refuse(c, e->token, "ERR The master is not reachable: a coordinated failover needs it");
+        sn_refuse(c, e->token, "ERR The master is not reachable: a coordinated failover needs it");
         return;
     }
     g->order.since_us = c->now_us;
@@ -345,12 +106,12 @@ static void failover(struct sn_core *c, const struct sn_event *e)
             "seconds";
     if (refused) {
         memset(&g->order, 0, sizeof g->order);
-        refuse(c, e->token, refused);
+        sn_refuse(c, e->token, refused);
         return;
     }
     sn_group_info_now(g);
     sn_touch_group(g);
-    answer(c, e->token, SN_ANSWER_OK, 0, NULL);
+    sn_answer(c, e->token, SN_ANSWER_OK, 0, NULL);
 }
 
 static void flush(struct sn_core *c, const struct sn_event *e)
@@ -377,11 +138,11 @@ static void release(struct sn_core *c, const struct sn_event *e)
 {
     struct sn_fleet *f = sn_fleet_find(c, e->group);
     if (!f)
-        refuse(c, e->token, "ERR No such cluster with that name");
+        sn_refuse(c, e->token, "ERR No such cluster with that name");
     else if (f->state == SN_FLEET_RELEASING)
-        refuse(c, e->token, "INPROG This cluster is being released already");
+        sn_refuse(c, e->token, "INPROG This cluster is being released already");
     else if (sn_swap_under_way(f)) /* its masters would stay shut: nobody else may end it */
-        refuse(c, e->token, "INPROG A swap of databases is under way in this cluster: try again when it is over");
+        sn_refuse(c, e->token, "INPROG A swap of databases is under way in this cluster: try again when it is over");
     else if (e->alone || !has_leases(f))
         sn_fleet_release(f, e->token, false);
     else
@@ -392,9 +153,9 @@ static void adopted(struct sn_core *c, const struct sn_event *e)
 {
     const struct sn_fleet *f = sn_fleet_find(c, e->group);
     if (!f || f->state == SN_FLEET_RELEASING)
-        refuse(c, e->token, "ERR The configuration file names no such cluster");
+        sn_refuse(c, e->token, "ERR The configuration file names no such cluster");
     else if (e->alone || !has_leases(f))
-        answer(c, e->token, SN_ANSWER_OK, 0, NULL);
+        sn_answer(c, e->token, SN_ANSWER_OK, 0, NULL);
     else
         sn_joint_begin(c, e->token, SN_CMD_TAKE_ON, f->name);
 }
@@ -402,11 +163,13 @@ static void adopted(struct sn_core *c, const struct sn_event *e)
 void sn_admin(struct sn_core *c, const struct sn_event *e)
 {
     switch (e->kind) {
-    case SN_EV_MONITOR: monitor(c, e); break;
-    case SN_EV_REMOVE: remove_group(c, e); break;
-    case SN_EV_SET: set(c, e); break;
-    case SN_EV_CONFIG_SET: config_set(c, e); break;
-    case SN_EV_RELOAD: reload(c, e); break;
+    case SN_EV_MONITOR:
+    case SN_EV_REMOVE:
+    case SN_EV_SET:
+    case SN_EV_CONFIG_SET:
+    case SN_EV_RELOAD:
+    case SN_EV_PAUSE:
+    case SN_EV_RESUME: sn_change_order(c, e); break;
     case SN_EV_DEBUG: debug(c, e); break;
     case SN_EV_RESET: reset(c, e); break;
     case SN_EV_FAILOVER: failover(c, e); break;
@@ -416,120 +179,8 @@ void sn_admin(struct sn_core *c, const struct sn_event *e)
     case SN_EV_SWAPDB: sn_swap_order(c, e); break;
     case SN_EV_SIMULATE:
         c->crash = (unsigned)e->number;
-        answer(c, e->token, SN_ANSWER_OK, 0, NULL);
+        sn_answer(c, e->token, SN_ANSWER_OK, 0, NULL);
         break;
     default: break;
     }
-}
-
-void sn_change_records(const struct sn_change *ch, struct sn_record **v, size_t *n, size_t *cap)
-{
-    if (ch->kind == SN_EV_RELOAD)
-        sn_reload_records(ch->reload, v, n, cap);
-    if (ch->kind == SN_EV_MONITOR || ch->kind == SN_EV_REMOVE) {
-        *v = mem_grow(*v, *n, cap, sizeof **v);
-        struct sn_record *r = &(*v)[(*n)++];
-        memset(r, 0, sizeof *r);
-        r->kind = SN_REC_GROUP;
-        r->group = mem_strdup(ch->group);
-        r->monitored = ch->kind == SN_EV_MONITOR;
-        r->master = ch->addr;
-    }
-    for (size_t k = 0; k < ch->nwords; k++) {
-        *v = mem_grow(*v, *n, cap, sizeof **v);
-        struct sn_record *r = &(*v)[(*n)++];
-        memset(r, 0, sizeof *r);
-        r->kind = SN_REC_OPTION;
-        r->group = mem_strdup(ch->kind == SN_EV_CONFIG_SET ? "" : ch->group);
-        r->option = mem_strdup(ch->words[k].option);
-        r->value = mem_strdup(ch->words[k].value);
-    }
-}
-
-/* Word by word, on what the settings are now: a change before this one may have failed. */
-static void apply_word(struct sn_settings *set, const struct sn_word *w)
-{
-    struct slice rest = slice_of(w->option), argv[3] = {slice_cut(&rest, ' ')};
-    size_t argc = 1;
-    char error[256];
-    if (rest.n)
-        argv[argc++] = rest;
-    argv[argc++] = slice_of(w->value);
-    sn_settings_set(set, argv, argc, error, sizeof error); /* was accepted before */
-}
-
-void sn_set_group(struct sn_group *g, const struct sn_word *words, size_t nwords)
-{
-    char *user = mem_strdup(g->set.auth_user), *pass = mem_strdup(g->set.auth_pass);
-    for (size_t k = 0; k < nwords; k++) {
-        const char *option = words[k].option;
-        apply_word(&g->set, &words[k]);
-        bool secret = slice_ieq(slice_of(option), "auth-pass");
-        sn_publish_inst(g->master, SN_LOG_WARNING, "+set", "%s %s", option, secret ? "******" : words[k].value);
-    }
-    bool auth = strcmp(g->set.auth_user, user) != 0 || strcmp(g->set.auth_pass, pass) != 0;
-    free(user);
-    free(pass);
-    for (size_t k = 0; k < g->ninsts; k++) {
-        struct sn_node *n = g->insts[k]->node;
-        if (auth) { /* the new credentials are for a new connection */
-            sn_conn_close(g->core, &n->cmd);
-            sn_conn_close(g->core, &n->sub);
-            sn_probe_lost(&n->probe, g->core->now_us);
-            n->cmd.retry_us = n->sub.retry_us = g->core->now_us;
-        }
-        sn_touch_node(n);
-    }
-    for (size_t k = 0; k < g->nseats; k++)
-        sn_touch_peer(g->seats[k]->peer);
-    sn_touch_group(g);
-}
-
-void sn_set_globals(struct sn_core *c, const struct sn_word *words, size_t nwords)
-{
-    char *user = mem_strdup(c->globals.user), *pass = mem_strdup(c->globals.pass);
-    for (size_t k = 0; k < nwords; k++)
-        globals_set(&c->globals, slice_of(words[k].option), slice_of(words[k].value));
-    bool auth = strcmp(c->globals.user, user) != 0 || strcmp(c->globals.pass, pass) != 0;
-    free(user);
-    free(pass);
-    for (size_t k = 0; k < c->npeers && auth; k++) {
-        struct sn_peer *p = c->peers[k];
-        sn_conn_close(c, &p->cmd);
-        sn_ask_forget(p);
-        sn_probe_lost(&p->probe, c->now_us);
-        p->cmd.retry_us = c->now_us;
-        sn_touch_peer(p);
-    }
-}
-
-void sn_change_apply(struct sn_core *c, struct sn_change *ch)
-{
-    struct sn_group *g = sn_group_find(c, slice_of(ch->group));
-    if (ch->kind == SN_EV_MONITOR && !g) {
-        g = sn_group_new(c, ch->group, &ch->addr, &ch->set);
-        sn_heard_enough(c, g);
-        sn_meet_others(g, true);
-        sn_publish_inst(g->master, SN_LOG_WARNING, "+monitor", "quorum %lld", (long long)g->set.quorum);
-    } else if (ch->kind == SN_EV_REMOVE && g) {
-        sn_publish_inst(g->master, SN_LOG_WARNING, "-monitor", NULL);
-        sn_group_free(g);
-    } else if (ch->kind == SN_EV_SET && g) {
-        sn_set_group(g, ch->words, ch->nwords);
-    } else if (ch->kind == SN_EV_CONFIG_SET) {
-        sn_set_globals(c, ch->words, ch->nwords);
-    } else if (ch->kind == SN_EV_RELOAD) {
-        sn_reload_apply(c, ch->reload);
-    }
-    answer(c, ch->token, SN_ANSWER_OK, 0, NULL);
-    sn_change_free(ch);
-}
-
-void sn_change_refuse(struct sn_core *c, struct sn_change *ch, const char *why)
-{
-    struct buf text = {0};
-    buf_printf(&text, "ERR Failed to save config file: %s", why);
-    refuse(c, ch->token, buf_str(&text));
-    buf_free(&text);
-    sn_change_free(ch);
 }

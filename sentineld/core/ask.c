@@ -49,10 +49,12 @@ static void fill(struct sn_ballot *b, const struct sn_seat *s, enum sn_ballot_ve
 {
     const struct sn_group *g = s->group;
     b->verb = verb;
+    b->asked_us = g->core->now_us;
     b->down = g->master->s_down;
     b->group = mem_strdup(g->name);
     b->master = sn_shown_addr(g->core, g->master->node);
     b->epoch = epoch;
+    b->ordered = verb == SN_BALLOT_VOTE && g->fo.forced && !g->fo.inherited;
     if ((verb == SN_BALLOT_VOTE || verb == SN_BALLOT_RETURNED) && g->fo.candidate)
         b->candidate = sn_shown_addr(g->core, g->fo.candidate->node);
 }
@@ -66,16 +68,19 @@ static struct sn_effect *question(struct sn_peer *p, enum sn_command command, si
     return e;
 }
 
-static bool standing(const struct sn_group *g)
+/* In tilt nobody is told that we hold S_DOWN, by a vote that is asked for neither. */
+static bool asks_vote(const struct sn_seat *s)
 {
-    return g->fo.state == SN_FO_WAIT_START && g->fo.own_vote;
+    const struct sn_group *g = s->group;
+    bool tilted = g->core->tilt && g->master->s_down;
+    return s->want_vote && g->fo.state == SN_FO_WAIT_START && g->fo.own_vote && !tilted;
 }
 
 static void ask_stock(struct sn_peer *p)
 {
     while (p->wants) {
         struct sn_seat *s = take(p);
-        bool vote = s->want_vote && standing(s->group);
+        bool vote = asks_vote(s);
         if (vote || s->want_ask) {
             struct sn_effect *e = question(p, SN_CMD_ASK, 1);
             fill(&e->ballots[0], s, vote ? SN_BALLOT_VOTE : SN_BALLOT_DOWN, vote ? s->group->fo.epoch : 0);
@@ -100,7 +105,7 @@ static void ask_ours(struct sn_peer *p)
                 fill(&e->ballots[e->count++], s, SN_BALLOT_RETURNED, s->group->fo.epoch);
             if (s->want_cancel)
                 fill(&e->ballots[e->count++], s, SN_BALLOT_CANCEL, s->want_cancel);
-            if (s->want_vote && standing(s->group))
+            if (asks_vote(s))
                 fill(&e->ballots[e->count++], s, SN_BALLOT_VOTE, s->group->fo.epoch);
             else if (s->want_ask)
                 fill(&e->ballots[e->count++], s, SN_BALLOT_DOWN, 0);
@@ -146,8 +151,15 @@ static void opinion(struct sn_peer *p, const struct sn_opinion *o)
     struct sn_seat *s = g ? sn_seat_find(g, p) : NULL;
     if (!s || !sn_node_is(g->master->node, &o->master))
         return;
-    s->down = o->down && !c->tilt; /* in tilt it may be from before the stall */
-    s->down_us = c->now_us;
+    /* Its own word and its answers come over two connections. Of an answer to what was asked before that word came
+     * nobody knows which of them is the older one: where they differ it is asked anew. */
+    bool crossed = o->asked_us < s->word_us;
+    if (!crossed) {
+        s->down = o->down && !c->tilt; /* in tilt it may be from before the stall */
+        s->down_us = c->now_us;
+    } else if (o->down != s->down) {
+        s->asked_us = 0;
+    }
     if (*o->leader) {
         memcpy(s->vote_leader, o->leader, sizeof s->vote_leader);
         s->vote_epoch = o->leader_epoch;

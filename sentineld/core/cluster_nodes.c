@@ -94,6 +94,7 @@ static bool read_address(struct slice text, struct sn_nodes_line *l)
     if (port > 0 && host.n > 0 && !slice_is(host, "?") && !addr_set(&l->addr, host, port))
         return false;
     l->addr.port = (int)port;
+    l->bus_port = (uint16_t)(text_range(own, 1, 65535, &port) ? port : 0);
     read_aux(more, l);
     return true;
 }

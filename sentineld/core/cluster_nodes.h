@@ -27,6 +27,7 @@ enum sn_nodes_flag {
 struct sn_nodes_line {
     runid id, master, shard; /* master: of a replica; shard: "" when the text has none */
     struct addr addr;        /* host "" and the port: a node that does not know its own; port 0: none at all */
+    uint16_t bus_port;       /* 0: not told */
     unsigned flags;          /* enum sn_nodes_flag */
     uint64_t epoch;          /* config epoch; of a replica that of its master */
     bool connected;          /* of the teller's bus link */

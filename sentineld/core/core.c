@@ -91,6 +91,7 @@ static void fire(struct heap_node *due)
 static void keep_house(struct sn_core *c)
 {
     int64_t next = sn_persist_retry(c);
+    EARLIER(next, sn_pauses_run(c));
     if (c->tilt) {
         /* By then every node has been asked again. */
         int64_t end = c->tilt_us + 2 * MS(c->params.ping_period_ms);
@@ -254,6 +255,7 @@ void sn_step(struct sn_core *c, const struct sn_event *e, struct sn_effects *out
         sn_stall(c, c->now_us - due);
     note(c, e);
     heap_each_due(&c->timers, c->now_us, fire);
+    sn_pauses_run(c); /* what is over by now holds nobody back in this step */
     evaluate(c);
     sn_ask_flush(c);
     keep_house(c);
@@ -292,6 +294,7 @@ struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us)
     c->asks_veto = o->asks_veto;
     c->now_us = now_us;
     sn_list_init(c, &o->list);
+    sn_pauses_read(&c->pauses, slice_of(o->pauses), now_us, o->wall_ms);
     heap_node_init(&c->housekeeping.at);
     c->housekeeping.of = SN_TIMER_CORE;
     for (size_t k = 0; k < o->ndeclared; k++) {
@@ -405,5 +408,6 @@ void sn_core_free(struct sn_core *c)
     free(c->globals.pass);
     free(c->globals.loglevel);
     sn_list_free(c);
+    sn_pauses_free(&c->pauses);
     free(c);
 }

@@ -42,6 +42,8 @@ struct sn_core_options {
     const struct addr *declared; /* `supervisors`, oneself left out; none: peers are discovered */
     size_t ndeclared;
     struct sn_list list; /* copied */
+    const char *pauses;  /* of the OPTION record SN_PAUSE_OPTION; NULL: none. Copied */
+    int64_t wall_ms;     /* what the wall clock shows now: the pauses end by it */
 };
 
 struct sn_core *sn_core_new(const struct sn_core_options *o, int64_t now_us);
@@ -83,6 +85,7 @@ struct sn_core_fleet {
     size_t nseeds;
     uint64_t config_epoch, vote_epoch; /* of the FLEET record */
     struct sn_swap swap;               /* of the SWAP record; all zero: none */
+    const char *swap_lists;            /* its value; NULL or "": there is no such record */
     const struct sn_core_shard *shards;
     size_t nshards;
 };

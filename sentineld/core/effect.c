@@ -26,6 +26,13 @@ static void free_records(struct sn_record *v, size_t n)
     free(v);
 }
 
+void sn_swap_word_free(struct sn_swap_word *w)
+{
+    if (w != NULL)
+        free((void *)(uintptr_t)w->lists.p);
+    free(w);
+}
+
 void sn_effect_free(struct sn_effect *e)
 {
     free(e->text);
@@ -39,7 +46,7 @@ void sn_effect_free(struct sn_effect *e)
     free_opinions(e->opinions, e->count);
     free_records(e->records, e->count);
     sn_note_free(e->note);
-    free(e->swap);
+    sn_swap_word_free(e->swap);
     /* Cleared, so that an effect freed twice by two owners that both clean up is harmless. */
     enum sn_effect_kind kind = e->kind;
     memset(e, 0, offsetof(struct sn_effect, addr));

@@ -65,7 +65,8 @@ struct sn_effects {
     size_t n, cap;
 };
 
-void sn_effects_clear(struct sn_effects *fx); /* frees what the effects own; keeps the array */
+void sn_swap_word_free(struct sn_swap_word *w); /* one that belongs to an effect; w may be NULL */
+void sn_effects_clear(struct sn_effects *fx);   /* frees what the effects own; keeps the array */
 void sn_effects_free(struct sn_effects *fx);
 void sn_effect_free(struct sn_effect *e);
 

@@ -16,7 +16,8 @@
 #define LEASES 4            /* the life of a ballot under leases: so many of theirs, */
 #define LIFE_LEAST MS(1000) /* and not less: two disks may be slow */
 #define LOST_MAX 10
-#define ALONE_MIN 1000 /* epochs that a failover without votes skips */
+#define LIST_LOOK MS(50) /* a list that no node counts is looked at again */
+#define ALONE_MIN 1000   /* epochs that a failover without votes skips */
 #define ALONE_MAX 1000000
 
 /* A ballot that is not won in this time is lost, and a promotion that has not been sent by its end never is. Under
@@ -115,7 +116,11 @@ static bool hindered(struct sn_group *g, const struct sn_inst *heir, int64_t *un
 {
     const struct sn_core *c = g->core;
     *until = HEAP_NEVER;
-    if (!g->heard || c->broken || c->tilt) {
+    if (sn_list_waits(g)) {
+        g->stand_us = 0;
+        *until = c->now_us + LIST_LOOK;
+        sn_account_waiting(g, SN_WAITING_LIST, *until);
+    } else if (!g->heard || c->broken || c->tilt) {
         sn_account_waiting(g, c->broken ? SN_WAITING_DISK : c->tilt ? SN_WAITING_TILT : SN_WAITING_HEARD, 0);
     } else if (!sn_has_met_others(g)) {
         *until = g->meet_us;
@@ -131,6 +136,17 @@ static bool hindered(struct sn_group *g, const struct sn_inst *heir, int64_t *un
         return false;
     }
     return true;
+}
+
+/* Until when the operator wants no automatic failover; 0: no such time. */
+static int64_t paused(struct sn_group *g)
+{
+    const struct sn_pause *p = sn_pause_of(g);
+    if (!p)
+        return 0;
+    g->stand_us = 0;
+    sn_account_waiting(g, SN_WAITING_PAUSED, p->until_us);
+    return p->until_us;
 }
 
 /* When many shards of a cluster fail together, whoever stands first leads them all, if it is given the time: two that
@@ -194,6 +210,8 @@ int64_t sn_election_consider(struct sn_group *g)
         g->stand_us = 0;
         return until;
     }
+    if ((until = paused(g)) != 0)
+        return until;
     struct sn_inst *heir = find_heir(g);
     if (hindered(g, heir, &until))
         return until;
@@ -334,6 +352,8 @@ static const char *why_lost(const struct sn_group *g)
     const struct sn_core *c = g->core;
     if (!g->fo.forced && !g->o_down)
         return "the master is no longer objectively down";
+    if (!g->fo.forced && !g->fo.incumbent && sn_pause_of(g))
+        return "automatic failovers were paused by an operator";
     if (!g->fo.own_vote)
         return c->now_us >= g->fo.start_us + sn_ballot_life_us(c, g) ? "our own vote was not on disk in time"
                : c->broken ? "our own vote cannot be written to the state directory"
@@ -379,7 +399,8 @@ int64_t sn_election_advance(struct sn_group *g)
     int64_t end = g->fo.start_us + sn_ballot_life_us(c, g);
     bool over = c->now_us >= end;
     /* Nothing has been sent: a master that is well again, or that too few hold for down, stays. */
-    if (!g->fo.forced && (g->fo.incumbent ? g->master->s_down : !g->o_down)) {
+    bool unwanted = !g->fo.incumbent && (!g->o_down || sn_pause_of(g));
+    if (!g->fo.forced && (g->fo.incumbent ? g->master->s_down : unwanted)) {
         sn_election_lose(g, "-failover-abort-not-elected");
         return HEAP_NEVER;
     }

@@ -49,10 +49,12 @@ enum sn_ballot_verb {
 struct sn_ballot {
     enum sn_ballot_verb verb;
     bool down;         /* with VOTE: I hold S_DOWN as well */
+    bool ordered;      /* with VOTE: an operator wants it, so no pause stands against it (pause.h) */
     const char *group; /* NULL in the stock form: found by the master's address */
     struct addr master;
     uint64_t epoch;        /* of VOTE, CANCEL and RETURNED */
     struct addr candidate; /* of VOTE: the replica that would be promoted; host "" when not said (stock) */
+    int64_t asked_us;      /* of one that is sent: when, by the sender's clock; it is given back with the answer */
 };
 
 /* the answer to one */
@@ -65,7 +67,8 @@ struct sn_opinion {
     char grant[SN_GRANT_TEXT]; /* of a vote given to a replica of a shard under leases: what the voter grants to it, as
                                   the node reads it (lease.h); "" nothing */
     uint64_t asked_epoch; /* the epoch of the VOTE that this answers, 0 when no vote was asked for: filled in by the
-                             asker's side */
+                             asker's side, as is */
+    int64_t asked_us;     /* the question's */
 };
 
 /* What supervisors say to each other about swaps of databases (swap.h), both ways. */
@@ -82,6 +85,10 @@ struct sn_swap_word {
     uint64_t config;    /* the greatest config epoch that the sender has heard of in the cluster */
     bool yes;           /* of an answer */
     struct sn_swap has; /* the sender's record */
+    /* The lists of supervisors that this record is of, with ';' between them, the sender's present one last: a majority
+     * of each of the others has a part in what is decided. "": the sender has us on no list. Of a word in an effect it
+     * belongs to the effect. */
+    struct slice lists;
 };
 
 /* what a SEND effect asks a node to do and an ACK event answers */
@@ -156,6 +163,9 @@ enum sn_event_kind {
                          answer, elect by themselves again. Under leases by all supervisors, unless `alone` */
     SN_EV_ADOPTED,  /* token, group: that cluster was taken on here (RELOAD): the others are told to, unless `alone` */
     SN_EV_SWAPDB,   /* token, group (a cluster), databases: answered when every master has it, or why not */
+    SN_EV_PAUSE,    /* token, group (a group, a cluster, or SN_PAUSE_ALL), number (ms), argv: owner, reason; wall_ms.
+                       Answered when it is on disk */
+    SN_EV_RESUME,   /* token, group (likewise; SN_PAUSE_ALL: all pauses): answered with how many were ended */
     SN_EV_SIMULATE, /* token, number: bits of enum sn_crash */
 };
 
@@ -192,6 +202,7 @@ struct sn_event {
     struct slice group;
     struct addr addr;
     int64_t number;
+    int64_t wall_ms; /* PAUSE: what the wall clock shows, in milliseconds since 1970 */
     const struct slice *argv;
     struct sn_reload *reload;
 };

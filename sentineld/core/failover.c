@@ -2,7 +2,7 @@
  * deadline; none waits for a tick. */
 #include "sentineld/core/fleet_inner.h"
 
-#define INHERIT_PAUSE MS(100) /* between attempts to finish a planned switch */
+#define PAUSE MS(100) /* between attempts under leases */
 
 const char *sn_fo_state_name(enum sn_fo_state s)
 {
@@ -130,15 +130,17 @@ void sn_failover_drop(struct sn_group *g)
 }
 
 /* Where a promotion may have been sent, the next attempt comes late, as in stock, unless a configuration says that all
- * is well. */
+ * is well. Under leases whoever got it writes by grants only, for whose end the next one waits anyway; and what its
+ * replicas know of a dead master is good for some times of the node timeout only. */
 void sn_failover_abort(struct sn_group *g, const char *event)
 {
     sn_publish_inst(g->master, SN_LOG_WARNING, event, NULL);
     sn_account_aborted(g, event + strlen("-failover-abort-"));
-    if (g->fo.sent || !g->fo.forced)
+    bool late = g->fo.sent || !g->fo.forced;
+    if (late && !sn_lease_ttl(g))
         g->next_attempt_us = g->fo.start_us + 2 * MS(g->set.failover_timeout_ms);
-    else if (g->fo.inherited)
-        g->next_attempt_us = g->core->now_us + INHERIT_PAUSE;
+    else if (late || g->fo.inherited)
+        g->next_attempt_us = g->core->now_us + PAUSE;
     sn_failover_drop(g);
 }
 

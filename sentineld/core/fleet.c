@@ -189,8 +189,10 @@ static int64_t tidy(struct sn_fleet *f)
             EARLIER(next, at);
     }
     for (size_t k = f->nmembers; k-- > 0;)
-        if (!f->members[k]->inst && sn_member_forgotten(f->members[k]))
+        if (!f->members[k]->inst && sn_member_forgotten(f->members[k])) {
+            memcpy(f->left[f->nleft++ % SN_FLEET_LEFT], f->members[k]->id, sizeof(runid));
             sn_member_remove(f->members[k]);
+        }
     return next;
 }
 
@@ -353,8 +355,8 @@ void sn_fleet_change(struct sn_core *c, const struct sn_reload_fleet *r)
             log_in_again(f);
     }
     f->lease_us = MS(r->lease_ms);
-    if (!f->swap.has.promised)
-        sn_swap_restore(f, &f->swap.has);
+    if (!f->swap.lists)
+        sn_swap_restore(f, &f->swap.has, NULL);
     sn_fleet_seeds(f, r->seeds, r->nseeds);
     f->dirty = c->any_dirty = true;
     sn_touch_fleet(f);

@@ -64,6 +64,8 @@ struct sn_shard {
     int64_t froze_us;       /* when others were last told that migrations with it are frozen; 0: they are not */
 };
 
+#define SN_FLEET_LEFT 8
+
 enum sn_fleet_state {
     SN_FLEET_WATCHED,
     SN_FLEET_RELEASING, /* given up: its nodes are told to elect by themselves again; it has no shards any more */
@@ -115,6 +117,8 @@ struct sn_fleet {
     bool release_joint;      /* other supervisors give it up too, and so its nodes are to be nobody's in the end */
     sn_token release_token;  /* who waits for it, 0: nobody */
     bool foreign_told;
+    runid left[SN_FLEET_LEFT]; /* whom the cluster has forgotten lately, in a ring; "": nobody */
+    size_t nleft;
     struct sn_swapping swap; /* of databases over all its masters */
 };
 
@@ -124,6 +128,8 @@ struct sn_member *sn_member_find(const struct sn_fleet *f, const char *id);
 unsigned sn_fleet_covered(const struct sn_fleet *f, unsigned *assigned);
 /* Whether all live nodes of the fleet agree on who owns which slots, as far as they told since the last change. */
 bool sn_fleet_agrees(const struct sn_fleet *f);
+/* This supervisor knows what was decided of swaps before it was on its present list, so it votes and leads. */
+bool sn_swap_may_decide(const struct sn_fleet *f);
 bool sn_slots_has(const struct sn_slots *s, unsigned slot);
 
 #endif

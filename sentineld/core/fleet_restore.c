@@ -60,7 +60,7 @@ bool sn_core_add_fleet(struct sn_core *c, const struct sn_core_fleet *from, int6
     f->lease_us = MS(from->lease_ms);
     f->epoch = from->config_epoch;
     f->vote_epoch = from->vote_epoch;
-    sn_swap_restore(f, &from->swap);
+    sn_swap_restore(f, &from->swap, from->swap_lists);
     f->meet_us = sn_meet_until(c, c->now_us, false);
     f->dirty = c->any_dirty = true;
     sn_fleet_seeds(f, from->seeds, from->nseeds);

@@ -54,6 +54,21 @@ static bool is_foreign(const struct sn_fleet *f, const struct sn_node *n, const 
     return f->nshards > 0 && !is_where_a_peer_says(f, n, &nodes->lines[nodes->self]);
 }
 
+static char *place_left(struct sn_fleet *f, const char *id)
+{
+    for (size_t k = 0; k < SN_FLEET_LEFT; k++)
+        if (runid_cmp(f->left[k], id) == 0 && *id)
+            return f->left[k];
+    return NULL;
+}
+
+/* The cluster has forgotten it, and it does not know. A seed stays linked, and its own word alone would make it a
+ * member again and again. */
+static bool has_left(struct sn_fleet *f, const struct sn_node *n)
+{
+    return !sn_member_find(f, n->self) && place_left(f, n->self);
+}
+
 static void tell_foreign(struct sn_fleet *f, const struct sn_node *n)
 {
     if (!f->foreign_told)
@@ -97,10 +112,8 @@ static void end_round(struct sn_fleet *f)
         sn_fleet_doubt(f);
 }
 
-static void count_teller(struct sn_fleet *f, struct sn_member *teller, const struct sn_nodes *nodes)
+static void count_list(struct sn_fleet *f, struct sn_member *teller, const struct sn_nodes *nodes)
 {
-    if (f->round_seen >= witnesses(f) && f->core->now_us >= f->round_us + ROUND_LEAST)
-        end_round(f);
     if (teller->round_seen)
         return;
     teller->round_seen = true;
@@ -112,6 +125,20 @@ static void count_teller(struct sn_fleet *f, struct sn_member *teller, const str
     for (size_t k = 0; k < f->nmembers; k++)
         if (f->members[k] != teller && sn_member_line(f->members[k], nodes))
             f->members[k]->round_listed++;
+}
+
+/* Whoever tells the same digest would give the same text, so a round is not one of texts where nodes tell digests. */
+static void count_teller(struct sn_fleet *f, struct sn_member *teller, const struct sn_nodes *nodes)
+{
+    uint64_t view = sn_nodes_view(nodes);
+    if (f->round_seen >= witnesses(f) && f->core->now_us >= f->round_us + ROUND_LEAST)
+        end_round(f);
+    count_list(f, teller, nodes);
+    for (size_t k = 0; k < f->nmembers; k++) {
+        struct sn_member *m = f->members[k];
+        if (sn_member_speaks(m) && m->node->told && m->node->told->view == view)
+            count_list(f, m, nodes);
+    }
 }
 
 /* ---- what the lines say ---- */
@@ -127,6 +154,9 @@ static struct sn_member *member_of(struct sn_fleet *f, const struct sn_nodes_lin
     struct sn_member *m = sn_member_find(f, l->id);
     if (m || (!own && (l->flags & SN_NODES_NOADDR)))
         return m;
+    char *left = place_left(f, l->id);
+    if (left)
+        *left = '\0'; /* another node lists it again */
     sn_fleet_doubt(f);
     return sn_member_get(f, l->id);
 }
@@ -280,6 +310,10 @@ static void told(struct sn_fleet *f, struct sn_node *n, const struct sn_nodes *n
     int64_t now = f->core->now_us;
     memcpy(n->self, nodes->lines[nodes->self].id, sizeof n->self);
     sn_member_identify(n);
+    if (has_left(f, n)) {
+        n->known = false;
+        return;
+    }
     if (is_foreign(f, n, nodes)) {
         n->known = false;
         tell_foreign(f, n);

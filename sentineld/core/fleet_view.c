@@ -1,4 +1,4 @@
-/* What readers of a fleet want to know, and no decision needs. */
+/* How much of a cluster is known. */
 #include "sentineld/core/fleet.h"
 #include "sentineld/core/inner.h"
 

@@ -137,6 +137,11 @@ static bool read_stale(struct slice text, uint64_t *version, struct slice *list,
     return list->n > 0;
 }
 
+bool sn_list_waits(const struct sn_group *g)
+{
+    return sn_lease_ttl(g) && !g->core->ours.counted && g->core->ours.waiting_us;
+}
+
 /* ---- what is granted ---- */
 
 static void lease_dirty(struct sn_group *g)
@@ -383,7 +388,7 @@ void sn_lease_vote_text(struct sn_group *g, const struct sn_inst *candidate, cha
     struct sn_grant grant;
     int64_t ttl = sn_lease_ttl(g);
     out[0] = '\0';
-    if (ttl && candidate && candidate->member &&
+    if (ttl && candidate && candidate->member && sn_swap_lets_vote(candidate->node) &&
         sn_lease_grant(&g->lease, candidate->member->id, &candidate->node->stamp, ttl, g->core->now_us, &grant))
         sn_grant_text(out, g->core->ours.position, &grant);
 }

@@ -179,7 +179,8 @@ int64_t sn_meet_until(const struct sn_core *c, int64_t born_us, bool at_run_time
     /* Who is linked to us already says hello about all its groups only now and then (see sn_greet_peer), and the nodes
      * that pass hellos on may be dead. */
     int64_t periods = at_run_time ? FULL_ROUND + 1 : 2;
-    return c->ndeclared ? 0 : born_us + periods * MS(c->params.publish_period_ms);
+    bool declared = c->ndeclared || *c->ours.list; /* a list of one names nobody else */
+    return declared ? 0 : born_us + periods * MS(c->params.publish_period_ms);
 }
 
 void sn_meet_others(struct sn_group *g, bool at_run_time)

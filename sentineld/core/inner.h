@@ -117,6 +117,7 @@ int64_t sn_group_tidy(struct sn_group *g);  /* forgets what RESET hid and nobody
 int64_t sn_odown_judge(struct sn_group *g); /* returns when to look again */
 void sn_odown_began(struct sn_group *g);    /* the master is S_DOWN as of now */
 void sn_odown_ended(struct sn_group *g);
+void sn_odown_tilted(struct sn_group *g); /* tilt begins: what we say of the master counts no more, nor do we ask */
 
 /* grant.c: leases of shards */
 bool sn_node_leases(const struct sn_node *n);     /* it is asked by LEASE, not by PING */
@@ -139,6 +140,8 @@ void sn_lease_taken(struct sn_inst *i);            /* it has answered OK to that
 int64_t sn_lease_wants_ballot(struct sn_group *g); /* from when on the incumbent needs one to be granted anything */
 bool sn_lease_in_doubt(const struct sn_group *g);  /* a vote of ours may have led to a promotion that nobody knows of */
 void sn_list_init(struct sn_core *c, const struct sn_list *l);
+/* No node counts our list, and some count another, whose supervisors may hold ballots: ours stand for nothing (M1). */
+bool sn_list_waits(const struct sn_group *g);
 void sn_list_free(struct sn_core *c);
 
 /* select.c */
@@ -212,6 +215,8 @@ enum sn_waiting {
     SN_WAITING_OPERATOR, /* none that may be promoted without an operator's word */
     SN_WAITING_RANK,     /* others stand first */
     SN_WAITING_SWAPDB,   /* a swap of databases over the cluster is ended first */
+    SN_WAITING_LIST,     /* no node counts our list of supervisors, and some count another */
+    SN_WAITING_PAUSED,   /* an operator has switched automatic failovers off (pause.h) */
 };
 void sn_account_sdown(struct sn_inst *i);
 void sn_account_odown(struct sn_group *g);
@@ -228,8 +233,15 @@ void sn_account_no_replica(struct sn_group *g, const struct addr *wanted); /* an
 void sn_account_config(struct sn_group *g, const char *from, uint64_t epoch, const struct addr *before,
                        const struct addr *now);
 
-void sn_set_group(struct sn_group *g, const struct sn_word *words, size_t nwords); /* admin.c */
+void sn_set_group(struct sn_group *g, const struct sn_word *words, size_t nwords); /* change.c */
 void sn_set_globals(struct sn_core *c, const struct sn_word *words, size_t nwords);
+
+/* pause.c: of the list that the core has */
+const struct sn_pause *sn_pause_of(const struct sn_group *g);  /* that holds now; NULL: none */
+void sn_pauses_take(struct sn_core *c, struct sn_pauses *now); /* instead of those before; tells what is different */
+void sn_pauses_record(const struct sn_pauses *p, struct sn_record *r); /* of the kind OPTION, filled in */
+int64_t sn_pauses_run(struct sn_core *c); /* ends what is over; returns when to look again */
+void sn_pauses_rename(struct sn_core *c, const char *from, const char *to);
 
 /* reload.c */
 bool sn_reload_removes(const struct sn_reload *r, const char *group);
@@ -258,7 +270,14 @@ void sn_persist_extra(struct sn_core *c, enum sn_record_kind kind, const char *g
 
 /* admin.c */
 void sn_admin(struct sn_core *c, const struct sn_event *e);
+void sn_answer(struct sn_core *c, sn_token token, enum sn_answer a, int64_t number, const char *text);
+void sn_refuse(struct sn_core *c, sn_token token, const char *text); /* an ERROR */
+#define SN_NO_SUCH_MASTER "ERR No such master with that name"
+
+/* change.c */
 struct sn_change;
+void sn_change_order(struct sn_core *c,
+                     const struct sn_event *e); /* of the kinds that are kept, see struct sn_change */
 bool sn_removal_pending(const struct sn_core *c, const struct sn_group *g);
 const struct sn_reload_add *sn_move_pending(const struct sn_core *c, const struct sn_group *g); /* to another master */
 void sn_change_apply(struct sn_core *c, struct sn_change *ch);

@@ -15,18 +15,34 @@ void sn_odown_began(struct sn_group *g)
     sn_group_info_now(g);
 }
 
+/* Whoever asks in the meantime is told so by the answer; who has asked before is told by this. */
+static void take_word_back(struct sn_group *g)
+{
+    for (size_t k = 0; k < g->nseats; k++) {
+        struct sn_seat *s = g->seats[k];
+        s->want_ask = false; /* it would say that we hold S_DOWN still */
+        s->want_up = true;
+        sn_want(s);
+    }
+}
+
 void sn_odown_ended(struct sn_group *g)
 {
     g->suspect = false;
     g->lost_rounds = 0;
     g->waiting_told = SN_WAITING_NOTHING;
-    for (size_t k = 0; k < g->nseats; k++) {
-        struct sn_seat *s = g->seats[k];
-        s->down = s->failed = false;
-        s->want_ask = false; /* it would say that we hold S_DOWN still */
-        s->want_up = true;
-        sn_want(s);
-    }
+    for (size_t k = 0; k < g->nseats; k++)
+        g->seats[k]->down = g->seats[k]->failed = false;
+    take_word_back(g);
+}
+
+void sn_odown_tilted(struct sn_group *g)
+{
+    if (!g->master->s_down)
+        return;
+    for (size_t k = 0; k < g->nseats; k++)
+        g->seats[k]->asked_us = 0; /* when that is over they are told at once */
+    take_word_back(g);
 }
 
 static int64_t ask(struct sn_group *g)
@@ -54,7 +70,7 @@ static int64_t ask(struct sn_group *g)
 int64_t sn_odown_judge(struct sn_group *g)
 {
     const struct sn_core *c = g->core;
-    int64_t next = g->master->s_down ? ask(g) : HEAP_NEVER;
+    int64_t next = g->master->s_down && !c->tilt ? ask(g) : HEAP_NEVER;
     int64_t count = 1;
     for (size_t k = 0; k < g->nseats; k++) {
         struct sn_seat *s = g->seats[k];

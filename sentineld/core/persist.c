@@ -163,6 +163,7 @@ static void swap_records(struct sn_core *c, struct sn_record **v, size_t *n, siz
         struct sn_record *r = add(v, n, cap, SN_REC_SWAP, NULL);
         r->fleet = mem_strdup(f->name);
         r->swap = f->swap.has;
+        r->value = mem_strdup(f->swap.lists);
         f->swap.dirty = false;
     }
 }
@@ -185,7 +186,7 @@ static void shard_record(const struct sn_group *g, struct sn_record **v, size_t 
 
 void sn_persist_flush(struct sn_core *c)
 {
-    if (!c->dirty_meta && !c->any_dirty && !c->flush)
+    if (!c->dirty_meta && !c->any_dirty && !c->pauses_dirty && !c->flush)
         return;
     if (c->broken && !c->flush && c->now_us < c->broken_retry_us)
         return;
@@ -204,6 +205,10 @@ void sn_persist_flush(struct sn_core *c)
         r->epoch = c->ours.version;
         r->joined = c->ours.counted;
         c->ours.dirty = false;
+    }
+    if (c->pauses_dirty) {
+        sn_pauses_record(&c->pauses, add(&v, &n, &cap, SN_REC_OPTION, ""));
+        c->pauses_dirty = false;
     }
     for (size_t k = 0; k < c->ngroups; k++) {
         struct sn_group *g = c->groups[k];
@@ -323,7 +328,8 @@ static void refuse(struct sn_core *c, struct sn_pending *w, const char *why)
         *sn_emit(c, w->fx.kind) = w->fx;
         memset(&w->fx, 0, sizeof w->fx);
     } else if (w->fx.kind == SN_FX_ANSWER_SWAP) {
-        *w->fx.swap = (struct sn_swap_word){.verb = w->fx.swap->verb, .epoch = w->fx.swap->epoch};
+        const struct sn_swap_word *said = w->fx.swap;
+        *w->fx.swap = (struct sn_swap_word){.verb = said->verb, .epoch = said->epoch, .lists = said->lists};
         *sn_emit(c, w->fx.kind) = w->fx;
         memset(&w->fx, 0, sizeof w->fx);
     } else if (w->fx.kind == SN_FX_ANSWER) {
@@ -366,7 +372,7 @@ void sn_persist_failed(struct sn_core *c, uint64_t seq, struct slice why)
         f->dirty = true;
         if (f->release_seq > c->persisted && f->release_seq <= seq)
             f->release_seq = c->issued + 1;
-        s->dirty = s->has.promised || s->has.blank;
+        s->dirty = *s->lists;
         if (s->seq > c->persisted && s->seq <= seq)
             s->seq = c->issued + 1;
     }

@@ -78,4 +78,6 @@ void sn_stall(struct sn_core *c, int64_t late)
         sn_publish_core(c, SN_LOG_WARNING, "+tilt", "#tilt mode entered");
     c->tilt = true;
     c->tilt_us = c->now_us;
+    for (size_t i = 0; i < c->ngroups; i++)
+        sn_odown_tilted(c->groups[i]);
 }

@@ -20,7 +20,7 @@ enum sn_record_kind {
                       what was there before is gone */
     SN_REC_LEASE,  /* group; grantee, lease_max_us, lease_settled: what lease.h keeps */
     SN_REC_LIST,   /* value (the list of supervisors), epoch (its version), joined (some node counts it) */
-    SN_REC_SWAP,   /* fleet, swap: what swap.h keeps */
+    SN_REC_SWAP,   /* fleet, swap: what swap.h keeps; value: the lists of supervisors that it is of (swap_state.h) */
     SN_REC_FILE,   /* group, option, value: what the configuration file says of it */
 };
 

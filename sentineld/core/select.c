@@ -1,8 +1,8 @@
 #include "sentineld/core/select.h"
 
 #include "common/base/text.h"
-#include "sentineld/core/inner.h"
 #include "sentineld/core/plant.h"
+#include "sentineld/core/swap_inner.h"
 
 #define FRESH MS(5000)
 
@@ -18,6 +18,7 @@ const char *sn_reject_name(enum sn_reject r)
         [SN_REJECT_LINK_DOWN] = "too long without its master",
         [SN_REJECT_NOT_WANTED] = "another was named",
         [SN_REJECT_STRANGER] = "another node is at its address",
+        [SN_REJECT_MAPPING] = "lacks swaps of databases that nobody can tell it",
         [SN_REJECT_STATE] = "may not know what its master has promised",
     };
     return names[r];
@@ -44,14 +45,16 @@ static bool passed_over(const struct sn_inst *i)
     return i->group->fleet && i->node->info.role == SN_ROLE_MASTER && t && t->config_epoch < i->group->config_epoch;
 }
 
-/* The node itself would refuse a promotion. Where the master is gone for good that lasts, and who is to decide whether
+/* The node itself would refuse a promotion: a replica that may not know what its master promised, a master that does
+ * not know what its successor did. Where the master is gone for good that lasts, and who is to decide whether
  * what it promised last may be lost is the operator. */
 static bool lacks_the_state(const struct sn_inst *i)
 {
     const struct sn_group *g = i->group;
     const struct sn_lease_told *t = i->node->told;
     bool ordered = (g->order.since_us || g->fo.forced) && g->master->s_down;
-    return t && t->role == SN_ROLE_REPLICA && !t->state_known && !ordered && (!g->fleet || sn_lease_promotes(i));
+    bool lacks = t && (t->role == SN_ROLE_REPLICA ? !t->state_known : passed_over(i));
+    return lacks && !ordered && (!g->fleet || sn_lease_promotes(i));
 }
 
 static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted)
@@ -79,6 +82,8 @@ static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted
         return SN_REJECT_LINK_DOWN;
     if (passed_over(i) && (now - g->switched_us) / 1000 > without)
         return SN_REJECT_LINK_DOWN;
+    if (g->fleet && !sn_swap_lets_promote(n)) /* whoever orders it */
+        return SN_REJECT_MAPPING;
     return lacks_the_state(i) ? SN_REJECT_STATE : SN_SUITABLE;
 }
 

@@ -14,6 +14,7 @@ enum sn_reject {
     SN_REJECT_LINK_DOWN,  /* cut off from the master for too long */
     SN_REJECT_NOT_WANTED, /* the operator named another */
     SN_REJECT_STRANGER,   /* in a cluster: another node sits at its address */
+    SN_REJECT_MAPPING,    /* under leases: it would never be brought to the mapping of databases (SAFETY W1) */
     SN_REJECT_STATE, /* under leases: it does not know all that its master has promised (SAFETY H2). An operator's order
                         promotes it all the same, when the master is down. */
 };

@@ -42,6 +42,7 @@ void sn_shard_rename(struct sn_shard *s, const char *name)
     struct sn_core *c = g->core;
     sn_publish_group(g, SN_LOG_WARNING, "+shard-renamed", "%s %s", g->name, name);
     sn_persist_extra(c, SN_REC_RENAME, g->name, NULL, name);
+    sn_pauses_rename(c, g->name, name);
     map_dels(&c->by_name, g->name);
     free(g->name);
     g->name = mem_strdup(name);

@@ -14,6 +14,7 @@
 #include "common/base/rng.h"
 #include "sentineld/core/core.h"
 #include "sentineld/core/lease.h"
+#include "sentineld/core/pause.h"
 
 #define SN_IP_MAX 46
 
@@ -173,6 +174,7 @@ struct sn_seat {
     int64_t s_down_us;
     bool down;         /* its opinion of the group's master */
     int64_t down_us;   /* when it said so (opinions expire), 0 never */
+    int64_t word_us;   /* when it last said by itself, unasked, how it holds the master, 0 never */
     runid vote_leader; /* its last vote for this group's master */
     uint64_t vote_epoch;
     bool failed; /* its last ballot was cancelled or ran out: last in rank */
@@ -301,7 +303,7 @@ struct sn_group {
 struct sn_pending {
     uint64_t seq;
     struct sn_effect fx;
-    struct sn_change *change; /* see admin.c */
+    struct sn_change *change; /* see change.c */
     bool is_stand;            /* the vote requests of `group` may go out (fx.epoch: of which ballot) */
     bool is_vote;             /* our vote for fx.text at fx.epoch may be told */
     bool is_config;           /* the new configuration of `group` may be told */
@@ -377,6 +379,8 @@ struct sn_core {
     unsigned crash;               /* bits of enum sn_crash */
     struct sn_timer housekeeping; /* persist retry, end of tilt */
     struct sn_joint *joint;       /* NULL: none runs (joint.c) */
+    struct sn_pauses pauses;      /* of automatic failovers, by operators */
+    bool pauses_dirty;            /* to be persisted at the end of the step */
     bool any_wants;               /* some peer has seats that want to ask */
 };
 

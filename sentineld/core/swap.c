@@ -1,5 +1,7 @@
 #include "sentineld/core/swap.h"
 
+#include "sentineld/core/plant.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -66,6 +68,26 @@ bool sn_swap_accept(struct sn_swap *s, uint64_t epoch, const struct sn_swap_entr
     return true;
 }
 
+static bool is_later(const struct sn_swap *a, const struct sn_swap *b)
+{
+    if (a->accepted != b->accepted)
+        return a->accepted > b->accepted;
+    bool a_ends = a->entry.value > SN_SWAP_BEGUN, b_ends = b->entry.value > SN_SWAP_BEGUN;
+    return a_ends != b_ends ? a_ends : a->entry.decided && !b->entry.decided;
+}
+
+bool sn_swap_merge(struct sn_swap *s, const struct sn_swap *theirs)
+{
+    bool later = is_later(theirs, s), above = theirs->promised > s->promised;
+    if (above)
+        s->promised = theirs->promised;
+    if (later) {
+        s->accepted = theirs->accepted;
+        s->entry = theirs->entry;
+    }
+    return later || above;
+}
+
 bool sn_swap_learn(struct sn_swap *s, const struct sn_swap *theirs)
 {
     const struct sn_swap_entry *e = &theirs->entry;
@@ -101,14 +123,6 @@ static int yeses(const struct sn_swap_lead *l)
     return n;
 }
 
-static bool is_later(const struct sn_swap *a, const struct sn_swap *b)
-{
-    if (a->accepted != b->accepted)
-        return a->accepted > b->accepted;
-    bool a_ends = a->entry.value > SN_SWAP_BEGUN, b_ends = b->entry.value > SN_SWAP_BEGUN;
-    return a_ends != b_ends ? a_ends : a->entry.decided && !b->entry.decided;
-}
-
 static void begin(struct sn_swap_lead *l)
 {
     l->proposal = l->want;
@@ -135,7 +149,7 @@ bool sn_swap_promised(struct sn_swap_lead *l, int voter, const struct sn_swap *h
     if (l->phase != SN_SWAP_STANDING)
         return false;
     l->yes |= UINT64_C(1) << voter;
-    if (is_later(has, &l->latest))
+    if (PLANTED(117, is_later(has, &l->latest), false))
         l->latest = *has;
     if (yeses(l) < l->needed)
         return false;

@@ -63,6 +63,9 @@ bool sn_swap_is_sane(const struct sn_swap *s);
 /* The caller has seen to E1: the epoch is above that of every vote it gave in the fleet. */
 bool sn_swap_promise(struct sn_swap *s, uint64_t epoch);
 bool sn_swap_accept(struct sn_swap *s, uint64_t epoch, const struct sn_swap_entry *e);
+/* What another supervisor has is taken over where it is the later: by one that has to know what others accepted before
+ * it may vote. */
+bool sn_swap_merge(struct sn_swap *s, const struct sn_swap *theirs);
 /* Another supervisor knows what was decided. */
 bool sn_swap_learn(struct sn_swap *s, const struct sn_swap *theirs);
 

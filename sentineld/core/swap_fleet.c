@@ -25,8 +25,11 @@ static void find_voters(struct sn_fleet *f)
         return;
     s->voters = mem_zalloc((c->npeers + 1) * sizeof *s->voters);
     for (size_t k = 0; k < c->npeers && s->nvoters + 1 < SN_SWAP_VOTERS_MAX; k++)
-        if (c->peers[k]->declared)
-            s->voters[s->nvoters++].peer = c->peers[k];
+        if (c->peers[k]->declared) {
+            int place = (int)s->nvoters; /* peers are in the order of the list, without ourselves */
+            s->voters[s->nvoters++] = (struct sn_swap_voter){.peer = c->peers[k],
+                                                             .place = place + (place >= c->ours.position)};
+        }
 }
 
 struct sn_swap_voter *sn_swap_voter_of(struct sn_fleet *f, const struct sn_peer *p)
@@ -41,18 +44,18 @@ struct sn_swap_voter *sn_swap_voter_of(struct sn_fleet *f, const struct sn_peer 
 void sn_swap_free(struct sn_fleet *f)
 {
     sn_swap_forget_order(f);
+    for (size_t k = 0; k < f->swap.nvoters; k++)
+        free(f->swap.voters[k].lists);
     free(f->swap.voters);
     free(f->swap.masters);
+    free(f->swap.lists);
 }
 
-void sn_swap_restore(struct sn_fleet *f, const struct sn_swap *has)
+void sn_swap_restore(struct sn_fleet *f, const struct sn_swap *has, const char *lists)
 {
     f->swap.has = *has;
     f->swap.heard_us = f->core->now_us;
-    if (has->promised == 0)
-        f->swap.has.blank = f->core->ndeclared &&
-                            !f->core->joined; /* as of then: it may join before it has heard enough of swaps */
-    f->swap.dirty = f->lease_us && f->swap.has.blank;
+    sn_swap_lists_restore(f, lists);
     if (has->promised > f->vote_epoch)
         f->vote_epoch = has->promised;
 }
@@ -382,7 +385,8 @@ static int64_t consider(struct sn_fleet *f)
 {
     struct sn_swapping *s = &f->swap;
     struct sn_core *c = f->core;
-    if (s->lead.phase != SN_SWAP_IDLE || c->broken || c->tilt || s->has.blank || !f->nshards || !reaches_enough(f))
+    if (s->lead.phase != SN_SWAP_IDLE || c->broken || c->tilt || !sn_swap_may_decide(f) || !c->ours.counted ||
+        !f->nshards || !reaches_enough(f))
         return HEAP_NEVER;
     if (sn_swap_is_open(&s->has)) {
         int64_t at = takeover_at(f);
@@ -421,6 +425,7 @@ int64_t sn_swap_evaluate(struct sn_fleet *f)
     if (!decides(f))
         return HEAP_NEVER;
     find_voters(f);
+    sn_swap_heard_enough(f);
     for (int turn = 0; turn < 8; turn++) {
         next = lead(f);
         EARLIER(next, consider(f));

@@ -8,7 +8,7 @@
 /* swap_fleet.c: the course of an attempt */
 int64_t sn_swap_evaluate(struct sn_fleet *f); /* returns when to look again */
 void sn_swap_free(struct sn_fleet *f);
-void sn_swap_restore(struct sn_fleet *f, const struct sn_swap *has);
+void sn_swap_restore(struct sn_fleet *f, const struct sn_swap *has, const char *lists); /* lists as it is stored */
 bool sn_swap_under_way(const struct sn_fleet *f); /* SAFETY W1: no master changes before it is ended */
 void sn_swap_hurry(struct sn_fleet *f);           /* a failover waits for that */
 void sn_swap_changed(struct sn_fleet *f);         /* the record did: it is persisted, and told after that */
@@ -18,6 +18,11 @@ struct sn_swap_voter *sn_swap_voter_of(struct sn_fleet *f, const struct sn_peer 
 bool sn_swap_durable(const struct sn_fleet *f);
 int sn_swap_needed(const struct sn_fleet *f);
 void sn_swap_voted(struct sn_fleet *f, int voter, const struct sn_swap *has); /* yes, in the phase of our lead */
+
+/* swap_lists.c: changes of the list of supervisors */
+void sn_swap_lists_restore(struct sn_fleet *f, const char *lists); /* NULL or "": no record is stored */
+void sn_swap_hear(struct sn_fleet *f, struct sn_swap_voter *v, const struct sn_swap_word *w);
+void sn_swap_heard_enough(struct sn_fleet *f); /* looks whether we may decide from now on */
 
 /* swap_vote.c: other supervisors */
 int64_t sn_swap_tell(struct sn_fleet *f); /* what is to be asked and told; returns when to look again */
@@ -38,6 +43,8 @@ bool sn_swap_everywhere(const struct sn_fleet *f, uint64_t version);
 void sn_swap_ack(struct sn_node *n, enum sn_command command, bool ok, struct slice text);
 bool sn_swap_concerns(const struct sn_node *n); /* its last answer to LEASE says something of swaps */
 bool sn_swap_lets_lease(const struct sn_node *n);
+bool sn_swap_lets_vote(const struct sn_node *n);    /* a grant may go with a vote for it */
+bool sn_swap_lets_promote(const struct sn_node *n); /* the swaps that it lacks are known, or it lacks none */
 /* A master whose client wants a swap that nobody has taken up; NULL: none. */
 const struct sn_node *sn_swap_wished(const struct sn_fleet *f);
 

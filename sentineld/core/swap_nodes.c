@@ -1,6 +1,7 @@
 /* What masters are told of a swap of databases, and what they say: PREPARE to all that there are when it begins; then
  * each is brought to what was decided, however often that takes (SAFETY W2, W4, W5). Whatever a master tells of
  * itself it tells in its answers to LEASE, so a supervisor that comes later sees what is missing. */
+#include "sentineld/core/plant.h"
 #include "sentineld/core/swap_inner.h"
 
 #include "common/base/text.h"
@@ -29,6 +30,14 @@ uint64_t sn_swap_version(const struct sn_fleet *f)
     return f->nshards && speaks(f->shards[0]) ? master_of(f->shards[0])->told->mapping_epoch : 0;
 }
 
+/* A shard that we know nothing of (our memory was lost while it was down) would miss what is decided without it. */
+static bool is_whole(const struct sn_fleet *f)
+{
+    unsigned assigned;
+    sn_fleet_covered(f, &assigned);
+    return assigned == SN_SLOTS;
+}
+
 const char *sn_swap_hindered(const struct sn_fleet *f)
 {
     uint64_t decided = sn_swap_mapping(&f->swap.has.entry).version, version = sn_swap_version(f);
@@ -43,12 +52,14 @@ const char *sn_swap_hindered(const struct sn_fleet *f)
             return "a master is down, or does not answer as one";
         if (!t->generation || master_of(s)->lease_refused)
             return "a master is not under the leases of its supervisors";
+        if (t->lease_ms == 0) /* who came before it may write still */
+            return "a master has no lease yet";
         if (t->migrating)
             return "slots are being migrated";
         if (t->mapping_epoch != version || version < decided || t->swap_prepared)
             return "a master has not come to the present mapping yet";
     }
-    return NULL;
+    return is_whole(f) ? NULL : "the cluster has slots of which no master is known";
 }
 
 /* ---- words ---- */
@@ -133,6 +144,8 @@ void sn_swap_prepare(struct sn_fleet *f)
         memcpy(m->id, shard->group->master->member->id, sizeof m->id);
         m->config_epoch = master_of(shard)->told->config_epoch;
     }
+    if (!is_whole(f))
+        snprintf(s->why, sizeof s->why, "%s", "a shard of the cluster was lost from sight meanwhile");
     if (sn_swap_broken(f))
         return;
     for (size_t k = 0; k < f->nshards; k++)
@@ -143,7 +156,7 @@ bool sn_swap_all_said_yes(const struct sn_fleet *f)
 {
     for (size_t k = 0; k < f->swap.nmasters; k++)
         if (!f->swap.masters[k].yes)
-            return false;
+            return PLANTED(115, false, true);
     return f->swap.nmasters > 0;
 }
 
@@ -215,21 +228,39 @@ static void stuck(struct sn_fleet *f, struct sn_node *n, uint64_t version)
                     f->name, n->addr.host, n->addr.port, n->told->mapping_epoch, version);
 }
 
-/* The next step of a dataset that is behind; where there are no keys every mapping holds. */
+/* The next step of a dataset that is behind; version 0: nobody knows it any more. Where there are no keys every mapping
+ * holds. */
+static struct sn_swap_step next_step(const struct sn_swap_entry *e, const struct sn_lease_told *t)
+{
+    struct sn_swap_step mapping = sn_swap_mapping(e);
+    if (mapping.begun && (t->mapping_epoch + 1 == mapping.version || !t->keys))
+        return mapping;
+    if (e->before.begun && t->mapping_epoch + 1 == e->before.version)
+        return e->before;
+    return (struct sn_swap_step){.version = 0};
+}
+
 static bool bring_forward(struct sn_fleet *f, struct sn_node *n)
 {
     const struct sn_swap_entry *e = &f->swap.has.entry;
-    const struct sn_lease_told *t = n->told;
-    struct sn_swap_step mapping = sn_swap_mapping(e);
-    if (t->mapping_epoch >= mapping.version)
+    uint64_t version = sn_swap_mapping(e).version;
+    if (n->told->mapping_epoch >= version)
         return false;
-    if (mapping.begun && (t->mapping_epoch + 1 == mapping.version || !t->keys))
-        say_apply(n, &mapping);
-    else if (e->before.begun && t->mapping_epoch + 1 == e->before.version)
-        say_apply(n, &e->before);
+    struct sn_swap_step next = next_step(e, n->told);
+    if (next.version)
+        say_apply(n, &next);
     else
-        stuck(f, n, mapping.version);
+        stuck(f, n, version);
     return true;
+}
+
+/* Promoted without that it would be a master that is never leased, and those that do have the mapping would lose it by
+ * following. */
+bool sn_swap_lets_promote(const struct sn_node *n)
+{
+    const struct sn_swap_entry *e = &n->fleet->swap.has.entry;
+    const struct sn_lease_told *t = n->told;
+    return PLANTED(116, !t || t->mapping_epoch >= sn_swap_mapping(e).version || next_step(e, t).version, true);
 }
 
 /* It is prepared for an attempt that is over and was not committed. */
@@ -352,7 +383,19 @@ bool sn_swap_lets_lease(const struct sn_node *n)
     uint64_t version = sn_swap_mapping(&n->fleet->swap.has.entry).version;
     const struct sn_lease_told *t = n->told;
     bool before = t && n->stamp.asked_us <= n->fleet->swap.decided_us;
-    return !t || before || t->mapping_epoch >= version || t->swap_prepared == version;
+    return PLANTED(116, !t || before || t->mapping_epoch >= version || t->swap_prepared == version, true);
+}
+
+/* A replica may have lost, or not got yet, what its master made before it prepared the next swap: then it holds the
+ * wrong databases. What it said before we knew the last decision tells nothing of that. What we have accepted may be
+ * decided by now. */
+bool sn_swap_lets_vote(const struct sn_node *n)
+{
+    const struct sn_swap_entry *e = &n->fleet->swap.has.entry;
+    uint64_t version = e->value == SN_SWAP_COMMIT ? e->step.version : sn_swap_mapping(e).version;
+    const struct sn_lease_told *t = n->told;
+    bool since = t && (n->stamp.asked_us > n->fleet->swap.decided_us || !version);
+    return PLANTED(116, since && (t->mapping_epoch >= version || t->swap_prepared == version), true);
 }
 
 /* What was said before the last attempt ended may have been that attempt's. */

@@ -152,8 +152,10 @@ static const char *who_lags(const struct sn_fleet *f, uint64_t version, char *te
 static const char *why_not_begun(const struct sn_fleet *f)
 {
     const char *why = sn_swap_hindered(f);
-    if (f->swap.has.blank)
-        return "this supervisor has lost its memory, and has not heard enough others since";
+    if (!sn_swap_may_decide(f))
+        return "this supervisor is new to the cluster or to its list of supervisors, and has not heard from enough "
+               "others "
+               "what was decided before";
     if (sn_swap_is_open(&f->swap.has))
         return "another swap is under way";
     return why ? why : "too few supervisors agree";

@@ -15,7 +15,10 @@ struct sn_swap_voter {
     bool refused;     /* in this phase */
     int64_t told_us;  /* our record was told to it, 0: not on this link */
     bool knows;       /* has what was decided last, as we have it */
-    bool heard;       /* has told us its record since we began */
+    bool heard;       /* has told us its record since we began, under the list that is ours, */
+    bool blank;       /* and has none worth the name */
+    char *lists;      /* those of its record then; NULL: it has told us none */
+    int place;        /* in the list */
 };
 
 /* Of whom a yes is needed: as it was when all were asked. */
@@ -27,6 +30,9 @@ struct sn_swap_master {
 
 struct sn_swapping {
     struct sn_swap has;
+    /* Of which `has` is, with ';' between them: ours last. Before it those under which we have told it since it had all
+     * that was decided. Never NULL in a fleet that is known. */
+    char *lists;
     runid promised_to;
     uint64_t seq; /* `has` is on disk when this is persisted */
     bool dirty;   /* `has` is to be persisted at the end of the step */

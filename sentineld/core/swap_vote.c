@@ -22,6 +22,7 @@ static void say(struct sn_fleet *f, struct sn_swap_voter *v, enum sn_swap_verb v
     e->swap = mem_alloc(sizeof *e->swap);
     *e->swap = (struct sn_swap_word){
         .verb = verb, .list = c->ours.version, .epoch = s->lead.epoch, .config = f->epoch, .has = s->has};
+    e->swap->lists = slice_of(mem_strdup(s->lists));
 }
 
 /* Questions of our lead. What they say is on our own disk. */
@@ -45,7 +46,8 @@ static int64_t inform(struct sn_fleet *f, struct sn_swap_voter *v)
 {
     struct sn_swapping *s = &f->swap;
     const struct sn_core *c = f->core;
-    bool due = (s->has.entry.decided && !v->knows) || s->lead.phase == SN_SWAP_PREPARING || s->has.blank || !v->told_us;
+    bool due = (s->has.entry.decided && !v->knows) || s->lead.phase == SN_SWAP_PREPARING || !sn_swap_may_decide(f) ||
+               !v->told_us;
     if (!due || !sn_swap_durable(f))
         return HEAP_NEVER;
     if (v->told_us && c->now_us < v->told_us + AGAIN)
@@ -90,26 +92,6 @@ void sn_swap_lost(struct sn_peer *p)
 
 /* ---- a word of somebody else ---- */
 
-/* SAFETY M2: what a life that is forgotten has accepted, enough of the others know between them. */
-static void remember(struct sn_fleet *f, struct sn_swap_voter *v, const struct sn_swap *theirs)
-{
-    struct sn_swapping *s = &f->swap;
-    size_t heard = 0;
-    v->heard = true;
-    if (!s->has.blank)
-        return;
-    if (theirs->promised > s->has.promised)
-        s->has.promised = theirs->promised;
-    if (theirs->accepted > s->has.accepted) {
-        s->has.accepted = theirs->accepted;
-        s->has.entry = theirs->entry;
-    }
-    for (size_t k = 0; k < s->nvoters; k++)
-        heard += s->voters[k].heard;
-    s->has.blank = heard < (s->nvoters + 2) / 2;
-    sn_swap_changed(f);
-}
-
 static bool has_heard(const struct sn_fleet *f)
 {
     for (size_t k = 0; k < f->nshards; k++)
@@ -131,10 +113,13 @@ bool sn_swap_masters_change(const struct sn_fleet *f)
     return false;
 }
 
+/* SAFETY M1: a list that no node counts yet may be one man's. Who is not whole may lack what the list before it has
+ * decided. */
 static bool may_vote(const struct sn_fleet *f, const struct sn_swap_word *w)
 {
     const struct sn_core *c = f->core;
-    return w->list == c->ours.version && has_heard(f) && !c->broken && !f->swap.has.blank && w->epoch < SN_EPOCH_MAX;
+    return w->list == c->ours.version && c->ours.counted && has_heard(f) && !c->broken && sn_swap_may_decide(f) &&
+           w->epoch < SN_EPOCH_MAX;
 }
 
 static bool stands(struct sn_fleet *f, const char *from, const struct sn_swap_word *w)
@@ -181,7 +166,6 @@ static bool accepts(struct sn_fleet *f, const struct sn_swap_word *w)
 
 static bool hears(struct sn_fleet *f, const struct sn_swap_word *w)
 {
-    sn_swap_learned(f, &w->has);
     if (sn_swap_is_open(&w->has) && w->has.accepted >= f->swap.has.accepted)
         f->swap.heard_us = f->core->now_us;
     return true;
@@ -207,9 +191,10 @@ void sn_swap_asked(struct sn_core *c, const struct sn_event *e)
     uint64_t seq = 0;
     sn_heard_epoch(c, NULL, e->epoch);
     if (v) {
-        remember(f, v, &e->swap->has);
+        sn_swap_hear(f, v, e->swap);
         answer.yes = follow(f, from, e->swap);
         answer.has = f->swap.has;
+        answer.lists = slice_of(mem_strdup(f->swap.lists));
         seq = f->swap.seq;
         sn_heard_epoch(c, NULL, f->swap.has.promised);
         sn_touch_fleet(f);
@@ -260,7 +245,6 @@ void sn_swap_answered(struct sn_peer *p, const struct sn_event *e)
     if (!w->list)
         return; /* its disk failed: it tells nothing of what it has */
     sn_heard_epoch(c, NULL, w->has.promised);
-    remember(f, v, &w->has);
-    sn_swap_learned(f, &w->has);
+    sn_swap_hear(f, v, w);
     v->knows = w->has.entry.decided && w->has.accepted >= f->swap.has.accepted;
 }

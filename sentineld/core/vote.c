@@ -120,6 +120,8 @@ static const char *why_not(const struct sn_group *g, const char *from, const str
     const struct sn_peer *p = map_gets(&c->by_id, from);
     if (c->ndeclared && !(p && p->declared))
         return "the asker is not on the list of supervisors";
+    if (sn_pause_of(g) && !b->ordered && (b->down || stock)) /* what is not for a dead master replaces nobody */
+        return "automatic failovers are paused here by an operator";
     if (b->epoch <= g->vote_epoch)
         return "our vote of this epoch, or of a higher one, is given";
     if (g->fleet && b->epoch <= g->fleet->vote_epoch)
@@ -136,6 +138,9 @@ static const char *why_not(const struct sn_group *g, const char *from, const str
         return "this supervisor was elected and promotes";
     if (is_bound(g, from, b))
         return "an earlier ballot that has our vote may still lead to a promotion";
+    const struct sn_inst *i = addr_is_set(&b->candidate) ? sn_inst_find(g, &b->candidate) : NULL;
+    if (g->fleet && i && !sn_is_master(i) && !sn_swap_lets_promote(i->node))
+        return "the named replica lacks swaps of databases that nobody can tell it";
     return reaches(g, &b->candidate) ? NULL : "the named replica cannot be reached from here";
 }
 
@@ -201,7 +206,7 @@ static void note_opinion(struct sn_group *g, struct sn_seat *s, const struct sn_
     if (!s || !says || !sn_node_is(g->master->node, &b->master))
         return;
     s->down = b->verb != SN_BALLOT_UP && !g->core->tilt;
-    s->down_us = g->core->now_us;
+    s->down_us = s->word_us = g->core->now_us;
     sn_touch_group(g);
 }
 

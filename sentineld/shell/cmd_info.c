@@ -86,6 +86,11 @@ static void put_sentinel(struct buf *b, const struct call *call)
                "sentinel_simulate_failure_flags:%u\r\n",
                (unsigned long long)core->tilts, scripts_running(call->d->scripts), scripts_waiting(call->d->scripts),
                core->crash);
+    for (size_t k = 0; k < core->pauses.n; k++) {
+        const struct sn_pause *p = &core->pauses.v[k];
+        buf_printf(b, "sentinel_failover_paused%zu:name=%s,until=%lld,by=%s\r\n", k, p->target, (long long)p->until_ms,
+                   p->owner);
+    }
     for (size_t k = 0; k < core->ngroups; k++) {
         const struct sn_group *g = core->groups[k];
         struct addr a = sn_shown_addr(core, g->master->node);

@@ -16,7 +16,9 @@ void cmd_put_master(struct reply *r, const struct sn_group *g, int64_t now_us);
 void cmd_put_replica(struct reply *r, const struct sn_inst *i, int64_t now_us);
 void cmd_put_sentinel(struct reply *r, const struct sn_seat *s, int64_t now_us);
 struct map_out;
-void cmd_put_lease(struct map_out *m, const struct sn_group *g);   /* of a shard under leases; else nothing */
+void cmd_put_lease(struct map_out *m, const struct sn_group *g); /* of a shard under leases; else nothing */
+struct sn_pause;
+void cmd_put_pause(struct map_out *m, const struct sn_pause *p);   /* NULL: nothing */
 void cmd_put_mapping(struct map_out *m, const struct sn_fleet *f); /* the last swap of databases */
 struct sn_candidate;
 void cmd_put_candidate(struct reply *r, const struct sn_candidate *c, int64_t now_us); /* of SENTINEL RANKING */

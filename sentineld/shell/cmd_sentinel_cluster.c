@@ -87,6 +87,7 @@ static void put_fleet_head(struct map_out *m, const struct sn_fleet *f)
     map_number(m, "quorum", f->set.quorum);
     map_number(m, "down-after-milliseconds", f->set.down_after_ms);
     put_leases(m, f);
+    cmd_put_pause(m, sn_pauses_find(&f->core->pauses, NULL, f->name, f->core->now_us));
 }
 
 /* "0-5460 5462" */

@@ -175,12 +175,22 @@ void cmd_put_lease(struct map_out *m, const struct sn_group *g)
 {
     const struct sn_lease_told *told = g->master->node->told;
     int64_t left_us = g->lease.end_us - g->core->now_us;
-    if (g->fleet == NULL || g->fleet->lease_us == 0 || *g->core->ours.list == '\0')
+    if (told == NULL || g->fleet == NULL || g->fleet->lease_us == 0 || *g->core->ours.list == '\0')
         return;
     map_text(m, "lease-grantee", g->lease.grantee);
     map_number(m, "lease-granted-ms", left_us > 0 ? left_us / 1000 : 0);
-    map_number(m, "lease-held-ms", told != NULL && told->lease_ms > 0 ? told->lease_ms : 0);
-    map_number(m, "lease-grants", told != NULL ? told->grants : 0);
+    map_number(m, "lease-held-ms", told->lease_ms > 0 ? told->lease_ms : 0);
+    map_number(m, "lease-grants", told->grants);
+}
+
+void cmd_put_pause(struct map_out *m, const struct sn_pause *p)
+{
+    if (p == NULL)
+        return;
+    map_text(m, "failover-paused", p->target);
+    map_number(m, "failover-paused-until", p->until_ms);
+    map_text(m, "failover-paused-by", p->owner);
+    map_text(m, "failover-paused-reason", p->reason);
 }
 
 void cmd_put_master(struct reply *r, const struct sn_group *g, int64_t now_us)
@@ -199,6 +209,7 @@ void cmd_put_master(struct reply *r, const struct sn_group *g, int64_t now_us)
         map_text(&m, "client-reconfig-script", g->set.client_reconfig_script);
     put_reason(&m, inst_reason(g->master));
     put_shard(&m, g->master);
+    cmd_put_pause(&m, sn_pauses_find(&g->core->pauses, g->name, g->fleet != NULL ? g->fleet->name : NULL, now_us));
     if (g->shard != NULL) {
         map_number(&m, "slots", g->shard->nslots);
         cmd_put_lease(&m, g);

@@ -1,5 +1,7 @@
 #include "sentineld/shell/cmd_sentinel.h"
 
+#include <string.h>
+
 #include "sentineld/core/fleet.h"
 #include "sentineld/shell/overrides.h"
 #include "sentineld/shell/reload.h"
@@ -33,9 +35,12 @@ static const char *file_value(const struct daemon *d, const struct state_option 
 void cmd_sentinel_overrides(struct call *call)
 {
     const struct state_options *set = overrides_options(call->d->overrides);
-    reply_array(call->r, set->n);
+    bool paused = state_options_get(set, "", SN_PAUSE_OPTION) != NULL; /* no option of a file: SENTINEL PAUSES */
+    reply_array(call->r, set->n - paused);
     for (size_t i = 0; i < set->n; i++) {
         const struct state_option *o = &set->v[i];
+        if (strcmp(o->option, SN_PAUSE_OPTION) == 0)
+            continue;
         const char *value = file_value(call->d, o);
         reply_map(call->r, 4);
         reply_bulks(call->r, "group");

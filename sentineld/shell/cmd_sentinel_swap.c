@@ -62,6 +62,7 @@ void cmd_put_mapping(struct map_out *m, const struct sn_fleet *f)
 {
     const struct sn_swap_entry *e = &f->swap.has.entry;
     map_number(m, "mapping-epoch", (int64_t)sn_swap_mapping(e).version);
+    map_number(m, "mapping-known", sn_swap_may_decide(f));
     map_text(m, "swapdb-state", state_of(&f->swap));
     map_number(m, "swapdb-first", e->step.a);
     map_number(m, "swapdb-second", e->step.b);

@@ -127,5 +127,7 @@ command_fn cmd_sentinel_flushconfig;
 /* cmd_sentinel_config.c */
 command_fn cmd_sentinel_config, cmd_sentinel_debug, cmd_sentinel_simulate, cmd_sentinel_pending_scripts;
 command_fn cmd_sentinel_swapdb, cmd_sentinel_mapping;
+/* cmd_sentinel_pause.c */
+command_fn cmd_sentinel_pause, cmd_sentinel_resume, cmd_sentinel_pauses;
 
 #endif

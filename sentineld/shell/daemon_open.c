@@ -95,6 +95,8 @@ static bool make_core(struct daemon *d, const struct merged *m, struct buf *erro
                  .position = (int)d->config->self,
                  .version = m->image.list_version,
                  .counted = m->image.list_counted},
+        .pauses = state_options_get(&m->image.options, "", SN_PAUSE_OPTION),
+        .wall_ms = io_wall_ms(),
     };
     memcpy(o.id, m->image.id, sizeof o.id);
     for (size_t i = 0; i < d->config->hook_count; i++)

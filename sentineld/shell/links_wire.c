@@ -459,7 +459,8 @@ static struct sent *remember(const struct sn_effect *e)
         const struct sn_ballot *b = &e->ballots[i];
         s->asked[i] = (struct sn_opinion){.group = b->group == NULL ? NULL : mem_strdup(b->group),
                                           .master = b->master,
-                                          .asked_epoch = b->verb == SN_BALLOT_VOTE ? b->epoch : 0};
+                                          .asked_epoch = b->verb == SN_BALLOT_VOTE ? b->epoch : 0,
+                                          .asked_us = b->asked_us};
     }
     return s;
 }

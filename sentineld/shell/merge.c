@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "sentineld/core/pause.h"
 #include "sentineld/shell/merge_inner.h"
 #include "sentineld/shell/users.h"
 
@@ -141,6 +142,12 @@ static bool apply_to_daemon(struct merged *out, const struct state_option *o)
     int64_t *timer = sn_params_find(&out->params, slice_of(o->option));
     if (is_user(o->option))
         return true; /* read by users.c */
+    if (strcmp(o->option, SN_PAUSE_OPTION) == 0) {
+        struct sn_pauses pauses;
+        bool sane = sn_pauses_read(&pauses, value, 0, 0); /* the core takes them (daemon_open.c) */
+        sn_pauses_free(&pauses);
+        return sane;
+    }
     if (timer != NULL)
         return text_range(value, 1, INT64_MAX / 1000000, timer);
     if (strcmp(o->option, "announce-ip") == 0)

@@ -32,7 +32,7 @@ static struct state_fleet *add_fleet_row(struct merging *m, const char *name, co
     if (stored != NULL) {
         f->config_epoch = stored->config_epoch;
         f->vote_epoch = stored->vote_epoch;
-        f->swap = stored->swap;
+        state_fleet_set_swap(f, &stored->swap, stored->swap_lists);
     }
     return f;
 }
@@ -174,6 +174,7 @@ struct sn_core_fleet merged_core_fleet(const struct merged *m, size_t i)
         .config_epoch = row->config_epoch,
         .vote_epoch = row->vote_epoch,
         .swap = row->swap,
+        .swap_lists = row->swap_lists,
         .shards = shards,
     };
     for (size_t k = 0; k < m->ngroups; k++) {

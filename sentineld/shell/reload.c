@@ -106,6 +106,8 @@ static void end_adoptions(struct reload *r, const char *error)
 {
     struct adoption *ended = r->adoptions;
     size_t n = r->adopting;
+    if (n == 0)
+        return;
     r->nadoptions -= n;
     r->adoptions = mem_array(NULL, r->nadoptions + 1, sizeof *r->adoptions);
     memcpy(r->adoptions, ended + n, r->nadoptions * sizeof *ended);

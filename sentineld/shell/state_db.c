@@ -45,8 +45,9 @@ static const char *const texts[STATE_DB_STATEMENTS] = {
     [STATE_DB_SET_LIST] = "INSERT OR REPLACE INTO lists (one, list, version, counted) VALUES (1, ?1, ?2, ?3)",
     [STATE_DB_SET_SWAP] =
         "INSERT OR REPLACE INTO swaps (fleet, blank, promised, accepted, value, decided, version, begun, a, b, "
-        "before_version, before_begun, before_a, before_b, asker, request) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-        "?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        "before_version, before_begun, before_a, before_b, asker, request, lists) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+        "?8, "
+        "?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     [STATE_DB_CLEAR_GROUP] = "DELETE FROM groups WHERE name = ?1",
     [STATE_DB_RENAME_GROUP] = "UPDATE groups SET name = ?2 WHERE name = ?1",
     [STATE_DB_RENAME_REPLICAS] = "UPDATE replicas SET group_name = ?2 WHERE group_name = ?1",
@@ -287,13 +288,14 @@ static bool set_list(struct state_db *d, const char *list, uint64_t version, boo
     return state_db_run(d, STATE_DB_SET_LIST, error, "tnd", list, (int64_t)version, (int)counted);
 }
 
-static bool set_swap(struct state_db *d, const char *fleet, const struct sn_swap *s, struct buf *error)
+static bool set_swap(struct state_db *d, const char *fleet, const struct sn_swap *s, const char *lists,
+                     struct buf *error)
 {
     const struct sn_swap_entry *e = &s->entry;
-    return state_db_run(d, STATE_DB_SET_SWAP, error, "tdnnddnnddnnddtn", fleet, (int)s->blank, (int64_t)s->promised,
+    return state_db_run(d, STATE_DB_SET_SWAP, error, "tdnnddnnddnnddtnt", fleet, (int)s->blank, (int64_t)s->promised,
                         (int64_t)s->accepted, (int)e->value, (int)e->decided, (int64_t)e->step.version,
                         (int64_t)e->step.begun, e->step.a, e->step.b, (int64_t)e->before.version,
-                        (int64_t)e->before.begun, e->before.a, e->before.b, e->asker, (int64_t)e->request);
+                        (int64_t)e->before.begun, e->before.a, e->before.b, e->asker, (int64_t)e->request, lists);
 }
 
 static bool rename_group(struct state_db *d, const char *from, const char *to, struct buf *error)
@@ -330,7 +332,7 @@ static bool apply(struct state_db *d, const struct sn_record *r, struct buf *err
     case SN_REC_RENAME: return rename_group(d, group, r->value, error);
     case SN_REC_LEASE: return set_lease(d, group, r->grantee, r->lease_max_us, r->lease_settled, error);
     case SN_REC_LIST: return set_list(d, r->value, r->epoch, r->joined, error);
-    case SN_REC_SWAP: return set_swap(d, r->fleet, &r->swap, error);
+    case SN_REC_SWAP: return set_swap(d, r->fleet, &r->swap, r->value, error);
     case SN_REC_FILE:
         if (r->value == NULL)
             return state_db_run(d, STATE_DB_CLEAR_FILE_VALUE, error, "tt", group, r->option);
@@ -374,7 +376,7 @@ static bool replace(struct state_db *d, const struct state_image *m, struct buf 
     for (size_t i = 0; ok && i < m->nfleets; i++) {
         const struct state_fleet *f = &m->fleets[i];
         ok = set_fleet(d, f->name, f->monitored, f->config_epoch, f->vote_epoch, error) &&
-             ((f->swap.promised == 0 && !f->swap.blank) || set_swap(d, f->name, &f->swap, error));
+             (f->swap_lists == NULL || set_swap(d, f->name, &f->swap, f->swap_lists, error));
     }
     for (size_t i = 0; ok && i < m->options.n; i++) {
         const struct state_option *o = &m->options.v[i];

@@ -8,7 +8,7 @@
 #include "common/base/bytes.h"
 #include "sentineld/shell/state_image.h"
 
-#define STATE_DB_SCHEMA 3
+#define STATE_DB_SCHEMA 4
 
 enum state_db_statement {
     STATE_DB_BEGIN,

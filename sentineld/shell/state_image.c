@@ -85,6 +85,13 @@ struct state_fleet *state_image_add_fleet(struct state_image *m, const char *nam
     return f;
 }
 
+void state_fleet_set_swap(struct state_fleet *f, const struct sn_swap *s, const char *lists)
+{
+    free(f->swap_lists);
+    f->swap_lists = lists != NULL ? mem_strdup(lists) : NULL;
+    f->swap = *s;
+}
+
 #define FLEET_KEY "cluster "
 
 void state_fleet_key(struct buf *out, const char *fleet)
@@ -157,8 +164,10 @@ void state_image_free(struct state_image *m)
 {
     for (size_t i = 0; i < m->ngroups; i++)
         free_group(&m->groups[i]);
-    for (size_t i = 0; i < m->nfleets; i++)
+    for (size_t i = 0; i < m->nfleets; i++) {
         free(m->fleets[i].name);
+        free(m->fleets[i].swap_lists);
+    }
     free(m->groups);
     free(m->fleets);
     free(m->list);
@@ -206,7 +215,7 @@ void state_image_copy(struct state_image *to, const struct state_image *from)
         copy->monitored = from->fleets[i].monitored;
         copy->config_epoch = from->fleets[i].config_epoch;
         copy->vote_epoch = from->fleets[i].vote_epoch;
-        copy->swap = from->fleets[i].swap;
+        state_fleet_set_swap(copy, &from->fleets[i].swap, from->fleets[i].swap_lists);
     }
     copy_options(&to->options, &from->options);
     copy_options(&to->file_values, &from->file_values);

@@ -30,6 +30,7 @@ struct state_fleet {
     bool monitored; /* false: released at run time, or no longer in the file; kept for its last vote */
     uint64_t config_epoch, vote_epoch;
     struct sn_swap swap; /* of databases over it; all zero: none was ever begun */
+    char *swap_lists;    /* as core/record.h has them; NULL: there is no record */
 };
 
 struct state_option {
@@ -70,6 +71,7 @@ void state_group_set_fleet(struct state_group *g, const char *fleet);
 void state_group_add_node(struct state_group *g, const char *id, const struct addr *a);
 struct state_fleet *state_image_fleet(const struct state_image *m, const char *name); /* NULL: none */
 struct state_fleet *state_image_add_fleet(struct state_image *m, const char *name);   /* all else zero */
+void state_fleet_set_swap(struct state_fleet *f, const struct sn_swap *s, const char *lists);
 
 /* Under this name options of a cluster stand in the lists below. No group has it: names of groups hold no blanks. */
 void state_fleet_key(struct buf *out, const char *fleet);

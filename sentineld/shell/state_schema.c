@@ -20,13 +20,13 @@
     "CREATE TABLE lists (one INTEGER PRIMARY KEY CHECK (one = 1), list TEXT NOT NULL, version INTEGER NOT NULL, " \
     "counted INTEGER NOT NULL);"
 
-/* What schema 3 has beside schema 2. */
+/* What schema 3 has beside schema 2, but for the lists, which are schema 4's. */
 #define SWAP_TABLES                                                                                              \
     "CREATE TABLE swaps (fleet TEXT PRIMARY KEY, blank INTEGER NOT NULL, promised INTEGER NOT NULL, "            \
     "accepted INTEGER NOT NULL, value INTEGER NOT NULL, decided INTEGER NOT NULL, version INTEGER NOT NULL, "    \
     "begun INTEGER NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL, before_version INTEGER NOT NULL, "          \
     "before_begun INTEGER NOT NULL, before_a INTEGER NOT NULL, before_b INTEGER NOT NULL, asker TEXT NOT NULL, " \
-    "request INTEGER NOT NULL) WITHOUT ROWID;"
+    "request INTEGER NOT NULL, lists TEXT NOT NULL) WITHOUT ROWID;"
 
 /* The scratch row makes the log 1 MiB long once. Later commits overwrite it in place, and a disk flushes an overwritten
  * block about twice as fast as one that makes the file longer. */
@@ -47,14 +47,15 @@ static const char schema[] =
     "CREATE TABLE file_values (group_name TEXT NOT NULL, option TEXT NOT NULL COLLATE NOCASE, value TEXT NOT NULL, "
     "PRIMARY KEY (group_name, option)) WITHOUT ROWID;" CLUSTER_TABLES SWAP_TABLES
     "CREATE TABLE scratch (bytes BLOB); INSERT INTO scratch VALUES (zeroblob(1048576)); DROP TABLE scratch;"
-    "PRAGMA application_id = 0x534e546c; PRAGMA user_version = 3;"
+    "PRAGMA application_id = 0x534e546c; PRAGMA user_version = 4;"
     "COMMIT";
 /* From the version of its place to this one. */
 static const char *const upgrades[] = {
-    [1] = "BEGIN;" CLUSTER_TABLES SWAP_TABLES "PRAGMA user_version = 3; COMMIT",
-    [2] = "BEGIN;" SWAP_TABLES "PRAGMA user_version = 3; COMMIT",
+    [1] = "BEGIN;" CLUSTER_TABLES SWAP_TABLES "PRAGMA user_version = 4; COMMIT",
+    [2] = "BEGIN;" SWAP_TABLES "PRAGMA user_version = 4; COMMIT",
+    [3] = "BEGIN; ALTER TABLE swaps ADD COLUMN lists TEXT NOT NULL DEFAULT ''; PRAGMA user_version = 4; COMMIT",
 };
-_Static_assert(APPLICATION_ID == 0x534e546c && STATE_DB_SCHEMA == 3, "the text of the schema says these two as well");
+_Static_assert(APPLICATION_ID == 0x534e546c && STATE_DB_SCHEMA == 4, "the text of the schema says these two as well");
 
 static void say_damaged(const struct state_db *d, const char *what, struct buf *error)
 {
@@ -242,7 +243,7 @@ static bool take_swap(sqlite3_stmt *s, struct state_image *m)
     w.entry.value = (enum sn_swap_value)value;
     w.entry.decided = sqlite3_column_int(s, 5) != 0;
     if (f != NULL)
-        f->swap = w;
+        state_fleet_set_swap(f, &w, text_at(s, 16));
     return sn_swap_is_sane(&w);
 }
 
@@ -314,7 +315,7 @@ static const struct {
     {"fleets", "SELECT name, monitored, config_epoch, vote_epoch FROM fleets", take_fleet},
     {"swaps",
      "SELECT fleet, blank, promised, accepted, value, decided, version, begun, a, b, before_version, before_begun, "
-     "before_a, before_b, asker, request FROM swaps",
+     "before_a, before_b, asker, request, lists FROM swaps",
      take_swap},
     {"shards", "SELECT group_name, fleet FROM shards", take_shard},
     {"shard_nodes", "SELECT group_name, id, host, port FROM shard_nodes ORDER BY group_name, place", take_node},

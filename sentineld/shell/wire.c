@@ -77,7 +77,7 @@ void wire_ballot_request(struct wire_request *q, const char *id, uint64_t epoch,
     for (size_t i = 0; i < n; i++) {
         const struct sn_ballot *b = &ballots[i];
         wire_word(q, verbs[b->verb]);
-        wire_number(q, b->down);
+        wire_number(q, b->ordered ? 2 + b->down : b->down);
         wire_word(q, b->group == NULL ? "" : b->group);
         wire_word(q, b->master.host);
         wire_number(q, b->master.port);
@@ -217,9 +217,11 @@ static const char *read_ballot(const struct slice *w, struct sn_ballot *b, char 
     *b = (struct sn_ballot){.down = false};
     if (!read_verb(w[0], &b->verb))
         return "Unknown verb in SENTINEL BALLOT: expected DOWN, UP, VOTE, CANCEL or RETURNED";
-    if (!slice_is(w[1], "0") && !slice_is(w[1], "1"))
-        return "Invalid down flag in SENTINEL BALLOT: expected 0 or 1";
-    b->down = slice_is(w[1], "1");
+    int64_t flags;
+    if (!text_range(w[1], 0, 3, &flags))
+        return "Invalid down flag in SENTINEL BALLOT: expected 0 or 1, and 2 more for what an operator ordered";
+    b->down = flags & 1;
+    b->ordered = flags & 2;
     if (w[2].n == 0 || memchr(w[2].p, 0, w[2].n) != NULL)
         return "Invalid group name in SENTINEL BALLOT";
     if (!read_host_port(w[3], w[4], &b->master))

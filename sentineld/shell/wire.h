@@ -3,8 +3,8 @@
  *
  * Ours, any number of masters in one round trip:
  *   SENTINEL BALLOT <asker id> <asker's current epoch>
- *       (DOWN|UP|VOTE|CANCEL|RETURNED <down 0|1> <group> <master host> <master port> <epoch> <candidate host
- *       or ""> <candidate port>)...
+ *       (DOWN|UP|VOTE|CANCEL|RETURNED <down> <group> <master host> <master port> <epoch> <candidate host or "">
+ *       <candidate port>)...      down: 0 or 1, and 2 more when an operator ordered it
  *   -> [id, current epoch, [[down 0|1, leader id or "*", leader epoch], ...]]   the opinions in the order asked; under
  *      leases a vote has a fourth word, what the voter grants to the candidate (core/lease.h)
  * Stock (reference section 5), one master:

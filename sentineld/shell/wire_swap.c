@@ -3,9 +3,10 @@
 #include "common/base/text.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define WORDS 8
+#define WORDS 9
 
 static const char *const verbs[] = {
     [SN_SWAP_STAND] = "STAND",
@@ -23,7 +24,8 @@ static void put_step(struct buf *out, const struct sn_swap_step *s)
 static void put_record(struct buf *out, const struct sn_swap *s)
 {
     const struct sn_swap_entry *e = &s->entry;
-    buf_printf(out, "%" PRIu64 ",%" PRIu64 ",%d,%d", s->promised, s->accepted, (int)e->value, (int)e->decided);
+    buf_printf(out, "%d,%" PRIu64 ",%" PRIu64 ",%d,%d", (int)s->blank, s->promised, s->accepted, (int)e->value,
+               (int)e->decided);
     put_step(out, &e->step);
     put_step(out, &e->before);
     buf_printf(out, ",%" PRIu64 ",%s", e->request, e->asker[0] != '\0' ? e->asker : "-");
@@ -52,12 +54,14 @@ static bool read_step(struct slice *rest, struct sn_swap_step *s)
 static bool read_record(struct slice text, struct sn_swap *out)
 {
     struct sn_swap_entry *e = &out->entry;
-    uint64_t value, decided;
+    uint64_t blank, value, decided;
     *out = (struct sn_swap){.promised = 0};
-    if (!read_number(&text, INT64_MAX, &out->promised) || !read_number(&text, INT64_MAX, &out->accepted) ||
-        !read_number(&text, SN_SWAP_ABORT, &value) || !read_number(&text, 1, &decided) || !read_step(&text, &e->step) ||
-        !read_step(&text, &e->before) || !read_number(&text, INT64_MAX, &e->request))
+    if (!read_number(&text, 1, &blank) || !read_number(&text, INT64_MAX, &out->promised) ||
+        !read_number(&text, INT64_MAX, &out->accepted) || !read_number(&text, SN_SWAP_ABORT, &value) ||
+        !read_number(&text, 1, &decided) || !read_step(&text, &e->step) || !read_step(&text, &e->before) ||
+        !read_number(&text, INT64_MAX, &e->request))
         return false;
+    out->blank = blank != 0;
     e->value = (enum sn_swap_value)value;
     e->decided = decided != 0;
     return (slice_is(text, "-") || runid_parse(text, e->asker)) && sn_swap_is_sane(out);
@@ -79,12 +83,20 @@ static bool read_epoch(struct slice s, uint64_t *out)
     return read_number(&s, INT64_MAX, out);
 }
 
+/* They are kept as text. */
+static bool read_lists(struct slice s, struct slice *out)
+{
+    *out = s;
+    return s.n == 0 || memchr(s.p, '\0', s.n) == NULL;
+}
+
 /* ---- who asks ---- */
 
 void wire_swap_request(struct wire_request *q, const char *id, uint64_t epoch, const char *fleet,
                        const struct sn_swap_word *w)
 {
     struct buf record = {0};
+    char *lists = slice_dup(w->lists);
     put_record(&record, &w->has);
     wire_word(q, "SENTINEL");
     wire_word(q, "MAPPING");
@@ -96,6 +108,8 @@ void wire_swap_request(struct wire_request *q, const char *id, uint64_t epoch, c
     wire_unsigned(q, w->epoch);
     wire_unsigned(q, w->config);
     wire_word(q, buf_str(&record));
+    wire_word(q, lists);
+    free(lists);
     buf_free(&record);
 }
 
@@ -114,7 +128,7 @@ bool wire_swap_answer(const redisReply *reply, struct wire_swap *out)
     struct sn_swap_word *w = &out->word;
     if (!runid_parse(word[0], out->id) || !read_epoch(word[1], &out->epoch) || !read_verb(word[3], &w->verb) ||
         !read_epoch(word[4], &w->list) || !read_epoch(word[5], &w->epoch) || !read_number(&word[6], 1, &yes) ||
-        !read_record(word[7], &w->has))
+        !read_record(word[7], &w->has) || !read_lists(word[8], &w->lists))
         return false;
     out->fleet = word[2];
     w->yes = yes != 0;
@@ -138,6 +152,8 @@ const char *wire_swap_decode(const struct slice *argv, size_t argc, struct wire_
         return "Unknown verb in SENTINEL MAPPING: expected STAND, ACCEPT or TELL";
     if (!read_record(argv[7], &w->has))
         return "Invalid record in SENTINEL MAPPING";
+    if (!read_lists(argv[8], &w->lists))
+        return "Invalid lists of supervisors in SENTINEL MAPPING";
     out->fleet = argv[2];
     return NULL;
 }
@@ -160,5 +176,6 @@ void wire_swap_reply(struct reply *r, const char *id, uint64_t epoch, const char
     put_number(r, w->epoch);
     put_number(r, w->yes);
     reply_bulks(r, buf_str(&record));
+    reply_bulk(r, w->lists.p, w->lists.n);
     buf_free(&record);
 }
