@@ -1,37 +1,68 @@
 #include "nodectl/asking.h"
 
-#include "common/base/text.h"
+#include "common/io/file.h"
+#include "nodectl/duration.h"
 #include "nodectl/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TIMEOUT_MS 2000
+#define TIMEOUT_MAX_MS 600000
+#define PASSWORD_MAX 4096
 
-static const char *value_or(const struct command_call *call, const char *option, const char *otherwise)
+static const char *or_none(const char *text)
 {
-    const char *value = command_value(call, option);
-    return value != NULL ? value : otherwise != NULL ? otherwise : "";
+    return text != NULL ? text : "";
 }
 
-int asking_read(const struct command_call *call, struct asking *a)
+char *asking_password_file(const struct command_call *call, const char *path)
 {
-    const char *format = value_or(call, "--output", "table"), *timeout = command_value(call, "--timeout-ms");
-    int64_t ms = TIMEOUT_MS;
-    *a = (struct asking){.json = strcmp(format, "json") == 0};
-    if (!a->json && strcmp(format, "table") != 0)
-        return command_fail(call, EXIT_USAGE, "--output is '%s', but must be table or json", format);
-    if (timeout != NULL && !text_range(slice_of(timeout), 1, 600000, &ms))
-        return command_fail(call, EXIT_USAGE, "--timeout-ms is '%s', but must be a number from 1 to 600000", timeout);
-    a->timeout_ms = (int)ms;
-    a->user = value_or(call, "--user", NULL);
-    a->password = value_or(call, "--password", getenv("NODECTL_PASSWORD"));
-    if (a->user[0] != '\0' && a->password[0] == '\0')
-        return command_fail(call, EXIT_USAGE, "--user needs a password: give --password, or NODECTL_PASSWORD");
+    struct buf text = {0}, error = {0};
+    bool read = io_file_read(path, PASSWORD_MAX, &text, &error);
+    if (!read)
+        command_fail(call, EXIT_USAGE, "the password cannot be read: %s", buf_str(&error));
+    struct slice rest = buf_slice(&text);
+    char *password = read ? slice_dup(slice_cut_line(&rest)) : NULL;
+    buf_free(&text);
+    buf_free(&error);
+    return password;
+}
+
+/* A user and a password: options, else the variable, else what the fleet's record says. */
+static int read_login(const struct command_call *call, struct asking *a, const char *prefix, const char *variable,
+                      const char *user, const char *file, const char **to_user, const char **to_password)
+{
+    char user_option[32], file_option[32];
+    snprintf(user_option, sizeof user_option, "--%suser", prefix);
+    snprintf(file_option, sizeof file_option, "--%spassword-file", prefix);
+    const char *given = command_value(call, file_option), *known = getenv(variable);
+    const char *named = command_value(call, user_option);
+    *to_user = or_none(named != NULL ? named : user);
+    *to_password = or_none(known);
+    if (given != NULL || (*to_password[0] == '\0' && file != NULL)) {
+        char **read = to_password == &a->password ? &a->password_read : &a->node_password_read;
+        *read = asking_password_file(call, given != NULL ? given : file);
+        if (*read == NULL)
+            return EXIT_USAGE;
+        *to_password = *read;
+    }
+    if (*to_user[0] != '\0' && *to_password[0] == '\0')
+        return command_fail(call, EXIT_USAGE, "%s needs a password: give %s FILE, or set %s", user_option, file_option,
+                            variable);
+    return EXIT_OK;
+}
+
+static int find_targets(const struct command_call *call, struct asking *a)
+{
     struct buf error = {0};
-    bool found = targets_find(&a->targets, command_value(call, "--supervisor"), command_value(call, "--config"),
-                              &error);
+    struct targets_wish wish = {.supervisors = command_value(call, "--supervisor"),
+                                .seeds = command_value(call, "--seeds"),
+                                .fleet = command_value(call, "--fleet"),
+                                .config = command_value(call, "--config")};
+    bool found = targets_find(&a->targets, &wish, &error);
     if (!found) {
         if (error.n > 0 && error.p[error.n - 1] == '\n')
             error.n--;
@@ -41,9 +72,58 @@ int asking_read(const struct command_call *call, struct asking *a)
     return found ? EXIT_OK : EXIT_USAGE;
 }
 
+int asking_read_format(const struct command_call *call, struct asking *a)
+{
+    const char *timeout = command_value(call, "--timeout");
+    int64_t ms = TIMEOUT_MS;
+    *a = (struct asking){.user = "", .password = "", .node_user = "", .node_password = ""};
+    int code = output_format(call, &a->format);
+    if (code != EXIT_OK)
+        return code;
+    if (timeout != NULL && !duration_parse(timeout, 1, TIMEOUT_MAX_MS, &ms))
+        return command_fail(call, EXIT_USAGE, "--timeout is '%s', but must be a time from 1ms to 10m, as 500ms or 2s",
+                            timeout);
+    a->document = output_is_document(a->format);
+    a->timeout_ms = (int)ms;
+    return EXIT_OK;
+}
+
+int asking_read_logins(const struct command_call *call, struct asking *a)
+{
+    int code = read_login(call, a, "", "NODECTL_PASSWORD", a->targets.user, a->targets.password_file, &a->user,
+                          &a->password);
+    if (code == EXIT_OK)
+        code = read_login(call, a, "node-", "NODECTL_NODE_PASSWORD", a->targets.node_user,
+                          a->targets.node_password_file, &a->node_user, &a->node_password);
+    return code;
+}
+
+int asking_read_nodes(const struct command_call *call, struct asking *a)
+{
+    int code = asking_read_format(call, a);
+    if (code == EXIT_OK)
+        code = find_targets(call, a);
+    if (code == EXIT_OK)
+        code = asking_read_logins(call, a);
+    return code;
+}
+
+int asking_read(const struct command_call *call, struct asking *a)
+{
+    int code = asking_read_nodes(call, a);
+    if (code == EXIT_OK && a->targets.supervisors.n == 0)
+        code = command_fail(call, EXIT_USAGE,
+                            "no supervisor is named: %s names nodes only; give --supervisor host:port",
+                            a->targets.source);
+    return code;
+}
+
 void asking_free(struct asking *a)
 {
     targets_free(&a->targets);
+    free(a->password_read);
+    free(a->node_password_read);
+    a->password_read = a->node_password_read = NULL;
 }
 
 void asking_begin(const struct asking *a, struct fleet *f)
@@ -55,16 +135,50 @@ void asking_begin(const struct asking *a, struct fleet *f)
     }
 }
 
-size_t asking_login(const struct asking *a, struct fleet_member *m)
+static size_t login(const char *user, const char *password, struct fleet_member *m)
 {
-    if (a->password[0] == '\0')
+    const char *with_user[] = {"AUTH", user, password}, *without[] = {"AUTH", password};
+    if (password[0] == '\0')
         return 0;
-    const char *with_user[] = {"AUTH", a->user, a->password}, *without[] = {"AUTH", a->password};
-    if (a->user[0] != '\0')
+    if (user[0] != '\0')
         fleet_ask(m, 3, with_user);
     else
         fleet_ask(m, 2, without);
     return 1;
+}
+
+size_t asking_login(const struct asking *a, struct fleet_member *m)
+{
+    return login(a->user, a->password, m);
+}
+
+size_t asking_login_node(const struct asking *a, struct fleet_member *m)
+{
+    return login(a->node_user, a->node_password, m);
+}
+
+FILE *asking_people(const struct asking *a)
+{
+    return a->document ? stderr : stdout;
+}
+
+int asking_can_confirm(const struct command_call *call, bool yes)
+{
+    if (yes || isatty(STDIN_FILENO))
+        return EXIT_OK;
+    return command_fail(call, EXIT_USAGE,
+                        "standard input is no terminal, so nobody can be asked: give --yes to do it without asking");
+}
+
+bool asking_confirmed(const struct asking *a, const char *question)
+{
+    char line[16] = "";
+    FILE *out = asking_people(a);
+    fprintf(out, "%s [y/N] ", question);
+    fflush(out);
+    if (fgets(line, sizeof line, stdin) == NULL)
+        fputc('\n', out);
+    return line[0] == 'y' || line[0] == 'Y';
 }
 
 bool asking_nobody(const struct command_call *call, const struct asking *a, const struct fleet *f)
@@ -75,9 +189,7 @@ bool asking_nobody(const struct command_call *call, const struct asking *a, cons
     command_fail(call, EXIT_NOBODY, "no supervisor can be asked (they are named by %s):", a->targets.source);
     for (size_t i = 0; i < f->n; i++) {
         char text[ADDR_TEXT_MAX];
-        fprintf(stderr, "  %s: ", addr_text(&f->members[i]->addr, text));
-        print_painted(stderr, false, PAINT_NONE, f->members[i]->error);
-        fputc('\n', stderr);
+        print_line(stderr, false, PAINT_NONE, "  %s: %s", addr_text(&f->members[i]->addr, text), f->members[i]->error);
     }
     return true;
 }

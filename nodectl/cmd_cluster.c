@@ -1,5 +1,6 @@
 /* nodectl cluster release and adopt: show the plan, ask, act, and tell what came of it. */
 #include "nodectl/asking.h"
+#include "nodectl/cluster/commands.h"
 #include "nodectl/output.h"
 #include "nodectl/reply_json.h"
 #include "nodectl/status_collect.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PATIENCE_MS 15000 /* supervisors wait 5 s for each other, and for their disks */
 
@@ -55,11 +55,6 @@ static void choose(struct run *r)
 
 /* ---- the plan ---- */
 
-static FILE *for_people(const struct run *r)
-{
-    return r->asking.json ? stderr : stdout;
-}
-
 static void show_supervisors(const struct run *r, FILE *out)
 {
     size_t i;
@@ -78,7 +73,7 @@ static void show_supervisors(const struct run *r, FILE *out)
 
 static void show_plan(const struct run *r)
 {
-    FILE *out = for_people(r);
+    FILE *out = asking_people(&r->asking);
     fprintf(out, "%s of cluster ", r->adopt ? "Adoption" : "Release");
     print_painted(out, false, PAINT_NONE, r->name);
     fputc('\n', out);
@@ -96,28 +91,13 @@ static void show_plan(const struct run *r)
     fflush(out);
 }
 
-static bool confirmed(const struct run *r)
-{
-    char line[16] = "";
-    FILE *out = for_people(r);
-    fputs(r->adopt ? "Adopt it now? [y/N] " : "Release it now? [y/N] ", out);
-    fflush(out);
-    if (fgets(line, sizeof line, stdin) == NULL)
-        fputc('\n', out);
-    return line[0] == 'y' || line[0] == 'Y';
-}
-
 /* ---- the deed ---- */
 
 static void act(struct run *r)
 {
-    const char *argv[] = {"SENTINEL", "CLUSTER", r->adopt ? "ADOPT" : "RELEASE", r->name}, *by;
-    struct fleet_member *m = NULL;
-    char text[ADDR_TEXT_MAX];
-    by = field_text(r->by, "address");
-    for (size_t i = 0; i < r->fleet.n && m == NULL; i++)
-        if (strcmp(addr_text(&r->fleet.members[i]->addr, text), by) == 0)
-            m = r->fleet.members[i];
+    const char *argv[] = {"SENTINEL", "CLUSTER", r->adopt ? "ADOPT" : "RELEASE", r->name};
+    const char *by = field_text(r->by, "address");
+    struct fleet_member *m = fleet_at(&r->fleet, by);
     if (m == NULL) {
         buf_printf(&r->failure, "nothing was done: %s is gone", by);
         return;
@@ -128,8 +108,8 @@ static void act(struct run *r)
     fleet_run(&r->fleet);
     if (m->error != NULL)
         buf_printf(&r->failure, "it is not known what came of it: %s: %s. See nodectl status", by, m->error);
-    else if (m->replies[m->nreplies - 1]->type == REDIS_REPLY_ERROR)
-        buf_printf(&r->failure, "%s says: %s", by, m->replies[m->nreplies - 1]->str);
+    else if (fleet_answer(m)->type == REDIS_REPLY_ERROR)
+        buf_printf(&r->failure, "%s says: %s", by, fleet_answer(m)->str);
 }
 
 /* ---- afterwards ---- */
@@ -155,9 +135,9 @@ static json_t *result(const struct run *r, bool dry, bool done)
 static int finish(struct run *r, bool dry)
 {
     bool failed = r->failure.n > 0, done = !failed && !dry;
-    if (r->asking.json) {
+    if (r->asking.document) {
         json_t *o = result(r, dry, done);
-        output_json(o);
+        output_document(r->asking.format, o);
         json_decref(o);
     } else if (done) {
         printf("%s is %s.\n", r->name,
@@ -167,9 +147,8 @@ static int finish(struct run *r, bool dry)
     }
     if (failed) {
         fflush(stdout);
-        fprintf(stderr, "nodectl cluster %s: ", r->adopt ? "adopt" : "release");
-        print_painted(stderr, false, PAINT_NONE, buf_str(&r->failure));
-        fputc('\n', stderr);
+        print_line(stderr, false, PAINT_NONE, "nodectl cluster %s: %s", r->adopt ? "adopt" : "release",
+                   buf_str(&r->failure));
     }
     return failed ? EXIT_FAILED : EXIT_OK;
 }
@@ -177,10 +156,8 @@ static int finish(struct run *r, bool dry)
 static int perform(struct run *r)
 {
     bool yes = command_value(r->call, "--yes") != NULL, dry = command_value(r->call, "--dry-run") != NULL;
-    if (!yes && !dry && !isatty(STDIN_FILENO))
-        return command_fail(
-            r->call, EXIT_USAGE,
-            "standard input is no terminal, so nobody can be asked: give --yes to do it without asking");
+    if (asking_can_confirm(r->call, yes || dry) != EXIT_OK)
+        return EXIT_USAGE;
     struct status_query query = {
         .user = r->asking.user, .password = r->asking.password, .groups = &r->name, .ngroups = 1};
     asking_begin(&r->asking, &r->fleet);
@@ -189,10 +166,10 @@ static int perform(struct run *r)
     if (asking_nobody(r->call, &r->asking, &r->fleet))
         return EXIT_NOBODY;
     choose(r);
-    if (r->by != NULL && (!yes || dry || !r->asking.json))
+    if (r->by != NULL && (!yes || dry || !r->asking.document))
         show_plan(r);
     if (r->by != NULL && !dry) {
-        if (yes || confirmed(r))
+        if (yes || asking_confirmed(&r->asking, r->adopt ? "Adopt it now?" : "Release it now?"))
             act(r);
         else
             buf_puts(&r->failure, "nothing was done: it was not confirmed");
@@ -246,7 +223,10 @@ static const struct command command_cluster_release = {
     "One supervisor is asked (SENTINEL CLUSTER RELEASE) and tells the others of its list; a majority decides. No "
     "write\n"
     "is refused meanwhile. It lasts until the cluster is adopted again, or its entry in the configuration file\n"
-    "changes.\n" EXITS,
+    "changes.\n"
+    "\n"
+    "Example:\n"
+    "  nodectl cluster release orders\n" EXITS,
     .options = options,
     .min_args = 1,
     .max_args = 1,
@@ -262,17 +242,23 @@ static const struct command command_cluster_adopt = {
     "One supervisor is asked (SENTINEL CLUSTER ADOPT), reads its configuration file again, as for SENTINEL RELOAD, "
     "where\n"
     "the cluster must have its entry, and tells the others of its list. No write is refused meanwhile. Supervisors do\n"
-    "not know each other by a cluster that is released: name one that has it in its file.\n" EXITS,
+    "not know each other by a cluster that is released: name one that has it in its file.\n"
+    "\n"
+    "Example:\n"
+    "  nodectl cluster adopt orders\n" EXITS,
     .options = options,
     .min_args = 1,
     .max_args = 1,
     .run = run_adopt,
 };
 
-static const struct command *const commands[] = {&command_cluster_adopt, &command_cluster_release, NULL};
+static const struct command *const commands[] = {
+    &command_cluster_adopt, &command_cluster_release,     &command_cluster_info,
+    &command_cluster_call,  &command_cluster_set_timeout, NULL,
+};
 
 const struct command command_cluster = {
     .name = "cluster",
-    .summary = "Give a cluster up, and take it on again.",
+    .summary = "A whole cluster: its sizes, a command to all of its nodes, giving it up and taking it on again.",
     .commands = commands,
 };

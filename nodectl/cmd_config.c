@@ -18,7 +18,7 @@ static bool names_sentinel(const struct directives *d)
 }
 
 /* program: NULL when it could not be converted. */
-static void print_converted(struct convert *c, const char *program)
+static void print_converted(enum output_format format, struct convert *c, const char *program)
 {
     json_t *o = json_object();
     json_object_set_new(o, "converted", json_boolean(program != NULL));
@@ -26,15 +26,15 @@ static void print_converted(struct convert *c, const char *program)
     json_object_set_new(o, "text", program != NULL ? json_text(c->out.p, c->out.n) : json_null());
     json_object_set_new(o, "left_out", output_lines(buf_slice(&c->left)));
     json_object_set_new(o, "errors", output_lines(buf_slice(&c->errors)));
-    output_json(o);
+    output_document(format, o);
     json_decref(o);
 }
 
 static int convert(const struct command_call *call)
 {
     struct convert c = {{0}, {0}, {0}, {0}};
-    bool json;
-    if (output_format(call, &json) != EXIT_OK)
+    enum output_format format;
+    if (output_format(call, &format) != EXIT_OK)
         return EXIT_USAGE;
     const char *to = command_value(call, "--to");
     if (to != NULL && strcmp(to, "sentineld") != 0 && strcmp(to, "noded") != 0)
@@ -50,8 +50,8 @@ static int convert(const struct command_call *call)
     bool ok = c.errors.n == 0;
     fputs(buf_str(&c.left), stderr);
     fputs(buf_str(&c.errors), stderr);
-    if (json)
-        print_converted(&c, ok ? to : NULL);
+    if (output_is_document(format))
+        print_converted(format, &c, ok ? to : NULL);
     else if (ok)
         fputs(buf_str(&c.out), stdout);
     if (!ok)
@@ -76,6 +76,9 @@ static const struct command command_convert = {
         "sentineld.conf, any other a noded.conf. A sentinel.conf keeps its id, epochs, and known replicas and "
         "sentinels.\n"
         "Every line that cannot be carried over is named on standard error.\n"
+        "\n"
+        "Example:\n"
+        "  nodectl config convert /etc/redis/sentinel.conf > sentineld.conf\n"
         "\n"
         "Exit status: 0 converted; 2 the file cannot be read or Redis itself would refuse it, or the command line is\n"
         "wrong.",

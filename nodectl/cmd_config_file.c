@@ -12,14 +12,15 @@
 
 /* ---- check ---- */
 
-static void print_check(const char *path, const struct sentineld_config *c, struct slice problems)
+static void print_check(enum output_format format, const char *path, const struct sentineld_config *c,
+                        struct slice problems)
 {
     json_t *o = json_object();
     json_object_set_new(o, "file", json_text(path, strlen(path)));
     json_object_set_new(o, "good", json_boolean(c != NULL));
     json_object_set_new(o, "groups", c != NULL ? json_integer((json_int_t)c->group_count) : json_null());
     json_object_set_new(o, "problems", output_lines(problems));
-    output_json(o);
+    output_document(format, o);
     json_decref(o);
 }
 
@@ -27,14 +28,14 @@ static void print_check(const char *path, const struct sentineld_config *c, stru
 static int check(const struct command_call *call)
 {
     struct conf_problems problems = {.count = 0};
-    bool json;
-    if (output_format(call, &json) != EXIT_OK)
+    enum output_format format;
+    if (output_format(call, &format) != EXIT_OK)
         return EXIT_USAGE;
     struct sentineld_config *c = config_load(call->argv[0], &problems);
     if (c == NULL)
         fputs(buf_str(&problems.text), stderr);
-    if (json)
-        print_check(call->argv[0], c, buf_slice(&problems.text));
+    if (output_is_document(format))
+        print_check(format, call->argv[0], c, buf_slice(&problems.text));
     else if (c != NULL)
         printf("%s: good; %zu group%s\n", call->argv[0], c->group_count, c->group_count == 1 ? "" : "s");
     int code = c != NULL ? EXIT_OK : EXIT_USAGE;
@@ -57,6 +58,9 @@ const struct command command_config_check = {
         "scripts\n"
         "and hooks can be run, so it is best run where the supervisor will be.\n"
         "\n"
+        "Example:\n"
+        "  nodectl config check /etc/sentineld/sentineld.conf\n"
+        "\n"
         "Exit status: 0 good; 2 something is wrong in the file, or it cannot be read, or the command line is wrong.",
     .options = check_options,
     .min_args = 1,
@@ -69,14 +73,14 @@ const struct command command_config_check = {
 enum { MASTERS, GLOBALS, OVERRIDES, QUESTIONS };
 
 /* NULL: what is wrong was printed. */
-static struct sentineld_config *load(const char *path, bool json)
+static struct sentineld_config *load(const char *path, enum output_format format)
 {
     struct conf_problems problems = {.count = 0};
     struct sentineld_config *c = config_load(path, &problems);
     if (c == NULL) {
         fputs(buf_str(&problems.text), stderr);
-        if (json)
-            output_problems(buf_slice(&problems.text));
+        if (output_is_document(format))
+            output_problems(format, buf_slice(&problems.text));
     }
     buf_free(&problems.text);
     return c;
@@ -169,12 +173,12 @@ static int show(const struct command_call *call, const struct asking *a, const s
         return EXIT_NOBODY;
     json_t *list = json_array();
     bool left_out = tell_errors(call, f, list);
-    if (a->json) {
+    if (a->document) {
         json_t *document = json_object();
         json_object_set_new(document, "same", json_boolean(n == 0 && !left_out));
         json_object_set(document, "differences", rows);
         json_object_set(document, "supervisors", list);
-        output_json(document);
+        output_document(a->format, document);
         json_decref(document);
     } else {
         print_table(rows);
@@ -188,8 +192,8 @@ static int diff(const struct command_call *call)
     struct asking a;
     struct fleet f;
     struct sentineld_config *file = NULL;
-    bool json;
-    if (output_format(call, &json) != EXIT_OK || (call->argc > 0 && (file = load(call->argv[0], json)) == NULL))
+    enum output_format format;
+    if (output_format(call, &format) != EXIT_OK || (call->argc > 0 && (file = load(call->argv[0], format)) == NULL))
         return EXIT_USAGE;
     int code = asking_read(call, &a);
     if (code == EXIT_OK) {
@@ -226,6 +230,9 @@ const struct command command_config_diff = {
         "failover moved the master; listed, and no difference). Passwords are never shown.\n"
         "The supervisors are those of --supervisor, else of NODECTL_SUPERVISORS, else of nodectl's configuration "
         "file.\n"
+        "\n"
+        "Example:\n"
+        "  nodectl config diff /etc/sentineld/sentineld.conf\n"
         "\n"
         "Exit status: 0 no difference; 1 something differs, or a supervisor could not be asked; 2 the command line or "
         "a\n"

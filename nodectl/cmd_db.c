@@ -1,290 +1,87 @@
-/* nodectl db: swaps of databases over a whole cluster, through its supervisors. */
+/* nodectl db: the databases of a whole cluster. */
+#include "nodectl/asking.h"
+#include "nodectl/change.h"
+#include "nodectl/db/verbs.h"
 #include "nodectl/tree.h"
 
-#include "common/base/text.h"
-#include "nodectl/asking.h"
-#include "nodectl/output.h"
-#include "nodectl/reply_json.h"
-#include "nodectl/table.h"
+#define NODES_TEXT                                                                                             \
+    "The nodes are found through --seeds, or the fleet that --fleet names, or the supervisors. Nodes of any\n" \
+    "cluster answer: noded, redis-server, valkey-server.\n"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
+#define END_OF_OPTIONS          \
+    {                           \
+        NULL, NULL, NULL, NULL, \
+    }
 
-#define ANSWER_MS 12000 /* the supervisor answers within ten seconds, whatever it comes to */
+/* ---- list ---- */
 
-struct swap {
-    const struct command_call *call;
-    struct asking asking;
-    struct fleet fleet;
-    struct fleet_member *by; /* who shows the cluster, and is asked */
-    char by_text[ADDR_TEXT_MAX];
-    char *cluster;          /* owned */
-    const redisReply *view; /* SENTINEL CLUSTER; the member's */
-    int64_t first, second;  /* the databases */
-    int64_t epoch;          /* of the mapping, before */
-    int64_t took_ms;
-    struct buf failure;
+static const struct command_option list_options[] = {
+    ASKING_OPTIONS,
+    ASKING_NODES_OPTIONS,
+    END_OF_OPTIONS,
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+static const struct command command_db_list = {
+    .name = "list",
+    .arguments = "",
+    .summary = "Show what the databases hold: keys, keys that expire, memory, over all masters.",
+    .text = NODES_TEXT
+    "\n"
+    "Memory is about right: it is the mean of 32 keys of each database at each master (MEMORY USAGE), times its keys.\n"
+    "With -o wide there is a line for each master too. Databases without keys are not shown.\n"
+    "\n"
+    "Example:\n"
+    "  nodectl --fleet orders db list -o wide\n"
+    "\n"
+    "Exit status: 0 all masters told it; 1 some did not, and the numbers are those of the others; 2 the command line "
+    "or\n"
+    "the configuration file is wrong; 3 nobody can be asked.",
+    .options = list_options,
+    .run = db_list,
+};
 
-/* ---- what there is ---- */
+/* ---- scan ---- */
 
-static const redisReply *answer_of(const struct fleet_member *m)
-{
-    return m->error == NULL && m->nreplies > 0 ? m->replies[m->nreplies - 1] : NULL;
-}
+static const struct command_option scan_options[] = {
+    {"--match", NULL, "PATTERN", "only keys that match, as of SCAN: * ? [abc]"},
+    {"--type", NULL, "TYPE", "only keys of this type: string, list, set, zset, hash, ..."},
+    {"--count", NULL, "N", "about how many keys a node looks at for one answer (default 1000)"},
+    {"--limit", NULL, "N", "end after so many keys"},
+    ASKING_OPTIONS,
+    ASKING_NODES_OPTIONS,
+    END_OF_OPTIONS,
+};
 
-static void ask_all(struct swap *s, int argc, const char *const *argv)
-{
-    fleet_forget(&s->fleet);
-    for (size_t i = 0; i < s->fleet.n; i++)
-        fleet_ask(s->fleet.members[i], argc, argv);
-    fleet_run(&s->fleet);
-}
+static const struct command command_db_scan = {
+    .name = "scan",
+    .arguments = "DATABASE",
+    .summary = "Print the keys of a database, of all masters.",
+    .text = NODES_TEXT
+    "\n"
+    "Keys are printed as they come, one a line, in quotes, as redis-cli shows them: \"a\\x00b\". With -o json or yaml\n"
+    "each is an object with \"key\", or with \"key_base64\" when it is not UTF-8. A key that is there from the "
+    "beginning\n"
+    "to the end is shown, also when its slot moves or its master is replaced meanwhile; then it may be shown twice.\n"
+    "\n"
+    "Example:\n"
+    "  nodectl --fleet orders db scan 3 --match 'user:*' --type hash\n"
+    "\n"
+    "Exit status: 0 all keys were shown, or as many as --limit says; 1 some could not be read; 2 the command line or\n"
+    "the configuration file is wrong; 3 nobody can be asked; 130 it was interrupted.",
+    .options = scan_options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = db_scan,
+};
 
-/* The first that watches clusters, or this one. */
-static bool find_cluster(struct swap *s)
-{
-    const char *argv[] = {"SENTINEL", "CLUSTERS"};
-    const char *wanted = command_value(s->call, "--cluster");
-    bool any = false;
-    ask_all(s, 2, argv);
-    for (size_t i = 0; i < s->fleet.n && s->by == NULL; i++) {
-        const redisReply *r = answer_of(s->fleet.members[i]);
-        if (r == NULL || r->type != REDIS_REPLY_ARRAY)
-            continue;
-        json_t *clusters = reply_objects(r);
-        const json_t *c = wanted != NULL ? json_named(clusters, wanted) : json_array_get(clusters, 0);
-        any = any || json_array_size(clusters) > 0;
-        if (wanted == NULL && json_array_size(clusters) > 1) {
-            buf_puts(&s->failure, "several clusters are supervised: give --cluster NAME");
-        } else if (c != NULL) {
-            s->by = s->fleet.members[i];
-            s->cluster = strdup(field_text(c, "name"));
-        }
-        json_decref(clusters);
-        if (s->failure.n > 0)
-            return false;
-    }
-    if (s->by == NULL)
-        buf_printf(&s->failure,
-                   any ? "no supervisor that answers watches a cluster '%s'"
-                       : "no supervisor that answers watches a cluster%.0s",
-                   wanted != NULL ? wanted : "");
-    return s->by != NULL;
-}
-
-static const redisReply *nested(const redisReply *map, const char *name)
-{
-    for (size_t i = 0; i + 1 < map->elements; i += 2)
-        if (map->element[i]->type == REDIS_REPLY_STRING && strcmp(map->element[i]->str, name) == 0)
-            return map->element[i + 1];
-    return NULL;
-}
-
-static bool look(struct swap *s)
-{
-    const char *argv[] = {"SENTINEL", "CLUSTER", s->cluster};
-    fleet_forget(&s->fleet);
-    fleet_ask(s->by, 3, argv);
-    fleet_run(&s->fleet);
-    s->view = answer_of(s->by);
-    if (s->view == NULL || s->view->type != REDIS_REPLY_ARRAY) {
-        buf_printf(&s->failure, "%s does not show cluster %s: %s", s->by_text, s->cluster,
-                   s->by->error != NULL ? s->by->error
-                   : s->view != NULL    ? s->view->str
-                                        : "");
-        return false;
-    }
-    json_t *head = reply_object(s->view);
-    s->epoch = field_number(head, "mapping-epoch", -1);
-    if (s->epoch < 0)
-        buf_printf(&s->failure, "%s is of a version that swaps no databases", s->by_text);
-    else if (field_number(head, "lease-milliseconds", 0) == 0)
-        buf_printf(&s->failure,
-                   "databases are swapped under leases only, and cluster %s has none (lease_ms, supervisors)",
-                   s->cluster);
-    json_decref(head);
-    return s->failure.n == 0;
-}
-
-/* ---- the plan ---- */
-
-/* -1: no shard told it. */
-static int64_t keys_of(const struct swap *s, int64_t db)
-{
-    const redisReply *r = nested(s->view, "databases");
-    json_t *databases = r != NULL ? reply_objects(r) : json_array();
-    int64_t keys = 0;
-    size_t i;
-    json_t *d;
-    json_array_foreach(databases, i, d) if (field_number(d, "db", -1) == db) keys = field_number(d, "keys", 0);
-    json_decref(databases);
-    return keys;
-}
-
-static json_t *masters_of(const struct swap *s)
-{
-    const redisReply *r = nested(s->view, "shards");
-    return r != NULL ? reply_objects(r) : json_array();
-}
-
-static void show_plan(const struct swap *s)
-{
-    static const char *const titles[] = {"SHARD", "MASTER", "STATE", NULL};
-    FILE *out = s->asking.json ? stderr : stdout;
-    struct table *t = table_new(titles);
-    json_t *shards = masters_of(s), *shard;
-    size_t i;
-    json_array_foreach(shards, i, shard)
-    {
-        const char *state = field_text(shard, "state");
-        table_cell(t, PAINT_NONE, "%s", field_text(shard, "name"));
-        table_cell(t, PAINT_NONE, "%s:%s", field_text(shard, "ip"), field_text(shard, "port"));
-        table_cell(t, strcmp(state, "ok") == 0 ? PAINT_GOOD : PAINT_BAD, "%s", state);
-    }
-    fprintf(out, "Databases %lld and %lld of cluster ", (long long)s->first, (long long)s->second);
-    print_painted(out, false, PAINT_NONE, s->cluster);
-    fprintf(out, " are exchanged on all %zu masters, or on none:\n", json_array_size(shards));
-    table_print(t, out, "  ", colour_wanted(out));
-    fprintf(out, "  database %lld has %lld keys, database %lld has %lld\n", (long long)s->first,
-            (long long)keys_of(s, s->first), (long long)s->second, (long long)keys_of(s, s->second));
-    fprintf(out, "  requests to both wait meanwhile, for some milliseconds where nothing fails\n");
-    fprintf(out, "  by supervisor %s; mapping epoch %lld, then %lld\n", s->by_text, (long long)s->epoch,
-            (long long)s->epoch + 1);
-    fflush(out);
-    table_free(t);
-    json_decref(shards);
-}
-
-static bool confirmed(const struct swap *s)
-{
-    char line[16] = "";
-    FILE *out = s->asking.json ? stderr : stdout;
-    fputs("Swap them now? [y/N] ", out);
-    fflush(out);
-    if (fgets(line, sizeof line, stdin) == NULL)
-        fputc('\n', out);
-    return line[0] == 'y' || line[0] == 'Y';
-}
-
-/* ---- acting ---- */
-
-static void act(struct swap *s)
-{
-    char first[24], second[24];
-    const char *argv[] = {"SENTINEL", "SWAPDB", s->cluster, first, second};
-    snprintf(first, sizeof first, "%lld", (long long)s->first);
-    snprintf(second, sizeof second, "%lld", (long long)s->second);
-    fleet_forget(&s->fleet);
-    if (s->fleet.timeout_ms < ANSWER_MS)
-        s->fleet.timeout_ms = ANSWER_MS;
-    int64_t begin_ms = now_ms();
-    fleet_ask(s->by, 5, argv);
-    fleet_run(&s->fleet);
-    s->took_ms = now_ms() - begin_ms;
-    const redisReply *r = answer_of(s->by);
-    if (r == NULL)
-        buf_printf(&s->failure, "it is not known what came of it: %s: %s. See SENTINEL CLUSTER %s at any supervisor",
-                   s->by_text, s->by->error != NULL ? s->by->error : "no answer", s->cluster);
-    else if (r->type == REDIS_REPLY_ERROR)
-        buf_printf(&s->failure, "%s says: %s", s->by_text, r->str);
-}
-
-static int finish(struct swap *s, bool dry)
-{
-    bool done = s->failure.n == 0 && !dry;
-    int64_t epoch = s->epoch + (done ? 1 : 0);
-    if (s->asking.json) {
-        json_t *o = json_pack("{s:b, s:b, s:o, s:s?, s:I, s:I, s:s, s:I, s:I}", "done", done, "dry_run", dry, "reason",
-                              s->failure.n > 0 ? json_text(s->failure.p, s->failure.n) : json_null(), "cluster",
-                              s->cluster, "first", (json_int_t)s->first, "second", (json_int_t)s->second, "by",
-                              s->by_text, "mapping_epoch", (json_int_t)epoch, "took_ms", (json_int_t)s->took_ms);
-        output_json(o);
-        json_decref(o);
-    } else if (done) {
-        printf("Done: every master has exchanged them (%lld ms).\n", (long long)s->took_ms);
-    } else if (dry && s->failure.n == 0) {
-        puts("Nothing was done: --dry-run.");
-    }
-    if (s->failure.n > 0) {
-        fflush(stdout);
-        fputs("nodectl db swap: ", stderr);
-        print_painted(stderr, false, PAINT_NONE, buf_str(&s->failure));
-        fputc('\n', stderr);
-    }
-    return s->failure.n == 0 ? EXIT_OK : EXIT_FAILED;
-}
-
-static int perform(struct swap *s)
-{
-    bool dry = command_value(s->call, "--dry-run") != NULL, yes = dry || command_value(s->call, "--yes") != NULL;
-    if (!yes && !isatty(STDIN_FILENO))
-        return command_fail(
-            s->call, EXIT_USAGE,
-            "standard input is no terminal, so nobody can be asked: give --yes to do it without asking");
-    asking_begin(&s->asking, &s->fleet);
-    for (size_t i = 0; i < s->fleet.n; i++)
-        asking_login(&s->asking, s->fleet.members[i]);
-    bool found = find_cluster(s);
-    if (asking_nobody(s->call, &s->asking, &s->fleet))
-        return EXIT_NOBODY;
-    if (found)
-        addr_text(&s->by->addr, s->by_text);
-    if (found && look(s)) {
-        if (!s->asking.json || !yes)
-            show_plan(s);
-        if (!yes && !confirmed(s))
-            buf_puts(&s->failure, "nothing was done: it was not confirmed");
-        else if (!dry)
-            act(s);
-    }
-    return finish(s, dry);
-}
-
-static int read_databases(struct swap *s)
-{
-    const struct command_call *call = s->call;
-    int64_t *to[] = {&s->first, &s->second};
-    for (size_t i = 0; i < 2; i++)
-        if (!text_range(slice_of(call->argv[i]), 0, INT32_MAX, to[i]))
-            return command_fail(call, EXIT_USAGE, "'%s' is no number of a database", call->argv[i]);
-    if (s->first == s->second)
-        return command_fail(call, EXIT_USAGE, "a database can't be exchanged with itself");
-    return EXIT_OK;
-}
-
-static int run_swap(const struct command_call *call)
-{
-    struct swap s = {.call = call, .by_text = ""};
-    int code = asking_read(call, &s.asking);
-    if (code == EXIT_OK)
-        code = read_databases(&s);
-    if (code == EXIT_OK) {
-        code = perform(&s);
-        fleet_free(&s.fleet);
-    }
-    free(s.cluster);
-    buf_free(&s.failure);
-    asking_free(&s.asking);
-    return code;
-}
+/* ---- swap ---- */
 
 static const struct command_option swap_options[] = {
-    {"--cluster", NULL, "NAME", "which cluster, where the supervisors have several"},
+    {"--cluster", NULL, "NAME", "which cluster, where the supervisors have several (default: that of --fleet)"},
     {"--yes", "-y", NULL, "do not ask"},
     {"--dry-run", NULL, NULL, "show the plan, and do nothing"},
     ASKING_OPTIONS,
-    {NULL, NULL, NULL, NULL},
+    END_OF_OPTIONS,
 };
 
 static const struct command command_db_swap = {
@@ -296,19 +93,87 @@ static const struct command command_db_swap = {
     "One supervisor is asked (SENTINEL SWAPDB). The supervisors decide by majority; what they have decided is brought\n"
     "to every master, however long that takes, and no client that was told OK reads the old mapping.\n"
     "\n"
+    "Example:\n"
+    "  nodectl --fleet orders db swap 0 1\n"
+    "\n"
     "Exit status: 0 every master has done it; 1 it was refused, given up or not confirmed, or is decided and not yet\n"
     "done everywhere, as standard error says; 2 the command line or the configuration file is wrong, or nobody can be\n"
     "asked and --yes is not given; 3 no supervisor can be reached.",
     .options = swap_options,
     .min_args = 2,
     .max_args = 2,
-    .run = run_swap,
+    .run = db_swap,
 };
 
-static const struct command *const commands[] = {&command_db_swap, NULL};
+/* ---- copy ---- */
+
+static const struct command_option copy_options[] = {
+    {"--replace", NULL, NULL, "replace keys that the target has already, instead of leaving them"},
+    {"--match", NULL, "PATTERN", "only keys that match, as of SCAN: * ? [abc]"},
+    CHANGE_OPTIONS,
+    ASKING_OPTIONS,
+    ASKING_NODES_OPTIONS,
+    END_OF_OPTIONS,
+};
+
+static const struct command command_db_copy = {
+    .name = "copy",
+    .arguments = "SOURCE TARGET",
+    .summary = "Copy the keys of one database into another: show the plan, ask, act.",
+    .text = NODES_TEXT
+    "\n"
+    "Each master copies its own keys (COPY ... DB), with their time to live; no value leaves it. What is written\n"
+    "meanwhile may be copied or not. After an interruption the same command goes on: keys that are there are left.\n"
+    "Nodes with database 0 only, as redis-server has it in a cluster, are refused.\n"
+    "\n"
+    "Example:\n"
+    "  nodectl --fleet orders db copy 0 5 --match 'user:*'\n"
+    "\n"
+    "Exit status: 0 done, or the plan was shown; 1 it failed or was not confirmed; 2 the command line or the\n"
+    "configuration file is wrong, or nobody can be asked and --yes is not given; 3 nobody answers; 130 interrupted.",
+    .options = copy_options,
+    .min_args = 2,
+    .max_args = 2,
+    .run = db_copy,
+};
+
+/* ---- flush ---- */
+
+static const struct command_option flush_options[] = {
+    {"--confirm", NULL, "NAME/DB", "what is to be emptied, said again: needed with --yes"},
+    CHANGE_OPTIONS,
+    ASKING_OPTIONS,
+    ASKING_NODES_OPTIONS,
+    END_OF_OPTIONS,
+};
+
+static const struct command command_db_flush = {
+    .name = "flush",
+    .arguments = "DATABASE",
+    .summary = "Delete all keys of a database on all masters: show the plan, ask for its name, act.",
+    .text = NODES_TEXT
+    "\n"
+    "The name of the fleet (without one: the address that was named first) and the database have to be typed, as\n"
+    "orders/3, before anything is deleted. A script says --yes --confirm orders/3. Masters free the memory behind\n"
+    "the scenes (FLUSHDB ASYNC). Given again it goes on with the masters that it did not come to.\n"
+    "\n"
+    "Example:\n"
+    "  nodectl --fleet orders db flush 3 --yes --confirm orders/3\n"
+    "\n"
+    "Exit status: 0 done, or the plan was shown; 1 it failed or was not confirmed; 2 the command line or the\n"
+    "configuration file is wrong, or nobody can be asked and --yes is not given; 3 nobody answers; 130 interrupted.",
+    .options = flush_options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = db_flush,
+};
+
+static const struct command *const commands[] = {
+    &command_db_copy, &command_db_flush, &command_db_list, &command_db_scan, &command_db_swap, NULL,
+};
 
 const struct command command_db = {
     .name = "db",
-    .summary = "Databases of a supervised cluster: exchange two of them.",
+    .summary = "Databases of a whole cluster: list, scan, copy, flush, swap.",
     .commands = commands,
 };

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define HISTORY_TRIES 3
 #define HISTORY_AGAIN_MS 500
@@ -61,7 +60,7 @@ static int begin(const struct command_call *call, struct drill_run *r)
     if (code == EXIT_OK)
         code = find_order(call, call->argv[0], &r->order);
     if (code == EXIT_OK)
-        code = order_options(call, &r->order);
+        code = order_options(call, &r->asking, &r->order);
     if (code == EXIT_OK)
         code = drill_prepare(r);
     return code;
@@ -76,17 +75,6 @@ static int end(struct drill_run *r, int code)
 }
 
 /* ---- run ---- */
-
-static bool confirmed(const struct drill_run *r)
-{
-    char text[16] = "";
-    FILE *out = r->asking.json ? stderr : stdout;
-    fputs("Do it now? [y/N] ", out);
-    fflush(out);
-    if (fgets(text, sizeof text, stdin) == NULL)
-        fputc('\n', out);
-    return text[0] == 'y' || text[0] == 'Y';
-}
 
 /* The supervisor that led may be slow to answer: it is asked again then. */
 static json_t *ask_phases(const struct drill_run *r)
@@ -116,8 +104,8 @@ static int tell(struct drill_run *r)
     struct buf why = {0};
     json_t *document = report_document(r, ask_phases(r));
     size_t kept = records_put(&r->asking, document, &why);
-    if (r->asking.json) {
-        output_json(document);
+    if (r->asking.document) {
+        output_document(r->asking.format, document);
     } else {
         fputc('\n', stdout);
         report_print(document, stdout, colour_wanted(stdout));
@@ -125,12 +113,7 @@ static int tell(struct drill_run *r)
     fflush(stdout);
     if (kept == 0)
         command_fail(r->call, EXIT_FAILED, "no supervisor keeps the report:");
-    for (struct slice rest = buf_slice(&why); rest.n > 0;) {
-        char *text = slice_dup(slice_cut_line(&rest));
-        print_painted(stderr, false, PAINT_NONE, text);
-        fputc('\n', stderr);
-        free(text);
-    }
+    print_lines(stderr, "", buf_slice(&why));
     bool pass = strcmp(json_word(document, "verdict"), "PASS") == 0;
     json_decref(document);
     buf_free(&why);
@@ -141,15 +124,13 @@ static int run_drill(const struct command_call *call)
 {
     struct drill_run r;
     bool yes = command_value(call, "--yes") != NULL;
-    if (!yes && !isatty(STDIN_FILENO))
-        return command_fail(
-            call, EXIT_USAGE,
-            "standard input is no terminal, so nobody can be asked: give --yes to do it without asking");
+    if (asking_can_confirm(call, yes) != EXIT_OK)
+        return EXIT_USAGE;
     int code = begin(call, &r);
     if (code == EXIT_OK) {
-        if (!yes || !r.asking.json)
-            drill_show_plan(&r, r.asking.json ? stderr : stdout);
-        if (!yes && !confirmed(&r))
+        if (!yes || !r.asking.document)
+            drill_show_plan(&r, asking_people(&r.asking));
+        if (!yes && !asking_confirmed(&r.asking, "Do it now?"))
             code = command_fail(call, EXIT_USAGE, "nothing was done: it was not confirmed");
         else
             code = drill_perform(&r);
@@ -167,8 +148,8 @@ static int name_drills(const struct command_call *call)
     struct drill_order *list;
     size_t n;
     struct buf error = {0};
-    bool json;
-    if (output_format(call, &json) != EXIT_OK)
+    enum output_format format;
+    if (output_format(call, &format) != EXIT_OK)
         return EXIT_USAGE;
     bool ok = orders_read(command_value(call, "--file"), &list, &n, &error);
     struct table *t = table_new(titles);
@@ -182,8 +163,8 @@ static int name_drills(const struct command_call *call)
                    list[i].kind < DRILL_KINDS ? drill_kind_text((enum drill_kind)list[i].kind) : "");
         order_free(&list[i]);
     }
-    if (ok && json)
-        output_json(document);
+    if (ok && output_is_document(format))
+        output_document(format, document);
     else if (ok)
         table_print(t, stdout, "", colour_wanted(stdout));
     else
@@ -201,9 +182,9 @@ static int plan_drill(const struct command_call *call)
     if (call->argc == 0)
         return name_drills(call);
     int code = begin(call, &r);
-    if (code == EXIT_OK && r.asking.json) {
+    if (code == EXIT_OK && r.asking.document) {
         json_t *document = drill_plan_document(&r);
-        output_json(document);
+        output_document(r.asking.format, document);
         json_decref(document);
     } else if (code == EXIT_OK) {
         drill_show_plan(&r, stdout);
@@ -218,8 +199,8 @@ static int list_drills(const struct command_call *call)
     struct asking a;
     int code = asking_read(call, &a);
     json_t *list = code == EXIT_OK ? records_get(call, &a, NULL, &code) : NULL;
-    if (list != NULL && a.json)
-        output_json(list);
+    if (list != NULL && a.document)
+        output_document(a.format, list);
     else if (list != NULL && json_array_size(list) == 0)
         puts("No drill is recorded.");
     else if (list != NULL)
@@ -240,8 +221,8 @@ static int report_drill(const struct command_call *call)
         code = command_fail(call, EXIT_FAILED,
                             id != NULL ? "no supervisor has a report of drill %s" : "no drill is recorded%s",
                             id != NULL ? id : "");
-    else if (list != NULL && a.json)
-        output_json(document);
+    else if (list != NULL && a.document)
+        output_document(a.format, document);
     else if (list != NULL)
         report_print(document, stdout, colour_wanted(stdout));
     json_decref(list);
@@ -254,7 +235,7 @@ static int report_drill(const struct command_call *call)
 #define DRILLS_TEXT                                                                                               \
     "Drills: kill-master, stop-master, cut-master, switchover, kill-supervisor, random (one of these), and your " \
     "own:\n"                                                                                                      \
-    "drills = ( { name = ...; kind = ...; ... } ) in the file, see nodectl(1).\n"
+    "drills = ( { name = ...; kind = ...; ... } ) in the file, see nodectl help drill.\n"
 
 static const struct command_option run_options[] = {
     ORDER_OPTIONS,
@@ -286,6 +267,9 @@ static const struct command command_run = {
     "listens at the address; for nodes of other hosts, and for cut-master, your own commands are run. Ctrl-C ends the\n"
     "drill early and brings the fleet back, as a missed objective does.\n"
     "\n" ASKING_TEXT "\n"
+    "Example:\n"
+    "  nodectl drill run kill-master --shard orders/1a2b3c4d --max-outage-ms 3000\n"
+    "\n"
     "Exit status: 0 the objectives were met (PASS); 1 they were not, or it was ended early (FAIL); 2 nothing was "
     "done:\n"
     "the command line or a file is wrong, it was not confirmed, or the fleet is not fit for it; 3 no supervisor can "
@@ -301,7 +285,8 @@ static const struct command command_plan = {
     .name = "plan",
     .arguments = "[DRILL]",
     .summary = "Show what a drill would do now, or, without a name, which drills there are.",
-    .text = DRILLS_TEXT "\nExit status: 0 it could be done; 2 it could not, for the reason on standard error; 3 no "
+    .text = DRILLS_TEXT "\nExample:\n  nodectl drill plan switchover --cluster orders\n\nExit status: 0 it could be "
+                        "done; 2 it could not, for the reason on standard error; 3 no "
                         "supervisor can be reached.",
     .options = plan_options,
     .min_args = 0,
@@ -314,6 +299,9 @@ static const struct command command_list = {
     .arguments = "",
     .summary = "List the drills that the supervisors remember, the newest first.",
     .text = ASKING_TEXT
+    "\n"
+    "Example:\n"
+    "  nodectl drill list\n"
     "\n"
     "Exit status: 0 listed, also when there is none; 1 no supervisor tells of drills (redis-sentinel,\n"
     "or an older sentineld); 2 the command line or the configuration file is wrong; 3 no supervisor\n"
@@ -330,6 +318,9 @@ static const struct command command_report = {
     .summary = "Show the report of a drill, or of the last one.",
     .text = ASKING_TEXT
     "\n"
+    "Example:\n"
+    "  nodectl drill report -o json | jq .verdict\n"
+    "\n"
     "Exit status: 0 shown; 1 there is no such report; 2 the command line or the configuration file is\n"
     "wrong; 3 no supervisor can be reached.",
     .options = asking_options,
@@ -344,5 +335,37 @@ const struct command command_drill = {
     .name = "drill",
     .arguments = "",
     .summary = "Kill, stop, cut off or switch a node on purpose, and measure what clients notice.",
+    .text =
+        "In every database of the shard (256 at most) a client writes numbers to one key and another one reads them at "
+        "a\n"
+        "replica, and one more pair does so in another shard, which should notice nothing. They follow redirections, "
+        "or\n"
+        "ask the supervisors, as clients do. When each of them works, the harm is done. When all supervisors that "
+        "answer\n"
+        "name a new master, every database takes writes again and --hold-ms is over, the way back begins: the process "
+        "is\n"
+        "continued or started again, and when it follows, it is made the master again by a planned switch. At last "
+        "every\n"
+        "number that was acknowledged is looked for, the keys are deleted, and all supervisors keep the report.\n"
+        "\n"
+        "A process is started again with its own arguments, environment, folder, limits and user, by systemd where it "
+        "is\n"
+        "the main process of a unit. Another process brings the fleet back when nodectl itself is killed. A master "
+        "that\n"
+        "was killed stays down until there is a new one even then: it may have lost its data, and its replicas would\n"
+        "follow it into that.\n"
+        "\n"
+        "Drills of your own are in a file, a list `drills` of entries with the keys name, kind, cluster, group, "
+        "shard,\n"
+        "harm_command, heal_command, node_user, node_password, max_outage_ms, max_lost, max_time_s, hold_ms, "
+        "stale_ms,\n"
+        "client_timeout_ms, every_ms, databases and restore_roles; the sample drills.conf explains each. The commands "
+        "are\n"
+        "run by /bin/sh with NODECTL_DRILL_ACTION (harm or heal), NODECTL_DRILL_NAME, _KIND, _GROUP, _HOST, _PORT and\n"
+        "_PID in their environment.\n"
+        "\n"
+        "Example:\n"
+        "  nodectl drill run kill-master --cluster orders --max-outage-ms 3000\n"
+        "  systemctl enable --now nodectl-drill@weekly.timer",
     .commands = commands,
 };

@@ -3,6 +3,7 @@
 
 #include "common/base/text.h"
 #include "nodectl/asking.h"
+#include "nodectl/interrupt.h"
 #include "nodectl/past.h"
 #include "nodectl/table.h"
 
@@ -18,23 +19,6 @@
 #define POLL_MS 200
 #define RETRY_MS 500
 
-static volatile sig_atomic_t ended;
-
-static void on_signal(int sig)
-{
-    (void)sig;
-    ended = 1;
-}
-
-/* Without SA_RESTART, so that waiting ends at once. */
-static void catch_signals(void)
-{
-    struct sigaction a = {.sa_handler = on_signal};
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a reader that went away is seen by the write */
-}
-
 struct following {
     const struct command_call *call;
     struct asking s;
@@ -43,23 +27,29 @@ struct following {
     struct fleet fleet;
     struct fleet_member *m;
     int64_t since;
-    bool connected_before, told_lost;
+    json_t *events; /* those of one document; NULL with --follow: each is printed as it comes */
+    bool told_lost;
     bool broken_pipe;
 };
 
-static void print_event(struct following *f, const json_t *e)
+static void print_event(const json_t *e)
 {
     char when[WALL_TEXT_MAX];
-    if (f->s.json) {
-        json_dumpf(e, stdout, JSON_COMPACT);
-        fputc('\n', stdout);
-        return;
-    }
     printf("%" PRId64 "  %s  ", json_int(e, "number", 0), wall_text(json_int(e, "wall_ms", 0), when));
     print_painted(stdout, false, PAINT_NONE, json_word(e, "event"));
     fputc(' ', stdout);
     print_painted(stdout, false, PAINT_NONE, json_word(e, "text"));
     fputc('\n', stdout);
+}
+
+static void show_event(struct following *f, json_t *e)
+{
+    if (f->events != NULL)
+        json_array_append(f->events, e);
+    else if (f->s.document)
+        output_document_of_many(f->s.format, e);
+    else
+        print_event(e);
 }
 
 static void disconnect(struct following *f)
@@ -105,13 +95,13 @@ static int print_news(struct following *f, const char **why)
         size_t i, n = json_array_size(list);
         json_array_foreach(list, i, e)
         {
-            print_event(f, e);
+            show_event(f, e);
             f->since = json_int(e, "number", f->since);
         }
         json_decref(list);
         fflush(stdout);
         f->broken_pipe = ferror(stdout) != 0;
-        if (n == 0 || f->broken_pipe || ended)
+        if (n == 0 || f->broken_pipe || interrupted())
             return EXIT_OK;
     }
 }
@@ -120,7 +110,7 @@ static int follow(struct following *f)
 {
     const char *why = NULL;
     char name[ADDR_TEXT_MAX];
-    while (!ended && !f->broken_pipe) {
+    while (!interrupted() && !f->broken_pipe) {
         int code = print_news(f, &why);
         if (code == EXIT_FAILED)
             return code;
@@ -154,7 +144,7 @@ static int find_supervisor(struct following *f, int64_t *last)
     int code = EXIT_NOBODY;
     for (size_t i = 0; i < all.n && code != EXIT_OK; i++) {
         const struct fleet_member *m = all.members[i];
-        const redisReply *r = m->error == NULL && m->nreplies > 0 ? m->replies[m->nreplies - 1] : NULL;
+        const redisReply *r = fleet_answer(m);
         if (r != NULL && r->type == REDIS_REPLY_INTEGER) {
             f->at = m->addr;
             *last = r->integer;
@@ -183,12 +173,17 @@ static int start(struct following *f)
         return code;
     if (since == NULL)
         f->since = follows ? last : last > LAST_DEFAULT ? last - LAST_DEFAULT : 0;
-    catch_signals();
+    interrupt_catch();
+    signal(SIGPIPE, SIG_IGN); /* a reader that went away is seen by the write */
     if (follows)
         return follow(f);
+    f->events = f->s.document ? json_array() : NULL;
     code = print_news(f, &why);
     if (code == EXIT_NOBODY)
         command_fail(f->call, code, "%s", why);
+    else if (code == EXIT_OK && f->events != NULL)
+        output_document(f->s.format, f->events);
+    json_decref(f->events);
     return code;
 }
 
@@ -218,7 +213,11 @@ const struct command command_events = {
         "Numbers are a supervisor's own and survive its restart. The first of the named supervisors that answers is "
         "asked.\n"
         "With --follow a supervisor that goes away is waited for, and what was missed is shown when it is back.\n"
-        "-o json writes one object for each line.\n"
+        "-o json and yaml write one list. With --follow each event is a document of its own: a line of JSON, or YAML\n"
+        "begun by ---.\n"
+        "\n"
+        "Example:\n"
+        "  nodectl events --follow\n"
         "\n"
         "Exit status: 0 shown; 1 the supervisor keeps no events or refuses; 2 the command line or the configuration\n"
         "file is wrong; 3 no supervisor can be reached.",

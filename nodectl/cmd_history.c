@@ -49,13 +49,12 @@ static int show(const struct command_call *call, const struct asking *a, const s
     const redisReply *refusal = NULL;
     for (size_t i = 0; i < f->n; i++) {
         const struct fleet_member *m = f->members[i];
-        const redisReply *r = m->error == NULL && m->nreplies > 0 ? m->replies[m->nreplies - 1] : NULL;
+        const redisReply *r = fleet_answer(m);
         json_t *list = r != NULL ? past_notes(r) : NULL;
         if (list != NULL) {
             json_t *notes = turned(list);
-            if (a->json) {
-                json_dumpf(notes, stdout, JSON_INDENT(2));
-                fputc('\n', stdout);
+            if (a->document) {
+                output_document(a->format, notes);
             } else {
                 print_table(notes, &m->addr);
             }
@@ -125,6 +124,9 @@ const struct command command_history = {
     .text =
         "The first of the named supervisors that answers is asked. `nodectl explain` tells the whole of one failover\n"
         "from all supervisors. -o json has everything that a decision was made from.\n"
+        "\n"
+        "Example:\n"
+        "  nodectl history orders/1a2b3c4d\n"
         "\n"
         "Exit status: 0 shown; 1 the supervisor keeps no history or refuses; 2 the command line or the configuration\n"
         "file is wrong; 3 no supervisor can be reached.",

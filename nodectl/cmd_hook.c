@@ -47,25 +47,18 @@ static void print_rows(const json_t *rows, const char *event)
         fputs(": ", stdout);
         print_painted(stdout, colour, good ? PAINT_GOOD : PAINT_BAD, field_text(row, "result"));
         printf(", %.1f ms\n", (double)json_integer_value(json_object_get(row, "time_us")) / 1000);
-        struct slice rest = slice_of(field_text(row, "output"));
-        while (rest.n > 0) {
-            char *line = slice_dup(slice_cut(&rest, '\n'));
-            fputs("    ", stdout);
-            print_painted(stdout, false, PAINT_NONE, line);
-            fputc('\n', stdout);
-            free(line);
-        }
+        print_lines(stdout, "    ", slice_of(field_text(row, "output")));
     }
 }
 
-static int show(const json_t *rows, const char *event, bool json)
+static int show(const json_t *rows, const char *event, enum output_format format)
 {
     bool good = json_array_size(rows) > 0;
     size_t i;
     const json_t *row;
     json_array_foreach(rows, i, row) good = good && json_integer_value(json_object_get(row, "exit_status")) == 0;
-    if (json) {
-        output_json(rows);
+    if (output_is_document(format)) {
+        output_document(format, rows);
     } else {
         print_rows(rows, event);
     }
@@ -125,15 +118,15 @@ static struct hook_event *sample(const struct sentineld_config *c, const char *e
 
 static int test_here(const struct command_call *call, const char *path, const char *event, const char *group)
 {
-    bool json;
-    if (output_format(call, &json) != EXIT_OK)
+    enum output_format format;
+    if (output_format(call, &format) != EXIT_OK)
         return EXIT_USAGE;
     struct conf_problems problems = {.count = 0};
     struct sentineld_config *c = config_load(path, &problems);
     if (c == NULL) {
         fputs(buf_str(&problems.text), stderr);
-        if (json)
-            output_problems(buf_slice(&problems.text));
+        if (output_is_document(format))
+            output_problems(format, buf_slice(&problems.text));
     }
     buf_free(&problems.text);
     struct io_loop *loop = c != NULL ? io_loop_new() : NULL;
@@ -148,7 +141,7 @@ static int test_here(const struct command_call *call, const char *path, const ch
     for (size_t i = 0; i < c->hook_count; i++)
         if (config_hook_wants(&c->hooks[i], e->name, e->group))
             run_one(loop, &c->hooks[i], e, rows);
-    int code = show(rows, event, json);
+    int code = show(rows, event, format);
     hook_event_drop(e);
     json_decref(rows);
     io_loop_free(loop);
@@ -191,7 +184,7 @@ static int test_there(const struct command_call *call, const char *event, const 
     if (code == EXIT_OK) {
         const char *argv[] = {"SENTINEL", "HOOK", "TEST", "EVENT", event, "GROUP", group};
         json_t *rows = json_array();
-        if (command_value(call, "--timeout-ms") == NULL)
+        if (command_value(call, "--timeout") == NULL)
             a.timeout_ms = atoi(TIMEOUT_MS);
         asking_begin(&a, &f);
         for (size_t i = 0; i < f.n; i++) {
@@ -205,7 +198,7 @@ static int test_there(const struct command_call *call, const char *event, const 
         if (asking_nobody(call, &a, &f)) {
             code = EXIT_NOBODY;
         } else {
-            code = taken || json_array_size(rows) > 0 || a.json ? show(rows, event, a.json) : EXIT_FAILED;
+            code = taken || json_array_size(rows) > 0 || a.document ? show(rows, event, a.format) : EXIT_FAILED;
             code = taken ? code : EXIT_FAILED;
             for (size_t i = 0; i < f.n; i++) {
                 char text[ADDR_TEXT_MAX];
@@ -247,6 +240,9 @@ static const struct command command_hook_test = {
             "and without retries. They can tell by \"test\": true and SENTINELD_TEST=1. A hook of pre-failover is run "
             "and its\n"
             "answer shown; nothing fails over.\n"
+            "\n"
+            "Example:\n"
+            "  nodectl hook test --event +switch-master\n"
             "\n"
             "Exit status: 0 every hook exited with 0; 1 one did not, or no hook wants the event, or a supervisor could "
             "not be\n"

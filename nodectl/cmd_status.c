@@ -1,44 +1,30 @@
 #include "nodectl/tree.h"
 
 #include "nodectl/asking.h"
-#include "nodectl/status_collect.h"
-#include "nodectl/status_merge.h"
 #include "nodectl/status_print.h"
 #include "nodectl/table.h"
+#include "nodectl/view/overview.h"
 
 #include <stdio.h>
-
-static int show(const struct command_call *call, const struct asking *a, const struct fleet *f, const json_t *document)
-{
-    bool ok = json_is_true(json_object_get(document, "ok"));
-    if (a->json) {
-        json_dumpf(document, stdout, JSON_INDENT(2));
-        fputc('\n', stdout);
-    }
-    if (asking_nobody(call, a, f))
-        return EXIT_NOBODY;
-    if (!a->json)
-        status_print(document, stdout, colour_wanted(stdout));
-    return ok ? EXIT_OK : EXIT_FAILED; /* EXIT_FAILED: something is wrong in what was shown */
-}
 
 static int run(const struct command_call *call)
 {
     struct asking a;
-    struct fleet f;
+    struct status_wish wish = {.groups = (const char *const *)call->argv, .ngroups = (size_t)call->argc};
     int code = asking_read(call, &a);
     if (code == EXIT_OK) {
-        struct status_query query = {.user = a.user,
-                                     .password = a.password,
-                                     .groups = (const char *const *)call->argv,
-                                     .ngroups = (size_t)call->argc};
-        asking_begin(&a, &f);
-        json_t *views = status_collect(&f, &query);
-        json_t *document = status_merge(views, query.groups, query.ngroups);
-        code = show(call, &a, &f, document);
-        json_decref(document);
-        json_decref(views);
-        fleet_free(&f);
+        struct overview l;
+        overview_take(&l, &a, wish.groups, wish.ngroups);
+        wish.wide = a.format == OUTPUT_WIDE;
+        if (a.document)
+            output_document(a.format, l.document);
+        if (asking_nobody(call, &a, &l.fleet))
+            code = EXIT_NOBODY;
+        else if (!json_is_true(json_object_get(l.document, "ok")))
+            code = EXIT_FAILED; /* something is wrong in what is shown */
+        if (!a.document && code != EXIT_NOBODY)
+            status_print(l.document, &wish, stdout, colour_wanted(stdout));
+        overview_free(&l);
     }
     asking_free(&a);
     return code;
@@ -53,7 +39,14 @@ const struct command command_status = {
                "what is wrong.",
     .text = ASKING_TEXT
     "\n"
-    "Shards of clusters are groups. The name of a cluster stands for all of its shards.\n"
+    "Shards of clusters are groups. The name of a cluster stands for all of its shards. The nodes of a group are "
+    "shown\n"
+    "where something is wrong, where the group is named, and with -o wide, which has slots, leases and requests too.\n"
+    "\n"
+    "Example:\n"
+    "  nodectl status\n"
+    "  nodectl fleet status orders -o wide\n"
+    "  nodectl --fleet orders status -o json | jq .problems\n"
     "\n"
     "Exit status: 0 all is well; 1 something is down, cannot be reached, fails over, or the supervisors disagree;\n"
     "2 the command line or the configuration file is wrong; 3 no supervisor can be reached.\n"

@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/base/text.h"
 #include "common/base/version.h"
+#include "nodectl/table.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,15 +48,55 @@ static void put_options(FILE *out, const struct command_option *options)
     fprintf(out, "  -h, --help%*s  show this text\n", (int)(width - strlen("-h, --help")), "");
 }
 
-static void put_commands(FILE *out, const struct path *p)
+bool command_is_hidden(const struct command *c)
+{
+    return c->name[0] == '_';
+}
+
+const struct command *command_family(const struct command *root, const struct command *c)
+{
+    for (size_t i = 0; c->commands == NULL && !command_is_hidden(c) && root->commands[i] != NULL; i++) {
+        const struct command *family = root->commands[i];
+        for (size_t k = 0; family->commands != NULL && family->commands[k] != NULL; k++)
+            if (family->commands[k] == c)
+                return family;
+    }
+    return NULL;
+}
+
+static size_t name_width(const struct command *in)
 {
     size_t width = 0;
+    for (size_t i = 0; in->commands[i] != NULL; i++) {
+        size_t n = command_is_hidden(in->commands[i]) ? 0 : strlen(in->commands[i]->name);
+        width = n > width ? n : width;
+    }
+    return width;
+}
+
+static void put_short_forms(FILE *out, const struct command *root)
+{
+    int width = (int)name_width(root);
+    const char *title = "\nShort forms:\n";
+    for (size_t i = 0; root->commands[i] != NULL; i++) {
+        const struct command *c = root->commands[i], *family = command_family(root, c);
+        if (family == NULL)
+            continue;
+        fprintf(out, "%s  %-*s  %s %s\n", title, width, c->name, family->name, c->name);
+        title = "";
+    }
+}
+
+static void put_commands(FILE *out, const struct path *p)
+{
     const struct command *const *list = last(p)->commands;
-    for (size_t i = 0; list[i] != NULL; i++)
-        width = strlen(list[i]->name) > width ? strlen(list[i]->name) : width;
+    int width = (int)name_width(last(p));
     fputs("\nCommands:\n", out);
     for (size_t i = 0; list[i] != NULL; i++)
-        fprintf(out, "  %-*s  %s\n", (int)width, list[i]->name, list[i]->summary);
+        if (!command_is_hidden(list[i]) && (p->n > 1 || command_family(last(p), list[i]) == NULL))
+            fprintf(out, "  %-*s  %s\n", width, list[i]->name, list[i]->summary);
+    if (p->n == 1)
+        put_short_forms(out, last(p));
     fprintf(out, "\n'%s help", p->at[0]->name);
     for (size_t i = 1; i < p->n; i++)
         fprintf(out, " %s", p->at[i]->name);
@@ -74,10 +115,10 @@ static void put_help(FILE *out, const struct path *p)
     if (c->arguments != NULL && *c->arguments != '\0')
         fprintf(out, " %s", c->arguments);
     fprintf(out, "\n\n%s\n", c->summary);
-    if (c->text != NULL)
-        fprintf(out, "\n%s\n", c->text);
     if (c->commands != NULL)
         put_commands(out, p);
+    if (c->text != NULL)
+        fprintf(out, "\n%s\n", c->text);
     put_options(out, c->options);
     if (p->n == 1)
         fputs("  --version   show the version\n", out);
@@ -104,14 +145,62 @@ static int unknown_command(const struct path *p, const char *name)
 {
     const char *names[NAMES_MAX] = {NULL};
     size_t n = 0;
-    for (const struct command *const *c = last(p)->commands; n < NAMES_MAX && c[n] != NULL; n++)
-        names[n] = c[n]->name;
+    for (const struct command *const *c = last(p)->commands; n < NAMES_MAX && *c != NULL; c++)
+        if (!command_is_hidden(*c))
+            names[n++] = (*c)->name;
     const char *near = text_nearest(name, names, n);
     fprintf(stderr, "%s: there is no command '%s'", p->at[0]->name, name);
     if (near != NULL)
         fprintf(stderr, " (did you mean '%s'?)", near);
     fputc('\n', stderr);
     return see_help(p);
+}
+
+/* The row of an option as written ("--to", "--to=x", "-o"); *attached is what follows "=". -1: unknown. */
+static int option_row(const struct command *c, const char *text, const char **attached)
+{
+    const char *equals = strchr(text, '=');
+    size_t n = equals != NULL && text[1] == '-' ? (size_t)(equals - text) : strlen(text);
+    *attached = text[n] == '=' ? text + n + 1 : NULL;
+    for (int i = 0; c->options != NULL && c->options[i].name != NULL; i++) {
+        const struct command_option *o = &c->options[i];
+        if ((strlen(o->name) == n && strncmp(o->name, text, n) == 0) ||
+            (o->letter != NULL && strcmp(o->letter, text) == 0))
+            return i;
+    }
+    return -1;
+}
+
+/* An option before the noun ("nodectl --fleet orders slots show"): how many words it takes, 0: none of the root's.
+ * -1: it lacks its argument. */
+static int leading_option(const struct command *root, int argc, char **argv)
+{
+    const char *attached;
+    int row = argc > 0 && argv[0][0] == '-' ? option_row(root, argv[0], &attached) : -1;
+    if (row < 0)
+        return 0;
+    if (attached != NULL || root->options[row].argument == NULL)
+        return 1;
+    return argc > 1 ? 2 : -1;
+}
+
+/* Moves them behind the names of the command, where they are parsed as the command's own. Returns how many words they
+ * are, or -1. */
+static int move_leading(const struct command *root, int argc, char **argv)
+{
+    int words = 0, names = 0;
+    for (int n; (n = leading_option(root, argc - words, argv + words)) != 0; words += n)
+        if (n < 0)
+            return -1;
+    const struct command *c = root;
+    while (words > 0 && words + names < argc && argv[words + names][0] != '-' && c != NULL && c->commands != NULL)
+        c = find(c, argv[words + names++]); /* an unknown one too: walk() says so */
+    for (int i = 0; i < names; i++) {       /* one name after the other to the front; there are four at most */
+        char *name = argv[words + i];
+        memmove(argv + i + 1, argv + i, (size_t)words * sizeof *argv);
+        argv[i] = name;
+    }
+    return words;
 }
 
 /* Goes down the tree by the names in argv; returns how many it used, or -1 when one is unknown. */
@@ -137,21 +226,6 @@ static bool wants(int argc, char **argv, const char *name, const char *letter)
             return true;
     }
     return false;
-}
-
-/* The row of an option as written ("--to", "--to=x", "-o"); *attached is what follows "=". -1: unknown. */
-static int option_row(const struct command *c, const char *text, const char **attached)
-{
-    const char *equals = strchr(text, '=');
-    size_t n = equals != NULL && text[1] == '-' ? (size_t)(equals - text) : strlen(text);
-    *attached = text[n] == '=' ? text + n + 1 : NULL;
-    for (int i = 0; c->options != NULL && c->options[i].name != NULL; i++) {
-        const struct command_option *o = &c->options[i];
-        if ((strlen(o->name) == n && strncmp(o->name, text, n) == 0) ||
-            (o->letter != NULL && strcmp(o->letter, text) == 0))
-            return i;
-    }
-    return -1;
 }
 
 /* Fills call from argv; the arguments that are not options are moved to the front of argv. */
@@ -188,9 +262,16 @@ static int parse(const struct path *p, struct command_call *call, int argc, char
     return EXIT_OK;
 }
 
+static void name_call(struct command_call *call, const struct path *p)
+{
+    for (size_t i = 1, n = 0; i < p->n && n < sizeof call->path; i++)
+        n += (size_t)snprintf(call->path + n, sizeof call->path - n, "%s%s", i > 1 ? " " : "", p->at[i]->name);
+}
+
 static int run(const struct path *p, int argc, char **argv)
 {
     struct command_call call = {.command = last(p)};
+    name_call(&call, p);
     int code = parse(p, &call, argc, argv);
     if (code != EXIT_OK)
         return code;
@@ -217,6 +298,11 @@ int command_main(const struct command *root, int argc, char **argv)
     struct path p = {.at = {root}, .n = 1};
     bool help = argc > 1 && strcmp(argv[1], "help") == 0;
     int first = help ? 2 : 1;
+    int leading = move_leading(root, argc - first, argv + first);
+    if (leading < 0) {
+        fprintf(stderr, "%s: option '%s' needs an argument\n", root->name, argv[argc - 1]);
+        return see_help(&p);
+    }
     int used = walk(&p, argc - first, argv + first);
     if (used < 0)
         return EXIT_USAGE;
@@ -231,7 +317,7 @@ int command_main(const struct command *root, int argc, char **argv)
     }
     if (last(&p)->commands == NULL)
         return flushed(run(&p, argc - first, argv + first));
-    if (first < argc) {
+    if (first < argc && leading == 0) {
         fprintf(stderr, "%s: unknown option '%s'\n", root->name, argv[first]);
         return see_help(&p);
     }
@@ -248,10 +334,18 @@ const char *command_value(const struct command_call *call, const char *option)
     return NULL;
 }
 
+void command_fail_lines(const struct command_call *call, struct slice lines)
+{
+    struct buf head = {0};
+    buf_printf(&head, "nodectl %s: ", call->path);
+    print_lines(stderr, buf_str(&head), lines);
+    buf_free(&head);
+}
+
 int command_fail(const struct command_call *call, int code, const char *fmt, ...)
 {
     va_list ap;
-    fprintf(stderr, "nodectl %s: ", call->command->name);
+    fprintf(stderr, "nodectl %s: ", call->path);
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);

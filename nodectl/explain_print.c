@@ -12,21 +12,7 @@
 static void head(FILE *out, bool colour, const char *text)
 {
     fputc('\n', out);
-    print_painted(out, colour, PAINT_HEAD, text);
-    fputc('\n', out);
-}
-
-static void line(FILE *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void line(FILE *out, const char *fmt, ...)
-{
-    struct buf b = {0};
-    va_list ap;
-    va_start(ap, fmt);
-    buf_vprintf(&b, fmt, ap);
-    va_end(ap);
-    print_painted(out, false, PAINT_NONE, buf_str(&b));
-    fputc('\n', out);
-    buf_free(&b);
+    print_line(out, colour, PAINT_HEAD, "%s", text);
 }
 
 static void print_title(const json_t *d, FILE *out, bool colour)
@@ -44,19 +30,20 @@ static void print_title(const json_t *d, FILE *out, bool colour)
     print_painted(out, colour, done ? PAINT_GOOD : PAINT_BAD, buf_str(&b));
     fputc('\n', out);
     buf_free(&b);
-    line(out, "%s, led by %s %s%s", wall_text(json_int(d, "at_ms", 0), when), id_text(json_word(by, "id")),
-         json_word(by, "address"),
-         json_yes(switched, "inherited")     ? ", coordinated, as one that is gone had begun"
-         : json_yes(switched, "coordinated") ? ", coordinated, as an operator ordered"
-         : json_yes(switched, "forced")      ? ", as an operator ordered"
-                                             : "");
+    print_line(out, false, PAINT_NONE, "%s, led by %s %s%s", wall_text(json_int(d, "at_ms", 0), when),
+               id_text(json_word(by, "id")), json_word(by, "address"),
+               json_yes(switched, "inherited")     ? ", coordinated, as one that is gone had begun"
+               : json_yes(switched, "coordinated") ? ", coordinated, as an operator ordered"
+               : json_yes(switched, "forced")      ? ", as an operator ordered"
+                                                   : "");
     const json_t *aborted = json_object_get(d, "aborted"), *ballot = json_object_get(d, "ballot");
     if (json_is_object(aborted))
-        line(out, "Given up because: %s", json_word(aborted, "why"));
+        print_line(out, false, PAINT_NONE, "Given up because: %s", json_word(aborted, "why"));
     else if (!done && *json_word(ballot, "why") != '\0')
-        line(out, "Because: %s", json_word(ballot, "why"));
+        print_line(out, false, PAINT_NONE, "Because: %s", json_word(ballot, "why"));
     if (strcmp(outcome, "learned") == 0)
-        line(out, "The supervisor that led cannot be asked: evidence, votes and ranking are in its record alone.");
+        print_line(out, false, PAINT_NONE,
+                   "The supervisor that led cannot be asked: evidence, votes and ranking are in its record alone.");
 }
 
 static void print_phases(const json_t *d, FILE *out, bool colour)
@@ -78,10 +65,11 @@ static void print_phases(const json_t *d, FILE *out, bool colour)
     head(out, colour, "Milliseconds");
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
         if (json_int(s, phases[i].name, -1) >= 0)
-            line(out, "  %6" PRId64 "  %s", json_int(s, phases[i].name, 0), phases[i].words);
-    line(out, "  %6" PRId64 "  in all", json_int(s, "total_ms", 0));
+            print_line(out, false, PAINT_NONE, "  %6" PRId64 "  %s", json_int(s, phases[i].name, 0), phases[i].words);
+    print_line(out, false, PAINT_NONE, "  %6" PRId64 "  in all", json_int(s, "total_ms", 0));
     if (json_is_object(c))
-        line(out, "  %6" PRId64 "  later: the other servers followed", json_int(c, "took_ms", 0));
+        print_line(out, false, PAINT_NONE, "  %6" PRId64 "  later: the other servers followed",
+                   json_int(c, "took_ms", 0));
 }
 
 static void print_evidence(const json_t *d, FILE *out, bool colour)
@@ -99,8 +87,9 @@ static void print_evidence(const json_t *d, FILE *out, bool colour)
             head(out, colour, "Evidence");
         any = true;
         note_text(&b, e);
-        line(out, "  %s %-21s %s; last valid answer %s before", id_text(json_word(e, "supervisor_id")),
-             json_word(e, "supervisor"), buf_str(&b), span_text(json_int(n, "valid_answer_us", -1)));
+        print_line(out, false, PAINT_NONE, "  %s %-21s %s; last valid answer %s before",
+                   id_text(json_word(e, "supervisor_id")), json_word(e, "supervisor"), buf_str(&b),
+                   span_text(json_int(n, "valid_answer_us", -1)));
         buf_free(&b);
     }
 }
@@ -193,10 +182,11 @@ static void print_convergence(const json_t *d, FILE *out, bool colour)
     json_array_foreach(json_object_get(c, "replicas"), i, row)
     {
         if (json_yes(row, "follows"))
-            line(out, "  %-21s follows after %" PRId64 " ms", json_word(row, "address"), json_int(row, "took_ms", 0));
+            print_line(out, false, PAINT_NONE, "  %-21s follows after %" PRId64 " ms", json_word(row, "address"),
+                       json_int(row, "took_ms", 0));
         else
-            line(out, "  %-21s %s", json_word(row, "address"),
-                 json_yes(row, "down") ? "is down; it is led back when it returns" : "does not follow yet");
+            print_line(out, false, PAINT_NONE, "  %-21s %s", json_word(row, "address"),
+                       json_yes(row, "down") ? "is down; it is led back when it returns" : "does not follow yet");
     }
 }
 
@@ -210,8 +200,8 @@ static void print_records(const json_t *d, FILE *out, bool colour)
     {
         struct buf b = {0};
         note_text(&b, e);
-        line(out, "  %6" PRId64 "  %s  %s", json_int(e, "after_ms", 0), id_text(json_word(e, "supervisor_id")),
-             buf_str(&b));
+        print_line(out, false, PAINT_NONE, "  %6" PRId64 "  %s  %s", json_int(e, "after_ms", 0),
+                   id_text(json_word(e, "supervisor_id")), buf_str(&b));
         buf_free(&b);
     }
     const json_t *since = json_object_get(d, "since");
@@ -223,8 +213,8 @@ static void print_records(const json_t *d, FILE *out, bool colour)
         struct buf b = {0};
         e = json_array_get(since, i);
         note_text(&b, e);
-        line(out, "  %s  %s  %s", wall_text(json_int(e, "wall_ms", 0), when), id_text(json_word(e, "supervisor_id")),
-             buf_str(&b));
+        print_line(out, false, PAINT_NONE, "  %s  %s  %s", wall_text(json_int(e, "wall_ms", 0), when),
+                   id_text(json_word(e, "supervisor_id")), buf_str(&b));
         buf_free(&b);
     }
 }
@@ -241,7 +231,7 @@ static void print_silent(const json_t *d, FILE *out, bool colour)
         if (!any)
             head(out, colour, "Not in this account");
         any = true;
-        line(out, "  %s: %s", json_word(s, "address"), json_word(s, "error"));
+        print_line(out, false, PAINT_NONE, "  %s: %s", json_word(s, "address"), json_word(s, "error"));
     }
 }
 
@@ -254,7 +244,7 @@ static void print_replay(const json_t *d, FILE *out, bool colour)
         return;
     head(out, colour, "Replay: the record's inputs, decided again by the core");
     if (!json_yes(r, "possible")) {
-        line(out, "  not possible: %s", json_word(r, "why"));
+        print_line(out, false, PAINT_NONE, "  not possible: %s", json_word(r, "why"));
         return;
     }
     json_array_foreach(json_object_get(r, "checks"), i, c)
@@ -263,10 +253,10 @@ static void print_replay(const json_t *d, FILE *out, bool colour)
         fputs("  ", out);
         print_painted(out, colour, same ? PAINT_GOOD : PAINT_BAD, same ? "same     " : "DIFFERENT");
         if (same)
-            line(out, "  %s: %s", json_word(c, "what"), json_word(c, "recorded"));
+            print_line(out, false, PAINT_NONE, "  %s: %s", json_word(c, "what"), json_word(c, "recorded"));
         else
-            line(out, "  %s: recorded %s, replayed %s", json_word(c, "what"), json_word(c, "recorded"),
-                 json_word(c, "replayed"));
+            print_line(out, false, PAINT_NONE, "  %s: recorded %s, replayed %s", json_word(c, "what"),
+                       json_word(c, "recorded"), json_word(c, "replayed"));
     }
 }
 

@@ -18,8 +18,7 @@ static int64_t number(const json_t *o, const char *name, int64_t absent)
 
 /* ---- which replica ---- */
 
-/* Why the supervisors would not take it; NULL: nothing is against it. */
-static const char *objection(const json_t *r)
+const char *failover_objection(const json_t *r)
 {
     const json_t *connected = json_object_get(r, "connected");
     if (strcmp(field_text(r, "state"), "ok") != 0)
@@ -43,13 +42,13 @@ static bool is_better(const json_t *a, const json_t *b)
     return strcmp(field_text(a, "run_id"), field_text(b, "run_id")) < 0;
 }
 
-static const json_t *preferred(const json_t *replicas)
+const json_t *failover_preferred(const json_t *replicas)
 {
     const json_t *best = NULL, *r;
     size_t i;
     json_array_foreach(replicas, i, r)
     {
-        if (objection(r) == NULL && (best == NULL || is_better(r, best)))
+        if (failover_objection(r) == NULL && (best == NULL || is_better(r, best)))
             best = r;
     }
     return best;
@@ -82,7 +81,7 @@ static const json_t *find_replica(const json_t *replicas, const char *to, struct
 static bool choose_best(const json_t *replicas, const json_t *ranking, struct failover_plan *plan)
 {
     if (ranking == NULL) {
-        plan->replica = preferred(replicas);
+        plan->replica = failover_preferred(replicas);
         if (plan->replica != NULL)
             plan->to = mem_strdup(field_text(plan->replica, "address"));
         return plan->replica != NULL;
@@ -114,7 +113,7 @@ static bool choose(const json_t *group, const struct failover_wish *wish, const 
         return false;
     plan->to = mem_strdup(field_text(plan->replica, "address"));
     const json_t *row = failover_ranking_row(ranking, plan->to);
-    const char *against = objection(plan->replica);
+    const char *against = failover_objection(plan->replica);
     plan->by_force = row != NULL && failover_ranking_by_force(row);
     if (against == NULL && row != NULL && !plan->by_force)
         against = failover_ranking_against(row);
@@ -198,30 +197,14 @@ void failover_plan_put(struct buf *out, const json_t *document, const struct fai
 {
     const json_t *group = json_named(json_object_get(document, "groups"), wish->group);
     const char *state = field_text(json_object_get(group, "master"), "state");
-    buf_printf(out, "Failover of %s\n  from         %s (master, %s)\n  to           %s (replica, priority %lld",
-               wish->group, plan->from, state, plan->to, (long long)number(plan->replica, "priority", 100));
+    buf_printf(out, "from         %s (master, %s)\nto           %s (replica, priority %lld", plan->from, state,
+               plan->to, (long long)number(plan->replica, "priority", 100));
     put_lag(out, plan->replica);
     buf_puts(out, wish->to != NULL ? ")\n" : "; the supervisor chooses, by the rules this one)\n");
-    buf_printf(out, "  how          %s\n",
+    buf_printf(out, "how          %s\n",
                wish->coordinated ? "coordinated: writes are paused, the replica catches up, then they change places"
                                  : "plain: writes that the replica does not have when it is promoted are lost");
-    buf_printf(out, "  by           %s (%s)\n", plan->by, plan->by_ours ? "sentineld" : "redis-sentinel");
-    buf_printf(out, "  supervisors  %lld of %lld usable, quorum %lld\n",
-               (long long)number(group, "usable_supervisors", 0), (long long)number(group, "known_supervisors", 0),
-               (long long)number(group, "quorum", 0));
-    if (!json_is_true(json_object_get(group, "agreed")))
-        buf_puts(out, "  WARNING: the supervisors do not agree on the present state; see nodectl status\n");
-    if (!json_is_true(json_object_get(group, "quorum_ok")))
-        buf_puts(out, "  WARNING: there is no quorum now; the others learn of the new master when they are back\n");
-    if (plan->by_force)
-        buf_printf(
-            out,
-            "  WARNING: %s may not know what its master has promised last (slots that moved, databases that were\n"
-            "           swapped): it is promoted by force, and what it does not know is lost\n",
-            plan->to);
-    if (plan->impaired)
-        buf_printf(out, "  WARNING: %s is loading, synchronising, empty, cut off from its master, or refused lately\n",
-                   plan->to);
-    if (strcmp(state, "ok") != 0)
-        buf_puts(out, "  WARNING: the master is not well; the supervisors may be about to fail over by themselves\n");
+    buf_printf(out, "by           %s (%s)\n", plan->by, plan->by_ours ? "sentineld" : "redis-sentinel");
+    buf_printf(out, "supervisors  %lld of %lld usable, quorum %lld", (long long)number(group, "usable_supervisors", 0),
+               (long long)number(group, "known_supervisors", 0), (long long)number(group, "quorum", 0));
 }

@@ -27,6 +27,11 @@ struct failover_plan {
  * sentineld can, the first sentineld that watches it. SIZE_MAX: there is none. ours: as below. */
 size_t failover_supervisor(const json_t *views, const bool *ours, const struct failover_wish *wish);
 
+/* The rules of stock on rows of status_merge(): why this replica is not promoted, NULL when nothing is against it;
+ * and the best one of a list, or NULL. */
+const char *failover_objection(const json_t *replica);
+const json_t *failover_preferred(const json_t *replicas);
+
 /* views: of status_collect(). ours: for each view whether it is a sentineld. ranking: of that supervisor
  * (failover_ranking.h); NULL: it has none, so the rules of stock are used on what is known from outside. false: it
  * cannot be done, for the reason appended to `why`. */
@@ -34,7 +39,7 @@ bool failover_plan(const json_t *views, const bool *ours, const json_t *document
                    const json_t *ranking, struct failover_plan *plan, struct buf *why);
 void failover_plan_free(struct failover_plan *p);
 
-/* The plan for people, a line each; with what they should know before they say yes. */
+/* The plan for people, a line each. */
 void failover_plan_put(struct buf *out, const json_t *document, const struct failover_wish *wish,
                        const struct failover_plan *plan);
 

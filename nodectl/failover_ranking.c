@@ -8,13 +8,6 @@
 #define FRESH_MS 200
 #define AGAIN_MS 20
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static json_t *ask(struct fleet *f, struct fleet_member *m, const char *group)
 {
     const char *argv[] = {"SENTINEL", "RANKING", group};
@@ -42,9 +35,9 @@ static bool is_fresh(const json_t *rows, int64_t within_ms)
 
 json_t *failover_ranking(struct fleet *f, struct fleet_member *m, const char *group)
 {
-    int64_t start_ms = now_ms();
+    int64_t start_ms = fleet_now_ms();
     json_t *rows = ask(f, m, group);
-    while (rows != NULL && !is_fresh(rows, now_ms() - start_ms) && now_ms() - start_ms < FRESH_MS) {
+    while (rows != NULL && !is_fresh(rows, fleet_now_ms() - start_ms) && fleet_now_ms() - start_ms < FRESH_MS) {
         nanosleep(&(struct timespec){.tv_nsec = AGAIN_MS * 1000000L}, NULL);
         json_decref(rows);
         rows = ask(f, m, group);
@@ -61,14 +54,7 @@ const json_t *failover_ranking_best(const json_t *ranking)
 
 const json_t *failover_ranking_row(const json_t *ranking, const char *address)
 {
-    size_t i;
-    const json_t *row;
-    json_array_foreach(ranking, i, row)
-    {
-        if (strcmp(field_text(row, "name"), address) == 0)
-            return row;
-    }
-    return NULL;
+    return json_named(ranking, address);
 }
 
 const char *failover_ranking_against(const json_t *row)

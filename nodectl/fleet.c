@@ -16,11 +16,25 @@
 /* More than this is no answer of a supervisor, not even of one with thousands of groups. */
 #define RECEIVED_MAX ((size_t)512 << 20)
 
-static int64_t now_ms(void)
+int64_t fleet_now_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+const redisReply *fleet_answer(const struct fleet_member *m)
+{
+    return m->error == NULL && m->nreplies > 0 ? m->replies[m->nreplies - 1] : NULL;
+}
+
+struct fleet_member *fleet_at(const struct fleet *f, const char *address)
+{
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < f->n; i++)
+        if (strcmp(addr_text(&f->members[i]->addr, text), address) == 0)
+            return f->members[i];
+    return NULL;
 }
 
 void fleet_init(struct fleet *f, int timeout_ms)
@@ -97,14 +111,38 @@ void fleet_fail(struct fleet_member *m, const char *fmt, ...)
     disconnect(m);
 }
 
-void fleet_ask(struct fleet_member *m, int argc, const char *const *argv)
+void fleet_retry(struct fleet_member *m)
+{
+    disconnect(m);
+    forget(m);
+    free(m->found);
+    free(m->error);
+    m->found = NULL;
+    m->error = NULL;
+    m->next = 0;
+    buf_clear(&m->to_send);
+}
+
+void fleet_ask_slices(struct fleet_member *m, size_t argc, const struct slice *argv)
 {
     if (m->error != NULL)
         return;
-    buf_printf(&m->to_send, "*%d\r\n", argc);
-    for (int i = 0; i < argc; i++)
-        buf_printf(&m->to_send, "$%zu\r\n%s\r\n", strlen(argv[i]), argv[i]);
+    buf_printf(&m->to_send, "*%zu\r\n", argc);
+    for (size_t i = 0; i < argc; i++) {
+        buf_printf(&m->to_send, "$%zu\r\n", argv[i].n);
+        buf_put(&m->to_send, argv[i].p, argv[i].n);
+        buf_puts(&m->to_send, "\r\n");
+    }
     m->wanted++;
+}
+
+void fleet_ask(struct fleet_member *m, int argc, const char *const *argv)
+{
+    struct slice *words = mem_zalloc((size_t)argc * sizeof *words);
+    for (int i = 0; i < argc; i++)
+        words[i] = slice_of(argv[i]);
+    fleet_ask_slices(m, (size_t)argc, words);
+    free(words);
 }
 
 static bool waits(const struct fleet_member *m)
@@ -252,7 +290,7 @@ static void give_up(struct fleet *f)
 
 void fleet_run(struct fleet *f)
 {
-    int64_t deadline = now_ms() + f->timeout_ms;
+    int64_t deadline = fleet_now_ms() + f->timeout_ms;
     connect_new(f);
     struct pollfd *p = mem_zalloc(f->n * sizeof *p);
     for (;;) {
@@ -264,7 +302,7 @@ void fleet_run(struct fleet *f)
             p[i] = (struct pollfd){.fd = open ? m->fd : -1, .events = (short)(POLLIN | (sends ? POLLOUT : 0))};
             busy |= open;
         }
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - fleet_now_ms();
         if (!busy)
             break;
         if (left <= 0) {
@@ -300,7 +338,7 @@ static struct fleet_member *next_message(struct fleet *f, redisReply **message)
 
 struct fleet_member *fleet_listen(struct fleet *f, int timeout_ms, redisReply **message)
 {
-    int64_t deadline = now_ms() + timeout_ms;
+    int64_t deadline = fleet_now_ms() + timeout_ms;
     struct pollfd *p = mem_zalloc(f->n * sizeof *p);
     struct fleet_member *from;
     while ((from = next_message(f, message)) == NULL) {
@@ -310,7 +348,7 @@ struct fleet_member *fleet_listen(struct fleet *f, int timeout_ms, redisReply **
             p[i] = (struct pollfd){.fd = m->error == NULL ? m->fd : -1, .events = POLLIN};
             open += p[i].fd >= 0;
         }
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - fleet_now_ms();
         if (open == 0 || left <= 0)
             break;
         if (poll(p, f->n, (int)left) <= 0)

@@ -41,6 +41,7 @@ struct fleet_member *fleet_add(struct fleet *f, const struct addr *a, bool given
 
 /* Puts a question; nothing is sent before fleet_run(). Ignored for a member with an error. */
 void fleet_ask(struct fleet_member *m, int argc, const char *const *argv);
+void fleet_ask_slices(struct fleet_member *m, size_t argc, const struct slice *argv); /* of any bytes */
 /* Connects whoever was asked and is not connected yet, and waits for the answers to all questions. Afterwards every
  * member has all of its answers or an error. */
 void fleet_run(struct fleet *f);
@@ -51,6 +52,15 @@ struct fleet_member *fleet_listen(struct fleet *f, int timeout_ms, redisReply **
 /* Frees the answers, so that the next questions count from 0. */
 void fleet_forget(struct fleet *f);
 
+/* The last answer since fleet_forget(); NULL: there is none, or the member has an error. */
+const redisReply *fleet_answer(const struct fleet_member *m);
+/* The member at "host:port", or NULL. */
+struct fleet_member *fleet_at(const struct fleet *f, const char *address);
+/* The clock of all waiting, in milliseconds. It never goes back. */
+int64_t fleet_now_ms(void);
+
+/* Takes the error away, so that the next question connects again. Its answers and questions are forgotten. */
+void fleet_retry(struct fleet_member *m);
 /* Ends the connection for a reason that the caller found in an answer. The answers stay. */
 void fleet_fail(struct fleet_member *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

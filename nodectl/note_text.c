@@ -78,7 +78,11 @@ static void waiting(struct buf *b, const json_t *n)
     if (json_object_get(n, "vote") != NULL)
         buf_printf(b, " (our vote of epoch %lld is %s's)", (long long)json_int(n, "vote_epoch", 0),
                    id_text(json_word(n, "vote")));
-    if (json_int(n, "for_us", -1) >= 0)
+    if (json_object_get(n, "paused_by") != NULL) {
+        char until[WALL_TEXT_MAX];
+        buf_printf(b, ": %s, by %s until %s", json_word(n, "paused_for"), json_word(n, "paused_by"),
+                   wall_text(json_int(n, "paused_until_ms", 0), until));
+    } else if (json_int(n, "for_us", -1) >= 0)
         buf_printf(b, ", for %s at most", span_text(json_int(n, "for_us", -1)));
 }
 

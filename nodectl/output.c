@@ -1,22 +1,55 @@
 #include "nodectl/output.h"
 
 #include "nodectl/reply_json.h"
+#include "nodectl/yaml.h"
 
 #include <stdio.h>
 #include <string.h>
 
-int output_format(const struct command_call *call, bool *json)
+static const char *const formats[] = {
+    [OUTPUT_TABLE] = "table",
+    [OUTPUT_WIDE] = "wide",
+    [OUTPUT_JSON] = "json",
+    [OUTPUT_YAML] = "yaml",
+};
+
+int output_format(const struct command_call *call, enum output_format *format)
 {
-    const char *format = command_value(call, "--output");
-    *json = format != NULL && strcmp(format, "json") == 0;
-    if (format == NULL || *json || strcmp(format, "table") == 0)
+    const char *text = command_value(call, "--output");
+    *format = OUTPUT_TABLE;
+    for (size_t i = 0; text != NULL && i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(text, formats[i]) == 0) {
+            *format = (enum output_format)i;
+            return EXIT_OK;
+        }
+    if (text == NULL)
         return EXIT_OK;
-    return command_fail(call, EXIT_USAGE, "--output is '%s', but must be table or json", format);
+    return command_fail(call, EXIT_USAGE, "--output is '%s', but must be table, wide, json or yaml", text);
 }
 
-void output_json(const json_t *document)
+bool output_is_document(enum output_format format)
 {
-    json_dumpf(document, stdout, JSON_INDENT(2));
+    return format == OUTPUT_JSON || format == OUTPUT_YAML;
+}
+
+void output_document(enum output_format format, const json_t *document)
+{
+    if (format == OUTPUT_YAML) {
+        yaml_write(document, stdout);
+        return;
+    }
+    json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    fputc('\n', stdout);
+}
+
+void output_document_of_many(enum output_format format, const json_t *document)
+{
+    if (format == OUTPUT_YAML) {
+        fputs("---\n", stdout);
+        yaml_write(document, stdout);
+        return;
+    }
+    json_dumpf(document, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
     fputc('\n', stdout);
 }
 
@@ -30,10 +63,10 @@ json_t *output_lines(struct slice text)
     return list;
 }
 
-void output_problems(struct slice text)
+void output_problems(enum output_format format, struct slice text)
 {
     json_t *o = json_object();
     json_object_set_new(o, "problems", output_lines(text));
-    output_json(o);
+    output_document(format, o);
     json_decref(o);
 }

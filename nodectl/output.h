@@ -1,4 +1,4 @@
-/* What commands print for programs: --output json. */
+/* What commands print: tables for people, one document for programs. */
 #ifndef NODECTL_OUTPUT_H
 #define NODECTL_OUTPUT_H
 
@@ -7,17 +7,28 @@
 
 #include <jansson.h>
 
+enum output_format {
+    OUTPUT_TABLE,
+    OUTPUT_WIDE, /* a table with more columns; a command without more prints its table */
+    OUTPUT_JSON,
+    OUTPUT_YAML,
+};
+
 /* The row of a command's options, for those that ask nobody (ASKING_OPTIONS has it too). */
-#define OUTPUT_OPTION                                               \
-    {                                                               \
-        "--output", "-o", "FORMAT", "table or json (default table)" \
+#define OUTPUT_OPTION                                                           \
+    {                                                                           \
+        "--output", "-o", "FORMAT", "table, wide, json or yaml (default table)" \
     }
 
 /* Reads --output. EXIT_OK, or EXIT_USAGE with the reason on standard error. */
-int output_format(const struct command_call *call, bool *json);
+int output_format(const struct command_call *call, enum output_format *format);
+/* Whether standard output holds one document, and all that is for people goes to standard error. */
+bool output_is_document(enum output_format format);
 
-void output_json(const json_t *document); /* on standard output */
-json_t *output_lines(struct slice text);  /* an array with a string for each line */
-void output_problems(struct slice text);  /* {"problems": [...]}, where a file is wrong */
+void output_document(enum output_format format, const json_t *document); /* on standard output */
+/* One of an unending row of documents (--follow): a line of JSON, or YAML begun by "---". */
+void output_document_of_many(enum output_format format, const json_t *document);
+json_t *output_lines(struct slice text);                            /* an array with a string for each line */
+void output_problems(enum output_format format, struct slice text); /* {"problems": [...]}, where a file is wrong */
 
 #endif

@@ -31,10 +31,13 @@ json_t *past_notes(const redisReply *r)
             continue;
         redisReply *const *e = r->element[i]->element;
         json_t *note = json_loadb(e[5]->str, (size_t)e[5]->len, 0, NULL);
+        if (!json_is_object(note)) {
+            json_decref(note);
+            note = json_object();
+        }
         json_array_append_new(list, json_pack("{s:I, s:I, s:o, s:o, s:I, s:o}", "number", (json_int_t)e[0]->integer,
                                               "wall_ms", (json_int_t)e[1]->integer, "kind", text_of(e[2]), "group",
-                                              text_of(e[3]), "epoch", (json_int_t)e[4]->integer, "note",
-                                              json_is_object(note) ? note : json_object()));
+                                              text_of(e[3]), "epoch", (json_int_t)e[4]->integer, "note", note));
     }
     return list;
 }
@@ -64,6 +67,15 @@ const char *wall_text(int64_t wall_ms, char text[WALL_TEXT_MAX])
         snprintf(text, WALL_TEXT_MAX, "-");
     else
         snprintf(text, WALL_TEXT_MAX, "%s.%03d", day, (int)(wall_ms % 1000));
+    return text;
+}
+
+const char *clock_text(int64_t wall_ms, char text[WALL_TEXT_MAX])
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm t;
+    if (wall_ms <= 0 || localtime_r(&seconds, &t) == NULL || strftime(text, WALL_TEXT_MAX, "%H:%M:%S", &t) == 0)
+        snprintf(text, WALL_TEXT_MAX, "-");
     return text;
 }
 

@@ -16,6 +16,9 @@ json_t *past_events(const redisReply *r);
 #define WALL_TEXT_MAX 40
 const char *wall_text(int64_t wall_ms, char text[WALL_TEXT_MAX]);
 
+/* The time of day alone, "18:30:05", or "-". */
+const char *clock_text(int64_t wall_ms, char text[WALL_TEXT_MAX]);
+
 /* A member of an object of any type. */
 int64_t json_int(const json_t *o, const char *name, int64_t absent);
 const char *json_word(const json_t *o, const char *name); /* "" when absent */

@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct slice reply_text(const redisReply *r)
+{
+    bool text = r != NULL && (r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS);
+    return text ? (struct slice){r->str, r->len} : (struct slice){NULL, 0};
+}
+
 json_t *json_text(const char *p, size_t n)
 {
     json_t *t = json_stringn(p, n);
@@ -69,16 +75,21 @@ const char *field_text(const json_t *o, const char *name)
     return s != NULL ? s : "";
 }
 
-json_t *json_named(const json_t *objects, const char *name)
+json_t *json_find(const json_t *objects, const char *field, const char *text)
 {
     size_t i;
     json_t *o;
     json_array_foreach(objects, i, o)
     {
-        if (strcmp(field_text(o, "name"), name) == 0)
+        if (strcmp(field_text(o, field), text) == 0)
             return o;
     }
     return NULL;
+}
+
+json_t *json_named(const json_t *objects, const char *name)
+{
+    return json_find(objects, "name", name);
 }
 
 int64_t field_number(const json_t *o, const char *name, int64_t absent)

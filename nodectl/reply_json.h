@@ -7,6 +7,9 @@
 #include <hiredis/hiredis.h>
 #include <jansson.h>
 
+/* A text with this type of answer; empty else, and where there is none. */
+struct slice reply_text(const redisReply *r);
+
 json_t *json_text(const char *p, size_t n);
 json_t *json_addr(const struct addr *a);
 
@@ -15,7 +18,8 @@ json_t *reply_object(const redisReply *r);
 /* An array of such maps as an array of objects. */
 json_t *reply_objects(const redisReply *r);
 
-/* The object of this "name" in an array of such, or NULL. */
+/* The first object with this text as that field in an array of objects, or NULL; json_named(): with this "name". */
+json_t *json_find(const json_t *objects, const char *field, const char *text);
 json_t *json_named(const json_t *objects, const char *name);
 /* A field of an object of strings. text: "" when absent. number: `absent` when absent or no number. */
 const char *field_text(const json_t *o, const char *name);

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "nodectl/reply_json.h"
+#include "nodectl/status_collect.h"
 #include "nodectl/status_node.h"
 #include "nodectl/table.h"
 
@@ -37,29 +38,39 @@ static void judge(const json_t *map, const char *name, json_t *problems)
         add_line(problems, "cluster %s: the master of %lld slots is down", name, assigned - covered);
 }
 
+/* Summed over the masters; null: nobody told it. */
+static json_t *keys_of(const json_t *told)
+{
+    const json_t *databases = json_object_get(told, "databases"), *d;
+    json_int_t keys = 0;
+    size_t i;
+    json_array_foreach(databases, i, d)
+    {
+        keys += (json_int_t)field_number(d, "keys", 0);
+    }
+    return databases != NULL ? json_integer(keys) : json_null();
+}
+
 static json_t *merge_cluster(const json_t *views, const char *name, json_t *problems)
 {
-    const json_t *view, *best = NULL;
-    const char *by = "";
+    const json_t *view;
+    const json_t *teller = json_array_get(views, status_teller(views, name));
+    const json_t *best = json_named(json_object_get(teller, "clusters"), name);
     size_t i, watched = 0;
     json_array_foreach(views, i, view)
     {
-        const json_t *map = json_named(json_object_get(view, "clusters"), name);
-        if (map == NULL)
-            continue;
-        watched++;
-        if (best == NULL || field_number(map, "epoch", 0) > field_number(best, "epoch", 0)) {
-            best = map;
-            by = field_text(view, "address");
-        }
+        watched += json_named(json_object_get(view, "clusters"), name) != NULL;
     }
     judge(best, name, problems);
     return json_pack(
-        "{s:s, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:s}", "name", name, "state", field_text(best, "state"), "epoch",
-        (json_int_t)field_number(best, "epoch", 0), "agreed", field_number(best, "agreed", 0) != 0, "slots_assigned",
-        (json_int_t)field_number(best, "slots-assigned", 0), "slots_covered",
-        (json_int_t)field_number(best, "slots-covered", 0), "shards", (json_int_t)field_number(best, "num-shards", 0),
-        "nodes", (json_int_t)field_number(best, "num-nodes", 0), "watched_by", (json_int_t)watched, "told_by", by);
+        "{s:s, s:s, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:s}", "name", name, "state",
+        field_text(best, "state"), "epoch", (json_int_t)field_number(best, "epoch", 0), "agreed",
+        field_number(best, "agreed", 0) != 0, "slots_assigned", (json_int_t)field_number(best, "slots-assigned", 0),
+        "slots_covered", (json_int_t)field_number(best, "slots-covered", 0), "shards",
+        (json_int_t)field_number(best, "num-shards", 0), "nodes", (json_int_t)field_number(best, "num-nodes", 0),
+        "lease_ms", (json_int_t)field_number(best, "lease-milliseconds", 0), "keys",
+        keys_of(json_object_get(json_object_get(teller, "told"), name)), "watched_by", (json_int_t)watched, "told_by",
+        field_text(teller, "address"));
 }
 
 static int by_name(const void *a, const void *b)

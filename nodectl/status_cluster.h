@@ -13,7 +13,8 @@ bool status_means(const char *word, const char *group);
 /* views: of status_collect(), with clusters [{...}] of SENTINEL CLUSTERS, all values text. Each cluster is told by the
  * supervisor that knows the highest epoch.
  *
- * [{ name, state, epoch, agreed (bool), slots_assigned, slots_covered, shards, nodes, watched_by, told_by }] */
+ * [{ name, state, epoch, agreed (bool), slots_assigned, slots_covered, shards, nodes, lease_ms (0: without
+ * leases), keys (or null), watched_by, told_by }] */
 json_t *status_clusters(const json_t *views, const char *const *wanted, size_t nwanted, json_t *problems);
 
 void status_print_clusters(const json_t *clusters, FILE *out, bool colour); /* nothing when there is none */

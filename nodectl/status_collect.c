@@ -30,6 +30,15 @@ static bool is_wanted(const struct status_query *q, const char *group)
     return q->ngroups == 0;
 }
 
+static bool is_wanted_cluster(const struct status_query *q, const char *cluster)
+{
+    size_t n = strlen(cluster);
+    for (size_t i = 0; i < q->ngroups; i++)
+        if (strncmp(q->groups[i], cluster, n) == 0 && (q->groups[i][n] == '\0' || q->groups[i][n] == '/'))
+            return true;
+    return q->ngroups == 0;
+}
+
 static bool begins(const redisReply *r, const char *with)
 {
     return r->type == REDIS_REPLY_ERROR && strncmp(r->str, with, strlen(with)) == 0;
@@ -47,7 +56,7 @@ static void read_greeting(struct fleet_member *m, const struct status_query *q, 
     if (auth != NULL && auth->type == REDIS_REPLY_ERROR && id->type == REDIS_REPLY_ERROR)
         fleet_fail(m, "it refuses the password (%s)", auth->str);
     else if (begins(id, "NOAUTH"))
-        fleet_fail(m, "it asks for a password: give --password, or NODECTL_PASSWORD");
+        fleet_fail(m, "it asks for a password: give --password-file, or NODECTL_PASSWORD");
     else if (id->type == REDIS_REPLY_ERROR)
         fleet_fail(m, "it does not answer as a supervisor (%s)", id->str);
     else if (id->type != REDIS_REPLY_STRING || masters->type != REDIS_REPLY_ARRAY)
@@ -139,18 +148,6 @@ static void ask_members(struct fleet *f, size_t first, const struct status_query
     fleet_forget(f);
 }
 
-static bool id_is_known(const json_t *views, const char *id)
-{
-    size_t i;
-    json_t *view;
-    json_array_foreach(views, i, view)
-    {
-        if (strcmp(field_text(view, "id"), id) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Adds the supervisors that the asked ones know and that were not named by the operator. */
 static void add_found(struct fleet *f, const json_t *views)
 {
@@ -166,11 +163,23 @@ static void add_found(struct fleet *f, const json_t *views)
                 struct addr a;
                 bool added;
                 const char *id = field_text(peer, "runid");
-                if (field_addr(peer, "ip", "port", &a) && (id[0] == '\0' || !id_is_known(views, id)))
+                if (field_addr(peer, "ip", "port", &a) && (id[0] == '\0' || json_find(views, "id", id) == NULL))
                     fleet_add(f, &a, false, &added);
             }
         }
     }
+}
+
+/* A number of an INFO text ("\nname:123"), or null. */
+static json_t *info_number(struct slice info, const char *name)
+{
+    while (info.n > 0) {
+        struct slice line = slice_cut_line(&info), key = slice_cut(&line, ':');
+        int64_t n;
+        if (slice_is(key, name) && text_i64(line, &n))
+            return json_integer((json_int_t)n);
+    }
+    return json_null();
 }
 
 /* The master's INFO as the supervisor has it: the only place where its offset and those of its replicas are of one
@@ -184,42 +193,92 @@ static json_t *read_info(const redisReply *r)
         first->element[0]->type != REDIS_REPLY_INTEGER || first->element[1]->type != REDIS_REPLY_STRING)
         return json_null();
     struct sn_info info;
+    struct slice text = {first->element[1]->str, (size_t)first->element[1]->len};
     sn_info_init(&info);
     json_t *told = json_null();
-    if (sn_info_parse(&info, (struct slice){first->element[1]->str, (size_t)first->element[1]->len}) &&
-        info.role == SN_ROLE_MASTER) {
+    if (sn_info_parse(&info, text) && info.role == SN_ROLE_MASTER) {
         json_t *replicas = json_array();
         for (size_t i = 0; i < info.nreplicas; i++)
             json_array_append_new(replicas,
                                   json_pack("{s:o, s:I, s:I, s:b}", "address", json_addr(&info.replicas[i].addr),
                                             "offset", (json_int_t)info.replicas[i].offset, "lag_s",
                                             (json_int_t)info.replicas[i].lag_s, "online", info.replicas[i].online));
-        told = json_pack("{s:I, s:I, s:o}", "age_ms", (json_int_t)first->element[0]->integer, "offset",
-                         (json_int_t)info.repl_offset, "replicas", replicas);
+        told = json_pack("{s:I, s:I, s:o, s:o, s:o}", "age_ms", (json_int_t)first->element[0]->integer, "offset",
+                         (json_int_t)info.repl_offset, "replicas", replicas, "ops_per_s",
+                         info_number(text, "instantaneous_ops_per_sec"), "used_memory",
+                         info_number(text, "used_memory"));
     }
     sn_info_free(&info);
     return told;
 }
 
-static void ask_info(struct fleet *f, const json_t *views)
+/* A field of a map whose values are not all text. */
+static const redisReply *nested(const redisReply *map, const char *name)
+{
+    for (size_t i = 0; map->type == REDIS_REPLY_ARRAY && i + 1 < map->elements; i += 2)
+        if (map->element[i]->type == REDIS_REPLY_STRING && strcmp(map->element[i]->str, name) == 0)
+            return map->element[i + 1];
+    return NULL;
+}
+
+static json_t *nested_objects(const redisReply *map, const char *name)
+{
+    const redisReply *r = nested(map, name);
+    return r != NULL ? reply_objects(r) : json_array();
+}
+
+/* The clusters that this view is the best teller of, each with what SENTINEL CLUSTER says of it. */
+static json_t *told_by(const json_t *views, size_t view)
+{
+    json_t *found = json_object();
+    const json_t *cluster;
+    size_t i;
+    json_array_foreach(json_object_get(json_array_get(views, view), "clusters"), i, cluster)
+    {
+        const char *name = field_text(cluster, "name");
+        if (status_teller(views, name) == view)
+            json_object_set_new(found, name, json_null());
+    }
+    return found;
+}
+
+/* What only one supervisor is asked: the INFO of each master, and the shards of each cluster. */
+static void ask_details(struct fleet *f, const struct status_query *q, json_t *views)
 {
     const char *name;
-    json_t *group;
+    json_t *value;
     for (size_t i = 0; i < f->n; i++) {
-        json_object_foreach(json_object_get(json_array_get(views, i), "groups"), name, group)
+        json_t *view = json_array_get(views, i), *clusters = told_by(views, i);
+        json_object_foreach(json_object_get(view, "groups"), name, value)
         {
             if (status_reporter(views, name) == i)
                 ask(f->members[i], "INFO-CACHE", name);
         }
+        json_object_foreach(clusters, name, value)
+        {
+            if (is_wanted_cluster(q, name))
+                ask(f->members[i], "CLUSTER", name);
+        }
+        json_object_set_new(view, "told", clusters);
     }
     fleet_run(f);
     for (size_t i = 0; i < f->n; i++) {
         const struct fleet_member *m = f->members[i];
+        json_t *view = json_array_get(views, i);
         size_t at = 0;
-        json_object_foreach(json_object_get(json_array_get(views, i), "groups"), name, group)
+        json_object_foreach(json_object_get(view, "groups"), name, value)
         {
             if (status_reporter(views, name) == i && at < m->nreplies)
-                json_object_set_new(group, "info", read_info(m->replies[at++]));
+                json_object_set_new(value, "info", read_info(m->replies[at++]));
+        }
+        json_object_foreach(json_object_get(view, "told"), name, value)
+        {
+            if (is_wanted_cluster(q, name) && at < m->nreplies) {
+                const redisReply *r = m->replies[at++];
+                json_object_set_new(json_object_get(view, "told"), name,
+                                    json_pack("{s:o, s:o}", "shards", nested_objects(r, "shards"), "databases",
+                                              nested_objects(r, "databases")));
+            }
         }
     }
     fleet_forget(f);
@@ -249,6 +308,7 @@ static void finish(const struct fleet *f, json_t *views)
             json_object_set_new(view, "error", json_text(f->members[i]->error, strlen(f->members[i]->error)));
             json_object_clear(json_object_get(view, "groups"));
             json_object_del(view, "clusters");
+            json_object_del(view, "told");
         }
         if (json_is_true(json_object_get(view, "double")))
             json_array_remove(views, i);
@@ -264,9 +324,56 @@ json_t *status_collect(struct fleet *f, const struct status_query *q)
     add_found(f, views);
     ask_members(f, named, q, views);
     drop_doubles(f, views);
-    ask_info(f, views);
+    ask_details(f, q, views);
     finish(f, views);
     return views;
+}
+
+const json_t *status_shard(const json_t *views, const char *group)
+{
+    const char *slash = strchr(group, '/');
+    struct buf cluster = {0};
+    const json_t *found = NULL;
+    if (slash != NULL)
+        buf_put(&cluster, group, (size_t)(slash - group));
+    for (size_t i = 0; slash != NULL && i < json_array_size(views) && found == NULL; i++)
+        found = json_named(
+            json_object_get(json_object_get(json_object_get(json_array_get(views, i), "told"), buf_str(&cluster)),
+                            "shards"),
+            group);
+    buf_free(&cluster);
+    return found;
+}
+
+size_t status_teller(const json_t *views, const char *cluster)
+{
+    size_t best = SIZE_MAX;
+    int64_t best_epoch = -1;
+    for (size_t i = 0; i < json_array_size(views); i++) {
+        const json_t *map = json_named(json_object_get(json_array_get(views, i), "clusters"), cluster);
+        if (map != NULL && field_number(map, "epoch", 0) > best_epoch) {
+            best = i;
+            best_epoch = field_number(map, "epoch", 0);
+        }
+    }
+    return best;
+}
+
+void status_narrow(json_t *views, const char *cluster)
+{
+    size_t i;
+    json_t *view, *group;
+    const char *name;
+    void *next;
+    json_array_foreach(views, i, view)
+    {
+        json_t *groups = json_object_get(view, "groups");
+        json_object_foreach_safe(groups, next, name, group)
+        {
+            if (!status_means(cluster, name))
+                json_object_del(groups, name);
+        }
+    }
 }
 
 json_t *status_group(const json_t *views, size_t view, const char *group)

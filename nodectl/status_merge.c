@@ -5,6 +5,7 @@
 #include "nodectl/status_cluster.h"
 #include "nodectl/status_collect.h"
 #include "nodectl/status_node.h"
+#include "nodectl/status_pause.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -101,8 +102,9 @@ static json_t *seat_says(const struct seat *seat)
     const char *state = field_has(master, "flags", "o_down")   ? "o_down"
                         : field_has(master, "flags", "s_down") ? "s_down"
                                                                : "ok";
-    return json_pack("{s:s, s:I, s:s}", "master", field_text(seat->says->group, "address"), "config_epoch",
-                     (json_int_t)field_number(master, "config-epoch", 0), "state", state);
+    return json_pack("{s:s, s:I, s:s, s:o}", "master", field_text(seat->says->group, "address"), "config_epoch",
+                     (json_int_t)field_number(master, "config-epoch", 0), "state", state, "grant_ms",
+                     number_or_null(field_number(master, "lease-granted-ms", -1)));
 }
 
 /* What the others say of it: who holds it for down, and who has never heard of it. */
@@ -209,6 +211,9 @@ static void judge_group(const struct sights *s, const char *state, json_t *probl
                  "%s: nothing is promoted by itself: the replicas that are left may not know what their master has "
                  "promised last. 'nodectl failover %s' promotes the best of them by force",
                  s->name, s->name);
+    if (strcmp(state, "ok") == 0 && field_number(json_object_get(reporter, "master"), "lease-held-ms", -1) == 0)
+        add_line(problems, "%s: master %s has no lease of a majority of the supervisors, so it takes no writes",
+                 s->name, field_text(reporter, "address"));
     for (size_t i = 0; i < s->n; i++)
         if (!json_is_true(json_object_get(s->v[i].group, "quorum_ok")))
             add_line(problems, "%s: supervisor %s: %s", s->name, s->v[i].by, field_text(s->v[i].group, "quorum_reply"));
@@ -235,13 +240,16 @@ static json_t *merge_group(const json_t *views, const char *name, json_t *proble
     json_t *master = status_master(&s, address, problems);
     json_t *replicas = status_replicas(&s, address, problems);
     json_t *supervisors = supervisors_of(views, &s, problems);
-    json_t *o = json_pack("{s:s, s:s, s:b, s:I, s:I, s:b, s:I, s:I, s:I, s:o, s:o, s:o}", "name", name, "state", state,
-                          "agreed", agreed, "config_epoch", (json_int_t)field_number(map, "config-epoch", 0), "quorum",
-                          (json_int_t)field_number(map, "quorum", 0), "quorum_ok",
-                          json_is_true(json_object_get(reporter, "quorum_ok")), "usable_supervisors",
-                          (json_int_t)usable_supervisors(reporter), "known_supervisors",
-                          (json_int_t)json_array_size(supervisors), "watched_by", (json_int_t)s.n, "master", master,
-                          "replicas", replicas, "supervisors", supervisors);
+    const json_t *shard = status_shard(views, name);
+    json_t *slots = shard != NULL ? json_integer((json_int_t)field_number(shard, "slots", 0)) : json_null();
+    json_t *ranges = shard != NULL ? json_string(field_text(shard, "slot-ranges")) : json_null();
+    json_t *o = json_pack(
+        "{s:s, s:s, s:b, s:I, s:I, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "name", name, "state", state,
+        "agreed", agreed, "config_epoch", (json_int_t)field_number(map, "config-epoch", 0), "quorum",
+        (json_int_t)field_number(map, "quorum", 0), "quorum_ok", json_is_true(json_object_get(reporter, "quorum_ok")),
+        "usable_supervisors", (json_int_t)usable_supervisors(reporter), "known_supervisors",
+        (json_int_t)json_array_size(supervisors), "watched_by", (json_int_t)s.n, "slots", slots, "slot_ranges", ranges,
+        "master", master, "replicas", replicas, "supervisors", supervisors);
     free(s.v);
     return o;
 }
@@ -316,6 +324,7 @@ json_t *status_merge(const json_t *views, const char *const *wanted, size_t nwan
     json_t *supervisors = merge_supervisors(views, problems, notes);
     json_t *clusters = status_clusters(views, wanted, nwanted, problems);
     json_t *groups = merge_groups(views, problems, notes);
+    status_pauses(views, notes);
     size_t i;
     const json_t *view;
     bool reached = false;

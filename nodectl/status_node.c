@@ -87,7 +87,7 @@ static const json_t *best_map(const struct sights *s, const char *address)
     return best;
 }
 
-static json_t *number_or_null(int64_t n)
+json_t *number_or_null(int64_t n)
 {
     return n >= 0 ? json_integer(n) : json_null();
 }
@@ -171,6 +171,13 @@ json_t *status_master(const struct sights *s, const char *address, json_t *probl
     json_t *offset = json_object_get(info, "offset"), *age = json_object_get(info, "age_ms");
     json_object_set(node, "offset", offset != NULL ? offset : json_null());
     json_object_set(node, "offset_age_ms", age != NULL ? age : json_null());
+    static const char *const told[] = {"ops_per_s", "used_memory"};
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        json_t *value = json_object_get(info, told[i]);
+        json_object_set_new(node, told[i], value != NULL ? json_incref(value) : json_null());
+    }
+    json_object_set_new(node, "lease_ms", number_or_null(field_number(map, "lease-held-ms", -1)));
+    json_object_set_new(node, "lease_grants", number_or_null(field_number(map, "lease-grants", -1)));
     return node;
 }
 

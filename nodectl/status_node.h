@@ -22,6 +22,7 @@ json_t *status_master(const struct sights *s, const char *address, json_t *probl
 /* All replicas that any supervisor lists, in the order of the reporter's list. */
 json_t *status_replicas(const struct sights *s, const char *master, json_t *problems);
 
+json_t *number_or_null(int64_t n); /* null when negative: not known */
 /* Appends a formatted sentence. */
 void add_line(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Why the supervisor that gave this map holds the process for down: its own reason, or what its fields tell. Owned

@@ -6,6 +6,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-void status_print(const json_t *document, FILE *out, bool colour);
+struct status_wish {
+    bool wide;                 /* more columns, and all groups with their nodes and supervisors */
+    const char *const *groups; /* named by the operator: these with their nodes */
+    size_t ngroups;
+};
+
+/* A line for each group; with their nodes and supervisors those in which something is wrong, those that are named, and
+ * the only one that there is. */
+void status_print(const json_t *document, const struct status_wish *wish, FILE *out, bool colour);
 
 #endif

@@ -86,6 +86,29 @@ void print_painted(FILE *out, bool colour, enum paint paint, const char *text)
         fputs("\033[0m", out);
 }
 
+void print_line(FILE *out, bool colour, enum paint paint, const char *fmt, ...)
+{
+    struct buf text = {0};
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    print_painted(out, colour, paint, buf_str(&text));
+    fputc('\n', out);
+    buf_free(&text);
+}
+
+void print_lines(FILE *out, const char *indent, struct slice text)
+{
+    while (text.n > 0) {
+        char *line = slice_dup(slice_cut(&text, '\n'));
+        fputs(indent, out);
+        print_painted(out, false, PAINT_NONE, line);
+        fputc('\n', out);
+        free(line);
+    }
+}
+
 static void print_row(const struct table *t, const size_t *widths, size_t first, FILE *out, const char *indent,
                       bool colour)
 {

@@ -3,6 +3,8 @@
 #ifndef NODECTL_TABLE_H
 #define NODECTL_TABLE_H
 
+#include "common/base/bytes.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -22,5 +24,9 @@ void table_print(const struct table *t, FILE *out, const char *indent, bool colo
 bool colour_wanted(FILE *out);
 /* Text without what a terminal would obey, in a colour or without. */
 void print_painted(FILE *out, bool colour, enum paint paint, const char *text);
+/* The same as a line. */
+void print_line(FILE *out, bool colour, enum paint paint, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Line for line, each behind `indent`. */
+void print_lines(FILE *out, const char *indent, struct slice text);
 
 #endif

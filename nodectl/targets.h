@@ -1,18 +1,35 @@
-/* Which supervisors a command asks first: --supervisor, else NODECTL_SUPERVISORS, else the configuration file. */
+/* Whom a command asks first: --supervisor and --seeds, else the fleet that --fleet or NODECTL_FLEET names in the
+ * configuration file, else NODECTL_SUPERVISORS, else what the configuration file lists. */
 #ifndef NODECTL_TARGETS_H
 #define NODECTL_TARGETS_H
 
 #include "common/io/conf.h"
 
-struct targets {
-    struct conf_addresses supervisors; /* at least one */
-    char *source;                      /* where they were named: "--supervisor", a variable, or a file's path */
+struct targets_wish {
+    const char *supervisors; /* the argument of --supervisor, or NULL */
+    const char *seeds;       /* of --seeds */
+    const char *fleet;       /* of --fleet */
+    const char *config;      /* of --config; NULL: ~/.config/nodectl.conf and then /etc/nodectl.conf */
 };
 
-/* option: the argument of --supervisor, or NULL. config: the argument of --config, or NULL for
- * ~/.config/nodectl.conf and then /etc/nodectl.conf. false: nothing usable is named; `error` has lines that say what
- * to do. */
-bool targets_find(struct targets *t, const char *option, const char *config, struct buf *error);
+struct targets {
+    /* One of the two has an address at least. */
+    struct conf_addresses supervisors, seeds;
+    char *fleet; /* the name of the fleet, which is the name of its cluster; NULL: none was named, and the file has
+                          none or several */
+    char *dir;   /* where `fleet create` put it; NULL: it was not made by it */
+    char *user, *node_user;                   /* at the supervisors and at the nodes; NULL */
+    char *password_file, *node_password_file; /* their first line is the password; NULL */
+    char *source;                             /* where they were named: "--supervisor", a variable, or a file's path */
+};
+
+/* false: nothing usable is named; `error` has lines that say what to do. targets_free() either way. */
+bool targets_find(struct targets *t, const struct targets_wish *wish, struct buf *error);
 void targets_free(struct targets *t);
+
+/* Every fleet of that file (NULL: as for targets_find()), none where there is no file; source is its path in each.
+ * false: the file cannot be read; `error` has lines that say why. */
+bool targets_all(const char *config, struct targets **list, size_t *n, struct buf *error);
+void targets_free_all(struct targets *list, size_t n);
 
 #endif

@@ -57,7 +57,7 @@ static bool find_process(struct harm *h, struct buf *why)
         !process_can_start_again(&h->process, node.config_file, &reason))
         found = PROCESS_REFUSED;
     if (found == PROCESS_HERE)
-        h->way = h->process.unit != NULL ? HARM_UNIT : HARM_SIGNAL;
+        h->way = h->process.unit.name != NULL ? HARM_UNIT : HARM_SIGNAL;
     else if (found == PROCESS_ELSEWHERE)
         refuse_remote(h, buf_str(&reason), why);
     else
@@ -101,11 +101,11 @@ void harm_describe(const struct harm *h, struct buf *what, struct buf *back)
     case HARM_UNIT:
     case HARM_SIGNAL:
         buf_printf(what, "%s to process %d of this host (%s)", h->kind == DRILL_STOP_MASTER ? "SIGSTOP" : "SIGKILL",
-                   (int)h->process.pid, h->process.unit != NULL ? h->process.unit : h->process.words);
+                   (int)h->process.pid, h->process.unit.name != NULL ? h->process.unit.name : h->process.words);
         if (h->kind == DRILL_STOP_MASTER)
             buf_puts(back, "SIGCONT");
         else if (h->way == HARM_UNIT)
-            buf_printf(back, "systemctl start %s", h->process.unit);
+            buf_printf(back, "systemctl start %s", h->process.unit.name);
         else
             buf_puts(back, "started again with the same arguments, environment, folder and user");
         return;
@@ -145,11 +145,10 @@ static bool run_command(const struct harm *h, const char *command, const char *a
 
 static bool run_systemctl(const char *verb, const struct harm *h, struct buf *why)
 {
-    const char *argv[] = {"systemctl", verb, h->process.unit, NULL};
     struct buf output = {0};
-    int code = outside_run(argv, NULL, COMMAND_MS, &output);
+    int code = unit_order(&h->process.unit, verb, COMMAND_MS, &output);
     if (code != 0)
-        buf_printf(why, "systemctl %s %s ended with status %d: %s", verb, h->process.unit, code, buf_str(&output));
+        buf_printf(why, "systemctl %s %s ended with status %d: %s", verb, h->process.unit.name, code, buf_str(&output));
     buf_free(&output);
     return code == 0;
 }
@@ -209,7 +208,7 @@ static bool start_again(const struct harm *h, struct buf *why)
 {
     if (!process_wait_end(&h->process, 0) || is_up(h))
         return true;
-    return h->way == HARM_UNIT ? run_systemctl("start", h, why) : process_start_again(&h->process, why);
+    return h->way == HARM_UNIT ? run_systemctl("start", h, why) : process_start_again(&h->process, NULL, why);
 }
 
 bool harm_undo(struct harm *h, struct buf *why)

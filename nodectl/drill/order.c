@@ -190,8 +190,6 @@ static const struct {
     {"--cluster", AT(cluster)},
     {"--group", AT(group)},
     {"--shard", AT(shard)},
-    {"--node-user", AT(node_user)},
-    {"--node-password", AT(node_password)},
 };
 
 static void set(char **to, const char *value)
@@ -206,11 +204,13 @@ static void unset(char **to)
     *to = NULL;
 }
 
-int order_options(const struct command_call *call, struct drill_order *o)
+int order_options(const struct command_call *call, const struct asking *a, struct drill_order *o)
 {
-    const char *password = getenv("NODECTL_NODE_PASSWORD"), *cluster = command_value(call, "--cluster");
-    if (password != NULL && password[0] != '\0')
-        set(&o->node_password, password);
+    const char *cluster = command_value(call, "--cluster");
+    if (a->node_user[0] != '\0')
+        set(&o->node_user, a->node_user);
+    if (a->node_password[0] != '\0')
+        set(&o->node_password, a->node_password);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         const char *value = command_value(call, numbers[i].option);
         int64_t *to = (int64_t *)(void *)((char *)o + numbers[i].at);
@@ -232,7 +232,8 @@ int order_options(const struct command_call *call, struct drill_order *o)
     if (command_value(call, "--no-restore-roles") != NULL)
         o->restore_roles = false;
     if (o->node_user != NULL && o->node_password == NULL)
-        return command_fail(call, EXIT_USAGE,
-                            "--node-user needs a password: --node-password, or NODECTL_NODE_PASSWORD");
+        return command_fail(
+            call, EXIT_USAGE,
+            "node_user needs a password: node_password, --node-password-file, or NODECTL_NODE_PASSWORD");
     return EXIT_OK;
 }

@@ -4,7 +4,7 @@
 #define NODECTL_DRILL_ORDER_H
 
 #include "common/base/bytes.h"
-#include "nodectl/command.h"
+#include "nodectl/asking.h"
 
 #include <stdbool.h>
 
@@ -54,12 +54,7 @@ bool orders_read(const char *file, struct drill_order **list, size_t *count, str
         {"--max-lost", NULL, "NUMBER", "objective: acknowledged writes that may be lost (default 0)"},               \
         {"--max-time-s", NULL, "S", "then the way back begins, whatever has come of it (default 60)"},               \
         {"--hold-ms", NULL, "MS", "how long the harm lasts after a new master is agreed on (default 1000)"},         \
-        {"--no-restore-roles", NULL, NULL, "leave the new master where it is"},                                      \
-        {"--node-user", NULL, "NAME", "user at the nodes"},                                                          \
-    {                                                                                                                \
-        "--node-password", NULL, "WORD",                                                                             \
-            "password at the nodes; NODECTL_NODE_PASSWORD keeps it out of the process list"                          \
-    }
-int order_options(const struct command_call *call, struct drill_order *o);
+        {"--no-restore-roles", NULL, NULL, "leave the new master where it is"}, ASKING_LOGIN_OPTIONS
+int order_options(const struct command_call *call, const struct asking *a, struct drill_order *o);
 
 #endif

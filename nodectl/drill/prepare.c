@@ -19,13 +19,7 @@
 static int refuse(const struct drill_run *r, const char *head, struct buf *lines)
 {
     command_fail(r->call, EXIT_USAGE, "nothing was done: %s", head);
-    for (struct slice rest = buf_slice(lines); rest.n > 0;) {
-        char *line = slice_dup(slice_cut_line(&rest));
-        fputs("  ", stderr);
-        print_painted(stderr, false, PAINT_NONE, line);
-        fputc('\n', stderr);
-        free(line);
-    }
+    print_lines(stderr, "  ", buf_slice(lines));
     return EXIT_USAGE;
 }
 
@@ -176,12 +170,7 @@ void drill_show_plan(const struct drill_run *r, FILE *out)
     buf_printf(&text, "%" PRId64 " acknowledged writes lost at most; over in %" PRId64 " s\n", o->max_lost,
                o->max_time_s);
     buf_printf(&text, "  supervisors  %zu, all agree\n", t->nsupervisors);
-    for (struct slice rest = buf_slice(&text); rest.n > 0;) {
-        char *line = slice_dup(slice_cut(&rest, '\n'));
-        print_painted(out, false, PAINT_NONE, line);
-        fputc('\n', out);
-        free(line);
-    }
+    print_lines(out, "", buf_slice(&text));
     fflush(out);
     buf_free(&what);
     buf_free(&back);

@@ -3,7 +3,6 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "nodectl/drill/listening.h"
-#include "nodectl/drill/outside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +18,6 @@
 #include <unistd.h>
 
 #define FILE_BYTES_MAX ((size_t)4 << 20) /* of a file of /proc */
-#define SYSTEMCTL_MS 5000
 
 static const char *proc_path(char path[64], pid_t pid, const char *name)
 {
@@ -57,28 +55,14 @@ static bool same_network(pid_t pid)
 
 /* ---- what is needed to start it again ---- */
 
-/* The unit of a line "0::/system.slice/noded@7001.service", if this is its main process. */
-static char *unit_of(pid_t pid)
+static struct unit unit_of(pid_t pid)
 {
-    struct buf text = {0}, main_pid = {0};
-    char *unit = NULL, expected[24];
-    if (read_proc(pid, "cgroup", &text)) {
-        struct slice rest = buf_slice(&text), line = slice_cut_line(&rest), last = {NULL, 0};
-        while (line.p != NULL)
-            last = slice_cut(&line, '/');
-        if (last.n > 8 && slice_is((struct slice){last.p + last.n - 8, 8}, ".service"))
-            unit = slice_dup(last);
-    }
-    snprintf(expected, sizeof expected, "%d", (int)pid);
-    const char *argv[] = {"systemctl", "show", "-p", "MainPID", "--value", unit, NULL};
-    bool is_main = unit != NULL && outside_run(argv, NULL, SYSTEMCTL_MS, &main_pid) == 0 &&
-                   slice_is(slice_trim(buf_slice(&main_pid)), expected);
-    buf_free(&text);
-    buf_free(&main_pid);
-    if (is_main)
-        return unit;
-    free(unit);
-    return NULL;
+    struct buf cgroups = {0};
+    struct unit u = {.name = NULL};
+    if (read_proc(pid, "cgroup", &cgroups))
+        u = unit_of_process(buf_slice(&cgroups), pid);
+    buf_free(&cgroups);
+    return u;
 }
 
 static char *take(struct buf *b, size_t *n)
@@ -176,7 +160,7 @@ void process_free(struct local_process *p)
 {
     if (p->fd >= 0)
         close(p->fd);
-    free(p->unit);
+    unit_free(&p->unit);
     free(p->program);
     free(p->folder);
     free(p->output);
@@ -235,7 +219,7 @@ static bool replace_title(struct local_process *p, const char *config_file, stru
 
 bool process_can_start_again(struct local_process *p, const char *config_file, struct buf *why)
 {
-    return p->unit != NULL || (is_startable(p, why) && replace_title(p, config_file, why));
+    return p->unit.name != NULL || (is_startable(p, why) && replace_title(p, config_file, why));
 }
 
 /* ---- acting ---- */
@@ -286,6 +270,11 @@ static void become(const struct local_process *p)
     dup2(out >= 0 ? out : in, 2);
 }
 
+/* Through the pipe: the number of the new process, and why it could not become the program. */
+struct told {
+    int is_error, value;
+};
+
 /* In a fork of a fork. Does not return; what goes wrong is written to the pipe, which an exec closes. */
 static _Noreturn void exec_again(const struct local_process *p, char **argv, char **env, int pipe_fd)
 {
@@ -295,36 +284,58 @@ static _Noreturn void exec_again(const struct local_process *p, char **argv, cha
     closefrom(4);
     if (geteuid() == p->user && chdir(p->folder) == 0)
         execve(p->program, argv, env);
-    int error = errno != 0 ? errno : EPERM;
+    struct told error = {.is_error = true, .value = errno != 0 ? errno : EPERM};
     ssize_t written = write(moved, &error, sizeof error);
     _exit(written > 0 ? 127 : 126);
 }
 
-bool process_start_again(const struct local_process *p, struct buf *why)
+/* The child of ours, between us and the program, which tells its number. */
+static _Noreturn void fork_again(const struct local_process *p, char **argv, char **env, int pipe_fd)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        exec_again(p, argv, env, pipe_fd);
+    struct told number = {.is_error = pid < 0, .value = pid < 0 ? errno : (int)pid};
+    ssize_t written = write(pipe_fd, &number, sizeof number);
+    _exit(written > 0 ? 0 : 1);
+}
+
+/* Returns the error, 0: there was none. */
+static int read_started(int pipe_fd, pid_t *started)
+{
+    struct told t;
+    int error = 0;
+    while (read(pipe_fd, &t, sizeof t) == sizeof t) {
+        if (t.is_error)
+            error = t.value;
+        else
+            *started = (pid_t)t.value;
+    }
+    return error == 0 && *started < 0 ? EAGAIN : error;
+}
+
+bool process_start_again(const struct local_process *p, int *fd, struct buf *why)
 {
     char **argv = list_of(p->words, p->nwords), **env = list_of(p->environment, p->nenvironment);
     int ends[2], error = 0, status;
+    pid_t started = -1;
     if (pipe2(ends, O_CLOEXEC) != 0)
         error = errno;
     pid_t child = error == 0 ? fork() : -1;
-    if (child == 0) {
-        if (fork() == 0)
-            exec_again(p, argv, env, ends[1]);
-        _exit(0);
-    }
+    if (child == 0)
+        fork_again(p, argv, env, ends[1]);
     if (error == 0) {
         close(ends[1]);
-        if (child < 0)
-            error = EAGAIN;
-        else
+        if (child > 0)
             (void)waitpid(child, &status, 0);
-        if (read(ends[0], &error, sizeof error) < 0)
-            error = errno;
+        error = read_started(ends[0], &started);
         close(ends[0]);
     }
     free(argv);
     free(env);
     if (error != 0)
-        buf_printf(why, "%s cannot be started again: %s", p->program, strerror(error));
+        buf_printf(why, "%s cannot be started: %s", p->program, strerror(error));
+    if (fd != NULL)
+        *fd = error == 0 ? pidfd_open(started, 0) : -1;
     return error == 0;
 }

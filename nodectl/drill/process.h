@@ -5,14 +5,15 @@
 #define NODECTL_DRILL_PROCESS_H
 
 #include "common/base/addr.h"
+#include "nodectl/drill/unit.h"
 
 #include <sys/resource.h>
 #include <sys/types.h>
 
 struct local_process {
     pid_t pid;
-    int fd;     /* pidfd */
-    char *unit; /* the systemd unit whose main process it is; NULL: none */
+    int fd;           /* pidfd */
+    struct unit unit; /* whose main process it is */
     /* How it is started again. */
     char *program, *folder, *output; /* output: the file that its standard output is; NULL: none */
     char *words, *environment;       /* as in /proc: each ends with a NUL */
@@ -39,7 +40,8 @@ bool process_wait_end(const struct local_process *p, int timeout_ms); /* false: 
  * "/usr/bin/redis-server *:6379") is started again as the title's first word with its configuration file ("": it has
  * none). false: the reason is appended to why. */
 bool process_can_start_again(struct local_process *p, const char *config_file, struct buf *why);
-/* The same program with the same arguments, environment, folder, limits and user, not as a child of ours. */
-bool process_start_again(const struct local_process *p, struct buf *why);
+/* The same program with the same arguments, environment, folder, limits and user, not as a child of ours. fd: gets a
+ * pidfd of the new process, which the caller closes, or -1; NULL: it is not wanted. */
+bool process_start_again(const struct local_process *p, int *fd, struct buf *why);
 
 #endif

@@ -31,7 +31,7 @@ size_t records_put(const struct asking *a, const json_t *document, struct buf *w
     fleet_run(&f);
     for (size_t i = 0; i < f.n; i++) {
         const struct fleet_member *m = f.members[i];
-        const redisReply *r = m->error == NULL && m->nreplies > 0 ? m->replies[m->nreplies - 1] : NULL;
+        const redisReply *r = fleet_answer(m);
         bool ok = r != NULL && r->type == REDIS_REPLY_STATUS;
         taken += ok;
         if (!ok)
@@ -43,18 +43,6 @@ size_t records_put(const struct asking *a, const json_t *document, struct buf *w
     free(text);
     fleet_free(&f);
     return taken;
-}
-
-static bool has(const json_t *list, const char *id)
-{
-    size_t i;
-    const json_t *d;
-    json_array_foreach(list, i, d)
-    {
-        if (strcmp(json_word(d, "id"), id) == 0)
-            return true;
-    }
-    return false;
 }
 
 /* Where it belongs: the newest first. */
@@ -74,7 +62,7 @@ static void take(json_t *list, const redisReply *r)
     json_array_foreach(rows, i, row)
     {
         json_t *d = json_loads(json_word(row, "text"), 0, NULL);
-        if (json_is_object(d) && !has(list, json_word(d, "id")))
+        if (json_is_object(d) && json_find(list, "id", json_word(d, "id")) == NULL)
             insert(list, d);
         else
             json_decref(d);
@@ -97,7 +85,7 @@ json_t *records_get(const struct command_call *call, const struct asking *a, con
     fleet_run(&f);
     for (size_t i = 0; i < f.n; i++) {
         const struct fleet_member *m = f.members[i];
-        const redisReply *r = m->error == NULL && m->nreplies > 0 ? m->replies[m->nreplies - 1] : NULL;
+        const redisReply *r = fleet_answer(m);
         if (r != NULL && r->type == REDIS_REPLY_ERROR)
             refusal = r;
         else if (r != NULL)

@@ -168,8 +168,7 @@ json_t *report_canaries(const struct lane *lanes, size_t n, const struct client_
 
 /* ---- the verdict ---- */
 
-static void add_reason(json_t *reasons, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void add_reason(json_t *reasons, const char *fmt, ...)
+void report_reason(json_t *reasons, const char *fmt, ...)
 {
     struct buf text = {0};
     va_list ap;
@@ -185,10 +184,11 @@ void report_judge(json_t *reasons, const json_t *canaries, int64_t max_outage_ms
     int64_t outage = json_int(canaries, "outage_ms", 0),
             lost = json_int(json_object_get(canaries, "writes"), "lost", 0);
     if (max_outage_ms >= 0 && outage > max_outage_ms)
-        add_reason(reasons, "no acknowledged write for %" PRId64 " ms, and the objective is %" PRId64 " ms", outage,
-                   max_outage_ms);
+        report_reason(reasons, "no acknowledged write for %" PRId64 " ms, and the objective is %" PRId64 " ms", outage,
+                      max_outage_ms);
     if (lost > max_lost)
-        add_reason(reasons, "%" PRId64 " acknowledged writes are lost, and the objective is %" PRId64, lost, max_lost);
+        report_reason(reasons, "%" PRId64 " acknowledged writes are lost, and the objective is %" PRId64, lost,
+                      max_lost);
 }
 
 json_t *report_document(struct drill_run *r, json_t *phases)
@@ -200,7 +200,7 @@ json_t *report_document(struct drill_run *r, json_t *phases)
     struct buf what = {0}, back = {0};
     json_t *canaries = report_canaries(lanes, n, canaries_errors(r->canaries), r->start_us);
     if (r->aborted.n > 0)
-        add_reason(r->reasons, "ended early: %s", buf_str(&r->aborted));
+        report_reason(r->reasons, "ended early: %s", buf_str(&r->aborted));
     report_judge(r->reasons, canaries, o->max_outage_ms, o->max_lost);
     harm_describe(&r->harm, &what, &back);
     if (addr_is_set(&r->to))

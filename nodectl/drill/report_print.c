@@ -19,23 +19,10 @@ static const struct {
     {"converge", "until every live node knew"},
 };
 
-static void line(FILE *out, bool colour, enum paint paint, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-static void line(FILE *out, bool colour, enum paint paint, const char *fmt, ...)
-{
-    struct buf text = {0};
-    va_list ap;
-    va_start(ap, fmt);
-    buf_vprintf(&text, fmt, ap);
-    va_end(ap);
-    print_painted(out, colour, paint, buf_str(&text));
-    fputc('\n', out);
-    buf_free(&text);
-}
-
 static void head(FILE *out, bool colour, const char *text)
 {
     fputc('\n', out);
-    line(out, colour, PAINT_HEAD, "%s", text);
+    print_line(out, colour, PAINT_HEAD, "%s", text);
 }
 
 static bool passed(const json_t *d)
@@ -55,7 +42,7 @@ static void print_phases(const json_t *d, FILE *out, bool colour)
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
         int64_t ms = json_int(p, phases[i].name, -1);
         if (ms >= 0)
-            line(out, colour, PAINT_NONE, "%8" PRId64 "  %-9s %s", ms, phases[i].name, phases[i].text);
+            print_line(out, colour, PAINT_NONE, "%8" PRId64 "  %-9s %s", ms, phases[i].name, phases[i].text);
     }
 }
 
@@ -68,24 +55,26 @@ static void print_clients(const json_t *d, FILE *out, bool colour)
         databases += !json_yes(e, "bystander");
     }
     head(out, colour, "Clients");
-    line(out, colour, PAINT_NONE,
-         "%8" PRId64 " ms without an acknowledged write at the longest, beginning %" PRId64
-         " ms after the harm (before it: %" PRId64 " ms; while roles were switched back: %" PRId64
-         " ms; in the other shard: %" PRId64 " ms)",
-         json_int(d, "outage_ms", 0), json_int(d, "outage_from_ms", 0), json_int(d, "quiet_outage_ms", 0),
-         json_int(d, "restore_outage_ms", 0), json_int(d, "bystander_outage_ms", 0));
-    line(out, colour, PAINT_NONE, "%8" PRId64 " writes acknowledged, in %zu database%s and beside",
-         json_int(w, "acked", 0), databases, databases == 1 ? "" : "s");
-    line(out, colour, json_int(w, "lost", 0) > 0 ? PAINT_BAD : PAINT_NONE, "%8" PRId64 " of them lost",
-         json_int(w, "lost", 0));
-    line(out, colour, PAINT_NONE, "%8" PRId64 " refused, %" PRId64 " without an answer, %" PRId64 " sent elsewhere",
-         json_int(w, "refused", 0), json_int(w, "unanswered", 0), json_int(w, "redirected", 0));
-    line(out, colour, PAINT_NONE, "%8" PRId64 " reads, %" PRId64 " of them stale, the worst one by %" PRId64 " ms",
-         json_int(r, "answered", 0), json_int(r, "stale", 0), json_int(r, "longest_stale_ms", 0));
+    print_line(out, colour, PAINT_NONE,
+               "%8" PRId64 " ms without an acknowledged write at the longest, beginning %" PRId64
+               " ms after the harm (before it: %" PRId64 " ms; while roles were switched back: %" PRId64
+               " ms; in the other shard: %" PRId64 " ms)",
+               json_int(d, "outage_ms", 0), json_int(d, "outage_from_ms", 0), json_int(d, "quiet_outage_ms", 0),
+               json_int(d, "restore_outage_ms", 0), json_int(d, "bystander_outage_ms", 0));
+    print_line(out, colour, PAINT_NONE, "%8" PRId64 " writes acknowledged, in %zu database%s and beside",
+               json_int(w, "acked", 0), databases, databases == 1 ? "" : "s");
+    print_line(out, colour, json_int(w, "lost", 0) > 0 ? PAINT_BAD : PAINT_NONE, "%8" PRId64 " of them lost",
+               json_int(w, "lost", 0));
+    print_line(out, colour, PAINT_NONE,
+               "%8" PRId64 " refused, %" PRId64 " without an answer, %" PRId64 " sent elsewhere",
+               json_int(w, "refused", 0), json_int(w, "unanswered", 0), json_int(w, "redirected", 0));
+    print_line(out, colour, PAINT_NONE,
+               "%8" PRId64 " reads, %" PRId64 " of them stale, the worst one by %" PRId64 " ms",
+               json_int(r, "answered", 0), json_int(r, "stale", 0), json_int(r, "longest_stale_ms", 0));
     json_array_foreach(json_object_get(d, "errors"), i, e)
     {
-        line(out, colour, PAINT_WARN, "%8" PRId64 " x %s: %s", json_int(e, "count", 0), json_word(e, "by"),
-             json_word(e, "text"));
+        print_line(out, colour, PAINT_WARN, "%8" PRId64 " x %s: %s", json_int(e, "count", 0), json_word(e, "by"),
+                   json_word(e, "text"));
     }
 }
 
@@ -96,10 +85,10 @@ static void print_losses(const json_t *d, FILE *out, bool colour)
     json_array_foreach(json_object_get(d, "databases"), i, l)
     {
         if (json_int(l, "lost", 0) > 0)
-            line(out, colour, PAINT_BAD,
-                 "         database %" PRId64 "%s: %" PRId64 " lost of %" PRId64 ", from number %" PRId64,
-                 json_int(l, "database", 0), json_yes(l, "bystander") ? " of the other shard" : "",
-                 json_int(l, "lost", 0), json_int(l, "acked", 0), json_int(l, "first_lost", 0));
+            print_line(out, colour, PAINT_BAD,
+                       "         database %" PRId64 "%s: %" PRId64 " lost of %" PRId64 ", from number %" PRId64,
+                       json_int(l, "database", 0), json_yes(l, "bystander") ? " of the other shard" : "",
+                       json_int(l, "lost", 0), json_int(l, "acked", 0), json_int(l, "first_lost", 0));
     }
 }
 
@@ -108,21 +97,21 @@ void report_print(const json_t *d, FILE *out, bool colour)
     char when[WALL_TEXT_MAX];
     size_t i;
     const json_t *reason;
-    line(out, colour, PAINT_HEAD, "Drill %s of %s (%s), id %s, %s", json_word(d, "drill"), json_word(d, "group"),
-         json_word(d, "kind"), json_word(d, "id"), wall_text(json_int(d, "at_ms", 0), when));
-    line(out, colour, PAINT_NONE, "  %s: %s", json_word(d, "victim"), json_word(d, "harm"));
+    print_line(out, colour, PAINT_HEAD, "Drill %s of %s (%s), id %s, %s", json_word(d, "drill"), json_word(d, "group"),
+               json_word(d, "kind"), json_word(d, "id"), wall_text(json_int(d, "at_ms", 0), when));
+    print_line(out, colour, PAINT_NONE, "  %s: %s", json_word(d, "victim"), json_word(d, "harm"));
     if (json_word(d, "to")[0] != '\0')
-        line(out, colour, PAINT_NONE, "  the master was %s, then %s (epoch %" PRId64 ")", json_word(d, "from"),
-             json_word(d, "to"), json_int(json_object_get(d, "phases_ms"), "epoch", 0));
+        print_line(out, colour, PAINT_NONE, "  the master was %s, then %s (epoch %" PRId64 ")", json_word(d, "from"),
+                   json_word(d, "to"), json_int(json_object_get(d, "phases_ms"), "epoch", 0));
     print_phases(d, out, colour);
     print_clients(d, out, colour);
     print_losses(d, out, colour);
     fputc('\n', out);
-    line(out, colour, passed(d) ? PAINT_GOOD : PAINT_BAD, "%s%s", json_word(d, "verdict"),
-         json_yes(d, "back") ? "; the fleet is well again" : "; the fleet needs you: see nodectl status");
+    print_line(out, colour, passed(d) ? PAINT_GOOD : PAINT_BAD, "%s%s", json_word(d, "verdict"),
+               json_yes(d, "back") ? "; the fleet is well again" : "; the fleet needs you: see nodectl status");
     json_array_foreach(json_object_get(d, "reasons"), i, reason)
     {
-        line(out, colour, PAINT_BAD, "  %s", json_string_value(reason));
+        print_line(out, colour, PAINT_BAD, "  %s", json_string_value(reason));
     }
 }
 

@@ -1,6 +1,7 @@
 #include "nodectl/drill/run.h"
 
 #include "common/io/clock.h"
+#include "nodectl/drill/report.h"
 #include "nodectl/drill/settle.h"
 #include "nodectl/drill/survey.h"
 #include "nodectl/reply_json.h"
@@ -38,7 +39,9 @@ static int64_t since_ms(int64_t then_us)
     return (io_now_us() - then_us) / 1000;
 }
 
-void drill_step(struct drill_run *r, const char *fmt, ...)
+/* A step is told when it happens, and is part of the report. */
+static void tell_step(struct drill_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void tell_step(struct drill_run *r, const char *fmt, ...)
 {
     struct buf text = {0};
     va_list ap;
@@ -48,23 +51,10 @@ void drill_step(struct drill_run *r, const char *fmt, ...)
     va_end(ap);
     json_array_append_new(r->steps,
                           json_pack("{s:I, s:o}", "ms", (json_int_t)ms, "text", json_text(buf_str(&text), text.n)));
-    if (!r->asking.json) {
-        printf("%8" PRId64 " ms  ", ms);
-        print_painted(stdout, false, PAINT_NONE, buf_str(&text));
-        fputc('\n', stdout);
+    if (!r->asking.document) {
+        print_line(stdout, false, PAINT_NONE, "%8" PRId64 " ms  %s", ms, buf_str(&text));
         fflush(stdout);
     }
-    buf_free(&text);
-}
-
-void drill_reason(struct drill_run *r, const char *fmt, ...)
-{
-    struct buf text = {0};
-    va_list ap;
-    va_start(ap, fmt);
-    buf_vprintf(&text, fmt, ap);
-    va_end(ap);
-    json_array_append_new(r->reasons, json_text(buf_str(&text), text.n));
     buf_free(&text);
 }
 
@@ -136,7 +126,7 @@ static bool wait_new_master(struct drill_run *r)
         if (survey_master(&r->asking, t->supervisors, t->nsupervisors, t->shard.name, &now) &&
             !addr_eq(&now, &t->shard.nodes[0])) {
             r->to = now;
-            drill_step(r, "all supervisors that answer call %s the master", addr_text(&now, text));
+            tell_step(r, "all supervisors that answer call %s the master", addr_text(&now, text));
             return true;
         }
         drill_pause(LOOK_MS);
@@ -168,10 +158,10 @@ static void do_harm(struct drill_run *r)
     r->start_us = io_now_us();
     bool done = harm_do(&r->harm, &why);
     if (done) {
-        drill_step(r, "%s: %s", addr_text(&r->harm.at, text), buf_str(&what));
+        tell_step(r, "%s: %s", addr_text(&r->harm.at, text), buf_str(&what));
         bool over = r->harm.of_supervisor || wait_new_master(r);
         if (over && wait_writes(r)) {
-            drill_step(r, "writes are acknowledged in every database");
+            tell_step(r, "writes are acknowledged in every database");
             wait_hold(r);
         }
     } else {
@@ -179,7 +169,7 @@ static void do_harm(struct drill_run *r)
     }
     r->end_us = io_now_us();
     if (r->aborted.n > 0)
-        drill_step(r, "ended early: %s", buf_str(&r->aborted));
+        tell_step(r, "ended early: %s", buf_str(&r->aborted));
     buf_free(&what);
     buf_free(&ignored);
     buf_free(&why);
@@ -249,7 +239,7 @@ static bool restore_roles(struct drill_run *r, struct buf *why)
             drill_pause(LOOK_MS);
     }
     if (again)
-        drill_step(r, "%s is the master again, by a planned switch", addr_text(&t->shard.nodes[0], text));
+        tell_step(r, "%s is the master again, by a planned switch", addr_text(&t->shard.nodes[0], text));
     else if (why->n == 0)
         buf_puts(why, "planned switches were taken on and came to nothing");
     return again;
@@ -263,8 +253,8 @@ static void leave_it(struct drill_run *r, const char *what, struct buf *why)
     for (size_t i = 0; i < why->n; i++)
         if (why->p[i] == '\n')
             why->p[i] = ';';
-    drill_step(r, "%s: %s", what, buf_str(why));
-    drill_reason(r, "%s: %s", what, buf_str(why));
+    tell_step(r, "%s: %s", what, buf_str(why));
+    report_reason(r->reasons, "%s: %s", what, buf_str(why));
     r->back = false;
 }
 
@@ -276,12 +266,12 @@ static void bring_back(struct drill_run *r)
     harm_describe(&r->harm, &what, &back);
     r->back = true;
     if (harm_must_wait(&r->harm) && !addr_is_set(&r->to))
-        drill_step(r, "waits for a new master before the old one is started: it may have lost its data");
+        tell_step(r, "waits for a new master before the old one is started: it may have lost its data");
     if (!harm_undo(&r->harm, &why)) {
         leave_it(r, "it could not be undone", &why);
     } else {
         if (to_undo)
-            drill_step(r, "%s: %s", addr_text(&r->harm.at, text), buf_str(&back));
+            tell_step(r, "%s: %s", addr_text(&r->harm.at, text), buf_str(&back));
         if (!wait_well(r, false, &why))
             leave_it(r, "the fleet is not well again", &why);
     }
@@ -293,7 +283,7 @@ static void bring_back(struct drill_run *r)
     if (r->back && moved && r->order.restore_roles && !(restore_roles(r, &why) && wait_well(r, true, &why)))
         leave_it(r, "the old master is not the master again", &why);
     if (r->back)
-        drill_step(r, r->order.restore_roles || !moved ? "all is as it was" : "all is well; the new master stays");
+        tell_step(r, r->order.restore_roles || !moved ? "all is as it was" : "all is well; the new master stays");
     buf_free(&why);
     buf_free(&what);
     buf_free(&back);

@@ -38,9 +38,5 @@ int drill_perform(struct drill_run *r);
 void drill_run_free(struct drill_run *r);
 
 void drill_pause(int ms);
-/* A step is told when it happens, and is part of the report. */
-void drill_step(struct drill_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A reason why the drill has failed. */
-void drill_reason(struct drill_run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,5 +1,7 @@
 #include "nodectl/drill/settle.h"
 
+#include "nodectl/drill/report.h"
+
 #include "common/io/clock.h"
 #include "nodectl/drill/survey.h"
 
@@ -53,8 +55,8 @@ void drill_settle(struct drill_run *r)
     for (size_t i = 0; i < n && r->settled; i++)
         if (!settle_lane(r, &lanes[i], &why)) {
             r->settled = false;
-            drill_reason(r, "what was written in database %d could not be read back: %s", lanes[i].database,
-                         buf_str(&why));
+            report_reason(r->reasons, "what was written in database %d could not be read back: %s", lanes[i].database,
+                          buf_str(&why));
         }
     buf_free(&why);
 }

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "nodectl/info.h"
 #include "nodectl/reply_json.h"
 #include "nodectl/status_collect.h"
 #include "nodectl/status_merge.h"
@@ -63,11 +64,6 @@ static struct fleet_member *add_supervisor(const struct asking *a, struct fleet 
     return m;
 }
 
-static const redisReply *last_reply(const struct fleet_member *m)
-{
-    return m->error == NULL && m->nreplies > 0 ? m->replies[m->nreplies - 1] : NULL;
-}
-
 static bool read_address(const redisReply *r, struct addr *out)
 {
     int64_t port;
@@ -89,7 +85,7 @@ bool survey_master(const struct asking *a, const struct addr *supervisors, size_
                   (const char *[]){"SENTINEL", "GET-MASTER-ADDR-BY-NAME", group});
     fleet_run(&f);
     for (size_t i = 0; i < f.n; i++) {
-        if (!read_address(last_reply(f.members[i]), &said))
+        if (!read_address(fleet_answer(f.members[i]), &said))
             continue;
         same = same && (told == 0 || addr_eq(master, &said));
         *master = said;
@@ -118,7 +114,7 @@ bool survey_switch(const struct asking *a, const struct addr *supervisors, size_
         struct fleet_member *m = add_supervisor(a, &f, &supervisors[i]);
         fleet_ask(m, argc, argv);
         fleet_run(&f);
-        const redisReply *r = last_reply(m);
+        const redisReply *r = fleet_answer(m);
         taken = r != NULL && r->type == REDIS_REPLY_STATUS;
         refused = r != NULL && !taken;
         if (!taken) {
@@ -146,25 +142,13 @@ static struct fleet_member *add_node(const struct drill_order *o, struct fleet *
     return m;
 }
 
-/* The value of "name:value" in INFO. */
-static struct slice info_field(const redisReply *r, const char *name)
-{
-    struct slice none = {NULL, 0};
-    for (struct slice rest = {r->str, (size_t)r->len}; rest.n > 0;) {
-        struct slice line = slice_cut_line(&rest);
-        if (slice_is(slice_cut(&line, ':'), name))
-            return line;
-    }
-    return none;
-}
-
 static void read_info(const redisReply *r, struct survey_node *out)
 {
-    struct slice file = info_field(r, "config_file");
-    (void)text_i64(info_field(r, "process_id"), &out->process_id);
-    out->replica = slice_is(info_field(r, "role"), "slave");
-    out->follows = slice_is(info_field(r, "master_link_status"), "up");
-    out->loading = slice_is(info_field(r, "loading"), "1");
+    struct slice info = reply_text(r), file = info_field(info, "config_file");
+    (void)text_i64(info_field(info, "process_id"), &out->process_id);
+    out->replica = slice_is(info_field(info, "role"), "slave");
+    out->follows = slice_is(info_field(info, "master_link_status"), "up");
+    out->loading = slice_is(info_field(info, "loading"), "1");
     if (file.n > 0)
         snprintf(out->config_file, sizeof out->config_file, "%.*s", (int)file.n, file.p);
 }
@@ -204,7 +188,7 @@ bool survey_node(const struct asking *a, const struct drill_order *o, const stru
     } else {
         bool login = r != NULL && r->type == REDIS_REPLY_ERROR && strncmp(r->str, "NOAUTH", 6) == 0;
         buf_printf(why, "%s: %s%s", addr_text(at, text), r == NULL ? m->error : r->str,
-                   login ? " Give --node-password, or NODECTL_NODE_PASSWORD" : "");
+                   login ? " Give --node-password-file, or NODECTL_NODE_PASSWORD" : "");
     }
     fleet_free(&f);
     return ok;
@@ -233,7 +217,7 @@ bool survey_rows(const struct asking *a, const struct drill_order *o, const stru
         fleet_ask(m, 2, (const char *[]){"SELECT", number});
     fleet_ask(m, 4, (const char *[]){"LRANGE", key, "0", "-1"});
     fleet_run(&f);
-    const redisReply *r = last_reply(m);
+    const redisReply *r = fleet_answer(m);
     bool ok = r != NULL && r->type == REDIS_REPLY_ARRAY;
     if (ok) {
         read_numbers(r, numbers, count);

@@ -1,0 +1,15 @@
+/* The list `fleets` in the text of nodectl.conf: an entry is put in or taken out by its position, and everything else,
+ * comments and the operator's way of writing, stays byte for byte. The text must be one that libconfig reads; @include
+ * lines are not followed. Pure. */
+#ifndef NODECTL_LOCAL_REGISTRY_TEXT_H
+#define NODECTL_LOCAL_REGISTRY_TEXT_H
+
+#include "common/base/bytes.h"
+
+/* Appends to out the text with `entry` ("{ name = ...; }", may have several lines) at the end of the list, which is
+ * made when there is none. false: the text cannot be made sense of; out is as it was. */
+bool registry_text_add(struct slice text, struct slice entry, struct buf *out);
+/* The text without the entry of that name. false: it has none; out is as it was. */
+bool registry_text_remove(struct slice text, const char *name, struct buf *out);
+
+#endif
