@@ -19,9 +19,11 @@ import durable  # noqa: E402
 import fifty  # noqa: E402
 import idle  # noqa: E402
 import lines  # noqa: E402
+import made  # noqa: E402
 import many_shards  # noqa: E402
 import noded  # noqa: E402
 import one  # noqa: E402
+import rebalance  # noqa: E402
 import slots  # noqa: E402
 import steady  # noqa: E402
 import supervised  # noqa: E402
@@ -38,7 +40,9 @@ ROWS = (
 )
 
 
-PARTS = ("one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots", "supervised", "shards", "steady")
+PARTS = ("one", "fifty", "idle", "thousand", "noded", "durable", "cluster", "slots", "rebalance", "made",
+         "supervised",
+         "shards", "steady")
 
 
 def spread(values):
@@ -109,6 +113,11 @@ def main():
     parser.add_argument("--slots-mb", type=int, default=1024, help="megabytes that move, one in a slot (default 1024)")
     parser.add_argument("--slots-moves", type=int, default=5, help="moves there and back for pauses (default 5)")
     parser.add_argument("--slots-rate", type=int, default=50000, help="writes a second into slots (default 50000)")
+    parser.add_argument("--rebalance-rounds", type=int, default=3, help="rounds of nodectl slots rebalance (default 3)")
+    parser.add_argument("--rebalance-mb", type=int, default=1024,
+                        help="megabytes in the cluster that gets a fourth master (default 1024)")
+    parser.add_argument("--made-rounds", type=int, default=5, help="fleets that nodectl makes (default 5)")
+    parser.add_argument("--import-keys", type=int, default=1000000, help="keys of an import (default 1000000)")
     parser.add_argument("--supervised-rounds", type=int, default=3, help="rounds of supervised clusters (default 3)")
     parser.add_argument("--supervised-shards", type=int, default=60,
                         help="shards of which half lose their masters at once; 0: none (default 60)")
@@ -156,6 +165,10 @@ def main():
                 results["cluster"] = cluster.measure(lab, args)
         if "slots" in parts:
             results["slots"] = slots.measure(args)
+        if "rebalance" in parts:
+            results["rebalance"] = rebalance.measure(args)
+        if "made" in parts:
+            results["made"] = made.measure(args)
         if "supervised" in parts:
             results["supervised"] = supervised.measure(args)
         if "shards" in parts:
@@ -181,13 +194,18 @@ def main():
         missed += cluster.report(results["cluster"], args)
     if "slots" in results:
         missed += slots.report(results["slots"], args)
+    if "rebalance" in results:
+        missed += rebalance.report(results["rebalance"], args)
+    if "made" in results:
+        missed += made.report(results["made"], args)
     if "supervised" in results:
         missed += supervised.report(results["supervised"], args)
     if "shards" in results:
         missed += many_shards.report(results["shards"], args)
     if "steady" in results:
         missed += steady.report(results["steady"])
-    if not set(parts) <= {"noded", "durable", "cluster", "slots", "supervised", "shards", "steady"}:
+    if not set(parts) <= {"noded", "durable", "cluster", "slots", "rebalance", "made", "supervised", "shards",
+                             "steady"}:
         print("\nMilliseconds after kill -9 plus down-after (%d ms); 3 supervisors; each daemon with its default "
               "settings." % one.DOWN_AFTER_MS)
     if args.json:

@@ -6,18 +6,21 @@ hears of a promotion by a lag of its own, up to 300 ms, as over a bus.
 import os
 import re
 import select
+import statistics
+import subprocess
 import sys
 import time
 
 import lines
-from lab import Resp, encode, wait_until
+from lab import Lab, Resp, encode, wait_until
 from lab.resp import Incomplete, parse
-from lab.supervisors import Cluster
+from lab.supervisors import Cluster, nodectl_path
 from thousand import Model, status_kb
 
 DOWN_AFTER_MS = 5000
 SUPERVISORS = 3
 START_S, BOUND_S = 120, 90
+STATUS_SHARDS, STATUS_RUNS, STATUS_TARGET_MS = 100, 20, 200
 TICKS = os.sysconf("SC_CLK_TCK")
 MASTER_LINE = re.compile(r"^master\d+:name=[^,]*,status=(\w+),address=[^,]*,slaves=(\d+),sentinels=(\d+)", re.M)
 
@@ -108,8 +111,24 @@ class Shards(Model):
         return self.control.ok("AGREE") / 1e6
 
 
+def measure_status():
+    """Milliseconds of `nodectl status` over a hundred shards: the median."""
+    with Lab("ours") as lab:
+        supervisors, _ = start(lab, Shards(lab, STATUS_SHARDS), STATUS_SHARDS)
+        argv = [nodectl_path(), "status", "--supervisor", ",".join("127.0.0.1:%d" % s.port for s in supervisors)]
+        took = []
+        for _ in range(STATUS_RUNS):
+            began = time.monotonic()
+            done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+                                  check=False)
+            took.append((time.monotonic() - began) * 1000)
+            assert done.returncode == 0 and done.stdout.count("\nmany/") == STATUS_SHARDS, done
+        return statistics.median(took)
+
+
 def measure(lab, args, progress=sys.stderr):
     shards, killed = args.model_shards, args.model_shards // 2
+    status_ms = measure_status()
     model = Shards(lab, shards)
     supervisors, start_s = start(lab, model, shards)
     texts = model.leases()["texts"]
@@ -130,6 +149,7 @@ def measure(lab, args, progress=sys.stderr):
     zero = after + DOWN_AFTER_MS / 1000
     times = [at for _, at in model.promoted().values()]
     out = {
+        "status": status_ms,
         "start": start_s * 1000,
         "idle": idle,
         "promoted": (max(times) - zero) * 1000 if len(times) == killed else None,
@@ -160,6 +180,7 @@ def report(r, args):
         ("live masters whose lease ran out", "", 0.0, float(r["lapses"]), None, None),
         ("%d shards: resident memory" % shards, "MiB", None, r["memory"], None, None),
         ("%d shards, idle: of a processor" % shards, "%", None, r["idle"], None, None),
+        ("nodectl status over %d shards" % STATUS_SHARDS, "ms", float(STATUS_TARGET_MS), r["status"], None, None),
         ("the failover: processor time of each", "s", None, r["cpu"], None, None),
     )
     missed = lines.show(rows, {"ours": r})

@@ -272,9 +272,20 @@ void check_write(struct world *w, struct node *n)
 
 /* ---- votes ---- */
 
-/* A vote for slots that the voter knows to be somebody else's by now would bring an old owner back. */
+static bool has_voted_in(const struct cl_core *c, uint64_t epoch)
+{
+    for (size_t i = 0; i < c->nvoted; i++)
+        if (c->voted[i] == epoch)
+            return true;
+    return false;
+}
+
+/* A vote for slots that the voter knows to be somebody else's by now would bring an old owner back. What it has voted
+ * on may be on its way to a slow disk, and is asked for again meanwhile. */
 static void hear_request(struct node *n, const struct cl_header *h, int from)
 {
+    if (has_voted_in(n->core, h->current_epoch))
+        return;
     n->overtaken[from] = 0;
     for (int slot = cl_bit_next(h->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(h->slots, slot + 1, true)) {
         const struct cl_node *owner = cl_owner(n->core, slot);
@@ -497,7 +508,18 @@ static void check_bounds(struct world *w, const struct node *n)
                  n->ins.used);
 }
 
-void check_step(struct world *w, struct node *n, const struct cl_event *e)
+void check_beliefs(struct world *w, struct node *n, const struct cl_event *e)
+{
+    if (n->version == n->core->version)
+        return;
+    if (e->kind == CL_EV_COMMAND)
+        take_beliefs(w, n);
+    else
+        compare_beliefs(w, n);
+    compare_failed(w, n, e);
+}
+
+void check_step(struct world *w, struct node *n)
 {
     if (n->core == NULL || w->violation != NULL)
         return;
@@ -507,11 +529,6 @@ void check_step(struct world *w, struct node *n, const struct cl_event *e)
     struct cl_id id = cl_my_id(n->core);
     if (!cl_id_eq(&id, &n->id))
         register_id(w, n);
-    if (e->kind == CL_EV_COMMAND)
-        take_beliefs(w, n);
-    else
-        compare_beliefs(w, n);
-    compare_failed(w, n, e);
     note_state(w, n);
     check_bounds(w, n);
     /* What a candidate needs is counted while it asks: once elected it is a master itself. */

@@ -32,6 +32,7 @@
     X(COUNT_HUNG, "connections that hung", true)                           \
     X(COUNT_DISK_SLOW, "disks slow", true)                                 \
     X(COUNT_DISK_FULL, "disks full", true)                                 \
+    X(COUNT_STREAM, "streams of replicas broken", true)                    \
     X(COUNT_DISK_REFUSED, "texts refused by a full disk", true)            \
     X(COUNT_PERSIST_LOST, "texts lost in a crash", true)                   \
     X(COUNT_PERSIST_KEPT, "texts kept but never confirmed", true)          \

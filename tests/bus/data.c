@@ -91,7 +91,8 @@ static void take_data(struct node *n, const struct node *m)
 
 static bool serves(const struct world *w, const struct node *n, const struct node *m)
 {
-    return m->core != NULL && !m->stopped && net_open(w, n->index, m->index) && !m->data.loading && m != n;
+    return m->core != NULL && !m->stopped && !n->data.broken && net_open(w, n->index, m->index) && !m->data.loading &&
+           m != n;
 }
 
 static void begin_sync(struct world *w, struct node *n, const struct node *m)
@@ -131,7 +132,7 @@ static void pull(struct world *w, struct happening *h)
         return;
     }
     /* A process that dies closes its connections; all else shows only by silence. */
-    if ((m->core == NULL && !m->host_down) || w->now_us - d->heard_us > REPL_TIMEOUT) {
+    if ((m->core == NULL && !m->host_down) || d->broken || w->now_us - d->heard_us > REPL_TIMEOUT) {
         link_lost(w, n);
         return;
     }
@@ -153,14 +154,15 @@ static void pull(struct world *w, struct happening *h)
     }
 }
 
-void data_follow(struct world *w, struct node *n, const char *ip, uint16_t port)
+void data_follow(struct world *w, struct node *n, const struct cl_id *id, const char *ip, uint16_t port)
 {
     struct data *d = &n->data;
     const struct node *m = data_at_address(w, ip, port);
     int master = m != NULL ? m->index : NOBODY;
     if (d->master == master && d->repl != REPL_NONE)
         return;
-    bool same_data = m != NULL && goes_on(d, &m->data);
+    /* What it has had of this master it has had wherever that one listens now, and whatever it has been through. */
+    bool same_data = (m != NULL && goes_on(d, &m->data)) || (d->master != -1 && cl_id_eq(&d->follows, id));
     if (d->master == -1)
         d->old_us = same_data ? node_clock(w, n) : -1;
     else if (!same_data)
@@ -172,6 +174,7 @@ void data_follow(struct world *w, struct node *n, const char *ip, uint16_t port)
         handover_given(w, n, NULL);
     }
     d->master = master;
+    d->follows = *id;
     d->repl = REPL_NONE;
     d->loading = false;
     d->paused_until_us = 0;

@@ -86,6 +86,7 @@ static void end_fault(struct world *w, struct fault *f)
         break;
     case FAULT_DISK_SLOW: n->disk.slow_us = 0; break;
     case FAULT_DISK_FULL: n->disk.full = false; break;
+    case FAULT_STREAM: n->data.broken = false; break;
     default: break;
     }
 }
@@ -244,12 +245,30 @@ static void of_network(struct world *w, enum fault_kind kind)
     }
 }
 
+/* Long enough for its data to become too old, now and then; and that matters when its master is gone then. */
+static void break_stream(struct world *w, struct node *n)
+{
+    int64_t us = rng_range(&w->rng, MS(w->plan.timeout_ms), MS(w->plan.timeout_ms) * 20);
+    struct fault *f = n->data.master >= 0 ? fault_new(w, FAULT_STREAM, n) : NULL;
+    if (f == NULL)
+        return;
+    w->counts[COUNT_STREAM]++;
+    n->data.broken = true;
+    happen(w, &f->over, w->now_us + us, over);
+    w->faults->strike.who = n->data.master;
+    happen(w, &w->faults->strike, w->now_us + us / 4 * 3, strike);
+}
+
 static void of_machine(struct world *w, enum fault_kind kind)
 {
     struct node *n = &w->nodes[rng_below(&w->rng, (uint64_t)w->plan.nodes)];
     if (kind == FAULT_JUMP) {
         w->counts[COUNT_JUMP]++;
         node_jump(w, n, draw_skewed(&w->rng, MS(1), SECONDS(20)));
+        return;
+    }
+    if (kind == FAULT_STREAM) {
+        break_stream(w, n);
         return;
     }
     if (fault_new(w, kind, n) == NULL)
@@ -366,7 +385,8 @@ static void inject(struct world *w, enum fault_kind kind)
         partition(w, kind);
     else if (kind == FAULT_LOSS || kind == FAULT_DELAY || kind == FAULT_HANG)
         of_network(w, kind);
-    else if (kind == FAULT_DRIFT || kind == FAULT_JUMP || kind == FAULT_DISK_SLOW || kind == FAULT_DISK_FULL)
+    else if (kind == FAULT_DRIFT || kind == FAULT_JUMP || kind == FAULT_DISK_SLOW || kind == FAULT_DISK_FULL ||
+             kind == FAULT_STREAM)
         of_machine(w, kind);
     else
         of_operator(w, kind);

@@ -286,6 +286,10 @@ void handover_shown(struct world *w, struct node *n, const uint8_t *slots)
         if (h == NULL || w->handovers->slot[k].outcome != OPEN || !cl_bit(slots, w->watched[k]) ||
             side_of(w, h, n) != TARGET_SIDE)
             continue;
+        /* Not by this hand-over: it comes back and holds the slot for its own by an older claim, as its disk does
+         * not know yet that it has lost it. The others know, and tell it before it serves anything. */
+        if (n->core->me->config_epoch < h->epoch)
+            continue;
         bool had = h->lives[n->index] == n->life + UINT64_C(1) || (h->lives[n->index] > 0 && !w->plan.volatile_data);
         for (size_t i = 0; i < w->nwrites; i++) {
             bool there = n->data.set.has[i / 64] >> i % 64 & 1;

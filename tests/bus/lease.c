@@ -33,13 +33,14 @@ struct supervisor {
     struct happening turn; /* first */
     struct steady clock;
     struct told told[MAX_NODES];
-    int64_t book_us[MAX_NODES]; /* own clock: until when a grant to it may be out */
     bool cut[MAX_NODES];
 };
 
 struct group { /* a shard */
     struct cl_id shard;
-    bool was[MAX_NODES]; /* of it, at some time */
+    /* By each one's clock: until when a grant to a node, as one of this shard, may be out. Who goes to another shard is
+     * granted there what does not concern this one. */
+    int64_t book_us[SUPERVISORS][MAX_NODES];
     int grantee;
     uint64_t epoch;
     struct lineage was_master, may_have_been; /* the newest first; the latter by attempts whose end nobody knows */
@@ -215,7 +216,6 @@ static void enter(struct world *w, int node, const struct told *t)
     if (at == l->ngroups)
         l->group[l->ngroups++] = (struct group){
             .shard = t->shard, .grantee = node, .was_master = {{t->id}, 1}, .passed_over = -1};
-    l->group[at].was[node] = true;
     l->in[node] = at;
 }
 
@@ -289,36 +289,35 @@ static void arrive(struct world *w, struct happening *h)
 
 /* ---- grants ---- */
 
-/* Until when grants of it to others of the group may be out. */
-static int64_t others_end(const struct world *w, const struct supervisor *s, int node)
+/* Until when grants of this supervisor to others of the group may be out. */
+static int64_t others_end(const struct world *w, const struct group *g, int supervisor, int node)
 {
-    const struct group *g = group_of(w, node);
     int64_t end = 0;
-    for (int k = 0; g != NULL && k < w->plan.nodes; k++)
-        if (k != node && g->was[k] && s->book_us[k] > end)
-            end = s->book_us[k];
+    for (int k = 0; k < w->plan.nodes; k++)
+        if (k != node && g->book_us[supervisor][k] > end)
+            end = g->book_us[supervisor][k];
     return end;
 }
 
-static void book(struct supervisor *s, int node, int64_t end_us)
+static void book(struct group *g, int supervisor, int node, int64_t end_us)
 {
-    if (s->book_us[node] < end_us)
-        s->book_us[node] = end_us;
+    if (g->book_us[supervisor][node] < end_us)
+        g->book_us[supervisor][node] = end_us;
 }
 
 static void probe(struct world *w, struct supervisor *s, int i, int node)
 {
-    const struct group *g = group_of(w, node);
+    struct group *g = group_of(w, node);
     int64_t now = clock_of(w, s);
     struct mail *m = mail_new(w);
     struct happening h = m->h;
     *m = (struct mail){.h = h, .supervisor = i, .asked_us = now, .ttl_ms = w->plan.lease_ms};
     m->h.who = node;
     /* While nobody knows whether it was promoted, the grants that come with that order are all that it gets. */
-    if (g != NULL && g->grantee == node && !g->promoting && now >= others_end(w, s, node)) {
+    if (g != NULL && g->grantee == node && !g->promoting && now >= others_end(w, g, i, node)) {
         m->epoch = g->epoch;
         m->stamp = s->told[node].stamp;
-        book(s, node, now + w->plan.lease_ms * 1010);
+        book(g, i, node, now + w->plan.lease_ms * 1010);
     } else if (g != NULL && g->grantee != node && rng_below(&w->rng, 4) == 0) {
         m->ttl_ms = 0; /* else: a word that neither grants nor takes back, for it has no stamp */
     }
@@ -349,9 +348,9 @@ static void promote(struct world *w, struct group *g)
     m->h.who = g->grantee;
     g->asked++;
     for (int i = 0; i < SUPERVISORS; i++) {
-        struct supervisor *s = &w->leases->s[i];
+        const struct supervisor *s = &w->leases->s[i];
         const struct told *t = &s->told[g->grantee];
-        int64_t now = clock_of(w, s), end = others_end(w, s, g->grantee);
+        int64_t now = clock_of(w, s), end = others_end(w, g, i, g->grantee);
         if (!is_fresh(w, t))
             continue;
         m->supervisor = i;
@@ -359,7 +358,7 @@ static void promote(struct world *w, struct group *g)
         int64_t wait_ms = end > now ? (end - t->asked_us) / 1000 + 1 : 0;
         struct cl_grant grant = {i, t->stamp, wait_ms + w->plan.lease_ms, wait_ms};
         m->grants[m->ngrants++] = grant;
-        book(s, g->grantee, now + grant.ttl_ms * 1010);
+        book(g, i, g->grantee, now + grant.ttl_ms * 1010);
     }
     post(w, m);
 }

@@ -264,7 +264,7 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
     case CL_FX_PERSIST: disk_persist(w, n, e); break;
     case CL_FX_FOLLOW:
         w->counts[COUNT_FOLLOWS]++;
-        data_follow(w, n, e->ip, e->port);
+        data_follow(w, n, &e->node, e->ip, e->port);
         break;
     case CL_FX_PROMOTE:
         w->counts[COUNT_PROMOTED]++;
@@ -339,12 +339,13 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
         record_event(w, n, e);
     check_before(w, n);
     cl_step(n->core, e, &w->fx);
+    check_beliefs(w, n, e);
     carry_out(w, n, e);
-    check_step(w, n, e);
-    if (e->kind == CL_EV_COMMAND && !was_refused(n, e->token)) {
+    if (e->kind == CL_EV_COMMAND && !was_refused(n, e->token)) { /* n->id is the one that it had before a RESET */
         handover_commanded(w, n, e->command);
         swap_commanded(w, n, e->command);
     }
+    check_step(w, n);
     handover_look(w, n);
     swap_look(w, n);
     lease_look(w, n);

@@ -27,6 +27,7 @@ enum fault_kind {
     FAULT_HANG,
     FAULT_DISK_SLOW,
     FAULT_DISK_FULL,
+    FAULT_STREAM,
     FAULT_FORGET,
     FAULT_RESET,
     FAULT_REPLICATE,

@@ -381,10 +381,11 @@ void swap_succeeds(struct world *w, struct node *n, const struct cl_id *master, 
             violated(w, "W", "%s is elected, and knows nothing of swap %llu, to which its master has said yes",
                      node_name(n->index), (unsigned long long)its->promise.epoch);
     }
-    o->bound = its->bound;
+    /* Its data lacks more than the last swap that its state knows: see swap_rolled_back(). */
+    o->bound = row.epoch > n->data.set.mapping + 1 ? 0 : its->bound;
 }
 
-/* It has lost more than the last swap, perhaps: the supervisors see to it before they lease it anything. */
+/* It has lost more than the last swap, perhaps: the supervisors see to it before they lease it anything (SAFETY W1). */
 void swap_rolled_back(struct world *w, struct node *n)
 {
     w->swaps->node[n->index].bound = 0;

@@ -118,9 +118,11 @@ struct dataset {
 
 /* The data side of a node. */
 struct data {
-    int master; /* whom it follows; -1: it is a master; -2: an address where nobody is */
+    int master;           /* whom it follows; -1: it is a master; -2: an address where nobody is */
+    struct cl_id follows; /* the same, by its id: it may have gone to another address, or be another node there */
     enum repl_state repl;
     bool loading;
+    bool broken;              /* it gets no stream, whatever the bus gets through */
     uint64_t replid, replid2; /* as in the replication protocol: which history it has, which it had before */
     int64_t second_offset;
     int64_t old_us;          /* local; the facts' old_since_us while the link is down */
@@ -317,7 +319,7 @@ bool durable_read(struct slice text, struct durable *out); /* false: says nothin
 
 /* data.c */
 struct cl_facts data_facts(const struct world *w, const struct node *n);
-void data_follow(struct world *w, struct node *n, const char *ip, uint16_t port);
+void data_follow(struct world *w, struct node *n, const struct cl_id *id, const char *ip, uint16_t port);
 void data_promote(struct world *w, struct node *n);
 void data_empty(struct world *w, struct node *n);
 void data_drop(struct world *w, struct node *n, const uint8_t *slots);
@@ -420,7 +422,9 @@ void check_started(struct world *w, struct node *n);
 void check_heard(struct world *w, struct node *n, const struct conn *l, struct slice message); /* before its step */
 void check_effect(struct world *w, struct node *n, const struct cl_event *e, const struct cl_effect *fx);
 void check_before(struct world *w, struct node *n);
-void check_step(struct world *w, struct node *n, const struct cl_event *e);
+/* Before the effects: the data side answers some of them at once, and that is another step of the same node. */
+void check_beliefs(struct world *w, struct node *n, const struct cl_event *e);
+void check_step(struct world *w, struct node *n);
 void check_write(struct world *w, struct node *n);
 int check_id(struct world *w, const struct cl_id *id);            /* its number; -1: never seen */
 struct node *node_of_id(struct world *w, const struct cl_id *id); /* who has it now; NULL: nobody */

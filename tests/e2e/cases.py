@@ -9,6 +9,10 @@
 import dataclasses
 
 
+class Skip(Exception):
+    """Raised by a test that cannot be done on this machine; says why."""
+
+
 @dataclasses.dataclass
 class Case:
     function: object

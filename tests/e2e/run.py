@@ -23,13 +23,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
-from cases import Job  # noqa: E402
+from cases import Job, Skip  # noqa: E402
 from lab import Lab  # noqa: E402
 from lab.processes import die_with_parent  # noqa: E402
 from weights import Weights  # noqa: E402
 
 GRACE_S = 12  # what a test gets to report and clean up after its time limit
 QUIET_CORES = 0.7  # what a test that minds its neighbours counts as
+SKIPPED = 77  # the exit status of a test that cannot be done here
 STOCK_SAMPLE = 4  # how many tests a plain run also makes with the stock Sentinel, to check the tests themselves
 
 
@@ -87,6 +88,9 @@ def run_in_child(job, root, parent):
     try:
         job.case.function(lab, *job.row)
         status = 0
+    except Skip as e:
+        print(e)
+        status = SKIPPED
     except BaseException:  # whatever it is, it is reported as this test's failure
         traceback.print_exc()
         try:
@@ -170,6 +174,8 @@ def report(running, status, verbose):
         print("ok   %s (%.1f s)" % (name, running.seconds), flush=True)
         if verbose and detail:
             print(detail, end="")
+    elif status == SKIPPED:
+        print("skip %s: %s" % (name, detail.strip()), flush=True)
     else:
         print("FAIL %s (%.1f s)" % (name, running.seconds))
         if status != 1:
@@ -213,11 +219,12 @@ def run_all(jobs, args, root, weights):
                     continue
                 running.remove(r)
                 report(r, status, args.verbose)
-                (passed if status == 0 else failed).append(r.job.name)
+                if status != SKIPPED:
+                    (passed if status == 0 else failed).append(r.job.name)
                 weights.measured(r.job.name, r.seconds, r.cpu_s)
-                if status == 0 or not args.keep:
+                if status in (0, SKIPPED) or not args.keep:
                     shutil.rmtree(r.dir, ignore_errors=True)
-                if status != 0 and args.x:
+                if status not in (0, SKIPPED) and args.x:
                     waiting.clear()
             time.sleep(0.01)
     finally:

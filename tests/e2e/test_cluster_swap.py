@@ -49,9 +49,13 @@ def mapping(node):
     return pairs(node.ok("CLUSTER", "DBMAP"))
 
 
+def view(supervisor, fleet):
+    return pairs(supervisor.ok("SENTINEL", "CLUSTER", fleet.name))
+
+
 def state(supervisor, fleet):
-    view = pairs(supervisor.ok("SENTINEL", "CLUSTER", fleet.name))
-    return int(view["mapping-epoch"]), view["swapdb-state"]
+    shown = view(supervisor, fleet)
+    return int(shown["mapping-epoch"]), shown["swapdb-state"]
 
 
 def masters_now(fleet):
@@ -348,3 +352,49 @@ def test_swapdb_and_a_new_shard(lab):
     wait_until(lambda: lease_ms(joined) > 0, 20, "it is supervised")
     assert joined.ok("SWAPDB", 1, 2) == "OK"
     assert with_db(joined, 1, "GET", keys[0]) == "of 1"
+
+
+def give_list(fleet, supervisors):
+    """Only these are on it from now on: the rest is ended, then one after the other is started with it."""
+    gone = [s for s in fleet.supervisors if s not in supervisors]
+    extra = ("supervisors = [ %s ];" % ", ".join('"127.0.0.1:%d"' % s.port for s in supervisors),)
+    for s in gone:
+        s.terminate()
+    for s in supervisors:
+        if s.alive():
+            s.terminate()
+        s.extra = extra
+        s.configure([], [fleet.cluster])
+        s.boot()
+    fleet.supervisors = list(supervisors)
+
+
+def swap_at(fleet, supervisor):
+    """As soon as it may: nodes have to count its list, and it has to know what the one before has decided."""
+    def swapped():
+        answer = str(supervisor.call("SENTINEL", "SWAPDB", fleet.name, 1, 2))
+        assert answer == "OK" or "was not begun, and nothing has changed" in answer, answer
+        return answer == "OK"
+    wait_until(swapped, 30, "%s swaps" % supervisor.name)
+
+
+@case(kinds=OURS, limit_s=120)
+def test_swapdb_under_new_lists(lab):
+    """A supervisor is replaced by a new one, swaps go on, and it comes back with its old state directory in the place
+    of another. With the new one it is a majority, and neither undoes what was decided without it."""
+    fleet, keys = swappable(lab, down_after_ms=4000)
+    first, second, third = fleet.supervisors
+    fourth = lab.supervisor("sentinel3", [], kind="ours", port=lab.ports.take(), clusters=[fleet.cluster], boot=False)
+    swap_at(fleet, third)
+    give_list(fleet, (first, second, fourth))
+    swap_at(fleet, fourth)
+    give_list(fleet, (first, fourth, third))
+    for s in fleet.supervisors:
+        wait_until(lambda s=s: view(s, fleet)["mapping-known"] == "1", 20, "%s knows what was decided" % s.name)
+        assert state(s, fleet)[0] == 2
+    first.pause()
+    swap_at(fleet, third)
+    assert_values(fleet, keys, 3)
+    assert state(fourth, fleet)[0] == 3
+    first.resume()
+    wait_until(lambda: all(state(s, fleet) == (3, "done") for s in fleet.supervisors), 20, "all know it is done")

@@ -21,9 +21,19 @@ def said(*argv, **kwargs):
     return done.stdout
 
 
-def page(name):
+def man_pages(lab):
+    """Paths of all man pages: those that are written by hand, and nodectl's own."""
+    folder = lab.path("man")
+    if not os.path.isdir(folder):
+        os.makedirs(folder)
+        said(nodectl_path(), "__man", folder)
+    return sorted(glob.glob(os.path.join(ROOT, "etc", "man", "*.[1-8]")) + glob.glob(os.path.join(folder, "*")))
+
+
+def page(lab, name):
     """The text of a man page in one line, so that no break splits a phrase."""
-    with open(os.path.join(ROOT, "etc", "man", name), encoding="utf-8") as f:
+    path = next(p for p in man_pages(lab) if os.path.basename(p) == name)
+    with open(path, encoding="utf-8") as f:
         text = f.read()
     text = re.sub(r"^\.[A-Z]+ ?", "", text, flags=re.M)
     text = re.sub(r"\\f.|\"", "", text)
@@ -37,6 +47,7 @@ def section(help_text, title):
 
 
 def subcommands(help_text):
+    """Without the short forms, which are other names for commands of a family."""
     return [line.split()[0] for line in section(help_text, "Commands")]
 
 
@@ -53,15 +64,22 @@ def tree(path=()):
     return found
 
 
+def help_of(*words):
+    return said(nodectl_path(), "help", *words)
+
+
 def leaves():
     return [(path, text) for path, text in tree() if not subcommands(text)]
 
 
 @case(kinds=("ours",), limit_s=60)
-def test_man_pages_are_well_formed(_lab):
-    """groff finds nothing to warn of, and the names in the titles are those of the files."""
-    pages = glob.glob(os.path.join(ROOT, "etc", "man", "*.[1-8]"))
-    assert sorted(os.path.basename(p) for p in pages) == ["nodectl.1", "noded.1", "sentineld.8", "sentineld.conf.5"]
+def test_man_pages_are_well_formed(lab):
+    """groff finds nothing to warn of, the names in the titles are those of the files, and each command of nodectl has
+    its page."""
+    pages = man_pages(lab)
+    own = ["nodectl-%s.1" % name for name in subcommands(said(nodectl_path(), "help"))]
+    assert sorted(os.path.basename(p) for p in pages) == sorted(
+        own + ["nodectl.1", "noded.1", "sentineld.8", "sentineld.conf.5"])
     for path in pages:
         done = run("groff", "-man", "-ww", "-Tutf8", "-z", path)
         assert done.returncode == 0 and done.stderr == "", "%s: %s" % (path, done.stderr)
@@ -71,20 +89,30 @@ def test_man_pages_are_well_formed(_lab):
 
 
 @case(kinds=("ours",), limit_s=60)
-def test_man_pages_are_whole(_lab):
-    """nodectl.1 has every command and option of the tree, sentineld.8 every option, sentineld.conf.5 every key."""
-    text = page("nodectl.1")
+def test_man_pages_are_whole(lab):
+    """nodectl's pages have every command, what its help says and its options, sentineld.8 every option,
+    sentineld.conf.5 every key."""
+    overview = page(lab, "nodectl.1")
     for path, help_text in leaves():
-        assert " ".join(path) in text, "nodectl.1 does not describe: nodectl %s" % " ".join(path)
+        text = page(lab, "nodectl-%s.1" % path[0])
+        summary = help_text.split("\n")[2]
+        assert "nodectl " + " ".join(path) in text and summary in text, "no man page describes %s" % (path,)
+        assert " ".join(path) + ": " in overview or len(path) == 1, "nodectl.1 does not list %s" % (path,)
         for option in options(help_text):
-            assert option in text, "nodectl.1 does not describe %s of nodectl %s" % (option, " ".join(path))
-    text = page("sentineld.8")
+            assert option in text or option == "--help", "no man page describes %s of %s" % (option, path)
+        codes = re.search(r"^Exit status: .*?\n\n", help_text + "\n", re.M | re.S)
+        assert codes is not None, "%s does not tell its exit status" % (path,)
+        assert " ".join(codes.group(0).split()) in text, "%s: %s" % (path, codes.group(0))
+        assert re.search(r"^Examples?:\n  ", help_text, re.M), "%s has no example" % (path,)
+    for title in ("EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SHORT FORMS"):
+        assert title in overview, title
+    text = page(lab, "sentineld.8")
     for option in re.findall(r"--[a-z]+", said(sentineld_path(), "--help")):
         assert option in text, "sentineld.8 does not describe %s" % option
-    text = page("noded.1")
+    text = page(lab, "noded.1")
     for option in re.findall(r"^  (?:-\w, )?(--[a-z]+)  ", said(noded_path(), "--help"), re.M):
         assert option in text, "noded.1 does not describe %s" % option
-    text = page("sentineld.conf.5")
+    text = page(lab, "sentineld.conf.5")
     keys = set()
     for path in glob.glob(os.path.join(ROOT, "sentineld", "shell", "config*.c")):
         with open(path, encoding="utf-8") as f:
@@ -94,40 +122,82 @@ def test_man_pages_are_whole(_lab):
     assert not missing, "sentineld.conf.5 does not describe %s" % missing
 
 
-def complete(lab, words, cwd=None):
-    """What bash proposes for the last of these words."""
-    script = "source %s; COMP_WORDS=(%s); COMP_CWORD=%d; _nodectl; printf '%%s\\n' \"${COMPREPLY[@]}\"" % (
-        os.path.join(ROOT, "etc", "completions", "nodectl.bash"), " ".join("'%s'" % w for w in words), len(words) - 1)
-    bin_dir = lab.path("bin")
-    if not os.path.isdir(bin_dir):
-        os.makedirs(bin_dir)
-        os.symlink(os.path.abspath(nodectl_path()), os.path.join(bin_dir, "nodectl"))
-    env = dict(os.environ, PATH=bin_dir + ":" + os.environ["PATH"])
-    out = run("bash", "--norc", "-c", script, env=env, cwd=cwd or ROOT)
-    assert out.stderr == "", out.stderr
-    return [line for line in out.stdout.splitlines() if line]
+class Shell:
+    """nodectl on the path of a bash that has its completion, and nothing else."""
+
+    def __init__(self, lab):
+        self.bin = lab.path("bin")
+        os.makedirs(self.bin)
+        os.symlink(os.path.abspath(nodectl_path()), os.path.join(self.bin, "nodectl"))
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
+        self.env.update(PATH=self.bin + ":" + os.environ["PATH"], HOME=lab.path("home"))
+
+    def complete(self, line):
+        """What bash proposes at the end of this line, as it splits it."""
+        words = [w for part in line.split(" ") for w in (re.findall(r"[:=]|[^:=]+", part) or [""])]
+        script = "source <(nodectl completion bash); COMP_LINE='%s'; COMP_WORDS=(%s); COMP_CWORD=%d; _nodectl; " \
+            "printf '%%s\\n' \"${COMPREPLY[@]}\"" % (line, " ".join("'%s'" % w for w in words), len(words) - 1)
+        out = run("bash", "--norc", "-c", script, env=self.env)
+        assert out.stderr == "", out.stderr
+        return [found for found in out.stdout.splitlines() if found]
 
 
 @case(kinds=("ours",), limit_s=60)
 def test_completion_knows_the_tree(lab):
-    """At every command: its subcommands, or its options; and files where a file is wanted."""
+    """At every command: its subcommands, or its options. The same words come to bash, zsh and fish."""
+    def proposed(*words):
+        return [line.split("\t")[0] for line in said(nodectl_path(), "__complete", "--", *words).splitlines()]
     for path, text in tree():
-        words = ["nodectl", *path]
         names = subcommands(text)
         if names:
-            wanted = names + ([] if path else ["help"])
-            assert sorted(complete(lab, words + [""])) == sorted(wanted), words
-            assert complete(lab, words + [names[0][:2]]) == [n for n in wanted if n.startswith(names[0][:2])], words
-        assert complete(lab, words + ["--"]) == options(text), words
-    assert complete(lab, ["nodectl", "help", "fai"]) == ["failover"]
-    assert complete(lab, ["nodectl", "status", "-o", ""]) == ["table", "json"]
-    assert complete(lab, ["nodectl", "status", "--output", "j"]) == ["json"]
-    assert complete(lab, ["nodectl", "status", "--supervisor", ""]) == []
-    assert complete(lab, ["nodectl", "failover", "--yes", ""]) == []
-    assert complete(lab, ["nodectl", "config", "convert", "--to", ""]) == ["sentineld", "noded"]
-    assert complete(lab, ["nodectl", "config", "convert", "etc/nodectl.c"]) == ["etc/nodectl.conf"]
-    assert complete(lab, ["nodectl", "status", "-c", "etc/nodectl.c"]) == ["etc/nodectl.conf"]
-    assert complete(lab, ["nodectl", "nosuch", ""]) == []
+            short = [line.split()[0] for line in section(text, "Short forms")]
+            wanted = names + short + ([] if path else ["help"])
+            assert sorted(proposed(*path, "")) == sorted(wanted), path
+            begun = proposed(*path, names[0][:2])
+            assert sorted(begun) == sorted(n for n in wanted if n.startswith(names[0][:2])), path
+        offered = proposed(*path, "--")
+        assert sorted(offered) == sorted(o for o in options(text) if o != "--version"), (path, offered)
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_completion_in_bash(lab):
+    """Values of options, files where files are wanted, fleets of the configuration file; what cannot be proposed."""
+    shell = Shell(lab)
+    with open(lab.path("conf"), "w", encoding="utf-8") as f:
+        f.write('fleets = ( { name = "orders"; seeds = [ "h:1" ]; }, { name = "other"; seeds = [ "h:2" ]; } );\n')
+    assert shell.complete("nodectl help fai") == ["failover"]
+    assert shell.complete("nodectl status -o ") == ["table", "wide", "json", "yaml"]
+    assert shell.complete("nodectl status --output j") == ["json"]
+    assert shell.complete("nodectl status --output=j") == ["json"]
+    assert shell.complete("nodectl status --supervisor ") == []
+    assert shell.complete("nodectl failover --yes ") == []
+    assert shell.complete("nodectl config convert --to ") == ["sentineld", "noded"]
+    assert shell.complete("nodectl config convert etc/nodectl.c") == ["etc/nodectl.conf"]
+    assert shell.complete("nodectl status -c etc/nodectl.c") == ["etc/nodectl.conf"]
+    assert shell.complete("nodectl status --config=etc/nodectl.c") == ["etc/nodectl.conf"]
+    assert shell.complete("nodectl nosuch ") == []
+    assert shell.complete("nodectl completion ") == ["bash", "zsh", "fish"]
+    assert shell.complete("nodectl status --config %s --fleet " % lab.path("conf")) == ["orders", "other"]
+    assert shell.complete("nodectl status -c %s --fleet=ot" % lab.path("conf")) == ["other"]
+    done = run(nodectl_path(), "completion", "tcsh")
+    assert done.returncode == 2 and "bash, zsh and fish" in done.stderr, done.stderr
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_completion_in_zsh_and_fish(lab):
+    """Where these shells are installed they take their scripts, and fish shows what it proposes."""
+    shell = Shell(lab)
+    for name, check in (("zsh", "-n"), ("fish", "--no-execute")):
+        script = said(nodectl_path(), "completion", name)
+        assert "__complete" in script, script
+        path = lab.path("completion." + name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(script)
+        if shutil.which(name) is not None:
+            said(name, check, path, env=shell.env)
+    if shutil.which("fish") is not None:
+        found = said("fish", "--no-config", "-c", "source %s; complete -C 'nodectl config c'" % path, env=shell.env)
+        assert [line.split("\t")[0] for line in found.splitlines()] == ["check", "convert"], found
 
 
 @case(kinds=("ours",), limit_s=60)
@@ -142,7 +212,7 @@ def test_samples_are_accepted(lab):
     said(noded_path(), os.path.join(ROOT, "etc", "noded.conf"), "--check")
     drills = said(nodectl_path(), "drill", "plan", "--file", os.path.join(ROOT, "etc", "drills.conf"))
     assert "\nweekly " in drills and "\ncut " in drills, drills
-    done = run(nodectl_path(), "status", "-c", os.path.join(ROOT, "etc", "nodectl.conf"), "--timeout-ms", "300",
+    done = run(nodectl_path(), "status", "-c", os.path.join(ROOT, "etc", "nodectl.conf"), "--timeout", "300ms",
                env={k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")})
     assert done.returncode != 2, done.stderr
 
@@ -164,6 +234,8 @@ def test_install(lab):
                  "share/doc/sentineld/examples/noded.conf", "lib/systemd/system/noded.service",
                  "share/man/man8/sentineld.8",
                  "share/man/man5/sentineld.conf.5", "share/bash-completion/completions/nodectl",
+                 "share/zsh/site-functions/_nodectl", "share/fish/vendor_completions.d/nodectl.fish",
+                 "share/man/man1/nodectl-drill.1",
                  "share/doc/sentineld/README.md", "share/doc/sentineld/examples/sentineld.conf",
                  "share/doc/sentineld/examples/nodectl.conf", "share/doc/sentineld/examples/drills.conf",
                  "lib/systemd/system/sentineld.service", "lib/systemd/system/nodectl-drill@.service",

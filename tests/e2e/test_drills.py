@@ -1,6 +1,5 @@
 """nodectl drill on a live fleet: harm, canaries, limits, the way back, and reports that every supervisor has."""
 import json
-import os
 import signal
 import subprocess
 
@@ -9,18 +8,14 @@ from lab import RespError, wait_until
 from lab.adopted import adopt, adopt_all
 from lab.supervised import Supervised
 from lab.supervisors import nodectl_path
+from lab.tool import FAILED, OK, USAGE, at, clean_env
 from test_access import PASSWORD, guarded
 
 OURS = ("ours",)
-OK, FAILED, USAGE = 0, 1, 2
 KEYS = "nodectl-drill:"
 # Replication is asynchronous: a master that is killed or stopped may have told OK of the writes of its last turn, which
 # no replica has then. How many that may be here; a planned switch loses none.
 LAST_TURN = ("--max-lost", 50)
-
-
-def at(process):
-    return "127.0.0.1:%d" % process.port
 
 
 class Drilled:
@@ -31,13 +26,12 @@ class Drilled:
         self.fleet = Supervised(lab, declared=True, **fleet)
         self.all = self.fleet.nodes + self.fleet.supervisors
         lab.on_close(lambda: adopt_all(self.all))
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
-        self.env["HOME"] = lab.path("home")
+        self.env = clean_env(lab)
         self.ask(*self.fleet.supervisors)
         self.wait_fit()
 
     def ask(self, *supervisors):
-        self.env["NODECTL_SUPERVISORS"] = ",".join(at(s) for s in supervisors)
+        self.env["NODECTL_SUPERVISORS"] = at(*supervisors)
 
     def wait_fit(self):
         wait_until(lambda: self.run("plan", "switchover").returncode == OK, 20, "the fleet is fit for a drill")
@@ -266,9 +260,7 @@ def test_a_group_with_passwords(lab):
     for s in fleet.supervisors:
         s.password = PASSWORD
     fleet.wait_well()
-    env = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
-    env.update(HOME=lab.path("home"), NODECTL_PASSWORD=PASSWORD,
-               NODECTL_SUPERVISORS=",".join(at(s) for s in fleet.supervisors))
+    env = clean_env(lab, NODECTL_PASSWORD=PASSWORD, NODECTL_SUPERVISORS=at(*fleet.supervisors))
 
     def drill():
         argv = [nodectl_path(), "drill", "run", "stop-master", "--group", "mymaster", "--hold-ms", "0", "--yes", "-o",
@@ -279,7 +271,7 @@ def test_a_group_with_passwords(lab):
     def locked_out():
         done = drill()
         assert done.returncode == USAGE and done.stdout == "", done
-        return "Give --node-password, or NODECTL_NODE_PASSWORD" in done.stderr
+        return "Give --node-password-file, or NODECTL_NODE_PASSWORD" in done.stderr
     wait_until(locked_out, 20, "the fleet is fit, and the password is missing")
     env["NODECTL_NODE_PASSWORD"] = "nodepass"
     done = drill()

@@ -219,6 +219,13 @@ def test_follow_over_a_restart(lab):
     wait_until(lambda: follower.numbers() == [e[0] for e in events(s)], 10, "what came meanwhile is shown, once")
     follower.proc.send_signal(signal.SIGINT)
     assert follower.proc.wait(5) == 0
+    numbers = [e[0] for e in events(s)]
+    once = nodectl("events", "--since", "0", "-o", "json", supervisors=[s]).stdout
+    assert [e["number"] for e in json.loads(once)] == numbers, once
+    once = nodectl("events", "--since", "0", "-o", "yaml", supervisors=[s]).stdout
+    assert once.count("number:") == len(numbers) and "---" not in once, once
+    follower = Follower(lab, s, "--since", "0", "-o", "yaml")
+    wait_until(lambda: follower.lines().count("---") == len(numbers), 10, "each event is a document")
     piped = subprocess.Popen([nodectl_path(), "events", "--follow", "--since", "0", "-s", "127.0.0.1:%d" % s.port],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     lab.on_close(lambda: (piped.poll() is None and piped.kill(), piped.wait(), piped.stderr.close()))

@@ -1,5 +1,4 @@
 """nodectl failover: the plan, the question, the deed, its phases and its exit status."""
-import json
 import os
 import pty
 import subprocess
@@ -7,38 +6,15 @@ import threading
 
 from cases import case
 from lab import Group, pairs, wait_until
-from lab.supervisors import QUICK_TIMERS, nodectl_path
+from lab.supervisors import QUICK_TIMERS, nodectl_path, secret
+from lab.tool import FAILED, INTERRUPTED, NOBODY, OK, USAGE, at, clean_env, document, expect, of, run
 
-OK, FAILED, USAGE, NOBODY = 0, 1, 2, 3
 # What a paused replica told last counts for three of these periods.
 PATIENT = dict(QUICK_TIMERS, **{"info-period": 3000})
 
 
-def clean_env(lab, **more):
-    env = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
-    env.update(HOME=lab.path("home"), **more)
-    return env
-
-
 def failover(lab, *args, supervisors=(), group="mymaster", **env):
-    args = ["failover", group] + [str(a) for a in args]
-    if supervisors:
-        args += ["--supervisor", ",".join("127.0.0.1:%d" % getattr(s, "port", s) for s in supervisors)]
-    return subprocess.run([nodectl_path()] + args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True, env=clean_env(lab, **env), timeout=60,
-                          check=False)
-
-
-def expect(done, code, *parts):
-    text = "exit status %d\n%s%s" % (done.returncode, done.stdout, done.stderr)
-    assert done.returncode == code, "wanted exit status %d\n%s" % (code, text)
-    for part in parts:
-        assert part in done.stdout + done.stderr, "%r is not there\n%s" % (part, text)
-    return done
-
-
-def at(server):
-    return "127.0.0.1:%d" % server.port
+    return run(lab, "failover", group, *args, *(of(*supervisors) if supervisors else ()), **env)
 
 
 def settled(fleet):
@@ -49,10 +25,7 @@ def settled(fleet):
 def shown_status(lab, supervisors):
     """Wait until the supervisors have told each other and us everything that the plan needs."""
     def ready():
-        done = subprocess.run([nodectl_path(), "status", "-s", ",".join(at(s) for s in supervisors)],
-                              env=clean_env(lab), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              universal_newlines=True, timeout=30, check=False)
-        assert done.returncode == OK, done.stdout
+        expect(run(lab, "status", *of(*supervisors)), OK)
         return True
     wait_until(ready, 15, "nodectl status finds nothing wrong")
 
@@ -71,14 +44,16 @@ def test_plain_failover(lab):
                   "all supervisors that answer agree", "the other replicas follow")
     assert fleet.agreed_port() == new.port and new.role() == "master", done.stdout
     settled(fleet)
-    document = json.loads(expect(failover(lab, "-y", "-o", "json", supervisors=fleet.supervisors[:1]), OK).stdout)
-    assert document["done"] is True and document["reason"] is None and document["from"] == at(new), document
-    assert document["to"] == at(fleet.server(fleet.agreed_port())) and document["coordinated"] is False, document
-    phases = document["phases_ms"]
-    assert list(phases) == ["selected", "promoted", "switched", "agreed", "finished"], document
-    assert 0 <= phases["selected"] <= phases["promoted"] <= phases["switched"] <= phases["agreed"], document
-    assert {e["supervisor"] for e in document["events"] if e["event"] == "+switch-master"} == \
-        {at(s) for s in fleet.supervisors}, "not all were listened to: %s" % document
+    told = document(failover(lab, "-y", "-o", "json", supervisors=fleet.supervisors[:1]))
+    assert told["ok"] and told["done"] == 1 and told["failure"] is None and told["from"] == at(new), told
+    assert told["steps"] == [{"step": "promote %s in the place of %s" % (told["planned_to"], at(new)),
+                              "state": "done"}], told
+    assert told["to"] == at(fleet.server(fleet.agreed_port())) and told["coordinated"] is False, told
+    phases = told["phases_ms"]
+    assert list(phases) == ["selected", "promoted", "switched", "agreed", "finished"], told
+    assert 0 <= phases["selected"] <= phases["promoted"] <= phases["switched"] <= phases["agreed"], told
+    assert {e["supervisor"] for e in told["events"] if e["event"] == "+switch-master"} == \
+        {at(s) for s in fleet.supervisors}, "not all were listened to: %s" % told
 
 
 @case(kinds=("ours",), limit_s=90)
@@ -137,7 +112,7 @@ def test_the_plan_is_what_happens(lab, rule):
     assert {r["port"] for r in rows} == {str(r.port) for r in fleet.replicas}, rows
     assert all(r["verdict"] == "suitable" for r in rows), rows
     done = planned_and_done(lab, fleet, wanted)
-    assert "WARNING" not in done.stdout, done.stdout
+    assert "  ! " not in done.stdout, done.stdout
     if rule == "offset":
         less.resume()
 
@@ -151,7 +126,7 @@ def test_an_impaired_replica_is_warned_of(lab):
     replica.ok("CLIENT", "KILL", "TYPE", "master")
     for s in fleet.supervisors:
         wait_until(lambda s=s: s.replicas()[0]["master-link-status"] == "err", 10, "%s sees it" % s.name)
-    expect(failover(lab, "-y", supervisors=fleet.supervisors), OK, "WARNING: %s is loading, sync" % at(replica),
+    expect(failover(lab, "-y", supervisors=fleet.supervisors), OK, "  ! %s is loading, sync" % at(replica),
            "the master is now %s" % at(replica))
 
 
@@ -185,10 +160,9 @@ def test_mixed_supervisors(lab):
     """Two redis-sentinels and a sentineld: what only sentineld can is asked of it; all are listened to."""
     fleet = lab.fleet(kinds=["stock", "stock", "ours"], down_after_ms=2000)
     shown_status(lab, fleet.supervisors)
-    document = json.loads(expect(failover(lab, "-y", "--to", at(fleet.replicas[1]), "-o", "json",
-                                          supervisors=fleet.supervisors[:1]), OK).stdout)
-    assert document["by"] == at(fleet.supervisors[2]) and document["sentineld"] is True, document
-    assert document["to"] == at(fleet.replicas[1]) and document["phases_ms"]["agreed"] is not None, document
+    told = document(failover(lab, "-y", "--to", at(fleet.replicas[1]), "-o", "json", supervisors=fleet.supervisors[:1]))
+    assert told["by"] == at(fleet.supervisors[2]) and told["sentineld"] is True, told
+    assert told["to"] == at(fleet.replicas[1]) and told["phases_ms"]["agreed"] is not None, told
 
 
 @case(limit_s=90)
@@ -201,9 +175,10 @@ def test_failure_is_told(lab):
     done = failover(lab, "-y", "-o", "json", supervisors=fleet.supervisors)
     fleet.replicas[0].resume()
     expect(done, FAILED, "the replica did not become a master in time (-failover-abort-slave-timeout)")
-    document = json.loads(done.stdout)
-    assert document["done"] is False and document["phases_ms"]["selected"] is not None, document
-    assert document["phases_ms"]["switched"] is None and "-failover-abort-slave-timeout" in document["reason"], document
+    told = document(done, FAILED)
+    assert not told["ok"] and told["done"] == 0 and told["steps"][0]["state"] == "failed", told
+    assert told["phases_ms"]["selected"] is not None and told["phases_ms"]["switched"] is None, told
+    assert "-failover-abort-slave-timeout" in told["failure"], told
 
 
 @case(kinds=("ours",), limit_s=90)
@@ -215,7 +190,7 @@ def test_refusals(lab):
                       timers={}, supervisor_args={"extra": [users]})
     lonely = lab.redis("lonely").wait_ready()
     s = fleet.supervisors[0]
-    login = ("--user", "admin", "--password", "a")
+    login = ("--user", "admin", "--password-file", secret(lab, "a"))
     with s.connect() as client:
         client.ok("AUTH", "admin", "a")
         client.ok("SENTINEL", "MONITOR", "lonely", "127.0.0.1", lonely.port, "1")
@@ -246,7 +221,7 @@ def test_nobody_to_ask(lab):
     settled(fleet)
     for s in fleet.supervisors[:2]:
         s.kill9()
-    expect(failover(lab, "-y", supervisors=fleet.supervisors), OK, "WARNING", "the master is now ")
+    expect(failover(lab, "-y", supervisors=fleet.supervisors), OK, "  ! ", "the master is now ")
 
 
 class Terminal:
@@ -311,15 +286,18 @@ def test_the_question(lab):
 
 @case(kinds=("ours",), limit_s=60)
 def test_the_supervisor_dies_meanwhile(lab):
-    """Its connection is lost while it fails over: that is said, with where to look."""
+    """Ctrl-C does not leave a failover alone that is under way, once more would; and when the connection is lost, that
+    is said, with where to look."""
     fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000, failover_timeout_ms=10000,
                       timers=PATIENT)
     shown_status(lab, fleet.supervisors)
     fleet.replicas[0].pause()
     t = Terminal(lab, "failover", "mymaster", "-y", "-s", at(fleet.supervisors[0]))
     t.wait_for("+failover-state-wait-promotion")
+    t.type("\x03")
+    t.wait_for("Ctrl-C once more does not wait")
     fleet.supervisors[0].kill9()
-    assert t.status() == FAILED and "was lost. It may still go on: see nodectl status" in t.text, t.text
+    assert t.status() == INTERRUPTED and "was lost. It may still go on: see nodectl status" in t.text, t.text
     fleet.replicas[0].resume()
 
 
@@ -328,7 +306,7 @@ def test_help_and_groups_of_odd_names(lab):
     """The help says the exit codes; names from outside reach the terminal without what it would obey."""
     done = subprocess.run([nodectl_path(), "help", "failover"], stdout=subprocess.PIPE, universal_newlines=True,
                           timeout=10, check=True)
-    for part in ("--to NODE", "--coordinated", "--yes", "Exit status: 0 done;"):
+    for part in ("--to NODE", "--coordinated", "--yes", "Exit status: 0 done, or"):
         assert part in done.stdout, done.stdout
     master = lab.redis("master").wait_ready()
     s = lab.supervisor("sentinel0", [Group(port=master.port, quorum=1)])

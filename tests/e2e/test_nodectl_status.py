@@ -9,13 +9,9 @@ import time
 
 from cases import case
 from lab import Group, wait_until
-from lab.supervisors import ROOT
-
-OK, WRONG, USAGE, NOBODY = 0, 1, 2, 3
-
-
-def nodectl_path():
-    return os.environ.get("NODECTL") or os.path.join(ROOT, "build", "nodectl")
+from lab.supervised import Supervised
+from lab.supervisors import nodectl_path, secret
+from lab.tool import FAILED as WRONG, NOBODY, OK, USAGE, at, clean_env
 
 
 class Result:
@@ -52,20 +48,15 @@ def status(lab, *args, supervisors=(), env=None):
     args = [str(a) for a in args]
     if supervisors:
         args = ["--supervisor", ",".join("127.0.0.1:%d" % getattr(s, "port", s) for s in supervisors)] + args
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
-    clean.update(HOME=lab.path("home"), **(env or {}))
     began = time.monotonic()
     done = subprocess.run([nodectl_path(), "status"] + args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True, env=clean, timeout=30, check=False)
+                          stderr=subprocess.PIPE, universal_newlines=True,
+                          env=clean_env(lab, **(env or {})), timeout=30, check=False)
     return Result(args, done, time.monotonic() - began)
 
 
 def by_address(nodes):
     return {n["address"]: n for n in nodes}
-
-
-def at(thing):
-    return "127.0.0.1:%d" % thing.port
 
 
 def all_well(lab, supervisors, *args):
@@ -98,8 +89,18 @@ def test_all_is_well(lab):
         assert r["master_link"] == "ok" and r["follows"] == at(fleet.master) and r["announced"] is True, told.text
         assert r["seen_down_by"] == [] and r["why"] is None and 0 <= r["last_ok_ping_ms"] < 5000, told.text
     for s in group["supervisors"]:
-        assert s["state"] == "up" and s["says"] == {"master": at(fleet.master), "config_epoch": 0, "state": "ok"}, \
+        assert s["state"] == "up" and s["says"] == {"master": at(fleet.master), "config_epoch": 0, "state": "ok",
+                                                      "grant_ms": None}, \
             told.text
+
+
+@case(kinds=("ours",))
+def test_stock_nodes_hold_no_leases(lab):
+    """A cluster of redis-server under declared supervisors is well without."""
+    fleet = Supervised(lab, shards=(("stock", "stock"),), declared=True)
+    told = all_well(lab, fleet.supervisors, "-o", "json")
+    assert told.document()["problems"] == [], told.text
+    assert all(group["master"]["lease_ms"] is None for group in told.document()["groups"]), told.text
 
 
 @case()
@@ -108,9 +109,10 @@ def test_the_table(lab):
     fleet = lab.fleet(replicas=1, supervisors=2)
     told = all_well(lab, fleet.supervisors)
     lines = told.out.splitlines()
-    assert lines[0].split() == ["GROUP", "STATE", "MASTER", "EPOCH", "QUORUM", "SUPERVISORS", "REPLICAS"], told.text
-    assert lines[1].split() == ["mymaster", "ok", at(fleet.master), "0", "2", "2", "of", "2", "usable", "1", "of", "1",
-                                "up"], told.text
+    assert lines[0].split() == ["GROUP", "STATE", "MASTER", "EPOCH", "QUORUM", "SUPERVISORS", "REPLICAS",
+                                "LAG"], told.text
+    assert lines[1].split()[:13] == ["mymaster", "ok", at(fleet.master), "0", "2", "2", "of", "2", "usable", "1", "of",
+                                      "1", "up"], told.text
     for title, cell in (("MASTER", at(fleet.master)), ("EPOCH", "0"), ("SUPERVISORS", "2 of 2 usable")):
         assert lines[1].startswith(cell, lines[0].index(title)), told.text
     nodes = {line.split()[0]: line.split() for line in lines[2:] if line.startswith("  127.0.0.1:")}
@@ -356,13 +358,14 @@ def test_strangers_do_not_delay(lab):
     for s in strangers:
         lab.on_close(s.close)
     all_well(lab, fleet.supervisors)
-    told = status(lab, "--timeout-ms", 700, supervisors=strangers[:4] + fleet.supervisors + strangers[4:]).expect(WRONG)
+    told = status(lab, "--timeout", "700ms", supervisors=strangers[:4] + fleet.supervisors + strangers[4:])
+    told.expect(WRONG)
     for s, (_, reason) in zip(strangers, reasons):
         line = [x for x in told.out.splitlines() if "supervisor %s cannot be asked: " % at(s) in x]
         assert len(line) == 1 and reason in line[0], "wanted for %s: %s\n%s" % (at(s), reason, told.text)
     told.has("1 of 1 usable")
     assert told.seconds < 2.5, told.text
-    document = status(lab, "--timeout-ms", 700, "-o", "json", supervisors=strangers).expect(NOBODY).document()
+    document = status(lab, "--timeout", "700ms", "-o", "json", supervisors=strangers).expect(NOBODY).document()
     assert document["groups"] == [] and document["ok"] is False
     assert all(s["error"] and not s["reachable"] for s in document["supervisors"]), document
 
@@ -419,9 +422,9 @@ def test_usage_errors(lab):
             (["-s", ""], ["is not host:port"]),
             (["-s", "127.0.0.1:1,"], ["is not host:port"]),
             (["-s", "127.0.0.1:0"], ["is not host:port"]),
-            (["-s", "127.0.0.1:1", "-o", "xml"], ["'xml'", "table or json"]),
-            (["-s", "127.0.0.1:1", "--timeout-ms", "0"], ["--timeout-ms", "1 to 600000"]),
-            (["-s", "127.0.0.1:1", "--user", "me"], ["--password", "NODECTL_PASSWORD"]),
+            (["-s", "127.0.0.1:1", "-o", "xml"], ["'xml'", "json or yaml"]),
+            (["-s", "127.0.0.1:1", "--timeout", "0"], ["--timeout", "1ms to 10m"]),
+            (["-s", "127.0.0.1:1", "--user", "me"], ["--password-file", "NODECTL_PASSWORD"]),
             (["--nonsense"], ["--nonsense"]),
             (["-s"], ["needs an argument"])):
         told = status(lab, *args).expect(USAGE)
@@ -443,9 +446,10 @@ def test_password(lab):
         s.boot()
     else:
         s = lab.supervisor("s", group, password="hush")
-    status(lab, supervisors=[s]).expect(NOBODY).has("asks for a password", "--password", "NODECTL_PASSWORD")
-    status(lab, "--password", "loud", supervisors=[s]).expect(NOBODY).has("refuses the password", "WRONGPASS")
-    all_well(lab, [s], "--password", "hush")
+    status(lab, supervisors=[s]).expect(NOBODY).has("asks for a password", "--password-file", "NODECTL_PASSWORD")
+    refused = status(lab, "--password-file", secret(lab, "loud"), supervisors=[s]).expect(NOBODY)
+    refused.has("refuses the password", "WRONGPASS")
+    all_well(lab, [s], "--password-file", secret(lab, "hush"))
     status(lab, "--user", "default", supervisors=[s], env={"NODECTL_PASSWORD": "hush"}).expect(OK)
     status(lab, "--user", "nobody", supervisors=[s], env={"NODECTL_PASSWORD": "hush"}).expect(NOBODY)
 

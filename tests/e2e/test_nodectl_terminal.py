@@ -1,23 +1,27 @@
 """Every verb of nodectl that asks: in a real terminal (tmux), piped, with nobody to ask, with one of three."""
-import os
 import re
 import shlex
 import subprocess
 
 from cases import case
-from lab import wait_until
+from lab import tool, wait_until
 from lab.supervisors import nodectl_path
 from test_documents import leaves, options
 
 OK, FAILED, USAGE, NOBODY = 0, 1, 2, 3
 
-# What each verb is called with; a verb that is missing here fails the tests.
+# What the verbs are called with that do their work on a group that is no cluster; the others are tried only where
+# nobody can be asked, with arguments made of their help, and have tests of their own.
 ARGUMENTS = {
-    ("status",): [],
-    ("failover",): ["mymaster", "--yes"],
-    ("events",): [],
-    ("history",): [],
-    ("explain",): ["mymaster"],
+    ("fleet", "status"): [],
+    ("fleet", "topology"): [],
+    ("shard", "list"): [],
+    ("shard", "candidates"): ["mymaster"],
+    ("shard", "failover"): ["mymaster", "--yes"],
+    ("shard", "switchover"): ["mymaster", "--yes"],
+    ("supervisor", "events"): [],
+    ("supervisor", "history"): [],
+    ("supervisor", "explain"): ["mymaster"],
     ("config", "diff"): [],
     ("hook", "test"): [],
     ("db", "swap"): ["1", "2", "--yes"],
@@ -27,23 +31,62 @@ ARGUMENTS = {
     ("drill", "plan"): ["switchover", "--group", "mymaster"],
     ("drill", "list"): [],
     ("drill", "report"): [],
+    ("node", "add"): ["127.0.0.1:1", "--yes"],
+    ("node", "info"): ["127.0.0.1:1"],
+    ("node", "list"): [],
+    ("node", "logs"): ["127.0.0.1:1"],
+    ("node", "maintenance"): ["on", "127.0.0.1:1", "--yes"],
+    ("node", "promote"): ["127.0.0.1:1", "--yes"],
+    ("node", "remove"): ["127.0.0.1:1", "--yes"],
+    ("node", "replace"): ["127.0.0.1:1", "127.0.0.1:2", "--yes"],
+    ("supervisor", "list"): [],
+    ("supervisor", "add"): ["127.0.0.1:1", "--yes", "--wait", "1ms"],
+    ("supervisor", "remove"): ["127.0.0.1:1", "--yes", "--wait", "1ms"],
+    ("supervisor", "pause"): ["--for", "1ms", "--reason", "a try", "--yes"],
+    ("supervisor", "resume"): ["--yes"],
+    ("supervisor", "quorum"): [],
+    ("supervisor", "availability"): [],
+    ("doctor",): [],
+    ("slots", "rebalance"): ["--yes"],
+    ("slots", "move"): ["--from", "127.0.0.1:1", "--to", "127.0.0.1:2", "--count", "1", "--yes"],
+    ("slots", "fix"): ["--yes"],
+    ("cluster", "call"): ["PING"],
+    ("cluster", "set-timeout"): ["5000", "--yes"],
 }
+OF_CLUSTERS = ("node", "slots")  # nouns of which all verbs need a cluster's nodes, where these tests have groups
+SPEAK_TO_NODES = (("cluster", "info"), ("cluster", "call"), ("cluster", "set-timeout"))
+FAILOVER = ("shard", "failover")
+# They want more said than their arguments, before they ask anybody.
+GUARDED = (("db", "flush"), ("fleet", "create"), ("fleet", "destroy"), ("fleet", "restart"), ("slots", "move"))
+
+# What may stand for an argument that the help names so.
+SAMPLES = {"GROUP": "mymaster", "SHARD": "mymaster", "NODE": "127.0.0.1:1", "NAME": "orders", "DATABASE": "1",
+           "DRILL": "switchover"}
 
 
 def clean_env(lab, **more):
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("NODECTL_", "TMUX"))}
-    env.update(HOME=lab.path("home"), LC_ALL="C.UTF-8", **more)
-    env.pop("NO_COLOR", None)
+    env = tool.clean_env(lab, LC_ALL="C.UTF-8", **more)
+    for name in ("NO_COLOR", "TMUX", "TMUX_PANE"):
+        env.pop(name, None)
     return env
 
 
 def asking_verbs():
-    """Those with --supervisor, with arguments that they accept."""
-    found = [path for path, text in leaves() if "--supervisor" in options(text)]
-    missing = [path for path in found if path not in ARGUMENTS]
-    assert not missing, "ARGUMENTS has no row for %s" % missing
-    assert ("status",) in found and ("failover",) in found
-    return [(path, ARGUMENTS[path]) for path in found]
+    """Those of ARGUMENTS, which must be there."""
+    known = dict(leaves())
+    assert all("--supervisor" in options(known[path]) for path in ARGUMENTS), sorted(known)
+    return list(ARGUMENTS.items())
+
+
+def sample_call(path, text):
+    """Arguments that the verb accepts, as far as its help tells; None: it does not tell."""
+    if path in ARGUMENTS:
+        return ARGUMENTS[path]
+    words = text.split("\n")[0].split()[2 + len(path):]
+    wanted = [w for w in words if not w.startswith("[")]
+    if path in GUARDED or any(w not in SAMPLES for w in wanted):
+        return None
+    return [SAMPLES[w] for w in wanted] + (["--yes"] if "--yes" in options(text) else [])
 
 
 def run(lab, path, args, ports, **env):
@@ -59,7 +102,12 @@ def test_nobody_can_be_asked(lab):
     """Nobody listens: status 3, the reason for each address on standard error, no table; and -o json stays JSON or
     empty. Nobody is named: status 2 and what to do."""
     ports = [lab.ports.take(), lab.ports.take()]
-    for path, args in asking_verbs():
+    tried = 0
+    for path, text in leaves():
+        args = sample_call(path, text) if "--supervisor" in options(text) else None
+        if args is None:
+            continue
+        tried += 1
         for extra in ([], ["-o", "json"]):
             done = run(lab, path, args + extra, ports)
             text = "%s %s: %s\n%s%s" % (path, extra, done.returncode, done.stdout, done.stderr)
@@ -68,7 +116,8 @@ def test_nobody_can_be_asked(lab):
                 assert re.search(r"127\.0\.0\.1:%d: .*Connection refused" % port, done.stderr), text
             assert extra or done.stdout == "", text
         done = run(lab, path, args, [])
-        assert done.returncode == USAGE and "no supervisor is named" in done.stderr, "%s: %s" % (path, done.stderr)
+        assert done.returncode == USAGE and "is named" in done.stderr, "%s: %s" % (path, done.stderr)
+    assert tried >= len(ARGUMENTS), tried
 
 
 @case(kinds=("ours",), limit_s=120)
@@ -77,18 +126,21 @@ def test_one_of_three_is_enough(lab):
     fleet = lab.fleet(down_after_ms=2000)
     dead = [lab.ports.take(), lab.ports.take()]
     settled = False
-    for path, args in sorted(asking_verbs(), key=lambda v: v[0] != ("failover",)):
+    for path, args in sorted(asking_verbs(), key=lambda v: v[0] != FAILOVER):
         done = run(lab, path, args, dead + [fleet.supervisors[2].port], TERM="xterm-256color")
         text = "%s: %s\n%s%s" % (path, done.returncode, done.stdout, done.stderr)
-        # status and config diff call the dead ones, which were named, a problem; hook test has no hook to run here, db
-        # swap and cluster no cluster. No drill is done to a fleet with a supervisor that cannot be asked, so there is
-        # no report of one.
-        failing = (("status",), ("config", "diff"), ("hook", "test"), ("db", "swap"), ("drill", "report"),
-                   ("cluster", "release"), ("cluster", "adopt"))
+        # status, topology, config diff, doctor and the verbs that speak of or to all supervisors call the dead ones,
+        # which were named, a problem; hook test has no hook to run here, db swap and cluster no cluster. No drill is
+        # done to a fleet with a supervisor that cannot be asked, so there is no report of one.
+        failing = (("fleet", "status"), ("fleet", "topology"), ("config", "diff"), ("hook", "test"), ("db", "swap"),
+                   ("drill", "report"), ("cluster", "release"), ("cluster", "adopt"), ("supervisor", "list"),
+                   ("supervisor", "pause"), ("supervisor", "resume"), ("supervisor", "add"),
+                   ("supervisor", "remove"), ("doctor",))
         wanted = FAILED if path in failing else USAGE if path in (("drill", "run"), ("drill", "plan")) else OK
+        wanted = NOBODY if path[0] in OF_CLUSTERS or path in SPEAK_TO_NODES else wanted
         assert done.returncode == wanted, text
         assert "\x1b" not in done.stdout + done.stderr, text
-        if path == ("failover",):
+        if path in (FAILOVER, ("shard", "switchover")):
             assert "the master is now" in done.stdout, text
             fleet.wait_failover_over()
             fleet.wait_well()
@@ -156,7 +208,7 @@ class Tmux:
 
 @case(kinds=("ours",), limit_s=120)
 def test_in_a_terminal(lab):
-    """Every verb in tmux; the table of status in colours, the question of failover answered by keys, Ctrl-C obeyed."""
+    """Verbs in tmux; the table of status in colours, the question of failover answered by keys, Ctrl-C obeyed."""
     fleet = lab.fleet(replicas=1, down_after_ms=2000)
     t = Tmux(lab)
     where = ["--supervisor", ",".join("127.0.0.1:%d" % s.port for s in fleet.supervisors)]
@@ -176,9 +228,11 @@ def test_in_a_terminal(lab):
     fleet.wait_well()
 
     for path, args in asking_verbs():
-        if path != ("failover",):
+        if path not in (FAILOVER, ("shard", "switchover")):
             code, text = t.command(nodectl_path(), *path, *args, *where)
-            wanted = FAILED if path in (("hook", "test"), ("db", "swap")) or path[0] == "cluster" else OK
+            wanted = FAILED if path in (("hook", "test"), ("db", "swap"), ("doctor",), ("supervisor", "add"),
+                                        ("supervisor", "remove")) or path[0] == "cluster" else OK
+            wanted = NOBODY if path[0] in OF_CLUSTERS or path in SPEAK_TO_NODES else wanted
             assert code == wanted, "%s: %d\n%s" % (path, code, text)
     code, text = t.command(nodectl_path(), "status", *where)
     assert code == OK, text

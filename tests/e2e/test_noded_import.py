@@ -55,7 +55,7 @@ class Link:
 
     def hear_end(self, part):
         """An error that says this, and the end of the link."""
-        line = self.hear("error", 10)
+        line = self.hear("error", 30)
         assert part in str(line), line
         try:
             self.wire.read(5)

@@ -204,7 +204,7 @@ def test_files_of_newer_servers(lab):
 def test_what_noded_has_not_is_refused_by_name(lab):
     hold = rdb.RdbFile(10).db(3).value(rdb.STRING, "good", rdb.text("v"))
     rows = (
-        ("version", rdb.RdbFile(13).bytes(), "its RDB version is 13, and 12 is the highest"),
+        ("version", rdb.RdbFile(13).bytes(), "its RDB version is 13, and this server reads those up to 12"),
         ("fields", rdb.RdbFile(12).db(3).value(rdb.HASH_METADATA, "expiring", rdb.length(1)).bytes(),
          "key expiring of database 3: it is a hash whose fields expire"),
         ("module", rdb.RdbFile(10).raw(b"\xf7\x01\x02").bytes(), "data of a module"),

@@ -509,6 +509,7 @@ def test_commands_describe_themselves_the_same(lab):
     assert set(ours.ok("COMMAND", "LIST")) - names == {
         "client|setinfo", "sentinel|ballot", "sentinel|cluster", "sentinel|clusters", "sentinel|drill",
         "sentinel|events", "sentinel|history", "sentinel|hook", "sentinel|mapping", "sentinel|swapdb",
+        "sentinel|pause", "sentinel|pauses", "sentinel|resume",
         "sentinel|overrides", "sentinel|primary", "sentinel|primaries", "sentinel|ranking", "sentinel|reload",
         "sentinel|get-primary-addr-by-name", "sentinel|is-primary-down-by-addr"}
     assert names - set(ours.ok("COMMAND", "LIST")) == set()

@@ -122,6 +122,8 @@ const char *not_supervised(struct world *w)
     const char *missing = w->plan.modelled ? NULL : not_agreed(w);
     if (!w->plan.modelled && missing == NULL)
         missing = watchers_differ(w);
+    if (missing == NULL)
+        missing = swap_unfinished(w);
     if (missing != NULL || !w->plan.leased)
         return missing;
     for (int i = 0; i < w->nnodes; i++) {

@@ -18,6 +18,21 @@ static void put_id(runid out, const struct cl_id *id)
         cl_id_text(id, out);
 }
 
+static void put_swap(const struct node *n, struct sn_lease_told *t)
+{
+    struct cl_swap_row swap;
+    struct cl_wish_row wish;
+    cl_swap(n->core, &swap);
+    cl_wishes(n->core, &wish);
+    t->mapping_epoch = n->data.mapping;
+    t->swap_prepared = swap.prepared ? swap.epoch : 0;
+    t->swap_ballot = swap.prepared ? swap.ballot : 0;
+    t->swap_request = wish.request;
+    t->swap_a = wish.a;
+    t->swap_b = wish.b;
+    t->swap_waits = wish.waits;
+}
+
 /* The clock is read last, as the shell does it. */
 void ask_told(const struct world *w, const struct node *n, struct sn_lease_told *t)
 {
@@ -44,6 +59,7 @@ void ask_told(const struct world *w, const struct node *n, struct sn_lease_told 
                                 .incarnation = l.incarnation,
                                 .clock_us = now_us};
     t->lease_ms = !l.supervised ? -1 : l.until_us > now_us ? (l.until_us - now_us) / 1000 : 0;
+    put_swap(n, t);
     if (d->replid != 0)
         snprintf(t->replid, sizeof t->replid, "%040llx", (unsigned long long)d->replid);
     put_id(t->node, &me->id);
@@ -62,6 +78,7 @@ void ask_answered(struct world *w, struct node *n, const struct cl_effect *e)
         return;
     }
     struct slice text = cl_effect_text(e);
+    swap_node_answers(w, n, e);
     if (a->conn == NULL && !e->ok)
         RECORD(w, end_name(n->p.end), "  refuses: %.*s", (int)text.n, text.p);
     bool heard = a->conn != NULL && !a->copy && a->conn->server_open;
@@ -109,7 +126,7 @@ void ask_arrived(struct world *w, struct node *n, struct conn *c, const struct a
                                    .ngrants = a->ngrants};
     struct cl_command command = {
         .verb = a->verb == ASK_TAKEOVER ? CL_TAKEOVER : CL_LEASE, .lease = &lease, .promotion = &takeover};
-    if (a->verb == ASK_TAKEOVER || a->stamp.incarnation != 0)
+    if (a->verb == ASK_TAKEOVER)
         check_given(w, n, a->epoch);
     struct cl_event e = {.kind = CL_EV_COMMAND, .command = &command};
     if (n->core == NULL)

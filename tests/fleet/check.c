@@ -108,7 +108,7 @@ static void check_claim(struct world *w, struct node *n)
     c->claims[c->nclaims++] = (struct claimed){.epoch = epoch, .id = n->id};
 }
 
-/* L6: what a node once knew of its supervisors it knows after a restart; nobody is released here. */
+/* L6: what a node once knew of its supervisors it knows after a restart; only an operator's RELEASE ends it. */
 static void check_supervision(struct world *w, struct node *n)
 {
     bool supervised = cl_lease_list(n->core).n > 0;
@@ -116,6 +116,8 @@ static void check_supervision(struct world *w, struct node *n)
         n->was_supervised = true;
         w->counts[COUNT_ADOPTED]++;
     }
+    if (!supervised && w->released)
+        n->was_supervised = false;
     if (!supervised && n->was_supervised)
         violated(w, "L6", "%s is not supervised any more, and nobody has released it", end_name(n->p.end));
 }
@@ -127,6 +129,7 @@ void check_step(struct world *w, struct node *n)
     check_supervision(w, n);
     check_writers(w, n);
     check_claim(w, n);
+    swap_check(w, n);
 }
 
 void check_vote(struct world *w, const struct super *s, uint64_t epoch, const char *id)

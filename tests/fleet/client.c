@@ -16,6 +16,7 @@ static void write_to(struct world *w, struct node *n)
     n->data.offset += 60;
     w->counts[COUNT_WRITES]++;
     check_writers(w, n);
+    swap_check(w, n);
 }
 
 /* Where the node sends the client: by MOVED. -1: nowhere. */
@@ -33,7 +34,8 @@ static bool try_write(struct world *w, struct client *c)
 {
     struct shard *k = &w->shards[c->shard];
     struct node *n = &w->nodes[c->believes];
-    if (k->nwrites == WRITES_MAX || !node_may_write(w, n, c->shard) || n->shard != c->shard)
+    if (k->nwrites == WRITES_MAX || !node_may_write(w, n, c->shard) || n->shard != c->shard ||
+        swap_waits(n, (int)(k->nwrites % DATABASES)))
         return false;
     c->refused_us = 0;
     write_to(w, n);

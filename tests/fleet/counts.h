@@ -53,6 +53,11 @@
     X(ELECTED, "leaders elected by supervisors' cores", true)                                       \
     X(SWITCHED, "masters switched, as each of them tells", true)                                    \
     X(RENAMED, "shards that took the name that others had given", false)                            \
+    X(RELEASED, "clusters released and adopted by an operator", true)                               \
+    X(SWAPS_WANTED, "swaps of databases wanted", true)                                              \
+    X(SWAPPED, "swaps made", true)                                                                  \
+    X(SWAPS_OK, "swaps told to be made", true)                                                      \
+    X(SWAPS_REFUSED, "swaps not made, or not known to be", true)                                    \
     X(ASKED_SWITCH, "planned switches asked of them", true)                                         \
     X(SHARDS_LOST, "shards that only an operator could bring back", false)                          \
     X(PERSIST_KEPT, "texts under way that a crash kept", true)

@@ -19,8 +19,9 @@ struct cl_facts data_facts(const struct world *w, const struct node *n)
 {
     const struct data *d = &n->data;
     int64_t now_us = process_clock(w, &n->p);
-    struct cl_facts f = {.offset = d->offset, .loading = d->loading, .databases = 1, .boot_us = now_us};
+    struct cl_facts f = {.offset = d->offset, .loading = d->loading, .databases = DATABASES, .boot_us = now_us};
     f.has_keys = d->offset > 0;
+    f.mapping_epoch = d->mapping;
     f.link_up = d->master != -1 && d->repl == REPL_UP;
     f.old_since_us = d->master == -1 ? -1 : f.link_up ? now_us : d->old_us;
     return f;
@@ -64,6 +65,7 @@ static void take_data(struct data *d, const struct data *m)
 {
     memcpy(d->has, m->has, sizeof d->has);
     d->offset = m->offset;
+    d->mapping = m->mapping;
     d->replid = m->replid;
     d->replid2 = m->replid2;
     d->second_offset = m->second_offset;

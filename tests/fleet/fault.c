@@ -212,13 +212,16 @@ static void kill_node(struct world *w, struct node *n, enum fault_kind kind)
         node_crash(w, n, kind == FAULT_POWER);
 }
 
-/* Some other node of its shard has its data: else its slots would be lost with it. */
+/* Some other node of its shard has its data, and knows what it has promised: else its slots would be lost with it. A
+ * master that it has replaced, and that has not heard of that, does not. */
 static bool has_heir(const struct world *w, const struct node *n)
 {
     for (int i = n->shard; i < w->nnodes; i += w->plan.shards) {
         const struct node *m = &w->nodes[i];
         if (m != n && m->core != NULL && !m->wiped && !m->gone && m->was_supervised &&
-            (m->data.master == -1 || (m->data.repl == REPL_UP && cl_state_known(m->core))) && !m->disk.crash_next)
+            ((m->data.master == -1 && m->core->me->config_epoch > n->core->me->config_epoch) ||
+             (m->data.repl == REPL_UP && cl_state_known(m->core))) &&
+            !m->disk.crash_next)
             return true;
     }
     return false;
@@ -562,6 +565,7 @@ void fault_heal(struct world *w)
 {
     RECORD(w, "faults", "end, and all is healed");
     w->faults->ended = true;
+    swap_heal(w);
     happen_not(&w->time, &w->faults->next);
     happen_not(&w->time, &w->faults->hidden.next);
     for (int i = 0; i < ACTIVE_MAX; i++)

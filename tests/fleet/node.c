@@ -244,7 +244,8 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
     case CL_FX_SLOT_KEYS: count_keys(w, n, e); break;
     case CL_FX_PUBLISH: serve_published(w, n, cl_effect_payload(e)); break;
     case CL_FX_LOG: RECORD(w, end_name(n->p.end), "  %.*s", (int)cl_effect_text(e).n, cl_effect_text(e).p); break;
-    default: break; /* migrations and swaps of databases are the simulator's of the bus */
+    case CL_FX_SWAPDB: swap_effect(w, n, e); break;
+    default: break; /* migrations are the simulator's of the bus */
     }
 }
 

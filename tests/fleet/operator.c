@@ -169,7 +169,8 @@ static bool may_change(const struct world *w)
     return true;
 }
 
-/* A spare one is added, one is taken away, or one takes the place of another. */
+/* A spare one is added, one is taken away, or one takes the place of another. Who comes back may have what it had when
+ * it was taken away; what is modelled begins anew. */
 void operator_change_members(struct world *w)
 {
     if (!may_change(w))
@@ -194,7 +195,7 @@ void operator_change_members(struct world *w)
     for (int i = 0; i < m.n; i++) {
         RECORD(w, "operator", "  %s", end_name(m.members[i]));
         struct super *s = &w->supers[m.members[i]];
-        if (s->file_version == 0)
+        if (s->file_version == 0 && (s->watcher == NULL || rng_below(&w->rng, 2) == 0))
             super_wipe(w, s);
     }
 }

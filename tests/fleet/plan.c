@@ -53,4 +53,6 @@ void plan_draw(struct plan *p, uint64_t seed)
     if (!p->leased)
         p->fault[FAULT_MEMBERS] = p->fault[FAULT_HIDDEN_SWITCH] = false;
     p->faults_us = rng_range(r, 8 * SECOND, 20 * SECOND);
+    p->release = !p->modelled && p->leased && percent(r, 25);
+    p->swap_ms = !p->modelled && p->leased && percent(r, 60) ? draw_skewed(r, 100, 4000) : 0;
 }

@@ -62,6 +62,8 @@ struct plan {
     int64_t between_us; /* mean time between faults */
     int64_t faults_us;  /* how long they go on */
     bool keep_dead;     /* at the end one more master dies for good */
+    bool release;       /* when all is well an operator releases the cluster, and adopts it again */
+    int64_t swap_ms;    /* mean time between two who want databases swapped; 0: nobody does */
 };
 
 void plan_draw(struct plan *p, uint64_t seed);

@@ -99,6 +99,25 @@ static bool last_death(struct world *w)
     return until(w, "S7", not_supervised, bound(w), STAYS_AGREED, "a last master died for good");
 }
 
+/* An operator gives the cluster up and takes it on again: no write is refused for that. */
+static bool release(struct world *w)
+{
+    uint64_t fenced = w->counts[COUNT_WRITES_FENCED];
+    joint_release(w);
+    if (!until(w, "release", not_released, SECONDS(60), MS(300), "an operator released the cluster"))
+        return false;
+    joint_adopt(w);
+    if (!until(w, "S7", not_supervised, bound(w), STAYS_AGREED, "an operator adopted the cluster"))
+        return false;
+    swap_once(w);
+    if (!until(w, "S7", not_supervised, bound(w), 0, "an operator wants a swap in the adopted cluster"))
+        return false;
+    w->released = false;
+    if (w->counts[COUNT_WRITES_FENCED] != fenced)
+        violated(w, "release", "a write was refused while the cluster was released and adopted");
+    return w->violation == NULL;
+}
+
 static void live(struct world *w)
 {
     if (!form(w))
@@ -109,10 +128,13 @@ static void live(struct world *w)
     w->settled = w->plan.leased; /* without leases two may write, and the nodes raise epochs themselves */
     operator_start(w);
     fault_begin(w);
+    swap_begin(w);
     if (!run_for(w, w->plan.faults_us))
         return;
     fault_heal(w);
     if (!until(w, "S7", not_supervised, bound(w), STAYS_AGREED, "all faults ended"))
+        return;
+    if (w->plan.release && !release(w))
         return;
     if (w->plan.keep_dead)
         last_death(w);

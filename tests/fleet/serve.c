@@ -133,7 +133,7 @@ static bool command(struct world *w, struct node *n, struct conn *c, const struc
 {
     struct cl_command to = {.verb = CL_FAILOVER};
     struct promotion promotion;
-    struct cl_lease_ask lease;
+    struct cl_lease_ask lease = {.ttl_ms = 0};
     bool read = true;
     switch (q->fx.command) {
     case SN_CMD_TAKEOVER:
@@ -152,6 +152,11 @@ static bool command(struct world *w, struct node *n, struct conn *c, const struc
         w->counts[COUNT_PROBES]++;
         w->counts[COUNT_GRANTS] += q->fx.stamp.incarnation != 0;
         break;
+    case SN_CMD_RELEASE:
+        read = cl_speaker_parse(slice_of(q->fx.text), &lease.speaker);
+        to.verb = CL_RELEASE;
+        to.lease = &lease;
+        break;
     case SN_CMD_CLUSTER_FAILOVER: break;
     case SN_CMD_REPLICATE:
         to.verb = CL_REPLICATE;
@@ -163,6 +168,10 @@ static bool command(struct world *w, struct node *n, struct conn *c, const struc
         to.node = slice_of(q->fx.text);
         to.number = q->fx.number;
         break;
+    case SN_CMD_DBMAP_PREPARE:
+    case SN_CMD_DBMAP_APPLY:
+    case SN_CMD_DBMAP_ABORT:
+    case SN_CMD_DBMAP_DONE: read = swap_read(q->fx.command, q->fx.argv, &to); break;
     default: return false;
     }
     if (!read) {
@@ -176,7 +185,7 @@ static bool command(struct world *w, struct node *n, struct conn *c, const struc
     if (to.verb != CL_LEASE || lease.give_back)
         RECORD(w, end_name(n->p.end), "hears command %d from %s%s", a->command, end_name(c->client),
                copy ? ", again" : "");
-    if (to.verb == CL_TAKEOVER || (to.verb == CL_LEASE && lease.stamp.incarnation != 0))
+    if (to.verb == CL_TAKEOVER)
         check_given(w, n, q->fx.epoch);
     struct cl_event e = {.kind = CL_EV_COMMAND, .token = a->token, .command = &to};
     node_step(w, n, &e);

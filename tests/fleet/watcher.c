@@ -28,7 +28,7 @@ void watcher_free(struct super *s)
 
 static void carry_out(struct world *w, struct super *s);
 
-static void settings(const struct world *w, const struct super *s, struct sn_settings *set)
+void watcher_settings(const struct world *w, const struct super *s, struct sn_settings *set)
 {
     sn_settings_init(set);
     int n = w->versions[s->version].n;
@@ -61,7 +61,7 @@ void watcher_start(struct world *w, struct super *s)
     if (w->plan.leased)
         watcher_list(w, s, &o.list);
     x->core = sn_core_new(&o, process_clock(w, &s->p));
-    settings(w, s, &set);
+    watcher_settings(w, s, &set);
     watcher_add_fleet(w, s, &set);
     sn_settings_free(&set);
     carry_out(w, s);
@@ -74,6 +74,7 @@ void watcher_crash(struct world *w, struct super *s)
     sn_core_free(s->watcher->core);
     s->watcher->core = NULL;
     watcher_forgets(s);
+    s->watcher->adoption.reload = 0;
     idmap_free(&s->watcher->links);
 }
 
@@ -131,7 +132,11 @@ static void carry_out_one(struct world *w, struct super *s, struct sn_effect *e)
         watcher_answers(w, s, e);
         break;
     case SN_FX_ANSWER_SWAP: watcher_answers(w, s, e); break;
-    default: break; /* nobody waits for answers, and there are no hooks */
+    case SN_FX_ANSWER:
+        swap_super_answers(w, s, e);
+        joint_answers(w, s, e);
+        break;
+    default: break; /* there are no hooks */
     }
 }
 

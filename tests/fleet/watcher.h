@@ -45,11 +45,18 @@ struct question { /* between supervisors, waits for the core's answer */
     struct question *next;
 };
 
+struct adoption {    /* of a cluster that the file names and that was released before */
+    sn_token reload; /* which is not made yet; 0: none */
+    sn_token then;   /* who waits for the adoption */
+    bool alone;
+};
+
 struct watcher {
     struct sn_core *core; /* NULL: not running */
     struct idmap links;   /* its open connections by sn_link */
     struct question *questions;
     sn_token last_token;
+    struct adoption adoption;
     /* its state directory */
     uint64_t epoch;
     bool joined;
@@ -72,6 +79,7 @@ void watcher_tick(struct world *w, struct super *s);
 void watcher_step(struct world *w, struct super *s, struct sn_event *e);
 bool watcher_takes_part(const struct world *w, const struct super *s);
 bool watcher_switch(struct world *w, struct super *s, int shard);
+void watcher_settings(const struct world *w, const struct super *s, struct sn_settings *set); /* as its file has them */
 int shard_of_addr(const struct world *w, const struct addr *a); /* whose master or replica is there; -1 */
 struct sn_group *watcher_group(const struct world *w, const struct super *s, int shard); /* NULL: it does not know it */
 
@@ -99,6 +107,10 @@ void watcher_list(struct world *w, struct super *s, struct sn_list *out); /* as 
 void serve(struct world *w, struct node *n, struct conn *c, const struct said *q, bool copy);
 void serve_answered(struct world *w, const struct node *n, const struct asked *a, bool ok, struct slice text);
 void serve_published(struct world *w, struct node *n, struct slice text);
+
+/* joint.c */
+void joint_asked(struct world *w, struct super *s, struct conn *c, const struct said *said, bool copy);
+void joint_answers(struct world *w, struct super *s, const struct sn_effect *e);
 
 /* watcher_check.c: S1, S2, S3, E1 */
 void check_told_votes(struct world *w, const struct super *s, const struct sn_effect *e);

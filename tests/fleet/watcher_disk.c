@@ -256,7 +256,7 @@ void watcher_add_fleet(struct world *w, struct super *s, const struct sn_setting
         if (d->rows[i].kind == SN_REC_FLEET)
             own = &d->rows[i];
         if (d->rows[i].kind == SN_REC_SWAP)
-            f.swap = d->rows[i].swap;
+            f.swap = d->rows[i].swap, f.swap_lists = d->rows[i].value;
         if (d->rows[i].kind == SN_REC_SHARD && f.nshards < sizeof shards / sizeof *shards)
             shards[f.nshards++] = shard_of(d, &d->rows[i], set);
     }
@@ -264,6 +264,8 @@ void watcher_add_fleet(struct world *w, struct super *s, const struct sn_setting
         f.config_epoch = own->config_epoch;
         f.vote_epoch = own->vote_epoch;
     }
+    if (own != NULL && !own->monitored)
+        return; /* it was released */
     if (!sn_core_add_fleet(s->watcher->core, &f, process_clock(w, &s->p), &w->sn_fx))
         violated(w, "shell", "%s does not take its fleet back after a restart", end_name(s->p.end));
 }

@@ -24,7 +24,7 @@ static void reply_free(struct letter *l)
     free(r->info);
     free(r->told);
     free(r->text);
-    free(r->swap);
+    sn_swap_word_free(r->swap);
     free(r->group);
     sn_effect_free(&owner);
     free(r);
@@ -211,6 +211,8 @@ void watcher_asked(struct world *w, struct super *s, struct conn *c, struct said
     case SN_CMD_ASK:
     case SN_CMD_BALLOT: ask_core(w, s, c, q, copy); break;
     case SN_CMD_SWAP: ask_of_swap(w, s, c, q, copy); break;
+    case SN_CMD_GIVE_UP:
+    case SN_CMD_TAKE_ON: joint_asked(w, s, c, q, copy); break;
     default: violated(w, "shell", "a supervisor is asked command %d", (int)q->fx.command); break;
     }
     if (r != NULL && !copy && c->server_open)
@@ -235,6 +237,7 @@ static void answer(struct world *w, struct super *s, const struct question *q, s
     for (size_t i = 0; i < r->nopinions && i < q->fx.count; i++) {
         const struct sn_ballot *b = &q->fx.ballots[i];
         r->opinions[i].asked_epoch = b->verb == SN_BALLOT_VOTE ? b->epoch : 0;
+        r->opinions[i].asked_us = b->asked_us;
         if (q->command != SN_CMD_ASK)
             continue;
         r->opinions[i].master = b->master;

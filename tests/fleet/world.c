@@ -89,8 +89,10 @@ struct world *world_new(const struct plan *plan, enum recording recording)
     w->nnodes = plan->shards * (1 + plan->replicas);
     init_net(w);
     heap_node_init(&w->operator.at);
+    heap_node_init(&w->joint.turn.at);
     check_init(w);
     fault_init(w);
+    swap_init(w);
     w->version = 1;
     for (int i = 0; i < plan->supers; i++)
         w->versions[1].members[w->versions[1].n++] = i;
@@ -132,6 +134,7 @@ void world_free(struct world *w)
     net_free(&w->net);
     check_free(w);
     fault_free(w);
+    swap_free(w);
     lines_free(w->lines);
     cl_effects_free(&w->fx);
     sn_effects_free(&w->sn_fx);

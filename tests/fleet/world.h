@@ -23,6 +23,7 @@
 #define WRITES_MAX 2048 /* per shard; then its clients stop */
 #define WRITES_WORDS (WRITES_MAX / 64)
 #define CLIENTS_PER_SHARD 2
+#define DATABASES 4
 #define LINEAGE_MAX 16
 #define SUPER_LIST_MAX 160
 #define NODE_PORT 7000
@@ -116,6 +117,7 @@ struct data {
     int64_t old_us;          /* local; the facts' old_since_us while the link is down */
     int64_t heard_us;        /* world; the last bytes of its master */
     int64_t paused_until_us; /* local; 0: not paused */
+    uint64_t mapping;        /* of its databases: the last swap that it has made, or had from its master */
     uint64_t has[WRITES_WORDS];
 };
 
@@ -266,9 +268,19 @@ struct shard {
     int writer;      /* who took the last write */
 };
 
+/* An operator who releases the whole cluster, or adopts it. */
+struct joint {
+    struct happening turn;
+    bool adopts, dies; /* dies: a supervisor does, once */
+    int super;         /* who was asked, */
+    uint64_t token;    /* and has not answered; 0: nobody was */
+    int64_t until_us;
+};
+
 struct checks;
 struct faults;
 struct votes;
+struct swaps;
 
 struct world {
     struct plan plan;
@@ -288,6 +300,9 @@ struct world {
     int looks; /* of the operator */
     struct checks *checks;
     struct faults *faults;
+    struct swaps *swaps;
+    struct joint joint;
+    bool released;       /* the cluster, by an operator: nodes may be nobody's */
     struct lines *lines; /* NULL: nothing is written down, which is much faster */
     uint64_t hash;
     uint64_t counts[COUNTS];
@@ -423,6 +438,25 @@ void check_given(struct world *w, const struct node *n, uint64_t epoch);        
 void check_vote(struct world *w, const struct super *s, uint64_t epoch, const char *id); /* told: E1 */
 void check_wiped(struct world *w, const struct super *s);
 void check_votes_free(struct world *w);
+
+/* swap.c: swaps of databases, W1 to W5 */
+void swap_init(struct world *w);
+void swap_free(struct world *w);
+void swap_begin(struct world *w);
+void swap_heal(struct world *w); /* nobody wants one any more, */
+void swap_once(struct world *w); /* but for this one, where there are any */
+void swap_check(struct world *w, const struct node *n);
+void swap_effect(struct world *w, struct node *n, const struct cl_effect *e);
+void swap_super_answers(struct world *w, const struct super *s, const struct sn_effect *e);
+void swap_node_answers(struct world *w, const struct node *n, const struct cl_effect *e);
+bool swap_waits(const struct node *n, int database); /* requests to it wait */
+const char *swap_unfinished(struct world *w);        /* NULL: all have the same mapping, and none is under way */
+bool swap_read(enum sn_command command, char *const *argv, struct cl_command *to);
+
+/* joint.c: the whole cluster is given up, and taken on again */
+void joint_release(struct world *w);
+void joint_adopt(struct world *w);
+const char *not_released(struct world *w);
 
 /* agree.c: rule S7. NULL when all agree, otherwise what is missing (in static memory). */
 const char *not_acquainted(struct world *w);

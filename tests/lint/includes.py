@@ -26,11 +26,13 @@ ROOMS = {
     "noded/cluster": ("common/base", "common/resp"),
     "noded": ("common", "noded"),
     # The tool reads and writes the configuration files, so it shares the tables of their keys; and it
-    # reads the INFO of nodes, and decides again what a supervisor has recorded.
+    # reads INFO and CLUSTER NODES of nodes, decides again what a supervisor has recorded, and reads RDB files.
     "nodectl": ("common", "nodectl", "sentineld/shell/config", "sentineld/core/settings", "sentineld/core/params",
-                "sentineld/core/info", "sentineld/core/note", "sentineld/core/replay",
+                "sentineld/core/info", "sentineld/core/note", "sentineld/core/replay", "sentineld/core/cluster_nodes",
+                "sentineld/core/pause",
                 "sentineld/shell/hooks_event", "sentineld/shell/hooks_run", "noded/cmd/settings",
-                "noded/store/keyspace"),
+                "noded/store/keyspace", "noded/store/dump", "noded/store/string", "noded/store/digest",
+                "noded/repl/rdb_read", "noded/shell/config"),
     "tests/sim": ("common/base", "common/resp", "sentineld/core", "tests/runner"),
     "tests": ("common", "sentineld", "noded", "nodectl", "tests"),
 }

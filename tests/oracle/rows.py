@@ -32,6 +32,7 @@ EXPECTED = {
     ("cluster|migrateslots", "there"): "of Valkey 9",
     ("cluster|myshardid", "there"): "of Redis 7.2",
     ("cluster|slot-keys", "there"): "noded's own",
+    ("cluster|slot-stats", "there"): "of Valkey 8",
     ("cluster|syncslots", "there"): "of Valkey 9",
     ("command|getkeys", "arguments"): "redis-server does not say that it takes a command",
     ("command|getkeysandflags", "arguments"): "redis-server does not say that it takes a command",

@@ -46,7 +46,8 @@ struct view { /* of one group, by one supervisor */
     struct grants grants[GRANTS];
     size_t ngrants;
     int64_t down_us[MAX_SUPERS]
-                   [MAX_NODES_PER_GROUP]; /* when who last said that which node is down; 0: not, or no more */
+                   [MAX_NODES_PER_GROUP];           /* when who last said that which node is down; 0: not, or no more */
+    uint64_t said[MAX_SUPERS][MAX_NODES_PER_GROUP]; /* that word's place among all that is said */
     int64_t former_us[MAX_SUPERS][MAX_NODES_PER_GROUP]; /* the same, said under an id that it had before */
 };
 
@@ -177,27 +178,37 @@ static void note_grant(struct view *v, uint64_t epoch, int voter)
     v->grants[v->ngrants++ % GRANTS] = (struct grants){epoch, 1U << voter};
 }
 
-static void note_evidence(struct world *w, struct view *v, int from, const struct addr *master, bool down)
+/* What was said last counts, in whatever order it comes: answers and words of its own have connections of their own.
+ * The time does not tell which was the last: a question may be answered in the step that finds the master down. */
+static void note_evidence(struct world *w, struct view *v, int from, const struct addr *master, bool down,
+                          uint64_t said)
 {
     const struct node *n = node_at(w, master);
-    if (n != NULL)
-        v->down_us[from][n->index - w->groups[n->group].first] = down ? w->now_us : 0;
+    if (n == NULL)
+        return;
+    int k = n->index - w->groups[n->group].first;
+    if (said < v->said[from][k])
+        return;
+    v->said[from][k] = said;
+    v->down_us[from][k] = down ? w->now_us : 0;
 }
 
-void check_opinions(struct world *w, struct super *s, int voter, const struct sn_opinion *o, size_t n)
+void check_opinions(struct world *w, struct super *s, const struct packet *answer)
 {
-    for (size_t i = 0; i < n; i++) {
+    int voter = answer->link->server;
+    const struct sn_opinion *o = answer->fx.opinions;
+    for (size_t i = 0; i < answer->fx.count; i++) {
         int group = group_of(w, o[i].group, &o[i].master);
         if (group < 0)
             continue;
         struct view *v = &w->checks->views[s->index][group];
         if (o[i].leader[0] != '\0' && runid_cmp(o[i].leader, s->id) == 0)
             note_grant(v, o[i].leader_epoch, voter);
-        note_evidence(w, v, voter, &o[i].master, o[i].down);
+        note_evidence(w, v, voter, &o[i].master, o[i].down, answer->said);
     }
 }
 
-void check_ballots(struct world *w, struct super *s, int asker, const struct sn_ballot *b, size_t n)
+void check_ballots(struct world *w, struct super *s, const struct packet *question, const struct sn_ballot *b, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         int group = group_of(w, b[i].group, &b[i].master);
@@ -205,7 +216,8 @@ void check_ballots(struct world *w, struct super *s, int asker, const struct sn_
             continue;
         bool down = b[i].verb == SN_BALLOT_DOWN || (b[i].verb == SN_BALLOT_VOTE && b[i].down);
         if (down || b[i].verb == SN_BALLOT_UP)
-            note_evidence(w, &w->checks->views[s->index][group], asker, &b[i].master, down);
+            note_evidence(w, &w->checks->views[s->index][group], question->link->client, &b[i].master, down,
+                          question->said);
     }
 }
 
@@ -485,7 +497,7 @@ void check_step(struct world *w, struct super *s)
         if (g == NULL)
             continue;
         if (g->master->s_down)
-            note_evidence(w, v, s->index, &g->master->node->addr, true);
+            note_evidence(w, v, s->index, &g->master->node->addr, true, ++w->said);
         if (g->config_epoch != v->config_epoch || g->master != v->master)
             check_group(w, s, i, g);
     }

@@ -15,10 +15,11 @@ static bool supervises(const struct world *w, const struct super *s, int group)
 /* RESET forgets supervisors that do not say hello within seconds: that is what it is for, and it makes the majority
  * smaller. So a careful operator resets only while all supervisors are there, and they stay there for as long as that
  * takes. The same holds for what makes one supervisor forget its peers, where they discover each other; `supervisors`
- * in the configuration spares him the care. */
+ * in the configuration spares him the care. Nor does he take a group from one just
+ * after he has reset another: it may die in between, and stay without the group for long. */
 static bool may_forget_peers(const struct world *w)
 {
-    return w->plan.declared || !fault_parts_supervisors(w);
+    return w->plan.declared || (!fault_parts_supervisors(w) && w->now_us >= w->faults->together_until_us);
 }
 
 static void keep_together(struct world *w, int64_t until_us)
@@ -138,12 +139,23 @@ static bool all_have_met(const struct world *w, int group)
     return true;
 }
 
+/* What this one alone has heard of a new master is gone with it, and the others hold the former one for ever: a careful
+ * operator looks first. */
+static bool others_know(const struct world *w, const struct super *s, int group)
+{
+    const struct sn_group *g = sn_group_find(s->core, slice_of(w->groups[group].name));
+    for (int i = 0; g != NULL && i < w->plan.supers; i++)
+        if (i != s->index && w->supers[i].disk.groups[group].config_epoch >= g->config_epoch)
+            return true;
+    return g == NULL || w->plan.supers == 1;
+}
+
 static void remove_group(struct world *w)
 {
     struct super *s = super_running(w);
     int group = some_group(w);
     if (s == NULL || !may_forget_peers(w) || !all_supervise(w, group) || !all_have_met(w, group) ||
-        fault_taken(w, true, s->index))
+        fault_taken(w, true, s->index) || !others_know(w, s, group))
         return;
     struct fault *f = fault_new(w, FAULT_REMOVE);
     if (f == NULL)
@@ -168,6 +180,9 @@ static bool may_be_wiped(const struct world *w, const struct super *s)
         return false;
     for (int i = 0; i < w->plan.supers; i++)
         if (!w->supers[i].disk.joined || w->supers[i].wipe_next)
+            return false;
+    for (int k = 0; k < w->plan.groups; k++)
+        if (!others_know(w, s, k))
             return false;
     return may_forget_peers(w) && (w->plan.declared || all_supervise_all(w));
 }

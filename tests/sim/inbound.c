@@ -8,11 +8,11 @@
 
 static void opinions(struct world *w, struct super *s, struct packet *p, struct sn_event *e)
 {
-    int voter = p->link->server;
     e->kind = SN_EV_OPINIONS;
     e->opinions = p->fx.opinions;
     e->count = p->ok ? p->fx.count : 0;
-    check_opinions(w, s, voter, e->opinions, e->count);
+    if (p->ok)
+        check_opinions(w, s, p);
 }
 
 static void reply(struct world *w, struct super *s, struct packet *p, struct sn_event *e)
@@ -83,9 +83,10 @@ void super_received(struct world *w, struct packet *p)
 
 /* --- as a server --- */
 
-static sn_token note_question(struct super *s, const struct packet *p, size_t count)
+static sn_token note_question(struct world *w, struct super *s, const struct packet *p, size_t count)
 {
     struct asked *a = mem_zalloc(sizeof *a);
+    a->came = ++w->said;
     a->token = ++s->last_token;
     a->link = p->link;
     a->command = p->fx.command;
@@ -101,7 +102,7 @@ static void ask_core(struct world *w, struct super *s, struct packet *p)
 {
     bool stock = p->fx.command == SN_CMD_ASK;
     const struct sn_ballot *b = p->fx.ballots;
-    note_question(s, p, p->fx.count);
+    note_question(w, s, p, p->fx.count);
     struct asked *a = s->asked;
     p->fx = (struct sn_effect){.kind = SN_FX_SEND, .command = a->command};
     struct sn_event e = {.kind = SN_EV_BALLOTS, .token = a->token, .stock = stock, .ballots = b, .count = a->fx.count};
@@ -121,7 +122,7 @@ static void ask_core(struct world *w, struct super *s, struct packet *p)
         if (!vote)
             e.text = slice_of("");
     }
-    check_ballots(w, s, p->link->client, e.ballots, e.count);
+    check_ballots(w, s, p, e.ballots, e.count);
     super_step(w, s, &e);
 }
 
@@ -166,6 +167,7 @@ static void complete(const struct asked *a, struct sn_effect *fx)
         const struct sn_ballot *b = &a->fx.ballots[i];
         struct sn_opinion *o = &fx->opinions[i];
         o->asked_epoch = b->verb == SN_BALLOT_VOTE ? b->epoch : 0;
+        o->asked_us = b->asked_us;
         if (a->command != SN_CMD_ASK)
             continue;
         o->master = b->master;
@@ -193,6 +195,7 @@ void super_answers(struct world *w, struct super *s, struct sn_effect *e)
         if (p != NULL) {
             p->fx = *e;
             p->fx.command = a->command;
+            p->said = a->came;
             *e = (struct sn_effect){.kind = SN_FX_ANSWER_BALLOTS};
             complete(a, &p->fx);
             net_send(w, p);
@@ -227,7 +230,7 @@ static void late_candidate(struct world *w, struct happening *h)
         struct packet question = {.copy = true, .fx.command = SN_CMD_ASK};
         struct sn_event e = {.kind = SN_EV_BALLOTS, .stock = true, .ballots = &b, .count = 1, .epoch = b.epoch};
         e.text = slice_of(late->id);
-        e.token = note_question(s, &question, 1);
+        e.token = note_question(w, s, &question, 1);
         super_step(w, s, &e);
     }
 }

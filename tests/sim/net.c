@@ -63,6 +63,7 @@ struct packet *net_packet(struct world *w, struct link *l, enum way way, enum pa
     p->link = l;
     p->way = way;
     p->kind = kind;
+    p->said = ++w->said;
     return p;
 }
 
@@ -260,6 +261,7 @@ static void maybe_double(struct world *w, struct packet *p)
     struct packet *copy = net_packet(w, p->link, THERE, PACKET_REQUEST);
     copy->copy = true;
     copy->number = p->number;
+    copy->said = p->said;
     copy_request(&copy->fx, &p->fx);
     happen(w, &copy->h, w->now_us + net_delay(w) + (int64_t)rng_below(&w->rng, (uint64_t)SECONDS(3)), arrive);
 }

@@ -23,6 +23,7 @@
  *   wipe S                                   its state directory is lost; it was killed before
  *   ask-again S                              a late candidate asks for a vote that it gave before its crash
  *   failover S GROUP [coordinated], answer ok|error [WORD]
+ *   pause S GROUP MS, resume S GROUP         SENTINEL PAUSE, RESUME
  *   crash S after election|promotion         SENTINEL SIMULATE-FAILURE
  *
  *   mark                                     events count from here on (and from settle)

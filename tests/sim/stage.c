@@ -244,6 +244,22 @@ static void operate(struct stage *s)
     super_operate(s->world, super, &e, -1);
 }
 
+/* pause S GROUP MS, resume S GROUP */
+static void pausing(struct stage *s)
+{
+    struct super *super = word_super(s, 1);
+    int group = super != NULL ? word_group(s, 2) : -1;
+    const struct slice words[] = {slice_of("operator"), slice_of("a scenario")};
+    struct sn_event e = {.kind = SN_EV_RESUME, .argv = words, .count = 2};
+    if (group < 0)
+        return;
+    if (word_is(s, 0, "pause")) {
+        e.kind = SN_EV_PAUSE;
+        e.number = word_number(s, 3);
+    }
+    s->operation = super_operate(s->world, super, &e, group);
+}
+
 /* remove S GROUP, monitor S GROUP, set S GROUP OPTION VALUE, file S GROUP NODE */
 static void change(struct stage *s)
 {
@@ -321,7 +337,8 @@ bool stage_act(struct stage *s)
         {"failover", operate}, {"crash", operate},        {"jump", of_super},
         {"disk", of_super},    {"hook", of_hook},         {"remove", change},
         {"monitor", change},   {"set", change},           {"file", change},
-        {"wipe", lose_state},  {"ask-again", ask_again},
+        {"wipe", lose_state},  {"ask-again", ask_again},  {"pause", pausing},
+        {"resume", pausing},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (word_is(s, 0, table[i].word)) {

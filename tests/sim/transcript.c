@@ -175,6 +175,8 @@ static void put_request(const struct world *w, struct buf *b, const struct sn_ev
     case SN_EV_MONITOR:
         buf_printf(b, "operator: MONITOR %.*s %s %lld", n, group, addr_name(w, &e->addr), (long long)e->number);
         break;
+    case SN_EV_PAUSE: buf_printf(b, "operator: PAUSE %.*s %lld", n, group, (long long)e->number); break;
+    case SN_EV_RESUME: buf_printf(b, "operator: RESUME %.*s", n, group); break;
     case SN_EV_REMOVE: buf_printf(b, "operator: REMOVE %.*s", n, group); break;
     case SN_EV_SET:
         buf_printf(b, "operator: SET %.*s", n, group);

@@ -74,6 +74,7 @@ struct packet {
     enum packet_kind kind;
     bool copy;           /* doubled on the way: its answer goes nowhere */
     uint64_t number;     /* in the order sent between these two ends */
+    uint64_t said;       /* its place among all that is said; of an answer about a master: where that was looked at */
     struct sn_effect fx; /* REQUEST: what was sent. REPLY: command, text, epoch, opinions */
     enum sn_pong pong;
     bool ok;
@@ -87,6 +88,7 @@ struct asked { /* a question between supervisors that waits for the core's answe
     struct link *link;
     enum sn_command command;
     bool copy;
+    uint64_t came;       /* its place among all that is said */
     struct sn_effect fx; /* the question, for the master that a stock answer does not name */
     struct asked *next;
 };
@@ -279,6 +281,7 @@ struct world {
     size_t nlinks, cap_links;
     struct packet **packets, *spare; /* all that were ever made, and those not in use */
     size_t npackets, cap_packets;
+    uint64_t said;                   /* how much was said so far: two things of one microsecond have an order too */
     struct piece *pieces;            /* of replication streams, not in use */
     uint8_t cut[MAX_ENDS][MAX_ENDS]; /* how many partitions keep a from b */
     uint64_t sent[MAX_ENDS][MAX_ENDS], delivered[MAX_ENDS][MAX_ENDS];
@@ -430,8 +433,9 @@ void check_free(struct world *w);
 void check_settled(struct world *w);                                            /* all know each other from here on */
 void check_effect(struct world *w, struct super *s, const struct sn_effect *e); /* before it is carried out */
 void check_step(struct world *w, struct super *s);                              /* after the effects of a step */
-void check_opinions(struct world *w, struct super *s, int voter, const struct sn_opinion *o, size_t n);
-void check_ballots(struct world *w, struct super *s, int asker, const struct sn_ballot *b, size_t n);
+void check_opinions(struct world *w, struct super *s, const struct packet *answer);
+void check_ballots(struct world *w, struct super *s, const struct packet *question, const struct sn_ballot *b,
+                   size_t n);
 void check_started(struct world *w, struct super *s);
 void check_anew(struct world *w, const struct super *s, int group); /* it knows nothing of the group any more */
 void check_state_lost(struct world *w, const struct super *s, int group);

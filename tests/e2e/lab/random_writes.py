@@ -65,7 +65,8 @@ def one(rng):
 class RandomWrites:
     """Writes from a thread until it is stopped. Errors of commands (wrong types, no key) are part of it."""
 
-    def __init__(self, lab, server, seed, databases=16, pause_s=0.0):
+    def __init__(self, lab, server, seed, databases=16, pause_s=0.0, leave_out=()):
+        self.leave_out = leave_out  # names of commands that are not sent
         self.port, self.seed, self.databases, self.pause_s = server.port, seed, databases, pause_s
         self.done = 0
         self.error = None
@@ -82,6 +83,7 @@ class RandomWrites:
                     client.ok("SELECT", rng.randrange(self.databases))
                     many = rng.random() < 0.2
                     requests = [one(rng) for _ in range(rng.randrange(1, 6))]
+                    requests = [request for request in requests if request[0] not in self.leave_out]
                     if many:
                         client.ok("MULTI")
                     for request in requests:

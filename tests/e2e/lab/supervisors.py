@@ -25,6 +25,15 @@ def sentineld_path():
     return os.environ.get("SENTINELD") or os.path.join(ROOT, "build", "sentineld")
 
 
+def secret(lab, word):
+    """A file with this password, for --password-file."""
+    path = lab.path("secret-%s" % word)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(word + "\n")
+    os.chmod(path, 0o600)
+    return path
+
+
 def nodectl_path():
     """The operator's tool; NODECTL names another build of it."""
     return os.environ.get("NODECTL") or os.path.join(ROOT, "build", "nodectl")

@@ -44,11 +44,30 @@ static void every_length_is_padded_rightly(void **state)
     assert_string_equal(hex, "5ebbf7b17a4f2bbb50cae3f26da221c90542499a6b4cbc177190a5e8cf00710d");
 }
 
+/* In pieces of every size the digest is the same. */
+static void pieces_make_the_same_digest(void **state)
+{
+    (void)state;
+    char text[400], whole[SHA256_HEX + 1], pieces[SHA256_HEX + 1];
+    for (size_t n = 0; n < sizeof text; n++)
+        text[n] = (char)(n * 11 + 3);
+    sha256_hex((struct slice){text, sizeof text}, whole);
+    for (size_t piece = 1; piece <= 200; piece++) {
+        struct sha256 sum;
+        sha256_begin(&sum);
+        for (size_t at = 0; at < sizeof text; at += piece)
+            sha256_add(&sum, text + at, sizeof text - at < piece ? sizeof text - at : piece);
+        sha256_end_hex(&sum, pieces);
+        assert_string_equal(pieces, whole);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_published_digests),
         cmocka_unit_test(every_length_is_padded_rightly),
+        cmocka_unit_test(pieces_make_the_same_digest),
     };
     return cmocka_run_group_tests_name("sha256", tests, NULL, NULL);
 }

@@ -161,6 +161,26 @@ static void what_was_read_is_known(void **state)
     cl_core_free(c);
 }
 
+/* Whoever imports what is its own believes nobody who claims it. A stock node may be left like that. */
+static void what_is_its_own_is_not_imported(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "53b70f83d710aec20caf298a0bf73d91d2bd8fb0 127.0.0.1:8463@19463 myself,master - 0 0 3 connected 10922-16383 "
+        "[6001-<-41d2da22081db25ea1a1186f3010c074dab04129] [12000-<-41d2da22081db25ea1a1186f3010c074dab04129] "
+        "[12001->-41d2da22081db25ea1a1186f3010c074dab04129]\n"
+        "41d2da22081db25ea1a1186f3010c074dab04129 127.0.0.1:8462@19462 master - 0 0 2 connected 5461-10921\n"
+        "vars currentEpoch 4 lastVoteEpoch 4\n";
+    struct buf why = {NULL, 0, 0};
+    struct cl_core *c = core_of(8463, 19463, "");
+    assert_true(cl_core_load(c, slice_of(text), &why));
+    assert_non_null(cl_open_find(c, 6001, true));
+    assert_null(cl_open_find(c, 12000, true));
+    assert_non_null(cl_open_find(c, 12001, false));
+    buf_free(&why);
+    cl_core_free(c);
+}
+
 /* Redis 7.0 has no shards: a master draws a name for its own, and keeps it. */
 static void a_master_without_shard_draws_one(void **state)
 {
@@ -191,9 +211,10 @@ static void a_master_without_shard_draws_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stock_files_come_back),     cmocka_unit_test(own_fields_come_back),
-        cmocka_unit_test(strange_files_are_refused), cmocka_unit_test(torn_files_are_refused),
-        cmocka_unit_test(what_was_read_is_known),    cmocka_unit_test(a_master_without_shard_draws_one),
+        cmocka_unit_test(stock_files_come_back),           cmocka_unit_test(own_fields_come_back),
+        cmocka_unit_test(strange_files_are_refused),       cmocka_unit_test(torn_files_are_refused),
+        cmocka_unit_test(what_was_read_is_known),          cmocka_unit_test(a_master_without_shard_draws_one),
+        cmocka_unit_test(what_is_its_own_is_not_imported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

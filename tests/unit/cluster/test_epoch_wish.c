@@ -3,6 +3,7 @@
 #include "noded/cluster/redirect.h"
 #include "noded/cluster/state.h"
 #include "tests/unit/cluster/leased.h"
+#include "tests/unit/cluster/moves.h"
 #include "tests/unit/cluster/world.h"
 
 #include <setjmp.h>
@@ -80,43 +81,11 @@ static uint64_t greatest(const struct world *w)
     return max;
 }
 
-static bool migrate(struct world *w, int from, int to)
-{
-    struct cl_id id = world_id(w, to);
-    struct cl_move m = {.node = slice_of(cl_id_text(&id, text))};
-    for (int slot = 0; slot < 100; slot++)
-        cl_bit_set(m.slots, slot);
-    return world_command(w, from, &(struct cl_command){.verb = CL_MIGRATE_SLOTS, .moves = &m, .nmoves = 1});
-}
-
-static const struct cl_job *last_job(const struct world *w, int node)
-{
-    const struct cl_core *c = w->nodes[node].core;
-    return c->njobs > 0 ? c->jobs[c->njobs - 1] : NULL;
-}
-
 /* Its data side finds once more that little is left. */
 static void near(struct world *w, int node)
 {
     struct cl_event e = {.kind = CL_EV_JOB, .job = last_job(w, node)->name, .news = CL_JOB_IS_NEAR};
     world_step(w, &w->nodes[node], &e);
-}
-
-struct at {
-    int node;
-    enum cl_job_state state;
-};
-
-static bool is_at(struct world *w, void *arg)
-{
-    const struct at *a = arg;
-    const struct cl_job *j = last_job(w, a->node);
-    return j != NULL && j->state == a->state;
-}
-
-static bool reaches(struct world *w, int node, enum cl_job_state state, int64_t us)
-{
-    return world_until(w, is_at, &(struct at){node, state}, us);
 }
 
 static bool wants(struct world *w, void *arg)
@@ -137,7 +106,7 @@ static void a_target_needs_an_epoch_above_the_sources(void **state)
     assert_true(give(w, 0, greatest(w) + 1));
     world_run(w, 1000 * MS);
     uint64_t before = epoch_of(w, 2), source = epoch_of(w, 0);
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_STREAMING, 1000 * MS));
     world_run(w, 5000 * MS);
     assert_int_equal(last_job(w, 0)->state, CL_JOB_STREAMING);
@@ -169,7 +138,7 @@ static void one_that_is_above_already_needs_none(void **state)
     assert_true(give(w, 2, greatest(w) + 1));
     world_run(w, 1000 * MS);
     uint64_t epochs[] = {epoch_of(w, 0), epoch_of(w, 2), epoch_of(w, 4)};
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_SUCCESS, 2000 * MS));
     for (int i = 0; i < 3; i++)
         assert_int_equal(epoch_of(w, 2 * i), epochs[i]);
@@ -186,7 +155,7 @@ static void a_source_comes_back_by_a_ballot(void **state)
     world_run(w, 1000 * MS);
     w->data = WORLD_LOSES_GRANTS;
     uint64_t granted = epoch_of(w, 2), before = epoch_of(w, 0);
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_GRANTED, 2000 * MS));
     assert_true(node_wants(w, 0));
     world_run(w, 3000 * MS);
@@ -211,7 +180,7 @@ static void an_unleased_target_takes_nothing(void **state)
     world_run(w, 1000 * MS);
     for (int i = 0; i < 3; i++)
         assert_true(say(w, 2, i, 0)); /* taken back */
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     world_run(w, 3000 * MS);
     assert_int_equal(last_job(w, 0)->state, CL_JOB_FAILED);
     assert_int_equal(world_owner(w, 2, SLOT), 0);
@@ -229,7 +198,7 @@ static void frozen_migrations_do_not_pause(void **state)
     char name[CL_ID_DIGITS + 1];
     freeze.node = slice_of(cl_id_text(&target, name));
     assert_true(world_command(w, 0, &freeze));
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     world_run(w, 3000 * MS);
     assert_int_equal(last_job(w, 0)->state, CL_JOB_STREAMING);
     assert_int_equal(last_job(w, 0)->tries, 0);
@@ -259,7 +228,7 @@ static void a_dead_target_is_waited_for(void **state)
     (void)state;
     struct world *w = adopted(6, 0);
     w->data = WORLD_IS_NEVER_NEAR;
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_STREAMING, 1000 * MS));
     struct cl_id from[] = {world_id(w, 2)}, promoted = world_id(w, 3);
     uint64_t epoch = greatest(w) + 1;
@@ -279,6 +248,7 @@ static void a_dead_target_is_waited_for(void **state)
     assert_true(world_command(w, 3, &(struct cl_command){.verb = CL_TAKEOVER, .promotion = &t}));
     assert_true(reaches(w, 0, CL_JOB_SUCCESS, 20000 * MS));
     assert_true(cl_id_eq(&last_job(w, 0)->target, &promoted));
+    world_run(w, 1000 * MS);
     assert_int_equal(world_owner(w, 4, SLOT), 3);
     world_free(w);
 }
@@ -352,7 +322,7 @@ static void one_that_joins_waits_for_the_supervisors_too(void **state)
     assert_true(world_meet(w, 6, 0));
     assert_true(world_until(w, knows_all, NULL, 10000 * MS));
     world_run(w, 1000 * MS);
-    assert_true(migrate(w, 0, 6));
+    assert_true(migrate(w, 0, 6, 0, 99));
     assert_true(node_wants(w, 6));
     world_run(w, 3000 * MS);
     assert_int_equal(epoch_of(w, 6), 0);
@@ -368,6 +338,26 @@ static void one_that_joins_waits_for_the_supervisors_too(void **state)
     world_free(w);
 }
 
+/* It follows the source now: nobody else will ever speak for it. */
+static void a_target_that_comes_into_the_shard_ends_the_job(void **state)
+{
+    (void)state;
+    /* Of a seed with which the source hears of it before the link is lost. */
+    struct world *w = adopted(9, 1);
+    w->data = WORLD_IS_NEVER_NEAR;
+    assert_true(world_meet(w, 6, 0));
+    assert_true(world_until(w, knows_all, NULL, 10000 * MS));
+    world_run(w, 1000 * MS);
+    assert_true(migrate(w, 0, 6, 0, 99));
+    assert_true(reaches(w, 0, CL_JOB_STREAMING, 1000 * MS));
+    assert_true(world_replicate(w, 6, 0));
+    assert_true(world_until(w, restarted, NULL, 3000 * MS));
+    assert_true(reaches(w, 0, CL_JOB_FAILED, 1000 * MS));
+    assert_string_equal(last_job(w, 0)->message, "The target has come into this shard");
+    assert_int_equal(w->nodes[0].core->live_jobs, 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +370,7 @@ int main(void)
         cmocka_unit_test(slots_by_hand_wait_for_a_ballot),
         cmocka_unit_test(an_epoch_by_hand_is_a_ballots_too),
         cmocka_unit_test(one_that_joins_waits_for_the_supervisors_too),
+        cmocka_unit_test(a_target_that_comes_into_the_shard_ends_the_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,30 @@ static void a_master_without_majority_stops_and_waits_when_it_is_back(void **sta
     world_free(w);
 }
 
+/* An operator gives it all slots of those that it does not reach: they may be somebody's there by now. */
+static void slots_by_hand_do_not_end_the_wait(void **state)
+{
+    (void)state;
+    struct world *w = world_new(7, 3, 1000);
+    int alone = 2;
+    uint8_t all[CL_SLOT_BYTES];
+    memset(all, 0xff, sizeof all);
+    w->nnodes = 2; /* the third one has no slots */
+    assert_true(world_form(w, 2, 0));
+    w->nnodes = 3;
+    assert_true(world_meet(w, alone, 0));
+    assert_true(world_until(w, world_agrees, NULL, 5000 * MS));
+    for (int i = 0; i < alone; i++)
+        world_cut(w, i, alone, true);
+    assert_true(world_until(w, is_not_ok, &alone, 5000 * MS));
+    assert_true(world_command(w, alone, &(struct cl_command){.verb = CL_DELSLOTS, .slots = all}));
+    assert_true(world_command(w, alone, &(struct cl_command){.verb = CL_ADDSLOTS, .slots = all}));
+    int64_t from = w->now_us;
+    assert_true(world_until(w, is_ok, &alone, 3000 * MS));
+    assert_true(w->now_us - from >= 900 * MS);
+    world_free(w);
+}
+
 /* Planted bug 10. */
 static void old_data_does_not_stand(void **state)
 {
@@ -140,6 +164,38 @@ static void old_data_does_not_stand(void **state)
     w->nodes[1].core->set.validity_factor = 0;
     world_run(w, 100 * MS);
     assert_true(world_until(w, is_promoted, &replica, 5000 * MS));
+    world_free(w);
+}
+
+static bool asks(struct world *w, void *arg)
+{
+    return w->nodes[*(int *)arg].core->election.stand == CL_STAND_ASKING;
+}
+
+/* A voter is asked again when its link comes up, but not by one whose data has become too old since its last step. */
+static void old_data_does_not_ask_again(void **state)
+{
+    (void)state;
+    struct world *w = world_new(6, 6, 1000);
+    int replica = 1;
+    assert_true(world_form(w, 3, 1));
+    struct cl_core *c = w->nodes[replica].core;
+    world_run(w, 2000 * MS);
+    world_cut(w, replica, 4, true);
+    world_run(w, 1500 * MS); /* the dead link is closed, and another one tried */
+    world_kill(w, 0);
+    world_run(w, 1500 * MS);
+    cl_flags_set(c, c->me->master, CL_FAILED, 0);
+    assert_true(world_until(w, asks, &replica, 1000 * MS));
+    struct cl_event up = {.kind = CL_EV_LINK_UP, .link = seen_by(w, replica, 4)->link};
+    assert_int_equal(seen_by(w, replica, 4)->link_state, CL_LINK_CONNECTING);
+    uint64_t sent = c->sent[CL_AUTH_REQUEST];
+    w->nodes[replica].link_up = false;
+    w->nodes[replica].following = -1;
+    w->nodes[replica].old_since_us = -1;
+    world_step(w, &w->nodes[replica], &up);
+    assert_int_equal(c->sent[CL_AUTH_REQUEST], sent);
+    assert_int_equal(c->election.stand, CL_STAND_NOT);
     world_free(w);
 }
 
@@ -437,19 +493,53 @@ static void replicas_of_replicas_follow_the_master(void **state)
     }
 }
 
+/* A node that was forgotten by mistake is met again before its minute is over: it is not told on then that it was to be
+ * forgotten, to those who have not heard of it yet. */
+static void the_forgotten_are_met_again(void **state)
+{
+    (void)state;
+    struct world *w = world_new(11, 6, 1000);
+    assert_true(world_form(w, 3, 1));
+    struct cl_id back = world_id(w, 3);
+    char text[CL_ID_DIGITS + 1], ip[32];
+    struct cl_command forget = {.verb = CL_FORGET, .node = slice_of(cl_id_text(&back, text))};
+    struct cl_command meet = {.verb = CL_MEET_NODE, .ip = slice_of(world_ip(3, ip)), .port = 7000};
+    for (int i = 0; i < 6; i++) /* the replica 1 hears of nobody else for a while */
+        w->cut[1][i] = w->cut[i][1] = i != 3;
+    world_run(w, 5000 * MS);
+    assert_true(world_command(w, 1, &forget));
+    assert_null(cl_node_find(w->nodes[1].core, &back));
+    assert_true(world_command(w, 1, &meet));
+    world_run(w, 1000 * MS);
+    for (int i = 0; i < 6; i++)
+        w->cut[1][i] = w->cut[i][1] = false;
+    for (int s = 0; s < 20; s++) {
+        world_run(w, 1000 * MS);
+        for (int i = 0; i < 6; i++)
+            assert_non_null(cl_node_find(w->nodes[i].core, &back));
+    }
+    /* A word that is said to it after that counts again. */
+    assert_true(world_command(w, 1, &forget));
+    assert_null(cl_node_find(w->nodes[1].core, &back));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_masters_fail_at_once),
         cmocka_unit_test(the_replica_with_most_data_is_promoted),
         cmocka_unit_test(a_master_without_majority_stops_and_waits_when_it_is_back),
+        cmocka_unit_test(slots_by_hand_do_not_end_the_wait),
         cmocka_unit_test(old_data_does_not_stand),
+        cmocka_unit_test(old_data_does_not_ask_again),
         cmocka_unit_test(manual_failover_waits_for_all_data),
         cmocka_unit_test(manual_failover_of_one_that_does_not_stand),
         cmocka_unit_test(manual_failover_that_cannot_end_gives_up),
         cmocka_unit_test(takeover_and_force_need_no_master),
         cmocka_unit_test(an_orphan_gets_a_replica),
         cmocka_unit_test(the_forgotten_stay_away_for_a_minute),
+        cmocka_unit_test(the_forgotten_are_met_again),
         cmocka_unit_test(reset_leaves_the_cluster),
         cmocka_unit_test(replicas_of_replicas_follow_the_master),
         cmocka_unit_test(a_slot_moves_by_hand),

@@ -1,4 +1,5 @@
 /* Migrations and swaps of databases between cores, with data sides that do at once what they are told. */
+#include "tests/unit/cluster/moves.h"
 #include "tests/unit/cluster/world.h"
 
 #include "noded/cluster/redirect.h"
@@ -16,15 +17,6 @@
 
 static char text[CL_ID_DIGITS + 1];
 
-static bool migrate(struct world *w, int from, int to)
-{
-    struct cl_id id = world_id(w, to);
-    struct cl_move m = {.node = slice_of(cl_id_text(&id, text))};
-    for (int slot = 0; slot < 100; slot++)
-        cl_bit_set(m.slots, slot);
-    return world_command(w, from, &(struct cl_command){.verb = CL_MIGRATE_SLOTS, .moves = &m, .nmoves = 1});
-}
-
 /* Three masters with a replica each: 0 and 1, 2 and 3, 4 and 5. */
 static struct world *form(uint64_t seed, enum world_data data)
 {
@@ -33,29 +25,6 @@ static struct world *form(uint64_t seed, enum world_data data)
     world_run(w, 2000 * MS);
     w->data = data;
     return w;
-}
-
-static const struct cl_job *last_job(const struct world *w, int node)
-{
-    const struct cl_core *c = w->nodes[node].core;
-    return c->njobs > 0 ? c->jobs[c->njobs - 1] : NULL;
-}
-
-struct at {
-    int node;
-    enum cl_job_state state;
-};
-
-static bool is_at(struct world *w, void *arg)
-{
-    const struct at *a = arg;
-    const struct cl_job *j = last_job(w, a->node);
-    return j != NULL && j->state == a->state;
-}
-
-static bool reaches(struct world *w, int node, enum cl_job_state state, int64_t us)
-{
-    return world_until(w, is_at, &(struct at){node, state}, us);
 }
 
 /* Everybody that runs takes this node for the owner; arg: its number. */
@@ -81,7 +50,7 @@ static void slots_move(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
         struct world *w = form(seed, WORLD_TAKES_GRANTS);
-        assert_true(migrate(w, 0, 2));
+        assert_true(migrate(w, 0, 2, 0, 99));
         assert_true(reaches(w, 0, CL_JOB_SUCCESS, 2000 * MS));
         assert_true(reaches(w, 2, CL_JOB_SUCCESS, 2000 * MS));
         assert_true(all_agree_on(w, 2, 2000 * MS));
@@ -98,7 +67,7 @@ static void writes_wait_from_the_pause_on(void **state)
     (void)state;
     struct world *w = form(3, WORLD_DRAINS_NOT);
     struct cl_core *c = w->nodes[0].core;
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_PAUSED, 1000 * MS));
     assert_int_equal(cl_slot_hold(c, SLOT), CL_HOLD_WAIT);
     assert_int_equal(cl_slot_hold(c, 200), CL_HOLD_NOT);
@@ -126,7 +95,7 @@ static void a_pause_that_was_too_long_is_tried_again(void **state)
 {
     (void)state;
     struct world *w = form(4, WORLD_DRAINS_NOT);
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_PAUSED, 1000 * MS));
     assert_true(reaches(w, 0, CL_JOB_STREAMING, 600 * MS));
     /* What the target says to the first question comes late, and is no answer to the next one. */
@@ -144,7 +113,7 @@ static void a_record_that_takes_too_long_is_taken_back(void **state)
 {
     (void)state;
     struct world *w = form(5, WORLD_TAKES_GRANTS);
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     world_cut(w, 0, 1, true); /* its replica does not hear of it */
     assert_true(reaches(w, 0, CL_JOB_RECORDING, 1000 * MS));
     assert_int_equal(w->nodes[0].core->shard.nrecords, 1);
@@ -164,7 +133,7 @@ static void a_lost_grant_is_asked_for(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
         struct world *w = form(seed, WORLD_LOSES_GRANTS);
-        assert_true(migrate(w, 0, 2));
+        assert_true(migrate(w, 0, 2, 0, 99));
         assert_true(reaches(w, 0, CL_JOB_FAILED, 3000 * MS));
         assert_int_equal(w->grants, 1);
         uint64_t epoch = w->nodes[2].core->refused_epoch;
@@ -190,7 +159,7 @@ static void nobody_goes_on_while_the_target_is_silent(void **state)
 {
     (void)state;
     struct world *w = form(4, WORLD_LOSES_GRANTS);
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(world_until(w, waits_for_the_target, NULL, 2000 * MS));
     /* The whole shard of the target is gone. */
     world_kill(w, 2);
@@ -221,7 +190,7 @@ static void the_source_dies_when_it_has_granted(void **state)
         for (uint64_t seed = 1; seed <= 10; seed++) {
             struct world *w = form(seed, taken != 0 ? WORLD_TAKES_GRANTS : WORLD_LOSES_GRANTS);
             int replica = 1;
-            assert_true(migrate(w, 0, 2));
+            assert_true(migrate(w, 0, 2, 0, 99));
             assert_true(world_until(w, waits_for_the_target, NULL, 2000 * MS));
             world_kill(w, 0);
             assert_true(world_until(w, is_promoted, &replica, 5000 * MS));
@@ -240,7 +209,7 @@ static void the_source_restarts_when_it_has_granted(void **state)
     (void)state;
     for (int taken = 0; taken < 2; taken++) {
         struct world *w = form(7, taken != 0 ? WORLD_TAKES_GRANTS : WORLD_LOSES_GRANTS);
-        assert_true(migrate(w, 0, 2));
+        assert_true(migrate(w, 0, 2, 0, 99));
         assert_true(world_until(w, waits_for_the_target, NULL, 2000 * MS));
         world_kill(w, 0);
         world_start(w, 0);
@@ -264,7 +233,7 @@ static void the_target_dies_while_it_takes(void **state)
     for (uint64_t seed = 1; seed <= 10; seed++) {
         struct world *w = form(seed, WORLD_TAKES_GRANTS);
         int replica = 3;
-        assert_true(migrate(w, 0, 2));
+        assert_true(migrate(w, 0, 2, 0, 99));
         /* Its replica knows that it was taking them: it takes them in its place. */
         assert_true(world_until(w, is_taking, NULL, 2000 * MS));
         world_kill(w, 2);
@@ -282,7 +251,7 @@ static void the_target_restarts_while_it_takes(void **state)
 {
     (void)state;
     struct world *w = form(5, WORLD_TAKES_GRANTS);
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(world_until(w, is_taking, NULL, 2000 * MS));
     world_kill(w, 2);
     world_start(w, 2);
@@ -299,12 +268,12 @@ static void a_dead_end_or_a_failover_ends_it_before_the_grant(void **state)
 {
     (void)state;
     struct world *w = form(6, WORLD_IS_NEVER_NEAR);
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_STREAMING, 2000 * MS));
     world_kill(w, 2);
     assert_true(reaches(w, 0, CL_JOB_FAILED, 5000 * MS));
     assert_true(world_until(w, world_agrees, NULL, 5000 * MS));
-    assert_true(migrate(w, 0, 4));
+    assert_true(migrate(w, 0, 4, 0, 99));
     assert_true(reaches(w, 4, CL_JOB_RECEIVING, 2000 * MS));
     struct cl_id id = world_id(w, 0);
     (void)id;
@@ -319,9 +288,9 @@ static void it_is_cancelled(void **state)
 {
     (void)state;
     struct world *w = form(8, WORLD_IS_NEVER_NEAR);
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_STREAMING, 2000 * MS));
-    assert_false(migrate(w, 0, 4)); /* the same slots */
+    assert_false(migrate(w, 0, 4, 0, 99)); /* the same slots */
     assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_CANCEL_MIGRATIONS}));
     assert_int_equal(last_job(w, 0)->state, CL_JOB_CANCELLED);
     assert_true(reaches(w, 2, CL_JOB_FAILED, 2000 * MS));
@@ -352,6 +321,28 @@ static void supervise(struct world *w)
         w->nodes[i].core->supervised = true;
 }
 
+/* Its replica lost its disk and came back under another name: no majority ever says that the former one failed, as it
+ * has no address. */
+static void one_that_is_gone_without_an_address_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct world *w = form(9, WORLD_TAKES_GRANTS);
+    supervise(w);
+    struct cl_core *c = w->nodes[0].core;
+    struct cl_id former = world_id(w, 1);
+    world_kill(w, 1);
+    for (int i = 0; i < w->nnodes; i++)
+        if (i != 1)
+            cl_node_find(w->nodes[i].core, &former)->flags |= CL_NOADDR;
+    const struct cl_node *n = cl_node_find(c, &former);
+    assert_false(swap_says(w, 0, CL_DBMAP_PREPARE, 1)); /* it may stand still */
+    assert_true(n->counted_until_us > c->now_us);
+    world_run(w, n->counted_until_us - c->now_us + MS);
+    assert_false(cl_has(n, CL_FAILED));
+    assert_true(swap_says(w, 0, CL_DBMAP_PREPARE, 1));
+    world_free(w);
+}
+
 static void databases_are_swapped(void **state)
 {
     (void)state;
@@ -366,7 +357,7 @@ static void databases_are_swapped(void **state)
     assert_true(swap_holds(w, 0));
     assert_int_equal(w->nodes[1].core->claim.state_version, w->nodes[0].core->shard.version);
     assert_true(swap_says(w, 0, CL_DBMAP_PREPARE, 1)); /* again */
-    assert_false(migrate(w, 0, 2));
+    assert_false(migrate(w, 0, 2, 0, 99));
     world_run(w, 60000 * MS);
     assert_true(swap_holds(w, 0));
     assert_true(swap_says(w, 0, CL_DBMAP_APPLY, 1));
@@ -377,7 +368,7 @@ static void databases_are_swapped(void **state)
     assert_true(swap_says(w, 2, CL_DBMAP_PREPARE, 1));
     assert_true(swap_says(w, 2, CL_DBMAP_ABORT, 1));
     assert_false(swap_holds(w, 2));
-    assert_false(migrate(w, 0, 2) && reaches(w, 0, CL_JOB_SUCCESS, 3000 * MS)); /* the mappings differ */
+    assert_false(migrate(w, 0, 2, 0, 99) && reaches(w, 0, CL_JOB_SUCCESS, 3000 * MS)); /* the mappings differ */
     world_free(w);
 }
 
@@ -408,7 +399,7 @@ static void a_swap_excludes_migrations(void **state)
     (void)state;
     struct world *w = form(11, WORLD_IS_NEVER_NEAR);
     supervise(w);
-    assert_true(migrate(w, 0, 2));
+    assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 2, CL_JOB_RECEIVING, 2000 * MS));
     assert_false(swap_says(w, 0, CL_DBMAP_PREPARE, 1));
     assert_false(swap_says(w, 2, CL_DBMAP_PREPARE, 1));
@@ -432,6 +423,7 @@ int main(void)
         cmocka_unit_test(the_target_restarts_while_it_takes),
         cmocka_unit_test(a_dead_end_or_a_failover_ends_it_before_the_grant),
         cmocka_unit_test(it_is_cancelled),
+        cmocka_unit_test(one_that_is_gone_without_an_address_is_not_waited_for),
         cmocka_unit_test(databases_are_swapped),
         cmocka_unit_test(a_yes_survives_its_node),
         cmocka_unit_test(a_swap_excludes_migrations),

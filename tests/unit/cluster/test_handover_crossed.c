@@ -1,4 +1,5 @@
 /* Hand-overs that cross each other, failovers and cut networks: what a rule of one of them must not do to another. */
+#include "tests/unit/cluster/moves.h"
 #include "tests/unit/cluster/world.h"
 
 #include "noded/cluster/state.h"
@@ -12,17 +13,6 @@
 #define MS INT64_C(1000)
 #define SLOT 7
 
-static char text[CL_ID_DIGITS + 1];
-
-static bool migrate(struct world *w, int from, int to, int first, int last)
-{
-    struct cl_id id = world_id(w, to);
-    struct cl_move m = {.node = slice_of(cl_id_text(&id, text))};
-    for (int slot = first; slot <= last; slot++)
-        cl_bit_set(m.slots, slot);
-    return world_command(w, from, &(struct cl_command){.verb = CL_MIGRATE_SLOTS, .moves = &m, .nmoves = 1});
-}
-
 /* So many masters with a replica each: node 2 * i is a master, and the next its replica. */
 static struct world *form(uint64_t seed, int masters, enum world_data data)
 {
@@ -31,29 +21,6 @@ static struct world *form(uint64_t seed, int masters, enum world_data data)
     world_run(w, 2000 * MS);
     w->data = data;
     return w;
-}
-
-static const struct cl_job *last_job(const struct world *w, int node)
-{
-    const struct cl_core *c = w->nodes[node].core;
-    return c->njobs > 0 ? c->jobs[c->njobs - 1] : NULL;
-}
-
-struct at {
-    int node;
-    enum cl_job_state state;
-};
-
-static bool is_at(struct world *w, void *arg)
-{
-    const struct at *a = arg;
-    const struct cl_job *j = last_job(w, a->node);
-    return j != NULL && j->state == a->state;
-}
-
-static bool reaches(struct world *w, int node, enum cl_job_state state, int64_t us)
-{
-    return world_until(w, is_at, &(struct at){node, state}, us);
 }
 
 static bool is_granted(struct world *w, void *arg)
@@ -69,11 +36,6 @@ static bool grants(struct world *w, uint64_t count)
 static bool is_promoted(struct world *w, void *arg)
 {
     return w->nodes[*(int *)arg].promotions > 0;
-}
-
-static bool has_no_record(struct world *w, void *arg)
-{
-    return w->nodes[*(int *)arg].core->shard.nrecords == 0;
 }
 
 static void cut_from_all_but(struct world *w, int node, int kept, bool cut)
@@ -409,6 +371,35 @@ static void a_later_record_answers_for_an_earlier_one(void **state)
     world_free(w);
 }
 
+/* The target has lost what it knew, and takes for the owner one that had the slots before the source: that one has a
+ * higher epoch by now, and does not claim them. They have not moved on from the target, which never had them. */
+static void an_earlier_owner_is_no_later_one(void **state)
+{
+    (void)state;
+    int source = 0, target = 2, first = 4;
+    struct world *w = form(9, 3, WORLD_TAKES_GRANTS);
+    struct buf old = {NULL, 0, 0};
+    buf_put(&old, w->nodes[target].disk.p, w->nodes[target].disk.n);
+    assert_true(migrate(w, first, source, 16000, 16099));
+    assert_true(reaches(w, source, CL_JOB_SUCCESS, 3000 * MS));
+    world_run(w, 300 * MS);
+    w->data = WORLD_LOSES_GRANTS;
+    uint64_t sent = w->grants;
+    assert_true(migrate(w, source, target, 16000, 16099));
+    assert_true(grants(w, sent + 1));
+    world_kill(w, target);
+    buf_clear(&w->nodes[target].disk);
+    buf_put(&w->nodes[target].disk, old.p, old.n);
+    while (w->nodes[first].core->me->config_epoch < w->nodes[source].core->shard.records[0].r.epoch)
+        assert_true(world_command(w, first, &(struct cl_command){.verb = CL_BUMPEPOCH}));
+    world_start(w, target);
+    assert_true(world_until(w, has_no_record, &source, 10000 * MS));
+    assert_true(world_until(w, world_agrees, NULL, 10000 * MS));
+    assert_int_equal(world_owner(w, target, 16000), source);
+    buf_free(&old);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +415,7 @@ int main(void)
         cmocka_unit_test(nothing_is_dropped_before_the_promotion),
         cmocka_unit_test(a_later_record_answers_for_an_earlier_one),
         cmocka_unit_test(whoever_was_counted_long_ago_does_not_stand),
+        cmocka_unit_test(an_earlier_owner_is_no_later_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

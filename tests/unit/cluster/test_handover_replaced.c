@@ -1,4 +1,5 @@
 /* Masters that were replaced by force: what becomes of the hand-overs that they know of, and of themselves. */
+#include "tests/unit/cluster/moves.h"
 #include "tests/unit/cluster/world.h"
 
 #include "noded/cluster/state.h"
@@ -11,16 +12,6 @@
 
 #define MS INT64_C(1000)
 #define SLOT 7
-
-static bool migrate(struct world *w, int from, int to, int first, int last)
-{
-    char text[CL_ID_DIGITS + 1];
-    struct cl_id id = world_id(w, to);
-    struct cl_move m = {.node = slice_of(cl_id_text(&id, text))};
-    for (int slot = first; slot <= last; slot++)
-        cl_bit_set(m.slots, slot);
-    return world_command(w, from, &(struct cl_command){.verb = CL_MIGRATE_SLOTS, .moves = &m, .nmoves = 1});
-}
 
 static struct world *form(uint64_t seed)
 {
@@ -41,16 +32,6 @@ static bool is_granted(struct world *w, void *unused)
 {
     (void)unused;
     return w->grants > 0;
-}
-
-static bool has_a_record(struct world *w, void *arg)
-{
-    return w->nodes[*(int *)arg].core->shard.nrecords == 1;
-}
-
-static bool has_no_record(struct world *w, void *arg)
-{
-    return w->nodes[*(int *)arg].core->shard.nrecords == 0;
 }
 
 static bool is_replica(struct world *w, void *arg)

@@ -63,12 +63,30 @@ static void a_reset_ends_it(void **state)
     world_free(w);
 }
 
+/* It was held for failed while it was supervised, and has come back: its replica has no reason to stand for it when the
+ * nodes are on their own again. */
+static void a_judgement_of_before_replaces_nobody(void **state)
+{
+    (void)state;
+    struct world *w = adopted(23, 1);
+    int replica = 1;
+    for (int i = 1; i < 6; i++)
+        cl_failed(w->nodes[i].core, cl_node_find(w->nodes[i].core, &w->nodes[0].core->me->id), false);
+    world_run(w, 1000 * MS);
+    for (int i = 0; i < 6; i += 2)
+        assert_true(world_command(w, i, &(struct cl_command){.verb = CL_RELEASE}));
+    assert_true(world_until(w, is_free, &replica, 3000 * MS));
+    assert_false(world_until(w, is_promoted, &replica, 1000 * MS));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(release_is_inherited_and_ends_it),
         cmocka_unit_test(a_replica_follows_its_masters_word),
         cmocka_unit_test(a_reset_ends_it),
+        cmocka_unit_test(a_judgement_of_before_replaces_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SETSLOT between cores: who takes a slot by hand asks its owner first whether it would cost keys. */
 #include "tests/unit/cluster/world.h"
 
+#include "noded/cluster/redirect.h"
 #include "noded/cluster/state.h"
 
 #include <setjmp.h>
@@ -253,6 +254,70 @@ static void who_waits_is_answered(void **state)
     world_free(w);
 }
 
+static enum cl_verdict write_at(const struct world *w, int node)
+{
+    const struct cl_request r = {.slot = SLOT, .keys = 1, .write = true, .changes = true};
+    return cl_redirect(w->nodes[node].core, &r, NULL);
+}
+
+static bool is_mine(struct world *w, void *unused)
+{
+    (void)unused;
+    return world_owner(w, 1, SLOT) == 1;
+}
+
+/* A crash would give the slot back to its old owner, and with it what had been acknowledged here. */
+static void nothing_is_written_to_a_slot_before_the_disk_knows_whose_it_is(void **state)
+{
+    (void)state;
+    for (int crash = 0; crash < 2; crash++) {
+        struct world *w = form(14, 0);
+        struct cl_command m = setslot(w, CL_SETSLOT_NODE, 1);
+        struct cl_event take = {.kind = CL_EV_COMMAND, .token = 1, .command = &m};
+        open_both(w, 0, 1);
+        w->disk_us = 1000 * MS;
+        world_step(w, &w->nodes[1], &take);
+        assert_true(world_until(w, is_mine, NULL, 1000 * MS));
+        assert_int_equal(write_at(w, 1), CL_WAIT);
+        const struct cl_request look = {.slot = SLOT, .keys = 1};
+        assert_int_equal(cl_redirect(w->nodes[1].core, &look, NULL), CL_HERE);
+        if (crash) {
+            world_kill(w, 1);
+            world_start(w, 1);
+            assert_int_equal(world_owner(w, 1, SLOT), 0);
+        } else {
+            world_run(w, 5000 * MS);
+            assert_int_equal(write_at(w, 1), CL_HERE);
+        }
+        assert_false(cl_some_slot_held(w->nodes[1].core));
+        world_free(w);
+    }
+}
+
+/* It is told why, as nobody knows how long that will last; and it ends when the disk takes it. */
+static void a_slot_that_cannot_be_saved_takes_no_writes(void **state)
+{
+    (void)state;
+    struct world *w = form(15, 0);
+    open_both(w, 0, 1);
+    w->nodes[1].disk_fails = true;
+    assert_false(command(w, 1, CL_SETSLOT_NODE, 1));
+    assert_int_equal(world_owner(w, 1, SLOT), 1);
+    world_run(w, 3000 * MS);
+    assert_int_equal(write_at(w, 1), CL_HELD);
+    struct buf text = {0};
+    cl_verdict_text(w->nodes[1].core, CL_HELD, SLOT, NULL, &text);
+    assert_string_equal(buf_str(&text),
+                        "CLUSTERDOWN Hash slot 7 has come to this node, which cannot save that in its cluster node "
+                        "config: see its log, and whether its disk is full");
+    buf_free(&text);
+    w->nodes[1].disk_fails = false;
+    world_run(w, 2000 * MS);
+    assert_int_equal(write_at(w, 1), CL_HERE);
+    assert_false(cl_some_slot_held(w->nodes[1].core));
+    world_free(w);
+}
+
 static void stock_nodes_are_not_asked(void **state)
 {
     (void)state;
@@ -367,6 +432,8 @@ int main(void)
         cmocka_unit_test(its_successor_is_asked),
         cmocka_unit_test(two_may_say_it_at_once),
         cmocka_unit_test(who_waits_is_answered),
+        cmocka_unit_test(nothing_is_written_to_a_slot_before_the_disk_knows_whose_it_is),
+        cmocka_unit_test(a_slot_that_cannot_be_saved_takes_no_writes),
         cmocka_unit_test(stock_nodes_are_not_asked),
         cmocka_unit_test(other_databases_do_not_go_to_stock_nodes),
         cmocka_unit_test(what_is_left_behind_is_kept),

@@ -460,6 +460,23 @@ static void a_stopped_disk_promotes_nobody(void **state)
     world_free(w);
 }
 
+/* W3: until then its former may write, to the databases as they were. */
+static void who_waits_for_its_lease_says_no_to_a_swap(void **state)
+{
+    (void)state;
+    struct world *w = adopted(1, 1);
+    struct cl_id from = world_id(w, 0);
+    const struct cl_command prepare = {.verb = CL_DBMAP_PREPARE, .database_a = 1, .database_b = 2, .number = 1};
+    assert_true(take_over(w, 1, 50, &from, 1, 2, 500));
+    assert_false(writes(w, 1));
+    assert_false(world_command(w, 1, &prepare));
+    assert_non_null(strstr(w->nodes[1].answer, "holds no lease now"));
+    world_run(w, 600 * MS);
+    assert_true(writes(w, 1));
+    assert_true(world_command(w, 1, &prepare));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -484,6 +501,7 @@ int main(void)
         cmocka_unit_test(who_lacks_the_state_or_the_data_is_refused),
         cmocka_unit_test(an_open_hand_over_is_above_it),
         cmocka_unit_test(a_chain_of_failovers),
+        cmocka_unit_test(who_waits_for_its_lease_says_no_to_a_swap),
         cmocka_unit_test(a_stopped_disk_promotes_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -262,6 +262,7 @@ static void a_new_link_asks_again(void **state)
     c->election.epoch = ++c->current_epoch;
     c->election.until_us = c->now_us + 1000 * MS;
     c->election.force = true;
+    c->manual = (struct cl_manual){.end_us = c->now_us + 1000 * MS, .can_start = true};
     world_step(w, &w->nodes[1], &up);
     assert_int_equal(votes, 1);
 }

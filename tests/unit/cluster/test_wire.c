@@ -159,6 +159,28 @@ static void framing_needs_eight_bytes(void **state)
 }
 
 /* More than is understood: bytes behind the content, unknown extensions, unknown types. */
+/* nodes.conf could not be read again with it. */
+static void what_is_no_address_is_as_good_as_none(void **state)
+{
+    (void)state;
+    struct cl_gossip g, again;
+    struct buf b = bytes_of("ping");
+    struct cl_message m = read_good(&b);
+    static const char *const no[] = {"127.0.0", "127.0.0.1.", "node-1", "1:2:", "%"};
+    assert_true(cl_wire_gossip(&m, 0, &g));
+    char *at = memmem(b.p, b.n, g.ip, strlen(g.ip));
+    assert_non_null(at);
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+        memset(at, 0, CL_IP_MAX);
+        memcpy(at, no[i], strlen(no[i]));
+        m = read_good(&b);
+        assert_true(cl_wire_gossip(&m, 0, &again));
+        assert_string_equal(again.ip, "");
+        assert_int_equal(again.port, g.port);
+    }
+    buf_free(&b);
+}
+
 static void what_is_not_known_is_skipped(void **state)
 {
     (void)state;
@@ -292,6 +314,7 @@ int main(void)
         cmocka_unit_test(fields_of_a_ping),
         cmocka_unit_test(fields_of_the_others),
         cmocka_unit_test(framing_needs_eight_bytes),
+        cmocka_unit_test(what_is_no_address_is_as_good_as_none),
         cmocka_unit_test(what_is_not_known_is_skipped),
         cmocka_unit_test(hostile_bytes_are_refused),
         cmocka_unit_test(an_id_is_checked),

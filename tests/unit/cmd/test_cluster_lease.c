@@ -422,6 +422,7 @@ static void given_back(void **state)
     assert_string_equal(client_run(c, "SET x 1"), no_lease(0));
     grant(w, 3); /* of epoch 0 */
     assert_string_equal(run(w->f, "SET x 1"), no_lease(0));
+    assert_int_equal(*world_ask(w, "CLUSTER FAILOVER TAKEOVER EPOCH 5 FROM " ME), '+'); /* a ballot names it anew */
     for (int round = 0; round < 2; round++)
         for (int i = 0; i < 2; i++)
             speak(w, i, TTL_MS, 5);
@@ -446,6 +447,7 @@ static void given_back_and_there_again(void **state)
     assert_int_equal(c->ran, ND_POSTPONED);
     fixture_forward_ms(w->f, 10);
     int resumes = c->resumes;
+    assert_int_equal(*world_ask(w, "CLUSTER FAILOVER TAKEOVER EPOCH 5 FROM " ME), '+');
     for (int round = 0; round < 2; round++)
         for (int i = 0; i < 2; i++) {
             speak(w, i, TTL_MS, 5);

@@ -269,7 +269,7 @@ static const char *record_name(enum sn_record_kind k)
     static const char *const names[] = {
         [SN_REC_META] = "META",   [SN_REC_GROUP] = "GROUP", [SN_REC_MEMBERS] = "MEMBERS", [SN_REC_OPTION] = "OPTION",
         [SN_REC_FLEET] = "FLEET", [SN_REC_SHARD] = "SHARD", [SN_REC_RENAME] = "RENAME",   [SN_REC_FILE] = "FILE",
-        [SN_REC_LEASE] = "LEASE", [SN_REC_LIST] = "LIST"};
+        [SN_REC_LEASE] = "LEASE", [SN_REC_LIST] = "LIST",   [SN_REC_SWAP] = "SWAP"};
     return names[k];
 }
 
@@ -498,7 +498,7 @@ struct sn_core *lab_new_core(const struct lab_options *o)
     return new_core(o, 0);
 }
 
-static void add_fleet(int64_t quorum, int64_t lease_ms)
+static void add_fleet(int64_t quorum, const struct lab_options *o)
 {
     struct sn_settings set;
     struct addr seed;
@@ -506,7 +506,9 @@ static void add_fleet(int64_t quorum, int64_t lease_ms)
     set.quorum = quorum;
     set.down_after_ms = 500;
     addr_set(&seed, slice_of("127.0.0.1"), 7001);
-    struct sn_core_fleet f = {.name = "orders", .settings = &set, .lease_ms = lease_ms, .seeds = &seed, .nseeds = 1};
+    struct sn_core_fleet f = {.name = "orders", .settings = &set, .lease_ms = o->lease_ms, .seeds = &seed, .nseeds = 1};
+    f.swap = o->swap;
+    f.swap_lists = o->swap_lists;
     assert_true(sn_core_add_fleet(lab.core, &f, lab.now_us, &lab.fx));
     sn_settings_free(&set);
     struct sn_event tick = {.kind = SN_EV_TICK};
@@ -521,7 +523,7 @@ void lab_begin(const struct lab_options *o)
     lab.now_us = LAB_MS(1000);
     lab.core = lab_new_core(o);
     if (!o->no_fleet)
-        add_fleet(o->quorum ? o->quorum : 1, o->lease_ms);
+        add_fleet(o->quorum ? o->quorum : 1, o);
 }
 
 uint64_t lab_hash(uint64_t x)
@@ -562,7 +564,7 @@ void lab_begin_three(size_t shards)
         lab.cores[k] = new_core(&(struct lab_options){.declared = true}, k);
     for (size_t k = 0; k < LAB_CORES; k++) {
         lab.core = lab.cores[k];
-        add_fleet(2, 0);
+        add_fleet(2, &(struct lab_options){.lease_ms = 0});
     }
 }
 

@@ -63,6 +63,8 @@ struct lab_options {
     bool no_fleet;
     int64_t lease_ms;
     struct sn_list list;
+    struct sn_swap swap;    /* what is stored of swaps of databases, */
+    const char *swap_lists; /* and the lists that it is of; NULL: nothing is */
 };
 
 /* Three shards at the ports 7001-7003 with the replicas 7004-7006, a fleet "orders" with the seed 7001. */

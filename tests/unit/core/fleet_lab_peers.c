@@ -108,6 +108,7 @@ void lab_peer_answer(struct sn_effect *fx)
         l->opinions[k].group = b->group;
         l->opinions[k].master = b->master;
         l->opinions[k].asked_epoch = b->verb == SN_BALLOT_VOTE ? b->epoch : 0;
+        l->opinions[k].asked_us = b->asked_us;
     }
     l->e.opinions = l->opinions;
     a->fx = NULL;

@@ -198,7 +198,7 @@ static void opinion(const struct sn_ballot *b, int k, struct sn_opinion *o)
     const struct lease_peer *p = &lease.peers[k];
     char *name = name_ring[at++ % RING];
     snprintf(name, sizeof name_ring[0], "%s", b->group);
-    *o = (struct sn_opinion){.group = name, .master = b->master, .down = p->says_down};
+    *o = (struct sn_opinion){.group = name, .master = b->master, .down = p->says_down, .asked_us = b->asked_us};
     if (b->verb != SN_BALLOT_VOTE && b->verb != SN_BALLOT_RETURNED)
         return;
     o->asked_epoch = b->verb == SN_BALLOT_VOTE ? b->epoch : 0;
@@ -289,10 +289,25 @@ void lease_begin(const struct lease_begin *o)
                                         .empty_state = o->empty_state,
                                         .no_fleet = o->no_fleet,
                                         .lease_ms = LEASE_MS,
+                                        .swap = o->swap,
+                                        .swap_lists = o->swap_lists,
                                         .list = {.text = LEASE_LIST, .version = o->version, .counted = o->counted}};
     lab_begin(&options);
     lab.on_send = on_send;
     lab.is_there = is_there;
+}
+
+void lease_adopted(void)
+{
+    lease_begin(&(struct lease_begin){.supervised = true, .version = 1, .counted = true});
+    lab_run(1000);
+    lease_forget();
+    assert_int_equal(lease_first()->config_epoch, 1);
+}
+
+const struct sn_group *lease_first(void)
+{
+    return lab_shard(FIRST);
 }
 
 int lease_end(void **state)
@@ -316,7 +331,7 @@ void lease_forget(void)
 
 void lease_ballot(int peer, enum sn_ballot_verb verb, uint64_t epoch, int candidate)
 {
-    const struct sn_group *g = lab_shard(FIRST);
+    const struct sn_group *g = lease_first();
     struct sn_ballot b = {.verb = verb, .group = g->name, .master = g->master->node->addr, .epoch = epoch};
     addr_set(&b.candidate, slice_of("127.0.0.1"), lab.nodes[candidate].port);
     if (lab.answer) {

@@ -55,13 +55,18 @@ struct lease_begin {
     bool empty_state, supervised, no_fleet, views;
     uint64_t version;
     bool counted;
+    struct sn_swap swap;
+    const char *swap_lists;
 };
 
 /* Nothing has run yet. */
 void lease_begin(const struct lease_begin *o);
+/* All nodes are supervised, their masters hold leases, and nothing has happened since. */
+void lease_adopted(void);
 int lease_end(void **state);
-/* Grants told since then. */
-void lease_peers_see(bool down); /* the master, from now on */
+const struct sn_group *lease_first(void); /* the first shard */
+void lease_peers_see(bool down);          /* the master, from now on */
+/* What nodes are asked and granted is counted from now on, and the logs begin anew. */
 void lease_forget(void);
 /* A ballot of a peer for the first shard; its answer is in lab.answer as soon as it may leave. */
 void lease_ballot(int peer, enum sn_ballot_verb verb, uint64_t epoch, int candidate);

@@ -175,6 +175,32 @@ static void a_forgotten_replica_is_dropped(void **state)
     assert_int_equal(lab.core->fleets[0]->nmembers, 5);
 }
 
+/* It is linked as a seed, and goes on to list everybody. */
+static void a_seed_that_was_forgotten_stays_away(void **state)
+{
+    (void)state;
+    begin();
+    lab_run(3000);
+    lab.nodes[3].first = lab.nodes[0].first;
+    lab.nodes[3].last = lab.nodes[0].last;
+    lab.nodes[3].epoch = 8;
+    lab.nodes[3].master = -1;
+    lab.nodes[0].first = -1;
+    lab.nodes[0].master = 3;
+    lab_run(8000);
+    assert_true(lab_has(lab_shard(FIRST), 7001));
+    lab.nodes[0].listed = false;
+    lab_run(30000);
+    assert_false(lab_has(lab_shard(FIRST), 7001));
+    assert_int_equal(lab.core->fleets[0]->nmembers, 5);
+    lab_forget_logs();
+    lab_run(30000);
+    assert_int_equal(lab_count(&lab.events, "+slave"), 0);
+    lab.nodes[0].listed = true; /* it was met again */
+    lab_run(8000);
+    assert_true(lab_has(lab_shard(FIRST), 7001));
+}
+
 static void a_shard_that_is_only_unreachable_stays(void **state)
 {
     (void)state;
@@ -226,28 +252,37 @@ static void a_master_at_a_new_address_is_told_to_clients(void **state)
     assert_int_equal(lab_shard(SECOND)->config_epoch, 2);
 }
 
-static void a_seed_of_another_cluster_is_left_alone(void **state)
+/* The configuration file is read again, and has the cluster with these seeds. */
+static void reload(int one, int other)
 {
-    (void)state;
-    begin();
     struct sn_reload *r = calloc(1, sizeof *r);
     assert_non_null(r);
     r->fleets = calloc(1, sizeof *r->fleets);
     assert_non_null(r->fleets);
     r->nfleets = 1;
-    r->fleets[0].name = strdup("orders");
-    r->fleets[0].seeds = calloc(2, sizeof(struct addr));
-    assert_non_null(r->fleets[0].seeds);
-    r->fleets[0].nseeds = 2;
-    addr_set(&r->fleets[0].seeds[0], slice_of("127.0.0.1"), 7002);
-    addr_set(&r->fleets[0].seeds[1], slice_of("127.0.0.1"), 7007);
-    sn_settings_init(&r->fleets[0].settings);
+    struct sn_reload_fleet *f = r->fleets;
+    f->name = strdup("orders");
+    f->seeds = calloc(2, sizeof(struct addr));
+    assert_non_null(f->seeds);
+    f->nseeds = 2;
+    addr_set(&f->seeds[0], slice_of("127.0.0.1"), one);
+    addr_set(&f->seeds[1], slice_of("127.0.0.1"), other);
+    sn_settings_init(&f->settings);
+    f->settings.down_after_ms = 500;
+    f->settings.quorum = 1;
+    struct sn_event e = {.kind = SN_EV_RELOAD, .token = 4, .reload = r};
+    lab_step(&e);
+}
+
+static void a_seed_of_another_cluster_is_left_alone(void **state)
+{
+    (void)state;
+    begin();
     lab.nodes[6].alive = lab.nodes[6].alone = true;
     lab.nodes[6].first = 0;
     lab.nodes[6].last = 16383;
     lab.nodes[6].epoch = 99;
-    struct sn_event e = {.kind = SN_EV_RELOAD, .token = 4, .reload = r};
-    lab_step(&e);
+    reload(7002, 7007);
     lab_run(20000);
     assert_int_equal(lab.answer->answer, SN_ANSWER_OK);
     assert_int_equal(lab.core->fleets[0]->nmembers, 6);
@@ -255,6 +290,18 @@ static void a_seed_of_another_cluster_is_left_alone(void **state)
     assert_int_equal(lab.core->current_epoch, 3);
     assert_int_equal(lab_count(&lab.events, "-cluster-foreign-node"), 1);
     assert_non_null(sn_node_find(lab.core, "127.0.0.1", 7001)); /* no seed any more, a member still */
+}
+
+/* A list of `supervisors` that names oneself only says that there is nobody to be met first. */
+static void the_only_one_of_a_list_waits_for_nobody(void **state)
+{
+    (void)state;
+    lab_begin(&(struct lab_options){.no_fleet = true, .list = {.text = "10.0.0.7:26379", .version = 1}});
+    reload(7001, 7002);
+    lab_run(1000);
+    lab_kill(0);
+    lab_run(2000);
+    assert_int_equal(lab_master(lab_shard(FIRST)), 7004);
 }
 
 static void a_released_cluster_helps_itself_again(void **state)
@@ -305,10 +352,12 @@ int main(void)
         cmocka_unit_test_teardown(a_replica_that_moves_changes_its_shard, lab_end),
         cmocka_unit_test_teardown(a_removed_shard_is_dropped, lab_end),
         cmocka_unit_test_teardown(a_forgotten_replica_is_dropped, lab_end),
+        cmocka_unit_test_teardown(a_seed_that_was_forgotten_stays_away, lab_end),
         cmocka_unit_test_teardown(a_shard_that_is_only_unreachable_stays, lab_end),
         cmocka_unit_test_teardown(a_node_at_a_new_address_is_the_same, lab_end),
         cmocka_unit_test_teardown(a_master_at_a_new_address_is_told_to_clients, lab_end),
         cmocka_unit_test_teardown(a_seed_of_another_cluster_is_left_alone, lab_end),
+        cmocka_unit_test_teardown(the_only_one_of_a_list_waits_for_nobody, lab_end),
         cmocka_unit_test_teardown(a_released_cluster_helps_itself_again, lab_end),
         cmocka_unit_test_teardown(a_shard_is_neither_monitored_nor_removed_by_hand, lab_end),
     };

@@ -9,18 +9,6 @@
 
 #include <cmocka.h>
 
-static void begin(void)
-{
-    lease_begin(&(struct lease_begin){.supervised = true, .version = 1, .counted = true});
-    lab_run(1000);
-    lease_forget();
-}
-
-static const struct sn_group *first(void)
-{
-    return lab_shard(FIRST);
-}
-
 /* ---- adoption ---- */
 
 static void the_first_lease_brings_no_stamp(void **state)
@@ -37,17 +25,17 @@ static void the_first_lease_brings_no_stamp(void **state)
         assert_true(lease.nodes[k].granted > 10);
     assert_int_equal(lease.nodes[0].stamp.incarnation, 100);
     assert_in_range(lab.now_us + lease.nodes[0].clock_us - lease.nodes[0].stamp.clock_us, 0, LAB_MS(2 * LEASE_MS));
-    assert_int_equal(lease.nodes[0].epoch, first()->config_epoch);
+    assert_int_equal(lease.nodes[0].epoch, lease_first()->config_epoch);
     assert_true(lease.nodes[3].asked > 10);
     assert_int_equal(lease.nodes[3].granted, 0); /* a replica */
-    assert_string_equal(first()->lease.grantee, lab.nodes[0].id);
+    assert_string_equal(lease_first()->lease.grantee, lab.nodes[0].id);
 }
 
 /* Not a quarter of a lease later, which may be seconds. */
 static void the_second_lease_comes_at_once(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab_kill(0);
     lab_start(0);
     while (!lease.nodes[0].asked)
@@ -74,7 +62,7 @@ static void nothing_is_granted_before_it_is_on_disk(void **state)
 {
     (void)state;
     lease_begin(&(struct lease_begin){.version = 1});
-    while (!first())
+    while (!lease_first())
         lab_run(1);
     lab.disk_holds = true;
     size_t written = 0;
@@ -110,7 +98,7 @@ static void a_disk_that_fails_grants_nothing_new(void **state)
 static void four_leases_within_a_lease(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab_run(10 * LEASE_MS);
     assert_in_range(lease.nodes[0].granted, 40, 60);
     assert_int_equal(lab_count(&lab.events, "down"), 0);
@@ -120,7 +108,7 @@ static void four_leases_within_a_lease(void **state)
 static void one_lease_waits_for_the_answer_to_the_last(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.nodes[0].deaf = true;
     lab_run(LEASE_MS);
     assert_in_range(lease.nodes[0].asked, 1, 2);
@@ -131,7 +119,7 @@ static void one_lease_waits_for_the_answer_to_the_last(void **state)
 static void a_new_incarnation_is_judged_first(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_restart_node(0, false);
     while (lease.nodes[0].stamp.incarnation != 1100) {
         assert_true(lease.nodes[0].granted == 0 || lease.nodes[0].stamp.incarnation != 100);
@@ -146,19 +134,19 @@ static void a_new_incarnation_is_judged_first(void **state)
 static void a_master_that_comes_back_empty_gets_nothing(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.peers[0].votes = lease.peers[1].votes = false;
     lease_restart_node(0, true);
     lab_run(1500);
     assert_true(lease.nodes[0].asked > 3);
     assert_int_equal(lease.nodes[0].granted, 0);
-    assert_true(lab_is_down(first(), 7001));
+    assert_true(lab_is_down(lease_first(), 7001));
 }
 
 static void another_process_at_its_address_gets_nothing(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab.nodes[6].alive = lab.nodes[6].alone = true;
     lab_kill(0);
     lab.nodes[0].reads_as = 6;
@@ -171,7 +159,7 @@ static void another_process_at_its_address_gets_nothing(void **state)
 static void a_lost_link_loses_its_stamp(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab_kill(0);
     lab_start(0);
     while (!lease.nodes[0].asked)
@@ -189,7 +177,7 @@ static void who_does_not_know_leases_is_pinged(void **state)
     lease.nodes[3].error = "ERR unknown subcommand 'LEASE'. Try CLUSTER HELP.";
     lab_run(2000);
     assert_int_equal(lease.nodes[3].asked, 1);
-    assert_false(lab_is_down(first(), 7004));
+    assert_false(lab_is_down(lease_first(), 7004));
     assert_true(lab.nodes[3].no_failover);
     assert_false(lab.nodes[0].no_failover);
     assert_true(lease.nodes[0].granted > 0);
@@ -203,7 +191,7 @@ static void who_does_not_know_leases_is_pinged(void **state)
 static void a_refusal_for_another_reason_is_not_stock(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.nodes[0].error = "LOADING the dataset is being loaded";
     lab_run(300);
     assert_true(lease.nodes[0].asked > 3);
@@ -252,13 +240,13 @@ static void the_same_list_under_another_version_is_ours(void **state)
 static void a_counted_list_that_was_replaced_is_told_once(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     for (int k = 0; k < 6; k++)
         lease.nodes[k].error = "STALESUPERVISORS This node counts version 2 of the list: 10.0.0.5:26379,10.0.0.6:26379";
     lab_run(3000);
     assert_int_equal(lab_count(&lab.events, "-supervisors-list"), 1);
     assert_int_equal(lab.core->ours.version, 1);
-    assert_false(lab_is_down(first(), 7001)); /* they answer, and elect nobody by themselves */
+    assert_false(lab_is_down(lease_first(), 7001)); /* they answer, and elect nobody by themselves */
     assert_false(lab.nodes[0].no_failover);
 }
 
@@ -310,6 +298,35 @@ static void a_list_that_nobody_counts_is_told(void **state)
     assert_false(lab.core->ours.counted);
 }
 
+/* The supervisors that the nodes count may promote another one meanwhile: two majorities with nobody in common. */
+static void under_a_list_that_no_node_counts_nobody_stands(void **state)
+{
+    (void)state;
+    lease_begin(&(struct lease_begin){.supervised = true, .version = 2});
+    for (int k = 0; k < LAB_NODES; k++)
+        lease.nodes[k].stale = "STALESUPERVISORS This node counts version 2 of the list: 10.0.0.5:26379,10.0.0.7:26379";
+    for (int k = 0; k < LAB_NODES; k++)
+        lease.nodes[k].version = 9;
+    lab_run(1000);
+    lease_peers_see(true);
+    lab_kill(0);
+    lab_forget_logs();
+    lab_run(3000);
+    assert_true(lease_first()->o_down);
+    assert_int_equal(lab_count(&lab.sent, "VOTE"), 0);
+    struct sn_event e = {.kind = SN_EV_FAILOVER, .token = 5, .group = slice_of("orders/" FIRST)};
+    lab_step(&e);
+    lab_run(300);
+    assert_int_equal(lab_count(&lab.sent, "VOTE"), 0);
+    for (int k = 0; k < LAB_NODES; k++) {
+        lease.nodes[k].stale = NULL;
+        lease.nodes[k].version = lab.core->ours.version;
+    }
+    lab_run(3000);
+    assert_true(lab.core->ours.counted);
+    assert_int_equal(lab_master(lease_first()), 7004);
+}
+
 static void odd_versions_change_nothing(void **state)
 {
     (void)state;
@@ -349,6 +366,7 @@ int main(void)
         cmocka_unit_test_teardown(a_list_that_is_only_heard_of_goes_first, lease_end),
         cmocka_unit_test_teardown(our_list_is_counted_under_a_lower_version, lease_end),
         cmocka_unit_test_teardown(a_list_that_nobody_counts_is_told, lease_end),
+        cmocka_unit_test_teardown(under_a_list_that_no_node_counts_nobody_stands, lease_end),
         cmocka_unit_test_teardown(odd_versions_change_nothing, lease_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

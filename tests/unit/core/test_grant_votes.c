@@ -10,26 +10,13 @@
 
 #include <cmocka.h>
 
-static const struct sn_group *first(void)
-{
-    return lab_shard(FIRST);
-}
-
-static void begin(void)
-{
-    lease_begin(&(struct lease_begin){.supervised = true, .version = 1, .counted = true});
-    lab_run(1000);
-    lease_forget();
-    assert_int_equal(first()->config_epoch, 1);
-}
-
 /* ---- votes for others ---- */
 
 static void a_vote_grants_from_the_end_of_the_masters(void **state)
 {
     (void)state;
-    begin();
-    int64_t end = first()->lease.end_us;
+    lease_adopted();
+    int64_t end = lease_first()->lease.end_us;
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     assert_null(lease_answer());
     lab_run(2);
@@ -50,10 +37,34 @@ static void a_vote_grants_from_the_end_of_the_masters(void **state)
     assert_int_equal(lease.nodes[3].granted, 0); /* LEASE grants to masters of the configuration only */
 }
 
+/* It waits for a later swap, and has not made the one before: LEASE grants when it has. */
+static void a_vote_grants_nothing_to_one_that_lacks_a_swap(void **state)
+{
+    (void)state;
+    lease_adopted();
+    struct sn_swapping *s = &lab.core->fleets[0]->swap;
+    s->has.entry = (struct sn_swap_entry){.value = SN_SWAP_COMMIT, .decided = true};
+    s->has.entry.step = (struct sn_swap_step){.version = 3, .begun = 1, .a = 1, .b = 2};
+    s->decided_us = lab.now_us;
+    lease.nodes[0].mapping = 3;
+    lease.nodes[3].mapping = 2;
+    lease.nodes[3].prepared = 4;
+    lab_run(100);
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(2);
+    assert_int_equal(lease_answer()->leader_epoch, 10);
+    assert_string_equal(lease_answer()->grant, "");
+    lease.nodes[3].prepared = 3;
+    lab_run(100);
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(2);
+    assert_string_not_equal(lease_answer()->grant, "");
+}
+
 static void a_vote_is_told_when_vote_and_grantee_are_on_disk(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab.disk_holds = true;
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     assert_int_equal(lab_count(&lab.records, "LEASE orders/" FIRST " - - gone 2310d2c1"), 1);
@@ -67,7 +78,7 @@ static void a_vote_is_told_when_vote_and_grantee_are_on_disk(void **state)
 static void a_vote_that_is_not_on_disk_grants_nothing(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab.disk_holds = true;
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lease_disk(false);
@@ -81,7 +92,7 @@ static void a_vote_that_is_not_on_disk_grants_nothing(void **state)
 static void a_cancelled_vote_frees_the_master(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(2);
     lease_ballot(0, SN_BALLOT_CANCEL, 10, 3);
@@ -95,7 +106,7 @@ static void a_cancelled_vote_frees_the_master(void **state)
 static void a_stranger_cancels_nothing(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(2);
     lease_ballot(1, SN_BALLOT_CANCEL, 10, 3);
@@ -108,10 +119,10 @@ static void a_stranger_cancels_nothing(void **state)
 static void a_second_vote_waits_for_both_grants(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(2);
-    int64_t end = first()->lease.end_us;
+    int64_t end = lease_first()->lease.end_us;
     lease_ballot(0, SN_BALLOT_VOTE, 11, 0);
     lab_run(2);
     assert_non_null(lease_answer());
@@ -138,7 +149,7 @@ static void peer_dies(int k)
 static void the_heir_of_a_dead_leader_may_be_named_again(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.peers[0].votes = lease.peers[1].votes = false;
     lease_ballot(1, SN_BALLOT_VOTE, 10, 3);
     lab_run(2);
@@ -162,7 +173,7 @@ static void the_heir_of_a_dead_leader_may_be_named_again(void **state)
 static void a_planned_switch_of_a_dead_leader_is_finished(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab.nodes[3].offset = lab.nodes[0].offset;
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(2);
@@ -171,16 +182,16 @@ static void a_planned_switch_of_a_dead_leader_is_finished(void **state)
     lab_run(100);
     assert_int_equal(lab_count(&lab.sent, "RETURN 7001"), 1);
     assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7004"), 1);
-    assert_int_equal(lab_master(first()), 7004);
+    assert_int_equal(lab_master(lease_first()), 7004);
 }
 
 static void a_failover_of_a_dead_leader_goes_on_with_its_replica(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_peers_see(true);
     lab_kill(0);
-    while (!first()->master->s_down)
+    while (!lease_first()->master->s_down)
         lab_run(1);
     lease_ballot(0, SN_BALLOT_VOTE, lab.core->current_epoch + 5, 3);
     lab_run(2);
@@ -188,15 +199,15 @@ static void a_failover_of_a_dead_leader_goes_on_with_its_replica(void **state)
     peer_dies(0);
     lab_run(100);
     assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7004"), 1);
-    assert_int_equal(lab_master(first()), 7004);
-    assert_true(first()->switched_us - died < LAB_MS(50));
+    assert_int_equal(lab_master(lease_first()), 7004);
+    assert_true(lease_first()->switched_us - died < LAB_MS(50));
 }
 
 /* It is undone at once by who led it: the master has given its lease back. */
 static void a_switch_that_is_given_up_is_undone_at_once(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab.nodes[0].offset = 1000;
     struct sn_event e = {.kind = SN_EV_FAILOVER, .token = 5, .group = slice_of("orders/" FIRST), .coordinated = true};
     lab_step(&e);
@@ -204,7 +215,7 @@ static void a_switch_that_is_given_up_is_undone_at_once(void **state)
         lab_run(1);
     lab_run(LEASE_MS);
     assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7001"), 1);
-    assert_int_equal(lab_master(first()), 7001);
+    assert_int_equal(lab_master(lease_first()), 7001);
 }
 
 /* ---- a vote that came to nothing ---- */
@@ -212,7 +223,7 @@ static void a_switch_that_is_given_up_is_undone_at_once(void **state)
 static void a_hidden_promotion_is_gone_above_by_a_ballot(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(2);
     lease_forget();
@@ -223,7 +234,7 @@ static void a_hidden_promotion_is_gone_above_by_a_ballot(void **state)
     }
     uint64_t epoch = lab.core->current_epoch;
     assert_true(epoch > 10);
-    while (first()->config_epoch < epoch) {
+    while (lease_first()->config_epoch < epoch) {
         assert_true(lease.nodes[0].granted == 0);
         lab_run(1);
     }
@@ -242,7 +253,7 @@ static void a_hidden_promotion_is_gone_above_by_a_ballot(void **state)
 static void a_ballot_for_the_master_does_not_resume_the_old_epoch(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.peers[0].votes = lease.peers[1].votes = false;
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(4100);
@@ -258,7 +269,7 @@ static void a_ballot_for_the_master_does_not_resume_the_old_epoch(void **state)
 static void without_doubt_a_ballot_for_the_master_ends_no_lease(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.peers[0].votes = lease.peers[1].votes = false;
     lease_ballot(1, SN_BALLOT_VOTE, 20, 0); /* and whoever stands for it dies */
     lab_run(2);
@@ -283,7 +294,7 @@ static void without_doubt_a_ballot_for_the_master_ends_no_lease(void **state)
 static void a_later_cancel_does_not_clear_an_earlier_vote(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.peers[0].votes = lease.peers[1].votes = false;
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(4100);
@@ -299,7 +310,7 @@ static void a_later_cancel_does_not_clear_an_earlier_vote(void **state)
 static void the_promoted_ones_configuration_ends_the_doubt(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(2);
     lab.nodes[3].master = -1;
@@ -310,7 +321,7 @@ static void the_promoted_ones_configuration_ends_the_doubt(void **state)
     lab.nodes[0].master = 3;
     lease_forget();
     lab_run(3000);
-    assert_int_equal(lab_master(first()), 7004);
+    assert_int_equal(lab_master(lease_first()), 7004);
     assert_true(lease.nodes[3].granted > 5);
     assert_int_equal(lease.nodes[3].epoch, 10);
     assert_int_equal(lease.nodes[0].granted, 0);
@@ -320,19 +331,19 @@ static void the_promoted_ones_configuration_ends_the_doubt(void **state)
 static void a_master_without_lease_gets_a_ballot(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.nodes[0].lease_ms = 0;
     lab_run(2 * LEASE_MS);
     assert_int_equal(lab_count(&lab.sent, "VOTE"), 0);
     lab_run(3 * LEASE_MS);
     assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7001"), 1);
-    assert_true(first()->config_epoch > 3);
+    assert_true(lease_first()->config_epoch > 3);
 }
 
 static void without_voters_no_ballot_is_held_for_it(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     for (int k = 0; k < PEERS; k++) {
         const struct sn_peer *p = lab.core->peers[k];
         struct sn_event e = {.kind = SN_EV_LINK_DOWN, .link = p->cmd.link, .why = SN_WHY_CLOSED};
@@ -350,12 +361,12 @@ static void without_voters_no_ballot_is_held_for_it(void **state)
 static void a_dead_master_is_replaced_with_the_voters_grants(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_peers_see(true);
     lab_kill(0);
     lab_run(2000);
-    assert_int_equal(lab_master(first()), 7004);
-    uint64_t epoch = first()->config_epoch;
+    assert_int_equal(lab_master(lease_first()), 7004);
+    uint64_t epoch = lease_first()->config_epoch;
     assert_true(epoch > 3);
     char expected[96];
     snprintf(expected, sizeof expected, "7004 %llu 4b079c18", (unsigned long long)epoch);
@@ -365,11 +376,26 @@ static void a_dead_master_is_replaced_with_the_voters_grants(void **state)
     assert_int_equal(lease.nodes[3].epoch, epoch);
 }
 
-/* A peer says that it holds S_DOWN while its answer to our own question, from a moment before, is still on its way. */
+/* The master dies while it is made the master anew. What it was told grants nothing that its successor would not wait
+ * for. */
+static void a_promotion_that_found_nobody_holds_up_no_other(void **state)
+{
+    (void)state;
+    lease_adopted();
+    lease_peers_see(true);
+    lease.nodes[0].lease_ms = 0;
+    while (lease_first()->fo.state != SN_FO_WAIT_PROMOTION)
+        lab_run(1);
+    lab_kill(0);
+    lab_run(2000);
+    assert_int_equal(lab_count(&lab.events, "-failover-abort-slave-timeout"), 1);
+    assert_int_equal(lab_master(lease_first()), 7004);
+}
+
 static void a_lost_round_is_cancelled_and_renews_the_master(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.peers[0].votes = lease.peers[1].votes = false;
     lease_peers_see(true);
     lab_kill(0);
@@ -387,28 +413,28 @@ static void a_lost_round_is_cancelled_and_renews_the_master(void **state)
 static void a_refused_promotion_is_told_and_frees_the_votes(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_peers_see(true);
     lab.nodes[3].refuses = true;
     lab_kill(0);
     lab_run(1200);
     assert_true(lab_count(&lab.events, "-promotion-refused") > 0);
     assert_true(lab_count(&lab.sent, "CANCEL") > 0);
-    assert_int_equal(lab_master(first()), 7001);
+    assert_int_equal(lab_master(lease_first()), 7001);
 }
 
 /* It would refuse: no ballot is held for it before an operator says so, and what has to be said is told. */
 static void who_may_not_know_all_waits_for_an_operator(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_peers_see(true);
     lease.nodes[3].in_the_dark = true;
     lab_run(200);
     lab_kill(0);
     lab_run(3000);
     assert_int_equal(lab_count(&lab.sent, "VOTE"), 0);
-    assert_true(sn_needs_operator(first()));
+    assert_true(sn_needs_operator(lease_first()));
     assert_int_equal(lab_count(&lab.events, "-failover-needs-operator master orders/" FIRST " 127.0.0.1 7001"), 1);
     assert_int_equal(lab_count(&lab.events, "SENTINEL FAILOVER orders/" FIRST), 1);
     struct sn_event e = {.kind = SN_EV_FAILOVER, .token = 5, .group = slice_of("orders/" FIRST)};
@@ -416,8 +442,29 @@ static void who_may_not_know_all_waits_for_an_operator(void **state)
     lab_run(300);
     assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7004"), 1);
     assert_int_equal(lab_count(&lease.takeover, " FORCE"), 1);
-    assert_int_equal(lab_master(first()), 7004);
-    assert_false(sn_needs_operator(first()));
+    assert_int_equal(lab_master(lease_first()), 7004);
+    assert_false(sn_needs_operator(lease_first()));
+}
+
+/* Its successor dies before it has heard of it: what that one has promised since it can't know. */
+static void a_master_that_was_passed_over_waits_for_an_operator(void **state)
+{
+    (void)state;
+    lease_adopted();
+    lease_peers_see(true);
+    uint64_t before = lab.nodes[0].epoch;
+    lab_kill(0);
+    lab_run(2000);
+    assert_int_equal(lab_master(lease_first()), 7004);
+    lab_forget_logs();
+    lab_kill(3);
+    lab_start(0);
+    lab.nodes[0].master = -1;
+    lab.nodes[0].epoch = before;
+    lab_run(3000);
+    assert_true(sn_needs_operator(lease_first()));
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER"), 0);
+    assert_int_equal(lab_count(&lab.sent, "VOTE"), 0);
 }
 
 /* ---- planned switches ---- */
@@ -431,11 +478,11 @@ static void order(void)
 static void the_master_gives_its_lease_back_first(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab.nodes[3].offset = lab.nodes[0].offset;
     order();
     lab_run(500);
-    assert_int_equal(lab_master(first()), 7004);
+    assert_int_equal(lab_master(lease_first()), 7004);
     assert_int_equal(lab_count(&lab.sent, "RETURN 7001"), 1);
     assert_int_equal(lab_count(&lab.sent, "RETURNED peer"), 2);
     assert_int_equal(lab_count(&lease.takeover, " 1/0000000000000005/6/200/0"), 1); /* granted anew, without a wait */
@@ -447,26 +494,26 @@ static void the_master_gives_its_lease_back_first(void **state)
 static void behind_is_not_promoted(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab.nodes[0].offset = 1000;
     order();
     lab_run(1500);
     assert_int_equal(lab_count(&lab.sent, "RETURN 7001"), 1);
     assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7004"), 0);
     lab_run(8000); /* given up: the master gets a ballot */
-    assert_int_equal(lab_master(first()), 7001);
+    assert_int_equal(lab_master(lease_first()), 7001);
     assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7001"), 1);
 }
 
 static void a_master_that_does_not_answer_keeps_its_place(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.nodes[0].no_return = true;
     lab.nodes[3].offset = lab.nodes[0].offset;
     order();
     lab_run(10000);
-    assert_int_equal(lab_master(first()), 7001);
+    assert_int_equal(lab_master(lease_first()), 7001);
     assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7004"), 0);
     assert_int_equal(lab_count(&lab.sent, "RETURNED"), 0);
 }
@@ -474,14 +521,14 @@ static void a_master_that_does_not_answer_keeps_its_place(void **state)
 static void returned_is_the_leaders_word_only(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(2);
     lease_ballot(1, SN_BALLOT_RETURNED, 10, 3);
     assert_string_equal(lease_answer()->grant, "");
     lease_ballot(0, SN_BALLOT_RETURNED, 9, 3);
     assert_string_equal(lease_answer()->grant, "");
-    assert_true(first()->lease.old_end_us > lab.now_us);
+    assert_true(lease_first()->lease.old_end_us > lab.now_us);
     lease_ballot(0, SN_BALLOT_RETURNED, 10, 3);
     assert_true(*lease_answer()->grant != '\0');
     assert_int_equal(lease_number(lease_answer()->grant, 4), 0);
@@ -491,6 +538,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_vote_grants_from_the_end_of_the_masters, lease_end),
+        cmocka_unit_test_teardown(a_vote_grants_nothing_to_one_that_lacks_a_swap, lease_end),
         cmocka_unit_test_teardown(a_vote_is_told_when_vote_and_grantee_are_on_disk, lease_end),
         cmocka_unit_test_teardown(a_vote_that_is_not_on_disk_grants_nothing, lease_end),
         cmocka_unit_test_teardown(a_cancelled_vote_frees_the_master, lease_end),
@@ -508,8 +556,10 @@ int main(void)
         cmocka_unit_test_teardown(a_master_without_lease_gets_a_ballot, lease_end),
         cmocka_unit_test_teardown(without_voters_no_ballot_is_held_for_it, lease_end),
         cmocka_unit_test_teardown(a_dead_master_is_replaced_with_the_voters_grants, lease_end),
+        cmocka_unit_test_teardown(a_promotion_that_found_nobody_holds_up_no_other, lease_end),
         cmocka_unit_test_teardown(a_lost_round_is_cancelled_and_renews_the_master, lease_end),
         cmocka_unit_test_teardown(a_refused_promotion_is_told_and_frees_the_votes, lease_end),
+        cmocka_unit_test_teardown(a_master_that_was_passed_over_waits_for_an_operator, lease_end),
         cmocka_unit_test_teardown(who_may_not_know_all_waits_for_an_operator, lease_end),
         cmocka_unit_test_teardown(the_master_gives_its_lease_back_first, lease_end),
         cmocka_unit_test_teardown(behind_is_not_promoted, lease_end),

@@ -9,31 +9,18 @@
 
 #include <cmocka.h>
 
-static const struct sn_group *first(void)
-{
-    return lab_shard(FIRST);
-}
-
-static void begin(void)
-{
-    lease_begin(&(struct lease_begin){.supervised = true, .version = 1, .counted = true});
-    lab_run(1000);
-    lease_forget();
-    assert_int_equal(first()->config_epoch, 1);
-}
-
 /* ---- epochs that a master wants ---- */
 
 static void a_master_that_wants_an_epoch_gets_a_ballot(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.nodes[0].own_epoch = true;
     lease.nodes[0].wants_epoch = 9;
     lab_run(200);
     assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7001"), 1);
     assert_int_equal(strncmp(buf_str(&lease.takeover), "7001 9 4b079c18", 15), 0);
-    assert_int_equal(first()->config_epoch, 9);
+    assert_int_equal(lease_first()->config_epoch, 9);
     assert_int_equal(lab_count(&lab.events, "+master-confirmed"), 1);
     assert_int_equal(lab_count(&lab.events, "+switch-master"), 0);
     lab_run(3000);
@@ -48,7 +35,7 @@ static void a_master_that_wants_an_epoch_gets_a_ballot(void **state)
 static void without_a_majority_no_epoch_is_given(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.peers[0].votes = lease.peers[1].votes = false;
     lease.nodes[0].own_epoch = true;
     lease.nodes[0].wants_epoch = 9;
@@ -60,7 +47,7 @@ static void without_a_majority_no_epoch_is_given(void **state)
 static void a_replica_wants_nothing(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.nodes[3].wants_epoch = 9;
     lab_run(1000);
     assert_int_equal(lab_count(&lab.sent, "VOTE peer"), 0);
@@ -71,7 +58,7 @@ static void a_replica_wants_nothing(void **state)
 static void migrations_with_a_failing_shard_are_frozen(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.nodes[1].migrating = 1;
     lab_run(100);
     assert_int_equal(lab_count(&lab.sent, "FREEZE"), 0);
@@ -79,7 +66,7 @@ static void migrations_with_a_failing_shard_are_frozen(void **state)
     lease.peers[0].votes = lease.peers[1].votes = false;
     lab_kill(0);
     lab_run(2500);
-    assert_true(first()->o_down);
+    assert_true(lease_first()->o_down);
     size_t told = lab_count(&lab.sent, "FREEZE 7002 4b079c18");
     assert_in_range(told, 2, 3);                            /* again and again */
     assert_int_equal(lab_count(&lab.sent, "FREEZE"), told); /* nobody else migrates anything */

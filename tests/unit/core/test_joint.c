@@ -8,13 +8,6 @@
 
 #include <cmocka.h>
 
-static void begin(void)
-{
-    lease_begin(&(struct lease_begin){.supervised = true, .version = 1, .counted = true});
-    lab_run(1000);
-    lease_forget();
-}
-
 static void say(enum sn_event_kind kind, bool alone)
 {
     struct sn_event e = {.kind = kind, .token = 9, .group = slice_of("orders"), .alone = alone};
@@ -47,7 +40,7 @@ static void answered(enum sn_answer answer, const char *text)
 static void the_others_are_told_and_the_nodes(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     say(SN_EV_RELEASE, false);
     assert_int_equal(lab_count(&lab.sent, "GIVE-UP peer0 orders"), 1);
     assert_int_equal(lab_count(&lab.sent, "GIVE-UP peer1 orders"), 1);
@@ -63,7 +56,7 @@ static void the_others_are_told_and_the_nodes(void **state)
 static void nobody_is_told_before_the_disk_has_it(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lab.disk_holds = true;
     say(SN_EV_RELEASE, true);
     lab_run(1000);
@@ -78,7 +71,7 @@ static void nobody_is_told_before_the_disk_has_it(void **state)
 static void alone_the_word_is_given_once(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.nodes[0].holds_on = lease.nodes[3].holds_on = true;
     say(SN_EV_RELEASE, true);
     lab_run(200);
@@ -90,7 +83,7 @@ static void alone_the_word_is_given_once(void **state)
 static void who_does_not_is_named(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     peer_dies(0);
     lease.nodes[3].holds_on = true;
     say(SN_EV_RELEASE, false);
@@ -106,7 +99,7 @@ static void who_does_not_is_named(void **state)
 static void too_few_are_named(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.peers[0].refuses = "NOPERM this user has no permissions";
     lease.peers[1].refuses = "ERR No such cluster with that name"; /* released there before */
     say(SN_EV_RELEASE, false);
@@ -117,7 +110,7 @@ static void too_few_are_named(void **state)
 static void without_a_majority_nothing_is_done(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     peer_dies(0);
     peer_dies(1);
     say(SN_EV_RELEASE, false);
@@ -131,7 +124,7 @@ static void without_a_majority_nothing_is_done(void **state)
 static void an_adoption_is_told(void **state)
 {
     (void)state;
-    begin();
+    lease_adopted();
     lease.peers[1].refuses = "ERR The configuration file names no such cluster";
     say(SN_EV_ADOPTED, false);
     assert_int_equal(lab_count(&lab.sent, "TAKE-ON peer0 orders"), 1);

@@ -101,7 +101,8 @@ static void after_a_restart(void **state)
     sn_lease_restore(&l, name_of(0), 1000 * MS, false, 0);
     assert_true(sn_lease_grant(&l, name_of(0), &s, 1000 * MS, 0, &g));
     assert_true(g.wait_us >= 1010 * MS); /* unless it was new */
-    sn_lease_restore(&l, "", 0, true, 0);
+    static const runid nobody;
+    sn_lease_restore(&l, nobody, 0, true, 0);
     assert_true(sn_lease_name(&l, name_of(1), 1000 * MS, 0));
     assert_true(sn_lease_grant(&l, name_of(1), &s, 1000 * MS, 0, &g));
     assert_int_equal(g.wait_us, 0);

@@ -1,4 +1,5 @@
 /* Swaps of databases in the whole core of one supervisor: two others and the nodes of a cluster do what a test says. */
+#include "sentineld/core/select.h"
 #include "tests/unit/core/lease_lab.h"
 
 #include <setjmp.h>
@@ -39,7 +40,8 @@ static void peer_hears(const struct sn_effect *fx, const struct sn_peer *p)
     struct sn_swap *has = &w.has[k];
     const struct sn_swap_word *q = fx->swap;
     struct sn_swap_word *answer = &w.words[w.at++ % WORDS];
-    *answer = (struct sn_swap_word){.verb = q->verb, .list = 1, .epoch = q->epoch, .yes = true};
+    *answer = (struct sn_swap_word){
+        .verb = q->verb, .list = 1, .epoch = q->epoch, .yes = true, .lists = slice_of(LEASE_LIST)};
     if (q->verb == SN_SWAP_STAND)
         answer->yes = w.votes && (sn_swap_promise(has, q->epoch) || has->promised == q->epoch);
     else if (q->verb == SN_SWAP_ACCEPT)
@@ -146,7 +148,8 @@ static void answered(const char *part)
 /* Another supervisor says something; what we answer. */
 static const struct sn_swap_word *hear(int peer, enum sn_swap_verb verb, uint64_t epoch, const struct sn_swap *has)
 {
-    struct sn_swap_word q = {.verb = verb, .list = 1, .epoch = epoch, .config = 1000, .has = *has};
+    struct sn_swap_word q = {
+        .verb = verb, .list = 1, .epoch = epoch, .config = 1000, .has = *has, .lists = slice_of(LEASE_LIST)};
     struct sn_event e = {.kind = SN_EV_SWAP, .token = 8, .text = slice_of(peers[peer]), .epoch = epoch};
     e.group = slice_of("orders");
     e.swap = &q;
@@ -253,6 +256,43 @@ static void without_a_majority_nothing_is_decided(void **state)
     assert_int_equal(lease.nodes[0].mapping, 1);
 }
 
+/* A new master waits for the end of its former's lease, which takes writes meanwhile. */
+static void a_master_without_a_lease_is_waited_for(void **state)
+{
+    (void)state;
+    begin();
+    lease.nodes[0].lease_ms = 0;
+    lab_run(100);
+    lab_forget_logs();
+    order(1, 2);
+    lab_run(300);
+    assert_int_equal(sent("STAND"), 0);
+    lease.nodes[0].lease_ms = LEASE_MS;
+    lab_run(300);
+    answered(NULL);
+    assert_int_equal(sent("PREPARE 700"), MASTERS);
+}
+
+/* Our memory was lost while a shard was down, and no node remembers it: it would miss the swap. */
+static void a_cluster_that_is_not_known_whole_is_not_swapped(void **state)
+{
+    (void)state;
+    memset(&w, 0, sizeof w);
+    lease_begin(&(struct lease_begin){.supervised = true, .version = 1, .counted = true});
+    w.others = lab.on_send;
+    w.votes = true;
+    lab.on_send = on_send;
+    lab.nodes[2].listed = lab.nodes[5].listed = false;
+    lab.nodes[2].alive = lab.nodes[5].alive = false;
+    lab_run(1000);
+    lease_forget();
+    assert_int_equal(lab.core->fleets[0]->nshards, MASTERS - 1);
+    order(1, 2);
+    lab_run(4000);
+    answered("the cluster has slots of which no master is known");
+    assert_int_equal(sent("STAND"), 0);
+}
+
 static void the_truth_about_one_that_is_not_everywhere(void **state)
 {
     (void)state;
@@ -328,6 +368,20 @@ static void an_open_attempt_is_ended(void **state)
     assert_false(hear(0, SN_SWAP_STAND, 600, &(struct sn_swap){.promised = 600})->yes);
 }
 
+/* The list before it may decide something else meanwhile, by a majority that has nobody in common with ours. */
+static void under_a_list_that_no_node_counts_nothing_is_decided(void **state)
+{
+    (void)state;
+    begin();
+    lab.core->ours.counted = false;
+    assert_false(hear(0, SN_SWAP_STAND, 50, &(struct sn_swap){.promised = 50})->yes);
+    lab_forget_logs();
+    order(1, 2);
+    assert_int_equal(sent("STAND"), 0);
+    lab.core->ours.counted = true;
+    assert_true(hear(0, SN_SWAP_STAND, 5000, &(struct sn_swap){.promised = 5000})->yes);
+}
+
 static void a_decision_that_some_have_is_kept(void **state)
 {
     (void)state;
@@ -377,6 +431,48 @@ static void who_missed_it_is_told_and_gets_no_lease(void **state)
     assert_int_equal(lab_count(&lab.events, "-swapdb-behind orders"), 1);
 }
 
+/* It would be a master for ever that nobody leases, and its own master, which has the mapping, would follow it. */
+static void who_cannot_be_brought_to_the_mapping_is_not_promoted(void **state)
+{
+    (void)state;
+    begin();
+    lease_peers_see(true);
+    struct sn_swap has = {.promised = 90,
+                          .accepted = 90,
+                          .entry = {.value = SN_SWAP_COMMIT,
+                                    .decided = true,
+                                    .step = {.version = 5, .begun = 90, .a = 1, .b = 2},
+                                    .before = {.version = 4, .begun = 80, .a = 1, .b = 2}}};
+    for (int k = 0; k < LAB_NODES; k++)
+        lease.nodes[k].mapping = 5;
+    lease.nodes[3].mapping = 2; /* it came back just now, and its master does not answer any more */
+    lease.nodes[3].in_the_dark = true;
+    hear(0, SN_SWAP_TELL, 0, &has);
+    lab_run(200);
+    lab_kill(0);
+    lab_run(2000);
+    assert_false(sn_needs_operator(lease_first()));
+    struct sn_event e = {.kind = SN_EV_FAILOVER, .token = 5, .group = slice_of("orders/" FIRST)};
+    lab_step(&e);
+    lab_run(300);
+    assert_int_equal(sent("TAKEOVER"), 0);
+    lease_ballot(1, SN_BALLOT_VOTE, 1000, 3);
+    lab_run(5);
+    assert_string_not_equal(lease_answer()->leader, peers[1]);
+    lab_start(0);
+    lab_run(1000);
+    assert_int_equal(lab_master(lease_first()), 7001);
+    /* What it lacks is known: it is promoted where the operator says so, and told. */
+    lease.nodes[3].mapping = 3;
+    lab_kill(0);
+    lab_run(2000);
+    assert_true(sn_needs_operator(lease_first()));
+    lab_step(&e);
+    lab_run(1000);
+    assert_int_equal(lab_master(lease_first()), 7004);
+    assert_int_equal(lease.nodes[3].mapping, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,12 +480,16 @@ int main(void)
         cmocka_unit_test_teardown(nothing_is_told_before_it_is_on_disk, lease_end),
         cmocka_unit_test_teardown(a_master_that_refuses_ends_it, lease_end),
         cmocka_unit_test_teardown(without_a_majority_nothing_is_decided, lease_end),
+        cmocka_unit_test_teardown(a_master_without_a_lease_is_waited_for, lease_end),
+        cmocka_unit_test_teardown(a_cluster_that_is_not_known_whole_is_not_swapped, lease_end),
         cmocka_unit_test_teardown(the_truth_about_one_that_is_not_everywhere, lease_end),
         cmocka_unit_test_teardown(orders_that_cannot_be, lease_end),
         cmocka_unit_test_teardown(a_clients_wish_is_taken_up, lease_end),
         cmocka_unit_test_teardown(an_open_attempt_is_ended, lease_end),
+        cmocka_unit_test_teardown(under_a_list_that_no_node_counts_nothing_is_decided, lease_end),
         cmocka_unit_test_teardown(a_decision_that_some_have_is_kept, lease_end),
         cmocka_unit_test_teardown(who_missed_it_is_told_and_gets_no_lease, lease_end),
+        cmocka_unit_test_teardown(who_cannot_be_brought_to_the_mapping_is_not_promoted, lease_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

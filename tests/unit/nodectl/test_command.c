@@ -168,7 +168,8 @@ static void expect_help(const char *line, const char *text)
 static void test_help(void **state)
 {
     (void)state;
-    expect_help("--help", "Usage: tool COMMAND\n\nA tool.\n\nCommands:\n  branch  A family.\n  any     Takes all.\n");
+    expect_help("--help", "Usage: tool COMMAND\n\nA tool.\n\nCommands:\n  branch  A family.\n\nShort forms:\n"
+                          "  any     branch any\n");
     expect_help("help", "Usage: tool COMMAND");
     expect_help("-h", "  --version");
     expect_help("branch --help", "Commands:\n  leaf  Does a thing.");

@@ -139,7 +139,7 @@ static void it_is_started_again_as_it_was(void **state)
         assert_int_equal(getrlimit((__rlimit_resource_t)i, &p.limits[i]), 0);
     p.limits[RLIMIT_NOFILE].rlim_cur = 77;
     assert_true(process_can_start_again(&p, "", &why));
-    assert_true(process_start_again(&p, &why));
+    assert_true(process_start_again(&p, NULL, &why));
     while (text[0] == '\0') {
         f = fopen(output, "re");
         assert_non_null(f);

@@ -350,6 +350,35 @@ static void no_replica_is_a_note(void **state)
     json_decref(d);
 }
 
+/* Of a shard: its slots, and a lease that the master has, or lacks; while a failover runs that goes without saying. */
+static void leases(void **state)
+{
+    (void)state;
+    json_t *views = three();
+    for (size_t i = 0; i < 3; i++)
+        set(master_of(views, i), "lease-held-ms", "120");
+    set(master_of(views, 0), "lease-granted-ms", "200");
+    json_t *d = merge(views), *g = json_array_get(json_object_get(d, "groups"), 0);
+    assert_true(json_is_true(json_object_get(d, "ok")));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(g, "master"), "lease_ms")), 120);
+    json_decref(d);
+    views = three();
+    for (size_t i = 0; i < 3; i++)
+        set(master_of(views, i), "lease-held-ms", "0");
+    d = merge(views);
+    assert_line(d, "problems", "g: master 10.0.0.1:6379 has no lease of a majority");
+    json_decref(d);
+    views = three();
+    for (size_t i = 0; i < 3; i++) {
+        set(master_of(views, i), "lease-held-ms", "0");
+        set(master_of(views, i), "failover-state", "wait_promotion");
+    }
+    d = merge(views);
+    assert_line(d, "problems", "g: a failover is in progress");
+    assert_int_equal(json_array_size(json_object_get(d, "problems")), 1);
+    json_decref(d);
+}
+
 static void make_unreachable(json_t *view, bool given)
 {
     set(view, "error", "Connection refused");
@@ -512,6 +541,7 @@ int main(void)
         cmocka_unit_test(replicas_of_all_views),
         cmocka_unit_test(replicas_that_are_up_and_of_no_use),
         cmocka_unit_test(no_replica_is_a_note),
+        cmocka_unit_test(leases),
         cmocka_unit_test(unreachable_supervisors),
         cmocka_unit_test(peers_that_do_not_know_each_other),
         cmocka_unit_test(no_quorum),

@@ -144,6 +144,8 @@ static struct {
     {"*-1\r\n", ND_AOF_END_BAD, 0, "offset 0"},
     {"INCR a\r\n", ND_AOF_END_BAD, 0, "offset 0"},
     {"REDI", ND_AOF_END_BAD, 0, "snapshot"},
+    {"VALK", ND_AOF_END_BAD, 0, "snapshot"},
+    {"VALKEY080", ND_AOF_END_BAD, 0, ""},
     {"REDIS0011", ND_AOF_END_BAD, 0, ""},
     {"*2\r\n$4\r\nINCR\r\n$9\r\na\r\n*1\r\n", ND_AOF_END_BAD, 0, "length"},
     {"*2\r\n$4\r\nINCR\r\n$9\r\na\r\n*1", ND_AOF_END_TORN, 0, NULL},

@@ -278,7 +278,7 @@ static void test_strings_share_requests(void **state)
     assert_int_equal(count_words(&t.out, "PEXPIREAT"), 0);
     memset(value, 'v', sizeof value);
     for (int i = 0; i < 40; i++) {
-        char key[16];
+        char key[20];
         struct slice bytes = {value, sizeof value};
         struct nd_db *db = nd_keyspace_db(&w->f->e->keys, 0);
         snprintf(key, sizeof key, "{foo}%d", i);

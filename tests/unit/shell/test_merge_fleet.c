@@ -157,7 +157,9 @@ static void a_released_cluster_stays_so_until_its_entry_changes(void **state)
     assert_int_equal(m.nfleets, 1);
     assert_int_equal(m.ngroups, 0); /* its shards are found anew */
     assert_true(m.image.fleets[0].monitored);
-    assert_int_equal(merged_core_fleet(&m, 0).vote_epoch, 9);
+    struct sn_core_fleet f = merged_core_fleet(&m, 0);
+    assert_int_equal(f.vote_epoch, 9);
+    free((void *)(uintptr_t)f.shards);
     merged_free(&m);
     state_image_free(&stored);
 }

@@ -208,11 +208,14 @@ static void execute(const char *sql)
     sqlite3_close(db);
 }
 
+#define LISTS "10.0.0.1:26379;10.0.0.1:26379,10.0.0.2:26379"
+
 static struct sn_record *swap_of(const char *name, const struct sn_swap *swap)
 {
     struct sn_record *r = one(SN_REC_SWAP, NULL);
     r->fleet = mem_strdup(name);
     r->swap = *swap;
+    r->value = mem_strdup(LISTS);
     return r;
 }
 
@@ -244,10 +247,12 @@ static void swaps_are_kept(void **state)
     assert_memory_equal(&kept->entry.before, &s.entry.before, sizeof s.entry.before);
     assert_string_equal(kept->entry.asker, ID);
     assert_int_equal(kept->entry.request, 77);
+    assert_string_equal(m.fleets[0].swap_lists, LISTS);
     state_image_free(&m);
     s.blank = s.entry.decided = false;
     run_begin(&r);
     assert_int_equal(r.image.fleets[0].swap.promised, 9);
+    assert_string_equal(r.image.fleets[0].swap_lists, LISTS);
     persist_and_wait(&r, swap_of("orders", &s));
     run_end(&r);
     stored(&m);
@@ -293,14 +298,20 @@ static void the_second_version_is_brought_up_to_date(void **state)
     is_brought_up_to_date("DROP TABLE swaps; PRAGMA user_version = 2");
 }
 
+static void the_third_version_is_brought_up_to_date(void **state)
+{
+    (void)state;
+    is_brought_up_to_date("ALTER TABLE swaps DROP COLUMN lists; PRAGMA user_version = 3");
+}
+
 static void rows_that_make_no_sense_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
         "INSERT INTO fleets VALUES ('', 1, 0, 0)",
         "INSERT INTO fleets VALUES ('f', 1, -1, 0)",
-        "INSERT INTO swaps VALUES ('f', 0, 5, 5, 4, 0, 1, 5, 1, 2, 0, 0, 0, 0, '', 0)",
-        "INSERT INTO swaps VALUES ('f', 0, 4, 5, 1, 0, 1, 5, 1, 2, 0, 0, 0, 0, '', 0)",
+        "INSERT INTO swaps VALUES ('f', 0, 5, 5, 4, 0, 1, 5, 1, 2, 0, 0, 0, 0, '', 0, '')",
+        "INSERT INTO swaps VALUES ('f', 0, 4, 5, 1, 0, 1, 5, 1, 2, 0, 0, 0, 0, '', 0, '')",
         "INSERT INTO shards VALUES ('g', '')",
         "INSERT INTO shard_nodes VALUES ('g', 0, 'short', '10.0.0.1', 1)",
         "INSERT INTO shard_nodes VALUES ('g', 0, '" NODE_A "', '10.0.0.1', 99999)",
@@ -327,6 +338,7 @@ int main(void)
         IN_DIR(leases_are_kept),
         IN_DIR(swaps_are_kept),
         IN_DIR(the_second_version_is_brought_up_to_date),
+        IN_DIR(the_third_version_is_brought_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,7 @@ static void ballot_request_comes_back_whole(void **state)
         {.verb = SN_BALLOT_UP, .group = "a", .master = address("::1", 1)},
         {.verb = SN_BALLOT_VOTE,
          .down = true,
+         .ordered = true,
          .group = "b",
          .master = address("db.example", 65535),
          .epoch = INT64_MAX,
@@ -68,6 +69,7 @@ static void ballot_request_comes_back_whole(void **state)
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(got.ballots[i].verb, sent[i].verb);
         assert_int_equal(got.ballots[i].down, sent[i].down);
+        assert_int_equal(got.ballots[i].ordered, sent[i].ordered);
         assert_string_equal(got.ballots[i].group, sent[i].group);
         assert_true(addr_eq(&got.ballots[i].master, &sent[i].master));
         assert_true(got.ballots[i].epoch == sent[i].epoch);
@@ -209,7 +211,7 @@ static void bad_words_are_refused_with_the_reason(void **state)
         {1, "-1", "epoch"},
         {1, "9223372036854775808", "epoch"},
         {2, "MAYBE", "verb"},
-        {3, "2", "down flag"},
+        {3, "4", "down flag"},
         {4, "", "group name"},
         {5, "", "master address"},
         {6, "0", "master address"},

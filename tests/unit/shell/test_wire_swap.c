@@ -9,8 +9,9 @@
 #include <cmocka.h>
 
 #define ID "0123456789abcdef0123456789abcdef01234567"
+#define LISTS "10.0.0.1:26379,10.0.0.2:26379;10.0.0.2:26379,[::1]:26379"
 #define NODE "1111111111111111111111111111111111111111"
-#define RECORD "9,8,2,1,4,7,1,2,3,5,0,9,77," NODE
+#define RECORD "1,9,8,2,1,4,7,1,2,3,5,0,9,77," NODE
 
 static struct sn_swap_word word(void)
 {
@@ -18,7 +19,9 @@ static struct sn_swap_word word(void)
                                  .list = 3,
                                  .epoch = 8,
                                  .config = 6,
-                                 .has = {.promised = 9,
+                                 .lists = slice_of(LISTS),
+                                 .has = {.blank = true,
+                                         .promised = 9,
                                          .accepted = 8,
                                          .entry = {.value = SN_SWAP_COMMIT,
                                                    .decided = true,
@@ -30,8 +33,9 @@ static struct sn_swap_word word(void)
 
 static void assert_same(const struct sn_swap *a, const struct sn_swap *b)
 {
-    assert_true(a->promised == b->promised && a->accepted == b->accepted && a->entry.value == b->entry.value &&
-                a->entry.decided == b->entry.decided && a->entry.request == b->entry.request);
+    assert_true(a->blank == b->blank && a->promised == b->promised && a->accepted == b->accepted &&
+                a->entry.value == b->entry.value && a->entry.decided == b->entry.decided &&
+                a->entry.request == b->entry.request);
     assert_memory_equal(&a->entry.step, &b->entry.step, sizeof a->entry.step);
     assert_memory_equal(&a->entry.before, &b->entry.before, sizeof a->entry.before);
     assert_string_equal(a->entry.asker, b->entry.asker);
@@ -45,11 +49,12 @@ static void a_question_comes_as_it_was_said(void **state)
     struct wire_swap got;
     wire_swap_request(&q, ID, 12, "orders", &w);
     const struct slice *argv = wire_argv(&q);
-    assert_int_equal(q.n, 10);
-    assert_true(slice_is(argv[1], "MAPPING") && slice_is(argv[5], "ACCEPT") && slice_is(argv[9], RECORD));
+    assert_int_equal(q.n, 11);
+    assert_true(slice_is(argv[1], "MAPPING") && slice_is(argv[5], "ACCEPT") && slice_is(argv[9], RECORD) &&
+                slice_is(argv[10], LISTS));
     assert_null(wire_swap_decode(argv + 2, q.n - 2, &got));
     assert_string_equal(got.id, ID);
-    assert_true(slice_is(got.fleet, "orders"));
+    assert_true(slice_is(got.fleet, "orders") && slice_is(got.word.lists, LISTS));
     assert_true(got.epoch == 12 && got.word.verb == SN_SWAP_ACCEPT && got.word.list == 3 && got.word.epoch == 8 &&
                 got.word.config == 6);
     assert_same(&got.word.has, &w.has);
@@ -59,7 +64,7 @@ static void a_question_comes_as_it_was_said(void **state)
 static void what_makes_no_sense_is_refused(void **state)
 {
     (void)state;
-    static const char *const good[] = {ID, "12", "orders", "STAND", "3", "8", "6", RECORD};
+    static const char *const good[] = {ID, "12", "orders", "STAND", "3", "8", "6", RECORD, LISTS};
     static const struct {
         int at;
         const char *text;
@@ -71,27 +76,30 @@ static void what_makes_no_sense_is_refused(void **state)
         {5, "18446744073709551615"},
         {6, ""},
         {7, ""},
-        {7, "9,8,2,1,4,7,1,2,3,5,0,9,77"},
-        {7, "9,8,4,1,4,7,1,2,3,5,0,9,77,-"}, /* no such value */
-        {7, "7,8,2,1,4,7,1,2,3,5,0,9,77,-"}, /* accepted what was not promised */
-        {7, "9,8,1,1,4,7,1,2,3,5,0,9,77,-"}, /* begun and decided */
-        {7, "9,8,2,1,5,7,1,2,3,5,0,9,77,-"}, /* not the next step */
-        {7, "9,8,2,1,4,7,1,1,3,5,0,9,77,-"}, /* with itself */
-        {7, "9,8,2,1,4,9,1,2,3,5,0,9,77,-"}, /* begun after it was accepted */
-        {7, "9,8,2,1,4,7,1,2,3,5,0,9,77,zz"},
+        {7, "1,9,8,2,1,4,7,1,2,3,5,0,9,77"},
+        {7, "2,9,8,2,1,4,7,1,2,3,5,0,9,77,-"}, /* neither blank nor not */
+        {7, "0,9,8,4,1,4,7,1,2,3,5,0,9,77,-"}, /* no such value */
+        {7, "0,7,8,2,1,4,7,1,2,3,5,0,9,77,-"}, /* accepted what was not promised */
+        {7, "0,9,8,1,1,4,7,1,2,3,5,0,9,77,-"}, /* begun and decided */
+        {7, "0,9,8,2,1,5,7,1,2,3,5,0,9,77,-"}, /* not the next step */
+        {7, "0,9,8,2,1,4,7,1,1,3,5,0,9,77,-"}, /* with itself */
+        {7, "0,9,8,2,1,4,9,1,2,3,5,0,9,77,-"}, /* begun after it was accepted */
+        {7, "0,9,8,2,1,4,7,1,2,3,5,0,9,77,zz"},
     };
-    struct slice argv[8];
+    struct slice argv[9];
     struct wire_swap got;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        for (int k = 0; k < 8; k++)
+        for (int k = 0; k < 9; k++)
             argv[k] = slice_of(k == bad[i].at ? bad[i].text : good[k]);
-        if (wire_swap_decode(argv, 8, &got) == NULL)
+        if (wire_swap_decode(argv, 9, &got) == NULL)
             fail_msg("'%s' was taken", bad[i].text);
     }
-    for (int k = 0; k < 8; k++)
+    for (int k = 0; k < 9; k++)
         argv[k] = slice_of(good[k]);
-    assert_null(wire_swap_decode(argv, 8, &got));
-    assert_non_null(wire_swap_decode(argv, 7, &got));
+    assert_null(wire_swap_decode(argv, 9, &got));
+    assert_non_null(wire_swap_decode(argv, 8, &got));
+    argv[8] = (struct slice){"a;\0b", 4};
+    assert_non_null(wire_swap_decode(argv, 9, &got));
 }
 
 static bool answered(const char *p, size_t n, struct wire_swap *out, char *fleet)

@@ -230,6 +230,20 @@ static void payloads_have_a_version_and_a_sum(void **state)
     for (size_t n = 0; n < payload.n; n++)
         assert_int_equal(nd_load_payload((struct slice){payload.p, n}, &limits, &out, &why), ND_PAYLOAD_VERSION);
     assert_true(nd_crc64(0, "123456789", 9) == 0xe9c6d914c4b8d9caull);
+    /* What DUMP says in Valkey 9.1.2: of "b", and of a hash whose one field expires. */
+    struct slice text = {"\x00\x01"
+                         "b\x50\x00\xd9\x0eq\x00"
+                         "8\xb1uw",
+                         13};
+    struct slice expiring = {"\x16\x01\x01"
+                             "f\x01v\x00\xd8\xc3,\xbb\x03\x00\x00\x50\x00V\x7f\x9c/*\x89\xe8\xb2",
+                             24};
+    assert_int_equal(nd_load_payload(text, &limits, &out, &why), ND_PAYLOAD_OK);
+    nd_value_free(&out);
+    buf_clear(&why);
+    assert_int_equal(nd_load_payload(expiring, &limits, &out, &why), ND_PAYLOAD_BAD);
+    assert_string_equal(buf_str(&why),
+                        "it is a hash whose fields expire (RDB type 22), which this server does not have");
     buf_free(&payload);
     buf_free(&why);
 }

@@ -1,6 +1,7 @@
 #include "noded/store/hash.h"
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -282,8 +283,10 @@ struct tally {
 static void count(void *owner, struct slice field, struct slice value)
 {
     struct tally *t = owner;
+    int64_t number;
     (void)value;
-    t->count[strtol(field.p, NULL, 10)]++;
+    assert_true(text_range(field, 0, 39, &number));
+    t->count[number]++;
 }
 
 /* Chi-squared of 40 cells stays below 85 but for one run in 20,000; the seeds are fixed. */
@@ -304,7 +307,7 @@ static void every_field_has_the_same_chance(void **state)
         struct nd_value v = nd_hash_new();
         char text[16];
         for (int i = 0; i < 40; i++) {
-            snprintf(text, sizeof text, "%02d.", i);
+            snprintf(text, sizeof text, "%d", i);
             nd_hash_set(&v, &limits, slice_of(text), slice_of("v"));
         }
         if (table)

@@ -1,0 +1,105 @@
+"""A fleet that nodectl makes: its processes are nobody's children, so they are found, and ended, by the folder that
+their configurations lie in."""
+import json
+import os
+import random
+import signal
+import subprocess
+
+from .resp import Resp, RespError, info_fields
+from .supervisors import nodectl_path
+
+
+def processes_below(folder):
+    """pid -> words of the command lines that name a file below this folder."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as f:
+                words = f.read().decode("utf-8", "replace").split("\0")[:-1]
+        except OSError:
+            continue
+        if int(pid) != os.getpid() and any(word.startswith(folder + "/") for word in words[1:3]):
+            found[int(pid)] = words
+    return found
+
+
+def some_port():
+    """Where free ports are looked for from: those of tests that run side by side differ, and those of the bus are below
+    what the system gives to connections."""
+    return random.SystemRandom().randrange(10100, 21500)
+
+
+class MadeFleet:
+    """Nothing is made before create(). home: where nodectl keeps its files."""
+
+    def __init__(self, lab, name="orders"):
+        self.lab, self.name = lab, name
+        self.home = lab.path("home")
+        os.makedirs(self.home, exist_ok=True)
+        self.folder = os.path.join(os.path.realpath(self.home), ".local", "share", "nodectl", name)
+        self.conf = os.path.join(self.home, ".config", "nodectl.conf")
+        self.env = {}
+        self.program = nodectl_path()
+        lab.on_close(self.end)
+
+    # ---- the tool ----
+
+    def environment(self):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("NODECTL", "XDG_"))}
+        return dict(clean, HOME=self.home, **self.env)
+
+    def popen(self, *args):
+        return subprocess.Popen([self.program, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, env=self.environment())
+
+    def run(self, *args, status=0, said=(), stdin=None):
+        """nodectl with these arguments; it ends with this status, and says that."""
+        source = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+        done = subprocess.run([self.program, *map(str, args)], capture_output=True, text=True, check=False, timeout=90,
+                              env=self.environment(), **source)
+        assert done.returncode == status, (args, done.returncode, done.stdout, done.stderr)
+        for words in (said,) if isinstance(said, str) else said:
+            assert words in done.stdout + done.stderr, (args, words, done.stdout, done.stderr)
+        return done
+
+    def json(self, *args, status=0):
+        return json.loads(self.run(*args, "-o", "json", status=status).stdout)
+
+    def create(self, *args, shards=3, replicas=1, supervisors=3, down_after="1s"):
+        """Returns its document."""
+        return self.json("fleet", "create", self.name, "--shards", shards, "--replicas", replicas, "--supervisors",
+                         supervisors, "--down-after", down_after, "--port", some_port(), "--yes", *args)
+
+    # ---- its processes ----
+
+    def processes(self):
+        return processes_below(self.folder)
+
+    def pid_of(self, port):
+        """Of the node or supervisor at that port; the node itself is the parent of those that write its snapshots."""
+        pids = [pid for pid, words in self.processes().items() if any("-%d/" % port in word for word in words)]
+        assert pids, "nothing runs at port %d" % port
+        return min(pids)
+
+    def kill9(self, port):
+        os.kill(self.pid_of(port), signal.SIGKILL)
+
+    def end(self):
+        for pid in processes_below(os.path.realpath(self.lab.root)):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def ask(port, *args, host="127.0.0.1", db=0):
+    with Resp(port, host=host) as client:
+        if db:
+            client.ok("SELECT", db)
+        return client.call(*args)
+
+
+def role(port, host="127.0.0.1"):
+    answer = ask(port, "INFO", "replication", host=host)
+    return None if isinstance(answer, RespError) else info_fields(answer)["role"]

@@ -1,0 +1,99 @@
+"""nodectl doctor over real processes: a fleet under leases, a cluster that nobody supervises, and nobody at all."""
+import json
+
+from cases import case
+from lab import wait_until
+from lab.clusters import make_cluster
+from lab.supervised import Supervised
+from lab.tool import FAILED, NOBODY, OK, USAGE, at, run
+
+OURS = ("ours",)
+
+
+def doctor(lab, *args):
+    return run(lab, "doctor", *args)
+
+
+def findings(done, *checks):
+    """(severity, check, where, what), without those that are about the machine that the test runs on."""
+    document = json.loads(done.stdout)
+    assert document["ok"] == (done.returncode == OK), document
+    return [(f["severity"], f["check"], f["where"], f["what"]) for f in document["findings"]
+            if f["check"] in (checks or ("reach", "supervisors", "quorum", "cluster", "replication", "timeouts",
+                                         "clocks", "versions", "passwords"))]
+
+
+def has(found, *parts):
+    """Exactly one that has all of these."""
+    fitting = [f for f in found if all(any(p in word for word in f) for p in parts)]
+    assert len(fitting) == 1, (parts, found)
+    return fitting[0]
+
+
+@case(kinds=OURS, limit_s=120)
+def test_a_fleet_under_leases(lab):
+    """Well but for being on one host; then a pause, a refused write and a dead replica are found, each with what to
+    change."""
+    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True, node_options={"appendonly": "yes"})
+    sentinels, master, replica = fleet.supervisors, fleet.masters[0], fleet.replicas[0]
+
+    def well():
+        found = findings(doctor(lab, "-s", at(sentinels[0]), "-o", "json"))
+        assert found == [("note", "quorum", "all", "all of it is on one host")], found
+        return True
+    wait_until(well, 20, "nothing is wrong with the fleet")
+    facts = json.loads(doctor(lab, "-s", at(sentinels[0]), "-o", "json").stdout)["facts"]
+    assert len(facts["nodes"]) == 2 and len(facts["supervisors"]) == 3, facts
+    assert all(n["open_files"] > 0 and n["disk_total"] > 0 and n["local"] for n in facts["nodes"]), facts["nodes"]
+    assert isinstance(facts["machine"]["overcommit_memory"], int), facts["machine"]
+
+    assert sentinels[0].ok("SENTINEL", "PAUSE", "orders", "3600000", "ann", "a try") == "OK"
+    master.ok("CONFIG", "SET", "min-replicas-to-write", "2")
+    replica.ok("CONFIG", "SET", "appendonly", "no")
+    replica.ok("CONFIG", "SET", "save", "")
+    done = doctor(lab, "-s", at(sentinels[0]), "-o", "json")
+    assert done.returncode == FAILED, done.stderr
+    found = findings(done, "supervisors", "replication", "persistence")
+    has(found, "warning", "supervisors", at(sentinels[0]), "by ann: a try")
+    has(found, "critical", "replication", at(master), "it refuses writes: min-replicas-to-write is 2")
+    has(found, "warning", "persistence", at(replica), "keeps nothing on disk")
+    shown = doctor(lab, "-s", at(sentinels[0])).stdout
+    assert "-> nodectl supervisor resume" in shown and "-> CONFIG SET appendonly yes" in shown, shown
+
+    replica.kill9()
+    sentinels[2].kill9()
+    found = findings(doctor(lab, "-s", at(*sentinels), "-o", "json"))
+    has(found, "critical", "reach", at(replica), "the node cannot be asked")
+    has(found, "critical", "reach", at(sentinels[2]), "the supervisor cannot be asked")
+    assert any(f[:3] == ("warning", "quorum", at(sentinels[1])) for f in found), found
+
+
+@case(kinds=OURS, limit_s=60)
+def test_nodes_that_nobody_supervises(lab):
+    """A stock cluster by one seed: all of its nodes are found; a node timeout that is too short, a master without a
+    replica and one that lost its password are told."""
+    masters, replicas = make_cluster(lab, ["stock"] * 3, [("stock", 0), ("stock", 1)], cluster_node_timeout=800,
+                                     requirepass="secret", masterauth="secret")
+    masters[2].ok("CONFIG", "SET", "masterauth", "")
+    secret = lab.path("word")
+    with open(secret, "w", encoding="utf-8") as f:
+        f.write("secret\n")
+    ask = ["--seeds", at(masters[0]), "--node-password-file", secret, "-o", "json"]
+
+    def known():
+        done = doctor(lab, *ask)
+        found = findings(done)
+        assert len(json.loads(done.stdout)["facts"]["nodes"]) == 5, done.stdout
+        has(found, "warning", "cluster", "cluster-node-timeout is below a second")
+        has(found, "warning", "replication", at(masters[2]), "it has no replica")
+        has(found, "warning", "passwords", at(masters[2]), "no masterauth")
+        return done
+    assert wait_until(known, 20, "the cluster is known").returncode == FAILED
+    refused = doctor(lab, "--seeds", at(masters[0]), "-o", "json")
+    assert refused.returncode == FAILED, refused.stderr
+    has(findings(refused), "critical", "reach", "NOAUTH")
+    for node in masters + replicas:
+        node.kill9()
+    done = doctor(lab, *ask)
+    assert done.returncode == NOBODY and not done.stdout and at(masters[0]) in done.stderr, done
+    assert doctor(lab, "--config", lab.path("none")).returncode == USAGE

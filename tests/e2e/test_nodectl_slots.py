@@ -1,0 +1,436 @@
+"""nodectl slots: what it shows, and slots that move with all their keys while clients write, after a crash too."""
+import json
+import os
+import signal
+import subprocess
+
+from cases import case
+from lab import encode, wait_until
+from lab.clusters import SLOTS, cluster_node, forget, info, key_in, lines, make_cluster, meet, my_id
+from lab.processes import die_with_parent
+from lab.supervised import Supervised
+from lab.supervisors import nodectl_path
+from lab.tool import FAILED, INTERRUPTED, NOBODY, OK, USAGE, at, clean_env
+from test_cluster_lease import leased
+from test_noded_rebalance import Load, assert_has, fill, open_slot, move_keys, slots_of
+
+OURS = ("ours",)
+TIMEOUT = {"cluster_node_timeout": 6000}
+WIRE = b"\xff\x00{%s}\r\n \x1b[31m"  # what a key may be called
+
+
+class Result:
+    def __init__(self, args, code, out, err):
+        self.code, self.out, self.err = code, out, err
+        self.text = "nodectl %s: exit status %d\n%s%s" % (" ".join(args), code, out, err)
+
+    def expect(self, code, *parts):
+        assert self.code == code, "wanted exit status %d\n%s" % (code, self.text)
+        for part in parts:
+            assert part in self.out + self.err, "%r is not there\n%s" % (part, self.text)
+        return self
+
+    def document(self):
+        return json.loads(self.out)
+
+
+def with_seeds(seeds, args):
+    args = [str(a) for a in args]
+    return args[:2] + ["--seeds", at(*seeds)] + args[2:]
+
+
+def nodectl(lab, seeds, *args, timeout_s=60):
+    args = with_seeds(seeds, args)
+    done = subprocess.run([nodectl_path()] + args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env=clean_env(lab), timeout=timeout_s, check=False)
+    return Result(args, done.returncode, *(text.decode("utf-8") for text in (done.stdout, done.stderr)))
+
+
+def begin(lab, seeds, *args):
+    """One that runs on, until the test ends."""
+    parent = os.getpid()
+    args = with_seeds(seeds, args)
+    return subprocess.Popen([nodectl_path()] + args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, env=clean_env(lab), universal_newlines=True,
+                            preexec_fn=lambda: die_with_parent(parent))
+
+
+def binary_keys(node, slot, count=20):
+    """Keys whose names no text holds, as what they are and what they have."""
+    tag = key_in(slot).strip("{}").encode()
+    said = {}
+    with node.connect() as link:
+        for i in range(count):
+            key = WIRE % tag + bytes([i])
+            link.send_raw(encode("SET", key, b"\x00v%d" % i))
+            assert link.read() == "OK"
+            said[key] = b"\x00v%d" % i
+    return said
+
+
+def assert_binary(node, said):
+    with node.connect() as link:
+        for key, value in said.items():
+            assert link.call_raw("GET", key) == b"$%d\r\n%s\r\n" % (len(value), value), key
+
+
+def codes(lab, *nodes):
+    said = nodectl(lab, nodes, "slots", "check", "-o", "json")
+    assert said.code in (OK, FAILED), said.text
+    document = said.document()
+    found = {f["code"] for f in document["findings"] if f["level"] != "note"}
+    assert document["ok"] == (not found) == (said.code == OK), said.text
+    return found
+
+
+def wait_clean(lab, node):
+    def clean():
+        found = codes(lab, node)
+        assert not found, found
+        return True
+    wait_until(clean, 20, "slots check finds nothing")
+
+
+def owned(node):
+    return slots_of(node, node)
+
+
+def is_open(node):
+    return any(word.startswith("[") for word in lines(node)[my_id(node)][8:])
+
+
+@case(kinds=OURS, limit_s=120)
+def test_move_in_one_piece(lab):
+    """Between nodes of noded, with all databases and any names of keys, while clients write; killed, interrupted, and
+    given again."""
+    nodes, _ = make_cluster(lab, ["ours"] * 3, **TIMEOUT)
+    one, two, three = nodes
+    databases, slots = (0, 5, 15), [0, 1, 7, 499]
+    said = fill(one, slots, databases, each=20)
+    odd = binary_keys(one, 7)
+    load = Load(nodes, slots, databases)
+    load.goes_on("the start")
+    document = nodectl(lab, [two], "slots", "show", "-o", "json").expect(OK).document()
+    assert [m["slots"] for m in document["masters"]] == [5461, 5461, 5462] and document["slots_covered"] == SLOTS
+    assert {d["database"] for d in document["masters"][0]["databases"]} == set(databases), document
+    nodectl(lab, [two], "slots", "show", "-o", "wide").expect(OK, at(one), "0-5460", "db15:", "A" * 64)
+    shown = nodectl(lab, [two], "slots", "show", "--key", key_in(7) + "x", "-o", "json").expect(OK).document()
+    assert shown["slot"] == 7 and [m["address"] for m in shown["masters"]] == [at(one)], shown
+    move = ("slots", "move", "--from", at(one), "--to", my_id(two)[:8], "--slots", "0-499", "--rate", "250")
+    nodectl(lab, [two], *move, "--dry-run").expect(OK, "in one piece", "0-499")
+    nodectl(lab, [two], *move).expect(USAGE, "--yes")
+    assert not owned(two) & set(range(500))
+    # Killed in the middle: what the nodes have begun they finish, and the same command does the rest.
+    killed = begin(lab, [two], *move, "--yes")
+    wait_until(lambda: len(owned(two) & set(range(500))) > 20, 20, "some slots are there", every_s=0.01)
+    killed.kill()
+    killed.communicate()
+    assert len(owned(one) & set(range(500))) > 0, "it was too fast to be killed"
+    load.goes_on("killed")
+    # Interrupted: it ends what is under way, and says how to go on.
+    before = len(owned(two))
+    stopped = begin(lab, [two], *move, "--yes", "-o", "json")
+    wait_until(lambda: len(owned(two)) > before, 20, "it has gone on", every_s=0.01)
+    stopped.send_signal(signal.SIGINT)
+    text = stopped.communicate(timeout=20)[0]
+    assert stopped.returncode == INTERRUPTED and "interrupted" in text, text
+    assert 0 < len(owned(one) & set(range(500))), text
+    moved = nodectl(lab, [two], *move[:-2], "--yes", "-o", "json").expect(OK).document()
+    assert moved["ok"] and moved["failure"] is None and moved["steps"][0]["state"] == "done", moved
+    assert set(range(500)) <= owned(two) and set(range(500)) <= slots_of(three, two)
+    nodectl(lab, [two], *move[:-2], "--yes").expect(OK, "nothing is to be done")
+    load.goes_on("moved")
+    # By keys, with the empty master, and back to shares of slots.
+    nodectl(lab, [two], "slots", "rebalance", "--by", "keys", "--yes").expect(OK)
+    sizes = [m["keys"] for m in nodectl(lab, [one], "cluster", "info", "-o", "json").expect(OK).document()["masters"]]
+    assert min(sizes) > 0, sizes
+    nodectl(lab, [three], "slots", "rebalance", "--threshold", "0", "--yes").expect(OK)
+    counts = sorted(len(owned(n)) for n in nodes)
+    assert counts == [5461, 5461, 5462], counts
+    nodectl(lab, [three], "slots", "rebalance", "--weight", at(one) + "=0", "--yes").expect(OK)
+    assert not owned(one) and abs(len(owned(two)) - len(owned(three))) <= 1
+    nodectl(lab, [three], "slots", "rebalance", "--skip-empty-masters", "--yes").expect(OK, "nothing is to be done")
+    load.stop()
+    assert_has(said, lambda slot: next(n for n in nodes if slot in owned(n)), databases)
+    assert_binary(next(n for n in nodes if 7 in owned(n)), odd)
+    assert codes(lab, one) <= {"master-without-replica"}  # one has none left, and follows whoever took its last slot
+
+
+@case(kinds=OURS, limit_s=60)
+def test_rebalance_by_load(lab):
+    """By what slots take, in whatever database, and not by how many keys they have: large values, and busy slots. A
+    stock node does not tell it by slot, and the plan says so."""
+    nodes, _ = make_cluster(lab, ["ours", "ours"], **TIMEOUT)
+    one, two = nodes
+    large, busy = [0, 1, 2, 3], list(range(100, 108))
+    with one.connect() as link:
+        link.ok("SELECT", 6)
+        for slot in large:
+            for i in range(20):
+                link.ok("SET", key_in(slot) + "k%d" % i, "v" * 50000)
+    with two.connect() as link:
+        for i in range(400):
+            link.ok("SET", key_in(10000 + i % 4) + "k%d" % i, "v")
+    def shown(*args):
+        return nodectl(lab, [two], "slots", "show", "-o", "json", *args).expect(OK).document()["masters"]
+    before = {m["address"]: m["memory_bytes"] for m in shown()}
+    assert 4e6 < before[at(one)] < 6e6 and before[at(two)] < 1e5, before
+    balance = ("slots", "rebalance", "--threshold", "20", "--by")
+    nodectl(lab, [two], *balance, "memory", "--yes").expect(OK, "by a sample of their keys")
+    assert len(owned(two) & set(large)) == 2 and len(owned(one) | set(large)) <= SLOTS // 2 + 2
+    after = [m["memory_bytes"] for m in shown()]
+    assert min(after) > 0.8 * max(after), after
+    nodectl(lab, [two], *balance, "ops", "--over", "100ms", "--yes").expect(FAILED, "no node had commands to do")
+    load = Load(nodes, busy, (0, 3))
+    load.goes_on("the start")
+    nodectl(lab, [two], *balance, "ops", "--over", "1s", "--yes").expect(OK, "processor time")
+    # A busy machine makes one or the other slot dearer than it is.
+    assert 2 <= len(owned(two) & set(busy)) <= 6 and len(owned(one)) > 8000, sorted(owned(two))[:10]
+    load.goes_on("rebalanced")
+    hot = shown("--slot", busy[0])
+    assert hot[0]["cpu_usec"] > 0 < hot[0]["network_bytes_in"], hot
+    nodectl(lab, [two], "slots", "show", "--slot", busy[0], "-o", "wide").expect(OK, "CPU S")
+    load.stop()
+    assert [len(owned(n)) for n in nodes] != [SLOTS // 2] * 2
+    (stock, _), _ = make_cluster(lab, ["stock", "stock"], prefix="other", **TIMEOUT)
+    for slot in range(4):
+        stock.ok("SET", key_in(slot), "x")
+    said = nodectl(lab, [stock], "slots", "rebalance", "--by", "memory", "--dry-run")
+    said.expect(OK, "by the number of their keys", "does not tell it by slot")
+    assert "?" in nodectl(lab, [stock], "slots", "show", "-o", "wide").expect(OK).out
+
+
+@case(kinds=OURS, matrix=[("stock", "stock", "stock"), ("ours", "stock", "ours")], sample=1, limit_s=120)
+def test_move_key_by_key(lab, *kinds):
+    """With stock nodes: killed while slots are open, found by check, finished by the same command; keys at both
+    ends; and what would be lost is refused."""
+    nodes, _ = make_cluster(lab, kinds, **TIMEOUT)
+    one, two, _ = nodes
+    slots = [0, 1, 7]
+    odd = binary_keys(one, 7, 200)
+    with one.connect() as link:
+        for i in range(3000):
+            link.send_raw(encode("SET", key_in(i % 60) + "k%d" % i, "v" * 100))
+        for _ in range(3000):
+            assert link.read() == "OK"
+    load = Load(nodes, slots)
+    load.goes_on("the start")
+    move = ("slots", "move", "--to", at(two), "--slots", "0-63")
+    killed = begin(lab, [two], *move, "--rate", "40", "--yes")
+    wait_until(lambda: is_open(one) and is_open(two), 20, "slots are open", every_s=0.002)
+    killed.kill()
+    killed.communicate()
+    if is_open(one) or is_open(two):
+        assert "slot-open" in codes(lab, two)
+    # A request for two keys waits (TRYAGAIN) while each end has one of them, until the move is finished.
+    # A key of which a copy is at the target, and one that has another value there.
+    same, other = key_in(62) + "same", key_in(63) + "other"
+    for slot, key, values in ((62, same, ("1", "1")), (63, other, ("1", "2"))):
+        one.ok("SET", key, values[0])
+        two.ok("CLUSTER", "SETSLOT", slot, "IMPORTING", my_id(one))
+        with two.connect() as link:
+            link.ok("ASKING")
+            link.ok("SET", key, values[1])
+    nodectl(lab, [two], *move, "--yes").expect(FAILED, "other", "database 0, slot 63", "delete the wrong one")
+    assert set(range(63)) <= owned(two) and 63 in owned(one)
+    with two.connect() as link:
+        link.ok("ASKING")
+        link.ok("DEL", other)
+    nodectl(lab, [two], *move, "--yes").expect(OK, "key by key")
+    assert set(range(64)) <= owned(two)
+    assert two.ok("GET", same) == "1" and two.ok("GET", other) == "1" and one.ok("DBSIZE") == 0
+    load.goes_on("moved")
+    load.stop()
+    assert_binary(two, odd)
+    wait_clean(lab, two)
+    if kinds[0] == "ours":
+        with one.connect() as link:
+            link.ok("SELECT", 3)
+            link.ok("SET", key_in(100), "only noded has this database")
+        refused = nodectl(lab, [two], "slots", "move", "--to", at(two), "--slots", "100-101", "--yes")
+        refused.expect(FAILED, "database 3", "database 0 only")
+        assert 100 in owned(one) and not is_open(one) and not is_open(two)
+
+
+@case(kinds=OURS, matrix=[("ours", "ours", "ours"), ("stock", "stock", "stock")], limit_s=120)
+def test_check_and_fix(lab, *kinds):
+    """Slots that are open in every way, nobody's, with keys where they should not be; what fix leaves to people."""
+    nodes, _ = make_cluster(lab, kinds, cluster_node_timeout=3000)  # what is said seldom is said twice as often
+    one, two, three = nodes
+    databases = (0, 3) if kinds[0] == "ours" else (0,)
+    said = {}
+    for slot in range(1, 8):
+        for database in databases:
+            with one.connect() as link:
+                if database:
+                    link.ok("SELECT", database)
+                for i in range(5):
+                    said[database, slot, i] = "%d/%d/%d" % (database, slot, i)
+                    link.ok("SET", key_in(slot) + ":%d" % i, said[database, slot, i])
+    nodectl(lab, [two], "slots", "check").expect(OK, "no-replicas", "no finding")
+    for slot in (1, 2, 5):
+        open_slot(slot, one, two)
+    move_keys(1, one, two, databases, at_most=3)
+    one.ok("CLUSTER", "SETSLOT", 3, "MIGRATING", my_id(two))
+    two.ok("CLUSTER", "SETSLOT", 4, "IMPORTING", my_id(one))
+    three.ok("CLUSTER", "SETSLOT", 5, "IMPORTING", my_id(one))
+    two.ok("CLUSTER", "SETSLOT", 11000, "IMPORTING", my_id(three))
+    assert codes(lab, three) == {"slot-open"}
+    plan = nodectl(lab, [two], "slots", "fix", "--dry-run").expect(OK, "take back", "move 1 slot (1)")
+    assert codes(lab, three) == {"slot-open"}, "a dry run has done something: " + plan.text
+    nodectl(lab, [two], "slots", "fix").expect(USAGE, "--yes")
+    nodectl(lab, [two], "slots", "fix", "--yes").expect(OK)
+    wait_clean(lab, three)
+    assert 1 in owned(two) and {2, 3, 4, 5} <= owned(one)
+    # Nobody's: with keys at one node, at none, and at two.
+    for slots in ((5, 6, 9000, 9001), (7,)):
+        for node in nodes:
+            node.ok("CLUSTER", "DELSLOTS", *slots)
+        if slots == (7,):
+            two.ok("CLUSTER", "ADDSLOTS", 7)
+            wait_until(lambda: two.call("SET", key_in(7) + "mine", "x") == "OK", 10, "two serves it")
+            for node in nodes:
+                node.call("CLUSTER", "DELSLOTS", 7)  # who has not heard of it yet answers with an error
+        found = codes(lab, three)
+        assert "slots-uncovered" in found, found
+        fixed = nodectl(lab, [two], "slots", "fix", "--yes")
+        if slots == (7,):
+            fixed.expect(FAILED, "left to you", "slot 7 is nobody's", at(one), at(two))
+            one.ok("CLUSTER", "ADDSLOTS", 7)
+            assert "keys-in-foreign-slots" in codes(lab, one)
+            fixed = nodectl(lab, [two], "slots", "fix", "--yes").expect(OK, "bring 1 keys")
+        fixed.expect(OK)
+        wait_clean(lab, three)
+    assert {5, 6, 7} <= owned(one) and one.ok("GET", key_in(7) + "mine") == "x"
+    for (database, slot, i), value in said.items():
+        with next(n for n in nodes if slot in owned(n)).connect() as link:
+            if database:
+                link.ok("SELECT", database)
+            assert link.ok("GET", key_in(slot) + ":%d" % i) == value, (database, slot, i)
+    three.ok("CLUSTER", "FORGET", my_id(one))
+    # noded tells from node to node what was forgotten: on a slow machine two has forgotten it too by now.
+    assert {"node-half-known", "views-differ"} <= codes(lab, two) or my_id(one) not in two.ok("CLUSTER", "NODES")
+    three.kill9()
+    assert "node-silent" in codes(lab, two)
+    nodectl(lab, [three], "slots", "check").expect(NOBODY)
+
+
+@case(kinds=OURS, matrix=[("ours", "ours", "ours"), ("stock", "stock", "stock")], limit_s=90)
+def test_fix_half_known(lab, *kinds):
+    """Nodes that some know and others do not: those that are there are met again, one that is gone is forgotten by
+    all, and where slots would be lost it is left to people. redis-cli's fix does not see any of it."""
+    (one, two, three), (copy,) = make_cluster(lab, kinds, [(kinds[0], 1)], cluster_node_timeout=6000)
+    nodes = [one, two, three, copy]
+    one.ok("SET", key_in(5), "kept")
+    gone = cluster_node(lab, kinds[0], "gone", cluster_node_timeout=6000)
+    meet(one, [gone])
+    wait_until(lambda: all(len(lines(n)) == 5 for n in nodes + [gone]), 20, "all know it")
+    gone_id = my_id(gone)
+    gone.kill9()
+    forget([two], gone_id)
+    ours = kinds[0] == "ours"
+    if ours:  # nodes of ours tell it on
+        wait_until(lambda: all(gone_id not in lines(n) for n in nodes), 20, "all have forgotten it")
+    three.ok("CLUSTER", "FORGET", my_id(one))
+    one.ok("CLUSTER", "FORGET", my_id(copy))
+    copy.ok("CLUSTER", "MEET", "127.0.0.1", lab.ports.take())
+    if ours:
+        wait_until(lambda: my_id(one) not in lines(two), 10, "two has heard of it")
+    found = codes(lab, *nodes)
+    assert {"node-half-known", "node-handshake"} <= found and ours != ("node-silent" in found), found
+    plan = nodectl(lab, nodes, "slots", "fix", "--dry-run")
+    plan.expect(OK, " meet " + at(one), " meet " + at(copy), "give up its handshake",
+                *([] if ours else ["forget " + gone_id[:8]]))
+    assert my_id(one) not in lines(three) and ours != (gone_id in lines(one)), "a dry run did it: " + plan.text
+    nodectl(lab, nodes, "slots", "fix", "--yes").expect(OK)
+    for node in nodes:
+        assert set(lines(node)) == {my_id(n) for n in nodes}, (node.name, lines(node))
+    wait_until(lambda: codes(lab, three) == {"master-without-replica"}, 20, "check finds what is so")
+    assert one.ok("GET", key_in(5)) == "kept" and owned(one) == set(range(5461))
+    # A master with slots that is gone: nothing is forgotten. (Nodes of ours would all have heard of it in a moment.)
+    if ours:
+        return
+    three.ok("CLUSTER", "FORGET", my_id(one))
+    lost = my_id(one)
+    one.kill9()
+    nodectl(lab, [two], "slots", "fix", "--yes").expect(FAILED, "left to you", "has slots", "start it again")
+    assert lost in lines(two)
+
+
+@case(kinds=OURS, limit_s=60)
+def test_cluster_verbs(lab):
+    """What redis-cli --cluster calls info, call and set-timeout, on nodes of both kinds."""
+    (one, two), (copy,) = make_cluster(lab, ["ours", "stock"], [("stock", 1)], **TIMEOUT)
+    one.ok("SET", key_in(3), "x")
+    nodectl(lab, [two], "cluster", "info").expect(OK, at(one), at(two), "1 keys in 2 masters")
+    document = nodectl(lab, [two], "cluster", "info", "-o", "json").expect(OK).document()
+    assert {(m["address"], m["keys"], m["replicas"]) for m in document["masters"]} == {(at(one), 1, 0), (at(two), 0, 1)}
+    said = nodectl(lab, [two], "cluster", "call", "-o", "json", "--", "ECHO", "-1").expect(OK).document()
+    assert [n["reply"] for n in said["nodes"]] == ["-1"] * 3, said
+    said = nodectl(lab, [two], "cluster", "call", "--only-replicas", "ROLE", "-o", "json").expect(OK).document()
+    assert [(n["address"], n["reply"][0]) for n in said["nodes"]] == [(at(copy), "slave")], said
+    nodectl(lab, [two], "cluster", "call", "GET", key_in(3)).expect(FAILED, "2 of 3 nodes", "MOVED")
+    nodectl(lab, [two], "cluster", "call", "CONFIG", "SET", "maxmemory", "100mb").expect(USAGE, "--yes")
+    nodectl(lab, [two], "cluster", "call", "--yes", "CONFIG", "SET", "maxmemory", "100mb").expect(OK, "say CONFIG SET")
+    nodectl(lab, [two], "cluster", "call", "--only-masters", "--yes", "--escapes", "-o", "json",
+            "SET", key_in(3) + "\\x00\\xff", "\\n").expect(FAILED)
+    with one.connect() as link:
+        link.send_raw(encode("GET", key_in(3).encode() + b"\x00\xff"))
+        assert link.read() == "\n"
+    for node in (one, two, copy):
+        assert node.ok("CONFIG", "GET", "maxmemory")[1] == str(100 << 20)
+    nodectl(lab, [two], "cluster", "set-timeout", "50").expect(USAGE)
+    nodectl(lab, [two], "cluster", "set-timeout", "7000", "--yes").expect(OK)
+    for node in (one, two, copy):
+        assert node.ok("CONFIG", "GET", "cluster-node-timeout")[1] == "7000"
+    copy.kill9()
+    nodectl(lab, [two], "cluster", "call", "PING").expect(FAILED, "1 of 3 nodes")
+    nodectl(lab, [two], "cluster", "set-timeout", "8000", "--yes").expect(FAILED, at(copy))
+    assert one.ok("CONFIG", "GET", "cluster-node-timeout")[1] == "7000"
+
+
+@case(kinds=OURS, limit_s=120)
+def test_supervised_rebalance(lab):
+    """A fourth master joins a cluster under leases and gets its share under load; a master is killed meanwhile:
+    clients that follow redirects, and try again what they are told to try again, see no error."""
+    fleet = Supervised(lab, declared=True, node_timeout_ms=6000)
+    leased(fleet)
+    databases, slots = (0, 4), [5000, 10500, 16000]  # those that the new one will get
+    empty = cluster_node(lab, "ours", "empty", **TIMEOUT)
+    meet(fleet.masters[0], [empty])
+    nodes = fleet.masters + [empty]
+    wait_until(lambda: all(info(n)["cluster_known_nodes"] == "7" for n in fleet.nodes + [empty]), 20, "all know it")
+    for slot in slots:
+        with fleet.masters[slot * 3 // SLOTS].connect() as link:
+            for i in range(200):
+                link.ok("SET", key_in(slot) + "k%d" % i, "v" * 100)
+    load = Load(nodes, slots, databases)
+    load.goes_on("the start")
+    seeds = [nodes[0], nodes[1]]
+    done = nodectl(lab, seeds, "slots", "rebalance", "--yes", "-o", "json").expect(OK).document()
+    assert sorted(m["count"] for m in done["moves"]) == [1365, 1365, 1366], done["moves"]
+    assert [len(owned(n)) for n in nodes] == [4096] * 4, [len(owned(n)) for n in nodes]
+    load.goes_on("rebalanced")
+    load.stop()
+    epochs = [int(lines(n)[my_id(n)][6]) for n in nodes]
+    assert len(set(epochs)) == 4, epochs
+    wait_until(lambda: codes(lab, nodes[0]) == {"master-without-replica"}, 20, "check finds what is so")
+    # By the names of shards, as supervisors know them; the cluster is found through these too.
+    names = [fleet.name_of(fleet.masters[i]) for i in (0, 2)]
+    argv = [nodectl_path(), "slots", "move", "--supervisor", at(fleet.supervisors[0]), "--from", names[0], "--to",
+            names[1], "--count", "3", "--yes"]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env=clean_env(lab), universal_newlines=True, timeout=60, check=False)
+    assert done.returncode == OK and len(owned(nodes[2])) == 4099, done.stdout
+    # Back again, slowly, and the second source's master dies meanwhile.
+    victim, heir = fleet.masters[1], fleet.replicas[1]
+    shard = fleet.name_of(victim)
+    runs = begin(lab, seeds, "slots", "rebalance", "--weight", at(empty) + "=0", "--rate", "1500", "--yes")
+    wait_until(lambda: len(owned(empty)) < 4000, 20, "slots go back", every_s=0.02)
+    victim.kill9()
+    fleet.wait_switched(shard, victim)
+    text = runs.communicate(timeout=60)[0]
+    assert runs.returncode == OK, text
+    assert sum(len(owned(n)) for n in (nodes[0], heir, nodes[2])) == SLOTS, text
+    for slot in slots:
+        assert next(n for n in (nodes[0], heir, nodes[2]) if slot in owned(n)).ok("GET", key_in(slot) + "k199"), slot
