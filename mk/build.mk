@@ -14,7 +14,7 @@ CFLAGS_ALL += -O2 -D_FORTIFY_SOURCE=2
 endif
 CFLAGS_ALL += $(CFLAGS)
 LDFLAGS_ALL += $(LDFLAGS)
-LDLIBS_ALL := -lev -lhiredis -lconfig -lsqlite3 -ljansson -lsystemd -lpthread -lm
+LDLIBS_ALL := -lev -lhiredis -lconfig -lsqlite3 -ljansson -lyaml -lsystemd -lpthread -lm
 comma := ,
 # The sanitizers must see every allocation, so only the plain build of the node has jemalloc. It is linked in: its
 # shared library brings the one of C++ along, a fifth of the memory that an idle node is to have.
@@ -76,7 +76,7 @@ $(call objects,$(filter-out $(PURE_SRC),$(BASE_SRC) $(IO_SRC) $(SHELL_SRC) $(NOD
 $(BUILD)/obj/%.o: %.c $(FLAGS_FILE)
 	@mkdir -p $(@D)
 	@echo "CC    $<"
-	@$(CC) $(CFLAGS_ALL) $(FEATURES) -MMD -MP -c -o $@ $<
+	@$(CC) $(CFLAGS_ALL) $(FEATURES) $(FASTER) -MMD -MP -c -o $@ $<
 
 # $(call archive,name,sources): made anew each time, so that an object whose source is gone does not stay in it. The
 # list file changes with the set of objects, which a newer object alone would not show.
@@ -110,9 +110,11 @@ link = $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
 	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS_ALL)
 
 $(BUILD)/sentineld: $(BUILD)/obj/sentineld/main.o $(call lib,shell core io resp base)
-$(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl shell core cmd cluster store io resp base)
+$(BUILD)/nodectl: $(BUILD)/obj/nodectl/main.o $(call lib,nodectl noded shell core repl cmd cluster store io resp base)
+$(BUILD)/nodectl: LDLIBS_ALL := -llzf $(LDLIBS_ALL)
 $(BUILD)/noded: $(BUILD)/obj/noded/main.o $(call lib,noded repl cmd cluster store io resp base)
 $(BUILD)/noded: LDLIBS_ALL := $(LDLIBS_NODED) $(LDLIBS_ALL)
+$(BUILD)/nodectl $(filter $(BUILD)/tests/unit/nodectl/%,$(UNIT_TESTS)): LDLIBS_ALL += -lncursesw -ltinfo
 $(foreach p,sentineld nodectl noded,$(BUILD)/$p):
 	@echo "LINK  $@"
 	@$(link)
@@ -139,12 +141,14 @@ TEST_LIBS_repl := repl cmd cluster store resp base test
 TEST_LIBS_cluster := cluster resp base test
 TEST_LIBS_noded := noded repl cmd cluster store io resp base test
 TEST_LIBS_shell := shell core io resp base test
-TEST_LIBS_nodectl := nodectl cmd cluster store shell core io resp base test
+TEST_LIBS_nodectl := nodectl noded repl cmd cluster store shell core io resp base test
 test_libs = $(call lib,$(TEST_LIBS_$(word 3,$(subst /, ,$1))))
 $(foreach t,$(UNIT_SRC),$(eval $(t:%.c=$(BUILD)/%): $(t:%.c=$(BUILD)/obj/%.o) $(call test_libs,$t)))
 # Files of a test folder that are not tests themselves are shared by all tests of that folder.
 SHARED_SRC := $(sort $(filter-out $(UNIT_SRC) $(TEST_SUPPORT_SRC),$(wildcard tests/unit/*/*.c)))
 $(call objects,$(SHARED_SRC)): FEATURES := -D_GNU_SOURCE
+# They are compiled more often than they run.
+$(call objects,$(UNIT_SRC) $(SHARED_SRC)): FASTER := -O1
 $(foreach t,$(UNIT_TESTS),$(eval $t: $(call objects,$(filter $(patsubst $(BUILD)/%/,%,$(dir $t))/%,$(SHARED_SRC)))))
 # Those of noded/repl have the engine without a program around it from their neighbours.
 $(filter $(BUILD)/tests/unit/repl/%,$(UNIT_TESTS)): $(BUILD)/obj/tests/unit/cmd/engine_fixture.o

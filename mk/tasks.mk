@@ -21,29 +21,33 @@ $(FUZZ_DIR)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "CC    $< for fuzzing"
 	@clang $(subst fuzzer,fuzzer-no-link,$(FUZZ_FLAGS)) -MMD -MP -c -o $@ $<
-# A fuzzer that includes the core, the node's store or its replication and persistence gets it.
+# A fuzzer that includes the core, the node's store, its replication and persistence, or nodectl's readers gets it.
 FUZZ_LIB_SRC := $(BASE_SRC) $(RESP_SRC) $(TEST_SUPPORT_SRC)
 FUZZ_CORE := $(shell grep -l '"sentineld/core/' $(FUZZ_SRC) /dev/null)
 FUZZ_STORE := $(shell grep -l '"noded/store/' $(FUZZ_SRC) /dev/null)
 FUZZ_REPL := $(shell grep -l '"noded/repl/' $(FUZZ_SRC) /dev/null)
+FUZZ_NODECTL := $(shell grep -l '"nodectl/' $(FUZZ_SRC) /dev/null)
+NODECTL_READERS := $(addprefix nodectl/,backup/content.c backup/manifest.c db/keyspace.c failover_watch.c \
+	import/written.c info.c local/registry_text.c note_text.c past.c reply_json.c supervisor/list_text.c)
 $(FUZZERS): $(FUZZ_DIR)/%: $(FUZZ_DIR)/obj/tests/fuzz/%.o $(call fuzz_objects,$(FUZZ_LIB_SRC))
 	@echo "LINK  $@"
-	@clang $(FUZZ_FLAGS) -o $@ $^ -lhiredis -llzf -lm
+	@clang $(FUZZ_FLAGS) -o $@ $^ -lhiredis -llzf -lm -ljansson -lconfig
 $(FUZZ_CORE:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(CORE_SRC))
 $(FUZZ_STORE:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(STORE_SRC))
 $(FUZZ_REPL:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(REPL_SRC) $(CMD_SRC) $(CLUSTER_SRC) $(STORE_SRC))
+$(FUZZ_NODECTL:tests/fuzz/%.c=$(FUZZ_DIR)/%): $(call fuzz_objects,$(NODECTL_READERS) $(REPL_SRC) $(CMD_SRC) \
+	$(CLUSTER_SRC) $(STORE_SRC))
 -include $(patsubst %.c,$(FUZZ_DIR)/obj/%.d,$(FUZZ_LIB_SRC) $(FUZZ_SRC) $(CORE_SRC) $(STORE_SRC) $(CMD_SRC) \
-	$(CLUSTER_SRC) $(REPL_SRC))
+	$(CLUSTER_SRC) $(REPL_SRC) $(NODECTL_READERS))
 
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/sentineld
 UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
 MANDIR := $(DESTDIR)$(PREFIX)/share/man
-COMPLETIONDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+SHAREDIR := $(DESTDIR)$(PREFIX)/share
 SAMPLES := $(wildcard etc/*.conf)
 UNITS := $(wildcard etc/*.service etc/systemd/*)
 MANS := $(wildcard etc/man/*.[1-8])
-COMPLETIONS := $(wildcard etc/completions/*.bash)
 HOOKS := $(wildcard etc/hooks/*)
 install: programs
 	install -d $(BINDIR) $(DOCDIR)/examples
@@ -55,7 +59,12 @@ install: programs
 		-e 's|^ExecStart=/usr/bin/env |ExecStart=$(PREFIX)/bin/|' -e '/^# `make install` writes/d' \
 		-e 's|file:/usr/local/|file:$(PREFIX)/|' $(addprefix $(UNITDIR)/,$(notdir $(UNITS))))
 	$(foreach m,$(MANS),install -D -m 644 $m $(MANDIR)/man$(patsubst .%,%,$(suffix $m))/$(notdir $m) &&) true
-	$(foreach c,$(COMPLETIONS),install -D -m 644 $c $(COMPLETIONDIR)/$(basename $(notdir $c)) &&) true
+	install -d $(MANDIR)/man1 $(SHAREDIR)/bash-completion/completions $(SHAREDIR)/zsh/site-functions \
+		$(SHAREDIR)/fish/vendor_completions.d
+	$(BUILD)/nodectl __man $(MANDIR)/man1
+	$(BUILD)/nodectl completion bash >$(SHAREDIR)/bash-completion/completions/nodectl
+	$(BUILD)/nodectl completion zsh >$(SHAREDIR)/zsh/site-functions/_nodectl
+	$(BUILD)/nodectl completion fish >$(SHAREDIR)/fish/vendor_completions.d/nodectl.fish
 
 clean:
 	rm -rf $(BUILD)
