@@ -84,7 +84,8 @@ def test_redis_cli_reshards_to_a_new_master(lab):
     fleet = Supervised(lab, declared=True, shards=(OURS * 2,) * 2)
     leased(fleet)
     source = fleet.masters[0]
-    new = lab.node("new", cluster_enabled="yes", cluster_node_timeout=15000, cluster_allow_replica_migration="no")
+    new = lab.node("new", port=lab.ports.take_with_bus(), cluster_enabled="yes", cluster_node_timeout=15000,
+                   cluster_allow_replica_migration="no")
     fleet.nodes.append(new)
     assert source.ok("CLUSTER", "MEET", "127.0.0.1", new.port) == "OK"
     fleet.wait_nodes_agree()

@@ -10,7 +10,7 @@ import textwrap
 
 from cases import case
 from lab import noded_path, sentineld_path, wait_until
-from lab.made_fleet import MadeFleet, ask, role, some_port
+from lab.made_fleet import MadeFleet, ask, role
 from lab.places import Places
 from lab.supervisors import nodectl_path
 
@@ -172,7 +172,7 @@ def test_cut_short_and_gone_on(lab):
     """Ctrl-C or the end of nodectl in the middle leaves what the same command finishes, or destroy takes away."""
     fleet = MadeFleet(lab)
     args = ["fleet", "create", "orders", "--shards", 4, "--replicas", 1, "--supervisors", 3, "--port",
-            some_port(), "--yes", "-o", "json"]
+            lab.ports.block(), "--yes", "-o", "json"]
     child = fleet.popen(*args)
     until_step(child, 3)
     child.send_signal(signal.SIGINT)
@@ -215,7 +215,7 @@ def test_a_process_that_ends_at_once(lab):
     with open(lab.path("bin/noded"), "w", encoding="utf-8") as f:
         f.write("#!/bin/sh\necho 'it is Monday' >&2\nexit 3\n")
     os.chmod(lab.path("bin/noded"), 0o755)
-    args = ["fleet", "create", "orders", "--shards", 1, "--replicas", 1, "--supervisors", 1, "--port", some_port(),
+    args = ["fleet", "create", "orders", "--shards", 1, "--replicas", 1, "--supervisors", 1, "--port", lab.ports.block(),
             "--yes"]
     fleet.run(*args, status=FAILED, said=("ended at once", "it is Monday", "the same command"))
     assert not fleet.processes()

@@ -46,11 +46,7 @@ def owned(node):
 
 def tool_node(lab, kind, name):
     """redis-cli finds the bus at port + 10000 only."""
-    for _ in range(100):
-        port = lab.ports.take()
-        if port + 10000 < 65536:
-            break
-    options = {"cluster_enabled": "yes", "cluster_node_timeout": 2000, "port": port}
+    options = {"cluster_enabled": "yes", "cluster_node_timeout": 2000, "port": lab.ports.take_with_bus()}
     return lab.node(name, **options) if kind == "ours" else lab.redis(name, **options).wait_ready()
 
 

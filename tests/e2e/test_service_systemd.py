@@ -7,7 +7,6 @@ import time
 from cases import case
 from lab import Resp, RespError, wait_until
 from lab.booted import Booted
-from lab.made_fleet import some_port
 from lab.supervisors import ROOT
 
 UNITS = os.path.join(ROOT, "etc", "systemd")
@@ -129,7 +128,7 @@ def test_fleet_of_units(lab):
             f.write(line)
     # Whatever systemd would read out of a path, it does not.
     folder = "/srv/50%d \"$HOME\""
-    port = some_port()
+    port = lab.ports.block()
 
     def nodectl(*args, **options):
         return host.run("nodectl", *args, **options)

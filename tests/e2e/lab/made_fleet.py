@@ -2,7 +2,6 @@
 their configurations lie in."""
 import json
 import os
-import random
 import signal
 import subprocess
 
@@ -22,12 +21,6 @@ def processes_below(folder):
         if int(pid) != os.getpid() and any(word.startswith(folder + "/") for word in words[1:3]):
             found[int(pid)] = words
     return found
-
-
-def some_port():
-    """Where free ports are looked for from: those of tests that run side by side differ, and those of the bus are below
-    what the system gives to connections."""
-    return random.SystemRandom().randrange(10100, 21500)
 
 
 class MadeFleet:
@@ -69,7 +62,7 @@ class MadeFleet:
     def create(self, *args, shards=3, replicas=1, supervisors=3, down_after="1s"):
         """Returns its document."""
         return self.json("fleet", "create", self.name, "--shards", shards, "--replicas", replicas, "--supervisors",
-                         supervisors, "--down-after", down_after, "--port", some_port(), "--yes", *args)
+                         supervisors, "--down-after", down_after, "--port", self.lab.ports.block(), "--yes", *args)
 
     # ---- its processes ----
 
