@@ -58,24 +58,29 @@ json_t *past_events(const redisReply *r)
     return list;
 }
 
-const char *wall_text(int64_t wall_ms, char text[WALL_TEXT_MAX])
+/* false: there is no such time. */
+static bool put_time(int64_t wall_ms, const char *how, char text[WALL_TEXT_MAX])
 {
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm t;
-    char day[24];
-    if (wall_ms <= 0 || localtime_r(&seconds, &t) == NULL || strftime(day, sizeof day, "%Y-%m-%d %H:%M:%S", &t) == 0)
+    bool ok = wall_ms > 0 && localtime_r(&seconds, &t) != NULL && strftime(text, WALL_TEXT_MAX, how, &t) > 0;
+    if (!ok)
         snprintf(text, WALL_TEXT_MAX, "-");
-    else
-        snprintf(text, WALL_TEXT_MAX, "%s.%03d", day, (int)(wall_ms % 1000));
+    return ok;
+}
+
+const char *wall_text(int64_t wall_ms, char text[WALL_TEXT_MAX])
+{
+    if (put_time(wall_ms, "%Y-%m-%d %H:%M:%S", text)) {
+        size_t n = strlen(text);
+        snprintf(text + n, WALL_TEXT_MAX - n, ".%03d", (int)(wall_ms % 1000));
+    }
     return text;
 }
 
 const char *clock_text(int64_t wall_ms, char text[WALL_TEXT_MAX])
 {
-    time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm t;
-    if (wall_ms <= 0 || localtime_r(&seconds, &t) == NULL || strftime(text, WALL_TEXT_MAX, "%H:%M:%S", &t) == 0)
-        snprintf(text, WALL_TEXT_MAX, "-");
+    put_time(wall_ms, "%H:%M:%S", text);
     return text;
 }
 

@@ -19,6 +19,12 @@ struct picture_node *picture_by_id(const struct picture *p, const char *id)
     return NULL;
 }
 
+struct fleet_member *picture_member(const struct picture *p, const char *id)
+{
+    const struct picture_node *n = picture_by_id(p, id);
+    return n != NULL ? n->member : NULL;
+}
+
 static struct picture_node *node_of(struct picture *p, const char *id)
 {
     struct picture_node *n = picture_by_id(p, id);

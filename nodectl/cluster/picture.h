@@ -52,6 +52,8 @@ void picture_free(struct picture *p);
  * NULL: there is none, or several; the reason is appended to why. */
 struct picture_node *picture_find(const struct picture *p, const char *text, struct buf *why);
 struct picture_node *picture_by_id(const struct picture *p, const char *id); /* or NULL */
+/* How to ask it. NULL: the picture has no such node. */
+struct fleet_member *picture_member(const struct picture *p, const char *id);
 /* Whether it has atomic migrations (CLUSTER MIGRATESLOTS): noded, and Valkey since version 9. */
 bool picture_migrates(const struct picture_node *n);
 /* The number of replicas of a master that answer or are named. */

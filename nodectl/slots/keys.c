@@ -17,12 +17,6 @@ struct key_counts *keys_new(size_t n)
     return counts;
 }
 
-static struct fleet_member *member_of(const struct picture *p, const struct key_counts *c)
-{
-    const struct picture_node *n = picture_by_id(p, c->id);
-    return n != NULL ? n->member : NULL;
-}
-
 static int64_t number_of(struct slice info, const char *name)
 {
     int64_t v;
@@ -100,7 +94,7 @@ bool keys_count(struct picture *p, struct key_counts *counts, size_t n, struct b
     bool(*has)[KEYS_DATABASES] = mem_zalloc((n + 1) * sizeof *has);
     fleet_forget(&p->fleet);
     for (size_t i = 0; i < n; i++) {
-        struct fleet_member *m = member_of(p, &counts[i]);
+        struct fleet_member *m = picture_member(p, counts[i].id);
         memset(counts[i].highest, 0xff, sizeof counts[i].highest);
         if (m == NULL) {
             buf_printf(why, "node %s is gone", counts[i].id);
@@ -111,7 +105,7 @@ bool keys_count(struct picture *p, struct key_counts *counts, size_t n, struct b
     }
     fleet_run(&p->fleet);
     for (size_t i = 0; ok && i < n; i++) {
-        struct slice info = reply_text(ask_good(member_of(p, &counts[i]), 0, why));
+        struct slice info = reply_text(ask_good(picture_member(p, counts[i].id), 0, why));
         ok = info.n > 0;
         counts[i].bytes = number_of(info, "used_memory_dataset");
         counts[i].ops = number_of(info, "instantaneous_ops_per_sec");
@@ -121,11 +115,11 @@ bool keys_count(struct picture *p, struct key_counts *counts, size_t n, struct b
     int timeout_ms = p->fleet.timeout_ms;
     p->fleet.timeout_ms = timeout_ms > COUNTING_MS ? timeout_ms : COUNTING_MS;
     for (size_t i = 0; ok && i < n; i++)
-        ask_counts(member_of(p, &counts[i]), &counts[i], has[i]);
+        ask_counts(picture_member(p, counts[i].id), &counts[i], has[i]);
     if (ok)
         fleet_run(&p->fleet);
     for (size_t i = 0; ok && i < n; i++)
-        ok = take_counts(member_of(p, &counts[i]), &counts[i], has[i], why);
+        ok = take_counts(picture_member(p, counts[i].id), &counts[i], has[i], why);
     fleet_forget(&p->fleet);
     p->fleet.timeout_ms = timeout_ms;
     free(has);

@@ -17,12 +17,6 @@ struct slot_loads *loads_new(size_t n)
     return loads;
 }
 
-static struct fleet_member *member_of(const struct picture *p, const struct slot_loads *l)
-{
-    const struct picture_node *n = picture_by_id(p, l->id);
-    return n != NULL ? n->member : NULL;
-}
-
 /* [slot, [name, figure, ...]] */
 static void read_slot(struct slot_loads *l, const redisReply *row)
 {
@@ -61,10 +55,10 @@ static bool ask_piece(struct picture *p, struct slot_loads *loads, size_t n, uns
     fleet_forget(&p->fleet);
     for (size_t i = 0; i < n; i++)
         if (piece_of(&loads[i], piece, &first, &last))
-            ask_words(member_of(p, &loads[i]), "CLUSTER SLOT-STATS SLOTSRANGE %u %u", first, last);
+            ask_words(picture_member(p, loads[i].id), "CLUSTER SLOT-STATS SLOTSRANGE %u %u", first, last);
     fleet_run(&p->fleet);
     for (size_t i = 0; ok && i < n; i++) {
-        const struct fleet_member *m = member_of(p, &loads[i]);
+        const struct fleet_member *m = picture_member(p, loads[i].id);
         if (!piece_of(&loads[i], piece, &first, &last))
             continue;
         const redisReply *r = ask_answer(m, 0);
@@ -84,7 +78,7 @@ bool loads_ask(struct picture *p, struct slot_loads *loads, size_t n, struct buf
 {
     bool ok = true;
     for (size_t i = 0; ok && i < n; i++) {
-        ok = member_of(p, &loads[i]) != NULL;
+        ok = picture_member(p, loads[i].id) != NULL;
         if (!ok)
             buf_printf(why, "node %s is gone", loads[i].id);
     }

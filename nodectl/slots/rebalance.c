@@ -98,14 +98,22 @@ static void own(struct balance_of *b)
 
 /* ---- what slots weigh ---- */
 
+static struct slot_set slots_of(const struct balance_of *b, size_t master)
+{
+    struct slot_set set = {{0}};
+    for (unsigned s = 0; s < SN_SLOTS; s++)
+        if (b->q->owner[s] == (int16_t)master)
+            slot_set_add(&set, s);
+    return set;
+}
+
 static struct key_counts *count_keys(struct balance_of *b, bool by_slot, struct buf *why)
 {
     struct key_counts *counts = keys_new(b->n);
     for (size_t i = 0; i < b->n; i++) {
         memcpy(counts[i].id, b->p->v[b->masters[i]].id, sizeof(runid));
-        for (unsigned s = 0; by_slot && s < SN_SLOTS; s++)
-            if (b->q->owner[s] == (int16_t)i)
-                slot_set_add(&counts[i].of, s);
+        if (by_slot)
+            counts[i].of = slots_of(b, i);
     }
     if (keys_count(b->p, counts, b->n, why))
         return counts;
@@ -118,9 +126,7 @@ static struct slot_loads *ask_loads(struct balance_of *b, struct buf *why)
     struct slot_loads *loads = loads_new(b->n);
     for (size_t i = 0; i < b->n; i++) {
         memcpy(loads[i].id, b->p->v[b->masters[i]].id, sizeof(runid));
-        for (unsigned s = 0; s < SN_SLOTS; s++)
-            if (b->q->owner[s] == (int16_t)i)
-                slot_set_add(&loads[i].of, s);
+        loads[i].of = slots_of(b, i);
     }
     if (loads_ask(b->p, loads, b->n, why))
         return loads;
