@@ -137,6 +137,47 @@ static void put_message(struct world *w, struct buf *b, struct slice bytes)
         }
 }
 
+static void put_command(struct world *w, struct buf *b, const struct cl_command *c)
+{
+    static const char *const verbs[] = {
+        [CL_MEET_NODE] = "MEET",
+        [CL_FORGET] = "FORGET",
+        [CL_ADDSLOTS] = "ADDSLOTS",
+        [CL_DELSLOTS] = "DELSLOTS",
+        [CL_FLUSHSLOTS] = "FLUSHSLOTS",
+        [CL_SETSLOT_MIGRATING] = "SETSLOT MIGRATING",
+        [CL_SETSLOT_IMPORTING] = "SETSLOT IMPORTING",
+        [CL_SETSLOT_STABLE] = "SETSLOT STABLE",
+        [CL_SETSLOT_NODE] = "SETSLOT NODE",
+        [CL_REPLICATE] = "REPLICATE",
+        [CL_FAILOVER] = "FAILOVER",
+        [CL_RESET] = "RESET",
+        [CL_BUMPEPOCH] = "BUMPEPOCH",
+        [CL_SET_CONFIG_EPOCH] = "SET-CONFIG-EPOCH",
+        [CL_SAVECONFIG] = "SAVECONFIG",
+        [CL_MIGRATE_SLOTS] = "MIGRATESLOTS",
+        [CL_CANCEL_MIGRATIONS] = "CANCELSLOTMIGRATIONS",
+        [CL_DBMAP_PREPARE] = "DBMAP PREPARE",
+        [CL_DBMAP_APPLY] = "DBMAP APPLY",
+        [CL_DBMAP_ABORT] = "DBMAP ABORT",
+        [CL_DBMAP_DONE] = "DBMAP DONE",
+        [CL_SWAP_WISH] = "SWAPDB",
+        [CL_LEASE] = "LEASE",
+        [CL_TAKEOVER] = "TAKEOVER",
+        [CL_RELEASE] = "RELEASE",
+        [CL_FREEZE] = "FREEZESLOTMIGRATIONS",
+    };
+    struct cl_id id;
+    _Static_assert(sizeof verbs / sizeof *verbs == CL_FREEZE + 1, "a verb has no name");
+    buf_printf(b, " %s", verbs[c->verb]);
+    if (cl_id_parse(c->node, &id))
+        buf_printf(b, " %s", id_name(w, &id));
+    buf_printf(b, " %.*s%s%s%s", (int)c->ip.n, c->ip.n > 0 ? c->ip.p : "", c->force ? " force" : "",
+               c->takeover ? " takeover" : "", c->hard ? " hard" : "");
+    if (c->verb >= CL_DBMAP_PREPARE && c->verb <= CL_SWAP_WISH)
+        buf_printf(b, "%lld (%d, %d)", (long long)c->number, c->database_a, c->database_b);
+}
+
 void record_event(struct world *w, const struct node *n, const struct cl_event *e)
 {
     static const char *const names[] = {[CL_EV_TIME] = "time",
@@ -151,26 +192,6 @@ void record_event(struct world *w, const struct node *n, const struct cl_event *
                                         [CL_EV_JOB] = "job",
                                         [CL_EV_SLOT_KEYS] = "keys",
                                         [CL_EV_PUBLISH] = "publish"};
-    static const char *const verbs[] = {"MEET",
-                                        "FORGET",
-                                        "ADDSLOTS",
-                                        "DELSLOTS",
-                                        "FLUSHSLOTS",
-                                        "SETSLOT MIGRATING",
-                                        "SETSLOT IMPORTING",
-                                        "SETSLOT STABLE",
-                                        "SETSLOT NODE",
-                                        "REPLICATE",
-                                        "FAILOVER",
-                                        "RESET",
-                                        "BUMPEPOCH",
-                                        "SET-CONFIG-EPOCH",
-                                        "SAVECONFIG",
-                                        "MIGRATESLOTS",
-                                        "CANCELSLOTMIGRATIONS",
-                                        "DBMAP PREPARE",
-                                        "DBMAP APPLY",
-                                        "DBMAP ABORT"};
     static const char *const news[] = {[CL_JOB_IS_SNAPSHOTTING] = "snapshotting",
                                        [CL_JOB_IS_STREAMING] = "streaming",
                                        [CL_JOB_IS_NEAR] = "near",
@@ -191,18 +212,8 @@ void record_event(struct world *w, const struct node *n, const struct cl_event *
     }
     if (e->kind == CL_EV_PERSISTED || e->kind == CL_EV_PERSIST_FAILED)
         buf_printf(&b, " %llu", (unsigned long long)e->seq);
-    if (e->kind == CL_EV_COMMAND) {
-        struct cl_id id;
-        buf_printf(&b, " %s", verbs[e->command->verb]);
-        if (cl_id_parse(e->command->node, &id))
-            buf_printf(&b, " %s", id_name(w, &id));
-        buf_printf(&b, " %.*s%s%s%s", (int)e->command->ip.n, e->command->ip.n > 0 ? e->command->ip.p : "",
-                   e->command->force ? " force" : "", e->command->takeover ? " takeover" : "",
-                   e->command->hard ? " hard" : "");
-        if (e->command->verb >= CL_DBMAP_PREPARE)
-            buf_printf(&b, "%lld (%d, %d)", (long long)e->command->number, e->command->database_a,
-                       e->command->database_b);
-    }
+    if (e->kind == CL_EV_COMMAND)
+        put_command(w, &b, e->command);
     if (e->kind == CL_EV_JOB)
         buf_printf(&b, " %s is %s %llu %.*s", job_name(&e->job), news[e->news], (unsigned long long)e->seq,
                    (int)e->bytes.n, e->bytes.n > 0 ? e->bytes.p : "");

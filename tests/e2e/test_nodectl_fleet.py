@@ -215,8 +215,8 @@ def test_a_process_that_ends_at_once(lab):
     with open(lab.path("bin/noded"), "w", encoding="utf-8") as f:
         f.write("#!/bin/sh\necho 'it is Monday' >&2\nexit 3\n")
     os.chmod(lab.path("bin/noded"), 0o755)
-    args = ["fleet", "create", "orders", "--shards", 1, "--replicas", 1, "--supervisors", 1, "--port", lab.ports.block(),
-            "--yes"]
+    args = ["fleet", "create", "orders", "--shards", 1, "--replicas", 1, "--supervisors", 1, "--port",
+            lab.ports.block(), "--yes"]
     fleet.run(*args, status=FAILED, said=("ended at once", "it is Monday", "the same command"))
     assert not fleet.processes()
     os.remove(lab.path("bin/noded"))

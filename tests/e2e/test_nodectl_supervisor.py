@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 
 from cases import case
 from lab import pairs, tool, wait_until
@@ -128,22 +129,34 @@ def list_of(ports):
     return "supervisors = [ %s ];" % ", ".join('"127.0.0.1:%d"' % p for p in ports)
 
 
+# None on a machine that has time; where it has none, a lease may run out before it is given again.
+REFUSED_MAX_S = 1
+
+
 class Writer:
-    """Writes to one master until it is stopped; how many writes were refused."""
+    """Writes to one master, a thousand times a second, until it is stopped; longest_s: how long no write was taken."""
 
     def __init__(self, port):
-        self.port, self.written, self.refused, self.stopping = port, 0, 0, False
+        self.port, self.written, self.refused, self.longest_s, self.stopping = port, 0, 0, 0.0, False
         self.thread = threading.Thread(target=self.work)
         self.thread.start()
 
     def work(self):
         client = Resp(self.port, timeout_s=20)
+        taken = time.monotonic()
         while not self.stopping:
             if isinstance(client.call("SET", "a", self.written), RespError):
                 self.refused += 1
+                self.longest_s = max(self.longest_s, time.monotonic() - taken)
             else:
                 self.written += 1
+                taken = time.monotonic()
+            time.sleep(0.001)
         client.close()
+
+    def __str__(self):
+        return "%d writes were taken, %d refused; for %.3f s at the longest" % (self.written, self.refused,
+                                                                                self.longest_s)
 
     def stop(self):
         self.stopping = True
@@ -161,7 +174,7 @@ def test_lists_of_a_fleet_of_this_host(lab):
         return tool.run(lab, *args)
     lab.on_close(lambda: nodectl("--fleet", "orders", "fleet", "destroy", "--yes"))
     expect(nodectl("fleet", "create", "orders", "--shards", "1", "--replicas", "1", "--yes", "--dir",
-                   lab.path("orders")), OK)
+                   lab.path("orders"), "--port", lab.ports.block()), OK)
     shown = tool.document(nodectl("supervisor", "list", "-o", "json"))["supervisors"]
     old = [s["address"] for s in shown]
     new = "127.0.0.1:%d" % lab.ports.take()
@@ -185,7 +198,7 @@ def test_lists_of_a_fleet_of_this_host(lab):
     assert sorted(s["address"] for s in shown) == sorted(old + [new]), shown
     assert {(s["leases"], s["list_counted"]) for s in shown} == {(1, True)}, shown
 
-    assert writer.refused == 0, "%d of %d writes were refused" % (writer.refused, writer.written)
+    assert writer.longest_s < REFUSED_MAX_S, writer
     expect(nodectl("supervisor", "remove", "127.0.0.1:1", "--yes", "-s", old[0]), FAILED,
            "knows a supervisor 127.0.0.1:1")
     away = tool.document(nodectl("supervisor", "remove", new, "--yes", "-o", "json"))
@@ -195,8 +208,8 @@ def test_lists_of_a_fleet_of_this_host(lab):
     with open(lab.path("home", ".config", "nodectl.conf"), encoding="utf-8") as f:
         assert new not in f.read()
     writer.stop()
-    print("%d writes, %d refused" % (writer.written, writer.refused))
-    assert writer.written > 100 and writer.refused < writer.written / 10, (writer.written, writer.refused)
+    print(writer)
+    assert writer.written > 100 and writer.longest_s < REFUSED_MAX_S, writer
 
 
 @case(kinds=OURS, limit_s=120)

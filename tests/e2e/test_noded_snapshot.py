@@ -294,6 +294,7 @@ def lagging(lab, **options):
     node = lab.node("n", repl_diskless_sync_delay=0, **options)
     replica = lab.redis("replica", replica_of=node).wait_ready()
     replica.wait_follows(node.port)
+    wait_until(lambda: "state=online" in node.info("replication")["slave0"], 10, "its snapshot is over here too")
     replica.pause()
     node.ok("SET", "a", "v")
     return node, replica
