@@ -2,7 +2,6 @@
 
 #include "common/io/file.h"
 #include "nodectl/duration.h"
-#include "nodectl/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,9 +186,12 @@ bool asking_nobody(const struct command_call *call, const struct asking *a, cons
         if (f->members[i]->error == NULL)
             return false;
     command_fail(call, EXIT_NOBODY, "no supervisor can be asked (they are named by %s):", a->targets.source);
+    struct buf lines = {0};
     for (size_t i = 0; i < f->n; i++) {
         char text[ADDR_TEXT_MAX];
-        print_line(stderr, false, PAINT_NONE, "  %s: %s", addr_text(&f->members[i]->addr, text), f->members[i]->error);
+        buf_printf(&lines, "%s: %s\n", addr_text(&f->members[i]->addr, text), f->members[i]->error);
     }
+    command_fail_lines(call, buf_slice(&lines));
+    buf_free(&lines);
     return true;
 }
