@@ -111,9 +111,11 @@ int asking_read(const struct command_call *call, struct asking *a)
 {
     int code = asking_read_nodes(call, a);
     if (code == EXIT_OK && a->targets.supervisors.n == 0)
-        code = command_fail(call, EXIT_USAGE,
-                            "no supervisor is named: %s names nodes only; give --supervisor host:port",
-                            a->targets.source);
+        code = command_fail(
+            call, EXIT_USAGE,
+            "no supervisor is named: %s names nodes only; give --supervisor host:port. Without supervisors: "
+            "node list, slots show, cluster info",
+            a->targets.source);
     return code;
 }
 

@@ -12,8 +12,8 @@ enum paint { PAINT_NONE, PAINT_GOOD, PAINT_WARN, PAINT_BAD, PAINT_HEAD };
 
 struct table;
 
-/* Titles: a NULL-terminated list; they must outlive the table. A title that begins with '~' (which is not shown) is that
- * of a column that is left out where the terminal is too narrow for all. */
+/* Titles: a NULL-terminated list; they must outlive the table. A title that begins with '~' (which is not shown) is
+ * that of a column that is left out where the terminal is too narrow for all. */
 struct table *table_new(const char *const *titles);
 void table_free(struct table *t);
 /* Adds a cell; a row is full when each column has one. */

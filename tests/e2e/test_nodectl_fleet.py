@@ -3,6 +3,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -111,6 +112,10 @@ def test_what_is_refused_before_anything_is_made(lab):
     # A port that somebody has, a folder that is not empty, hosts that are too few.
     node = lab.node("other")
     fleet.run(*base, "--port", node.port, "--yes", status=FAILED, said="port %d of 127.0.0.1 is taken" % node.port)
+    below = lab.ports.take_with_bus()
+    lab.node("bus", port=below + 10000)
+    fleet.run(*base, "--port", below, "--yes", status=FAILED,
+              said=("port %d of 127.0.0.1 is taken" % (below + 10000), "bus of node %d" % below))
     fleet.run(*base, "--dir", lab.path("other"), "--yes", status=FAILED, said=("is in use", "--dir"))
     fleet.run(*base, "--replicas", 2, "--hosts", "127.0.0.1:a,127.0.0.2:a,127.0.0.3:b", "--yes", status=FAILED,
               said="needs 3 zones, and there are 2")
@@ -259,6 +264,12 @@ def test_passwords_and_zones(lab):
     fleet.run("fleet", "start", "orders", "--yes")
     fleet.run("fleet", "destroy", "orders", "--yes")
     assert not os.path.exists(fleet.folder)
+    # Where everything would be, and what that would not survive, is shown before anything is done.
+    plan = fleet.run("fleet", "create", "orders", "--shards", 1, "--dry-run", "--hosts",
+                     "127.0.0.1:a,127.0.0.2:b,127.0.0.3:a").stdout
+    assert re.search(r"shard 1: master 127\.0\.0\.\d:\d+ \([ab]\), 127\.0\.0\.\d:\d+ \([ab]\)", plan), plan
+    assert "supervisors are in zone a: when it is lost" in plan, plan
+    fleet.run("fleet", "create", "orders", "--shards", 1, "--dry-run", "--supervisors", 2, said="survive no loss")
     # A host that is not this one: what is for it is written, and said what to do with it.
     fleet.run("fleet", "create", "orders", "--shards", 1, "--replicas", 1, "--supervisors", 1, "--yes", "--hosts",
               "127.0.0.1,192.0.2.1", status=FAILED,
