@@ -39,7 +39,7 @@ TEST_SUPPORT_SRC := $(wildcard tests/unit/support/*.c)
 # One runner of seeds for all simulators.
 RUNNER_SRC := $(call sources,tests/runner)
 SIM_SRC := $(call sources,tests/sim) $(RUNNER_SRC)
-BUS_SRC := $(call sources,tests/bus) $(RUNNER_SRC)
+BUS_SRC := $(call sources,tests/bus) tests/virtual/time.c $(RUNNER_SRC)
 FLEET_SRC := $(call sources,tests/fleet) $(call sources,tests/virtual) $(RUNNER_SRC)
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 

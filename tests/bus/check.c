@@ -170,7 +170,7 @@ static void note_failed(struct world *w, struct node *n)
 static void failed_by_itself(struct world *w, struct node *n, const struct cl_node *about, int about_id)
 {
     const int64_t *reports = w->plan.nodes <= REPORTS_MAX ? w->checks->reports[n->index] : NULL;
-    int64_t oldest = w->now_us - 2 * MS(n->set.node_timeout_ms) * 102 / 100 - MARGIN;
+    int64_t oldest = w->time.now_us - 2 * MS(n->set.node_timeout_ms) * 102 / 100 - MARGIN;
     int got = cl_is_master(n->core), needed = majority(n);
     for (int by = 0; reports != NULL && by < w->checks->nids; by++) {
         const struct cl_node *reporter = cl_node_find(n->core, &w->checks->ids[by]);
@@ -218,7 +218,7 @@ static void hear_reports(struct world *w, struct node *n, const struct cl_messag
             continue;
         int about = check_id(w, &g.id);
         if (about >= 0)
-            w->checks->reports[n->index][by * IDS_MAX + about] = w->now_us;
+            w->checks->reports[n->index][by * IDS_MAX + about] = w->time.now_us;
     }
 }
 
@@ -246,7 +246,7 @@ static void note_state(struct world *w, struct node *n)
     if (ok && !n->was_ok && cl_votes_here(n->core->me) && n->minority_us != 0) {
         int64_t wait = MS(n->set.node_timeout_ms);
         wait = wait < MS(500) ? MS(500) : wait > MS(5000) ? MS(5000) : wait;
-        if (now - n->minority_us < wait && w->now_us >= n->excused_us)
+        if (now - n->minority_us < wait && w->time.now_us >= n->excused_us)
             violated(w, "rejoin", "%s takes requests %lld ms after it was in a minority", node_name(n->index),
                      (long long)((now - n->minority_us) / 1000));
     }
@@ -255,10 +255,10 @@ static void note_state(struct world *w, struct node *n)
 
 void check_write(struct world *w, struct node *n)
 {
-    int64_t oldest = w->now_us - MS(n->set.node_timeout_ms) * 102 / 100 - MARGIN - 4 * w->plan.lateness_us;
+    int64_t oldest = w->time.now_us - MS(n->set.node_timeout_ms) * 102 / 100 - MARGIN - 4 * w->plan.lateness_us;
     struct cl_node *o;
     int there = 0;
-    if (w->now_us < n->excused_us || cl_fenced(n->core)) /* its lease decides */
+    if (w->time.now_us < n->excused_us || cl_fenced(n->core)) /* its lease decides */
         return;
     for (size_t it = 0; (o = cl_each(n->core, &it)) != NULL;) {
         int at = cl_votes_here(o) ? check_id(w, &o->id) : -1;
@@ -267,7 +267,7 @@ void check_write(struct world *w, struct node *n)
     }
     if (there < majority(n))
         violated(w, "minority", "%s takes a write and has heard only %d of the %d masters it needs for %lld ms",
-                 node_name(n->index), there, majority(n), (long long)((w->now_us - oldest) / 1000));
+                 node_name(n->index), there, majority(n), (long long)((w->time.now_us - oldest) / 1000));
 }
 
 /* ---- votes ---- */
@@ -381,7 +381,7 @@ static void promoted(struct world *w, struct node *n)
         w->counts[COUNT_NAMED]++;
     else
         note_winner(w, n);
-    succeeds(w, n, !n->told_role && w->now_us > n->forced_us);
+    succeeds(w, n, !n->told_role && w->time.now_us > n->forced_us);
     n->told_role = n->named = false;
 }
 
@@ -390,7 +390,7 @@ static void check_age(struct world *w, struct node *n, const struct cl_header *h
 {
     struct cl_facts f = data_facts(w, n);
     int64_t nt = MS(n->set.node_timeout_ms), limit = nt + MS(n->set.repl_ping_ms) + nt * n->set.validity_factor;
-    if (n->set.validity_factor == 0 || (h->message_flags & CL_MSG_FORCE_ACK) != 0 || w->now_us < n->excused_us)
+    if (n->set.validity_factor == 0 || (h->message_flags & CL_MSG_FORCE_ACK) != 0 || w->time.now_us < n->excused_us)
         return;
     if (f.old_since_us < 0)
         violated(w, "age", "%s stands for election and never had its master's data", node_name(n->index));
@@ -450,7 +450,7 @@ void check_heard(struct world *w, struct node *n, const struct conn *l, struct s
     const char *why;
     struct cl_message m;
     int other = l->client == n->index ? l->server : l->client;
-    w->checks->heard_us[n->index][other] = w->now_us;
+    w->checks->heard_us[n->index][other] = w->time.now_us;
     if (n->core == NULL || cl_wire_read(message.p, message.n, &m, &why) != CL_READ_OK)
         return;
     int by = check_id(w, &m.head.sender);
@@ -487,7 +487,7 @@ void check_started(struct world *w, struct node *n)
     n->followed = n->followed_disk;
     n->followed_disk = n->disk.says.master;
     if (cl_is_master(n->core) && !cl_id_is_none(&n->followed))
-        succeeds(w, n, !n->told_role && w->now_us > n->forced_us);
+        succeeds(w, n, !n->told_role && w->time.now_us > n->forced_us);
     n->told_role = n->named = n->was_ok = false;
     n->minority_us = 0;
     n->nacks = 0;

@@ -27,7 +27,7 @@ static bool takes_new(const struct world *w, const struct node *n, int watched)
 static void write_to(struct world *w, struct node *n, int watched, int database)
 {
     size_t i = w->nwrites++;
-    w->writes[i] = (struct write){.slot = watched, .database = database, .node = n->index, .at_us = w->now_us};
+    w->writes[i] = (struct write){.slot = watched, .database = database, .node = n->index, .at_us = w->time.now_us};
     n->data.set.has[i / 64] |= UINT64_C(1) << i % 64;
     n->data.set.offset += 60;
     w->counts[COUNT_WRITES]++;
@@ -55,7 +55,8 @@ static void client(struct world *w, struct happening *h)
     int watched = (int)rng_below(&w->rng, WATCHED), nodes = w->plan.nodes;
     int database = (int)rng_below(&w->rng, DATABASES);
     int at = w->believed[watched];
-    happen(w, h, w->now_us + MS(w->plan.write_ms) / 2 + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.write_ms)),
+    happen(&w->time, h,
+           w->time.now_us + MS(w->plan.write_ms) / 2 + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.write_ms)),
            client);
     if (!w->writing || w->nwrites == WRITES_MAX)
         return;
@@ -73,7 +74,7 @@ void client_start(struct world *w)
 {
     heap_node_init(&w->client.at);
     w->client.who = -1;
-    happen(w, &w->client, w->now_us, client);
+    happen(&w->time, &w->client, w->time.now_us, client);
 }
 
 bool client_has(const struct world *w, size_t write)

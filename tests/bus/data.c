@@ -12,7 +12,7 @@ static void pull(struct world *w, struct happening *h);
 
 static void pull_after(struct world *w, struct node *n, int64_t us)
 {
-    happen(w, &n->pull, w->now_us + us, pull);
+    happen(&w->time, &n->pull, w->time.now_us + us, pull);
 }
 
 static bool has_keys(const struct node *n)
@@ -63,7 +63,7 @@ static bool goes_on(const struct data *replica, const struct data *master)
 /* When its data was last known to be that of its master. */
 static int64_t local_time_of(const struct world *w, const struct node *n, int64_t world_us)
 {
-    return node_clock(w, n) - (w->now_us - world_us);
+    return node_clock(w, n) - (w->time.now_us - world_us);
 }
 
 static void link_lost(struct world *w, struct node *n)
@@ -123,7 +123,7 @@ static void pull(struct world *w, struct happening *h)
     const struct node *m = &w->nodes[d->master];
     bool up = serves(w, n, m);
     if (up)
-        d->heard_us = w->now_us;
+        d->heard_us = w->time.now_us;
     if (d->repl == REPL_NONE) {
         if (up)
             begin_sync(w, n, m);
@@ -132,7 +132,7 @@ static void pull(struct world *w, struct happening *h)
         return;
     }
     /* A process that dies closes its connections; all else shows only by silence. */
-    if ((m->core == NULL && !m->host_down) || d->broken || w->now_us - d->heard_us > REPL_TIMEOUT) {
+    if ((m->core == NULL && !m->host_down) || d->broken || w->time.now_us - d->heard_us > REPL_TIMEOUT) {
         link_lost(w, n);
         return;
     }
@@ -190,7 +190,7 @@ void data_promote(struct world *w, struct node *n)
     d->master = -1;
     d->repl = REPL_NONE;
     d->loading = false;
-    happen_not(w, &n->pull);
+    happen_not(&w->time, &n->pull);
 }
 
 /* Slots of which something goes, without a migration. */
@@ -203,7 +203,7 @@ static void excuse_loss(struct world *w, const uint64_t *before, const uint64_t 
 
 void data_excuse(struct world *w, int watched)
 {
-    w->excused[watched] = w->now_us;
+    w->excused[watched] = w->time.now_us;
 }
 
 void data_flush(struct node *n)
@@ -262,7 +262,7 @@ void data_move_slot(struct world *w, struct node *from, struct node *to, int wat
 static void ping(struct world *w, struct happening *h)
 {
     struct node *n = &w->nodes[h->who];
-    happen(w, h, w->now_us + MS(w->plan.repl_ping_ms), ping);
+    happen(&w->time, h, w->time.now_us + MS(w->plan.repl_ping_ms), ping);
     if (n->core != NULL && !n->stopped && n->data.master == -1 && node_clock(w, n) >= n->data.paused_until_us)
         n->data.set.offset += 14;
 }
@@ -270,7 +270,7 @@ static void ping(struct world *w, struct happening *h)
 static void flush(struct world *w, struct happening *h)
 {
     struct node *n = &w->nodes[h->who];
-    happen(w, h, w->now_us + MS(w->plan.flush_ms), flush);
+    happen(&w->time, h, w->time.now_us + MS(w->plan.flush_ms), flush);
     if (n->core != NULL && !n->stopped && !n->disk.full)
         data_flush(n);
 }
@@ -284,7 +284,8 @@ void data_started(struct world *w, struct node *n)
     } else if (w->plan.flush_ms > 0) {
         excuse_loss(w, d->set.has, d->flushed.has);
         d->set = d->flushed;
-        happen(w, &n->flush, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.flush_ms)), flush);
+        happen(&w->time, &n->flush, w->time.now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.flush_ms)),
+               flush);
     }
     if (d->set.mapping < mapping)
         swap_rolled_back(w, n);
@@ -296,14 +297,14 @@ void data_started(struct world *w, struct node *n)
     d->loading = false;
     d->paused_until_us = 0;
     d->old_us = -1;
-    happen(w, &n->ping, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.repl_ping_ms)), ping);
+    happen(&w->time, &n->ping, w->time.now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.repl_ping_ms)), ping);
 }
 
 void data_crashed(struct world *w, struct node *n)
 {
     n->data.repl = REPL_NONE;
     n->data.loading = false;
-    happen_not(w, &n->pull);
-    happen_not(w, &n->ping);
-    happen_not(w, &n->flush);
+    happen_not(&w->time, &n->pull);
+    happen_not(&w->time, &n->ping);
+    happen_not(&w->time, &n->flush);
 }

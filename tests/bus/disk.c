@@ -162,18 +162,18 @@ void disk_persist(struct world *w, struct node *n, struct cl_effect *e)
     int64_t takes = draw_skewed(&w->rng, 100, 3000);
     if (d->slow_us > 0)
         takes += (int64_t)rng_below(&w->rng, (uint64_t)d->slow_us);
-    happen(w, &n->written, w->now_us + takes, written);
+    happen(&w->time, &n->written, w->time.now_us + takes, written);
     if (!d->crash_next)
         return;
     d->crash_next = false;
-    happen(w, &n->crash, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)takes), crash);
+    happen(&w->time, &n->crash, w->time.now_us + (int64_t)rng_below(&w->rng, (uint64_t)takes), crash);
 }
 
 void disk_crash(struct world *w, struct node *n)
 {
     struct disk *d = &n->disk;
-    happen_not(w, &n->written);
-    happen_not(w, &n->crash);
+    happen_not(&w->time, &n->written);
+    happen_not(&w->time, &n->crash);
     d->crash_next = false;
     if (d->writing == NULL)
         return;

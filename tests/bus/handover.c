@@ -159,7 +159,7 @@ static bool is_forgotten(struct world *w, const struct cl_id *node)
 {
     int id = check_id(w, node);
     int64_t at_us = id >= 0 ? w->handovers->forgotten_us[id] : 0;
-    return at_us != 0 && w->now_us - at_us < SECONDS(CL_BAN_S + 5);
+    return at_us != 0 && w->time.now_us - at_us < SECONDS(CL_BAN_S + 5);
 }
 
 static bool has_come_after(const struct node *n, const struct cl_id *master)
@@ -240,7 +240,7 @@ static void has_it(struct world *w, const struct node *n, int watched)
     if (side == NEITHER) {
         /* A master that was replaced while it stood still, before it has heard anything: the bus has no lease. Or one
          * that forgot everybody by RESET and died before its keys were gone. */
-        if (w->now_us < n->excused_us || n->was_reset)
+        if (w->time.now_us < n->excused_us || n->was_reset)
             w->counts[COUNT_STALE]++;
         else
             violated(w, "H1", "%s takes writes to slot %d, and stands on neither side of its hand-over",
@@ -392,7 +392,7 @@ void handover_commanded(struct world *w, struct node *n, const struct cl_command
     struct cl_id id;
     int forgotten = c->verb == CL_FORGET && cl_id_parse(c->node, &id) ? check_id(w, &id) : -1;
     if (forgotten >= 0)
-        w->handovers->forgotten_us[forgotten] = w->now_us;
+        w->handovers->forgotten_us[forgotten] = w->time.now_us;
     for (int i = 0; forgotten >= 0 && i < WATCHED; i++)
         if (w->handovers->slot[i].h != NULL && w->handovers->slot[i].h->side[forgotten] != NEITHER)
             disturb(w, i, "FORGET");

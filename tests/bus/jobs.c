@@ -101,9 +101,9 @@ static struct letter *letter(struct world *w, struct transfer *t, enum side to, 
 static void schedule(struct world *w, struct letter *l, int64_t after_us)
 {
     struct end *to = &l->transfer->end[l->to];
-    int64_t at = w->now_us + after_us;
+    int64_t at = w->time.now_us + after_us;
     to->ready_us = at > to->ready_us ? at : to->ready_us;
-    happen(w, &l->h, to->ready_us, arrive);
+    happen(&w->time, &l->h, to->ready_us, arrive);
 }
 
 static int64_t delay(struct world *w)
@@ -146,7 +146,7 @@ static void lose(struct world *w, struct transfer *t, enum side side)
 {
     struct letter *l = letter(w, t, side, LETTER_LOST);
     l->life = t->end[side].life;
-    happen(w, &l->h, w->now_us + 1, arrive);
+    happen(&w->time, &l->h, w->time.now_us + 1, arrive);
 }
 
 static void close_end(struct world *w, struct transfer *t, enum side side, bool tell_other)
@@ -186,12 +186,13 @@ static void established(struct world *w, struct transfer *t)
     struct end *e = &t->end[TARGET];
     e->open = true;
     e->life = n->life;
-    e->heard_us = w->now_us;
+    e->heard_us = w->time.now_us;
     if (n->data.master != -1) {
         close_end(w, t, TARGET, true);
         return;
     }
-    happen(w, &t->turn, w->now_us + TURN_US, turn); /* the source may have died meanwhile, and its turns with it */
+    happen(&w->time, &t->turn, w->time.now_us + TURN_US,
+           turn); /* the source may have died meanwhile, and its turns with it */
     tell(w, t, TARGET, CL_JOB_IS_ASKED, t->mapping, "");
 }
 
@@ -205,7 +206,7 @@ static void begin_snapshot(struct world *w, struct transfer *t)
             t->log[t->nlog++] = i;
         }
     t->snapshot = t->nlog;
-    t->snapshot_us = w->now_us + draw_skewed(&w->rng, MS(1), MS(w->plan.sync_ms) / 2 + MS(2));
+    t->snapshot_us = w->time.now_us + draw_skewed(&w->rng, MS(1), MS(w->plan.sync_ms) / 2 + MS(2));
     tell(w, t, SOURCE, CL_JOB_IS_SNAPSHOTTING, 0, "");
 }
 
@@ -228,7 +229,7 @@ static void at_target(struct world *w, struct transfer *t, const struct letter *
     case LETTER_DRAIN:
         apply(w, t, l->upto);
         t->draining = true;
-        t->flush_us = w->now_us + draw_skewed(&w->rng, 100, 20000);
+        t->flush_us = w->time.now_us + draw_skewed(&w->rng, 100, 20000);
         break;
     case LETTER_RESUME:
         t->draining = t->drained = false;
@@ -283,7 +284,7 @@ static void arrive(struct world *w, struct happening *h)
             send(w, t, letter(w, t, !l->to, LETTER_FIN));
         return;
     }
-    e->heard_us = w->now_us;
+    e->heard_us = w->time.now_us;
     if (l->to == TARGET)
         at_target(w, t, l);
     else
@@ -303,7 +304,7 @@ static void turn_of_source(struct world *w, struct transfer *t)
 {
     if (!t->accepted)
         return;
-    if (!t->streaming && w->now_us < t->snapshot_us) {
+    if (!t->streaming && w->time.now_us < t->snapshot_us) {
         send_upto(w, t, t->sent + (t->snapshot - t->sent) / 4, LETTER_DATA);
         return;
     }
@@ -314,8 +315,8 @@ static void turn_of_source(struct world *w, struct transfer *t)
         tell(w, t, SOURCE, CL_JOB_IS_STREAMING, 0, "");
         return;
     }
-    if (!t->drain_sent && !t->resuming && t->applied + NEAR >= t->nlog && w->now_us >= t->near_us) {
-        t->near_us = w->now_us + MS(100);
+    if (!t->drain_sent && !t->resuming && t->applied + NEAR >= t->nlog && w->time.now_us >= t->near_us) {
+        t->near_us = w->time.now_us + MS(100);
         tell(w, t, SOURCE, CL_JOB_IS_NEAR, 0, "");
     }
 }
@@ -336,8 +337,8 @@ static bool replicas_have_it(struct world *w, const struct node *n)
 static void turn_of_target(struct world *w, struct transfer *t)
 {
     struct node *n = node_of(w, t, TARGET);
-    if (!t->draining || t->drained || w->now_us < t->flush_us || !cl_ready_to_take(n->core, &t->job) || n->disk.full ||
-        !replicas_have_it(w, n))
+    if (!t->draining || t->drained || w->time.now_us < t->flush_us || !cl_ready_to_take(n->core, &t->job) ||
+        n->disk.full || !replicas_have_it(w, n))
         return;
     data_flush(n);
     t->drained = true;
@@ -357,8 +358,8 @@ static void look_for_silence(struct world *w, struct transfer *t, enum side side
     if (side == TARGET && !alive(w, t, SOURCE))
         there = false;
     if (there)
-        e->heard_us = w->now_us;
-    if (e->open && w->now_us - e->heard_us > t->patience_us)
+        e->heard_us = w->time.now_us;
+    if (e->open && w->time.now_us - e->heard_us > t->patience_us)
         lost(w, t, side, "the other end is silent");
 }
 
@@ -377,7 +378,7 @@ static void turn(struct world *w, struct happening *h)
     }
     /* The other end may not have been established yet, or something may still be on its way. */
     if (t->end[SOURCE].open || t->end[TARGET].open || t->end[TARGET].held != NULL || t->end[SOURCE].held != NULL)
-        happen(w, h, w->now_us + 1 + (int64_t)rng_below(&w->rng, 2 * TURN_US), turn);
+        happen(&w->time, h, w->time.now_us + 1 + (int64_t)rng_below(&w->rng, 2 * TURN_US), turn);
 }
 
 /* ---- what cores want ---- */
@@ -405,7 +406,7 @@ void jobs_export(struct world *w, struct node *n, const struct cl_effect *e)
     t->mapping = n->data.set.mapping;
     memcpy(t->slots, cl_effect_slots(e), sizeof t->slots);
     t->patience_us = rng_range(&w->rng, SECONDS(2), SECONDS(8));
-    t->end[SOURCE] = (struct end){.node = n->index, .life = n->life, .open = true, .heard_us = w->now_us};
+    t->end[SOURCE] = (struct end){.node = n->index, .life = n->life, .open = true, .heard_us = w->time.now_us};
     t->end[TARGET] = (struct end){.node = to != NULL ? to->index : n->index, .life = UINT32_MAX};
     w->counts[COUNT_JOBS]++;
     if (to == NULL || to == n) {
@@ -414,7 +415,7 @@ void jobs_export(struct world *w, struct node *n, const struct cl_effect *e)
         return;
     }
     send(w, t, letter(w, t, TARGET, LETTER_ESTABLISH));
-    happen(w, &t->turn, w->now_us + TURN_US, turn);
+    happen(&w->time, &t->turn, w->time.now_us + TURN_US, turn);
 }
 
 void jobs_drain(struct world *w, struct node *n, const struct cl_effect *e)
@@ -451,10 +452,10 @@ void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e)
     l->seq = e->seq;
     /* Lost on its way, and sent again: then the bus may be faster. */
     if (w->grant_late_us > 0) {
-        t->end[TARGET].ready_us = w->now_us + w->grant_late_us;
+        t->end[TARGET].ready_us = w->time.now_us + w->grant_late_us;
     } else if (rng_below(&w->rng, 16) == 0) {
         w->counts[COUNT_LATE]++;
-        t->end[TARGET].ready_us = w->now_us + draw_skewed(&w->rng, MS(100), MS(w->plan.timeout_ms) * 5);
+        t->end[TARGET].ready_us = w->time.now_us + draw_skewed(&w->rng, MS(100), MS(w->plan.timeout_ms) * 5);
     }
     send(w, t, l);
     fault_at_grant(w, n, &w->nodes[t->end[TARGET].node]);

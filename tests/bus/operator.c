@@ -38,7 +38,7 @@ struct asked *operator_failover(struct world *w, struct node *n, bool force, boo
         w->counts[COUNT_FAILOVER]++;
         n->told_role = n->told_role || takeover;
         if (force)
-            n->forced_us = w->now_us + SECONDS(6);
+            n->forced_us = w->time.now_us + SECONDS(6);
     }
     return a;
 }
@@ -89,8 +89,8 @@ static void move_on(struct world *w, struct happening *h)
         for (int i = 0; i < ASKED_MAX; i++)
             if (n->asked[i].token == m->token && n->life == m->life)
                 a = &n->asked[i];
-        if (a != NULL && !a->answered && w->now_us < m->until_us) {
-            happen(w, h, w->now_us + MS(2), move_on);
+        if (a != NULL && !a->answered && w->time.now_us < m->until_us) {
+            happen(&w->time, h, w->time.now_us + MS(2), move_on);
             return;
         }
         if (a == NULL || !a->answered || !a->ok) {
@@ -110,7 +110,7 @@ static void move_on(struct world *w, struct happening *h)
     }
     m->token = a->token;
     m->life = w->nodes[m->step == 0 || m->step == 2 ? m->to : m->from].life;
-    happen(w, h, w->now_us + MS(1), move_on);
+    happen(&w->time, h, w->time.now_us + MS(1), move_on);
 }
 
 void operator_move_slot(struct world *w, int watched, struct node *from, struct node *to, int steps)
@@ -131,8 +131,8 @@ void operator_move_slot(struct world *w, int watched, struct node *from, struct 
     m->step = 0;
     m->last = steps;
     m->token = 0;
-    m->until_us = w->now_us + SECONDS(10);
-    happen(w, &m->next, w->now_us, move_on);
+    m->until_us = w->time.now_us + SECONDS(10);
+    happen(&w->time, &m->next, w->time.now_us, move_on);
 }
 
 struct asked *operator_migrate(struct world *w, struct node *n, const struct node *to, const uint8_t *slots)

@@ -148,7 +148,7 @@ static void kill_end(struct world *w, struct node *source, struct node *target)
     struct stage *s = w->watcher;
     w->grants = NULL;
     s->kill.who = s->of_source ? source->index : target->index;
-    happen(w, &s->kill, w->now_us + s->kill_us, kill_now);
+    happen(&w->time, &s->kill, w->time.now_us + s->kill_us, kill_now);
 }
 
 static void migrate(struct stage *s)
@@ -277,7 +277,7 @@ static void answer(struct stage *s)
 {
     bool ok = false;
     for (int tries = 0; tries < 100 && !answered(s, &ok); tries++)
-        world_run(s->world, s->world->now_us + MS(10));
+        world_run(s->world, s->world->time.now_us + MS(10));
     if (!answered(s, &ok))
         complain(s, "there is no answer");
     else if (ok != is(s, 1, "ok"))
@@ -288,7 +288,7 @@ static bool act(struct stage *s)
 {
     struct world *w = s->world;
     if (is(s, 0, "run")) {
-        world_run(w, w->now_us + MS(number(s, 1)));
+        world_run(w, w->time.now_us + MS(number(s, 1)));
     } else if (is(s, 0, "cut")) {
         if (s->is_cut)
             complain(s, "one cut at a time");
@@ -385,8 +385,8 @@ static bool expect(struct stage *s)
 {
     struct world *w = s->world;
     if (is(s, 0, "wait")) {
-        int64_t until = w->now_us + MS(number(s, 1));
-        while (!holds(s, 2) && w->now_us < until && world_run(w, w->now_us + MS(1)))
+        int64_t until = w->time.now_us + MS(number(s, 1));
+        while (!holds(s, 2) && w->time.now_us < until && world_run(w, w->time.now_us + MS(1)))
             ;
         if (!holds(s, 2))
             complain(s, "that has not come about");
@@ -400,7 +400,7 @@ static bool expect(struct stage *s)
         if (!seed_agree(w, MS(number(s, 1)), "that"))
             complain(s, "they do not agree");
     } else if (is(s, 0, "lost")) {
-        size_t lost = client_lost(w, 0, w->now_us);
+        size_t lost = client_lost(w, 0, w->time.now_us);
         if (lost != (size_t)number(s, 1))
             complain(s, "%zu acknowledged writes are lost, of %zu", lost, w->nwrites);
     } else {

@@ -4,16 +4,13 @@
 #ifndef BUS_WORLD_H
 #define BUS_WORLD_H
 
-#include "common/base/heap.h"
 #include "common/base/idmap.h"
 #include "common/base/map.h"
 #include "noded/cluster/state.h"
 #include "tests/bus/counts.h"
 #include "tests/bus/plan.h"
 #include "tests/runner/runner.h"
-
-#define MS(ms) ((int64_t)(ms)*1000)
-#define SECONDS(s) ((int64_t)(s)*1000000)
+#include "tests/virtual/time.h"
 
 #define WATCHED 48 /* slots that are written, moved and looked at after every step */
 #define WRITES_MAX 4096
@@ -23,24 +20,6 @@
 #define ASKED_MAX 64 /* commands of one node that wait for their answer */
 
 struct world;
-
-/* Something that will happen. */
-struct happening {
-    struct heap_node at; /* first */
-    void (*fire)(struct world *w, struct happening *h);
-    struct happening *next; /* in the inbox of a stopped process */
-    int who;                /* the node that it belongs to */
-};
-
-struct inbox {
-    struct happening *first, **last;
-};
-
-/* A process's monotonic clock: runs too fast or too slow by a rate, and may leap forward. */
-struct local_clock {
-    int64_t local_us, world_us; /* both at the last change of rate */
-    int64_t rate_ppm;
-};
 
 enum way { THERE, BACK }; /* from client to server, from server to client */
 
@@ -223,8 +202,7 @@ struct record; /* transcript.c */
 struct world {
     struct plan plan;
     struct rng rng;
-    int64_t now_us;
-    struct heap heap;
+    struct timeline time;
     struct node *nodes;
     struct happening client;
     bool writing;
@@ -256,7 +234,6 @@ struct world {
     struct faults *faults;
     struct record *record; /* NULL: nothing is written down, which is much faster */
     uint64_t hash;         /* of all effects so far */
-    uint64_t happenings;
     uint64_t counts[COUNTS];
     char *violation; /* what broke, NULL while all is well */
     char rule[16];
@@ -271,12 +248,8 @@ struct world {
 /* world.c */
 struct world *world_new(const struct plan *plan, enum recording recording);
 void world_free(struct world *w);
-void happen(struct world *w, struct happening *h, int64_t at_us, void (*fire)(struct world *, struct happening *));
-void happen_not(struct world *w, struct happening *h);
 /* Runs until that time, or until a rule breaks. Returns false when one broke. */
 bool world_run(struct world *w, int64_t until_us);
-void inbox_put(struct inbox *b, struct happening *h);
-void inbox_deliver(struct world *w, struct inbox *b); /* fires all that has gathered */
 void violated(struct world *w, const char *rule, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* net.c */
