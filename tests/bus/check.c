@@ -8,7 +8,6 @@
 
 #include "common/base/mem.h"
 
-#define IDS_MAX (MAX_NODES * 2)
 #define REPORTS_MAX 24 /* nodes up to which reports of failure are followed */
 #define MARGIN MS(600) /* lateness, drift and the way of the messages */
 #define PAGE_REPORTS ((size_t)IDS_MAX * IDS_MAX)
@@ -106,7 +105,7 @@ static struct belief belief_of(const struct node *n, int slot)
 static void take_beliefs(struct world *w, struct node *n)
 {
     for (int i = 0; i < WATCHED; i++)
-        n->believes[i] = belief_of(n, w->watched[i]);
+        n->believes[i] = belief_of(n, w->migrations.ledger.watched[i]);
 }
 
 void check_before(struct world *w, struct node *n)
@@ -114,7 +113,7 @@ void check_before(struct world *w, struct node *n)
     if (n->core->me->master != NULL)
         n->followed = n->core->me->master->id;
     for (int i = 0; i < WATCHED; i++) {
-        int slot = w->watched[i];
+        int slot = w->migrations.ledger.watched[i];
         const struct cl_open_record *r = n->core->shard.nrecords > 0 ? cl_record_of_slot(n->core, slot) : NULL;
         n->believes[i].unclaimed = (n->core->some_unclaimed && cl_bit(n->core->unclaimed, slot)) ||
                                    r != NULL; /* whatever epoch its owner has reached meanwhile */
@@ -125,16 +124,16 @@ void check_before(struct world *w, struct node *n)
 static void compare_beliefs(struct world *w, struct node *n)
 {
     for (int i = 0; i < WATCHED; i++) {
-        struct belief now = belief_of(n, w->watched[i]);
+        struct belief now = belief_of(n, w->migrations.ledger.watched[i]);
         const struct belief *was = &n->believes[i];
         if (!cl_id_is_none(&now.owner) && !cl_id_is_none(&was->owner) && !cl_id_eq(&now.owner, &was->owner) &&
             now.epoch <= was->epoch && !was->unclaimed && cl_node_find(n->core, &was->owner) != NULL)
             violated(w, "B3", "%s gives slot %d of %s (epoch %llu) to %s (epoch %llu)", node_name(n->index),
-                     w->watched[i], id_name(w, &was->owner), (unsigned long long)was->epoch, id_name(w, &now.owner),
-                     (unsigned long long)now.epoch);
+                     w->migrations.ledger.watched[i], id_name(w, &was->owner), (unsigned long long)was->epoch,
+                     id_name(w, &now.owner), (unsigned long long)now.epoch);
         if (!cl_id_eq(&now.owner, &was->owner))
-            RECORD(w, node_name(n->index), "holds slot %d for %s's, at %llu", w->watched[i], id_name(w, &now.owner),
-                   (unsigned long long)now.epoch);
+            RECORD(w, node_name(n->index), "holds slot %d for %s's, at %llu", w->migrations.ledger.watched[i],
+                   id_name(w, &now.owner), (unsigned long long)now.epoch);
         n->believes[i] = now;
     }
 }
@@ -369,7 +368,7 @@ static void succeeds(struct world *w, struct node *n, bool elected)
     n->followed = nobody;
     /* What the old master acknowledged last had not reached it. */
     for (int i = 0; i < WATCHED; i++)
-        if (cl_owns_slot(n->core, w->watched[i]))
+        if (cl_owns_slot(n->core, w->migrations.ledger.watched[i]))
             data_excuse(w, i);
 }
 

@@ -44,14 +44,6 @@ static void tell(struct world *w, struct node *n)
     node_step(w, n, &e);
 }
 
-struct node *data_at_address(struct world *w, const char *ip, uint16_t port)
-{
-    for (int i = 0; i < w->plan.nodes; i++)
-        if (port == 7000 && strcmp(w->nodes[i].ip, ip) == 0)
-            return &w->nodes[i];
-    return NULL;
-}
-
 static bool goes_on(const struct data *replica, const struct data *master)
 {
     if (replica->replid == 0)
@@ -157,7 +149,7 @@ static void pull(struct world *w, struct happening *h)
 void data_follow(struct world *w, struct node *n, const struct cl_id *id, const char *ip, uint16_t port)
 {
     struct data *d = &n->data;
-    const struct node *m = data_at_address(w, ip, port);
+    const struct node *m = party_at(w, ip, port);
     int master = m != NULL ? m->index : NOBODY;
     if (d->master == master && d->repl != REPL_NONE)
         return;
@@ -196,19 +188,9 @@ void data_promote(struct world *w, struct node *n)
 /* Slots of which something goes, without a migration. */
 static void excuse_loss(struct world *w, const uint64_t *before, const uint64_t *after)
 {
-    for (size_t i = 0; i < w->nwrites; i++)
+    for (size_t i = 0; i < w->migrations.ledger.n; i++)
         if ((before[i / 64] & ~after[i / 64]) >> i % 64 & 1)
-            data_excuse(w, w->writes[i].slot);
-}
-
-void data_excuse(struct world *w, int watched)
-{
-    w->excused[watched] = w->time.now_us;
-}
-
-void data_flush(struct node *n)
-{
-    n->data.flushed = n->data.set;
+            data_excuse(w, w->migrations.ledger.writes[i].slot);
 }
 
 void data_empty(struct world *w, struct node *n)
@@ -221,8 +203,8 @@ void data_empty(struct world *w, struct node *n)
 void data_drop(struct world *w, struct node *n, const uint8_t *slots)
 {
     handover_given(w, n, slots);
-    for (size_t i = 0; i < w->nwrites; i++)
-        if (cl_bit(slots, w->watched[w->writes[i].slot]))
+    for (size_t i = 0; i < w->migrations.ledger.n; i++)
+        if (cl_bit(slots, w->migrations.ledger.watched[w->migrations.ledger.writes[i].slot]))
             n->data.set.has[i / 64] &= ~(UINT64_C(1) << i % 64);
     n->data.set.offset += 20;
 }
@@ -230,16 +212,16 @@ void data_drop(struct world *w, struct node *n, const uint8_t *slots)
 bool data_slots(const struct world *w, const struct node *n, uint8_t *slots)
 {
     memset(slots, 0, CL_SLOT_BYTES);
-    for (size_t i = 0; i < w->nwrites; i++)
+    for (size_t i = 0; i < w->migrations.ledger.n; i++)
         if (n->data.set.has[i / 64] >> i % 64 & 1)
-            cl_bit_set(slots, w->watched[w->writes[i].slot]);
+            cl_bit_set(slots, w->migrations.ledger.watched[w->migrations.ledger.writes[i].slot]);
     return has_keys(n);
 }
 
 bool data_has_slot(const struct world *w, const struct node *n, int watched)
 {
-    for (size_t i = 0; i < w->nwrites; i++)
-        if (w->writes[i].slot == watched && (n->data.set.has[i / 64] >> i % 64 & 1))
+    for (size_t i = 0; i < w->migrations.ledger.n; i++)
+        if (w->migrations.ledger.writes[i].slot == watched && (n->data.set.has[i / 64] >> i % 64 & 1))
             return true;
     return false;
 }
@@ -247,9 +229,9 @@ bool data_has_slot(const struct world *w, const struct node *n, int watched)
 void data_move_slot(struct world *w, struct node *from, struct node *to, int watched)
 {
     data_excuse(w, watched); /* not in one step, and not of all sides at once */
-    for (size_t i = 0; i < w->nwrites; i++) {
+    for (size_t i = 0; i < w->migrations.ledger.n; i++) {
         uint64_t bit = UINT64_C(1) << i % 64;
-        if (w->writes[i].slot != watched || (from->data.set.has[i / 64] & bit) == 0)
+        if (w->migrations.ledger.writes[i].slot != watched || (from->data.set.has[i / 64] & bit) == 0)
             continue;
         from->data.set.has[i / 64] &= ~bit;
         to->data.set.has[i / 64] |= bit;
@@ -272,7 +254,7 @@ static void flush(struct world *w, struct happening *h)
     struct node *n = &w->nodes[h->who];
     happen(&w->time, h, w->time.now_us + MS(w->plan.flush_ms), flush);
     if (n->core != NULL && !n->stopped && !n->disk.full)
-        data_flush(n);
+        party_flushes(n);
 }
 
 void data_started(struct world *w, struct node *n)

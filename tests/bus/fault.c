@@ -312,7 +312,7 @@ static void move_slots(struct world *w)
         int watched = (int)rng_below(&w->rng, WATCHED);
         struct node *to = some_node(w, rng_below(&w->rng, 4) != 0), *from = NULL;
         for (int k = 0; k < w->plan.nodes && from == NULL; k++)
-            if (w->nodes[k].core != NULL && cl_owns_slot(w->nodes[k].core, w->watched[watched]))
+            if (w->nodes[k].core != NULL && cl_owns_slot(w->nodes[k].core, w->migrations.ledger.watched[watched]))
                 from = &w->nodes[k];
         int steps = rng_below(&w->rng, 4) == 0 ? (int)rng_range(&w->rng, 1, 3) : 4;
         if (from != NULL && to != NULL)

@@ -569,9 +569,10 @@ void lease_look(struct world *w, const struct node *n)
         if (o == n || w->time.now_us < o->forced_us || !may_write_some(w, o))
             continue;
         for (int i = 0; i < WATCHED; i++)
-            if (cl_owns_slot(n->core, w->watched[i]) && cl_owns_slot(o->core, w->watched[i]) &&
-                client_may_write(w, n, i) && client_may_write(w, o, i))
+            if (cl_owns_slot(n->core, w->migrations.ledger.watched[i]) &&
+                cl_owns_slot(o->core, w->migrations.ledger.watched[i]) && client_may_write(w, n, i) &&
+                client_may_write(w, o, i))
                 violated(w, "S6", "%s and %s would both execute a write to slot %d", node_name(n->index), node_name(k),
-                         w->watched[i]);
+                         w->migrations.ledger.watched[i]);
     }
 }

@@ -16,7 +16,7 @@ int64_t node_clock(const struct world *w, const struct node *n)
 }
 
 /* When the local clock will show that time: never earlier. */
-static int64_t world_time(const struct node *n, int64_t local_us)
+static int64_t world_time_of(const struct node *n, int64_t local_us)
 {
     int64_t wait = local_us - n->clock.local_us;
     if (wait <= 0)
@@ -154,7 +154,7 @@ static void set_timer(struct world *w, struct node *n)
         return;
     }
     int64_t late = w->plan.lateness_us > 0 ? (int64_t)rng_below(&w->rng, (uint64_t)w->plan.lateness_us) : 0;
-    happen(&w->time, &n->tick, world_time(n, at) + late, time_has_come);
+    happen(&w->time, &n->tick, world_time_of(n, at) + late, time_has_come);
 }
 
 void node_jump(struct world *w, struct node *n, int64_t by_us)
@@ -250,7 +250,7 @@ static void count_keys(struct world *w, struct node *n, const struct cl_effect *
 {
     struct cl_event counted = {.kind = CL_EV_SLOT_KEYS, .node = e->node, .slot = e->a, .token = e->token};
     for (int i = 0; i < WATCHED; i++)
-        if (w->watched[i] == e->a && data_has_slot(w, n, i))
+        if (w->migrations.ledger.watched[i] == e->a && data_has_slot(w, n, i))
             counted.seq = 1;
     node_step(w, n, &counted);
 }
@@ -343,6 +343,7 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
     carry_out(w, n, e);
     if (e->kind == CL_EV_COMMAND && !was_refused(n, e->token)) { /* n->id is the one that it had before a RESET */
         handover_commanded(w, n, e->command);
+        n->was_reset = n->was_reset || e->command->verb == CL_RESET;
         swap_commanded(w, n, e->command);
     }
     check_step(w, n);

@@ -53,7 +53,7 @@ static struct asked *setslot(struct world *w, struct node *n, enum cl_verb verb,
 {
     char text[CL_ID_DIGITS + 1];
     struct cl_command c = {.verb = verb,
-                           .slot = w->watched[watched],
+                           .slot = w->migrations.ledger.watched[watched],
                            .node = slice_of(cl_id_text(&other->id, text)),
                            .slot_has_keys = data_has_slot(w, n, watched)};
     return node_ask(w, n, &c);
@@ -155,7 +155,7 @@ void operator_migrate_some(struct world *w)
     if (rng_below(&w->rng, 8) == 0 && from->core->me->slots != NULL)
         memcpy(slots, from->core->me->slots, sizeof slots);
     for (int i = 0; i < WATCHED && wanted > 0; i++) {
-        int slot = w->watched[(begin + i) % WATCHED];
+        int slot = w->migrations.ledger.watched[(begin + i) % WATCHED];
         if (!cl_owns_slot(from->core, slot))
             continue;
         cl_bit_set(slots, slot);

@@ -151,12 +151,13 @@ static void live(struct world *w)
 /* H3: whatever was acknowledged and is gone went in another way than by a migration. */
 static void account(struct world *w)
 {
-    for (size_t i = 0; i < w->nwrites; i++) {
-        int k = w->writes[i].slot;
-        if (w->excused[k] >= w->writes[i].at_us || client_has(w, i))
+    for (size_t i = 0; i < w->migrations.ledger.n; i++) {
+        int k = w->migrations.ledger.writes[i].slot;
+        if (w->migrations.ledger.excused[k] >= w->migrations.ledger.writes[i].at_us || client_has(w, i))
             continue;
         violated(w, "H3", "the write to slot %d that %s acknowledged at %.6f is gone, and nothing lost it",
-                 w->watched[k], node_name(w->writes[i].node), (double)w->writes[i].at_us / 1e6);
+                 w->migrations.ledger.watched[k], node_name(w->migrations.ledger.writes[i].node),
+                 (double)w->migrations.ledger.writes[i].at_us / 1e6);
         return;
     }
 }

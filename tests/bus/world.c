@@ -38,7 +38,7 @@ void violated(struct world *w, const char *rule, const char *fmt, ...)
 static void choose_watched(struct world *w)
 {
     for (int i = 0; i < WATCHED; i++)
-        w->watched[i] = i * (CL_SLOTS - 1) / (WATCHED - 1);
+        w->migrations.ledger.watched[i] = i * (CL_SLOTS - 1) / (WATCHED - 1);
 }
 
 struct world *world_new(const struct plan *plan, enum recording recording)
@@ -49,7 +49,10 @@ struct world *world_new(const struct plan *plan, enum recording recording)
     w->record = recording != RECORD_NOTHING ? record_new(recording == RECORD_AT_ONCE) : NULL;
     w->hash = 0xcbf29ce484222325U;
     w->nodes = mem_zalloc(MAX_NODES * sizeof *w->nodes);
-    w->writes = mem_zalloc(WRITES_MAX * sizeof *w->writes);
+    w->migrations = (struct migrations){
+        .sync_us = MS(plan->sync_ms), .late_us = MS(plan->timeout_ms) * 5, .volatile_data = plan->volatile_data};
+    w->migrations.ledger.writes = mem_zalloc(WRITES_MAX * sizeof *w->migrations.ledger.writes);
+    w->migrations.ledger.nwatched = WATCHED;
     w->cut = mem_zalloc(MAX_NODES * sizeof *w->cut);
     w->sent = mem_zalloc(MAX_NODES * sizeof *w->sent);
     w->delivered = mem_zalloc(MAX_NODES * sizeof *w->delivered);
@@ -92,7 +95,7 @@ void world_free(struct world *w)
     cl_effects_free(&w->fx);
     timeline_free(&w->time);
     free(w->nodes);
-    free(w->writes);
+    free(w->migrations.ledger.writes);
     free(w->cut);
     free(w->sent);
     free(w->delivered);
