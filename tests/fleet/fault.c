@@ -30,7 +30,8 @@ struct hidden_switch {
 };
 
 struct faults {
-    struct happening next; /* first */
+    struct happening next;   /* first */
+    struct happening strike; /* at an end of a hand-over that was just granted */
     struct hidden_switch hidden;
     struct fault active[ACTIVE_MAX];
     bool any, ended; /* ended: before they begin too */
@@ -42,6 +43,7 @@ void fault_init(struct world *w)
     w->faults->ended = true;
     heap_node_init(&w->faults->next.at);
     heap_node_init(&w->faults->hidden.next.at);
+    heap_node_init(&w->faults->strike.at);
     for (int i = 0; i < ACTIVE_MAX; i++)
         heap_node_init(&w->faults->active[i].over.at);
 }
@@ -501,6 +503,51 @@ static void hidden_switch(struct world *w)
     happen(&w->time, &s->next, w->time.now_us + MS(w->plan.lease_ms) / 32, switch_on);
 }
 
+/* ---- in the midst of a hand-over ---- */
+
+static void cut_off(struct world *w, const struct node *n)
+{
+    struct fault *f = fault_new(w, FAULT_CUT, -1);
+    bool of_supers = rng_below(&w->rng, 2) == 0;
+    if (f == NULL)
+        return;
+    for (int i = 0; i < NET_ENDS_MAX; i++) {
+        f->side[i] = i == n->p.end;
+        f->other[i] = !f->side[i] && (end_is_super(i) || !of_supers);
+    }
+    w->counts[COUNT_CUT]++;
+    RECORD(w, "network", "%s is cut off from all%s", end_name(n->p.end), of_supers ? " supervisors" : "");
+    cut_or_mend(w, f, true);
+}
+
+static void strike(struct world *w, struct happening *h)
+{
+    struct node *n = &w->nodes[h->who];
+    uint64_t how = rng_below(&w->rng, 4);
+    enum fault_kind kind = how == 0 ? FAULT_STOP : how == 1 ? FAULT_POWER : FAULT_KILL;
+    if (!process_works(&n->p) || taken(w, n->p.end))
+        return;
+    w->counts[COUNT_STRUCK]++;
+    if (how == 3)
+        cut_off(w, n);
+    else if (fault_new(w, kind, n->p.end) == NULL)
+        return;
+    else if (kind == FAULT_STOP)
+        process_stop(w, &n->p);
+    else
+        kill_node(w, n, kind);
+}
+
+void fault_at_grant(struct world *w, const struct node *source, const struct node *target)
+{
+    uint64_t drawn = rng_below(&w->rng, 12);
+    if (w->faults->ended || drawn > 1)
+        return;
+    w->faults->strike.who = drawn == 0 ? source->index : target->index;
+    happen(&w->time, &w->faults->strike,
+           w->time.now_us + (int64_t)rng_below(&w->rng, (uint64_t)(4 * w->plan.delay_us + MS(10))), strike);
+}
+
 static void drift(struct world *w)
 {
     int end = (int)rng_below(&w->rng, (uint64_t)(SUPERS_MAX + w->nnodes));
@@ -566,8 +613,10 @@ void fault_heal(struct world *w)
     RECORD(w, "faults", "end, and all is healed");
     w->faults->ended = true;
     swap_heal(w);
+    moving_heal(w);
     happen_not(&w->time, &w->faults->next);
     happen_not(&w->time, &w->faults->hidden.next);
+    happen_not(&w->time, &w->faults->strike);
     for (int i = 0; i < ACTIVE_MAX; i++)
         end_fault(w, &w->faults->active[i]);
     for (int i = 0; i < w->nnodes; i++) {

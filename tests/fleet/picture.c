@@ -46,7 +46,7 @@ static void picture_node(struct world *w, struct node *n)
            w->shards[n->shard].slot, owner > 0 ? name_of(w, c->nodes[owner - 1]) : "nobody",
            (unsigned long long)l.version, (unsigned long long)l.generation, l.grants,
            l.until_us == INT64_MAX ? -1LL : (long long)((l.until_us - now_us) / 1000), (int)n->data.repl,
-           (long long)n->data.offset, cl_state_known(c) ? "known" : "not known", n->wiped ? ", to be taken in" : "",
+           (long long)n->data.set.offset, cl_state_known(c) ? "known" : "not known", n->wiped ? ", to be taken in" : "",
            n->data.master == -1 ? "" : ", data side follows");
     picture_owners(w, n);
 }
