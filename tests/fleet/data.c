@@ -229,6 +229,7 @@ void data_drop(struct world *w, struct node *n, const uint8_t *slots)
         w->shards[n->shard].lost_us = w->time.now_us;
         memset(n->data.has, 0, sizeof n->data.has);
     }
+    RECORD(w, end_name(n->p.end), "  drops slots from %d on", cl_bit_next(slots, 0, true));
     handover_given(w, n, slots);
     for (size_t i = 0; i < ledger(w)->n; i++)
         if (has_write(n, i) && cl_bit(slots, ledger(w)->watched[ledger(w)->writes[i].slot])) {

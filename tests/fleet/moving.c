@@ -218,12 +218,21 @@ static bool slots_with_keys(const struct world *w, const struct node *n, uint8_t
     return any;
 }
 
+static int foreign_slot(const struct node *n, const uint8_t *slots)
+{
+    int slot = cl_bit_next(slots, 0, true);
+    while (slot < CL_SLOTS && cl_owns_slot(n->core, slot))
+        slot = cl_bit_next(slots, slot + 1, true);
+    return slot;
+}
+
 /* Its promotion was on the disk when it died, and nothing was told of it. What its disk never knew is forgotten. */
 void moving_started(struct world *w, struct node *n)
 {
     uint8_t slots[CL_SLOT_BYTES];
-    if (n->disk.text.n > 0 && slots_with_keys(w, n, slots))
-        cl_core_claim(n->core, slots);
+    if (n->disk.text.n > 0 && slots_with_keys(w, n, slots) && cl_core_claim(n->core, slots) > 0)
+        RECORD(w, end_name(n->p.end), "  has keys of slots that are not its own (like %d), and imports them",
+               foreign_slot(n, slots));
     n->followed = n->followed_disk;
     n->followed_disk = n->disk.says.master;
     if (cl_is_master(n->core) && !cl_id_is_none(&n->followed))

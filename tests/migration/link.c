@@ -488,8 +488,10 @@ void jobs_accept(struct world *w, struct node *n, const struct cl_effect *e)
     if (e->ok)
         check_clean(w, n, t);
     send(w, t, parcel(w, t, SOURCE, e->ok ? LETTER_ACCEPTED : LETTER_REFUSED));
-    if (!e->ok)
-        close_end(w, t, TARGET, false);
+    if (e->ok)
+        return;
+    NOTE(w, node_name(party_index(n)), "accepts no migration: %.*s", (int)cl_effect_text(e).n, cl_effect_text(e).p);
+    close_end(w, t, TARGET, false);
 }
 
 void jobs_stop(struct world *w, struct node *n, const struct cl_effect *e)
