@@ -239,6 +239,20 @@ void moving_started(struct world *w, struct node *n)
         succeeds(w, n);
 }
 
+void moving_record(struct world *w, struct node *n)
+{
+    static const struct cl_id nobody;
+    for (int i = 0; w->lines != NULL && n->core != NULL && i < ledger(w)->nwatched; i++) {
+        const struct cl_node *owner = cl_owner(n->core, ledger(w)->watched[i]);
+        const struct cl_id *now = owner != NULL ? &owner->id : &nobody;
+        if (cl_id_eq(now, &n->owners[i]))
+            continue;
+        n->owners[i] = *now;
+        RECORD(w, end_name(n->p.end), "  holds slot %d for %s's, at %llu", ledger(w)->watched[i], id_name(w, now),
+               (unsigned long long)(owner != NULL ? owner->config_epoch : 0));
+    }
+}
+
 /* ---- what must hold in the end ---- */
 
 static char why[200];

@@ -306,6 +306,7 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
     carry_out(w, n);
     check_step(w, n);
     handover_look(w, n);
+    moving_record(w, n);
     node_timer(w, n);
 }
 

@@ -151,9 +151,10 @@ struct node {
     cl_token last_token;
     bool wiped; /* an operator has to take it in again */
     bool was_supervised;
-    uint64_t claimed_epoch;     /* the last that check.c looked at */
-    struct cl_id followed;      /* its master, when it had one last; none: since it is a master itself */
-    struct cl_id followed_disk; /* the same as its disk knew it, before what a crash has left there */
+    uint64_t claimed_epoch;       /* the last that check.c looked at */
+    struct cl_id owners[WATCHED]; /* of slots that are moved, as it sees them; for the transcript */
+    struct cl_id followed;        /* its master, when it had one last; none: since it is a master itself */
+    struct cl_id followed_disk;   /* the same as its disk knew it, before what a crash has left there */
 };
 
 /* ---- the modelled supervisor ---- */
@@ -446,6 +447,7 @@ void moving_heal(struct world *w);  /* no migration begins any more, */
 void moving_once(struct world *w);  /* but for this one */
 void moving_before(struct node *n); /* a step of it */
 void moving_started(struct world *w, struct node *n);
+void moving_record(struct world *w, struct node *n); /* after each step */
 void moving_persisted(struct world *w, struct node *n);
 void moving_promoted(struct world *w, struct node *n);
 const char *moving_unfinished(struct world *w); /* NULL: all slots have one owner on which all agree */
