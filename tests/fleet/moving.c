@@ -206,6 +206,21 @@ void moving_promoted(struct world *w, struct node *n)
     succeeds(w, n);
 }
 
+void moving_frozen(struct world *w, struct node *n, const struct cl_command *c)
+{
+    if (!cl_id_parse(c->node, &n->frozen))
+        return;
+    n->frozen_until_us = process_clock(w, &n->p) + MS(c->number);
+}
+
+void moving_hands_over(struct world *w, const struct node *n, const struct cl_id *job)
+{
+    const struct cl_job *j = cl_job_find(n->core, job);
+    if (j != NULL && cl_id_eq(&j->target, &n->frozen) && process_clock(w, &n->p) < n->frozen_until_us)
+        violated(w, "frozen", "%s goes on with a migration to %s, whose supervisors have frozen it", end_name(n->p.end),
+                 id_name(w, &j->target));
+}
+
 static bool slots_with_keys(const struct world *w, const struct node *n, uint8_t *slots)
 {
     bool any = false;
@@ -233,6 +248,7 @@ void moving_started(struct world *w, struct node *n)
     if (n->disk.text.n > 0 && slots_with_keys(w, n, slots) && cl_core_claim(n->core, slots) > 0)
         RECORD(w, end_name(n->p.end), "  has keys of slots that are not its own (like %d), and imports them",
                foreign_slot(n, slots));
+    n->frozen_until_us = 0;
     n->followed = n->followed_disk;
     n->followed_disk = n->disk.says.master;
     if (cl_is_master(n->core) && !cl_id_is_none(&n->followed))

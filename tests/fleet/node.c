@@ -264,9 +264,15 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
     case CL_FX_LOG: RECORD(w, end_name(n->p.end), "  %.*s", (int)cl_effect_text(e).n, cl_effect_text(e).p); break;
     case CL_FX_SWAPDB: swap_effect(w, n, e); break;
     case CL_FX_JOB_EXPORT: jobs_export(w, n, e); break;
-    case CL_FX_JOB_DRAIN: jobs_drain(w, n, e); break;
+    case CL_FX_JOB_DRAIN:
+        moving_hands_over(w, n, &e->job);
+        jobs_drain(w, n, e);
+        break;
     case CL_FX_JOB_RESUME: jobs_resume(w, n, e); break;
-    case CL_FX_JOB_GRANT: jobs_grant(w, n, e); break;
+    case CL_FX_JOB_GRANT:
+        moving_hands_over(w, n, &e->job);
+        jobs_grant(w, n, e);
+        break;
     case CL_FX_JOB_ACCEPT: jobs_accept(w, n, e); break;
     case CL_FX_JOB_STOP: jobs_stop(w, n, e); break;
     case CL_FX_SLOTS_SHOW: jobs_show(w, n, cl_effect_slots(e), true); break;

@@ -189,6 +189,8 @@ static bool command(struct world *w, struct node *n, struct conn *c, const struc
         check_given(w, n, q->fx.epoch);
     struct cl_event e = {.kind = CL_EV_COMMAND, .token = a->token, .command = &to};
     node_step(w, n, &e);
+    if (to.verb == CL_FREEZE)
+        moving_frozen(w, n, &to);
     return true;
 }
 

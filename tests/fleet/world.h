@@ -149,7 +149,9 @@ struct node {
     uint64_t last_in;
     struct idmap asked; /* by token */
     cl_token last_token;
-    bool wiped; /* an operator has to take it in again */
+    struct cl_id frozen;     /* whose shard supervisors replace: nothing is handed over to it */
+    int64_t frozen_until_us; /* local */
+    bool wiped;              /* an operator has to take it in again */
     bool was_supervised;
     uint64_t claimed_epoch;       /* the last that check.c looked at */
     struct cl_id owners[WATCHED]; /* of slots that are moved, as it sees them; for the transcript */
@@ -450,6 +452,8 @@ void moving_started(struct world *w, struct node *n);
 void moving_record(struct world *w, struct node *n); /* after each step */
 void moving_persisted(struct world *w, struct node *n);
 void moving_promoted(struct world *w, struct node *n);
+void moving_frozen(struct world *w, struct node *n, const struct cl_command *c);        /* by supervisors; it said OK */
+void moving_hands_over(struct world *w, const struct node *n, const struct cl_id *job); /* pauses, or grants */
 const char *moving_unfinished(struct world *w); /* NULL: all slots have one owner on which all agree */
 void moving_account(struct world *w);           /* for what was acknowledged */
 bool moves_slots(const struct world *w);
