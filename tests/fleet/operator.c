@@ -89,10 +89,12 @@ static void straighten(struct world *w, struct node *n)
     const struct cl_node *master = n->core->me->master;
     const struct node *its = master != NULL ? node_of_id(w, &master->id) : NULL;
     const struct node *stranger = stranger_to(w, n);
+    /* Whose last slot went to another shard nobody leads to the one who has its master's place. */
+    bool lost = master != NULL && its == NULL && (w->plan.modelled || moves_slots(w));
+    bool chained = w->plan.modelled && its != NULL && its != m && its->core != NULL && !cl_is_master(its->core);
     if (stranger != NULL)
         meet(w, n, stranger);
-    else if (w->plan.modelled && master != NULL &&
-             (its == NULL || (its != m && its->core != NULL && !cl_is_master(its->core))))
+    else if (lost || chained)
         on_node(w, n, CL_REPLICATE, &m->id);
 }
 
