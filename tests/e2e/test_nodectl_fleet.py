@@ -87,6 +87,23 @@ def test_a_life(lab):
     assert "orders" not in read(fleet.conf) and read(fleet.conf).startswith(own)
 
 
+@case(kinds=("ours",), limit_s=90)
+def test_maintenance_then_stopped_and_started(lab):
+    """What the tool writes into the files of replicas lets them start again."""
+    fleet = MadeFleet(lab)
+    made = fleet.create(shards=1, replicas=2)
+    replicas = [n["address"] for n in made["nodes"] if n["role"] == "replica"]
+    fleet.run("--fleet", "orders", "node", "maintenance", "on", replicas[0], "--yes")
+    fleet.kill9(port_of(replicas[0]))
+    fleet.run("fleet", "start", "orders", "--yes")
+    fleet.run("--fleet", "orders", "cluster", "set-timeout", "6000", "--yes")
+    fleet.run("fleet", "stop", "orders", "--yes")
+    fleet.run("fleet", "start", "orders", "--yes")
+    shown = {row["address"]: row for row in fleet.json("--fleet", "orders", "node", "list")["nodes"]}
+    assert [shown[r]["role"] for r in replicas] == ["replica"] * 2, shown
+    assert shown[replicas[0]]["state"] == "maintenance", shown
+
+
 @case(kinds=("ours",), limit_s=120)
 def test_what_is_refused_before_anything_is_made(lab):
     fleet = MadeFleet(lab)
