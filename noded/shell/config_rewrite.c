@@ -239,8 +239,7 @@ static bool included_changed(const struct config_given *given, const struct conf
                              const struct nd_config *config, const struct nd_config *was, struct buf *why)
 {
     for (size_t i = 0; i < given->n; i++) {
-        if (has(placed, given->v[i]) || same_value(given->v[i], config, was) ||
-            !is_for_the_file(given->v[i], config))
+        if (has(placed, given->v[i]) || same_value(given->v[i], config, was) || !is_for_the_file(given->v[i], config))
             continue;
         buf_printf(why, "%s is set in an included file, which is not rewritten: change it there",
                    nd_setting_name(given->v[i]));
