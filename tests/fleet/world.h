@@ -26,6 +26,7 @@
 #define CLIENTS_PER_SHARD 2
 #define DATABASES 4
 #define LINEAGE_MAX 16
+#define FORMER_MAX 4
 #define SUPER_LIST_MAX 160
 #define NODE_PORT 7000
 #define BUS_PORT 17000
@@ -142,9 +143,9 @@ struct node {
     struct cl_settings set;
     struct node_disk disk;
     struct data data;
-    struct cl_id id;     /* of this life, or of the last one */
-    struct cl_id former; /* that it had before its disk was lost, until the others have forgotten it */
-    runid run_id;        /* of this life */
+    struct cl_id id;                 /* of this life, or of the last one */
+    struct cl_id former[FORMER_MAX]; /* that it had before its disk was lost, the newest first; none: no more */
+    runid run_id;                    /* of this life */
     struct idmap outs, ins;
     uint64_t last_in;
     struct idmap asked; /* by token */
