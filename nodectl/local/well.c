@@ -63,7 +63,12 @@ static void judge_replicas(const struct look *l, const char *shard, const redisR
     size_t i;
     json_array_foreach(list, i, r)
     {
-        if (strcmp(field_text(r, "state"), "ok") != 0 || strcmp(field_text(r, "master-link-status"), "ok") != 0)
+        const char *guarded = field_text(r, "master-sync-guarded");
+        if (*guarded != '\0')
+            miss(l,
+                 "replica %s:%s of %s keeps its data from its empty master; REPLICAOF ACCEPT %s, said to it, ends that",
+                 field_text(r, "ip"), field_text(r, "port"), shard, guarded);
+        else if (strcmp(field_text(r, "state"), "ok") != 0 || strcmp(field_text(r, "master-link-status"), "ok") != 0)
             miss(l, "replica %s:%s of %s is %s, its link to the master %s", field_text(r, "ip"), field_text(r, "port"),
                  shard, field_text(r, "state"), field_text(r, "master-link-status"));
     }
