@@ -60,6 +60,14 @@ void layout_leave(struct layout *l, const char *folder)
     l->left[l->nleft++] = mem_strdup(folder);
 }
 
+size_t layout_count(const struct layout *l, bool supervisors)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++)
+        n += l->v[i].supervisor == supervisors;
+    return n;
+}
+
 struct layout_member *layout_add(struct layout *l, bool supervisor, const struct addr *a)
 {
     l->v = mem_grow(l->v, l->n, &l->cap, sizeof *l->v);

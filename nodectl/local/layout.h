@@ -46,6 +46,7 @@ struct layout {
 void layout_free(struct layout *l);
 /* The folder of a member that is to be no more is remembered. */
 void layout_leave(struct layout *l, const char *folder);
+size_t layout_count(const struct layout *l, bool supervisors); /* else nodes */
 /* A new member at the end. */
 struct layout_member *layout_add(struct layout *l, bool supervisor, const struct addr *a);
 /* true: dir is the folder of a fleet, and is read. false: the reason is appended to why; layout_free() either way. */

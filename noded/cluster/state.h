@@ -323,6 +323,7 @@ struct cl_core {
     int64_t counted_leased_us;  /* the same, of a master that held a lease then */
     int64_t counted_for_us;     /* and how long it counts from then on, */
     uint64_t counted_required;  /* with what version of the state */
+    uint64_t master_version;    /* the newest version that it told beside a claim; 0: none yet */
     bool state_heard;           /* it has a state of this master: older ones come late */
     struct cl_agreement *agreements;
     size_t nagreements, cap_agreements;
@@ -508,6 +509,10 @@ bool cl_state_agreed(const struct cl_core *c);
 bool cl_state_is_open(const struct cl_core *c); /* a hand-over or a swap is, as far as this node knows */
 void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to); /* the extension, where it belongs */
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender);
+/* What a message says of claims, beside what its sender has told before: what comes on one of the two links may be
+ * older than what came on the other. UNSAID: it does not tell; slots that it does not claim may be its own. */
+enum cl_order { CL_ORDER_NEW, CL_ORDER_OLD, CL_ORDER_UNSAID };
+enum cl_order cl_state_order(struct cl_core *c, const struct cl_message *m, const struct cl_node *sender);
 void cl_state_left(struct cl_core *c, struct cl_node *n); /* it has said so again when it was asked */
 /* A replica of ours that is new, or was restarted, is told that it counts, and does not have to wait for our next PING:
  * until it knows, nobody takes our place. Under leases it has to hear that from a master that holds one. */

@@ -89,10 +89,12 @@ static void straighten(struct world *w, struct node *n)
     const struct cl_node *master = n->core->me->master;
     const struct node *its = master != NULL ? node_of_id(w, &master->id) : NULL;
     const struct node *stranger = stranger_to(w, n);
+    /* Whose last slot went to another shard nobody leads to the one who has its master's place. */
+    bool lost = master != NULL && its == NULL && (w->plan.modelled || moves_slots(w));
+    bool chained = w->plan.modelled && its != NULL && its != m && its->core != NULL && !cl_is_master(its->core);
     if (stranger != NULL)
         meet(w, n, stranger);
-    else if (w->plan.modelled && master != NULL &&
-             (its == NULL || (its != m && its->core != NULL && !cl_is_master(its->core))))
+    else if (lost || chained)
         on_node(w, n, CL_REPLICATE, &m->id);
 }
 
@@ -132,6 +134,20 @@ static void bump(struct world *w)
         on_node(w, n, CL_BUMPEPOCH, &n->id);
 }
 
+/* Slots that a node imports since it was restarted with keys of slots that are others': whoever imports one listens to
+ * no claim of it. */
+static void close_slots(struct world *w, struct node *n)
+{
+    while (process_works(&n->p) && n->core->nopen > 0) {
+        struct cl_command c = {.verb = CL_SETSLOT_STABLE, .slot = n->core->open[0].slot};
+        size_t before = n->core->nopen;
+        node_command(w, n, &c);
+        if (n->core == NULL || n->core->nopen >= before)
+            return; /* it is a part of a hand-over that is not over */
+        w->counts[COUNT_CLOSED]++;
+    }
+}
+
 static void look(struct world *w, struct happening *h)
 {
     happen(&w->time, h, w->time.now_us + LOOKS_EVERY / 2 + (int64_t)rng_below(&w->rng, (uint64_t)LOOKS_EVERY), look);
@@ -140,8 +156,10 @@ static void look(struct world *w, struct happening *h)
             take_in(w, &w->nodes[i]);
         else if (!cl_id_is_none(&w->nodes[i].former))
             forget_former(w, &w->nodes[i]);
-    for (int i = 0; i < w->nnodes; i++)
+    for (int i = 0; i < w->nnodes; i++) {
         straighten(w, &w->nodes[i]);
+        close_slots(w, &w->nodes[i]);
+    }
     update_one(w);
     bump(w);
 }

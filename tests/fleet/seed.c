@@ -129,10 +129,14 @@ static void live(struct world *w)
     operator_start(w);
     fault_begin(w);
     swap_begin(w);
+    moving_begin(w);
     if (!run_for(w, w->plan.faults_us))
         return;
     fault_heal(w);
     if (!until(w, "S7", not_supervised, bound(w), STAYS_AGREED, "all faults ended"))
+        return;
+    moving_once(w);
+    if (!until(w, "S7", not_supervised, bound(w), 0, "an operator wants a slot moved, with nothing wrong"))
         return;
     if (w->plan.release && !release(w))
         return;
@@ -156,6 +160,7 @@ static void account(struct world *w)
             }
         w->counts[COUNT_WRITES_LOST] += client_lost(w, k);
     }
+    moving_account(w);
 }
 
 static void describe(const struct world *w)

@@ -169,6 +169,33 @@ static void a_reset_does_not_hide_what_replicas_know(void **state)
     world_free(w);
 }
 
+/* The target is gone for good, and was forgotten before the source could ask who has its place. */
+static void the_heir_of_a_forgotten_target_answers(void **state)
+{
+    (void)state;
+    int source = 0, heir = 3;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct world *w = form(seed);
+        char text[CL_ID_DIGITS + 1];
+        struct cl_id target = world_id(w, 2);
+        grant(w);
+        cut(w, true);
+        world_kill(w, 2);
+        assert_true(world_until(w, is_promoted, &heir, 8000 * MS));
+        world_run(w, 1000 * MS);
+        for (int i = 0; i < w->nnodes; i++)
+            if (i != 2 && cl_node_find(w->nodes[i].core, &target) != NULL)
+                assert_true(world_command(
+                    w, i, &(struct cl_command){.verb = CL_FORGET, .node = slice_of(cl_id_text(&target, text))}));
+        assert_true(has_a_record(w, &source));
+        cut(w, false);
+        assert_true(world_until(w, has_no_record, &source, 10000 * MS));
+        assert_true(world_until(w, world_agrees, NULL, 15000 * MS));
+        assert_true(claims(w, source, SLOT));
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +203,7 @@ int main(void)
         cmocka_unit_test(what_the_target_has_in_another_way_is_no_answer_for_the_rest),
         cmocka_unit_test(a_replica_that_is_gone_holds_up_no_refusal),
         cmocka_unit_test(a_replica_that_knows_of_it_does),
+        cmocka_unit_test(the_heir_of_a_forgotten_target_answers),
         cmocka_unit_test(a_reset_does_not_hide_what_replicas_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
