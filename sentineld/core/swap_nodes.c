@@ -255,12 +255,15 @@ static bool bring_forward(struct sn_fleet *f, struct sn_node *n)
 }
 
 /* Promoted without that it would be a master that is never leased, and those that do have the mapping would lose it by
- * following. */
+ * following. A stock node, which tells none, has none. */
 bool sn_swap_lets_promote(const struct sn_node *n)
 {
     const struct sn_swap_entry *e = &n->fleet->swap.has.entry;
     const struct sn_lease_told *t = n->told;
-    return PLANTED(116, !t || t->mapping_epoch >= sn_swap_mapping(e).version || next_step(e, t).version, true);
+    return PLANTED(116,
+                   t ? t->mapping_epoch >= sn_swap_mapping(e).version || next_step(e, t).version
+                     : sn_swap_mapping(e).version == 0,
+                   true);
 }
 
 /* It is prepared for an attempt that is over and was not committed. */
