@@ -353,6 +353,7 @@ void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender)
     } else if (is_ours(c, sender)) {
         sender->state_version = told.version;
         sender->stamp = told.stamp;
+        sender->absent = sender->absent && told.version != c->shard.version;
         if (told.version != c->shard.version && c->now_us >= c->tell_state_us)
             give_to_those_that_lack_it(c);
     }

@@ -67,6 +67,7 @@ struct cl_node {
     int64_t frozen_until_us;  /* until then no migration from or to it goes on to its pause */
     uint64_t stamp;           /* of its clock, the newest that it told; 0 none */
     bool welcome;             /* a replica of ours: it was told that it counts since our link to it is up */
+    bool absent;              /* a replica of ours that did not answer to a swap, and has not come to our state since */
     uint64_t ours_seq;        /* the file that has it first as a replica of ours */
     int64_t orphaned_us;      /* a master: without replicas that work, which it had, since; 0: not so */
     bool had_replicas;
@@ -208,6 +209,7 @@ struct cl_refusal { /* a CL_SAY_NOT */
 struct cl_agreement {
     cl_token token;
     uint64_t version;
+    int64_t since_us;
 };
 
 /* A client's SWAPDB, which waits until the supervisors have decided (wish.c). */
@@ -278,6 +280,7 @@ struct cl_core {
     uint64_t issued, persisted;     /* the last PERSIST, the last PERSISTED */
     bool writing;                   /* it is under way */
     bool promoting;                 /* PROMOTE waits for the disk */
+    bool mapping_doubted;           /* see cl_mapping_doubted() */
     int64_t persist_again_us;       /* the last one has failed; 0 it has not */
     struct cl_waiting *waiting;
     size_t nwaiting, cap_waiting;
