@@ -11,6 +11,7 @@
 #include "nodectl/past.h"
 #include "nodectl/table.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,13 +121,29 @@ static int tell(struct drill_run *r)
     return pass ? EXIT_OK : EXIT_FAILED;
 }
 
+static int show_plan(const struct drill_run *r)
+{
+    if (r->asking.document) {
+        json_t *document = drill_plan_document(r);
+        output_document(r->asking.format, document);
+        json_decref(document);
+    } else {
+        drill_show_plan(r, stdout);
+    }
+    return EXIT_OK;
+}
+
 static int run_drill(const struct command_call *call)
 {
     struct drill_run r;
-    bool yes = command_value(call, "--yes") != NULL;
-    if (asking_can_confirm(call, yes) != EXIT_OK)
+    bool yes = command_value(call, "--yes") != NULL, dry = command_value(call, "--dry-run") != NULL;
+    if (!dry && asking_can_confirm(call, yes) != EXIT_OK)
         return EXIT_USAGE;
+    /* Whoever reads this may go (`| head`): the way back, the keys and the report matter more than being heard. */
+    (void)signal(SIGPIPE, SIG_IGN);
     int code = begin(call, &r);
+    if (code == EXIT_OK && dry)
+        return end(&r, show_plan(&r));
     if (code == EXIT_OK) {
         if (!yes || !r.asking.document)
             drill_show_plan(&r, asking_people(&r.asking));
@@ -182,14 +199,7 @@ static int plan_drill(const struct command_call *call)
     if (call->argc == 0)
         return name_drills(call);
     int code = begin(call, &r);
-    if (code == EXIT_OK && r.asking.document) {
-        json_t *document = drill_plan_document(&r);
-        output_document(r.asking.format, document);
-        json_decref(document);
-    } else if (code == EXIT_OK) {
-        drill_show_plan(&r, stdout);
-    }
-    return end(&r, code);
+    return end(&r, code == EXIT_OK ? show_plan(&r) : code);
 }
 
 /* ---- list and report ---- */
@@ -240,6 +250,7 @@ static int report_drill(const struct command_call *call)
 static const struct command_option run_options[] = {
     ORDER_OPTIONS,
     {"--yes", "-y", NULL, "do not ask"},
+    {"--dry-run", NULL, NULL, "show the plan, and do nothing, as nodectl drill plan"},
     ASKING_OPTIONS,
     {NULL, NULL, NULL, NULL},
 };
