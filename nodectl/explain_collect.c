@@ -286,8 +286,9 @@ json_t *explain_document(const json_t *collected, const char *group, int64_t epo
     struct epochs of = epoch > 0 ? epochs_named(collected, epoch) : last_epochs(collected, kind);
     if (of.ballot == 0 && of.config == 0)
         return NULL;
-    json_t *d = json_pack("{s:s, s:I, s:o}", "group", group, "epoch", (json_int_t)(of.ballot > 0 ? of.ballot : of.config),
-                          "config_epoch", of.config > 0 ? json_integer(of.config) : json_null());
+    json_t *d = json_pack("{s:s, s:I, s:o}", "group", group, "epoch",
+                          (json_int_t)(of.ballot > 0 ? of.ballot : of.config), "config_epoch",
+                          of.config > 0 ? json_integer(of.config) : json_null());
     put_outcome(d, collected, of);
     put_records(d, collected, of);
     if (json_array_size(json_object_get(d, "records")) == 0) {

@@ -247,6 +247,8 @@ static _Noreturn void stand_guard(struct harm *h, int end)
     if (read(end, &byte, 1) == 0) {
         h->done = true;
         harm_undo(h, &why);
+        if (h->claim != NULL)
+            claim_end(h->claim);
     }
     _exit(0);
 }
@@ -254,7 +256,7 @@ static _Noreturn void stand_guard(struct harm *h, int end)
 void harm_guard(struct harm *h)
 {
     int ends[2];
-    if (h->way == HARM_SWITCH || pipe2(ends, O_CLOEXEC) != 0)
+    if (pipe2(ends, O_CLOEXEC) != 0)
         return;
     h->guard = fork();
     if (h->guard == 0) {

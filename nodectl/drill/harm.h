@@ -3,6 +3,7 @@
 #define NODECTL_DRILL_HARM_H
 
 #include "nodectl/asking.h"
+#include "nodectl/drill/claim.h"
 #include "nodectl/drill/order.h"
 #include "nodectl/drill/process.h"
 #include "nodectl/drill/target.h"
@@ -25,7 +26,8 @@ struct harm {
     const struct asking *asking;
     const struct drill_order *order;
     const struct drill_target *target;
-    int guard_fd; /* see harm_guard() */
+    const struct drill_claim_order *claim; /* given up by the guard behind the way back; NULL: there is none */
+    int guard_fd;                          /* see harm_guard() */
     pid_t guard;
 };
 

@@ -108,7 +108,7 @@ struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct 
 void sn_group_free(struct sn_group *g);
 void sn_group_evaluate(struct sn_group *g);
 void sn_group_switch(struct sn_group *g, struct sn_inst *to,
-                     uint64_t epoch);       /* the one door by which a master changes */
+                     uint64_t epoch); /* the one door by which a master changes */
 /* The ballot behind a configuration that is learned: that to is the master at that epoch. 0: it is not known here. */
 uint64_t sn_group_ballot(const struct sn_group *g, const struct sn_inst *to, uint64_t epoch);
 void sn_group_reset(struct sn_group *g);    /* SENTINEL RESET */

@@ -18,18 +18,19 @@
 
 /* A cluster of redis-server. Ballot 12 led to configuration 6, ballot 20 to configuration 12. The second supervisor knew
  * the ballot of the first one only; the third has told of configurations as older ones do. */
-static const char fleet[] =
-    "[{'address':'s1','id':'1','error':null,'notes':["
+static const char fleet[] = "[{'address':'s1','id':'1','error':null,'notes':["
     /**/ NOTE("agreed", "20", "9020", BOTH("20", "12") ",'took_ms':8") ","
     /**/ NOTE("switched", "20", "9010", BOTH("20", "12") CHANGE("r:1", "m:1") ",'total_ms':7") ","
     /**/ NOTE("stand", "20", "9000", "'by':'1','candidate':'m:1','master':{'address':'r:1','down_us':-1}") ","
     /**/ NOTE("switched", "12", "1010", BOTH("12", "6") CHANGE("m:1", "r:1") ",'total_ms':1013") ","
-    /**/ NOTE("stand", "12", "1000", "'by':'1','candidate':'r:1','master':{'address':'m:1','down_us':5000}") "]},"
-    "{'address':'s2','id':'2','error':null,'notes':["
+    /**/ NOTE("stand", "12", "1000",
+              "'by':'1','candidate':'r:1','master':{'address':'m:1','down_us':5000}") "]},"
+                                                                                      "{'address':'s2','id':'2','error'"
+                                                                                      ":null,'notes':["
     /**/ NOTE("config", "12", "9015", BOTH("0", "12") CHANGE("r:1", "m:1") ",'by':'1'") ","
     /**/ NOTE("config", "12", "1015", BOTH("12", "6") CHANGE("m:1", "r:1") ",'by':'1'") ","
     /**/ NOTE("vote", "12", "1003", "'for':'1','granted':true") "]},"
-    "{'address':'s3','id':'3','error':null,'notes':["
+                                                                "{'address':'s3','id':'3','error':null,'notes':["
     /**/ NOTE("agreed", "12", "9030", "'took_ms':15") ","
     /**/ NOTE("agreed", "6", "1030", "'took_ms':20") "]}]";
 
@@ -83,8 +84,10 @@ static void an_account_has_the_notes_of_one_failover(void **state)
         int64_t number, epoch, config, total;
         const char *walls;
     } wanted[] = {
-        {12, 12, 6, 1013, "1000 1003 1010 1015 1030 "}, {6, 12, 6, 1013, "1000 1003 1010 1015 1030 "},
-        {20, 20, 12, 7, "9000 9010 9015 9020 9030 "},   {0, 20, 12, 7, "9000 9010 9015 9020 9030 "},
+        {12, 12, 6, 1013, "1000 1003 1010 1015 1030 "},
+        {6, 12, 6, 1013, "1000 1003 1010 1015 1030 "},
+        {20, 20, 12, 7, "9000 9010 9015 9020 9030 "},
+        {0, 20, 12, 7, "9000 9010 9015 9020 9030 "},
     };
     json_t *collected = read(fleet);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
@@ -106,8 +109,9 @@ static void an_account_has_the_notes_of_one_failover(void **state)
 static void who_led_knows_the_ballot_better_than_who_voted(void **state)
 {
     (void)state;
-    json_t *collected = read("[{'notes':[" NOTE("config", "7", "20", BOTH("7", "3")) "]},"
-                             "{'notes':[" NOTE("switched", "8", "19", BOTH("8", "3")) "]}]");
+    json_t *collected = read("[{'notes':[" NOTE(
+        "config", "7", "20", BOTH("7", "3")) "]},"
+                                             "{'notes':[" NOTE("switched", "8", "19", BOTH("8", "3")) "]}]");
     struct epochs e = epochs_complete(collected, (struct epochs){.config = 3});
     assert_int_equal(e.ballot, 8);
     json_decref(collected);
