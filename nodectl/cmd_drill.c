@@ -242,10 +242,11 @@ static int report_drill(const struct command_call *call)
 
 /* ---- the commands ---- */
 
-#define DRILLS_TEXT                                                                                               \
-    "Drills: kill-master, stop-master, cut-master, switchover, kill-supervisor, random (one of these), and your " \
-    "own:\n"                                                                                                      \
-    "drills = ( { name = ...; kind = ...; ... } ) in the file, see nodectl help drill.\n"
+#define DRILLS_TEXT                                                                                                  \
+    "Drills:\n" DRILL_LINES "\n"                                                                                     \
+    "And your own: drills = ( { name = ...; kind = ...; ... } ) in the file, see nodectl help drill. --node names\n" \
+    "the node or supervisor that it is done to (in a switchover also the replica that is to be the master); its\n"   \
+    "shard is the one that is drilled. Otherwise one is drawn.\n"
 
 static const struct command_option run_options[] = {
     ORDER_OPTIONS,
@@ -273,10 +274,15 @@ static const struct command command_run = {
     .text = DRILLS_TEXT
     "\n"
     "Nothing is done to a fleet that is not well: every shard's master up with a replica in step, all supervisors\n"
-    "agreed, no failover under way. Canaries (keys " CANARY_KEYS "...) write and read in every database of the shard;\n"
+    "agreed, no failover under way; nor while another drill runs there: each has a claim at a majority of the\n"
+    "supervisors (SENTINEL DRILL CLAIMS shows them), and one that harms a supervisor concerns all that it watches.\n"
+    "A claim ends with its drill, and by itself should that and its host have died. Canaries (keys " CANARY_KEYS
+    "...) write and read in every database of the shard;\n"
     "they are deleted at the end. A process of this host gets its signal only after it was shown to be the one that\n"
-    "listens at the address; for nodes of other hosts, and for cut-master, your own commands are run. Ctrl-C ends the\n"
-    "drill early and brings the fleet back, as a missed objective does.\n"
+    "listens at the address; for nodes of other hosts, and to cut one off, your own commands are run. Ctrl-C ends the\n"
+    "drill early and brings the fleet back, as a missed objective does. Where no master is harmed clients should "
+    "notice\n"
+    "nothing: without --max-outage-ms the objective is 1000 ms then.\n"
     "\n" ASKING_TEXT "\n"
     "Example:\n"
     "  nodectl drill run kill-master --shard orders/1a2b3c4d --max-outage-ms 3000\n"
@@ -349,12 +355,14 @@ const struct command command_drill = {
     .text =
         "In every database of the shard (256 at most) a client writes numbers to one key and another one reads them at "
         "a\n"
-        "replica, and one more pair does so in another shard, which should notice nothing. They follow redirections, "
+        "replica, and one more pair does so in another shard, which should notice nothing (--max-bystander-ms). They "
+        "follow redirections, "
         "or\n"
         "ask the supervisors, as clients do. When each of them works, the harm is done. When all supervisors that "
         "answer\n"
-        "name a new master, every database takes writes again and --hold-ms is over, the way back begins: the process "
-        "is\n"
+        "name a new master (or hold the replica for down), every database takes writes again and --hold-ms is over, "
+        "the\n"
+        "way back begins: the process is\n"
         "continued or started again, and when it follows, it is made the master again by a planned switch. At last "
         "every\n"
         "number that was acknowledged is looked for, the keys are deleted, and all supervisors keep the report.\n"
@@ -368,8 +376,8 @@ const struct command command_drill = {
         "\n"
         "Drills of your own are in a file, a list `drills` of entries with the keys name, kind, cluster, group, "
         "shard,\n"
-        "harm_command, heal_command, node_user, node_password, max_outage_ms, max_lost, max_time_s, hold_ms, "
-        "stale_ms,\n"
+        "node, harm_command, heal_command, node_user, node_password, max_outage_ms, max_bystander_ms, max_lost,\n"
+        "max_time_s, hold_ms, stale_ms,\n"
         "client_timeout_ms, every_ms, databases and restore_roles; the sample drills.conf explains each. The commands "
         "are\n"
         "run by /bin/sh with NODECTL_DRILL_ACTION (harm or heal), NODECTL_DRILL_NAME, _KIND, _GROUP, _HOST, _PORT and\n"

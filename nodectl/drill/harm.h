@@ -18,7 +18,10 @@ enum harm_way {
 struct harm {
     enum drill_kind kind;
     enum harm_way way;
+    enum drill_deed deed;
+    enum drill_part part;
     struct addr at; /* the node, or the supervisor */
+    struct addr to; /* of SWITCH: who is to be the master; not set: the supervisors choose */
     bool of_supervisor;
     struct local_process process; /* of SIGNAL and UNIT */
     bool done;                    /* or begun, and not yet undone */

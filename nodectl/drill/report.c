@@ -183,16 +183,21 @@ void report_reason(json_t *reasons, const char *fmt, ...)
     buf_free(&text);
 }
 
-void report_judge(json_t *reasons, const json_t *canaries, int64_t max_outage_ms, int64_t max_lost)
+void report_judge(json_t *reasons, const json_t *canaries, const struct drill_order *o)
 {
     int64_t outage = json_int(canaries, "outage_ms", 0),
-            lost = json_int(json_object_get(canaries, "writes"), "lost", 0);
-    if (max_outage_ms >= 0 && outage > max_outage_ms)
+            lost = json_int(json_object_get(canaries, "writes"), "lost", 0),
+            bystander = json_int(canaries, "bystander_outage_ms", 0);
+    if (bystander > o->max_bystander_ms)
+        report_reason(
+            reasons, "no acknowledged write for %" PRId64 " ms in the other shard, and the objective is %" PRId64 " ms",
+            bystander, o->max_bystander_ms);
+    if (o->max_outage_ms >= 0 && outage > o->max_outage_ms)
         report_reason(reasons, "no acknowledged write for %" PRId64 " ms, and the objective is %" PRId64 " ms", outage,
-                      max_outage_ms);
-    if (lost > max_lost)
+                      o->max_outage_ms);
+    if (lost > o->max_lost)
         report_reason(reasons, "%" PRId64 " acknowledged writes are lost, and the objective is %" PRId64, lost,
-                      max_lost);
+                      o->max_lost);
 }
 
 json_t *report_document(struct drill_run *r, json_t *phases)
@@ -205,22 +210,23 @@ json_t *report_document(struct drill_run *r, json_t *phases)
     json_t *canaries = report_canaries(lanes, n, canaries_errors(r->canaries), r->start_us);
     if (r->aborted.n > 0)
         report_reason(r->reasons, "ended early: %s", buf_str(&r->aborted));
-    report_judge(r->reasons, canaries, o->max_outage_ms, o->max_lost);
+    report_judge(r->reasons, canaries, o);
     harm_describe(&r->harm, &what, &back);
     if (addr_is_set(&r->to))
         addr_text(&r->to, to);
-    json_t *d = json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:O, s:o, s:{s:o, s:I, s:I}, s:s, s:s, s:s, s:s?, s:I, s:I, "
-                          "s:I, s:o, s:O, s:b}",
-                          "id", r->id, "drill", o->name, "kind", drill_kind_name(r->harm.kind), "cluster",
-                          r->target.cluster ? r->target.scope : NULL, "group", r->target.shard.name, "verdict",
-                          json_array_size(r->reasons) == 0 ? "PASS" : "FAIL", "reasons", r->reasons, "aborted",
-                          r->aborted.n > 0 ? json_text(r->aborted.p, r->aborted.n) : json_null(), "objective",
-                          "max_outage_ms", o->max_outage_ms >= 0 ? json_integer(o->max_outage_ms) : json_null(),
-                          "max_lost", (json_int_t)o->max_lost, "max_time_s", (json_int_t)o->max_time_s, "victim",
-                          addr_text(&r->harm.at, victim), "harm", buf_str(&what), "from",
-                          addr_text(&r->target.shard.nodes[0], from), "to", to[0] != '\0' ? to : NULL, "at_ms",
-                          (json_int_t)r->began_ms, "took_ms", (json_int_t)((r->end_us - r->start_us) / 1000), "seed",
-                          (json_int_t)r->seed, "phases_ms", phases, "steps", r->steps, "back", r->back);
+    json_t *d = json_pack(
+        "{s:s, s:s, s:s, s:s?, s:s, s:s, s:O, s:o, s:{s:o, s:I, s:I, s:I}, s:s, s:s, s:s, s:s?, s:I, s:I, "
+        "s:I, s:o, s:O, s:b}",
+        "id", r->id, "drill", o->name, "kind", drill_kind_name(r->harm.kind), "cluster",
+        r->target.cluster ? r->target.scope : NULL, "group", r->target.shard.name, "verdict",
+        json_array_size(r->reasons) == 0 ? "PASS" : "FAIL", "reasons", r->reasons, "aborted",
+        r->aborted.n > 0 ? json_text(r->aborted.p, r->aborted.n) : json_null(), "objective", "max_outage_ms",
+        o->max_outage_ms >= 0 ? json_integer(o->max_outage_ms) : json_null(), "max_bystander_ms",
+        (json_int_t)o->max_bystander_ms, "max_lost", (json_int_t)o->max_lost, "max_time_s", (json_int_t)o->max_time_s,
+        "victim", addr_text(&r->harm.at, victim), "harm", buf_str(&what), "from",
+        addr_text(&r->target.shard.nodes[0], from), "to", to[0] != '\0' ? to : NULL, "at_ms", (json_int_t)r->began_ms,
+        "took_ms", (json_int_t)((r->end_us - r->start_us) / 1000), "seed", (json_int_t)r->seed, "phases_ms", phases,
+        "steps", r->steps, "back", r->back);
     json_object_update(d, canaries);
     json_decref(canaries);
     buf_free(&what);

@@ -135,6 +135,35 @@ static bool wait_new_master(struct drill_run *r)
     return false;
 }
 
+/* The supervisors hold the replica for down. */
+static bool wait_missed(struct drill_run *r)
+{
+    const struct drill_target *t = &r->target;
+    char text[ADDR_TEXT_MAX];
+    while (!must_end(r)) {
+        json_t *document = survey_status(NULL, &r->asking, t->scope, NULL);
+        bool missed = document != NULL && target_misses(document, t->shard.name, &r->harm.at);
+        json_decref(document);
+        if (missed) {
+            tell_step(r, "the supervisors miss %s", addr_text(&r->harm.at, text));
+            return true;
+        }
+        drill_pause(LOOK_MS);
+    }
+    return false;
+}
+
+/* What is waited for before the harm has lasted long enough. */
+static bool wait_noticed(struct drill_run *r)
+{
+    switch (r->harm.part) {
+    case PART_MASTER: return wait_new_master(r);
+    case PART_REPLICA: return wait_missed(r);
+    case PART_SUPERVISOR: break;
+    }
+    return true;
+}
+
 /* Every canary has had a write acknowledged since now. */
 static bool wait_writes(struct drill_run *r)
 {
@@ -160,8 +189,7 @@ static void do_harm(struct drill_run *r)
     bool done = harm_do(&r->harm, &why);
     if (done) {
         tell_step(r, "%s: %s", addr_text(&r->harm.at, text), buf_str(&what));
-        bool over = r->harm.of_supervisor || wait_new_master(r);
-        if (over && wait_writes(r)) {
+        if (wait_noticed(r) && wait_writes(r)) {
             tell_step(r, "writes are acknowledged in every database");
             wait_hold(r);
         }
