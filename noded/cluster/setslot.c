@@ -49,8 +49,12 @@ static void open_slot(struct cl_core *c, cl_token token, const struct cl_command
     if (importing && mine)
         FAIL_WITH(c, token, "I'm already the owner of hash slot %d", m->slot);
     struct cl_node *n = other_end(c, token, m);
+    int a, b;
     if (n == NULL)
         return;
+    /* Keys that come and go by a database's number would end up in the other one (SAFETY H4). */
+    if (cl_databases_held(c, &a, &b))
+        FAIL_WITH(c, token, "Databases %d and %d are being swapped: try again when that is over", a, b);
     if (!importing && m->slot_in_others && cl_is_stock(n))
         FAIL_WITH(c, token, "Node %.*s knows database 0 only, and other databases hold keys of hash slot %d",
                   SHOWN(m->node), m->slot);

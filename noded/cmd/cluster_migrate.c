@@ -285,6 +285,19 @@ static bool read_dbmap(struct nd_call *c, struct cl_command *command)
     return read_swap(c, command);
 }
 
+/* A node says before its RESTOREs which databases it means (MIGRATE). One of another cluster means ours. */
+static void mapping_from(struct nd_call *c)
+{
+    struct cl_member from;
+    uint64_t epoch;
+    if (!text_u64(c->argv[4], &epoch) || epoch >= INT64_MAX) {
+        nd_error(c, "ERR Invalid epoch of the mapping");
+        return;
+    }
+    c->s->mapping_meant = cl_find_member(c->e->cluster->core, c->argv[3], &from) ? epoch + 1 : 0;
+    nd_ok(c);
+}
+
 void nd_cluster_dbmap(struct nd_call *c)
 {
     struct cl_command command = {.number = 0};
@@ -292,6 +305,8 @@ void nd_cluster_dbmap(struct nd_call *c)
         return;
     if (c->argc == 2)
         describe_mapping(c);
+    else if (c->argc == 5 && nd_arg_is(c, 2, "from"))
+        mapping_from(c);
     else if (read_dbmap(c, &command))
         nd_cluster_ask(c, &command);
 }

@@ -194,11 +194,12 @@ static void said_yes(struct sn_fleet *f, struct sn_node *n, struct slice text)
     struct sn_swap_master *m = asked(f, n);
     uint64_t epoch, ballot;
     slice_cut(&text, ' ');
-    if (!text_u64(slice_cut(&text, ' '), &epoch) || !text_u64(text, &ballot) || ballot != s->lead.epoch || !m ||
-        s->lead.phase != SN_SWAP_PREPARING)
+    if (!text_u64(slice_cut(&text, ' '), &epoch) || !text_u64(text, &ballot) || ballot != s->lead.epoch || !m)
         return;
     n->told->swap_prepared = s->lead.proposal.step.version;
     n->told->swap_ballot = ballot;
+    if (s->lead.phase != SN_SWAP_PREPARING)
+        return; /* of what somebody else has refused: it hears why from us, and its client with it */
     if (epoch == m->config_epoch)
         m->yes = true;
     else
