@@ -65,6 +65,7 @@ void cl_core_free(struct cl_core *c)
     heap_free(&c->heap);
     free(c->open);
     free(c->lost_slots);
+    free(c->given_up);
     free(c->waiting);
     free(c->votes);
     free(c->voted);

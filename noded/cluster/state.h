@@ -270,6 +270,7 @@ struct cl_core {
     size_t nopen, cap_open;
     uint64_t current_epoch, last_vote_epoch;
     uint8_t *lost_slots; /* to be dropped at the end of the step; NULL none */
+    uint8_t *given_up;   /* that an operator took from us, and nobody has yet (DELSLOTS); NULL none */
     /* disk */
     struct cl_claim claim, pending; /* told; in the file that is being written */
     bool speaks;                    /* the claim is on disk: we may be heard */
@@ -431,6 +432,7 @@ void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_nod
 /* slots.c */
 struct cl_node *cl_owner(const struct cl_core *c, int slot);       /* NULL: nobody */
 void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n); /* n NULL: to nobody */
+void cl_slot_give_up(struct cl_core *c, int slot);                 /* to nobody; ours: keys of it are not forgotten */
 void cl_slots_drop(struct cl_core *c, struct cl_node *n);
 void cl_slots_not_claimed(struct cl_core *c, struct cl_node *n, const uint8_t *slots); /* all but these of its own */
 void cl_slots_yield(struct cl_core *c, struct cl_node *n);                             /* it is no master any more */

@@ -60,7 +60,13 @@ void bus_jobs_upset(struct bus *b, const char *why)
 
 void bus_drop_slots(struct bus *b, const uint8_t *slots)
 {
-    nd_slots_drop(b->node->repl, slots);
+    size_t keys = nd_slots_drop(b->node->repl, slots);
+    int first = cl_bit_next(slots, 0, true), n = 0;
+    for (int slot = first; slot < CL_SLOTS; slot = cl_bit_next(slots, slot + 1, true))
+        n++;
+    if (keys > 0)
+        io_log(IO_NOTICE, "Deleted %zu keys of %d slots that others have now: of slot %d%s", keys, n, first,
+               n > 1 ? " and on" : "");
 }
 
 void bus_forget_imports(struct bus *b)
