@@ -167,6 +167,7 @@ static int64_t deadline_find(const struct cl_core *c)
     at = earlier(at, cl_frozen_deadline(c));
     at = earlier(at, cl_lease_deadline(c));
     at = earlier(at, cl_wish_deadline(c));
+    at = earlier(at, cl_dbmap_deadline(c));
     if (!c->writing && (c->changed || c->changed_now)) {
         int64_t save = c->changed_now ? c->now_us : c->save_us;
         at = earlier(at, save > c->persist_again_us ? save : c->persist_again_us);

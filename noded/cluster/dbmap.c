@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define HELD_LONG_US INT64_C(1000000) /* a swap takes some ten milliseconds */
+
 /* The dataset has not done the last swap that it was to do. */
 static bool is_pending(const struct cl_core *c)
 {
@@ -22,7 +24,8 @@ void cl_swap(const struct cl_core *c, struct cl_swap_row *out)
                                 .b = s->database_b,
                                 .epoch = s->swap_epoch,
                                 .aborted = s->swap_aborted,
-                                .ballot = s->swap_ballot};
+                                .ballot = s->swap_ballot,
+                                .held_us = is_pending(c) && c->held_us > 0 ? c->now_us - c->held_us : 0};
 }
 
 bool cl_databases_held(const struct cl_core *c, int *a, int *b)
@@ -103,6 +106,10 @@ static void prepare(struct cl_core *c, cl_token token, const struct cl_command *
         take(c, m);
         cl_state_changed(c, true);
         c->version++;
+        CL_LOG(c, NOTICE,
+               "Databases %d and %d are about to be swapped (mapping %" PRId64 ", attempt %" PRIu64
+               "): requests to them wait",
+               m->database_a, m->database_b, m->number, m->ballot);
     }
     c->agreements = mem_grow(c->agreements, c->nagreements, &c->cap_agreements, sizeof *c->agreements);
     c->agreements[c->nagreements++] = (struct cl_agreement){token, s->version};
@@ -123,6 +130,7 @@ static void swap(struct cl_core *c, int a, int b, uint64_t epoch)
     e->b = b;
     e->seq = epoch;
     c->facts.mapping_epoch = epoch;
+    CL_LOG(c, NOTICE, "Databases %d and %d are swapped: mapping %" PRIu64, a, b, epoch);
 }
 
 static void apply(struct cl_core *c, cl_token token, const struct cl_command *m)
@@ -160,6 +168,9 @@ static void abort_swap(struct cl_core *c, cl_token token, const struct cl_comman
     cl_wish_aborted(c, m->ballot, m->text);
     if (m->ballot >= s->swap_ballot && (is_pending(c) || m->ballot > s->swap_ballot)) {
         bool pending = is_pending(c) && s->swap_epoch == (uint64_t)m->number;
+        if (pending)
+            CL_LOG(c, NOTICE, "Databases %d and %d are not swapped (mapping %" PRId64 ", attempt %" PRIu64 "): %.*s",
+                   s->database_a, s->database_b, m->number, s->swap_ballot, SHOWN(m->text));
         s->swap_aborted = s->swap_aborted || pending;
         s->swap_ballot = m->ballot; /* what may still come of it is refused */
         cl_state_changed(c, false);
@@ -190,9 +201,33 @@ void cl_dbmap_command(struct cl_core *c, cl_token token, const struct cl_command
         abort_swap(c, token, m);
 }
 
+/* Nobody ends it by time (SAFETY W2), but whoever looks why requests hang finds it told. */
+static void watch(struct cl_core *c)
+{
+    const struct cl_shard_state *s = &c->shard;
+    if (!is_pending(c)) {
+        c->held_us = 0;
+    } else if (c->held_us == 0) {
+        c->held_us = c->now_us;
+        c->held_told = false;
+    } else if (!c->held_told && c->now_us - c->held_us >= HELD_LONG_US) {
+        c->held_told = true;
+        CL_LOG(c, WARNING,
+               "Databases %d and %d wait to be swapped for a second already (mapping %" PRIu64 ", attempt %" PRIu64
+               "), and all requests to them too: the supervisors end that; if they do not, see `nodectl doctor`",
+               s->database_a, s->database_b, s->swap_epoch, s->swap_ballot);
+    }
+}
+
+int64_t cl_dbmap_deadline(const struct cl_core *c)
+{
+    return c->held_us > 0 && !c->held_told ? c->held_us + HELD_LONG_US : HEAP_NEVER;
+}
+
 /* Whoever waits for a yes gets it when the state of then, or a later one, is everywhere. */
 void cl_dbmap_run(struct cl_core *c)
 {
+    watch(c);
     if (c->nagreements == 0)
         return;
     bool agreed = PLANTED(118, cl_state_agreed(c), true), stays = cl_has(c->me, CL_MASTER) && is_pending(c);

@@ -85,6 +85,7 @@ int64_t cl_epoch_wish_deadline(const struct cl_core *c);
 /* dbmap.c */
 void cl_dbmap_command(struct cl_core *c, cl_token token, const struct cl_command *m);
 void cl_dbmap_run(struct cl_core *c);
+int64_t cl_dbmap_deadline(const struct cl_core *c);
 
 /* wish.c */
 void cl_wish_command(struct cl_core *c, cl_token token, const struct cl_command *m); /* SWAP_WISH, DBMAP_DONE */

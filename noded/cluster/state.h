@@ -325,6 +325,8 @@ struct cl_core {
     int64_t counted_for_us;     /* and how long it counts from then on, */
     uint64_t counted_required;  /* with what version of the state */
     bool state_heard;           /* it has a state of this master: older ones come late */
+    int64_t held_us;            /* databases wait to be swapped since then; 0: none do */
+    bool held_told;             /* ... for long, and the log says so */
     struct cl_agreement *agreements;
     size_t nagreements, cap_agreements;
     struct cl_refusal *refusals; /* that wait for the disk */

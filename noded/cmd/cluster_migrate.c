@@ -184,7 +184,7 @@ static void describe_mapping(struct nd_call *c)
     const struct cl_core *core = c->e->cluster->core;
     struct cl_swap_row swap;
     cl_swap(core, &swap);
-    reply_map(c->r, 5);
+    reply_map(c->r, 7);
     nd_cluster_put_number(c->r, "epoch", (int64_t)c->e->keys.mapping_epoch);
     nd_cluster_put_text(c->r, "state", swap_state(&swap));
     reply_bulks(c->r, "databases");
@@ -194,6 +194,8 @@ static void describe_mapping(struct nd_call *c)
         reply_int(c->r, swap.b);
     }
     nd_cluster_put_number(c->r, "swap_epoch", (int64_t)swap.epoch);
+    nd_cluster_put_number(c->r, "ballot", (int64_t)swap.ballot);
+    nd_cluster_put_number(c->r, "held_ms", swap.held_us / 1000);
     reply_bulks(c->r, "supervised");
     reply_bool(c->r, cl_supervised(core));
 }

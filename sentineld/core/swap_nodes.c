@@ -56,7 +56,9 @@ const char *sn_swap_hindered(const struct sn_fleet *f)
             return "a master has no lease yet";
         if (t->migrating)
             return "slots are being migrated";
-        if (t->mapping_epoch != version || version < decided || t->swap_prepared)
+        if (t->swap_prepared)
+            return "a master waits for the end of another swap (nodectl doctor names it, and what ends it)";
+        if (t->mapping_epoch != version || version < decided)
             return "a master has not come to the present mapping yet";
     }
     return is_whole(f) ? NULL : "the cluster has slots of which no master is known";

@@ -9,8 +9,8 @@ from lab.supervisors import nodectl_path
 from test_cluster_swap import mapping, swappable, with_db
 
 OURS = ("ours",)
-SLOTS = range(10, 60)
-KEYS_A_SLOT = 20
+SLOTS = range(10, 130)
+KEYS_A_SLOT = 50
 
 
 def fill(node):
