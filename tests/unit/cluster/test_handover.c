@@ -291,6 +291,21 @@ static void it_is_cancelled(void **state)
     assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_STREAMING, 2000 * MS));
     assert_false(migrate(w, 0, 4, 0, 99)); /* the same slots */
+    char expected[200], source[CL_ID_DIGITS + 1];
+    struct cl_id id = world_id(w, 0);
+    cl_id_text(&id, source);
+    const struct {
+        int node;
+        const char *says;
+    } others[] = {{2, "ERR No migrations ongoing from here: slots come here from node %s, which can cancel that"},
+                  {1, "ERR No migrations ongoing: this node is a replica, ask its master %s"},
+                  {4, "ERR No migrations ongoing%.0s"}};
+    for (size_t i = 0; i < 3; i++) {
+        assert_false(world_command(w, others[i].node, &(struct cl_command){.verb = CL_CANCEL_MIGRATIONS}));
+        snprintf(expected, sizeof expected, others[i].says, source);
+        assert_string_equal(w->nodes[others[i].node].answer, expected);
+    }
+    assert_int_equal(last_job(w, 0)->state, CL_JOB_STREAMING);
     assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_CANCEL_MIGRATIONS}));
     assert_int_equal(last_job(w, 0)->state, CL_JOB_CANCELLED);
     assert_true(reaches(w, 2, CL_JOB_FAILED, 2000 * MS));
