@@ -28,6 +28,11 @@ void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n)
     }
     c->owner[slot] = 0;
     cl_bit_clear(c->unclaimed, slot);
+    if (n != NULL && c->given_up != NULL && cl_bit(c->given_up, slot)) {
+        cl_bit_clear(c->given_up, slot);
+        if (n != c->me)
+            cl_keys_kept(c, slot);
+    }
     if (n != NULL) {
         if (n->slots == NULL)
             n->slots = mem_zalloc(CL_SLOT_BYTES);
@@ -47,6 +52,16 @@ void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n)
     /* However it has come here: whoever went on importing what is its own would believe nobody who claims it. */
     cl_open_clear(c, slot, true);
     cl_held_given(c, slot);
+}
+
+void cl_slot_give_up(struct cl_core *c, int slot)
+{
+    if (cl_owner(c, slot) == c->me) {
+        if (c->given_up == NULL)
+            c->given_up = mem_zalloc(CL_SLOT_BYTES);
+        cl_bit_set(c->given_up, slot);
+    }
+    cl_slot_give(c, slot, NULL);
 }
 
 void cl_slots_drop(struct cl_core *c, struct cl_node *n)
@@ -226,6 +241,13 @@ static int all_given(struct cl_core *c, struct cl_node *by, const uint8_t *claim
     return given;
 }
 
+/* A slot may be on its way to a master that was replaced meanwhile. */
+static bool is_of_shard(const struct cl_node *n, const struct cl_node *other)
+{
+    return n == other || n->master == other || other->master == n ||
+           (!cl_id_is_none(&n->shard) && cl_id_eq(&n->shard, &other->shard));
+}
+
 void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, const uint8_t *slots)
 {
     struct cl_node *mine = cl_has(c->me, CL_MASTER) ? c->me : c->me->master;
@@ -240,7 +262,7 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
         if (owner != NULL && owner == mine)
             taken++;
         const struct cl_open *leaves = owner == c->me ? cl_open_find(c, slot, false) : NULL;
-        if (leaves != NULL && leaves->node == by)
+        if (leaves != NULL && is_of_shard(leaves->node, by))
             cl_keys_kept(c, slot);
         else if (owner == c->me)
             slot_lost(c, slot);

@@ -272,6 +272,7 @@ struct cl_core {
     size_t nopen, cap_open;
     uint64_t current_epoch, last_vote_epoch;
     uint8_t *lost_slots; /* to be dropped at the end of the step; NULL none */
+    uint8_t *given_up;   /* that an operator took from us, and nobody has yet (DELSLOTS); NULL none */
     /* disk */
     struct cl_claim claim, pending; /* told; in the file that is being written */
     bool speaks;                    /* the claim is on disk: we may be heard */
@@ -328,6 +329,8 @@ struct cl_core {
     uint64_t counted_required;  /* with what version of the state */
     uint64_t master_version;    /* the newest version that it told beside a claim; 0: none yet */
     bool state_heard;           /* it has a state of this master: older ones come late */
+    int64_t held_us;            /* databases wait to be swapped since then; 0: none do */
+    bool held_told;             /* ... for long, and the log says so */
     struct cl_agreement *agreements;
     size_t nagreements, cap_agreements;
     struct cl_refusal *refusals; /* that wait for the disk */
@@ -435,6 +438,7 @@ void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_nod
 /* slots.c */
 struct cl_node *cl_owner(const struct cl_core *c, int slot);       /* NULL: nobody */
 void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n); /* n NULL: to nobody */
+void cl_slot_give_up(struct cl_core *c, int slot);                 /* to nobody; ours: keys of it are not forgotten */
 void cl_slots_drop(struct cl_core *c, struct cl_node *n);
 void cl_slots_not_claimed(struct cl_core *c, struct cl_node *n, const uint8_t *slots); /* all but these of its own */
 void cl_slots_yield(struct cl_core *c, struct cl_node *n);                             /* it is no master any more */

@@ -56,7 +56,9 @@ const char *sn_swap_hindered(const struct sn_fleet *f)
             return "a master has no lease yet";
         if (t->migrating)
             return "slots are being migrated";
-        if (t->mapping_epoch != version || version < decided || t->swap_prepared)
+        if (t->swap_prepared)
+            return "a master waits for the end of another swap (nodectl doctor names it, and what ends it)";
+        if (t->mapping_epoch != version || version < decided)
             return "a master has not come to the present mapping yet";
     }
     return is_whole(f) ? NULL : "the cluster has slots of which no master is known";
@@ -194,11 +196,12 @@ static void said_yes(struct sn_fleet *f, struct sn_node *n, struct slice text)
     struct sn_swap_master *m = asked(f, n);
     uint64_t epoch, ballot;
     slice_cut(&text, ' ');
-    if (!text_u64(slice_cut(&text, ' '), &epoch) || !text_u64(text, &ballot) || ballot != s->lead.epoch || !m ||
-        s->lead.phase != SN_SWAP_PREPARING)
+    if (!text_u64(slice_cut(&text, ' '), &epoch) || !text_u64(text, &ballot) || ballot != s->lead.epoch || !m)
         return;
     n->told->swap_prepared = s->lead.proposal.step.version;
     n->told->swap_ballot = ballot;
+    if (s->lead.phase != SN_SWAP_PREPARING)
+        return; /* of what somebody else has refused: it hears why from us, and its client with it */
     if (epoch == m->config_epoch)
         m->yes = true;
     else
