@@ -238,7 +238,7 @@ static bool do_one(struct fixing *f, const struct repair *r)
     case REPAIR_FORGET:
     case REPAIR_GIVE_UP: return forget(f, r);
     case REPAIR_CLOSE: return close_slots(f, r);
-    case REPAIR_HOME: return home_bring(&f->c, &f->s.picture, r->at, r->to, &r->slots);
+    case REPAIR_HOME: return home_bring(&f->c, &f->s.picture, r->at, r->to, &r->slots, &f->how);
     case REPAIR_ASSIGN: return assign_slots(f, r);
     case REPAIR_CLAIM: return claim_slots(f, r);
     case REPAIR_FINISH: return true; /* the mover's */
