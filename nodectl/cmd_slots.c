@@ -161,7 +161,13 @@ static const struct command command_slots_check = {
 /* ---- fix ---- */
 
 static const struct command_option fix_options[] = {
-    MOVER_OPTIONS, CHANGE_OPTIONS, ASKING_OPTIONS, ASKING_NODES_OPTIONS, {NULL, NULL, NULL, NULL},
+    {"--give-up-keys", NULL, NULL, "slots of masters that are lost with all replicas go to others, without their keys"},
+    {"--confirm", NULL, "NAME", "the fleet or the first seed, said again: needed with --yes --give-up-keys"},
+    MOVER_OPTIONS,
+    CHANGE_OPTIONS,
+    ASKING_OPTIONS,
+    ASKING_NODES_OPTIONS,
+    {NULL, NULL, NULL, NULL},
 };
 
 static const struct command command_slots_fix = {
@@ -183,7 +189,8 @@ static const struct command command_slots_fix = {
     "a\n"
     "key has two values and --owner-wins is not given, a node that would be met claims slots of others), or where it "
     "cannot be told what was meant,\n"
-    "nothing is done, and it says what you must decide.\n"
+    "nothing is done, and it says what you must decide. So it is with the slots of a master that does not answer and\n"
+    "has no replica that does: --give-up-keys gives them to the others, and their keys are lost.\n"
     "\n"
     "Example:\n"
     "  nodectl slots fix --dry-run\n"

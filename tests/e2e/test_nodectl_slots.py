@@ -362,6 +362,42 @@ def test_a_key_with_two_values(lab, *kinds):
 
 
 @case(kinds=OURS, matrix=[("ours", "ours", "ours"), ("stock", "stock", "stock")], limit_s=90)
+def test_fix_a_lost_master(lab, *kinds):
+    """A master that is gone with its slots and has no replica: named, kept, and given up when that is said twice; its
+    cluster is well again, and when it comes back it takes nothing from those that have its slots now."""
+    nodes, _ = make_cluster(lab, kinds, cluster_node_timeout=2000)
+    one, two, three = nodes
+    for slot in range(0, SLOTS, 500):
+        for node in nodes:
+            if slot in owned(node):
+                node.ok("SET", key_in(slot), slot)
+    dead = my_id(three)
+    lost = owned(three)
+    three.kill9()
+    wait_until(lambda: info(one)["cluster_state"] == "fail" == info(two)["cluster_state"], 20, "the cluster is down")
+    assert {"node-silent", "state-fail"} <= codes(lab, one)
+    told = nodectl(lab, [one], "slots", "fix", "--yes", "-o", "json").expect(FAILED, dead[:8], "--give-up-keys")
+    assert len(told.document()["left_to_you"]) == 1, told.text
+    give_up = ("slots", "fix", "--give-up-keys", "--yes")
+    nodectl(lab, [one], *give_up).expect(USAGE, "--confirm " + at(one))
+    nodectl(lab, [one], *give_up, "--confirm", "another").expect(USAGE, at(one))
+    nodectl(lab, [one], *give_up, "--dry-run").expect(OK, "WITHOUT their keys", at(three))
+    assert info(one)["cluster_state"] == "fail"
+    nodectl(lab, [one], *give_up, "--confirm", at(one)).expect(OK, "node remove")
+    wait_until(lambda: all(info(n)["cluster_state"] == "ok" for n in (one, two)), 20, "the cluster is well")
+    assert lost <= owned(one) | owned(two) and codes(lab, one) == {"node-silent"}
+    for slot in range(0, SLOTS, 500):
+        for node in (one, two):
+            if slot in owned(node):
+                assert node.ok("GET", key_in(slot)) == (None if slot in lost else str(slot)), slot
+                node.ok("SET", key_in(slot), "new")
+    three.start()
+    three.wait_ready()
+    wait_until(lambda: not owned(three), 30, "it sees that its slots are others' now")
+    assert lost <= owned(one) | owned(two)
+
+
+@case(kinds=OURS, matrix=[("ours", "ours", "ours"), ("stock", "stock", "stock")], limit_s=90)
 def test_fix_half_known(lab, *kinds):
     """Nodes that some know and others do not: those that are there are met again, one that is gone is forgotten by
     all, and where slots would be lost it is left to people. redis-cli's fix does not see any of it."""
