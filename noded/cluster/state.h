@@ -178,12 +178,11 @@ struct cl_job {
 /* A hand-over that is not over, with what need not be known to others. */
 struct cl_open_record {
     struct cl_record r;
-    struct cl_id shard; /* the target's, as it was known first; none: it never was */
-    bool silent;        /* nobody has answered for so long that writes are refused */
-    bool resuming;      /* the target has refused: our claim above it is on its way to the disk */
-    bool comes_back;    /* the same, while a ballot is to give us an epoch above it */
-    int64_t since_us;   /* known here since */
-    int64_t ask_us;     /* when to ask the target next; HEAP_NEVER: it was not told to take anything */
+    bool silent;      /* nobody has answered for so long that writes are refused */
+    bool resuming;    /* the target has refused: our claim above it is on its way to the disk */
+    bool comes_back;  /* the same, while a ballot is to give us an epoch above it */
+    int64_t since_us; /* known here since */
+    int64_t ask_us;   /* when to ask the target next; HEAP_NEVER: it was not told to take anything */
 };
 
 /* What the next master of the shard must know. A replica's is its master's. */
