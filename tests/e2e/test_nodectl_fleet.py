@@ -320,6 +320,28 @@ def test_cut_short_and_gone_on(lab):
 
 
 @case(kinds=("ours",), limit_s=60)
+def test_start_of_a_released_fleet(lab):
+    """Its processes are started, and that nobody watches them is said at once. The file of its supervisors has one
+    cluster and no group."""
+    fleet = MadeFleet(lab)
+    made = fleet.create(shards=1)
+    conf = next(os.path.join(fleet.folder, name, "sentineld.conf") for name in sorted(os.listdir(fleet.folder))
+                if os.path.exists(os.path.join(fleet.folder, name, "sentineld.conf")))
+    checked = subprocess.run([sentineld_path(), "-c", conf, "--check"], capture_output=True, text=True, timeout=20,
+                             check=False)
+    assert (checked.returncode, checked.stdout) == (OK, "%s: good; 0 groups, 1 cluster\n" % conf), checked
+    fleet.run("config", "check", conf, said="good; 0 groups, 1 cluster")
+    fleet.run("cluster", "release", "orders", "--yes")
+    replica = next(port_of(n["address"]) for n in made["nodes"] if n["role"] == "replica")
+    fleet.kill9(replica)
+    fleet.run("fleet", "start", "orders", "--yes", status=FAILED,
+              said=("cluster orders is released", "nodectl cluster adopt orders"))
+    assert role(replica) == "slave"
+    fleet.run("cluster", "adopt", "orders", "--yes")
+    fleet.run("fleet", "start", "orders", "--yes")
+
+
+@case(kinds=("ours",), limit_s=60)
 def test_a_process_that_ends_at_once(lab):
     """Its log says why, and nothing is left running that cannot be found again."""
     fleet = MadeFleet(lab)
