@@ -473,6 +473,48 @@ static void who_cannot_be_brought_to_the_mapping_is_not_promoted(void **state)
     assert_int_equal(lease.nodes[3].mapping, 5);
 }
 
+/* All supervisors have lost their state, and the nodes have not. */
+static void attempts_are_above_those_that_nodes_remember(void **state)
+{
+    (void)state;
+    begin();
+    lease.nodes[1].ballot = 5000;
+    lab_run(500);
+    order(1, 2);
+    lab_run(300);
+    answered(NULL);
+    assert_true(swap()->has.entry.step.begun > 5000);
+    assert_int_equal(lab_count(&lab.events, "+swapdb-abort"), 0);
+}
+
+static void whoever_hinders_it_is_named(void **state)
+{
+    (void)state;
+    begin();
+    lease.nodes[2].migrating = 1;
+    lab_run(200);
+    order(1, 2);
+    lab_run(4000);
+    answered("master 127.0.0.1:7003 has slots on their way");
+}
+
+/* Whichever supervisor tells a node first that it was given up knows why. */
+static void why_it_was_given_up_is_passed_on(void **state)
+{
+    (void)state;
+    begin();
+    lease.nodes[0].prepared = 1;
+    lease.nodes[0].ballot = 50;
+    struct sn_swap has = begun_at(50);
+    has.entry.value = SN_SWAP_ABORT;
+    has.entry.decided = true;
+    snprintf(has.entry.why, sizeof has.entry.why, "%s", "10.0.0.9:7009 refuses: no");
+    hear(0, SN_SWAP_TELL, 0, &has);
+    lab_run(500);
+    assert_int_equal(sent("ABORT 7001 EPOCH 1 BALLOT 50 BECAUSE 10.0.0.9:7009 refuses: no"), 1);
+    assert_int_equal(lease.nodes[0].prepared, 0);
+}
+
 static struct sn_swap decided_at(uint64_t epoch, uint64_t version)
 {
     struct sn_swap has = begun_at(epoch);
@@ -566,6 +608,9 @@ int main(void)
         cmocka_unit_test_teardown(a_decision_that_some_have_is_kept, lease_end),
         cmocka_unit_test_teardown(who_missed_it_is_told_and_gets_no_lease, lease_end),
         cmocka_unit_test_teardown(who_cannot_be_brought_to_the_mapping_is_not_promoted, lease_end),
+        cmocka_unit_test_teardown(attempts_are_above_those_that_nodes_remember, lease_end),
+        cmocka_unit_test_teardown(whoever_hinders_it_is_named, lease_end),
+        cmocka_unit_test_teardown(why_it_was_given_up_is_passed_on, lease_end),
         cmocka_unit_test_teardown(shut_for_another_attempt_is_not_enough, lease_end),
         cmocka_unit_test_teardown(shut_without_the_swap_before_is_not_enough, lease_end),
         cmocka_unit_test(a_stock_node_is_not_promoted_where_databases_were_swapped),
