@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define WAITS_S 10 /* a migration that says what it waits for */
 #define HANGS_S 30 /* a migration without a step and without a word of its other end */
 
 /* ---- slots ---- */
@@ -90,7 +91,12 @@ static void find_hanging(const struct picture *p, const struct survey *s, struct
         for (size_t k = 0; k < s->v[i].jobs.n; k++) {
             const struct slot_job *j = &s->v[i].jobs.v[k];
             int64_t last_s = j->updated_s > j->acked_s ? j->updated_s : j->acked_s;
-            if (slot_job_is_over(j) || s->v[i].now_s - last_s < HANGS_S)
+            if (!slot_job_is_over(j) && j->message[0] != '\0' && s->v[i].now_s - j->updated_s >= WAITS_S)
+                finding_add(f, FINDING_WARNING, "migration-waits",
+                            "see to what it waits for; CLUSTER CANCELSLOTMIGRATIONS at the source takes it back",
+                            "a migration at %s is %s for %lld s: %s", addr_text(&p->v[i].addr, text), j->state,
+                            (long long)(s->v[i].now_s - j->updated_s), j->message);
+            if (slot_job_is_over(j) || j->message[0] != '\0' || s->v[i].now_s - last_s < HANGS_S)
                 continue;
             finding_add(f, FINDING_WARNING, "migration-hangs",
                         "look at the other end; CLUSTER CANCELSLOTMIGRATIONS at the source takes it back",

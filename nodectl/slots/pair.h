@@ -14,6 +14,7 @@ enum pair_phase {
     PAIR_WAITS,    /* until until_ms, then it looks */
     PAIR_LOOKS,    /* who has which slots, and what is under way? */
     PAIR_BEGINS,   /* an atomic migration */
+    PAIR_CANCELS,  /* one that does not come to its end when it is interrupted */
     PAIR_IMPORTS,  /* the rest is of the classic flow, for the slots of the window */
     PAIR_PROBES,   /* has the target keys of slots that were not open? */
     PAIR_MIGRATES, /* SETSLOT MIGRATING */
@@ -56,9 +57,16 @@ struct pair {
     struct slot_set left;  /* at the source yet */
     struct slot_set chunk; /* what is under way, for the rate */
     int64_t in_job;        /* keys that the job under way has sent */
+    int64_t job_bytes;     /* ... and that are not acknowledged */
+    char job_state[24];
+    int64_t moved_ms;      /* when the job under way was last seen to go on */
+    struct buf waits;      /* why it does not; empty: it goes on */
+    struct buf waits_told; /* ... as people were told */
+    int64_t cancel_ms;     /* it is cancelled then; 0: it is not to be */
+    bool cancelled;        /* by us */
     int failures;          /* since something went on */
     struct buf why;        /* the last failure */
-    size_t place[3];       /* of the turn's answers */
+    size_t place[4];       /* of the turn's answers */
     /* The classic flow. */
     unsigned window[PAIR_WINDOW];
     size_t nwindow;

@@ -183,12 +183,13 @@ static void refuse_silent(struct finder *f, size_t node, unsigned slots)
             text[0], n->id, n->member != NULL && n->member->error != NULL ? n->member->error : "", slots,
             name_of(f, hearer, text[1]));
     else
-        repair_refuse(f->out,
-                      "%s (%.8s) does not answer and has slots, %u of them, and no replica of it answers: the keys of "
-                      "these slots "
-                      "are nowhere else. Start one of them again. If all of them are lost, `nodectl slots fix "
-                      "--give-up-keys` gives the slots to the other masters, without their keys",
-                      text[0], n->id, slots);
+        repair_refuse(
+            f->out,
+            "%s (%.8s) does not answer and has slots, %u of them, and no replica of it answers: the keys of these "
+            "slots are nowhere else. Where they are not lost, start it again, or a replica of it. If all of them are "
+            "lost, "
+            "`nodectl slots fix --give-up-keys` gives the slots to the other masters, without their keys",
+            text[0], n->id, slots);
 }
 
 static void mend_lost(struct finder *f)

@@ -156,6 +156,30 @@ def test_move_in_one_piece(lab):
     assert codes(lab, one) <= {"master-without-replica"}  # one has none left, and follows whoever took its last slot
 
 
+@case(kinds=OURS, limit_s=90)
+def test_move_that_waits(lab):
+    """A replica of the target hangs, and might still be elected: what is waited for is told, and SIGTERM takes the
+    migration back. Afterwards the same command does it."""
+    (one, two), (copy,) = make_cluster(lab, ["ours"] * 2, [("ours", 1)], cluster_node_timeout=2000)
+    said = fill(one, [3], (0,), each=20)
+    name = my_id(copy)
+    copy.pause()
+    wait_until(lambda: "fail" in lines(two)[name][2].split(","), 20, "the replica is missed")
+    move = ("slots", "move", "--from", at(one), "--to", at(two), "--slots", "0-9", "--yes")
+    stopped = begin(lab, [one], *move)
+    wait_until(lambda: "does not go on: Waits for replicas of this shard" in stopped.stdout.readline(), 30, "it is told")
+    stopped.send_signal(signal.SIGTERM)
+    text = stopped.communicate(timeout=30)[0]
+    assert stopped.returncode == INTERRUPTED and "is taken back" in text, text
+    assert set(range(10)) <= owned(one) and not is_open(one)
+    assert_has(said, lambda slot: one, (0,))
+    copy.resume()
+    wait_until(lambda: "fail" not in lines(two)[name][2], 20, "the replica is back")
+    nodectl(lab, [one], *move).expect(OK)
+    assert set(range(10)) <= owned(two)
+    assert_has(said, lambda slot: two, (0,))
+
+
 @case(kinds=OURS, limit_s=60)
 def test_rebalance_by_load(lab):
     """By what slots take, in whatever database, and not by how many keys they have: large values, and busy slots. A

@@ -198,6 +198,12 @@ static void test_migration_under_way_is_left_alone(void **state)
     assert_true(finds(w, "migration-hangs"));
     job.acked_s = 90;
     assert_false(finds(w, "migration-hangs"));
+    assert_false(finds(w, "migration-waits"));
+    job.acked_s = 100;
+    snprintf(job.message, sizeof job.message, "Waits for somebody");
+    assert_true(finds(w, "migration-waits"));
+    job.updated_s = 95;
+    assert_false(finds(w, "migration-waits"));
     world_free(w);
 }
 
