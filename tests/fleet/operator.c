@@ -165,6 +165,7 @@ static void look(struct world *w, struct happening *h)
     for (int i = 0; i < w->nnodes; i++) {
         straighten(w, &w->nodes[i]);
         close_slots(w, &w->nodes[i]);
+        moving_join(w, &w->nodes[i]);
     }
     update_one(w);
     bump(w);

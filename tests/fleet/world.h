@@ -446,9 +446,10 @@ void operator_change_members(struct world *w);
 void moving_init(struct world *w);
 void moving_free(struct world *w);
 void moving_begin(struct world *w);
-void moving_heal(struct world *w);  /* no migration begins any more, */
-void moving_once(struct world *w);  /* but for this one */
-void moving_before(struct node *n); /* a step of it */
+void moving_heal(struct world *w);                 /* no migration begins any more, */
+void moving_once(struct world *w);                 /* but for this one */
+void moving_join(struct world *w, struct node *n); /* its shard, where it is a master beside another */
+void moving_before(struct node *n);                /* a step of it */
 void moving_started(struct world *w, struct node *n);
 void moving_record(struct world *w, struct node *n); /* after each step */
 void moving_persisted(struct world *w, struct node *n);
