@@ -155,13 +155,13 @@ static void find_replicas(const struct picture *p, struct findings *f)
             find_placement(p, n, f);
     }
     if (masters > 0 && bare == masters) {
-        finding_add(f, FINDING_NOTE, "no-replicas", "`nodectl node add --replica-of` adds some",
+        finding_add(f, FINDING_NOTE, "no-replicas", "`nodectl node add --shard` adds some",
                     "no master has a replica: what a node holds is gone when its disk is");
         return;
     }
     for (size_t i = 0; bare > 0 && i < p->n; i++)
         if (p->v[i].master && p->v[i].nslots > 0 && picture_replicas(p, &p->v[i]) == 0)
-            finding_add(f, FINDING_WARNING, "master-without-replica", "`nodectl node add --replica-of` adds one",
+            finding_add(f, FINDING_WARNING, "master-without-replica", "`nodectl node add --shard` adds one",
                         "master %s has no replica, and others have", addr_text(&p->v[i].addr, text));
 }
 

@@ -91,7 +91,7 @@ static void begin_take(struct pair *l)
 /* ---- a turn ---- */
 
 /* Which part of a pair's work a phase is of. */
-enum part { PART_NONE, PART_LOOK, PART_BEGIN, PART_PIECES, PART_COMPARE };
+enum part { PART_NONE, PART_LOOK, PART_BEGIN, PART_PIECES, PART_COMPARE, PART_DROP };
 
 static enum part part_of(enum pair_phase phase)
 {
@@ -99,6 +99,7 @@ static enum part part_of(enum pair_phase phase)
     case PAIR_LOOKS: return PART_LOOK;
     case PAIR_BEGINS: return PART_BEGIN;
     case PAIR_IMPORTS:
+    case PAIR_PROBES:
     case PAIR_MIGRATES:
     case PAIR_READS:
     case PAIR_SENDS:
@@ -106,6 +107,7 @@ static enum part part_of(enum pair_phase phase)
     case PAIR_YIELDS:
     case PAIR_UNDOES: return PART_PIECES;
     case PAIR_COMPARES: return PART_COMPARE;
+    case PAIR_DROPS: return PART_DROP;
     case PAIR_STANDS:
     case PAIR_WAITS:
     case PAIR_LOST:
@@ -125,6 +127,7 @@ void pair_ask(struct pair *l)
     case PART_BEGIN: begin_ask(l); break;
     case PART_PIECES: pieces_ask(l); break;
     case PART_COMPARE: same_ask(l); break;
+    case PART_DROP: drop_ask(l); break;
     case PART_NONE: break;
     }
 }
@@ -136,6 +139,7 @@ void pair_take(struct pair *l, bool stopping, unsigned *budget)
     case PART_BEGIN: begin_take(l); break;
     case PART_PIECES: pieces_take(l); break;
     case PART_COMPARE: same_take(l); break;
+    case PART_DROP: drop_take(l); break;
     case PART_NONE: break;
     }
 }

@@ -162,6 +162,10 @@ static void decide(struct pair *l, struct look *k, bool stopping, unsigned *budg
         return;
     if (!sort_open(l, k))
         return;
+    if (slot_set_count(&l->unmoved) > 0) { /* what is refused is as it was, whatever comes next */
+        pieces_close(l);
+        return;
+    }
     bool only_stuck = slot_set_count(&l->left) == slot_set_count(&l->stuck);
     if (slot_set_count(&l->left) == 0)
         l->phase = PAIR_DONE;

@@ -56,7 +56,9 @@ const char *sn_swap_hindered(const struct sn_fleet *f)
             return "a master has no lease yet";
         if (t->migrating)
             return "slots are being migrated";
-        if (t->mapping_epoch != version || version < decided || t->swap_prepared)
+        if (t->swap_prepared)
+            return "a master waits for the end of another swap (nodectl doctor names it, and what ends it)";
+        if (t->mapping_epoch != version || version < decided)
             return "a master has not come to the present mapping yet";
     }
     return is_whole(f) ? NULL : "the cluster has slots of which no master is known";
@@ -194,11 +196,12 @@ static void said_yes(struct sn_fleet *f, struct sn_node *n, struct slice text)
     struct sn_swap_master *m = asked(f, n);
     uint64_t epoch, ballot;
     slice_cut(&text, ' ');
-    if (!text_u64(slice_cut(&text, ' '), &epoch) || !text_u64(text, &ballot) || ballot != s->lead.epoch || !m ||
-        s->lead.phase != SN_SWAP_PREPARING)
+    if (!text_u64(slice_cut(&text, ' '), &epoch) || !text_u64(text, &ballot) || ballot != s->lead.epoch || !m)
         return;
     n->told->swap_prepared = s->lead.proposal.step.version;
     n->told->swap_ballot = ballot;
+    if (s->lead.phase != SN_SWAP_PREPARING)
+        return; /* of what somebody else has refused: it hears why from us, and its client with it */
     if (epoch == m->config_epoch)
         m->yes = true;
     else
@@ -255,12 +258,15 @@ static bool bring_forward(struct sn_fleet *f, struct sn_node *n)
 }
 
 /* Promoted without that it would be a master that is never leased, and those that do have the mapping would lose it by
- * following. */
+ * following. A stock node, which tells none, has none. */
 bool sn_swap_lets_promote(const struct sn_node *n)
 {
     const struct sn_swap_entry *e = &n->fleet->swap.has.entry;
     const struct sn_lease_told *t = n->told;
-    return PLANTED(116, !t || t->mapping_epoch >= sn_swap_mapping(e).version || next_step(e, t).version, true);
+    return PLANTED(116,
+                   t ? t->mapping_epoch >= sn_swap_mapping(e).version || next_step(e, t).version
+                     : sn_swap_mapping(e).version == 0,
+                   true);
 }
 
 /* It is prepared for an attempt that is over and was not committed. */
@@ -376,14 +382,23 @@ bool sn_swap_concerns(const struct sn_node *n)
            t->mapping_epoch != sn_swap_mapping(&s->has.entry).version;
 }
 
+/* Its dataset has that swap, or lacks no other one and is shut for it: for the attempt that came to be, since a replica
+ * may have slept since an earlier one to the same mapping. */
+static bool stands_at(const struct sn_lease_told *t, const struct sn_swap_step *step)
+{
+    bool shut = t->swap_prepared == step->version && (!step->begun || t->swap_ballot == step->begun);
+    return t->mapping_epoch >= step->version || (shut && t->mapping_epoch + 1 == step->version);
+}
+
 /* SAFETY W1, W5: a dataset that is behind is not written to; but one that waits for just that swap keeps both databases
- * shut, and goes on with the others. What a master said before the decision it said when all masters were prepared. */
+ * shut, and goes on with the others. What a master said before the decision it said when all masters were prepared;
+ * replicas that were away then may not have been. */
 bool sn_swap_lets_lease(const struct sn_node *n)
 {
-    uint64_t version = sn_swap_mapping(&n->fleet->swap.has.entry).version;
+    struct sn_swap_step mapping = sn_swap_mapping(&n->fleet->swap.has.entry);
     const struct sn_lease_told *t = n->told;
-    bool before = t && n->stamp.asked_us <= n->fleet->swap.decided_us;
-    return PLANTED(116, !t || before || t->mapping_epoch >= version || t->swap_prepared == version, true);
+    bool before = t && t->role == SN_ROLE_MASTER && n->stamp.asked_us <= n->fleet->swap.decided_us;
+    return PLANTED(116, !t || before || stands_at(t, &mapping), true);
 }
 
 /* A replica may have lost, or not got yet, what its master made before it prepared the next swap: then it holds the
@@ -392,10 +407,10 @@ bool sn_swap_lets_lease(const struct sn_node *n)
 bool sn_swap_lets_vote(const struct sn_node *n)
 {
     const struct sn_swap_entry *e = &n->fleet->swap.has.entry;
-    uint64_t version = e->value == SN_SWAP_COMMIT ? e->step.version : sn_swap_mapping(e).version;
+    struct sn_swap_step mapping = e->value == SN_SWAP_COMMIT ? e->step : sn_swap_mapping(e);
     const struct sn_lease_told *t = n->told;
-    bool since = t && (n->stamp.asked_us > n->fleet->swap.decided_us || !version);
-    return PLANTED(116, since && (t->mapping_epoch >= version || t->swap_prepared == version), true);
+    bool since = t && (n->stamp.asked_us > n->fleet->swap.decided_us || !mapping.version);
+    return PLANTED(116, since && stands_at(t, &mapping), true);
 }
 
 /* What was said before the last attempt ended may have been that attempt's. */
