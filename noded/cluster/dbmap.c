@@ -230,7 +230,7 @@ void cl_dbmap_run(struct cl_core *c)
     watch(c);
     if (c->nagreements == 0)
         return;
-    bool agreed = PLANTED(118, cl_state_agreed(c), true), stays = cl_has(c->me, CL_MASTER) && is_pending(c);
+    bool agreed = PLANTED(19, cl_state_agreed(c), true), stays = cl_has(c->me, CL_MASTER) && is_pending(c);
     if (stays && !agreed)
         return;
     for (size_t i = 0; i < c->nagreements; i++) {
