@@ -290,7 +290,7 @@ void cl_dbmap_run(struct cl_core *c)
     bool stays = cl_has(c->me, CL_MASTER) && is_pending(c);
     if (stays)
         leave_the_silent(c);
-    bool agreed = PLANTED(118, replicas_agree(c), true);
+    bool agreed = PLANTED(19, replicas_agree(c), true);
     if (stays && !agreed)
         return;
     for (size_t i = 0; i < c->nagreements; i++) {
