@@ -51,10 +51,11 @@ static const struct command command_slots_show = {
 /* ---- move ---- */
 
 static const struct command_option move_options[] = {
-    {"--from", NULL, "NODE", "the master that has them, or its shard (needed with --count)"},
+    {"--from", NULL, "NODES", "the master that has them, or its shard; several with commas, or all (default all)"},
     {"--to", NULL, "NODE", "the master that gets them, or its shard"},
     {"--slots", NULL, "SLOTS", "these, as 0-100,200"},
-    {"--count", NULL, "NUMBER", "so many, of as few ranges as possible"},
+    {"--count", NULL, "NUMBER",
+     "so many, of as few ranges as possible; of several masters in proportion to their slots"},
     MOVER_OPTIONS,
     CHANGE_OPTIONS,
     ASKING_OPTIONS,
@@ -80,6 +81,7 @@ static const struct command command_slots_move = {
     "\n"
     "Example:\n"
     "  nodectl slots move --from 127.0.0.1:7000 --to 127.0.0.1:7003 --count 1000\n"
+    "  nodectl slots move --from all --to 127.0.0.1:7003 --count 4096\n"
     "  nodectl slots move --slots 0-99,200 --to orders/1a2b3c4d --yes\n"
     "\n" STATUS_TEXT,
     .options = move_options,

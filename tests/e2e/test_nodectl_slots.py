@@ -140,6 +140,18 @@ def test_move_in_one_piece(lab):
     assert set(range(500)) <= owned(two) and set(range(500)) <= slots_of(three, two)
     nodectl(lab, [two], *move[:-2], "--yes").expect(OK, "nothing is to be done")
     load.goes_on("moved")
+    # Of several, in proportion; and what is not there.
+    moved = nodectl(lab, [two], "slots", "move", "--from", "all", "--to", at(three), "--count", "109", "--yes", "-o",
+                    "json").expect(OK).document()["moves"]
+    assert sorted(m["count"] for m in moved) == [50, 59] and len(owned(one)) == 4911, moved
+    both = "%s,%s" % (at(one), my_id(two)[:8])
+    nodectl(lab, [two], "slots", "move", "--from", both, "--to", at(three), "--count", "10812").expect(USAGE, "--yes")
+    nodectl(lab, [two], "slots", "move", "--from", both, "--to", at(three), "--count", "10814", "--yes").expect(
+        FAILED, "has 10813 slots, and 10814 are wanted")
+    nodectl(lab, [two], "slots", "move", "--from", at(one) + ",nobody", "--to", at(three), "--count", "2",
+            "--yes").expect(FAILED, "nobody")
+    nodectl(lab, [two], "slots", "move", "--from", both, "--to", at(three), "--count", "20", "--yes").expect(OK)
+    assert len(owned(three)) == 5462 + 109 + 20
     # By keys, with the empty master, and back to shares of slots.
     nodectl(lab, [two], "slots", "rebalance", "--by", "keys", "--yes").expect(OK)
     sizes = [m["keys"] for m in nodectl(lab, [one], "cluster", "info", "-o", "json").expect(OK).document()["masters"]]
