@@ -91,7 +91,7 @@ static const struct command command_slots_move = {
 /* ---- rebalance ---- */
 
 static const struct command_option rebalance_options[] = {
-    {"--by", NULL, "WHAT", "slots, keys, memory or ops (default slots)"},
+    {"--by", NULL, "slots|keys|memory|ops", "what each master gets its share of (default slots)"},
     {"--over", NULL, "TIME", "with --by ops: how long the commands are watched (default 2s)"},
     {"--weight", NULL, "LIST", "NODE=NUMBER of some masters, separated by commas; 0 empties one (default 1 each)"},
     {"--threshold", NULL, "PERCENT", "nothing moves while nobody is further off its share (default 2)"},

@@ -12,7 +12,9 @@ static const struct {
     const char *words; /* separated by '|' */
 } meanings[] = {
     {"FILE", COMPLETE_FILES, NULL},
+    {"PATH", COMPLETE_FILES, NULL},
     {"DIR", COMPLETE_FOLDERS, NULL},
+    {"BACKUP", COMPLETE_FOLDERS, NULL},
     {"DIRECTORY", COMPLETE_FOLDERS, NULL},
     {"FLEET", COMPLETE_FLEETS, NULL},
     {"GROUP", COMPLETE_GROUPS, NULL},

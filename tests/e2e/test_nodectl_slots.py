@@ -412,6 +412,8 @@ def test_fix_a_lost_master(lab, *kinds):
     three.kill9()
     wait_until(lambda: info(one)["cluster_state"] == "fail" == info(two)["cluster_state"], 20, "the cluster is down")
     assert {"node-silent", "state-fail"} <= codes(lab, one)
+    rows = nodectl(lab, [one], "cluster", "info").expect(FAILED, at(three)).out
+    assert next(row for row in rows.splitlines() if at(three) in row).split()[2::3] == ["?", "?"], rows
     told = nodectl(lab, [one], "slots", "fix", "--yes", "-o", "json").expect(FAILED, dead[:8], "--give-up-keys")
     assert len(told.document()["left_to_you"]) == 1, told.text
     give_up = ("slots", "fix", "--give-up-keys", "--yes")
@@ -488,6 +490,7 @@ def test_cluster_verbs(lab):
     said = nodectl(lab, [two], "cluster", "call", "--only-replicas", "ROLE", "-o", "json").expect(OK).document()
     assert [(n["address"], n["reply"][0]) for n in said["nodes"]] == [(at(copy), "slave")], said
     nodectl(lab, [two], "cluster", "call", "GET", key_in(3)).expect(FAILED, "2 of 3 nodes", "MOVED")
+    nodectl(lab, [two], "cluster", "call", "--yes", "Subscribe", "x").expect(USAGE, "no one answer")
     nodectl(lab, [two], "cluster", "call", "CONFIG", "SET", "maxmemory", "100mb").expect(USAGE, "--yes")
     nodectl(lab, [two], "cluster", "call", "--yes", "CONFIG", "SET", "maxmemory", "100mb").expect(OK, "say CONFIG SET")
     nodectl(lab, [two], "cluster", "call", "--only-masters", "--yes", "--escapes", "-o", "json",
@@ -501,6 +504,11 @@ def test_cluster_verbs(lab):
     nodectl(lab, [two], "cluster", "set-timeout", "7000", "--yes").expect(OK)
     for node in (one, two, copy):
         assert node.ok("CONFIG", "GET", "cluster-node-timeout")[1] == "7000"
+    (other,), _ = make_cluster(lab, ["ours"], prefix="other")
+    for words in (("cluster", "info"), ("cluster", "call", "PING"), ("slots", "rebalance"), ("db", "list"),
+                  ("db", "scan", 0)):
+        nodectl(lab, [two, other], *words).expect(USAGE, at(two), at(other), "of two clusters")
+    assert "node-half-known" in codes(lab, two, other)  # what check and fix tell, they tell
     copy.kill9()
     nodectl(lab, [two], "cluster", "call", "PING").expect(FAILED, "1 of 3 nodes")
     nodectl(lab, [two], "cluster", "set-timeout", "8000", "--yes").expect(FAILED, at(copy))
