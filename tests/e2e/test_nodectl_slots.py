@@ -478,6 +478,25 @@ def test_fix_half_known(lab, *kinds):
 
 
 @case(kinds=OURS, limit_s=60)
+def test_functions_come_along(lab):
+    """A new stock master gets the libraries that the others have; where they differ, it is found."""
+    nodes, _ = make_cluster(lab, ["stock"] * 2, **TIMEOUT)
+    code = "#!lua name=mine\nredis.register_function('nine', function() return 9 end)"
+    for node in nodes:
+        assert node.ok("FUNCTION", "LOAD", code) == "mine"
+    new = cluster_node(lab, "stock", "new", **TIMEOUT)
+    nodectl(lab, nodes, "node", "add", "--yes", "--master", at(new)).expect(OK, "copy the 1 function libraries")
+    assert new.ok("FCALL", "nine", 0) == 9
+    wait_clean(lab, nodes[0])
+    new.ok("FUNCTION", "FLUSH")
+    assert codes(lab, nodes[0]) == {"functions-differ"}
+    new.ok("FUNCTION", "LOAD", code.replace("mine", "other"))
+    assert codes(lab, nodes[0]) == {"functions-differ"}
+    ours = cluster_node(lab, "ours", "ours", **TIMEOUT)
+    nodectl(lab, nodes, "node", "add", "--dry-run", "--master", at(ours)).expect(OK, "a noded has none")
+
+
+@case(kinds=OURS, limit_s=60)
 def test_cluster_verbs(lab):
     """What redis-cli --cluster calls info, call and set-timeout, on nodes of both kinds."""
     (one, two), (copy,) = make_cluster(lab, ["ours", "stock"], [("stock", 1)], **TIMEOUT)
