@@ -1,5 +1,5 @@
-/* Libraries of functions (FUNCTION) are not part of any slot, so no slot brings them to a new master; who calls one there
- * gets an error. Nodes of noded have none. */
+/* Libraries of functions (FUNCTION) are not part of any slot, so no slot brings them to a new master; who calls one
+ * there gets an error. Nodes of noded have none. */
 #ifndef NODECTL_NODE_FUNCTIONS_H
 #define NODECTL_NODE_FUNCTIONS_H
 

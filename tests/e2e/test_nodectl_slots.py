@@ -179,7 +179,8 @@ def test_move_that_waits(lab):
     wait_until(lambda: "fail" in lines(two)[name][2].split(","), 20, "the replica is missed")
     move = ("slots", "move", "--from", at(one), "--to", at(two), "--slots", "0-9", "--yes")
     stopped = begin(lab, [one], *move)
-    wait_until(lambda: "does not go on: Waits for replicas of this shard" in stopped.stdout.readline(), 30, "it is told")
+    why = "does not go on: Waits for replicas of this shard"
+    wait_until(lambda: why in stopped.stdout.readline(), 30, "it is told")
     stopped.send_signal(signal.SIGTERM)
     text = stopped.communicate(timeout=30)[0]
     assert stopped.returncode == INTERRUPTED and "is taken back" in text, text
