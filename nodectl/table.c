@@ -120,6 +120,12 @@ static size_t screen_columns(FILE *out)
     return told ? size.ws_col : SIZE_MAX;
 }
 
+/* Cells of the rows that are whole. */
+static size_t whole_rows(const struct table *t)
+{
+    return t->n - t->n % t->columns;
+}
+
 static bool is_optional(const struct table *t, size_t column)
 {
     return t->titles[column][0] == '~';
@@ -132,7 +138,7 @@ static const char *title_of(const struct table *t, size_t column)
 
 static bool says_nothing(const struct table *t, size_t column)
 {
-    for (size_t i = column; i < t->n; i += t->columns)
+    for (size_t i = column; i < whole_rows(t); i += t->columns)
         if (t->cells[i].text[0] != '\0' && strcmp(t->cells[i].text, "-") != 0)
             return false;
     return true;
@@ -144,7 +150,7 @@ static size_t *column_widths(const struct table *t)
     size_t *widths = mem_zalloc(t->columns * sizeof *widths);
     for (size_t c = 0; c < t->columns; c++)
         widths[c] = width_of(title_of(t, c)) + 2;
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; i < whole_rows(t); i++) {
         size_t w = width_of(t->cells[i].text) + 2, c = i % t->columns;
         widths[c] = w > widths[c] ? w : widths[c];
     }
@@ -217,7 +223,7 @@ void table_print(const struct table *t, FILE *out, const char *indent, bool colo
     bool rows = fit(t, widths, screen == SIZE_MAX || screen <= strlen(indent) ? screen : screen - strlen(indent));
     if (rows)
         print_row(t, widths, SIZE_MAX, out, indent, colour);
-    for (size_t i = 0; i + t->columns <= t->n; i += t->columns) {
+    for (size_t i = 0; i < whole_rows(t); i += t->columns) {
         if (rows) {
             print_row(t, widths, i, out, indent, colour);
         } else {

@@ -78,6 +78,7 @@ int node_remove(const struct command_call *call)
     if (code == EXIT_OK)
         code = node_begin(&w, true);
     if (code == EXIT_OK) {
+        w.change.go_on = "the same command, given again, goes on";
         plan(&w, &r);
         if (change_agreed(&w.change, "Removal of a node", "Remove it now?") &&
             (r.moves.n == 0 || mover_run(&w.change, &w.picture, &r.moves, &r.how, r.first_move)))

@@ -124,5 +124,7 @@ const char *cl_job_waits_for(const struct cl_core *c, const struct cl_job *j)
         return "Waits for a lease with a newer config epoch, by a ballot of the supervisors";
     if (!j->importing && j->state == CL_JOB_STREAMING && !cl_target_is_above(c, j))
         return "Waits for the target, which needs a newer config epoch by a ballot of the supervisors";
+    if (j->importing && !cl_replicas_agree(c))
+        return "Waits for replicas of this shard: one is behind, or is gone and may still be elected";
     return "";
 }

@@ -42,7 +42,7 @@ static const struct cl_node *heir_of_forgotten(const struct cl_core *c, const st
 {
     const struct cl_node *n, *best = NULL;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
-        bool of_shard = !cl_id_is_none(&r->shard) && cl_id_eq(&n->shard, &r->shard);
+        bool of_shard = !cl_id_is_none(&r->r.shard) && cl_id_eq(&n->shard, &r->r.shard);
         bool speaks = cl_has(n, CL_MASTER) && !cl_has(n, CL_HANDSHAKE) && n != c->me &&
                       (of_shard || cl_id_eq(&n->came_after, &r->r.target));
         if (speaks && (best == NULL || cl_has_replaced(c, n, best)))
@@ -61,8 +61,8 @@ static const struct cl_node *answers_for(const struct cl_core *c, const struct c
         return heir_of_forgotten(c, r);
     if (!is_with_us(c, r))
         return cl_speaker_of(c, &r->r.target);
-    for (size_t it = 0; !cl_id_is_none(&r->shard) && (n = cl_each(c, &it)) != NULL;) {
-        if (n == c->me || !cl_id_eq(&n->shard, &r->shard))
+    for (size_t it = 0; !cl_id_is_none(&r->r.shard) && (n = cl_each(c, &it)) != NULL;) {
+        if (n == c->me || !cl_id_eq(&n->shard, &r->r.shard))
             continue;
         if (cl_has(n, CL_MASTER))
             best = best == NULL || cl_has_replaced(c, n, best) ? n : best;
@@ -157,10 +157,21 @@ static void close_by_claims(struct cl_core *c, struct cl_open_record *r, struct 
         cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
 }
 
+/* The target may have told which its shard is only since. */
+static void learn_shard(struct cl_core *c, struct cl_open_record *r)
+{
+    const struct cl_node *target = cl_id_is_none(&r->r.shard) ? cl_node_find(c, &r->r.target) : NULL;
+    if (target == NULL || cl_id_is_none(&target->shard) || cl_id_eq(&target->shard, &c->me->shard))
+        return;
+    r->r.shard = target->shard;
+    cl_state_changed(c, false);
+}
+
 /* Closes it when the answer is there. */
 void cl_handover_source_run(struct cl_core *c, struct cl_open_record *r)
 {
     struct cl_job *j = cl_job_find(c, &r->r.job);
+    learn_shard(c, r);
     if (r->resuming) {
         if (c->claim.config_epoch != c->me->config_epoch)
             return;

@@ -374,12 +374,19 @@ static void adopt_if_agreed(struct cl_core *c)
         adopt(c, s->heard);
 }
 
+/* Grants that last, or are to begin yet. */
+static int granted(const struct cl_membership *m, int64_t boot_us)
+{
+    int n = 0;
+    for (int i = 0; i < m->n; i++)
+        n += m->voices[i].end_us > boot_us ? 1 : 0;
+    return n;
+}
+
 void cl_lease_adopt(struct cl_core *c, struct cl_membership *m)
 {
-    int granted = 0;
-    for (int i = 0; i < m->n; i++)
-        granted += m->voices[i].end_us > c->facts.boot_us ? 1 : 0;
-    if (m == c->lease.heard && c->lease.counted == NULL && !c->lease.moving && granted >= majority(m))
+    bool enough = granted(m, c->facts.boot_us) >= majority(m);
+    if (m == c->lease.heard && c->lease.counted == NULL && !c->lease.moving && enough)
         adopt(c, m);
 }
 
@@ -472,8 +479,19 @@ void cl_lease_reset(struct cl_core *c)
 
 /* ---- at the end of each step ---- */
 
+/* One of a majority knows of every swap that was decided, and grants to nobody who lacks it. */
+static bool is_granted(const struct cl_core *c)
+{
+    const struct cl_membership *m = c->lease.counted;
+    return m == NULL || granted(m, c->facts.boot_us) >= majority(m);
+}
+
 void cl_lease_run(struct cl_core *c)
 {
+    if (c->mapping_doubted && (is_granted(c) || !cl_has(c->me, CL_MASTER))) {
+        c->mapping_doubted = false;
+        c->version++;
+    }
     if (c->lease.counted == NULL && c->lease.heard == NULL)
         return;
     adopt_if_agreed(c);

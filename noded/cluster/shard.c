@@ -51,8 +51,8 @@ void cl_record_loaded(struct cl_core *c, const struct cl_record *r)
     struct cl_open_record *open = &s->records[s->nrecords++];
     *open = (struct cl_open_record){.r = *r, .since_us = c->now_us, .ask_us = HEAP_NEVER};
     /* While nodes.conf is read we are not known yet. */
-    if (target != NULL && (c->me == NULL || !cl_id_eq(&target->shard, &c->me->shard)))
-        open->shard = target->shard;
+    if (cl_id_is_none(&r->shard) && target != NULL && (c->me == NULL || !cl_id_eq(&target->shard, &c->me->shard)))
+        open->r.shard = target->shard;
 }
 
 void cl_record_open(struct cl_core *c, const struct cl_record *r)
@@ -353,6 +353,7 @@ void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender)
     } else if (is_ours(c, sender)) {
         sender->state_version = told.version;
         sender->stamp = told.stamp;
+        sender->absent = sender->absent && told.version != c->shard.version;
         if (told.version != c->shard.version && c->now_us >= c->tell_state_us)
             give_to_those_that_lack_it(c);
     }

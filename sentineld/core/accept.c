@@ -32,7 +32,7 @@ static bool is_confirmed(const struct sn_group *g)
         return false;
     if (g->fo.state != SN_FO_NONE && g->fo.state != SN_FO_RECONF_SLAVES)
         return false;
-    return !g->fleet || !sn_lease_ttl(g) || !m->told || (m->told->lease_ms > 0 && !sn_lease_in_doubt(g));
+    return !sn_node_leases(m) || (m->told && m->told->lease_ms > 0 && !sn_lease_in_doubt(g));
 }
 
 /* Its dataset is empty and is the shard's all the same. "follow" wants that of a reborn one too. */

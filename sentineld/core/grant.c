@@ -297,6 +297,9 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
         n->fleet->epoch = epoch;
         sn_heard_epoch(c, NULL, n->fleet->epoch);
     }
+    /* It takes nothing of an attempt below it, and those who named it may all have lost what they knew (M2). */
+    if (n->fleet && t->swap_ballot < SN_EPOCH_MAX)
+        sn_heard_epoch(c, NULL, t->swap_ballot);
     if (n->fleet && is_expected(n, t))
         sn_shard_wished(n->member);
     if (t->generation && t->version == c->ours.version && (spoken || c->ours.counted))

@@ -115,7 +115,9 @@ struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct 
 void sn_group_free(struct sn_group *g);
 void sn_group_evaluate(struct sn_group *g);
 void sn_group_switch(struct sn_group *g, struct sn_inst *to,
-                     uint64_t epoch);       /* the one door by which a master changes */
+                     uint64_t epoch); /* the one door by which a master changes */
+/* The ballot behind a configuration that is learned: that to is the master at that epoch. 0: it is not known here. */
+uint64_t sn_group_ballot(const struct sn_group *g, const struct sn_inst *to, uint64_t epoch);
 void sn_group_reset(struct sn_group *g);    /* SENTINEL RESET */
 void sn_group_info_now(struct sn_group *g); /* fresh facts about every node */
 int64_t sn_group_tidy(struct sn_group *g);  /* forgets what RESET hid and nobody confirmed */
@@ -238,8 +240,8 @@ void sn_account_converged(struct sn_group *g, bool timeout);
 void sn_account_agreed(struct sn_shard *s, bool timeout);
 void sn_account_aborted(struct sn_group *g, const char *why);
 void sn_account_no_replica(struct sn_group *g, const struct addr *wanted); /* an operator's failover that cannot be */
-void sn_account_config(struct sn_group *g, const char *from, uint64_t epoch, const struct addr *before,
-                       const struct addr *now);
+void sn_account_config(struct sn_group *g, const struct sn_inst *master, const char *from, uint64_t epoch,
+                       const struct addr *before, const struct addr *now);
 
 void sn_set_group(struct sn_group *g, const struct sn_word *words, size_t nwords); /* change.c */
 void sn_set_globals(struct sn_core *c, const struct sn_word *words, size_t nwords);

@@ -260,18 +260,21 @@ struct sn_group {
     struct sn_group *next_touched;
     int64_t switched_us; /* since when it is the master; 0: since before this life began */
     uint64_t config_epoch;
-    uint64_t config_seq; /* master and config epoch are durable, so may be told, when this is persisted */
-    runid lineage;       /* replication id of the data that the master had while it was well */
-    uint64_t vote_epoch; /* our last vote: epoch, for whom */
+    uint64_t config_ballot; /* the ballot that it came of, as far as that is known here; 0: it is not. A redis-server's
+                               config epoch is another number than the ballot's */
+    uint64_t config_seq;    /* master and config epoch are durable, so may be told, when this is persisted */
+    runid lineage;          /* replication id of the data that the master had while it was well */
+    uint64_t vote_epoch;    /* our last vote: epoch, for whom */
     runid vote_leader;
-    int64_t vote_lock_us;  /* until then we neither stand nor (for ours) vote for another, unless it is freed */
-    bool vote_planned;     /* it was for a planned switch: the asker did not hold the master for down */
-    bool vote_free;        /* it was cancelled, or led to a configuration */
-    bool vote_void;        /* it was cancelled before a promotion was sent: nothing hidden comes of it */
-    bool vote_same;        /* it was for the master that had our grants, and nothing else is hidden */
-    uint64_t doubt_epoch;  /* the highest of our votes before it that may have led to a promotion, */
-    int64_t doubt_lock_us; /* and until when they bind us as vote_lock_us does */
-    struct sn_lease lease; /* of a shard under leases: what we have granted there */
+    struct addr vote_candidate; /* that the ballot named; not set: our own, or it named none */
+    int64_t vote_lock_us;       /* until then we neither stand nor (for ours) vote for another, unless it is freed */
+    bool vote_planned;          /* it was for a planned switch: the asker did not hold the master for down */
+    bool vote_free;             /* it was cancelled, or led to a configuration */
+    bool vote_void;             /* it was cancelled before a promotion was sent: nothing hidden comes of it */
+    bool vote_same;             /* it was for the master that had our grants, and nothing else is hidden */
+    uint64_t doubt_epoch;       /* the highest of our votes before it that may have led to a promotion, */
+    int64_t doubt_lock_us;      /* and until when they bind us as vote_lock_us does */
+    struct sn_lease lease;      /* of a shard under leases: what we have granted there */
     bool lease_dirty;
     int64_t unleased_us; /* since when the master, which is well, tells that it has no lease; 0: it has one */
     uint64_t lease_seq;  /* the grantee is durable when this is persisted */

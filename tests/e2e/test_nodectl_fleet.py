@@ -130,6 +130,26 @@ def test_the_last_that_is_up_is_not_removed(lab, supervisors):
     wait_until(lambda: ask(ports["master"], "SET", "key", "value") == "OK", 20, "it takes writes")
 
 
+@case(kinds=("ours",), limit_s=120)
+def test_a_node_leaves_while_a_supervisor_hangs(lab):
+    """The plan names it, nobody waits for it, and it learns of it afterwards."""
+    fleet = MadeFleet(lab)
+    made = fleet.create(shards=1, replicas=2)
+    gone = next(n["address"] for n in made["nodes"] if n["role"] == "replica")
+    port = port_of(made["supervisors"][2])
+    hung = fleet.pid_of(port)
+
+    def known():
+        return gone.rsplit(":", 1)[1] in str(ask(port, "SENTINEL", "CLUSTER", "orders"))
+    assert known()
+    os.kill(hung, signal.SIGSTOP)
+    done = fleet.run("--fleet", "orders", "node", "remove", gone, "--yes", "--timeout", "500ms",
+                     said=("wait until 2 supervisors have forgotten", "not waited for, since they do not answer"))
+    assert made["supervisors"][2] in done.stdout, done.stdout
+    os.kill(hung, signal.SIGCONT)
+    wait_until(lambda: not known(), 60, "it has forgotten it")
+
+
 @case(kinds=("ours",), limit_s=60)
 def test_a_dead_process_that_may_have_slots_is_kept(lab):
     """The others have forgotten it, and its slots are nobody's."""
@@ -297,6 +317,28 @@ def test_cut_short_and_gone_on(lab):
     fleet.run("fleet", "destroy", "orders", "--yes", "--force", "--timeout", "300ms")
     assert not fleet.processes() and os.listdir(fleet.folder) == ["notes"]
     fleet.run("fleet", "destroy", "--dir", fleet.folder, "--yes", status=FAILED, said="no folder of a fleet")
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_start_of_a_released_fleet(lab):
+    """Its processes are started, and that nobody watches them is said at once. The file of its supervisors has one
+    cluster and no group."""
+    fleet = MadeFleet(lab)
+    made = fleet.create(shards=1)
+    conf = next(os.path.join(fleet.folder, name, "sentineld.conf") for name in sorted(os.listdir(fleet.folder))
+                if os.path.exists(os.path.join(fleet.folder, name, "sentineld.conf")))
+    checked = subprocess.run([sentineld_path(), "-c", conf, "--check"], capture_output=True, text=True, timeout=20,
+                             check=False)
+    assert (checked.returncode, checked.stdout) == (OK, "%s: good; 0 groups, 1 cluster\n" % conf), checked
+    fleet.run("config", "check", conf, said="good; 0 groups, 1 cluster")
+    fleet.run("cluster", "release", "orders", "--yes")
+    replica = next(port_of(n["address"]) for n in made["nodes"] if n["role"] == "replica")
+    fleet.kill9(replica)
+    fleet.run("fleet", "start", "orders", "--yes", status=FAILED,
+              said=("cluster orders is released", "nodectl cluster adopt orders"))
+    assert role(replica) == "slave"
+    fleet.run("cluster", "adopt", "orders", "--yes")
+    fleet.run("fleet", "start", "orders", "--yes")
 
 
 @case(kinds=("ours",), limit_s=60)

@@ -26,7 +26,7 @@ static void put_swap(const struct node *n, struct sn_lease_told *t)
     cl_wishes(n->core, &wish);
     t->mapping_epoch = n->data.set.mapping;
     t->swap_prepared = swap.prepared ? swap.epoch : 0;
-    t->swap_ballot = swap.prepared ? swap.ballot : 0;
+    t->swap_ballot = swap.ballot;
     t->swap_request = wish.request;
     t->swap_a = wish.a;
     t->swap_b = wish.b;

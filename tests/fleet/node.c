@@ -112,7 +112,8 @@ void node_wipe(struct world *w, struct node *n)
     memset(&n->followed, 0, sizeof n->followed);
     memset(&n->followed_disk, 0, sizeof n->followed_disk);
     n->wiped = true;
-    n->former = n->id;
+    memmove(&n->former[1], &n->former[0], (FORMER_MAX - 1) * sizeof n->former[0]);
+    n->former[0] = n->id;
     n->was_supervised = false;
     n->claimed_epoch = 0;
 }

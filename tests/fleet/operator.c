@@ -98,12 +98,18 @@ static void straighten(struct world *w, struct node *n)
         on_node(w, n, CL_REPLICATE, &m->id);
 }
 
-/* The id that a node had before its disk was lost. */
-static void forget_former(struct world *w, struct node *n)
+/* An id that a node had before its disk was lost. */
+static void forget(struct world *w, const struct cl_id *former)
 {
     for (int i = 0; i < w->nnodes; i++)
-        if (process_works(&w->nodes[i].p) && cl_node_find(w->nodes[i].core, &n->former) != NULL)
-            on_node(w, &w->nodes[i], CL_FORGET, &n->former);
+        if (process_works(&w->nodes[i].p) && cl_node_find(w->nodes[i].core, former) != NULL)
+            on_node(w, &w->nodes[i], CL_FORGET, former);
+}
+
+static void forget_former(struct world *w, const struct node *n)
+{
+    for (int i = 0; i < FORMER_MAX && !cl_id_is_none(&n->former[i]); i++)
+        forget(w, &n->former[i]);
 }
 
 /* The file of a supervisor is changed, and it is started anew. One at a time, in any order, with time between them. */
@@ -154,11 +160,12 @@ static void look(struct world *w, struct happening *h)
     for (int i = 0; i < w->nnodes; i++)
         if (w->nodes[i].wiped)
             take_in(w, &w->nodes[i]);
-        else if (!cl_id_is_none(&w->nodes[i].former))
+        else
             forget_former(w, &w->nodes[i]);
     for (int i = 0; i < w->nnodes; i++) {
         straighten(w, &w->nodes[i]);
         close_slots(w, &w->nodes[i]);
+        moving_join(w, &w->nodes[i]);
     }
     update_one(w);
     bump(w);

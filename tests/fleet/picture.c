@@ -32,7 +32,7 @@ static void picture_records(struct world *w, const struct node *n)
         char job[CL_ID_DIGITS + 1], shard[CL_ID_DIGITS + 1];
         RECORD(w, end_name(n->p.end), "|   record %.8s at %llu, %s to %s of shard %.8s, slots from %d on%s%s%s",
                cl_id_text(&r->r.job, job), (unsigned long long)r->r.epoch, id_name(w, &r->r.source),
-               id_name(w, &r->r.target), cl_id_text(&r->shard, shard), cl_bit_next(r->r.slots, 0, true),
+               id_name(w, &r->r.target), cl_id_text(&r->r.shard, shard), cl_bit_next(r->r.slots, 0, true),
                r->r.taking ? ", taking" : "", r->resuming ? ", resuming" : "", r->comes_back ? ", comes back" : "");
     }
 }

@@ -103,6 +103,9 @@ static bool last_death(struct world *w)
 static bool release(struct world *w)
 {
     uint64_t fenced = w->counts[COUNT_WRITES_FENCED];
+    /* Unsupervised nodes believe a word that a master has failed, however long the network had it. */
+    if (!run_for(w, MS(w->plan.down_after_ms) * 2))
+        return false;
     joint_release(w);
     if (!until(w, "release", not_released, SECONDS(60), MS(300), "an operator released the cluster"))
         return false;

@@ -26,6 +26,7 @@
 #define CLIENTS_PER_SHARD 2
 #define DATABASES 4
 #define LINEAGE_MAX 16
+#define FORMER_MAX 4
 #define SUPER_LIST_MAX 160
 #define NODE_PORT 7000
 #define BUS_PORT 17000
@@ -142,9 +143,9 @@ struct node {
     struct cl_settings set;
     struct node_disk disk;
     struct data data;
-    struct cl_id id;     /* of this life, or of the last one */
-    struct cl_id former; /* that it had before its disk was lost, until the others have forgotten it */
-    runid run_id;        /* of this life */
+    struct cl_id id;                 /* of this life, or of the last one */
+    struct cl_id former[FORMER_MAX]; /* that it had before its disk was lost, the newest first; none: no more */
+    runid run_id;                    /* of this life */
     struct idmap outs, ins;
     uint64_t last_in;
     struct idmap asked; /* by token */
@@ -445,9 +446,10 @@ void operator_change_members(struct world *w);
 void moving_init(struct world *w);
 void moving_free(struct world *w);
 void moving_begin(struct world *w);
-void moving_heal(struct world *w);  /* no migration begins any more, */
-void moving_once(struct world *w);  /* but for this one */
-void moving_before(struct node *n); /* a step of it */
+void moving_heal(struct world *w);                 /* no migration begins any more, */
+void moving_once(struct world *w);                 /* but for this one */
+void moving_join(struct world *w, struct node *n); /* its shard, where it is a master beside another */
+void moving_before(struct node *n);                /* a step of it */
 void moving_started(struct world *w, struct node *n);
 void moving_record(struct world *w, struct node *n); /* after each step */
 void moving_persisted(struct world *w, struct node *n);

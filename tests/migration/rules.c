@@ -202,6 +202,11 @@ void handover_granted(struct world *w, struct node *n, const struct cl_effect *e
     for (int i = 0; i < world_nodes(w); i++)
         if (has_come_after(world_node(w, i), target))
             h->side[check_id(w, party_id(world_node(w, i)))] = TARGET_SIDE;
+    /* And who has replaced the source, and knows of the hand-over: the source may not have heard of that yet. */
+    for (int i = 0; i < world_nodes(w); i++)
+        if (has_come_after(world_node(w, i), party_id(n)) &&
+            cl_record_find(party_core(world_node(w, i)), &e->job) != NULL)
+            h->side[check_id(w, party_id(world_node(w, i)))] = SOURCE_SIDE;
     for (size_t i = 0; i < ledger(w)->n; i++)
         if (cl_bit(slots, ledger(w)->watched[ledger(w)->writes[i].slot]))
             h->has[i / 64] |= party_dataset(n)->has[i / 64] & UINT64_C(1) << i % 64;

@@ -131,6 +131,44 @@ static void a_master_that_is_replaced_without_slots(void **state)
         assert_true(++seed < 20);
 }
 
+static bool knows_its_heir(struct world *w, void *arg)
+{
+    int node = *(int *)arg;
+    return world_owner(w, node, LAST) == node + 1;
+}
+
+/* It hears from its heir that it was replaced, and not yet that the heir has given slots away since; by a ballot the
+ * heir's epoch is above that of who has them. */
+static void who_comes_back_takes_no_slots_from_others(void **state)
+{
+    (void)state;
+    int old = 0, heir = 1, now = 2;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct world *w = adopted(seed, 1);
+        struct cl_id from = world_id(w, old);
+        world_kill(w, old);
+        assert_true(take_over(w, heir, 10, &from, 1, 2, 0));
+        assert_true(world_until(w, is_promoted, &heir, 1000 * MS));
+        assert_true(confirmed(w, now, 11));
+        world_run(w, 300 * MS);
+        assert_true(migrate(w, heir, now, 0, 9));
+        assert_true(reaches(w, now, CL_JOB_SUCCESS, 1500 * MS));
+        assert_true(confirmed(w, heir, 12));
+        world_run(w, 300 * MS);
+        cut_off(w, old, true);
+        world_cut(w, old, heir, false);
+        world_start(w, old);
+        assert_true(world_until(w, knows_its_heir, &old, 3000 * MS));
+        world_cut(w, old, heir, true);
+        world_cut(w, old, now, false);
+        world_run(w, 2000 * MS);
+        assert_int_equal(world_owner(w, now, SLOT), now);
+        assert_false(cl_bit(w->nodes[now].dropped, SLOT));
+        assert_int_equal(world_owner(w, old, SLOT), now);
+        world_free(w);
+    }
+}
+
 /* What the master of a shard says to its replica on its own link, as it was at one time. */
 struct heard {
     int from, to;
@@ -217,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_that_came_back_to_a_dead_source),
         cmocka_unit_test(a_master_that_is_replaced_without_slots),
+        cmocka_unit_test(who_comes_back_takes_no_slots_from_others),
         cmocka_unit_test(a_claim_of_an_older_version_of_the_state),
         cmocka_unit_test(a_claim_that_tells_no_version),
     };
