@@ -5,8 +5,10 @@ import time
 
 from cases import case
 from lab import RespError, wait_until
+from lab.clusters import cluster_node, meet, my_id
 from lab.resp import Closed
-from test_cluster_swap import (assert_values, in_background, long_call, mapping, masters_now, swappable, wait_agreed)
+from test_cluster_swap import (DATABASES, assert_values, in_background, long_call, mapping, masters_now, swappable,
+                               wait_agreed, with_db)
 
 OURS = ("ours",)
 
@@ -139,3 +141,42 @@ def test_a_replica_is_hurt_at_each_step(lab):
             wait_until(lambda: mapping(victim)["epoch"] == epoch, 30, "%s has learned it" % victim.name)
             fleet.wait_well(timeout_s=30)
             assert wait_agreed(fleet, keys) == epoch
+
+
+@case(kinds=OURS, limit_s=90)
+def test_nobody_took_it_up(lab):
+    """The supervisors are gone while a client waits: the master's lease ends too, and the client is told that nothing
+    was done, which is so."""
+    fleet, keys = swappable(lab)
+    for supervisor in fleet.supervisors[1:]:
+        supervisor.pause()
+    answer = str(long_call(fleet.masters[1], "SWAPDB", 1, 2))
+    # On a slow machine the lease is over before the request comes.
+    assert "nothing has changed" in answer or answer.startswith("CLUSTERDOWN"), answer
+    for supervisor in fleet.supervisors[1:]:
+        supervisor.resume()
+    fleet.wait_well(timeout_s=40)
+    assert wait_agreed(fleet, keys) == 0
+
+
+@case(kinds=OURS, limit_s=90)
+def test_a_stock_node_does_not_follow_behind_a_swap(lab):
+    """What it would be given has a mapping that it cannot keep, and whoever followed it would have none."""
+    fleet, keys = swappable(lab)
+    master = fleet.masters[0]
+    assert fleet.supervisors[0].ok("SENTINEL", "SWAPDB", fleet.name, 1, 2) == "OK"
+    for db in DATABASES:
+        with_db(master, db, "DEL", keys[0])
+    with master.connect() as client:  # as a stock replica asks
+        assert client.ok("REPLCONF", "capa", "eof", "capa", "psync2") == "OK"
+        assert "were swapped" in str(client.call("PSYNC", "?", -1))
+    joined = cluster_node(lab, "stock", "stock0", cluster_node_timeout=15000)
+    meet(master, [joined])
+    wait_until(lambda: joined.call("CLUSTER", "REPLICATE", my_id(master)) == "OK", 20, "it is to follow")
+    wait_until(lambda: all(joined.port in ports for s in fleet.supervisors
+                           for port, ports in fleet.seen(s).values() if port == master.port), 30, "all know it")
+    # The client is told at once, once the master has heard over the bus who follows it.
+    wait_until(lambda: "knows database 0 only" in str(long_call(master, "SWAPDB", 1, 2)), 20, "it is refused")
+    master.kill9()
+    fleet.wait_switched(fleet.name_of(master), master, timeout_s=30)
+    assert joined.info("replication")["role"] == "slave"
