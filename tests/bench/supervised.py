@@ -35,6 +35,8 @@ OWN = {
     "own two": ("redis-server by itself, 3 shards, two killed at once", 2),
 }
 PLANNED_TARGET_MS = 20
+SWAP_TARGET_MS = 50
+SWAPS = 20  # a round
 MANY_PROMOTED_MS, MANY_AGREED_MS = 800, 2000
 MANY = {"many, leased": True, "many, without leases": False}
 
@@ -114,6 +116,48 @@ def measure_planned():
         return load.gap_ms(), load.lost(fleet.replicas[0])
 
 
+class Reads(threading.Thread):
+    """Reads a key of database 1, one request behind the other; knows how long the longest of them took."""
+
+    def __init__(self, node, key):
+        super().__init__(daemon=True)
+        self.client = node.connect(timeout_s=30)
+        self.client.call("SELECT", 1)
+        self.key, self.longest_ms, self.count, self.ends = key, 0.0, 0, False
+        self.start()
+
+    def run(self):
+        while not self.ends:
+            before = time.monotonic()
+            self.client.call("GET", self.key)
+            self.longest_ms = max(self.longest_ms, (time.monotonic() - before) * 1000)
+            self.count += 1
+
+    def stop(self):
+        self.ends = True
+        self.join(30)
+        self.client.close()
+
+
+def measure_swaps():
+    """For how long requests to the two databases waited, in each of some swaps: on the master where it was longest"""
+    with Lab("ours") as lab:
+        fleet = Supervised(lab, (("ours", "ours"),) * 3, down_after_ms=DOWN_AFTER_MS, timers={}, declared=True,
+                           node_timeout_ms=NODE_TIMEOUT_MS)
+        keys = [key_in(slot_range(i, 3)[0] + 1) for i in range(3)]
+        waits = []
+        for _ in range(SWAPS):
+            readers = [Reads(node, key) for node, key in zip(fleet.masters, keys)]
+            wait_until(lambda: all(r.count > 20 for r in readers), 20, "reads flow")
+            for reader in readers:
+                reader.longest_ms = 0.0
+            assert fleet.supervisors[0].ok("SENTINEL", "SWAPDB", fleet.name, 1, 2) == "OK"
+            for reader in readers:
+                reader.stop()
+            waits.append(max(r.longest_ms for r in readers))
+        return waits
+
+
 def measure_many(shards, leased):
     """Half of the masters at once: (all promoted, all nodes agree), beyond down-after. Real processes."""
     with Lab("ours") as lab:
@@ -133,7 +177,7 @@ def measure_many(shards, leased):
 
 
 def measure(args):
-    results = {name: [] for name in (*ROWS, *OWN, "planned")}
+    results = {name: [] for name in (*ROWS, *OWN, "planned", "swaps")}
     for name, leased in MANY.items() if args.supervised_shards else ():
         results[name] = measure_many(args.supervised_shards, leased)
         print("supervised: %d shards%s: all promoted %.0f ms, all agree %.0f ms" % (
@@ -143,6 +187,7 @@ def measure(args):
             value = measure_own(OWN[name][1]) if name in OWN else measure_supervised(*ROWS[name][1:5])
             results[name].append(value)
         results["planned"].append(measure_planned())
+        results["swaps"].extend(measure_swaps())
         print("supervised: round %d of %d: %s" % (number + 1, args.supervised_rounds, ", ".join(
             "%s %s" % (name, "never" if v[-1] is None else "%.0f ms" % v[-1])
             for name, v in results.items() if name in ROWS or name in OWN)), file=sys.stderr, flush=True)
@@ -174,6 +219,10 @@ def report(results, args):
     row("planned switch under load: no write taken for", "%.0f ms" % gap, "<= %d ms" % PLANNED_TARGET_MS,
         gap <= PLANNED_TARGET_MS)
     row("planned switch: acknowledged writes lost", str(lost), "0", lost == 0)
+    waits = results["swaps"]
+    row("databases swapped, 3 shards: requests wait for", "%.0f ms" % statistics.median(waits),
+        "<= %d ms" % SWAP_TARGET_MS, statistics.median(waits) <= SWAP_TARGET_MS)
+    print("%-52s %14s" % ("", "%.0f to %.0f" % (min(waits), max(waits))))
     for name in MANY:
         if name not in results:
             continue
