@@ -91,6 +91,7 @@ struct cl_swap_row {
     uint64_t epoch; /* that the mapping has once it is applied; 0: there never was one */
     bool aborted;
     uint64_t ballot; /* of the attempt at it, as its supervisors name it; 0: none */
+    int64_t held_us; /* for how long it is prepared, as of the last step */
 };
 /* The last swap that this node heard of. */
 void cl_swap(const struct cl_core *c, struct cl_swap_row *out);

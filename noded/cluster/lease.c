@@ -61,6 +61,13 @@ static int64_t until_of(const struct cl_membership *m, int64_t boot_us, int *gra
     return n >= majority(m) ? ends[majority(m) - 1] : 0;
 }
 
+/* It was promoted with a dataset that lacks a swap which was made before the last one that it knows: it would hold the
+ * databases of that one, and take the others for what they are no more (SAFETY W1). */
+static bool is_behind(const struct cl_core *c)
+{
+    return c->shard.swap_epoch > c->facts.mapping_epoch + 1;
+}
+
 static int64_t until_at(const struct cl_core *c, int64_t boot_us, int *grants)
 {
     *grants = 0;
@@ -70,7 +77,7 @@ static int64_t until_at(const struct cl_core *c, int64_t boot_us, int *grants)
     if (PLANTED(105, false, c->lease.heard != NULL && until == 0))
         until = until_of(c->lease.heard, boot_us, grants);
     /* Until the promotion is on disk the data side is still a replica. */
-    return cl_has(c->me, CL_MASTER) && !c->promoting ? until : 0;
+    return cl_has(c->me, CL_MASTER) && !c->promoting && !is_behind(c) ? until : 0;
 }
 
 void cl_lease_find(struct cl_core *c)

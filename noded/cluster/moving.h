@@ -23,6 +23,9 @@ bool cl_jobs_give_way(struct cl_core *c, const char *why); /* ends all; false: s
 void cl_jobs_end_all(struct cl_core *c, const char *why);
 void cl_jobs_free(struct cl_core *c);
 
+/* cancel.c */
+void cl_jobs_cancel(struct cl_core *c, cl_token token);
+
 /* handover_claims.c */
 /* It has slots that are not being handed over, as far as we know: those stay with a master that was replaced. */
 bool cl_claims_some(const struct cl_core *c, const struct cl_node *n);

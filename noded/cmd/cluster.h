@@ -96,8 +96,8 @@ void nd_cluster_free(
 void nd_cluster_changed(struct nd_cluster *cl);
 /* The answer to host.command(): the text of a status or of an error. */
 void nd_cluster_answered(struct nd_cluster *cl, cl_token token, bool ok, struct slice text);
-/* Keys of these slots are deleted in all databases, here and on the replicas. */
-void nd_cluster_drop_slots(struct nd_engine *e, const uint8_t *slots);
+/* Keys of these slots are deleted in all databases, here and on the replicas. Returns how many. */
+size_t nd_cluster_drop_slots(struct nd_engine *e, const uint8_t *slots);
 /* All databases are emptied, and the epoch of their mapping is 0. */
 void nd_cluster_empty(struct nd_engine *e);
 bool nd_cluster_has_keys(const struct nd_engine *e);

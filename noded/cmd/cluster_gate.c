@@ -3,7 +3,7 @@
  * them choose. */
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "noded/cmd/cluster.h"
+#include "noded/cmd/cluster_rows.h"
 #include "noded/cmd/lookup.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/pause.h"
@@ -230,6 +230,13 @@ static bool uses_held_database(const struct nd_cluster *cl, const struct part *p
     return strcmp(p->cmd->name, "flushall") == 0;
 }
 
+/* Its keys would go by the number of a database that is about to mean another (SAFETY H4). What ends a move goes on. */
+static bool opens_slot(const struct nd_cluster *cl, const struct part *p)
+{
+    return cl->held_dbs[0] >= 0 && p->cmd->run == nd_cluster_setslot && p->argc > 3 &&
+           (slice_ieq(p->argv[3], "migrating") || slice_ieq(p->argv[3], "importing"));
+}
+
 /* Something is held, and the request's own slot is not. */
 static bool waits_for_held(const struct nd_call *c)
 {
@@ -241,7 +248,7 @@ static bool waits_for_held(const struct nd_call *c)
         return false;
     look_begin(&l, c);
     while (!waits && look_next(&l, &p))
-        waits = (some_slot && changes_all_slots(&p)) || uses_held_database(cl, &p);
+        waits = (some_slot && changes_all_slots(&p)) || uses_held_database(cl, &p) || opens_slot(cl, &p);
     return waits;
 }
 
@@ -252,6 +259,13 @@ static enum nd_gate wait_for_held(struct nd_call *c)
 }
 
 /* ---- answers ---- */
+
+/* A key that another node moves here: its number means the database as it was, and the swap waits for it there. */
+static enum nd_gate refuse_to_hold(struct nd_call *c)
+{
+    nd_cluster_refuse(c, "TRYAGAIN The database is being swapped with another one");
+    return ND_GATE_REFUSED;
+}
 
 void nd_cluster_refuse(struct nd_call *c, const char *error)
 {
@@ -359,7 +373,7 @@ enum nd_gate nd_cluster_gate(struct nd_call *c)
             return gate;
     }
     if (c->e->cluster->holds && waits_for_held(c))
-        return wait_for_held(c);
+        return (c->row->flags & ND_ASKING) != 0 ? refuse_to_hold(c) : wait_for_held(c);
     return nd_cluster_one_database(c->e->cluster) && refused_for_stock(c) ? ND_GATE_REFUSED : ND_GATE_OPEN;
 }
 

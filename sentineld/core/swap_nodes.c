@@ -79,9 +79,9 @@ static const char *hinders(const struct sn_fleet *f, const struct sn_shard *s)
         return "has slots on their way";
     if (has_stock_replica(s))
         return "has a stock node for a replica, which knows database 0 only";
-    return t->mapping_epoch != version || version < decided || t->swap_prepared
-               ? "has not come to the present mapping yet"
-               : NULL;
+    if (t->swap_prepared)
+        return "waits for the end of another swap (nodectl doctor names it, and what ends it)";
+    return t->mapping_epoch != version || version < decided ? "has not come to the present mapping yet" : NULL;
 }
 
 static const char *of_master(const struct sn_shard *s, const char *what, char out[SN_SWAP_WHY])
@@ -247,11 +247,12 @@ static void said_yes(struct sn_fleet *f, struct sn_node *n, struct slice text)
     struct sn_swap_master *m = asked(f, n);
     uint64_t epoch, ballot;
     slice_cut(&text, ' ');
-    if (!text_u64(slice_cut(&text, ' '), &epoch) || !text_u64(text, &ballot) || ballot != s->lead.epoch || !m ||
-        s->lead.phase != SN_SWAP_PREPARING)
+    if (!text_u64(slice_cut(&text, ' '), &epoch) || !text_u64(text, &ballot) || ballot != s->lead.epoch || !m)
         return;
     n->told->swap_prepared = s->lead.proposal.step.version;
     n->told->swap_ballot = ballot;
+    if (s->lead.phase != SN_SWAP_PREPARING)
+        return; /* of what somebody else has refused: it hears why from us, and its client with it */
     if (epoch == m->config_epoch)
         m->yes = true;
     else
