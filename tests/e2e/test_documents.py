@@ -238,6 +238,7 @@ def test_install(lab):
                  "share/man/man1/nodectl-drill.1",
                  "share/doc/sentineld/README.md", "share/doc/sentineld/examples/sentineld.conf",
                  "share/doc/sentineld/examples/nodectl.conf", "share/doc/sentineld/examples/drills.conf",
+                 "share/doc/sentineld/examples/drill.nft",
                  "lib/systemd/system/sentineld.service", "lib/systemd/system/nodectl-drill@.service",
                  "lib/systemd/system/nodectl-drill@.timer"):
         assert os.path.isfile(os.path.join(top, name)), name
