@@ -1,5 +1,5 @@
-/* The claim of a drill at the supervisors: of two drills that concern the same only one begins. It is taken with a majority
- * of them, ends by itself, and is given up by whoever does the way back. */
+/* The claim of a drill at the supervisors: of two drills that concern the same only one begins. It is taken with a
+ * majority of them, ends by itself, and is given up by whoever does the way back. */
 #ifndef NODECTL_DRILL_CLAIM_H
 #define NODECTL_DRILL_CLAIM_H
 

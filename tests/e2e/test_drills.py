@@ -193,8 +193,8 @@ def test_the_other_drills(lab):
 
 @case(kinds=OURS, limit_s=180)
 def test_replicas_supervisors_and_who_is_named(lab):
-    """A replica is killed or stopped until it is missed, a supervisor is stopped: whoever is named, and the master stays.
-    A switchover goes to the replica that is named. A kind that is not for the named one is refused with the reason."""
+    """A replica is killed or stopped until it is missed, a supervisor is stopped: whoever is named, and the master
+    stays. A switchover goes to the replica that is named. A kind that is not for the named one is refused, and why."""
     d = Drilled(lab)
     before, nodes = d.fleet.truth(), d.fleet.nodes
     pids = {n.name: n.pid for n in nodes}
@@ -224,7 +224,7 @@ def test_replicas_supervisors_and_who_is_named(lab):
     assert (report["group"], report["to"]) == (shard, at(heir)) and report["writes"]["lost"] == 0, report
     assert d.fleet.truth() == before and {n.name: n.pid for n in nodes if n is not replica} == {
         name: pid for name, pid in pids.items() if name != replica.name}
-    for words, why in ((("kill-replica", "--node", at(d.fleet.masters[0])), "is a master, and kill-replica is done to a"),
+    for words, why in ((("kill-replica", "--node", at(d.fleet.masters[0])), "is a master, and kill-replica is done to"),
                        (("kill-master", "--node", at(supervisor)), "is a supervisor, and kill-master is done to a"),
                        (("kill-master", "--node", "127.0.0.1:1"), "127.0.0.1:1 is no node of orders"),
                        (("kill-master", "--node", at(heir), "--shard", d.shard(1)), "and not of %s" % d.shard(1)),
@@ -241,8 +241,8 @@ def test_replicas_supervisors_and_who_is_named(lab):
 
 @case(kinds=OURS, limit_s=180)
 def test_one_drill_at_a_time(lab):
-    """While a drill runs no other one begins there, and who runs it since when is told; a supervisor's claim alone keeps
-    nobody out, that of a majority does. A claim is over when nodectl is killed."""
+    """While a drill runs no other one begins there, and who runs it since when is told; a supervisor's claim alone
+    keeps nobody out, that of a majority does. A claim is over when nodectl is killed."""
     d = Drilled(lab)
     pids = [s.pid for s in d.fleet.supervisors]
     first = d.start("run", "switchover", "--shard", d.shard(0), "--no-restore-roles", "--hold-ms", 60000, "--yes")
@@ -271,7 +271,8 @@ def test_one_drill_at_a_time(lab):
     assert d.fleet.supervisors[2].ok("SENTINEL", "DRILL", "CLAIMS") == []
     assert d.fleet.supervisors[1].ok("SENTINEL", "DRILL", "END", "other-1") == 1
     d.report(OK, "switchover", "--hold-ms", 0, *BUSY)
-    for bad in (("BEGIN", "a", "orders", "0", "me", "x"), ("BEGIN", "a b", "orders", "9", "me", "x"), ("BEGIN",), ("END",)):
+    for bad in (("BEGIN", "a", "orders", "0", "me", "x"), ("BEGIN", "a b", "orders", "9", "me", "x"), ("BEGIN",),
+                ("END",)):
         assert isinstance(d.fleet.supervisors[0].call("SENTINEL", "DRILL", *bad), RespError), bad
 
 
@@ -293,8 +294,8 @@ ip rule $word pref 10 from $host blackhole && ip rule $word pref 10 to $host bla
 
 @case(kinds=OURS, limit_s=180)
 def test_a_real_cut(lab):
-    """The sample's drill `cut`, as it stands: the master's host is off the network, for supervisors, replica and clients,
-    until the rules are deleted; then it is the master again."""
+    """The sample's drill `cut`, as it stands: the master's host is off the network, for supervisors, replica and
+    clients, until the rules are deleted; then it is the master again."""
     shard = PlacedShard(lab)
     etc = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "etc")
     os.makedirs(lab.path("bin"))
@@ -325,8 +326,8 @@ def test_a_real_cut(lab):
 
 @case(kinds=OURS, limit_s=120)
 def test_nobody_listens(lab):
-    """The reader of the drill's output goes away at its first line: the drill goes on to its end, the supervisors have the
-    report, and no key stays."""
+    """The reader of the drill's output goes away at its first line: the drill goes on to its end, the supervisors have
+    the report, and no key stays."""
     d = Drilled(lab)
     before = d.fleet.truth()
     process = d.start("run", "stop-master", "--shard", d.shard(1), "--hold-ms", 100, "--yes", *LAST_TURN, *BUSY)
@@ -341,8 +342,8 @@ def test_nobody_listens(lab):
 
 @case(kinds=OURS, limit_s=180)
 def test_phases_where_ballots_and_nodes_count_apart(lab):
-    """redis-server takes config epochs of its own, so those of ballots are other numbers. Each of two drills reports the
-    phases of its own failover, and nodectl explain tells the same of it by either number."""
+    """redis-server takes config epochs of its own, so those of ballots are other numbers. Each of two drills reports
+    the phases of its own failover, and nodectl explain tells the same of it by either number."""
     d = Drilled(lab, shards=(("stock", "stock"),) * 3)
     # Somebody who is not on the list asks for a vote at a high epoch: ballots are above it from now on.
     for s in d.fleet.supervisors:
