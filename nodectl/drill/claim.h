@@ -24,5 +24,7 @@ enum claim_result {
 enum claim_result claim_take(const struct drill_claim_order *c, int64_t ms, struct buf *why);
 void claim_renew(const struct drill_claim_order *c, int64_t ms); /* a new end, with whoever answers */
 void claim_end(const struct drill_claim_order *c);
+/* Appends a line for each drill that the supervisors know to be under way: what, by whom, since when. */
+void claim_tell(const struct asking *a, struct buf *out);
 
 #endif

@@ -114,7 +114,10 @@ int drill_prepare(struct drill_run *r)
     name_it(r);
     r->harm.process.fd = r->harm.guard_fd = -1;
     json_t *document = look(r, &shards, &scope, &code);
-    if (document != NULL && target_unfit(document, scope, &why) > 0)
+    bool unfit = document != NULL && target_unfit(document, scope, &why) > 0;
+    if (unfit)
+        claim_tell(&r->asking, &why);
+    if (unfit)
         code = refuse(r, "the fleet is not well, or not as it should be:", &why);
     else if (document != NULL && (!target_choose(document, shards, &r->order, scope, r->seed, &r->target, &why) ||
                                   !choose_harm(r, &why) || !set_up_canaries(r, &why)))

@@ -437,6 +437,9 @@ def test_interrupted_in_the_middle(lab, drill, sig):
     until_line(process, "writes are acknowledged in every database")
     if drill == "stop-master":
         assert stopped(master), "it is stopped"
+        done = d.run("run", "kill-supervisor", "--yes")  # nor is the fleet well, and it is said whose doing that is
+        assert done.returncode == USAGE and "the fleet is not well" in done.stderr, done
+        assert "(stop-master of orders/" in done.stderr and "(process %d)" % process.pid in done.stderr, done
     else:
         assert not master.alive()
     process.send_signal(sig)
