@@ -143,8 +143,8 @@ static void print_votes(const json_t *d, FILE *out, bool colour)
 
 static void print_ranking(const json_t *d, FILE *out, bool colour)
 {
-    static const char *const titles[] = {"#",    "REPLICA",  "VERDICT", "PRIORITY", "OFFSET",
-                                         "DATA", "INFO AGE", "LINK",    NULL};
+    static const char *const titles[] = {"#",    "REPLICA",   "VERDICT", "PRIORITY", "OFFSET",
+                                         "DATA", "~INFO AGE", "~LINK",   NULL};
     const json_t *list = json_object_get(json_object_get(d, "stand"), "ranking");
     size_t i;
     json_t *row;

@@ -64,6 +64,7 @@ struct sn_node {
     bool touched;
     bool calm;        /* held for down in no group, not restarted just now: an answered PING changes nothing */
     bool info_now;    /* wanted at once */
+    bool lived;       /* it was seen as the master that it is, with keys, in this life of its process */
     bool keys_before; /* of a replica whose master went silent: it was linked then, and held keys */
     unsigned pending; /* commands without an answer */
     struct sn_probe probe;
@@ -132,6 +133,7 @@ struct sn_inst {
     bool reborn_empty;        /* SAFETY section 4: down at once */
     int64_t refused_us;       /* when it last refused a promotion, 0 never */
     int64_t repaired_us;      /* when it was last told whom to follow, outside of a failover */
+    int64_t accepted_us;      /* when it was last told to let its master's empty dataset in; later where it refused */
     int64_t wrong_us;         /* since when it reports another master than the group's; 0: it does not */
     struct sn_member *member; /* in a cluster: which node it is; its group's shard is never without */
     int64_t stranger_us;      /* since when another node of the cluster sits at its address; 0: none does */
