@@ -475,7 +475,7 @@ def test_a_group_with_passwords(lab):
 
     def locked_out():
         done = drill()
-        assert done.returncode == USAGE and done.stdout == "", done
+        assert done.returncode == USAGE and json.loads(done.stdout)["ok"] is False, done
         return "Give --node-password-file, or NODECTL_NODE_PASSWORD" in done.stderr
     wait_until(locked_out, 20, "the fleet is fit, and the password is missing")
     env["NODECTL_NODE_PASSWORD"] = "nodepass"

@@ -109,9 +109,12 @@ class Asked:
         yield ("supervisor", "add"), [away, "--dry-run", *self.at], OK
         yield ("supervisor", "add"), [away, "--yes", "--wait", "1ms", *self.at], FAILED
         yield ("supervisor", "add"), ["here", "--yes", *self.at], USAGE
-        yield ("supervisor", "remove"), [away, "--dry-run", *self.both], OK
+        listed = ["127.0.0.1:%d" % s.port for s in Supervised(lab, (("ours",),), declared=True, name="listed",
+                                                              prefix="listed-").supervisors]
+        yield ("supervisor", "remove"), [listed[2], "--dry-run", "-s", ",".join(listed)], OK
+        yield ("supervisor", "remove"), [away, "--dry-run", *self.both], FAILED  # nobody knows it
         yield ("supervisor", "remove"), [self.at[1], "--yes", *self.at], FAILED
-        yield ("supervisor", "remove"), [away, *self.both], USAGE
+        yield ("supervisor", "remove"), [listed[2], "-s", ",".join(listed)], USAGE
         yield ("supervisor", "quorum"), self.at, OK
         yield ("supervisor", "quorum"), ["nowhere", *self.at], FAILED
         yield ("supervisor", "quorum"), ["--zones", "x", *self.at], USAGE
