@@ -177,7 +177,7 @@ void drill_show_plan(const struct drill_run *r, FILE *out)
     if (o->max_outage_ms >= 0)
         buf_printf(&text, "%" PRId64 " ms without an acknowledged write at most, ", o->max_outage_ms);
     if (t->bystander.n > 0)
-        buf_printf(&text, "%" PRId64 " ms of it in %s, ", o->max_bystander_ms, t->bystander.name);
+        buf_printf(&text, "%" PRId64 " ms without one in %s, ", o->max_bystander_ms, t->bystander.name);
     buf_printf(&text, "%" PRId64 " acknowledged writes lost at most; over in %" PRId64 " s\n", o->max_lost,
                o->max_time_s);
     buf_printf(&text, "  supervisors  %zu, all agree\n", t->nsupervisors);

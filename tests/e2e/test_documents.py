@@ -1,5 +1,6 @@
 """Man pages, completion, samples and what `make install` puts where: each is checked against the programs."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -215,6 +216,28 @@ def test_samples_are_accepted(lab):
     done = run(nodectl_path(), "status", "-c", os.path.join(ROOT, "etc", "nodectl.conf"), "--timeout", "300ms",
                env={k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")})
     assert done.returncode != 2, done.stderr
+
+
+@case(kinds=("ours",))
+def test_drills_have_their_names_everywhere(lab):
+    """Every kind of drill that can be run is in the help, the manual page, the completion and the README."""
+    path = lab.path("drills.conf")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("drills = ();\n")
+    listed = json.loads(said(nodectl_path(), "drill", "plan", "--file", path, "-o", "json"))
+    kinds = [d["kind"] for d in listed]
+    assert len(kinds) == len(set(kinds)) == 11 and kinds == [d["drill"] for d in listed], listed
+    os.makedirs(lab.path("man"))
+    said(nodectl_path(), "__man", lab.path("man"))
+    with open(lab.path("man", "nodectl-drill.1"), encoding="utf-8") as f:
+        man = f.read().replace("\\-", "-")
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+        readme = f.read()
+    offered = {line.split("\t")[0] for line in said(nodectl_path(), "__complete", "--", "drill", "run", "").splitlines()}
+    helped = said(nodectl_path(), "help", "drill", "run")
+    for kind in kinds:
+        assert kind in offered and "  %s\n" % kind in helped and kind in man, kind
+        assert "`%s`" % kind in readme or kind == "random", kind
 
 
 @case(kinds=("ours",), limit_s=60)
