@@ -28,6 +28,7 @@ static void whole_way(void **state)
     link_sends(c, "SET x three PXAT 1800000000000");
     link_sends(c, "PING");
     link_sends(c, SYNC "SNAPSHOT-END");
+    assert_int_equal(t->snapshot_keys, 3);
     link_sends(c, "MULTI");
     link_sends(c, "INCR {x}n");
     link_sends(c, "SELECT 4");
