@@ -8,6 +8,7 @@
 static const struct command_option from_options[] = {
     {"--cut-over", NULL, "WHEN", "now: when all is copied; ask: when it is typed; never: follow until Ctrl-C"},
     {"--replace", NULL, NULL, "the target may hold keys: all of them are deleted first"},
+    {"--confirm", NULL, "NAME", "the target, said again: needed with --yes --replace"},
     {"--no-check", NULL, NULL, "do not compare keys and digests at the end, while writers wait"},
     {"--leave-source", NULL, NULL, "let the source take writes again after the cut-over"},
     {"--source-user", NULL, "NAME", "user at the source; the password is in NODECTL_SOURCE_PASSWORD"},
@@ -29,11 +30,13 @@ static const struct command command_import_from = {
         "the snapshot is copied, then what is written is copied anew, key by key, until the cut-over. At the cut-over\n"
         "writers wait (CLIENT PAUSE WRITE), the rest is copied, keys and digests of every database are compared, and\n"
         "then the source refuses writes (min-replicas-to-write), so that no client goes on there unnoticed.\n"
-        "A source that exchanges databases (SWAPDB) is copied from the beginning again. If it ends early, the source "
-        "is\n"
-        "as it was; the same command with --replace begins anew. On a terminal the cut-over is asked for; elsewhere, "
-        "and\n"
-        "with --yes, it comes when all is copied.\n"
+        "Writers wait for five seconds at a time, which is said anew every second: so long they wait if nodectl is\n"
+        "killed then. Until the end the source's repl-diskless-sync-delay is 0, that nobody waits for a snapshot.\n"
+        "A source that exchanges databases (SWAPDB) is copied from the beginning again. If it ends early, the source\n"
+        "is as it was; the same command with --replace begins anew. With --replace the source is read once to its end\n"
+        "before anything is deleted. On a terminal the cut-over is asked for; elsewhere, and with --yes, it comes "
+        "when\n"
+        "all is copied. A source that is the target itself, under whatever address, is refused.\n"
         "\n"
         "Exit status: 0 cut over, and both sides were equal; 1 it failed, or they were not; 2 the command line is "
         "wrong;\n"
@@ -49,6 +52,7 @@ static const struct command command_import_from = {
 
 static const struct command_option file_options[] = {
     {"--replace", NULL, NULL, "the target may hold keys: all of them are deleted first"},
+    {"--confirm", NULL, "NAME", "the target, said again: needed with --yes --replace"},
     {"--no-check", NULL, NULL, "do not compare keys and digests at the end"},
     CHANGE_OPTIONS,
     ASKING_OPTIONS,

@@ -8,7 +8,9 @@
 
 #define NODES_TEXT                                                                                                    \
     "The nodes are found through --seeds, or through the supervisors. noded, redis-server and valkey-server answer\n" \
-    "it; with nodes that are no noded, slots go key by key and with database 0 only.\n"
+    "it. Slots go in one piece between nodes of noded and between nodes of Valkey 9; elsewhere they go key by key, "  \
+    "and\n"                                                                                                           \
+    "with database 0 only where a node has no other.\n"
 
 #define STATUS_TEXT                                                                                                \
     "Exit status: 0 it is done, or there was nothing to do; 1 it failed or was not confirmed, as standard error\n" \
@@ -66,12 +68,14 @@ static const struct command command_slots_move = {
     .summary = "Move slots from master to master with the keys of all databases, while clients go on.",
     .text = NODES_TEXT
     "\n"
-    "A NODE is host:port, an id or its beginning, or the name of a shard. Between nodes of noded the slots go in one\n"
-    "piece: clients see a pause of some milliseconds. Elsewhere they go key by key, sixteen slots at once. What would "
+    "A NODE is host:port, an id or its beginning, or the name of a shard. Where slots go in one piece clients see a\n"
+    "pause of some milliseconds; key by key sixteen slots go at once. What would "
     "be\n"
-    "lost (keys in databases that the target does not have) is refused before anything moves.\n"
+    "lost (keys in databases that the target does not have, a stray key at the target that has another value) is\n"
+    "refused before anything moves; a stray that comes while a slot is open leaves that slot open, and says so.\n"
     "\n"
-    "Ctrl-C ends what is under way and stops. The same command, given again, finds what is done, or half done after a\n"
+    "Ctrl-C ends what is under way and stops; a migration that does not end by itself is taken back. The same command, "
+    "given again, finds what is done, or half done after a\n"
     "crash, and goes on.\n"
     "\n"
     "Example:\n"
@@ -158,7 +162,13 @@ static const struct command command_slots_check = {
 /* ---- fix ---- */
 
 static const struct command_option fix_options[] = {
-    MOVER_OPTIONS, CHANGE_OPTIONS, ASKING_OPTIONS, ASKING_NODES_OPTIONS, {NULL, NULL, NULL, NULL},
+    {"--give-up-keys", NULL, NULL, "slots of masters that are lost with all replicas go to others, without their keys"},
+    {"--confirm", NULL, "NAME", "the fleet or the first seed, said again: needed with --yes --give-up-keys"},
+    MOVER_OPTIONS,
+    CHANGE_OPTIONS,
+    ASKING_OPTIONS,
+    ASKING_NODES_OPTIONS,
+    {NULL, NULL, NULL, NULL},
 };
 
 static const struct command command_slots_fix = {
@@ -178,8 +188,10 @@ static const struct command command_slots_fix = {
     "nobody.\n"
     "Where data could be lost (two masters have keys of a slot of nobody's, a node that may have some does not answer, "
     "a\n"
-    "key has two values, a node that would be met claims slots of others), or where it cannot be told what was meant,\n"
-    "nothing is done, and it says what you must decide.\n"
+    "key has two values and --owner-wins is not given, a node that would be met claims slots of others), or where it "
+    "cannot be told what was meant,\n"
+    "nothing is done, and it says what you must decide. So it is with the slots of a master that does not answer and\n"
+    "has no replica that does: --give-up-keys gives them to the others, and their keys are lost.\n"
     "\n"
     "Example:\n"
     "  nodectl slots fix --dry-run\n"

@@ -106,7 +106,7 @@ bool import_again(struct source *s)
         for (size_t it = 0; ok && map_next(&now.v[db], &it, &key) != NULL;) {
             b.keys[b.n++] = key;
             if (b.n == BATCH)
-                ok = copy_batch(&b) && !interrupted();
+                ok = copy_batch(&b) && !interrupted() && import_hold_writers(s->import);
         }
         ok = ok && (b.n == 0 || copy_batch(&b));
     }

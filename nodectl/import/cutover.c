@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAUSE_MS "60000" /* writers wait no longer, if nodectl dies */
-#define RENEW_MS 20000
+/* Writers wait no longer than this if nodectl dies. */
+#define PAUSE_MS 5000
+#define RENEW_MS 1000
 #define CATCH_UP_MS 50000
 #define TICK_MS 100
 /* Keys that expire sooner than this after the beginning of a comparison are left out of it, on both sides. */
@@ -30,16 +31,39 @@ static bool fail(struct import *im, const struct addr *who, const char *why)
 
 /* ---- writers ---- */
 
+/* Whether what was done until now was done while writers waited. */
+static bool held(struct source *s)
+{
+    if (!s->paused || fleet_now_ms() - s->paused_ms < PAUSE_MS)
+        return true;
+    return fail(s->import, &s->addr, "it did not answer in time, so that its writers went on: try the cut-over again");
+}
+
 static bool pause_writers(struct source *s)
 {
     struct buf why = {0};
-    redisReply *r = node_link_ask(&s->link, &why, "CLIENT", "PAUSE", PAUSE_MS, "WRITE", (char *)NULL);
-    s->paused = r != NULL;
-    if (r == NULL)
-        fail(s->import, &s->addr, buf_str(&why));
+    char ms[24];
+    int64_t now_ms = fleet_now_ms();
+    snprintf(ms, sizeof ms, "%d", PAUSE_MS);
+    if (s->link.c == NULL && !node_link_open(&s->link, &s->import->source_asking, &s->addr))
+        return fail(s->import, &s->addr, buf_str(&s->link.error));
+    redisReply *r = node_link_ask(&s->link, &why, "CLIENT", "PAUSE", ms, "WRITE", (char *)NULL);
+    bool ok = r != NULL || fail(s->import, &s->addr, buf_str(&why));
+    ok = ok && held(s); /* as it was told before: this one came in time */
+    s->paused |= r != NULL;
+    s->paused_ms = now_ms;
     freeReplyObject(r);
     buf_free(&why);
-    return s->paused;
+    return ok;
+}
+
+bool import_hold_writers(struct import *im)
+{
+    bool ok = true;
+    for (size_t i = 0; i < im->n && ok; i++)
+        if (im->v[i].paused && fleet_now_ms() - im->v[i].paused_ms >= RENEW_MS)
+            ok = pause_writers(&im->v[i]);
+    return ok;
 }
 
 void import_let_writers(struct import *im)
@@ -71,25 +95,43 @@ bool import_stop_writers(struct import *im)
     return true;
 }
 
+static bool set_min_replicas(struct source *s, int64_t to)
+{
+    struct buf why = {0};
+    char number[24];
+    snprintf(number, sizeof number, "%lld", (long long)to);
+    redisReply *r = node_link_ask(&s->link, &why, "CONFIG", "SET", "min-replicas-to-write", number, (char *)NULL);
+    bool ok = r != NULL || fail(s->import, &s->addr, buf_str(&why));
+    freeReplyObject(r);
+    buf_free(&why);
+    return ok;
+}
+
+/* One that refuses writes already does so by an import before: what it was then is not known here. */
+static bool refuse_writes(struct source *s)
+{
+    struct buf why = {0};
+    int64_t before = 0;
+    redisReply *was = node_link_ask(&s->link, &why, "CONFIG", "GET", "min-replicas-to-write", (char *)NULL);
+    bool ok = was != NULL || fail(s->import, &s->addr, buf_str(&why));
+    if (ok && was->type == REDIS_REPLY_ARRAY && was->elements == 2)
+        (void)text_range(slice_of(was->element[1]->str), 0, INT32_MAX, &before);
+    s->min_replicas = before == IMPORT_REFUSES ? -1 : before;
+    s->refuses = ok && set_min_replicas(s, IMPORT_REFUSES);
+    ok = s->refuses && held(s);
+    freeReplyObject(was);
+    buf_free(&why);
+    return ok;
+}
+
 bool import_refuse_writes(struct import *im)
 {
-    bool ok = true;
-    for (size_t i = 0; i < im->n && ok; i++) {
-        struct source *s = &im->v[i];
-        struct buf why = {0};
-        redisReply *was = node_link_ask(&s->link, &why, "CONFIG", "GET", "min-replicas-to-write", (char *)NULL);
-        int64_t before = 0;
-        if (was != NULL && was->type == REDIS_REPLY_ARRAY && was->elements == 2)
-            (void)text_range(slice_of(was->element[1]->str), 0, INT32_MAX, &before);
-        redisReply *r = was == NULL ? NULL
-                                    : node_link_ask(&s->link, &why, "CONFIG", "SET", "min-replicas-to-write", "32767",
-                                                    (char *)NULL);
-        ok = r != NULL || fail(im, &s->addr, buf_str(&why));
-        s->min_replicas = r != NULL ? before : -1;
-        freeReplyObject(was);
-        freeReplyObject(r);
-        buf_free(&why);
-    }
+    bool ok = import_hold_writers(im);
+    for (size_t i = 0; i < im->n && ok; i++)
+        ok = refuse_writes(&im->v[i]);
+    for (size_t i = 0; i < im->n && !ok; i++)
+        if (im->v[i].refuses && im->v[i].min_replicas >= 0)
+            im->v[i].refuses = !set_min_replicas(&im->v[i], im->v[i].min_replicas);
     return ok;
 }
 
@@ -150,21 +192,10 @@ static bool on_entry(void *owner, struct nd_rdb_entry *entry, struct buf *why)
     return true;
 }
 
-static void renew(struct import *im, int64_t *renewed_ms)
-{
-    if (fleet_now_ms() - *renewed_ms < RENEW_MS)
-        return;
-    for (size_t i = 0; i < im->n; i++)
-        if (im->v[i].paused)
-            (void)pause_writers(&im->v[i]);
-    *renewed_ms = fleet_now_ms();
-}
-
 /* Reads the snapshots side by side. The streams of the source are still acknowledged, or it would drop us. */
 static bool read_all(struct import *im, struct fetch *v, size_t n)
 {
     struct pollfd *p = mem_zalloc(n * sizeof *p);
-    int64_t renewed_ms = fleet_now_ms();
     bool over = false, ok = true;
     while (!over && ok) {
         over = true;
@@ -176,7 +207,6 @@ static bool read_all(struct import *im, struct fetch *v, size_t n)
             over &= fetch_is_over(&v[i]);
             ok = v[i].state != FETCH_FAILED || fail(im, &v[i].from, buf_str(&v[i].error));
         }
-        renew(im, &renewed_ms);
         ok = ok && import_follow(im, 0);
     }
     free(p);

@@ -43,7 +43,9 @@ static bool on_entry(void *owner, struct nd_rdb_entry *entry, struct buf *why)
             nd_value_free(&entry->value);
         return false;
     }
-    progress_at(&im->progress, ++im->put);
+    if (im->put++ == 0) /* the time before was the source's, and tells nothing of what is left */
+        progress_begin(&im->progress, "copying", "keys", im->snapshot_keys);
+    progress_at(&im->progress, im->put);
     if (interrupted())
         buf_puts(why, "interrupted");
     else if (!import_put(&im->route, entry))
@@ -197,7 +199,7 @@ static bool turn(struct import *im, int wait_ms)
     for (size_t i = 0; i < im->n && ok && !im->anew; i++)
         ok = serve(&im->v[i], p[i].revents);
     free(p);
-    return ok;
+    return ok && import_hold_writers(im);
 }
 
 static bool all_attached(const struct import *im)

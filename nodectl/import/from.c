@@ -33,11 +33,10 @@ struct from {
     enum when when;
     char *password; /* at the source, read from a file */
     int64_t target_keys, waited_ms;
+    size_t step; /* the one that is next */
+    struct buf go_on;
     bool checked, cut_over;
 };
-
-enum { STEP_COPY, STEP_FOLLOW, STEP_CUT_OVER };
-enum { STEP_COMPARE = STEP_FOLLOW }; /* of files */
 
 /* ---- the command line ---- */
 
@@ -66,11 +65,25 @@ static int read_password(struct from *f)
     return f->password != NULL ? EXIT_OK : EXIT_USAGE;
 }
 
+/* --yes alone is soon said: whose keys are deleted has to be named too. */
+static int check_confirmed(const struct from *f)
+{
+    char text[ADDR_TEXT_MAX];
+    const char *given = command_value(f->call, "--confirm"), *name = about_name(&f->asking, text);
+    if (given != NULL && strcmp(given, name) != 0)
+        return command_fail(f->call, EXIT_USAGE, "--confirm is '%s', but the target is %s", given, name);
+    bool yes = command_value(f->call, "--yes") != NULL && command_value(f->call, "--dry-run") == NULL;
+    if (yes && command_value(f->call, "--replace") != NULL && given == NULL)
+        return command_fail(f->call, EXIT_USAGE, "--yes --replace needs --confirm %s: it cannot be undone", name);
+    return EXIT_OK;
+}
+
 static int read_files_line(struct from *f)
 {
     f->import.asking = &f->asking;
     f->when = WHEN_NOW;
-    return asking_read_nodes(f->call, &f->asking);
+    int code = asking_read_nodes(f->call, &f->asking);
+    return code == EXIT_OK ? check_confirmed(f) : code;
 }
 
 static int read_line(struct from *f)
@@ -80,6 +93,8 @@ static int read_line(struct from *f)
     int code = read_when(f);
     if (code == EXIT_OK)
         code = asking_read_nodes(f->call, &f->asking);
+    if (code == EXIT_OK)
+        code = check_confirmed(f);
     if (code == EXIT_OK)
         code = read_password(f);
     const char *user = command_value(f->call, "--source-user");
@@ -139,17 +154,32 @@ static bool open_files(struct from *f)
     return ok;
 }
 
+static void plan_deletion(struct from *f)
+{
+    if (f->target_keys > 0)
+        change_step(&f->change, "delete all %lld keys of the target", (long long)f->target_keys);
+}
+
+static void plan_delays(struct from *f)
+{
+    char text[ADDR_TEXT_MAX];
+    import_delays_look(&f->import);
+    for (size_t i = 0; i < f->import.ndelays; i++)
+        change_about(&f->change,
+                     "%s makes its snapshots at once meanwhile: repl-diskless-sync-delay is 0, then %lld again",
+                     addr_text(&f->import.delays[i].addr, text), (long long)f->import.delays[i].before_s);
+}
+
 static void plan_files(struct from *f)
 {
     if (!look_at_target(f) || !open_files(f))
         return;
-    change_step(&f->change, "copy %lld keys of %s%s%s", (long long)f->import.snapshot_keys, f->call->argv[0],
-                f->nstages > 1 ? " and the other files" : "",
-                f->target_keys > 0 ? ", after all keys of the target are deleted" : "");
+    plan_delays(f);
+    plan_deletion(f);
+    change_step(&f->change, "copy %lld keys of %s%s", (long long)f->import.snapshot_keys, f->call->argv[0],
+                f->nstages > 1 ? " and the other files" : "");
     if (command_value(f->call, "--no-check") == NULL)
         change_step(&f->change, "compare keys and digests of all databases");
-    if (f->target_keys > 0)
-        change_warn(&f->change, "%lld keys of the target are deleted", (long long)f->target_keys);
 }
 
 static void plan(struct from *f)
@@ -162,9 +192,12 @@ static void plan(struct from *f)
         change_failed(&f->change, "nothing was done: the source: %s", buf_str(&im->error));
         return;
     }
-    change_step(&f->change, "copy %lld keys of %s%s%s", (long long)im->snapshot_keys, addr_text(&im->v[0].addr, text),
-                im->n > 1 ? " and the other masters of its cluster" : "",
-                f->target_keys > 0 ? ", after all keys of the target are deleted" : "");
+    plan_delays(f);
+    if (f->target_keys > 0)
+        change_step(&f->change, "read the source's data once, to its end: nothing is deleted for what cannot be read");
+    plan_deletion(f);
+    change_step(&f->change, "copy %lld keys of %s%s", (long long)im->snapshot_keys, addr_text(&im->v[0].addr, text),
+                im->n > 1 ? " and the other masters of its cluster" : "");
     change_step(&f->change, "follow what is written there meanwhile%s",
                 f->when == WHEN_NEVER ? ", until Ctrl-C"
                 : f->when == WHEN_ASK ? ", until '" WORD "' is typed"
@@ -173,8 +206,6 @@ static void plan(struct from *f)
         change_step(&f->change, "cut over: writers wait%s, then the source %s",
                     command_value(f->call, "--no-check") != NULL ? "" : ", both sides are compared",
                     command_value(f->call, "--leave-source") != NULL ? "takes writes again" : "refuses writes");
-    if (f->target_keys > 0)
-        change_warn(&f->change, "%lld keys of the target are deleted", (long long)f->target_keys);
 }
 
 /* ---- the deed ---- */
@@ -200,17 +231,38 @@ static bool ended(struct from *f)
     return false;
 }
 
+/* One step that is one call. */
+static bool do_step(struct from *f, bool (*work)(struct import *im))
+{
+    if (!change_now(&f->change, f->step))
+        return false;
+    if (!work(&f->import))
+        return ended(f);
+    change_did(&f->change, f->step++);
+    return true;
+}
+
+/* What is said once the target is not as it was. */
+static void say_how_to_go_on(struct from *f)
+{
+    char text[ADDR_TEXT_MAX];
+    if (command_value(f->call, "--replace") != NULL) {
+        f->change.go_on = "the same command, given again, begins anew";
+        return;
+    }
+    buf_puts(&f->go_on, "to begin anew give the same command with --replace");
+    if (command_value(f->call, "--yes") != NULL)
+        buf_printf(&f->go_on, " --confirm %s", about_name(&f->asking, text));
+    f->change.go_on = buf_str(&f->go_on);
+}
+
 static bool copy(struct from *f)
 {
-    if (!change_now(&f->change, STEP_COPY))
+    bool replaces = f->target_keys > 0;
+    if (replaces && f->nstages == 0 && !do_step(f, import_read_once))
         return false;
-    f->change.go_on = command_value(f->call, "--replace") != NULL
-                          ? "the same command, given again, begins anew"
-                          : "to begin anew give the same command with --replace";
-    if ((f->target_keys > 0 && !import_flush_target(&f->import)) || !import_copy(&f->import))
-        return ended(f);
-    change_did(&f->change, STEP_COPY);
-    return true;
+    say_how_to_go_on(f);
+    return (!replaces || do_step(f, import_flush_target)) && do_step(f, import_copy);
 }
 
 /* Whether the word was typed. */
@@ -225,7 +277,7 @@ static bool follow(struct from *f)
 {
     FILE *out = asking_people(&f->asking);
     bool told = false, over = false;
-    if (!change_now(&f->change, STEP_FOLLOW))
+    if (!change_now(&f->change, f->step))
         return false;
     while (!over) {
         if (!import_follow(&f->import, FOLLOW_MS))
@@ -240,7 +292,7 @@ static bool follow(struct from *f)
         }
         over = f->when == WHEN_NOW ? near : f->when == WHEN_ASK && typed();
     }
-    change_did(&f->change, STEP_FOLLOW);
+    change_did(&f->change, f->step++);
     return true;
 }
 
@@ -259,7 +311,7 @@ static bool compare(struct from *f)
 
 static void cut_over(struct from *f)
 {
-    if (!change_now(&f->change, STEP_CUT_OVER))
+    if (!change_now(&f->change, f->step))
         return;
     int64_t from_ms = fleet_now_ms();
     bool leave = command_value(f->call, "--leave-source") != NULL;
@@ -271,28 +323,30 @@ static void cut_over(struct from *f)
     f->waited_ms = fleet_now_ms() - from_ms;
     f->cut_over = ok;
     if (ok)
-        change_did(&f->change, STEP_CUT_OVER);
+        change_did(&f->change, f->step++);
 }
 
 static void finish_files(struct from *f)
 {
     bool check = command_value(f->call, "--no-check") == NULL;
-    if (check && !change_now(&f->change, STEP_COMPARE))
+    if (check && !change_now(&f->change, f->step))
         return;
     f->cut_over = compare(f);
     if (check && f->cut_over)
-        change_did(&f->change, STEP_COMPARE);
+        change_did(&f->change, f->step++);
 }
 
 static void act(struct from *f)
 {
     f->import.route = (struct route){.picture = &f->import.target, .repeatable = true, .answered = on_answer};
     route_begin(&f->import.route);
+    import_delays_drop(&f->import);
     bool copied = copy(f);
     if (copied && f->nstages > 0)
         finish_files(f);
     else if (copied && follow(f))
         cut_over(f);
+    import_delays_put_back(&f->import);
     route_free(&f->import.route);
 }
 
@@ -314,6 +368,27 @@ static json_t *databases_of(const struct from *f)
     return list;
 }
 
+/* What was changed at nodes, as it was and as it is now. before: null where it is not known. */
+static json_t *settings_of(const struct from *f)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < f->import.n; i++) {
+        const struct source *s = &f->import.v[i];
+        if (s->refuses)
+            json_array_append_new(list, json_pack("{s:o, s:s, s:o, s:i}", "address", json_addr(&s->addr), "setting",
+                                                  "min-replicas-to-write", "before",
+                                                  s->min_replicas >= 0 ? json_integer(s->min_replicas) : json_null(),
+                                                  "now", IMPORT_REFUSES));
+    }
+    for (size_t i = 0; i < f->import.ndelays; i++) {
+        const struct import_delay *d = &f->import.delays[i];
+        json_array_append_new(list, json_pack("{s:o, s:s, s:I, s:I}", "address", json_addr(&d->addr), "setting",
+                                              "repl-diskless-sync-delay", "before", (json_int_t)d->before_s, "now",
+                                              (json_int_t)(d->changed ? 0 : d->before_s)));
+    }
+    return list;
+}
+
 static json_t *result(const struct from *f)
 {
     json_t *sources = json_array();
@@ -321,16 +396,43 @@ static json_t *result(const struct from *f)
         json_array_append_new(sources, json_addr(&f->import.v[i].addr));
     for (size_t i = 0; i < f->nstages; i++)
         json_array_append_new(sources, json_text(f->call->argv[i], strlen(f->call->argv[i])));
-    return json_pack("{s:o, s:I, s:I, s:i, s:b, s:b, s:I, s:o}", "sources", sources, "copied",
+    return json_pack("{s:o, s:I, s:I, s:i, s:b, s:b, s:I, s:o, s:o}", "sources", sources, "copied",
                      (json_int_t)f->import.put, "copied_again", (json_int_t)f->import.recopied, "restarts",
                      f->import.restarts, "checked", f->checked, "cut_over", f->cut_over, "writers_waited_ms",
-                     (json_int_t)f->waited_ms, "databases", databases_of(f));
+                     (json_int_t)f->waited_ms, "databases", databases_of(f), "settings", settings_of(f));
+}
+
+static void tell_source(const struct from *f, const struct source *s)
+{
+    char text[ADDR_TEXT_MAX];
+    FILE *out = asking_people(&f->asking);
+    addr_text(&s->addr, text);
+    if (s->refuses && s->min_replicas >= 0)
+        print_line(out, false, PAINT_NONE,
+                   "%s refuses writes now (min-replicas-to-write %d; it was %lld). Point its clients at the target.",
+                   text, IMPORT_REFUSES, (long long)s->min_replicas);
+    else if (s->refuses)
+        print_line(
+            out, false, PAINT_NONE,
+            "%s refused writes before (min-replicas-to-write %d): what it was, the output of the import that set "
+            "it tells. Point its clients at the target.",
+            text, IMPORT_REFUSES);
+}
+
+static void tell_delays(const struct from *f)
+{
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < f->import.ndelays; i++)
+        if (f->import.delays[i].changed)
+            print_line(asking_people(&f->asking), false, PAINT_NONE,
+                       "%s was not reached to put repl-diskless-sync-delay back: it is 0, and was %lld.",
+                       addr_text(&f->import.delays[i].addr, text), (long long)f->import.delays[i].before_s);
 }
 
 static void tell(const struct from *f)
 {
     FILE *out = asking_people(&f->asking);
-    char text[ADDR_TEXT_MAX];
+    tell_delays(f);
     if (!f->cut_over)
         return;
     const char *equal = f->checked ? " Keys and digests of all databases are equal." : "";
@@ -341,11 +443,7 @@ static void tell(const struct from *f)
                    "%lld keys copied, %lld of them again; writers waited %lld ms.%s", (long long)f->import.put,
                    (long long)f->import.recopied, (long long)f->waited_ms, equal);
     for (size_t i = 0; i < f->import.n; i++)
-        if (f->import.v[i].min_replicas >= 0)
-            print_line(out, false, PAINT_NONE,
-                       "%s refuses writes now (min-replicas-to-write 32767; it was %lld). Point its clients at the "
-                       "target.",
-                       addr_text(&f->import.v[i].addr, text), (long long)f->import.v[i].min_replicas);
+        tell_source(f, &f->import.v[i]);
 }
 
 static int perform(struct from *f)
@@ -385,6 +483,7 @@ static int run(struct from *f, int code)
     import_free(&f->import);
     picture_free(&f->import.target);
     asking_free(&f->asking);
+    buf_free(&f->go_on);
     free(f->password);
     return code;
 }

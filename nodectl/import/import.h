@@ -19,6 +19,8 @@
 
 struct import;
 
+enum { IMPORT_REFUSES = 32767 }; /* as min-replicas-to-write: no master has as many, so it takes no writes */
+
 /* A master of the source. */
 struct source {
     struct import *import;
@@ -35,8 +37,18 @@ struct source {
     struct dirty dirty;
     int64_t told_ms;      /* when it was last told how far we are */
     int64_t lost_ms;      /* since when its stream is lost; 0: it is not */
-    bool paused;          /* its writers wait (CLIENT PAUSE) */
-    int64_t min_replicas; /* min-replicas-to-write as it was; -1: it was not changed */
+    bool paused;          /* its writers wait (CLIENT PAUSE) ... */
+    int64_t paused_ms;    /* ... told last at this time */
+    bool refuses;         /* it takes no writes any more (min-replicas-to-write) */
+    int64_t min_replicas; /* that as it was; -1: not known, as it refused them before this import */
+};
+
+/* A node that would wait with its snapshot for more replicas (repl-diskless-sync-delay). */
+struct import_delay {
+    const struct asking *asking; /* how to log in there */
+    struct addr addr;
+    int64_t before_s;
+    bool changed; /* it is 0 now */
 };
 
 struct import {
@@ -51,6 +63,9 @@ struct import {
     int restarts;
     int64_t put, recopied; /* keys of snapshots, and keys copied again */
     int64_t snapshot_keys; /* that the sources told before; for the progress */
+    struct import_delay *delays;
+    size_t ndelays;
+    runid *target_runs; /* run ids of the target's nodes, in the picture's order; asked for once */
     struct progress progress;
     struct buf error; /* why it ended: a clause */
 };
@@ -59,6 +74,9 @@ struct import {
  * replica stands for its master. false: error says why. import_free() either way. */
 bool import_open(struct import *im, const struct addr *at);
 void import_free(struct import *im);
+/* Reads the sources' snapshots to their ends and puts nothing anywhere: what cannot be read is known before anything
+ * is deleted. false: error, or Ctrl-C. */
+bool import_read_once(struct import *im);
 /* Copies the snapshots. false: error, or Ctrl-C. */
 bool import_copy(struct import *im);
 /* Follows for this long: works on the streams and copies what was written. false: error, or Ctrl-C. */
@@ -73,6 +91,12 @@ bool import_flush_database(struct import *im, const char *number);
 
 /* put.c. An entry of a snapshot goes to the owner of its slot. Takes the entry's value. */
 bool import_put(struct route *r, struct nd_rdb_entry *entry);
+
+/* delay.c. Which nodes wait before they make a snapshot; that they do not, while the import lasts; and as it was. A
+ * node that does not let itself be asked or set is left alone: it is only slower. */
+void import_delays_look(struct import *im);
+void import_delays_drop(struct import *im);
+void import_delays_put_back(struct import *im);
 
 /* again.c. Copies a source's dirty keys as they are now. */
 bool import_again(struct source *s);
@@ -89,11 +113,15 @@ struct import_check {
     size_t different;
 };
 void import_check_free(struct import_check *c);
+/* To be called often: writers wait for five seconds only, lest they stand still for long when nodectl dies, so it is
+ * said again every second. false: error; a source was not reached in time, so that its writers may have gone on. */
+bool import_hold_writers(struct import *im);
 /* Stops writers (CLIENT PAUSE WRITE), and waits until the streams are worked on and nothing is left to copy. */
 bool import_stop_writers(struct import *im);
 /* Compares keys and digests of every database while writers wait. false: error; a difference is none. */
 bool import_compare(struct import *im, struct import_check *c);
-/* The source refuses writes from now on (min-replicas-to-write), and its writers get that answer. */
+/* The sources refuse writes from now on (min-replicas-to-write), and their writers get that answer. false: error, and
+ * they do as before. */
 bool import_refuse_writes(struct import *im);
 /* Writers go on at the source. */
 void import_let_writers(struct import *im);

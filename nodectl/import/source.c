@@ -60,6 +60,8 @@ static bool find_master(struct import *im, struct node_link *l, const struct add
     return fail(im, at, "it follows a chain of replicas that has no end");
 }
 
+#define ITSELF "it belongs to the target itself: importing would delete what it is to copy"
+
 /* The masters with slots, of a cluster. */
 static bool add_masters(struct import *im, struct node_link *l)
 {
@@ -76,12 +78,53 @@ static bool add_masters(struct import *im, struct node_link *l)
         struct addr at = nodes.lines[i].addr;
         if (at.host[0] == '\0')
             memcpy(at.host, l->addr.host, sizeof at.host);
-        if (nodes.lines[i].nslots > 0)
-            add(im, &at);
+        if (nodes.lines[i].nslots == 0)
+            continue;
+        if (picture_by_id(&im->target, nodes.lines[i].id) != NULL)
+            fail(im, &at, ITSELF);
+        add(im, &at);
         slots += nodes.lines[i].nslots;
     }
     sn_nodes_free(&nodes);
+    if (im->error.n > 0)
+        return false;
     return slots == SN_SLOTS || fail(im, &l->addr, "its cluster does not cover all slots: mend it first");
+}
+
+/* Run ids of the target's nodes: an address may have many names, a process has one run id. */
+static void look_at_target(struct import *im)
+{
+    if (im->target_runs != NULL)
+        return;
+    im->target_runs = mem_zalloc((im->target.n + 1) * sizeof *im->target_runs);
+    for (size_t i = 0; i < im->target.n; i++) {
+        struct buf why = {0};
+        struct picture_node *n = &im->target.v[i];
+        const redisReply *r = n->answers ? picture_askf(&im->target, n, &why, "INFO server") : NULL;
+        if (r != NULL && r->type == REDIS_REPLY_STRING)
+            (void)runid_parse(info_field((struct slice){r->str, (size_t)r->len}, "run_id"), im->target_runs[i]);
+        buf_free(&why);
+    }
+}
+
+/* That it holds keys, and that it is no node of the target. */
+static bool is_source(struct import *im, struct node_link *l)
+{
+    runid run;
+    redisReply *r = ask(im, l, "INFO", "server");
+    if (r == NULL)
+        return false;
+    struct slice info = {r->str, (size_t)r->len};
+    bool sentinel = slice_is(info_field(info, "redis_mode"), "sentinel");
+    bool known = runid_parse(info_field(info, "run_id"), run);
+    freeReplyObject(r);
+    if (sentinel)
+        return fail(im, &l->addr, "it is a sentinel and holds no keys: name one of the servers that it watches");
+    look_at_target(im);
+    for (size_t i = 0; i < im->target.n && known; i++)
+        if (memcmp(run, im->target_runs[i], sizeof run) == 0)
+            return fail(im, &l->addr, ITSELF);
+    return true;
 }
 
 static bool is_cluster(struct import *im, struct node_link *l, bool *cluster)
@@ -99,6 +142,8 @@ static bool prepare(struct import *im, struct source *s)
 {
     if (!node_link_open(&s->link, &im->source_asking, &s->addr))
         return fail(im, &s->addr, buf_str(&s->link.error));
+    if (!is_source(im, &s->link))
+        return false;
     redisReply *r = ask(im, &s->link, "COMMAND", NULL);
     bool ok = r != NULL && (written_init(&s->written, r) || fail(im, &s->addr, "its COMMAND tells no commands"));
     freeReplyObject(r);
@@ -124,7 +169,7 @@ static bool prepare(struct import *im, struct source *s)
 bool import_open(struct import *im, const struct addr *at)
 {
     struct node_link l = {.c = NULL};
-    bool cluster = false, ok = find_master(im, &l, at) && is_cluster(im, &l, &cluster);
+    bool cluster = false, ok = find_master(im, &l, at) && is_source(im, &l) && is_cluster(im, &l, &cluster);
     if (ok && cluster)
         ok = add_masters(im, &l);
     else if (ok)
@@ -147,6 +192,8 @@ void import_free(struct import *im)
             resp_parser_free(s->parser);
     }
     free(im->v);
+    free(im->delays);
+    free(im->target_runs);
     buf_free(&im->error);
     im->v = NULL;
     im->n = 0;

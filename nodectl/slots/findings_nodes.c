@@ -13,7 +13,10 @@ void find_in_nodes(const struct picture *p, const struct survey *s, struct findi
         const struct picture_node *n = &p->v[i];
         addr_text(&n->addr, text);
         if (!n->answers)
-            finding_add(f, FINDING_ERROR, "node-silent", "start it again, or take it out with `nodectl node remove`",
+            finding_add(f, FINDING_ERROR, "node-silent",
+                        n->master && n->nslots > 0
+                            ? "start it again; `nodectl slots fix` says what is left to do where it is lost"
+                            : "start it again, or take it out with `nodectl node remove`",
                         "%s (%.8s, %s with %u slots) does not answer: %s", text, n->id,
                         n->master ? "master" : "replica", n->nslots,
                         n->member != NULL && n->member->error != NULL ? n->member->error : "its address is not known");

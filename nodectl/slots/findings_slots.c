@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define WAITS_S 10 /* a migration that says what it waits for */
 #define HANGS_S 30 /* a migration without a step and without a word of its other end */
 
 /* ---- slots ---- */
@@ -90,7 +91,12 @@ static void find_hanging(const struct picture *p, const struct survey *s, struct
         for (size_t k = 0; k < s->v[i].jobs.n; k++) {
             const struct slot_job *j = &s->v[i].jobs.v[k];
             int64_t last_s = j->updated_s > j->acked_s ? j->updated_s : j->acked_s;
-            if (slot_job_is_over(j) || s->v[i].now_s - last_s < HANGS_S)
+            if (!slot_job_is_over(j) && j->message[0] != '\0' && s->v[i].now_s - j->updated_s >= WAITS_S)
+                finding_add(f, FINDING_WARNING, "migration-waits",
+                            "see to what it waits for; CLUSTER CANCELSLOTMIGRATIONS at the source takes it back",
+                            "a migration at %s is %s for %lld s: %s", addr_text(&p->v[i].addr, text), j->state,
+                            (long long)(s->v[i].now_s - j->updated_s), j->message);
+            if (slot_job_is_over(j) || j->message[0] != '\0' || s->v[i].now_s - last_s < HANGS_S)
                 continue;
             finding_add(f, FINDING_WARNING, "migration-hangs",
                         "look at the other end; CLUSTER CANCELSLOTMIGRATIONS at the source takes it back",
@@ -155,13 +161,13 @@ static void find_replicas(const struct picture *p, struct findings *f)
             find_placement(p, n, f);
     }
     if (masters > 0 && bare == masters) {
-        finding_add(f, FINDING_NOTE, "no-replicas", "`nodectl node add --replica-of` adds some",
+        finding_add(f, FINDING_NOTE, "no-replicas", "`nodectl node add --shard` adds some",
                     "no master has a replica: what a node holds is gone when its disk is");
         return;
     }
     for (size_t i = 0; bare > 0 && i < p->n; i++)
         if (p->v[i].master && p->v[i].nslots > 0 && picture_replicas(p, &p->v[i]) == 0)
-            finding_add(f, FINDING_WARNING, "master-without-replica", "`nodectl node add --replica-of` adds one",
+            finding_add(f, FINDING_WARNING, "master-without-replica", "`nodectl node add --shard` adds one",
                         "master %s has no replica, and others have", addr_text(&p->v[i].addr, text));
 }
 

@@ -30,7 +30,8 @@ static bool bring_window(struct pair *l, struct buf *why)
     if (!open_here(l, "IMPORTING", l->to, why))
         return false;
     l->phase = PAIR_READS;
-    while (l->phase == PAIR_READS || l->phase == PAIR_SENDS || l->phase == PAIR_COMPARES || l->phase == PAIR_WAITS) {
+    while (l->phase == PAIR_READS || l->phase == PAIR_SENDS || l->phase == PAIR_COMPARES || l->phase == PAIR_DROPS ||
+           l->phase == PAIR_WAITS) {
         if (l->phase == PAIR_WAITS) { /* it may be over in a second: not all know the owner yet, say */
             l->phase = interrupt_sleep(AGAIN_MS) ? PAIR_READS : PAIR_FAILED;
             continue;
@@ -48,13 +49,14 @@ static bool bring_window(struct pair *l, struct buf *why)
     return ok;
 }
 
-bool home_bring(struct change *c, struct picture *p, const char *at, const char *to, const struct slot_set *slots)
+bool home_bring(struct change *c, struct picture *p, const char *at, const char *to, const struct slot_set *slots,
+                const struct mover *how)
 {
     struct slot_set left = *slots;
     struct buf why = {0};
     bool ok = true;
     int timeout_ms = p->fleet.timeout_ms;
-    struct pair l = {.p = p};
+    struct pair l = {.p = p, .how = how};
     memcpy(l.from, at, sizeof(runid));
     memcpy(l.to, to, sizeof(runid));
     p->fleet.timeout_ms = timeout_ms > PATIENCE_MS ? timeout_ms : PATIENCE_MS;

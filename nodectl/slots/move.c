@@ -5,6 +5,7 @@
 #include "nodectl/progress.h"
 #include "nodectl/slots/pair.h"
 #include "nodectl/slots/moving.h"
+#include "nodectl/table.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -280,6 +281,19 @@ static void tell(struct moving *m, struct pair *l)
                       buf_str(&l->why), says_what_to_do(l) ? "" : open_advice);
 }
 
+static void tell_waiting(struct moving *m, struct pair *l)
+{
+    FILE *out = asking_people(m->p->asking);
+    if (l->waits.n == 0 || slice_eq(buf_slice(&l->waits), buf_slice(&l->waits_told)))
+        return;
+    buf_clear(&l->waits_told);
+    buf_put(&l->waits_told, l->waits.p, l->waits.n);
+    progress_end(&m->bar);
+    print_line(out, false, PAINT_NONE, "[%zu/%zu] %s. It is waited for; Ctrl-C takes it back.", l->step + 1,
+               json_array_size(m->c->steps), buf_str(&l->waits));
+    fflush(out);
+}
+
 static void turn(struct moving *m)
 {
     bool stopping = interrupted() || any(m, PAIR_FAILED);
@@ -295,6 +309,8 @@ static void turn(struct moving *m)
         pair_take(&m->pairs[i], stopping, &room);
     for (size_t i = 0; i < m->moves->n; i++)
         tell(m, &m->pairs[i]);
+    for (size_t i = 0; i < m->moves->n; i++)
+        tell_waiting(m, &m->pairs[i]);
     m->given += before - room;
     show(m);
     if (all_wait(m))
@@ -355,16 +371,18 @@ static unsigned moved_of(const struct moving *m)
 
 static bool finish(struct moving *m)
 {
-    bool ok = true, some = false;
+    bool ok = true, some = false, cancelled = false;
     progress_end(&m->bar);
     for (size_t i = 0; i < m->moves->n; i++) {
         some = some || m->pairs[i].phase == PAIR_DONE;
+        cancelled = cancelled || m->pairs[i].cancelled;
         ok = ok && m->pairs[i].phase == PAIR_DONE;
     }
     if (some)
         wait_agreed(m);
     if (!ok && interrupted())
-        change_failed(m->c, "interrupted: %u of %u slots are moved", moved_of(m), m->slots);
+        change_failed(m->c, "interrupted: %u of %u slots are moved%s", moved_of(m), m->slots,
+                      cancelled ? ", and the migration that was under way is taken back" : "");
     return ok && m->c->failure.n == 0;
 }
 

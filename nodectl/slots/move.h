@@ -19,13 +19,15 @@ struct mover {
     int64_t rate_bytes;  /* of all pairs together, in a second, by what the nodes say of their memory; 0: no limit */
     unsigned rate_slots; /* the same in slots; 0: no limit */
     bool key_by_key;     /* also between nodes that have atomic migrations */
+    bool owner_wins;     /* of a key with two values that of the slot's owner stays, and the other is given up */
 };
 
 /* Rows of a command's options, for mover_options(). */
 #define MOVER_OPTIONS                                                                                                 \
     {"--rate", NULL, "RATE", "at most so much in a second, as 20mb, or 100 for slots (default: as fast as it goes)"}, \
+        {"--key-by-key", NULL, NULL, "with SETSLOT and MIGRATE also where slots could go in one piece"},              \
     {                                                                                                                 \
-        "--key-by-key", NULL, NULL, "with SETSLOT and MIGRATE also where slots could go in one piece"                 \
+        "--owner-wins", NULL, NULL, "of a key with two values keep that of the slot's owner, and give up the other"   \
     }
 /* EXIT_OK, or EXIT_USAGE with the reason on standard error. */
 int mover_options(const struct command_call *call, struct mover *how);

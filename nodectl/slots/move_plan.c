@@ -15,7 +15,8 @@ int mover_options(const struct command_call *call, struct mover *how)
     const char *rate = command_value(call, "--rate");
     int64_t slots;
     uint64_t bytes;
-    *how = (struct mover){.key_by_key = command_value(call, "--key-by-key") != NULL};
+    *how = (struct mover){.key_by_key = command_value(call, "--key-by-key") != NULL,
+                          .owner_wins = command_value(call, "--owner-wins") != NULL};
     if (rate == NULL)
         return EXIT_OK;
     if (text_range(slice_of(rate), 1, SN_SLOTS * 1000, &slots))

@@ -33,6 +33,8 @@ void pair_free(struct pair *l)
     free(l->batches);
     buf_free(&l->why);
     buf_free(&l->stuck_why);
+    buf_free(&l->waits);
+    buf_free(&l->waits_told);
 }
 
 void pair_fail(struct pair *l, const char *fmt, ...)
@@ -88,17 +90,37 @@ static void begin_take(struct pair *l)
     }
 }
 
+/* ---- it is cancelled ---- */
+
+static void cancel_ask(struct pair *l)
+{
+    struct picture_node *from = pair_from(l);
+    if (from != NULL)
+        l->place[0] = ask_words(from->member, "CLUSTER CANCELSLOTMIGRATIONS");
+}
+
+/* Whatever is answered, what came of it is seen at the job. */
+static void cancel_take(struct pair *l)
+{
+    struct picture_node *from = pair_from(l);
+    const redisReply *r = from != NULL ? ask_answer(from->member, l->place[0]) : NULL;
+    l->cancelled |= r != NULL && r->type != REDIS_REPLY_ERROR;
+    l->phase = r != NULL ? PAIR_LOOKS : PAIR_LOST;
+}
+
 /* ---- a turn ---- */
 
 /* Which part of a pair's work a phase is of. */
-enum part { PART_NONE, PART_LOOK, PART_BEGIN, PART_PIECES, PART_COMPARE };
+enum part { PART_NONE, PART_LOOK, PART_BEGIN, PART_CANCEL, PART_PIECES, PART_COMPARE, PART_DROP };
 
 static enum part part_of(enum pair_phase phase)
 {
     switch (phase) {
     case PAIR_LOOKS: return PART_LOOK;
     case PAIR_BEGINS: return PART_BEGIN;
+    case PAIR_CANCELS: return PART_CANCEL;
     case PAIR_IMPORTS:
+    case PAIR_PROBES:
     case PAIR_MIGRATES:
     case PAIR_READS:
     case PAIR_SENDS:
@@ -106,6 +128,7 @@ static enum part part_of(enum pair_phase phase)
     case PAIR_YIELDS:
     case PAIR_UNDOES: return PART_PIECES;
     case PAIR_COMPARES: return PART_COMPARE;
+    case PAIR_DROPS: return PART_DROP;
     case PAIR_STANDS:
     case PAIR_WAITS:
     case PAIR_LOST:
@@ -123,8 +146,10 @@ void pair_ask(struct pair *l)
     switch (part_of(l->phase)) {
     case PART_LOOK: look_ask(l); break;
     case PART_BEGIN: begin_ask(l); break;
+    case PART_CANCEL: cancel_ask(l); break;
     case PART_PIECES: pieces_ask(l); break;
     case PART_COMPARE: same_ask(l); break;
+    case PART_DROP: drop_ask(l); break;
     case PART_NONE: break;
     }
 }
@@ -134,8 +159,10 @@ void pair_take(struct pair *l, bool stopping, unsigned *budget)
     switch (part_of(l->phase)) {
     case PART_LOOK: look_take(l, stopping, budget); break;
     case PART_BEGIN: begin_take(l); break;
+    case PART_CANCEL: cancel_take(l); break;
     case PART_PIECES: pieces_take(l); break;
     case PART_COMPARE: same_take(l); break;
+    case PART_DROP: drop_take(l); break;
     case PART_NONE: break;
     }
 }

@@ -14,14 +14,17 @@ enum pair_phase {
     PAIR_WAITS,    /* until until_ms, then it looks */
     PAIR_LOOKS,    /* who has which slots, and what is under way? */
     PAIR_BEGINS,   /* an atomic migration */
+    PAIR_CANCELS,  /* one that does not come to its end when it is interrupted */
     PAIR_IMPORTS,  /* the rest is of the classic flow, for the slots of the window */
+    PAIR_PROBES,   /* has the target keys of slots that were not open? */
     PAIR_MIGRATES, /* SETSLOT MIGRATING */
     PAIR_READS,    /* which keys are left? */
     PAIR_SENDS,    /* MIGRATE */
     PAIR_COMPARES, /* keys that are at both ends */
+    PAIR_DROPS,    /* those that their slot's owner has too are deleted at the source */
     PAIR_CLAIMS,   /* SETSLOT NODE at the target */
     PAIR_YIELDS,   /* SETSLOT NODE at the source, then at the others */
-    PAIR_UNDOES,   /* SETSLOT STABLE at both: slots that could not be opened at one of them */
+    PAIR_UNDOES,   /* SETSLOT STABLE at both: slots that could not be opened at one of them, or are not to go */
     PAIR_LOST,     /* an end is no master any more, or does not answer */
     PAIR_DONE,
     PAIR_FAILED,
@@ -54,20 +57,29 @@ struct pair {
     struct slot_set left;  /* at the source yet */
     struct slot_set chunk; /* what is under way, for the rate */
     int64_t in_job;        /* keys that the job under way has sent */
+    int64_t job_bytes;     /* ... and that are not acknowledged */
+    char job_state[24];
+    int64_t moved_ms;      /* when the job under way was last seen to go on */
+    struct buf waits;      /* why it does not; empty: it goes on */
+    struct buf waits_told; /* ... as people were told */
+    int64_t cancel_ms;     /* it is cancelled then; 0: it is not to be */
+    bool cancelled;        /* by us */
     int failures;          /* since something went on */
     struct buf why;        /* the last failure */
-    size_t place[3];       /* of the turn's answers */
+    size_t place[4];       /* of the turn's answers */
     /* The classic flow. */
     unsigned window[PAIR_WINDOW];
     size_t nwindow;
-    bool fresh; /* none of the window was open before */
+    bool fresh;   /* none of the window was open before */
+    bool probing; /* the batches are keys that the target has before anything moves */
     struct pair_batch *batches;
     size_t nbatches, cap_batches;
     int batch_keys; /* in one MIGRATE; follows how long they take */
     int64_t asked_ms;
     int64_t sent;              /* keys of the window */
     struct pair_batch compare; /* a batch of which a key is at the target already; keys NULL: none */
-    struct slot_set stuck;     /* slots with a key that has two values: they are left as they are, open */
+    struct slot_set stuck;     /* slots with a key that has two values: they are left as they are */
+    struct slot_set unmoved;   /* of these, those that nothing was moved of: they are closed again */
     struct buf stuck_why;      /* the first such key */
     bool replace;              /* ... and what is there was found to be the same */
 };
@@ -92,10 +104,16 @@ void look_take(struct pair *l, bool stopping, unsigned *budget);
 /* pair_pieces.c: the classic flow; from PAIR_IMPORTS on. */
 /* The first of these slots. fresh: they were not open. */
 void pieces_begin(struct pair *l, const struct slot_set *slots, bool fresh);
+/* The first of the slots that nothing was moved of are closed again. */
+void pieces_close(struct pair *l);
 void pieces_ask(struct pair *l);
 void pieces_take(struct pair *l);
 /* pair_same.c: keys that are at both ends already. */
 void same_ask(struct pair *l);
 void same_take(struct pair *l);
+/* The next of the keys that a probe has found; when all are compared the window's slots are opened at the source. */
+void same_next(struct pair *l);
+void drop_ask(struct pair *l);
+void drop_take(struct pair *l);
 
 #endif

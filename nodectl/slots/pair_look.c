@@ -13,13 +13,15 @@
 #define CHUNK_BYTES (256.0 * 1024 * 1024)
 #define POLL_MS 25
 #define NO_BUDGET_MS 50
+#define STILL_MS 3000  /* so long without a step is told */
+#define CANCEL_MS 2000 /* after an interrupt a migration may end by itself for so long */
 
 struct look {
     struct own_slots from, to;
-    struct slot_set open;        /* of left */
-    struct slot_jobs jobs;       /* of the source */
-    const struct slot_job *live; /* the migration of our slots that is under way */
-    const struct slot_job *last; /* the newest that is over */
+    struct slot_set open;           /* of left */
+    struct slot_jobs jobs, to_jobs; /* of the source and of the target */
+    const struct slot_job *live;    /* the migration of our slots that is under way */
+    const struct slot_job *last;    /* the newest that is over */
 };
 
 static void find_jobs(struct look *k, const struct slot_set *slots)
@@ -44,6 +46,8 @@ void look_ask(struct pair *l)
     l->place[1] = ask_words(to->member, "CLUSTER NODES");
     if (picture_migrates(from))
         l->place[2] = ask_words(from->member, "CLUSTER GETSLOTMIGRATIONS");
+    if (picture_migrates(to))
+        l->place[3] = ask_words(to->member, "CLUSTER GETSLOTMIGRATIONS");
 }
 
 /* The node at the other end of an open slot, which says so for as long as the slot is open, is this end: or was, before
@@ -92,8 +96,48 @@ static bool see_slots(struct pair *l, struct look *k)
     return false;
 }
 
+/* What the target says of the same slots. */
+static const char *target_says(const struct pair *l, const struct look *k)
+{
+    for (size_t i = 0; i < k->to_jobs.n; i++) {
+        const struct slot_job *j = &k->to_jobs.v[i];
+        if (!j->exports && !slot_job_is_over(j) && slot_sets_touch(&j->slots, &l->move->slots))
+            return j->message;
+    }
+    return "";
+}
+
+/* Why a job that has stood still for a while does so. */
+static void watch_job(struct pair *l, const struct look *k)
+{
+    const struct slot_job *j = k->live;
+    int64_t now_ms = fleet_now_ms();
+    const char *why = j->message[0] != '\0' ? j->message : target_says(l, k);
+    bool same = l->moved_ms != 0 && l->in_job == j->keys && strcmp(l->job_state, j->state) == 0 &&
+                (why[0] != '\0' || l->job_bytes == j->left_bytes);
+    if (!same)
+        l->moved_ms = now_ms;
+    l->in_job = j->keys;
+    l->job_bytes = j->left_bytes;
+    memcpy(l->job_state, j->state, sizeof l->job_state);
+    buf_clear(&l->waits);
+    if (now_ms - l->moved_ms >= STILL_MS)
+        buf_printf(&l->waits, "the migration is %s and does not go on: %s", j->state,
+                   why[0] != '\0' ? why : "neither end tells why");
+}
+
+/* Only when all that the source sends away is ours: they are cancelled together. */
+static bool may_cancel(const struct pair *l, const struct look *k)
+{
+    for (size_t i = 0; i < k->jobs.n; i++)
+        if (k->jobs.v[i].exports && !slot_job_is_over(&k->jobs.v[i]) &&
+            !slot_sets_touch(&k->jobs.v[i].slots, &l->move->slots))
+            return false;
+    return true;
+}
+
 /* A target that was replaced is in what is under way by the name that it had. */
-static void wait_for_job(struct pair *l, const struct look *k)
+static void wait_for_job(struct pair *l, const struct look *k, bool stopping)
 {
     if (runid_cmp(k->live->target, l->to) != 0 && runid_cmp(k->live->target, l->move->to) != 0) {
         pair_fail(
@@ -103,16 +147,25 @@ static void wait_for_job(struct pair *l, const struct look *k)
             k->live->target);
         return;
     }
-    l->in_job = k->live->keys;
+    int64_t now_ms = fleet_now_ms();
+    watch_job(l, k);
+    if (stopping && interrupted() && l->cancel_ms == 0)
+        l->cancel_ms = now_ms + CANCEL_MS;
+    if (l->cancel_ms != 0 && now_ms >= l->cancel_ms && may_cancel(l, k)) {
+        l->cancel_ms = now_ms + CANCEL_MS; /* one that cannot be cancelled any more is about to end */
+        l->phase = PAIR_CANCELS;
+        return;
+    }
     l->phase = PAIR_WAITS;
-    l->until_ms = fleet_now_ms() + POLL_MS;
+    l->until_ms = now_ms + POLL_MS;
 }
 
 /* A migration that is over and left some of its slots where they were has failed. */
 static bool job_has_failed(struct pair *l, const struct look *k)
 {
     unsigned stayed = 0;
-    l->in_job = 0;
+    l->in_job = l->moved_ms = 0;
+    buf_clear(&l->waits);
     for (unsigned s = slot_set_next(&l->chunk, 0); s < SN_SLOTS; s = slot_set_next(&l->chunk, s + 1))
         stayed += slot_set_has(&l->left, s);
     l->chunk = (struct slot_set){{0}};
@@ -126,7 +179,7 @@ static bool job_has_failed(struct pair *l, const struct look *k)
                k->last != NULL ? k->last->message : "the source does not tell why");
     pair_again(l);
     if (cancelled)
-        l->phase = PAIR_FAILED;
+        l->phase = l->cancelled ? PAIR_STOPPED : PAIR_FAILED;
     return true;
 }
 
@@ -164,13 +217,17 @@ static void begin_some(struct pair *l, unsigned *budget)
 static void decide(struct pair *l, struct look *k, bool stopping, unsigned *budget)
 {
     if (k->live != NULL) {
-        wait_for_job(l, k);
+        wait_for_job(l, k, stopping);
         return;
     }
     if (slot_set_count(&l->chunk) > 0 && job_has_failed(l, k))
         return;
     if (!sort_open(l, k))
         return;
+    if (slot_set_count(&l->unmoved) > 0) { /* what is refused is as it was, whatever comes next */
+        pieces_close(l);
+        return;
+    }
     bool only_stuck = slot_set_count(&l->left) == slot_set_count(&l->stuck);
     if (slot_set_count(&l->left) == 0)
         l->phase = PAIR_DONE;
@@ -200,6 +257,8 @@ void look_take(struct pair *l, bool stopping, unsigned *budget)
     } else {
         if (picture_migrates(from))
             slot_jobs_read(&k.jobs, ask_answer(from->member, l->place[2]));
+        if (picture_migrates(to))
+            slot_jobs_read(&k.to_jobs, ask_answer(to->member, l->place[3]));
         find_jobs(&k, &l->move->slots);
         if (see_slots(l, &k))
             decide(l, &k, stopping, budget);
@@ -207,4 +266,5 @@ void look_take(struct pair *l, bool stopping, unsigned *budget)
     own_slots_free(&k.from);
     own_slots_free(&k.to);
     slot_jobs_free(&k.jobs);
+    slot_jobs_free(&k.to_jobs);
 }

@@ -11,6 +11,7 @@
 
 #define MIGRATE_MS 10000
 /* While a batch is on its way a stock source answers nobody. */
+#define PROBE_KEYS 1000
 #define BATCH_FIRST 16
 #define BATCH_MAX 512
 #define BATCH_SHORT_MS 4
@@ -26,8 +27,17 @@ void pieces_begin(struct pair *l, const struct slot_set *slots, bool fresh)
     l->fresh = fresh;
     l->sent = 0;
     l->replace = false;
+    l->probing = false;
     l->batch_keys = l->batch_keys > 0 ? l->batch_keys : BATCH_FIRST;
     l->phase = PAIR_IMPORTS;
+}
+
+void pieces_close(struct pair *l)
+{
+    pieces_begin(l, &l->unmoved, false);
+    for (size_t i = 0; i < l->nwindow; i++)
+        slot_set_drop(&l->unmoved, l->window[i]);
+    l->phase = PAIR_UNDOES;
 }
 
 static void batches_free(struct pair *l)
@@ -95,7 +105,7 @@ static int databases_of(const struct picture_node *from)
     return from->databases > 1 ? (int)from->databases : 1;
 }
 
-static void ask_keys(struct pair *l, const struct picture_node *from)
+static void ask_keys(struct pair *l, const struct picture_node *from, int keys)
 {
     int databases = databases_of(from);
     l->place[0] = from->member->wanted;
@@ -103,7 +113,7 @@ static void ask_keys(struct pair *l, const struct picture_node *from)
         if (databases > 1)
             ask_words(from->member, "SELECT %d", db);
         for (size_t i = 0; i < l->nwindow; i++)
-            ask_words(from->member, "CLUSTER GETKEYSINSLOT %u %d", l->window[i], l->batch_keys);
+            ask_words(from->member, "CLUSTER GETKEYSINSLOT %u %d", l->window[i], keys);
     }
     if (databases > 1)
         ask_words(from->member, "SELECT 0");
@@ -140,6 +150,17 @@ static void take_keys(struct pair *l, const struct picture_node *from)
         }
     }
     l->phase = l->nbatches > 0 ? PAIR_SENDS : PAIR_CLAIMS;
+}
+
+/* Keys that the target has of slots that were not open: one with another value there is better found before anything
+ * has moved. */
+static void take_probe(struct pair *l, const struct picture_node *to)
+{
+    take_keys(l, to);
+    if (l->phase != PAIR_SENDS && l->phase != PAIR_CLAIMS)
+        return;
+    l->probing = true;
+    same_next(l);
 }
 
 static void ask_migrate(const struct pair *l, struct pair_batch *b)
@@ -231,7 +252,8 @@ void pieces_ask(struct pair *l)
     switch ((int)l->phase) {
     case PAIR_IMPORTS: l->place[0] = ask_window(l, to->member, "IMPORTING", l->from); break;
     case PAIR_MIGRATES: l->place[0] = ask_window(l, from->member, "MIGRATING", l->to); break;
-    case PAIR_READS: ask_keys(l, from); break;
+    case PAIR_PROBES: ask_keys(l, to, PROBE_KEYS); break;
+    case PAIR_READS: ask_keys(l, from, l->batch_keys); break;
     case PAIR_SENDS: ask_batches(l, from); break;
     case PAIR_CLAIMS: l->place[0] = ask_window(l, to->member, "NODE", l->to); break;
     case PAIR_YIELDS:
@@ -254,7 +276,8 @@ void pieces_take(struct pair *l)
         return;
     }
     switch ((int)l->phase) {
-    case PAIR_IMPORTS: take_window(l, to->member, PAIR_MIGRATES); break;
+    case PAIR_IMPORTS: take_window(l, to->member, l->fresh && !l->how->owner_wins ? PAIR_PROBES : PAIR_MIGRATES); break;
+    case PAIR_PROBES: take_probe(l, to); break;
     case PAIR_MIGRATES: take_window(l, from->member, PAIR_READS); break;
     case PAIR_READS: take_keys(l, from); break;
     case PAIR_SENDS: take_batches(l, from); break;
@@ -264,7 +287,12 @@ void pieces_take(struct pair *l)
         if (l->phase == PAIR_LOOKS)
             l->failures = 0;
         break;
-    case PAIR_UNDOES: pair_again(l); break;
+    case PAIR_UNDOES:
+        if (l->fresh)
+            pair_again(l);
+        else
+            l->phase = PAIR_LOOKS;
+        break;
     default: break;
     }
 }

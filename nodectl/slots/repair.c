@@ -14,6 +14,8 @@ struct finder {
     struct repairs *out;
     struct slot_set busy; /* slots of migrations that are under way: not ours to touch */
     struct slot_set kept; /* ... and those that are decided on */
+    struct slot_set lost; /* slots of masters that are lost, and whose keys are given up */
+    bool give_up;
 };
 
 void repair_refuse(struct repairs *out, const char *fmt, ...)
@@ -132,6 +134,81 @@ static bool is_open(const struct finder *f, unsigned slot)
     return false;
 }
 
+/* ---- masters that are lost ---- */
+
+/* One that answers and follows this one; NONE: there is none. */
+static size_t replica_of(const struct finder *f, size_t master)
+{
+    for (size_t i = 0; i < f->p->n; i++)
+        if (f->p->v[i].answers && !f->p->v[i].master && runid_cmp(f->p->v[i].master_id, f->p->v[master].id) == 0)
+            return i;
+    return NONE;
+}
+
+/* One that hears it on the bus; NONE: nobody. */
+static size_t hearer_of(const struct finder *f, size_t node)
+{
+    for (size_t i = 0; i < f->p->n; i++) {
+        const struct picture_node *n = &f->p->v[i];
+        const struct sn_nodes_line *l = n->answers ? sn_nodes_find(&n->view, f->p->v[node].id) : NULL;
+        if (l != NULL && l->connected && (l->flags & (SN_NODES_FAIL | SN_NODES_PFAIL)) == 0)
+            return i;
+    }
+    return NONE;
+}
+
+/* Neither it nor a replica of it is to be had. */
+static bool is_lost(const struct finder *f, size_t node)
+{
+    return !f->p->v[node].answers && replica_of(f, node) == NONE && hearer_of(f, node) == NONE;
+}
+
+static void refuse_silent(struct finder *f, size_t node, unsigned slots)
+{
+    char text[2][ADDR_TEXT_MAX];
+    const struct picture_node *n = &f->p->v[node];
+    size_t replica = replica_of(f, node), hearer = hearer_of(f, node);
+    name_of(f, node, text[0]);
+    if (replica != NONE)
+        repair_refuse(
+            f->out,
+            "%s (%.8s) does not answer and has slots, %u of them, and its replica %s does: start the one again, or "
+            "promote the other (CLUSTER FAILOVER FORCE there, TAKEOVER where most masters are down)",
+            text[0], n->id, slots, name_of(f, replica, text[1]));
+    else if (hearer != NONE)
+        repair_refuse(
+            f->out,
+            "%s (%.8s) does not answer here (%s) and has slots, %u of them, but %s hears it on the bus: see whether "
+            "its address and the password are right",
+            text[0], n->id, n->member != NULL && n->member->error != NULL ? n->member->error : "", slots,
+            name_of(f, hearer, text[1]));
+    else
+        repair_refuse(
+            f->out,
+            "%s (%.8s) does not answer and has slots, %u of them, and no replica of it answers: the keys of these "
+            "slots are nowhere else. Where they are not lost, start it again, or a replica of it. If all of them are "
+            "lost, "
+            "`nodectl slots fix --give-up-keys` gives the slots to the other masters, without their keys",
+            text[0], n->id, slots);
+}
+
+static void mend_lost(struct finder *f)
+{
+    for (size_t i = 0; i < f->p->n; i++) {
+        unsigned slots = 0;
+        bool gives_up = f->give_up && is_lost(f, i);
+        for (unsigned s = 0; s < SN_SLOTS && !f->p->v[i].answers; s++) {
+            if (f->p->owner[s] != (int16_t)i)
+                continue;
+            slots++;
+            if (gives_up)
+                slot_set_add(&f->lost, s);
+        }
+        if (slots > 0 && !gives_up)
+            refuse_silent(f, i, slots);
+    }
+}
+
 /* ---- slots of nobody ---- */
 
 /* Nodes that cannot be asked may have the keys. */
@@ -141,6 +218,8 @@ static bool all_can_be_asked(struct finder *f)
     for (size_t i = 0; i < f->p->n; i++) {
         const struct picture_node *n = &f->p->v[i];
         bool orphan = !n->master && picture_by_id(f->p, n->master_id) == NULL;
+        if (!n->answers && f->give_up && is_lost(f, i))
+            continue;
         if (!n->answers)
             repair_refuse(
                 f->out,
@@ -163,11 +242,18 @@ static size_t with_fewest(const struct finder *f, const unsigned *more)
 {
     size_t best = NONE;
     for (size_t i = 0; i < f->p->n; i++)
-        if (f->p->v[i].master && (best == NONE || f->p->v[i].nslots + more[i] < f->p->v[best].nslots + more[best]))
+        if (f->p->v[i].master && f->p->v[i].answers &&
+            (best == NONE || f->p->v[i].nslots + more[i] < f->p->v[best].nslots + more[best]))
             best = i;
     return best;
 }
 
+static bool is_free(const struct finder *f, unsigned slot)
+{
+    return f->p->owner[slot] < 0 || slot_set_has(&f->lost, slot);
+}
+
+/* What becomes of a slot that is nobody's, or whose master is lost. */
 static void assign(struct finder *f, unsigned slot, unsigned *more, size_t *last)
 {
     size_t holder = NONE, holders = 0;
@@ -189,23 +275,27 @@ static void assign(struct finder *f, unsigned slot, unsigned *more, size_t *last
     if (holders > 1)
         return;
     /* Neighbours stay together; a new run goes to who has least. */
-    bool goes_on = slot > 0 && *last != NONE && f->p->owner[slot - 1] < 0;
+    bool goes_on = slot > 0 && *last != NONE && is_free(f, slot - 1);
     if (holder == NONE)
         holder = goes_on ? *last : with_fewest(f, more);
     if (holder == NONE)
         return;
     *last = holder;
     more[holder]++;
-    add(f, REPAIR_ASSIGN, holder, NONE, slot);
+    if (f->p->owner[slot] < 0)
+        add(f, REPAIR_ASSIGN, holder, NONE, slot);
+    else
+        add(f, REPAIR_ABANDON, holder, (size_t)f->p->owner[slot], slot);
 }
 
 static void mend_uncovered(struct finder *f)
 {
     unsigned *more = mem_zalloc((f->p->n + 1) * sizeof *more);
     size_t last = NONE;
-    if (f->p->covered < SN_SLOTS && all_can_be_asked(f)) {
+    bool some = f->p->covered < SN_SLOTS || slot_set_count(&f->lost) > 0;
+    if (some && all_can_be_asked(f)) {
         for (unsigned slot = 0; slot < SN_SLOTS; slot++) {
-            if (f->p->owner[slot] >= 0)
+            if (!is_free(f, slot))
                 continue;
             if (is_open(f, slot))
                 close_rest(f, slot, NONE, NONE);
@@ -285,14 +375,15 @@ static int by_kind(const void *a, const void *b)
     return c != 0 ? c : strcmp(x->to, y->to);
 }
 
-void repairs_find(const struct picture *p, const struct survey *s, struct repairs *out)
+void repairs_find(const struct picture *p, const struct survey *s, bool give_up, struct repairs *out)
 {
-    struct finder f = {.p = p, .s = s, .out = out};
+    struct finder f = {.p = p, .s = s, .out = out, .give_up = give_up};
     *out = (struct repairs){0};
     repairs_find_nodes(p, s, out);
     find_busy(&f);
+    mend_lost(&f);
     for (unsigned slot = 0; slot < SN_SLOTS; slot++)
-        if (p->owner[slot] >= 0 && !slot_set_has(&f.busy, slot) && is_open(&f, slot))
+        if (!is_free(&f, slot) && !slot_set_has(&f.busy, slot) && is_open(&f, slot))
             mend_open(&f, slot, (size_t)p->owner[slot]);
     mend_uncovered(&f);
     mend_foreign_keys(&f);

@@ -15,6 +15,7 @@ enum repair_kind {
     REPAIR_HOME,    /* keys at `at` are brought to `to`, which has their slots */
     REPAIR_CLAIM,  /* `at` has these slots, and some nodes give them to another one: it claims them in a higher epoch */
     REPAIR_ASSIGN, /* slots of nobody are given to `at`, which alone has keys of them, or nobody has any */
+    REPAIR_ABANDON, /* slots of `to`, which is lost with its replicas, are given to `at` without their keys */
 };
 
 struct repair {
@@ -37,7 +38,8 @@ struct repairs {
 void repair_refuse(struct repairs *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The part of it that is about nodes which not all know. */
 void repairs_find_nodes(const struct picture *p, const struct survey *s, struct repairs *out);
-void repairs_find(const struct picture *p, const struct survey *s, struct repairs *out);
+/* give_up: the keys of masters that are lost with all their replicas, too; else that is somebody's to decide. */
+void repairs_find(const struct picture *p, const struct survey *s, bool give_up, struct repairs *out);
 void repairs_free(struct repairs *r);
 
 #endif

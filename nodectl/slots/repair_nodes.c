@@ -92,6 +92,14 @@ static const struct picture_node *gives_slots(const struct picture *p, const str
     return NULL;
 }
 
+static bool owns_slots(const struct picture *p, const struct picture_node *n)
+{
+    for (size_t s = 0; s < SN_SLOTS; s++)
+        if (picture_is_mine(p, s, n))
+            return true;
+    return false;
+}
+
 /* Most of those that list it hear it on the bus: one of them. A link counts as connected also while it is just being
  * tried. */
 static const struct picture_node *hears(const struct picture *p, const struct picture_node *n)
@@ -113,6 +121,8 @@ static void mend_gone(const struct picture *p, const struct picture_node *n, con
     char text[2][ADDR_TEXT_MAX];
     const struct picture_node *by;
     addr_text(&n->addr, text[0]);
+    if (owns_slots(p, n))
+        return; /* of its slots repair.c says what is left to decide */
     if ((by = gives_slots(p, n)) != NULL)
         repair_refuse(out,
                       "%s (%.8s) does not answer, is not known to %s, and has slots, as %s says: start it again, or "

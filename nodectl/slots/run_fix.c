@@ -1,6 +1,7 @@
 /* nodectl slots fix. */
 #include "nodectl/slots/commands.h"
 
+#include "nodectl/db/about.h"
 #include "nodectl/slots/ask.h"
 #include "nodectl/slots/findings.h"
 #include "nodectl/slots/home.h"
@@ -26,6 +27,7 @@ struct fixing {
     struct slot_moves moves; /* those to be finished */
     struct mover how;
     size_t first_move;
+    bool give_up;
 };
 
 /* ---- the plan ---- */
@@ -74,6 +76,9 @@ static void add_step(struct fixing *f, const struct repair *r)
     else if (r->kind == REPAIR_ASSIGN)
         change_step(&f->c, "give slots %s, which are nobody's, to %s, %s", buf_str(&slots), name_of(p, r->at, at),
                     r->keys > 0 ? "which alone has keys of them" : "since nobody has keys of them");
+    else if (r->kind == REPAIR_ABANDON)
+        change_step(&f->c, "give slots %s to %s WITHOUT their keys, which were at %s (%.8s)", buf_str(&slots),
+                    name_of(p, r->at, at), name_of(p, r->to, to), r->to);
     buf_free(&slots);
 }
 
@@ -102,6 +107,12 @@ static bool plan(struct fixing *f)
         struct slice line = slice_cut(&rest, '\n');
         change_warn(&f->c, "left to you: %.*s", (int)line.n, line.p);
     }
+    for (size_t i = 0; i < r->n; i++)
+        if (r->v[i].kind == REPAIR_ABANDON && (i == 0 || strcmp(r->v[i].to, r->v[i - 1].to) != 0))
+            change_warn(&f->c,
+                        "what %.8s alone has is lost for good, also when it comes back; `nodectl node remove` "
+                        "takes it out of the cluster then",
+                        r->v[i].to);
     return true;
 }
 
@@ -147,6 +158,46 @@ static bool assign_slots(struct fixing *f, const struct repair *r)
     buf_free(&line);
     buf_free(&why);
     return ok;
+}
+
+/* Everybody who gives these slots to the lost one forgets that. */
+static bool drop_claims(struct fixing *f, const struct repair *r)
+{
+    bool ok = true;
+    struct picture *p = &f->s.picture;
+    fleet_forget(&p->fleet);
+    for (size_t i = 0; i < p->n; i++) {
+        const struct sn_nodes_line *l = p->v[i].answers ? sn_nodes_find(&p->v[i].view, r->to) : NULL;
+        struct buf line = {0};
+        for (size_t k = 0; l != NULL && k < l->nranges; k++) {
+            const struct sn_slot_range *range = &p->v[i].view.ranges[l->range + k];
+            for (unsigned s = range->first; s <= range->last; s++)
+                if (slot_set_has(&r->slots, s))
+                    buf_printf(&line, " %u", s);
+        }
+        if (line.n > 0)
+            ask_words(p->v[i].member, "CLUSTER DELSLOTS%s", buf_str(&line));
+        buf_free(&line);
+    }
+    fleet_run(&p->fleet);
+    for (size_t i = 0; i < p->n; i++)
+        ok = ok && (!p->v[i].answers || all_good(f, &p->v[i]));
+    return ok;
+}
+
+/* Of one that has come back since the plan was made nothing is given up. */
+static bool abandon(struct fixing *f, const struct repair *r)
+{
+    char text[ADDR_TEXT_MAX];
+    struct buf why = {0};
+    bool seen = picture_again(&f->s.picture, &why);
+    const struct picture_node *n = seen ? picture_by_id(&f->s.picture, r->to) : NULL;
+    if (!seen)
+        change_failed(&f->c, "%s", buf_str(&why));
+    else if (n != NULL && n->answers)
+        change_failed(&f->c, "%s answers now: give this command again", addr_text(&n->addr, text));
+    buf_free(&why);
+    return f->c.failure.n == 0 && drop_claims(f, r) && assign_slots(f, r);
 }
 
 static bool claim_slots(struct fixing *f, const struct repair *r)
@@ -238,9 +289,10 @@ static bool do_one(struct fixing *f, const struct repair *r)
     case REPAIR_FORGET:
     case REPAIR_GIVE_UP: return forget(f, r);
     case REPAIR_CLOSE: return close_slots(f, r);
-    case REPAIR_HOME: return home_bring(&f->c, &f->s.picture, r->at, r->to, &r->slots);
+    case REPAIR_HOME: return home_bring(&f->c, &f->s.picture, r->at, r->to, &r->slots, &f->how);
     case REPAIR_ASSIGN: return assign_slots(f, r);
     case REPAIR_CLAIM: return claim_slots(f, r);
+    case REPAIR_ABANDON: return abandon(f, r);
     case REPAIR_FINISH: return true; /* the mover's */
     }
     return true;
@@ -303,6 +355,33 @@ static void settle(struct fixing *f)
     buf_free(&why);
 }
 
+static bool agreed(struct fixing *f)
+{
+    char name[ADDR_TEXT_MAX];
+    size_t i = 0;
+    while (i < f->repairs.n && f->repairs.v[i].kind != REPAIR_ABANDON)
+        i++;
+    if (i == f->repairs.n)
+        return change_agreed(&f->c, "Repair of slots", "Do it now?");
+    return change_agreed_by_word(&f->c, "Repair of slots", "Keys are given up for good.",
+                                 about_name(&f->s.asking, name));
+}
+
+/* --yes alone is soon said: whose keys are given up has to be named too. */
+static int check_confirmed(struct fixing *f)
+{
+    char text[ADDR_TEXT_MAX];
+    const struct command_call *call = f->s.call;
+    const char *given = command_value(call, "--confirm"), *name = about_name(&f->s.asking, text);
+    f->give_up = command_value(call, "--give-up-keys") != NULL;
+    if (given != NULL && strcmp(given, name) != 0)
+        return command_fail(call, EXIT_USAGE, "--confirm is '%s', but this is about %s", given, name);
+    bool yes = command_value(call, "--yes") != NULL && command_value(call, "--dry-run") == NULL;
+    if (yes && f->give_up && given == NULL)
+        return command_fail(call, EXIT_USAGE, "--yes --give-up-keys needs --confirm %s: it cannot be undone", name);
+    return EXIT_OK;
+}
+
 static int fix(struct fixing *f)
 {
     struct buf why = {0};
@@ -313,8 +392,8 @@ static int fix(struct fixing *f)
     if (!survey_take(&f->survey, &f->s.picture, &why)) {
         change_failed(&f->c, "%s", buf_str(&why));
     } else {
-        repairs_find(&f->s.picture, &f->survey, &f->repairs);
-        if (plan(f) && change_agreed(&f->c, "Repair of slots", "Do it now?"))
+        repairs_find(&f->s.picture, &f->survey, f->give_up, &f->repairs);
+        if (plan(f) && agreed(f))
             perform(f);
         else if (f->repairs.n == 0 && f->repairs.nrefused > 0)
             print_left(f);
@@ -331,6 +410,8 @@ int slots_run_fix(const struct command_call *call)
     int code = session_read(&f.s, call);
     if (code == EXIT_OK)
         code = mover_options(call, &f.how);
+    if (code == EXIT_OK)
+        code = check_confirmed(&f);
     if (code == EXIT_OK)
         code = session_look(&f.s);
     if (code == EXIT_OK)

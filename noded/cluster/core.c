@@ -166,6 +166,7 @@ static int64_t deadline_find(const struct cl_core *c)
     at = earlier(at, cl_epoch_wish_deadline(c));
     at = earlier(at, cl_frozen_deadline(c));
     at = earlier(at, cl_lease_deadline(c));
+    at = earlier(at, cl_dbmap_deadline(c));
     at = earlier(at, cl_wish_deadline(c));
     at = earlier(at, cl_dbmap_deadline(c));
     if (!c->writing && (c->changed || c->changed_now)) {

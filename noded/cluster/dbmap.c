@@ -3,11 +3,13 @@
  * mapping itself is the dataset's: facts.mapping_epoch. */
 #include "noded/cluster/state.h"
 
+#include "common/base/heap.h"
 #include "common/base/mem.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
+#define REPLICAS_US INT64_C(250000)   /* for so long replicas are waited for: both databases are shut meanwhile */
 #define HELD_LONG_US INT64_C(1000000) /* a swap takes some ten milliseconds */
 
 /* The dataset has not done the last swap that it was to do. */
@@ -33,6 +35,11 @@ bool cl_databases_held(const struct cl_core *c, int *a, int *b)
     *a = c->shard.database_a;
     *b = c->shard.database_b;
     return is_pending(c);
+}
+
+bool cl_mapping_doubted(const struct cl_core *c)
+{
+    return c->mapping_doubted;
 }
 
 bool cl_supervised(const struct cl_core *c)
@@ -112,7 +119,7 @@ static void prepare(struct cl_core *c, cl_token token, const struct cl_command *
                m->database_a, m->database_b, m->number, m->ballot);
     }
     c->agreements = mem_grow(c->agreements, c->nagreements, &c->cap_agreements, sizeof *c->agreements);
-    c->agreements[c->nagreements++] = (struct cl_agreement){token, s->version};
+    c->agreements[c->nagreements++] = (struct cl_agreement){token, s->version, c->now_us};
 }
 
 /* What was done is told by its name where the attempt has one: the answer to an earlier request may come late too. */
@@ -201,6 +208,51 @@ void cl_dbmap_command(struct cl_core *c, cl_token token, const struct cl_command
         abort_swap(c, token, m);
 }
 
+/* ---- replicas ---- */
+
+/* One that works, as far as is known, and still lacks it. */
+static bool lacks(const struct cl_core *c, const struct cl_node *n)
+{
+    return n->master == c->me && cl_has(n, CL_REPLICA) && !n->absent && !cl_has(n, CL_FAILED | CL_PFAIL | CL_NOADDR) &&
+           n->state_version != c->shard.version;
+}
+
+static bool is_ours_alone(const struct cl_core *c)
+{
+    return c->claim.state_version == c->shard.version && cl_replaced_by(c) == NULL;
+}
+
+/* Under leases a replica that is away is not waited for: whoever comes after this master is leased only when its
+ * mapping is that of the cluster (SAFETY W1), and a replica that missed the swap is told it then. Those that work are
+ * waited for, so that they are shut as their master is. */
+static bool replicas_agree(const struct cl_core *c)
+{
+    const struct cl_node *n;
+    if (!cl_fenced(c))
+        return cl_state_agreed(c);
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (lacks(c, n))
+            return false;
+    return is_ours_alone(c);
+}
+
+/* It stands still, or its link is gone: it was asked long enough. The next swap does not wait for it before it is back.
+ */
+static void leave_the_silent(struct cl_core *c)
+{
+    struct cl_node *n;
+    if (!cl_fenced(c) || !is_ours_alone(c) || c->now_us < c->agreements[c->nagreements - 1].since_us + REPLICAS_US)
+        return;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (lacks(c, n)) {
+            n->absent = true;
+            CL_LOG(c, NOTICE, "Databases are swapped without replica %s:%u: it does not answer, and learns it later",
+                   n->ip, (unsigned)n->port);
+        }
+}
+
+/* ---- who waits for long ---- */
+
 /* Nobody ends it by time (SAFETY W2), but whoever looks why requests hang finds it told. */
 static void watch(struct cl_core *c)
 {
@@ -221,7 +273,12 @@ static void watch(struct cl_core *c)
 
 int64_t cl_dbmap_deadline(const struct cl_core *c)
 {
-    return c->held_us > 0 && !c->held_told ? c->held_us + HELD_LONG_US : HEAP_NEVER;
+    int64_t told = c->held_us > 0 && !c->held_told ? c->held_us + HELD_LONG_US : HEAP_NEVER;
+    if (c->nagreements == 0 || !cl_fenced(c) || !is_ours_alone(c))
+        return told;
+    int64_t at = c->agreements[c->nagreements - 1].since_us + REPLICAS_US;
+    at = at > c->now_us ? at : c->now_us;
+    return at < told ? at : told;
 }
 
 /* Whoever waits for a yes gets it when the state of then, or a later one, is everywhere. */
@@ -230,7 +287,10 @@ void cl_dbmap_run(struct cl_core *c)
     watch(c);
     if (c->nagreements == 0)
         return;
-    bool agreed = PLANTED(19, cl_state_agreed(c), true), stays = cl_has(c->me, CL_MASTER) && is_pending(c);
+    bool stays = cl_has(c->me, CL_MASTER) && is_pending(c);
+    if (stays)
+        leave_the_silent(c);
+    bool agreed = PLANTED(19, replicas_agree(c), true);
     if (stays && !agreed)
         return;
     for (size_t i = 0; i < c->nagreements; i++) {

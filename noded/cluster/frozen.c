@@ -14,7 +14,7 @@
 bool cl_is_frozen(const struct cl_core *c, const struct cl_id *node)
 {
     const struct cl_node *n = cl_node_find(c, node);
-    return n != NULL && n->frozen_until_us > c->now_us;
+    return PLANTED(121, n != NULL && n->frozen_until_us > c->now_us, false);
 }
 
 void cl_freeze(struct cl_core *c, cl_token token, const struct cl_command *m)
@@ -124,5 +124,7 @@ const char *cl_job_waits_for(const struct cl_core *c, const struct cl_job *j)
         return "Waits for a lease with a newer config epoch, by a ballot of the supervisors";
     if (!j->importing && j->state == CL_JOB_STREAMING && !cl_target_is_above(c, j))
         return "Waits for the target, which needs a newer config epoch by a ballot of the supervisors";
+    if (j->importing && !cl_replicas_agree(c))
+        return "Waits for replicas of this shard: one is behind, or is gone and may still be elected";
     return "";
 }

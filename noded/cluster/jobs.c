@@ -271,7 +271,8 @@ static void granted(struct cl_core *c, struct cl_job *j, uint64_t epoch)
 {
     bool late = PLANTED(16, epoch <= c->refused_epoch, false);
     /* By ballot it is one that we have, or had: what claims the slots then is the newest. */
-    bool fits = cl_epochs_by_ballot(c) ? epoch <= c->me->config_epoch : epoch > c->me->config_epoch;
+    bool fits = PLANTED(120, cl_epochs_by_ballot(c), false) ? epoch <= c->me->config_epoch
+                                                            : epoch > c->me->config_epoch;
     if (!j->importing || j->state != CL_JOB_RECEIVING)
         return;
     if (late || !fits || epoch >= CL_EPOCH_MAX || !cl_is_sure(c) || cl_replaced_by(c) != NULL)

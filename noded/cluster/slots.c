@@ -234,8 +234,11 @@ static bool has_replaced_us(const struct cl_core *c, const struct cl_node *by)
     return by == cl_replaced_by(c) && (!cl_is_sure(c) || by->left_us == c->now_us);
 }
 
-static int all_given(struct cl_core *c, struct cl_node *by)
+/* What it does not claim it may have given away since, and its epoch says nothing of that: told on as a claim of its
+ * own, it would take the slots from whoever has them. */
+static int all_given(struct cl_core *c, struct cl_node *by, const uint8_t *claimed)
 {
+    struct cl_floor *f = NULL;
     int given = 0;
     for (int slot = 0; slot < CL_SLOTS; slot++) {
         if (cl_owner(c, slot) != c->me || cl_record_of_slot(c, slot) != NULL)
@@ -244,6 +247,12 @@ static int all_given(struct cl_core *c, struct cl_node *by)
         cl_open_clear(c, slot, false);
         cl_slot_give(c, slot, by);
         given++;
+        if (cl_bit(claimed, slot))
+            continue;
+        f = f != NULL ? f : floor_add(c, c->me->config_epoch);
+        cl_bit_set(f->slots, slot);
+        cl_bit_set(c->unclaimed, slot);
+        c->some_unclaimed = true;
     }
     return given;
 }
@@ -272,7 +281,7 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
             cl_open_set(c, slot, true, by);
     }
     if (taken > 0 && mine == c->me && has_replaced_us(c, by))
-        taken += all_given(c, by);
+        taken += all_given(c, by, slots);
     /* A master whose last slot went to another has been replaced, and with it its replicas have another master. */
     int held = taken > 0 ? in_records(c, mine) : 0;
     if (taken > 0 && mine->nslots == held && (c->set.allow_migration || claimed == taken)) {

@@ -67,6 +67,7 @@ struct nd_cluster {
     bool leased;     /* a master with a lease, or without need of one, when the core was last looked at */
     bool lease_told; /* a lease is there, or none is needed: as the log was told last */
     bool holds;      /* something is held, slots or databases: */
+    bool holds_all;  /* all databases are */
     bool has_stock;  /* a member of this shard knows database 0 only: */
     struct cl_id stock;
     size_t stock_replicas;        /* connections that follow this node and know database 0 only, members or not; */

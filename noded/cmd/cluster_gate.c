@@ -220,8 +220,10 @@ static bool uses_database(const struct part *p)
 
 static bool uses_held_database(const struct nd_cluster *cl, const struct part *p)
 {
-    if (cl->held_dbs[0] < 0 || !uses_database(p))
+    if ((cl->held_dbs[0] < 0 && !cl->holds_all) || !uses_database(p))
         return false;
+    if (cl->holds_all)
+        return true;
     int other = other_db(p->cmd, p->argv, p->argc, p->db);
     for (size_t i = 0; i < 2; i++)
         if (p->db == cl->held_dbs[i] || other == cl->held_dbs[i])
@@ -382,8 +384,8 @@ bool nd_cluster_holds_key(const struct nd_engine *e, const struct nd_db *db, str
     if (cl == NULL || !cl->holds)
         return false;
     int slot = nd_key_slot(key), number = nd_db_number(db);
-    return cl_bit(cl->held.waiting, slot) || cl_bit(cl->held.refused, slot) || number == cl->held_dbs[0] ||
-           number == cl->held_dbs[1];
+    return cl->holds_all || cl_bit(cl->held.waiting, slot) || cl_bit(cl->held.refused, slot) ||
+           number == cl->held_dbs[0] || number == cl->held_dbs[1];
 }
 
 void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd)
@@ -401,13 +403,16 @@ static bool look_at_holds(struct nd_cluster *cl)
     struct cl_held_slots held;
     int dbs[2];
     bool some_slot = cl_some_slot_held(cl->core), some_db = cl_databases_held(cl->core, &dbs[0], &dbs[1]);
-    if (!some_slot && !some_db && !cl->holds)
+    bool all = cl_mapping_doubted(cl->core);
+    if (!some_slot && !some_db && !all && !cl->holds)
         return false;
     if (!some_db)
         dbs[0] = dbs[1] = -1;
     cl_held_slots(cl->core, &held);
-    bool changed = memcmp(dbs, cl->held_dbs, sizeof dbs) != 0 || memcmp(&held, &cl->held, sizeof held) != 0;
-    cl->holds = some_slot || some_db;
+    bool changed = all != cl->holds_all || memcmp(dbs, cl->held_dbs, sizeof dbs) != 0 ||
+                   memcmp(&held, &cl->held, sizeof held) != 0;
+    cl->holds = some_slot || some_db || all;
+    cl->holds_all = all;
     cl->held = held;
     memcpy(cl->held_dbs, dbs, sizeof dbs);
     return changed;

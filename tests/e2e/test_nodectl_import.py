@@ -12,7 +12,7 @@ from lab.append_only import kill_written
 from lab.clusters import make_cluster
 from lab.dataset import assert_same, client, content
 from lab.random_writes import RandomWrites, fill
-from lab.resp import RespError
+from lab.resp import RespError, encode
 from lab.supervised import Supervised
 from lab.supervisors import nodectl_path, secret
 from lab.tool import at, clean_env
@@ -47,6 +47,11 @@ def filled_source(lab, name="source", seed=1):
     return source
 
 
+def replace(nodes):
+    """What deletes the target's keys, for programs."""
+    return "--yes", "--replace", "--confirm", at(nodes[0])
+
+
 def lasting(nodes, soon_ms):
     """What does not expire while it is looked at."""
     return {key: value for key, value in content(nodes, range(16)).items() if value[1] < 0 or value[1] > soon_ms}
@@ -62,6 +67,8 @@ def test_live_server(lab):
     afterwards the target is what the source is, to the byte, and the source refuses writes."""
     fleet = Supervised(lab, declared=True)
     source = filled_source(lab)
+    sentinel = run(lab, fleet.masters[:1], "from", at(fleet.supervisors[0]), "--yes")
+    assert sentinel.returncode == FAILED and "it is a sentinel and holds no keys" in sentinel.stderr, sentinel
     writer = RandomWrites(lab, source, 7, pause_s=0.002, leave_out=("SWAPDB",))
     process = begin(lab, fleet.masters[:1], "from", at(source), "--yes", "--cut-over", "never")
     wait_until(lambda: keys_of(fleet.masters) > 300, 30, "keys arrive")
@@ -73,13 +80,15 @@ def test_live_server(lab):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == INTERRUPTED and "the source is as before" in err, (process.returncode, out, err)
-    assert "to begin anew give the same command with --replace." in err, err
+    assert "to begin anew give the same command with --replace --confirm %s." % at(fleet.masters[0]) in err, err
     refused = run(lab, fleet.masters[:1], "from", at(source), "--yes")
     assert refused.returncode == FAILED and "--replace deletes all of them first" in refused.stderr, refused
-    done = run(lab, fleet.masters[:1], "from", at(source), "--yes", "--replace", "-o", "json")
+    done = run(lab, fleet.masters[:1], "from", at(source), *replace(fleet.masters[:1]), "-o", "json")
     assert done.returncode == OK, done
     told = json.loads(done.stdout)
     assert told["cut_over"] and told["checked"] and told["copied_again"] > 0, told
+    assert told["settings"] == [{"address": at(source), "setting": "min-replicas-to-write", "before": 0,
+                                 "now": 32767}], told
     assert all(d["digest"] == d["target_digest"] for d in told["databases"]) and len(told["databases"]) == 16, told
     writer.stop()
     with source.connect() as c:
@@ -177,7 +186,7 @@ def test_files(lab):
         f.write(b"*3\r\n$3\r\nSET\r\n$4\r\nto")
     size = os.path.getsize(log)
     assert run(lab, target, "file", folder, "--yes", TMPDIR=tmp).returncode == FAILED  # the target holds keys
-    done = run(lab, target, "file", folder, "--yes", "--replace", TMPDIR=tmp)
+    done = run(lab, target, "file", folder, *replace(target), TMPDIR=tmp)
     assert done.returncode == OK and "are equal" in done.stdout, done
     assert_same(whole, content(target, range(16)))
     assert os.path.getsize(log) == size
@@ -185,7 +194,120 @@ def test_files(lab):
     with open(nothing, "wb") as f:
         f.write(b"REDIS0010 and then nothing of use")
     for path, said in ((nothing, "noded says"), (lab.path("gone"), "No such file"), (tmp, "neither a dump.rdb nor")):
-        failed = run(lab, target, "file", path, "--yes", "--replace", TMPDIR=tmp)
+        failed = run(lab, target, "file", path, *replace(target), TMPDIR=tmp)
         assert failed.returncode == FAILED and said in failed.stderr, failed
     assert_same(whole, content(target, range(16)))
     assert os.listdir(tmp) == []
+
+
+def setting(node, name):
+    with node.connect() as c:
+        return int(c.ok("CONFIG", "GET", name)[1])
+
+
+@case(kinds=OURS, limit_s=60)
+def test_import_deletes_nothing_in_vain(lab):
+    """A target that is the source, by each of its masters and by a replica; a source that cannot be read, though the
+    target is full of keys; a sentinel; and --replace that nobody has confirmed."""
+    target, replicas = make_cluster(lab, ["ours"] * 2, [("ours", 0)])
+    source = lab.redis("source", **SOURCE).wait_ready()
+    with client(target[0]) as c:
+        mine = [n for n in range(60) if c.execute_command("CLUSTER", "KEYSLOT", "key:%d" % n) < 8192]
+        for n in mine:
+            c.set("key:%d" % n, n)
+    before = content(target, range(16))
+    assert len(before) == len(mine) > 5
+    for node in target + replicas:
+        for words in (replace(target), ("--yes",)):
+            told = run(lab, target, "from", at(node), *words)
+            assert told.returncode == FAILED, (words, told)
+        told = run(lab, target, "from", "localhost:%d" % node.port, *replace(target))
+        assert told.returncode == FAILED and "it belongs to the target itself" in told.stderr, told
+    with source.connect() as c:
+        c.ok("XADD", "stream", "*", "field", "value")
+    told = run(lab, target, "from", at(source), *replace(target))
+    assert told.returncode == FAILED and "a stream" in told.stderr, told
+    for words in (["from", at(source), "--yes", "--replace"], ["file", "dump.rdb", "--yes", "--replace"],
+                  ["from", at(source), "--yes", "--replace", "--confirm", "another"]):
+        told = run(lab, target, *words)
+        assert told.returncode == USAGE and "--confirm" in told.stderr, told
+    assert_same(before, content(target, range(16)))
+    assert all(setting(node, "min-replicas-to-write") == 0 for node in target)
+
+
+@case(kinds=OURS, limit_s=60)
+def test_import_twice(lab):
+    """What min-replicas-to-write was before is told once; by the second time nobody knows it."""
+    target, _ = make_cluster(lab, ["ours"] * 2)
+    source = lab.redis("source", min_replicas_max_lag=0, **SOURCE).wait_ready()
+    source.ok("SET", "a", 1)
+    assert source.ok("CONFIG", "SET", "min-replicas-to-write", 3) == "OK"
+    first = json.loads(run(lab, target, "from", at(source), "--yes", "-o", "json").stdout)
+    assert [s["before"] for s in first["settings"]] == [3], first
+    again = run(lab, target, "from", at(source), *replace(target))
+    assert again.returncode == OK and "it was 32767" not in again.stdout, again
+    assert "refused writes before" in again.stdout, again
+    third = json.loads(run(lab, target, "from", at(source), *replace(target), "-o", "json").stdout)
+    assert [s["before"] for s in third["settings"]] == [None], third
+
+
+@case(kinds=OURS, limit_s=90)
+def test_import_of_a_source_as_it_is_delivered(lab):
+    """With default settings a server waits five seconds before each snapshot, the one that is compared too; not while
+    an import lasts, however that ends."""
+    target, _ = make_cluster(lab, ["ours"] * 2, repl_diskless_sync_delay=6)
+    source = lab.redis("source", repl_diskless_sync_delay=5).wait_ready()
+    source.ok("SET", "a", 1)
+    planned = run(lab, target, "from", at(source), "--dry-run")
+    assert "repl-diskless-sync-delay is 0, then 5 again" in planned.stdout, planned
+    assert setting(source, "repl-diskless-sync-delay") == 5
+    process = begin(lab, target, "from", at(source), "--yes", "--cut-over", "never")
+    wait_until(lambda: "written is followed" in process.stdout.readline(), 30, "it follows")
+    assert [setting(n, "repl-diskless-sync-delay") for n in [source] + target] == [0, 0, 0]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert [setting(n, "repl-diskless-sync-delay") for n in [source] + target] == [5, 6, 6]
+    told = json.loads(run(lab, target, "from", at(source), *replace(target), "-o", "json").stdout)
+    assert told["cut_over"] and told["writers_waited_ms"] < 4000, told
+    assert {(s["address"], s["before"], s["now"]) for s in told["settings"]
+            if s["setting"] == "repl-diskless-sync-delay"} == {(at(source), 5, 5)} | {(at(n), 6, 6) for n in target}
+    assert [setting(n, "repl-diskless-sync-delay") for n in [source] + target] == [5, 6, 6]
+
+
+def at_cut_over(lab, target, source, *words):
+    """An import that is comparing, and a write at its source that waits."""
+    process = begin(lab, target, "from", at(source), *words)
+    wait_until(lambda: "cut over: writers wait" in process.stdout.readline(), 5, "the plan")
+    wait_until(lambda: "cut over: writers wait" in process.stdout.readline(), 40, "the cut-over begins")
+
+    def blocked():
+        c = source.connect(60)
+        c.send_raw(encode("SET", "late", 1))
+        try:
+            c.read(0.3)
+        except TimeoutError:
+            return c
+        c.close()
+        return None
+    return process, wait_until(blocked, 10, "writers wait")
+
+
+@case(kinds=OURS, limit_s=120)
+def test_import_lets_writers_go_when_it_dies(lab):
+    """Killed in a cut-over that lasts longer than writers are told to wait at a time: they go on at once. And one that
+    lives holds them to its end."""
+    target, _ = make_cluster(lab, ["ours"] * 2)
+    source = lab.redis("source", rdb_key_save_delay=350000, **SOURCE).wait_ready()
+    for n in range(16):
+        source.ok("SET", "key:%d" % n, n)
+    process, waiting = at_cut_over(lab, target, source, "--yes")
+    process.kill()
+    process.wait()
+    began = time.monotonic()
+    assert waiting.read(60) == "OK"
+    assert time.monotonic() - began < 20
+    process, waiting = at_cut_over(lab, target, source, *replace(target))
+    answer = waiting.read(60)
+    assert isinstance(answer, RespError) and "NOREPLICAS" in str(answer), answer
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == OK and "are equal" in out, (out, err)

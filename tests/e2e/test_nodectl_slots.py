@@ -156,6 +156,30 @@ def test_move_in_one_piece(lab):
     assert codes(lab, one) <= {"master-without-replica"}  # one has none left, and follows whoever took its last slot
 
 
+@case(kinds=OURS, limit_s=90)
+def test_move_that_waits(lab):
+    """A replica of the target hangs, and might still be elected: what is waited for is told, and SIGTERM takes the
+    migration back. Afterwards the same command does it."""
+    (one, two), (copy,) = make_cluster(lab, ["ours"] * 2, [("ours", 1)], cluster_node_timeout=2000)
+    said = fill(one, [3], (0,), each=20)
+    name = my_id(copy)
+    copy.pause()
+    wait_until(lambda: "fail" in lines(two)[name][2].split(","), 20, "the replica is missed")
+    move = ("slots", "move", "--from", at(one), "--to", at(two), "--slots", "0-9", "--yes")
+    stopped = begin(lab, [one], *move)
+    wait_until(lambda: "does not go on: Waits for replicas of this shard" in stopped.stdout.readline(), 30, "it is told")
+    stopped.send_signal(signal.SIGTERM)
+    text = stopped.communicate(timeout=30)[0]
+    assert stopped.returncode == INTERRUPTED and "is taken back" in text, text
+    assert set(range(10)) <= owned(one) and not is_open(one)
+    assert_has(said, lambda slot: one, (0,))
+    copy.resume()
+    wait_until(lambda: "fail" not in lines(two)[name][2], 20, "the replica is back")
+    nodectl(lab, [one], *move).expect(OK)
+    assert set(range(10)) <= owned(two)
+    assert_has(said, lambda slot: two, (0,))
+
+
 @case(kinds=OURS, limit_s=60)
 def test_rebalance_by_load(lab):
     """By what slots take, in whatever database, and not by how many keys they have: large values, and busy slots. A
@@ -231,7 +255,7 @@ def test_move_key_by_key(lab, *kinds):
         with two.connect() as link:
             link.ok("ASKING")
             link.ok("SET", key, values[1])
-    nodectl(lab, [two], *move, "--yes").expect(FAILED, "other", "database 0, slot 63", "delete the wrong one")
+    nodectl(lab, [two], *move, "--yes").expect(FAILED, "other", "database 0, slot 63", "--owner-wins")
     assert set(range(63)) <= owned(two) and 63 in owned(one)
     with two.connect() as link:
         link.ok("ASKING")
@@ -342,6 +366,88 @@ def test_check_and_fix(lab, *kinds):
     three.kill9()
     assert "node-silent" in codes(lab, two)
     nodectl(lab, [three], "slots", "check").expect(NOBODY)
+
+
+@case(kinds=OURS, matrix=[("ours", "ours"), ("stock", "stock")], limit_s=60)
+def test_a_key_with_two_values(lab, *kinds):
+    """The slot's owner is named as such, whichever way the keys go; a refusal leaves no slot open; and with
+    --owner-wins its value is the one that stays."""
+    (one, two), _ = make_cluster(lab, kinds, **TIMEOUT)
+    key, lone = key_in(100) + "x", key_in(100) + "y"
+    databases = (0, 3) if kinds[0] == "ours" else (0,)
+
+    def say(node, database, *words):
+        with node.connect() as link:
+            if database:
+                link.ok("SELECT", database)
+            link.ok("ASKING")
+            return link.ok(*words)
+
+    def stray():
+        two.ok("CLUSTER", "SETSLOT", 100, "IMPORTING", my_id(one))
+        for database in databases:
+            say(two, database, "SET", key, "stray")
+        two.ok("CLUSTER", "SETSLOT", 100, "STABLE")
+
+    def count(node):
+        return [say(node, database, "CLUSTER", "COUNTKEYSINSLOT", 100) for database in databases]
+
+    for database in databases:
+        for name in (key, lone):
+            say(one, database, "SET", name, "right")
+    stray()
+    told = ("is at %s, the slot's owner" % at(one), "at %s, which should not have it" % at(two), "--owner-wins")
+    move = ("slots", "move", "--to", at(two), "--slots", "90-100", "--key-by-key", "--yes")
+    nodectl(lab, [two], *move).expect(FAILED, *told)
+    assert not is_open(one) and not is_open(two) and 100 in owned(one) and 99 in owned(two)
+    assert codes(lab, one) == {"keys-in-foreign-slots"}
+    nodectl(lab, [two], "slots", "fix", "--yes").expect(FAILED, *told)
+    assert count(one) == [2] * len(databases) and count(two) == [1] * len(databases)
+    nodectl(lab, [two], "slots", "fix", "--owner-wins", "--yes").expect(OK)
+    assert count(one) == [2] * len(databases) and count(two) == [0] * len(databases)
+    assert [say(one, database, "GET", key) for database in databases] == ["right"] * len(databases)
+    wait_clean(lab, one)
+    stray()
+    nodectl(lab, [two], *move, "--owner-wins").expect(OK)
+    assert count(one) == [0] * len(databases) and count(two) == [2] * len(databases)
+    assert [say(two, database, "GET", key) for database in databases] == ["right"] * len(databases)
+    wait_clean(lab, one)
+
+
+@case(kinds=OURS, matrix=[("ours", "ours", "ours"), ("stock", "stock", "stock")], limit_s=90)
+def test_fix_a_lost_master(lab, *kinds):
+    """A master that is gone with its slots and has no replica: named, kept, and given up when that is said twice; its
+    cluster is well again, and when it comes back it takes nothing from those that have its slots now."""
+    nodes, _ = make_cluster(lab, kinds, cluster_node_timeout=2000)
+    one, two, three = nodes
+    for slot in range(0, SLOTS, 500):
+        for node in nodes:
+            if slot in owned(node):
+                node.ok("SET", key_in(slot), slot)
+    dead = my_id(three)
+    lost = owned(three)
+    three.kill9()
+    wait_until(lambda: info(one)["cluster_state"] == "fail" == info(two)["cluster_state"], 20, "the cluster is down")
+    assert {"node-silent", "state-fail"} <= codes(lab, one)
+    told = nodectl(lab, [one], "slots", "fix", "--yes", "-o", "json").expect(FAILED, dead[:8], "--give-up-keys")
+    assert len(told.document()["left_to_you"]) == 1, told.text
+    give_up = ("slots", "fix", "--give-up-keys", "--yes")
+    nodectl(lab, [one], *give_up).expect(USAGE, "--confirm " + at(one))
+    nodectl(lab, [one], *give_up, "--confirm", "another").expect(USAGE, at(one))
+    nodectl(lab, [one], *give_up, "--dry-run").expect(OK, "WITHOUT their keys", at(three))
+    assert info(one)["cluster_state"] == "fail"
+    nodectl(lab, [one], *give_up, "--confirm", at(one)).expect(OK, "node remove")
+    wait_until(lambda: all(info(n)["cluster_state"] == "ok" for n in (one, two)), 20, "the cluster is well")
+    assert lost <= owned(one) | owned(two) and codes(lab, one) == {"node-silent"}
+    for slot in range(0, SLOTS, 500):
+        for node in (one, two):
+            if slot in owned(node):
+                assert node.ok("GET", key_in(slot)) == (None if slot in lost else str(slot)), slot
+                node.ok("SET", key_in(slot), "new")
+    three.start()
+    three.wait_ready()
+    wait_until(lambda: not owned(three), 30, "it sees that its slots are others' now")
+    assert lost <= owned(one) | owned(two)
 
 
 @case(kinds=OURS, matrix=[("ours", "ours", "ours"), ("stock", "stock", "stock")], limit_s=90)

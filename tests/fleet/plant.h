@@ -15,6 +15,8 @@
  *   114  a supervised node raises its config epoch by itself (E2)
  *   115  a swap of databases is committed before all masters have said yes (W3)
  *   117  who ends a swap does not look at what its voters have accepted (W3)
+ *   120  slots are handed over at an epoch that no ballot gave to the target (E2)
+ *   121  a migration that supervisors have frozen goes on to its pause
  *
  * Four have no place here; the unit tests of the node and of the supervisor find them. 104, a node takes grants that
  * were stamped in an earlier life (L2): within one life of the machine the books keep such a grant exclusive like any

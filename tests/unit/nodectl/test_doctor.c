@@ -240,6 +240,10 @@ static void replication(void **state)
     set_text(info(1), "master_link_status", "down");
     set_text(info(1), "master_link_down_since_seconds", "7");
     expect(FINDING_CRITICAL, "replication", "b:1", "to the master a:1 is down for 7 s");
+    set_text(info(1), "master_link_down_since_seconds", "-1");
+    expect(FINDING_CRITICAL, "replication", "b:1", "to the master a:1 has not been up since it was started");
+    set_text(info(1), "master_sync_guarded", "fe01");
+    expect(FINDING_CRITICAL, "replication", "b:1", "does not follow its master a:1: that one is empty");
     set_text(info(1), "master_link_status", "up");
     set_text(info(0), "master_repl_offset", "9000000");
     expect(FINDING_WARNING, "replication", "a:1", "more than the backlog (1.0 MB)");

@@ -103,16 +103,16 @@ static void nobodys(struct world *w, unsigned slot)
 }
 
 /* "close a 5; finish a>b 7": what would be done, and how many things are left. */
-static const char *plan(struct world *w, size_t refused)
+static const char *plan_of(struct world *w, bool give_up, size_t refused)
 {
     static char text[1024];
     static const char *const names[] = {
         [REPAIR_MEET] = "meet",   [REPAIR_FORGET] = "forget", [REPAIR_GIVE_UP] = "give up",
         [REPAIR_CLOSE] = "close", [REPAIR_FINISH] = "finish", [REPAIR_HOME] = "home",
-        [REPAIR_CLAIM] = "claim", [REPAIR_ASSIGN] = "assign"};
+        [REPAIR_CLAIM] = "claim", [REPAIR_ASSIGN] = "assign", [REPAIR_ABANDON] = "abandon"};
     struct repairs r;
     struct buf out = {0};
-    repairs_find(&w->p, &w->s, &r);
+    repairs_find(&w->p, &w->s, give_up, &r);
     for (size_t i = 0; i < r.n; i++) {
         buf_printf(&out, "%s%s %c", i > 0 ? "; " : "", names[r.v[i].kind], r.v[i].at[0]);
         if (r.v[i].to[0] != '\0')
@@ -126,6 +126,11 @@ static const char *plan(struct world *w, size_t refused)
     buf_free(&out);
     repairs_free(&r);
     return text;
+}
+
+static const char *plan(struct world *w, size_t refused)
+{
+    return plan_of(w, false, refused);
 }
 
 static bool finds(struct world *w, const char *code)
@@ -175,7 +180,7 @@ static void test_open_slots(void **state)
     assert_true(finds(w, "slot-open"));
     w->p.v[1].answers = false; /* nothing is decided without the other end */
     w->s.v[1].keys = NULL;
-    assert_true(strncmp(plan(w, 4), "close a 7-8; home c>a 5", 8) == 0);
+    assert_true(strncmp(plan(w, 5), "close a 7-8; home c>a 5", 8) == 0);
     world_free(w);
 }
 
@@ -193,6 +198,12 @@ static void test_migration_under_way_is_left_alone(void **state)
     assert_true(finds(w, "migration-hangs"));
     job.acked_s = 90;
     assert_false(finds(w, "migration-hangs"));
+    assert_false(finds(w, "migration-waits"));
+    job.acked_s = 100;
+    snprintf(job.message, sizeof job.message, "Waits for somebody");
+    assert_true(finds(w, "migration-waits"));
+    job.updated_s = 95;
+    assert_false(finds(w, "migration-waits"));
     world_free(w);
 }
 
@@ -209,8 +220,8 @@ static void test_slots_of_nobody(void **state)
     assert_true(finds(w, "slots-uncovered"));
     has_keys(w, 'a', 1, 1); /* two have keys of it */
     assert_string_equal(plan(w, 1), "assign b 0,10000");
-    w->p.v[0].answers = false; /* it may have keys of all of them */
-    assert_string_equal(plan(w, 1), "");
+    w->p.v[0].answers = false; /* it may have keys of all of them, and has slots of its own */
+    assert_string_equal(plan(w, 2), "");
     assert_true(finds(w, "node-silent"));
     world_free(w);
 }
@@ -336,6 +347,33 @@ static void dies(struct world *w, char node)
     w->s.v[node - 'a'].keys = NULL;
 }
 
+static void test_lost_masters(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    dies(w, 'c');
+    assert_string_equal(plan(w, 1), ""); /* the only one that has the keys may come back */
+    assert_string_equal(plan_of(w, true, 0), "abandon a>c 10000-16383");
+    has_keys(w, 'b', 12000, 3); /* what has arrived elsewhere stays */
+    open_slot(w, 'b', 12000, true, 'c');
+    assert_string_equal(plan_of(w, true, 0), "close b 12000; abandon a>c 10000-11999; abandon b>c 12000-16383");
+    has_keys(w, 'a', 12000, 3); /* whose are right? */
+    assert_string_equal(plan_of(w, true, 1), "close b 12000; abandon a>c 10000-11999,12001-16383");
+    has_keys(w, 'a', 12000, 0);
+    line_of(w, 'b', 'c')->connected = true; /* it is heard on the bus: only we do not reach it */
+    line_of(w, 'b', 'c')->flags &= ~(unsigned)SN_NODES_FAIL;
+    (void)plan_of(w, true, 3);
+    world_free(w);
+    w = world_new();
+    dies(w, 'c');
+    w->p.v[1].master = false; /* it has a replica */
+    id_of('c', w->p.v[1].master_id);
+    for (size_t s = 5000; s < 10000; s++)
+        w->p.owner[s] = 0;
+    (void)plan_of(w, true, 1);
+    world_free(w);
+}
+
 static void test_met_again(void **state)
 {
     struct world *w = world_new();
@@ -345,7 +383,7 @@ static void test_met_again(void **state)
     assert_true(finds(w, "node-half-known"));
     assert_string_equal(plan(w, 0), "meet b");
     struct repairs r;
-    repairs_find(&w->p, &w->s, &r);
+    repairs_find(&w->p, &w->s, false, &r);
     assert_string_equal(r.v[0].addr.host, "10.0.0.2"); /* as who hears it says */
     assert_int_equal(r.v[0].addr.port, 7000);
     assert_int_equal(r.v[0].bus_port, 17123);
@@ -448,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_migration_under_way_is_left_alone),
         cmocka_unit_test(test_slots_of_nobody),
         cmocka_unit_test(test_views),
+        cmocka_unit_test(test_lost_masters),
         cmocka_unit_test(test_met_again),
         cmocka_unit_test(test_forgotten_by_all),
         cmocka_unit_test(test_left_to_people),
