@@ -175,6 +175,19 @@ static void versions(void **state)
     expect(FINDING_NOTE, "versions", "b:1", "7.0.14 here, 7.0.15 at a:1");
     set_text(info(1), "redis_version", "6.2.7");
     expect(FINDING_WARNING, "versions", "b:1", "6.2.7 here");
+    set_text(info(1), "redis_version", "7.0.15");
+    set_text(info(1), "valkey_version", "8.1.0"); /* a valkey-server calls itself a redis 7.2 beside it */
+    expect(FINDING_WARNING, "versions", "b:1", "8.1.0 here, 7.0.15 at a:1");
+}
+
+static void versions_of_supervisors(void **state)
+{
+    (void)state;
+    set_text(at("supervisors", 1), "version", "2");
+    expect(FINDING_WARNING, "versions", "b:26379",
+           "supervisors of several versions run together: 2 here, 1 at a:26379");
+    set_text(at("supervisors", 1), "kind", "redis-sentinel");
+    expect(FINDING_NOTE, "versions", "b:26379", "redis-sentinel and sentineld supervise together");
 }
 
 /* One of several. */
@@ -416,6 +429,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_does_not_answer, begin, end),
         cmocka_unit_test_setup_teardown(clocks, begin, end),
         cmocka_unit_test_setup_teardown(versions, begin, end),
+        cmocka_unit_test_setup_teardown(versions_of_supervisors, begin, end),
         cmocka_unit_test_setup_teardown(nobody_to_promote, begin, end),
         cmocka_unit_test_setup_teardown(no_lease_now, begin, end),
         cmocka_unit_test_setup_teardown(kernel, begin, end),
