@@ -11,7 +11,7 @@
 #include <time.h>
 
 #define WELL_MS 600000
-#define FRESH_S 2
+#define FRESH_S 4       /* uptimes and times are whole seconds, and answers take their time: two of them, and two */
 #define SETTLED_MS 3000 /* what changed just now has settled by then */
 #define TURN_MS 30000   /* ... and nodes that joined just now are known to all supervisors */
 
@@ -259,13 +259,13 @@ static bool take_turn(struct node_work *w, void *what)
  * settings tell the two apart by themselves. */
 static void begin(struct rolling *r)
 {
-    bool fresh = false;
+    int64_t youngest_s = FRESH_S;
     for (size_t i = 0; i < r->n; i++)
-        fresh = fresh || r->v[i].way.uptime_s < FRESH_S;
+        youngest_s = r->v[i].way.uptime_s < youngest_s ? r->v[i].way.uptime_s : youngest_s;
     if (r->since_s > 0 || r->edits != NULL)
         return;
-    if (fresh)
-        (void)interrupt_sleep(FRESH_S * 1000);
+    if (youngest_s < FRESH_S)
+        (void)interrupt_sleep((int)(FRESH_S - youngest_s) * 1000);
     r->began_s = (int64_t)time(NULL);
 }
 

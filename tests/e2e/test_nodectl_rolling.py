@@ -92,9 +92,9 @@ def test_what_is_left_of_one_that_was_killed(lab):
     halted = fleet.run(*restart, "--yes", "--command", "exit 7", status=FAILED, said="the same command goes on")
     assert "--since" not in halted.stdout + halted.stderr, halted
     assert lives() == half and supervisors() == watching
-    fleet.run(*restart, "--yes")
+    told = fleet.json(*restart, "--yes")
     whole = lives()
-    assert [a != b for a, b in zip(half, whole)] == [port != replica for port in ports], (half, whole)
-    assert supervisors() != watching
+    assert [a != b for a, b in zip(half, whole)] == [port != replica for port in ports], (half, whole, told)
+    assert supervisors() != watching, told
     assert not os.path.exists(kept)
     assert len(fleet.json(*restart, "--dry-run")["steps"]) == 3, "the next one is another one"
