@@ -178,8 +178,8 @@ static bool is_of_shard(const struct cl_node *n, const struct cl_node *other)
            (!cl_id_is_none(&n->shard) && cl_id_eq(&n->shard, &other->shard));
 }
 
-/* Of a slot that we are importing SETSLOT NODE alone decides whether it becomes ours. Whose it is until then follows who
- * has replaced the source: were it nobody's, its keys could neither come nor be asked for. */
+/* Of a slot that we are importing SETSLOT NODE alone decides whether it becomes ours. Whose it is until then follows
+ * who has replaced the source: were it nobody's, its keys could neither come nor be asked for. */
 static bool replaces_source(const struct cl_open *o, const struct cl_node *owner, const struct cl_node *by)
 {
     return is_of_shard(o->node, by) && (owner == NULL || is_of_shard(owner, by));

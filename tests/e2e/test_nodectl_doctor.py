@@ -108,8 +108,8 @@ def test_a_swap_that_nobody_ends(lab):
     ends it."""
     fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True)
     sentinel, master = fleet.supervisors[0], fleet.masters[0]
-    wait_until(lambda: str(master.call("CLUSTER", "DBMAP", "PREPARE", 1, 2, "EPOCH", 1, "BALLOT", 1000)).startswith("YES"),
-               20, "prepared")
+    prepare = ("CLUSTER", "DBMAP", "PREPARE", 1, 2, "EPOCH", 1, "BALLOT", 1000)
+    wait_until(lambda: str(master.call(*prepare)).startswith("YES"), 20, "prepared")
     waiter = Waiter(master, 1, "GET", "key")
     wait_until(lambda: master.info("clients")["blocked_clients"] == "1", 10, "who waits is counted")
     wait_until(lambda: "Databases 1 and 2 wait to be swapped for a second already (mapping 1, attempt 1000)"

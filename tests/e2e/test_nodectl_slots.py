@@ -302,7 +302,8 @@ def test_move_key_by_key_beside_a_switchover(lab, end):
                 link.send_raw(encode("SET", name, "v%d" % db))
             assert all(link.read() == "OK" for _ in names)
         assert link.ok("WAIT", 1, 10000) == 1
-    move = begin(lab, nodes, "slots", "move", "--to", at(two), "--slots", "0-59", "--key-by-key", "--rate", "20", "--yes")
+    move = begin(lab, nodes, "slots", "move", "--to", at(two), "--slots", "0-59", "--key-by-key", "--rate", "20",
+                 "--yes")
     wait_until(lambda: is_open(one) and is_open(two) and len(owned(two)) > SLOTS // 3 + 5, 20, "slots are open",
                every_s=0.002)
     successor = replicas[0 if end == "source" else 1]

@@ -314,7 +314,7 @@ def test_no_swap_while_a_slot_is_open(lab):
 
 @case(kinds=OURS, limit_s=120)
 def test_a_swap_waits_for_a_migrate(lab):
-    """What is on its way when it is to be prepared is not cut off: the swap is refused, and the client has its answer."""
+    """What is on its way when it is to be prepared is not cut off: the swap is refused, and the client is answered."""
     masters, _, _ = supervised(lab)
     keys = fill(masters)
     silent = socket.create_server(("127.0.0.1", 0))
