@@ -38,9 +38,10 @@ NODED_SRC := $(filter-out noded/main.c $(STORE_SRC) $(CMD_SRC) $(REPL_SRC) $(CLU
 TEST_SUPPORT_SRC := $(wildcard tests/unit/support/*.c)
 # One runner of seeds for all simulators.
 RUNNER_SRC := $(call sources,tests/runner)
+MIGRATION_SRC := $(call sources,tests/migration)
 SIM_SRC := $(call sources,tests/sim) $(RUNNER_SRC)
-BUS_SRC := $(call sources,tests/bus) $(RUNNER_SRC)
-FLEET_SRC := $(call sources,tests/fleet) $(call sources,tests/virtual) $(RUNNER_SRC)
+BUS_SRC := $(call sources,tests/bus) $(MIGRATION_SRC) tests/virtual/time.c $(RUNNER_SRC)
+FLEET_SRC := $(call sources,tests/fleet) $(MIGRATION_SRC) $(call sources,tests/virtual) $(RUNNER_SRC)
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c))
 
 # Pure code sees C11 and nothing else: without _GNU_SOURCE a system call doesn't even have a declaration.

@@ -2,7 +2,6 @@
 
 #include "common/io/file.h"
 #include "nodectl/duration.h"
-#include "nodectl/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,9 +111,11 @@ int asking_read(const struct command_call *call, struct asking *a)
 {
     int code = asking_read_nodes(call, a);
     if (code == EXIT_OK && a->targets.supervisors.n == 0)
-        code = command_fail(call, EXIT_USAGE,
-                            "no supervisor is named: %s names nodes only; give --supervisor host:port",
-                            a->targets.source);
+        code = command_fail(
+            call, EXIT_USAGE,
+            "no supervisor is named: %s names nodes only; give --supervisor host:port. Without supervisors: "
+            "node list, slots show, cluster info",
+            a->targets.source);
     return code;
 }
 
@@ -187,9 +188,12 @@ bool asking_nobody(const struct command_call *call, const struct asking *a, cons
         if (f->members[i]->error == NULL)
             return false;
     command_fail(call, EXIT_NOBODY, "no supervisor can be asked (they are named by %s):", a->targets.source);
+    struct buf lines = {0};
     for (size_t i = 0; i < f->n; i++) {
         char text[ADDR_TEXT_MAX];
-        print_line(stderr, false, PAINT_NONE, "  %s: %s", addr_text(&f->members[i]->addr, text), f->members[i]->error);
+        buf_printf(&lines, "%s: %s\n", addr_text(&f->members[i]->addr, text), f->members[i]->error);
     }
+    command_fail_lines(call, buf_slice(&lines));
+    buf_free(&lines);
     return true;
 }

@@ -1,6 +1,6 @@
 /* What every command has that changes something: a plan of steps, shown before anything is done; the question for a
  * yes; the steps as they are done; and one document for programs. A step is written so that the same command, given
- * again, finds what is done and goes on: nothing of it is kept in a file. A verb that can't sets `go_on`.
+ * again, finds what is done and goes on: no step is kept in a file. A verb that can't sets `go_on`.
  *
  *     int code = change_begin(&c, call, &asking);             (--yes, --dry-run; refuses when nobody can be asked)
  *     ... look at the fleet, change_step(&c, ...) for each step ...

@@ -37,7 +37,8 @@ static int check(const struct command_call *call)
     if (output_is_document(format))
         print_check(format, call->argv[0], c, buf_slice(&problems.text));
     else if (c != NULL)
-        printf("%s: good; %zu group%s\n", call->argv[0], c->group_count, c->group_count == 1 ? "" : "s");
+        printf("%s: good; %zu group%s, %zu cluster%s\n", call->argv[0], c->group_count, c->group_count == 1 ? "" : "s",
+               c->cluster_count, c->cluster_count == 1 ? "" : "s");
     int code = c != NULL ? EXIT_OK : EXIT_USAGE;
     buf_free(&problems.text);
     config_free(c);

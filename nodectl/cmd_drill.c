@@ -11,6 +11,7 @@
 #include "nodectl/past.h"
 #include "nodectl/table.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,13 +121,29 @@ static int tell(struct drill_run *r)
     return pass ? EXIT_OK : EXIT_FAILED;
 }
 
+static int show_plan(const struct drill_run *r)
+{
+    if (r->asking.document) {
+        json_t *document = drill_plan_document(r);
+        output_document(r->asking.format, document);
+        json_decref(document);
+    } else {
+        drill_show_plan(r, stdout);
+    }
+    return EXIT_OK;
+}
+
 static int run_drill(const struct command_call *call)
 {
     struct drill_run r;
-    bool yes = command_value(call, "--yes") != NULL;
-    if (asking_can_confirm(call, yes) != EXIT_OK)
+    bool yes = command_value(call, "--yes") != NULL, dry = command_value(call, "--dry-run") != NULL;
+    if (!dry && asking_can_confirm(call, yes) != EXIT_OK)
         return EXIT_USAGE;
+    /* Whoever reads this may go (`| head`): the way back, the keys and the report matter more than being heard. */
+    (void)signal(SIGPIPE, SIG_IGN);
     int code = begin(call, &r);
+    if (code == EXIT_OK && dry)
+        return end(&r, show_plan(&r));
     if (code == EXIT_OK) {
         if (!yes || !r.asking.document)
             drill_show_plan(&r, asking_people(&r.asking));
@@ -182,14 +199,7 @@ static int plan_drill(const struct command_call *call)
     if (call->argc == 0)
         return name_drills(call);
     int code = begin(call, &r);
-    if (code == EXIT_OK && r.asking.document) {
-        json_t *document = drill_plan_document(&r);
-        output_document(r.asking.format, document);
-        json_decref(document);
-    } else if (code == EXIT_OK) {
-        drill_show_plan(&r, stdout);
-    }
-    return end(&r, code);
+    return end(&r, code == EXIT_OK ? show_plan(&r) : code);
 }
 
 /* ---- list and report ---- */
@@ -232,14 +242,16 @@ static int report_drill(const struct command_call *call)
 
 /* ---- the commands ---- */
 
-#define DRILLS_TEXT                                                                                               \
-    "Drills: kill-master, stop-master, cut-master, switchover, kill-supervisor, random (one of these), and your " \
-    "own:\n"                                                                                                      \
-    "drills = ( { name = ...; kind = ...; ... } ) in the file, see nodectl help drill.\n"
+#define DRILLS_TEXT                                                                                                  \
+    "Drills:\n" DRILL_LINES "\n"                                                                                     \
+    "And your own: drills = ( { name = ...; kind = ...; ... } ) in the file, see nodectl help drill. --node names\n" \
+    "the node or supervisor that it is done to (in a switchover also the replica that is to be the master); its\n"   \
+    "shard is the one that is drilled. Otherwise one is drawn.\n"
 
 static const struct command_option run_options[] = {
     ORDER_OPTIONS,
     {"--yes", "-y", NULL, "do not ask"},
+    {"--dry-run", NULL, NULL, "show the plan, and do nothing, as nodectl drill plan"},
     ASKING_OPTIONS,
     {NULL, NULL, NULL, NULL},
 };
@@ -262,10 +274,15 @@ static const struct command command_run = {
     .text = DRILLS_TEXT
     "\n"
     "Nothing is done to a fleet that is not well: every shard's master up with a replica in step, all supervisors\n"
-    "agreed, no failover under way. Canaries (keys " CANARY_KEYS "...) write and read in every database of the shard;\n"
+    "agreed, no failover under way; nor while another drill runs there: each has a claim at a majority of the\n"
+    "supervisors (SENTINEL DRILL CLAIMS shows them), and one that harms a supervisor concerns all that it watches.\n"
+    "A claim ends with its drill, and by itself should that and its host have died. Canaries (keys " CANARY_KEYS
+    "...) write and read in every database of the shard;\n"
     "they are deleted at the end. A process of this host gets its signal only after it was shown to be the one that\n"
-    "listens at the address; for nodes of other hosts, and for cut-master, your own commands are run. Ctrl-C ends the\n"
-    "drill early and brings the fleet back, as a missed objective does.\n"
+    "listens at the address; for nodes of other hosts, and to cut one off, your own commands are run. Ctrl-C ends the\n"
+    "drill early and brings the fleet back, as a missed objective does. Where no master is harmed clients should "
+    "notice\n"
+    "nothing: without --max-outage-ms the objective is 1000 ms then.\n"
     "\n" ASKING_TEXT "\n"
     "Example:\n"
     "  nodectl drill run kill-master --shard orders/1a2b3c4d --max-outage-ms 3000\n"
@@ -338,12 +355,14 @@ const struct command command_drill = {
     .text =
         "In every database of the shard (256 at most) a client writes numbers to one key and another one reads them at "
         "a\n"
-        "replica, and one more pair does so in another shard, which should notice nothing. They follow redirections, "
+        "replica, and one more pair does so in another shard, which should notice nothing (--max-bystander-ms). They "
+        "follow redirections, "
         "or\n"
         "ask the supervisors, as clients do. When each of them works, the harm is done. When all supervisors that "
         "answer\n"
-        "name a new master, every database takes writes again and --hold-ms is over, the way back begins: the process "
-        "is\n"
+        "name a new master (or hold the replica for down), every database takes writes again and --hold-ms is over, "
+        "the\n"
+        "way back begins: the process is\n"
         "continued or started again, and when it follows, it is made the master again by a planned switch. At last "
         "every\n"
         "number that was acknowledged is looked for, the keys are deleted, and all supervisors keep the report.\n"
@@ -357,8 +376,8 @@ const struct command command_drill = {
         "\n"
         "Drills of your own are in a file, a list `drills` of entries with the keys name, kind, cluster, group, "
         "shard,\n"
-        "harm_command, heal_command, node_user, node_password, max_outage_ms, max_lost, max_time_s, hold_ms, "
-        "stale_ms,\n"
+        "node, harm_command, heal_command, node_user, node_password, max_outage_ms, max_bystander_ms, max_lost,\n"
+        "max_time_s, hold_ms, stale_ms,\n"
         "client_timeout_ms, every_ms, databases and restore_roles; the sample drills.conf explains each. The commands "
         "are\n"
         "run by /bin/sh with NODECTL_DRILL_ACTION (harm or heal), NODECTL_DRILL_NAME, _KIND, _GROUP, _HOST, _PORT and\n"

@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/base/text.h"
 #include "common/base/version.h"
+#include "nodectl/output.h"
 #include "nodectl/table.h"
 
 #include <stdio.h>
@@ -10,6 +11,8 @@
 
 #define DEPTH_MAX 4
 #define NAMES_MAX 64
+
+static struct buf failure; /* what command_fail() and command_fail_lines() have said */
 
 /* The way from the root to a command. */
 struct path {
@@ -282,7 +285,11 @@ static int run(const struct path *p, int argc, char **argv)
         fprintf(stderr, " %s\n", call.command->arguments);
         return see_help(p);
     }
-    return call.command->run(&call);
+    code = call.command->run(&call);
+    if (code != EXIT_OK)
+        output_failure(&call, buf_slice(&failure));
+    buf_free(&failure);
+    return code;
 }
 
 static int flushed(int code)
@@ -334,21 +341,33 @@ const char *command_value(const struct command_call *call, const char *option)
     return NULL;
 }
 
+static void keep(struct slice text)
+{
+    while (text.n > 0) {
+        struct slice line = slice_cut(&text, '\n');
+        buf_puts(&failure, failure.n > 0 ? "\n" : "");
+        buf_put(&failure, line.p, line.n);
+    }
+}
+
 void command_fail_lines(const struct command_call *call, struct slice lines)
 {
     struct buf head = {0};
     buf_printf(&head, "nodectl %s: ", call->path);
     print_lines(stderr, buf_str(&head), lines);
     buf_free(&head);
+    keep(lines);
 }
 
 int command_fail(const struct command_call *call, int code, const char *fmt, ...)
 {
+    struct buf text = {0};
     va_list ap;
-    fprintf(stderr, "nodectl %s: ", call->path);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    buf_vprintf(&text, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
+    fprintf(stderr, "nodectl %s: %s\n", call->path, buf_str(&text));
+    keep(buf_slice(&text));
+    buf_free(&text);
     return code;
 }

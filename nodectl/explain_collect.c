@@ -1,5 +1,6 @@
 #include "nodectl/explain.h"
 
+#include "nodectl/epochs.h"
 #include "nodectl/past.h"
 #include "nodectl/reply_json.h"
 #include "nodectl/status_collect.h"
@@ -77,41 +78,58 @@ static bool is_own(const json_t *entry)
            !is_kind(entry, "odown") && !is_kind(entry, "waiting");
 }
 
-/* The epoch of the newest note that fits; 0: there is none. */
-static int64_t last_epoch(const json_t *collected, const char *kind)
+/* Clocks of supervisors differ, so epochs say which attempt is the last one: ballots, and configurations of which nobody
+ * knows the ballot. One of these is newer than all ballots when it was noted later. */
+struct newest {
+    struct epochs of;
+    int64_t wall_ms;
+};
+
+static void take_newest(struct newest *n, struct epochs of, int64_t wall_ms, bool by_wall)
+{
+    bool first = n->of.ballot == 0 && n->of.config == 0;
+    int64_t mine = of.ballot > 0 ? of.ballot : of.config, theirs = n->of.ballot > 0 ? n->of.ballot : n->of.config;
+    if (first || (by_wall ? wall_ms > n->wall_ms : mine > theirs))
+        *n = (struct newest){of, wall_ms};
+}
+
+/* The epochs of the newest note that fits; both 0: there is none. */
+static struct epochs last_epochs(const json_t *collected, const char *kind)
 {
     size_t i, k;
     json_t *s, *e;
-    int64_t epoch = 0, wall = -1;
+    struct newest ballot = {.wall_ms = -1}, config = ballot;
     json_array_foreach(collected, i, s)
     {
         json_array_foreach(json_object_get(s, "notes"), k, e)
         {
             bool fits = kind != NULL ? is_kind(e, kind) : is_own(e) || is_kind(e, "config");
-            int64_t of = json_int(e, "epoch", 0), at = json_int(e, "wall_ms", 0);
-            if (fits && of > 0 && (kind != NULL ? at > wall : of > epoch)) {
-                epoch = of;
-                wall = at;
-            }
+            struct epochs of = epochs_of(e);
+            if (fits && (of.ballot > 0 || of.config > 0))
+                take_newest(kind != NULL || of.ballot > 0 ? &ballot : &config, of, json_int(e, "wall_ms", 0),
+                            kind != NULL);
         }
     }
-    return epoch;
+    struct epochs learned = epochs_complete(collected, config.of);
+    bool later = learned.ballot > 0 ? learned.ballot > ballot.of.ballot
+                                    : learned.config > 0 && config.wall_ms > ballot.wall_ms;
+    return later ? learned : epochs_complete(collected, ballot.of);
 }
 
-static const json_t *note_of(const json_t *supervisor, int64_t epoch, const char *kind)
+static const json_t *note_of(const json_t *supervisor, struct epochs of, const char *kind)
 {
     size_t k;
     json_t *e;
     json_array_foreach(json_object_get(supervisor, "notes"), k, e)
     {
-        if (json_int(e, "epoch", 0) == epoch && is_kind(e, kind))
+        if (is_kind(e, kind) && epochs_fit(e, of))
             return e;
     }
     return NULL;
 }
 
 /* Whoever got furthest. */
-static const json_t *leader_of(const json_t *collected, int64_t epoch)
+static const json_t *leader_of(const json_t *collected, struct epochs of)
 {
     static const char *const kinds[] = {"switched", "promoted", "aborted", "won", "lost", "stand"};
     size_t i;
@@ -119,7 +137,7 @@ static const json_t *leader_of(const json_t *collected, int64_t epoch)
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         json_array_foreach(collected, i, s)
         {
-            if (note_of(s, epoch, kinds[k]) != NULL)
+            if (note_of(s, of, kinds[k]) != NULL)
                 return s;
         }
     }
@@ -137,8 +155,8 @@ static void put_note(json_t *d, const char *name, const json_t *entry)
     json_object_set_new(d, name, note);
 }
 
-/* From the first sign to the last word about this epoch. */
-static void find_window(const json_t *collected, int64_t epoch, int64_t *from_ms, int64_t *to_ms)
+/* From the first sign to the last word about this attempt. */
+static void find_window(const json_t *collected, struct epochs of, int64_t *from_ms, int64_t *to_ms)
 {
     size_t i, k;
     json_t *s, *e;
@@ -146,7 +164,7 @@ static void find_window(const json_t *collected, int64_t epoch, int64_t *from_ms
     *to_ms = 0;
     json_array_foreach(collected, i, s){
         json_array_foreach(json_object_get(s, "notes"), k, e){int64_t wall = json_int(e, "wall_ms", 0);
-    if (json_int(e, "epoch", 0) != epoch)
+    if (!epochs_fit(e, of))
         continue;
     int64_t down_us = json_int(json_object_get(json_object_get(e, "note"), "master"), "down_us", -1);
     int64_t first = is_kind(e, "stand") && down_us > 0 ? wall - down_us / 1000 : wall;
@@ -184,18 +202,18 @@ static json_t *sorted(json_t *list)
     return out;
 }
 
-static void put_records(json_t *d, const json_t *collected, int64_t epoch)
+static void put_records(json_t *d, const json_t *collected, struct epochs of)
 {
     int64_t from_ms, to_ms;
     size_t i, k;
     json_t *s, *e, *records = json_array(), *since = json_array();
-    find_window(collected, epoch, &from_ms, &to_ms);
+    find_window(collected, of, &from_ms, &to_ms);
     json_array_foreach(collected, i, s)
     {
         json_array_foreach(json_object_get(s, "notes"), k, e)
         {
-            int64_t wall = json_int(e, "wall_ms", 0), of = json_int(e, "epoch", 0);
-            bool inside = of == epoch || (wall >= from_ms && wall <= to_ms);
+            int64_t wall = json_int(e, "wall_ms", 0);
+            bool inside = epochs_fit(e, of) || (wall >= from_ms && wall <= to_ms);
             if (!inside && wall <= to_ms)
                 continue;
             json_t *copy = json_copy(e);
@@ -215,14 +233,14 @@ static void put_records(json_t *d, const json_t *collected, int64_t epoch)
     json_object_set_new(d, "since", since);
 }
 
-static void put_outcome(json_t *d, const json_t *collected, int64_t epoch)
+static void put_outcome(json_t *d, const json_t *collected, struct epochs of)
 {
     static const char *const notes[] = {"stand", "promoted", "switched", "converged", "aborted"};
-    const json_t *leader = leader_of(collected, epoch);
+    const json_t *leader = leader_of(collected, of);
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
-        put_note(d, notes[i], leader != NULL ? note_of(leader, epoch, notes[i]) : NULL);
-    const json_t *won = leader != NULL ? note_of(leader, epoch, "won") : NULL;
-    const json_t *lost = leader != NULL && won == NULL ? note_of(leader, epoch, "lost") : NULL;
+        put_note(d, notes[i], leader != NULL ? note_of(leader, of, notes[i]) : NULL);
+    const json_t *won = leader != NULL ? note_of(leader, of, "won") : NULL;
+    const json_t *lost = leader != NULL && won == NULL ? note_of(leader, of, "lost") : NULL;
     put_note(d, "ballot", won != NULL ? won : lost);
     const json_t *switched = json_object_get(d, "switched"), *stand = json_object_get(d, "stand");
     const char *outcome = json_is_object(switched)                         ? "switched"
@@ -245,14 +263,14 @@ static void put_outcome(json_t *d, const json_t *collected, int64_t epoch)
 }
 
 /* Nobody who led can be asked: what the others learned is all there is. */
-static void fill_from_learners(json_t *d, int64_t epoch)
+static void fill_from_learners(json_t *d, struct epochs of)
 {
     size_t i;
     json_t *e;
     json_array_foreach(json_object_get(d, "records"), i, e)
     {
         const json_t *n = json_object_get(e, "note");
-        if (!is_kind(e, "config") || json_int(e, "epoch", 0) != epoch)
+        if (!is_kind(e, "config") || !epochs_fit(e, of))
             continue;
         json_object_set(d, "from", json_object_get(n, "from"));
         json_object_set(d, "to", json_object_get(n, "to"));
@@ -265,19 +283,20 @@ json_t *explain_document(const json_t *collected, const char *group, int64_t epo
 {
     size_t i;
     json_t *s;
-    if (epoch == 0)
-        epoch = last_epoch(collected, kind);
-    if (epoch == 0)
+    struct epochs of = epoch > 0 ? epochs_named(collected, epoch) : last_epochs(collected, kind);
+    if (of.ballot == 0 && of.config == 0)
         return NULL;
-    json_t *d = json_pack("{s:s, s:I}", "group", group, "epoch", (json_int_t)epoch);
-    put_outcome(d, collected, epoch);
-    put_records(d, collected, epoch);
+    json_t *d = json_pack("{s:s, s:I, s:o}", "group", group, "epoch",
+                          (json_int_t)(of.ballot > 0 ? of.ballot : of.config), "config_epoch",
+                          of.config > 0 ? json_integer(of.config) : json_null());
+    put_outcome(d, collected, of);
+    put_records(d, collected, of);
     if (json_array_size(json_object_get(d, "records")) == 0) {
         json_decref(d);
         return NULL;
     }
     if (strcmp(json_word(d, "outcome"), "learned") == 0)
-        fill_from_learners(d, epoch);
+        fill_from_learners(d, of);
     json_t *supervisors = json_array();
     json_array_foreach(collected, i, s)
     {

@@ -22,7 +22,10 @@ static void print_title(const json_t *d, FILE *out, bool colour)
     const json_t *by = json_object_get(d, "by"), *switched = json_object_get(d, "switched");
     bool done = strcmp(outcome, "switched") == 0 || strcmp(outcome, "learned") == 0;
     struct buf b = {0};
-    buf_printf(&b, "%s, epoch %" PRId64 ": ", json_word(d, "group"), json_int(d, "epoch", 0));
+    buf_printf(&b, "%s, epoch %" PRId64, json_word(d, "group"), json_int(d, "epoch", 0));
+    if (json_int(d, "config_epoch", 0) > 0 && json_int(d, "config_epoch", 0) != json_int(d, "epoch", 0))
+        buf_printf(&b, " (config epoch %" PRId64 ")", json_int(d, "config_epoch", 0));
+    buf_puts(&b, ": ");
     if (done)
         buf_printf(&b, "failed over from %s to %s", json_word(d, "from"), json_word(d, "to"));
     else
@@ -140,8 +143,8 @@ static void print_votes(const json_t *d, FILE *out, bool colour)
 
 static void print_ranking(const json_t *d, FILE *out, bool colour)
 {
-    static const char *const titles[] = {"#",    "REPLICA",  "VERDICT", "PRIORITY", "OFFSET",
-                                         "DATA", "INFO AGE", "LINK",    NULL};
+    static const char *const titles[] = {"#",    "REPLICA",   "VERDICT", "PRIORITY", "OFFSET",
+                                         "DATA", "~INFO AGE", "~LINK",   NULL};
     const json_t *list = json_object_get(json_object_get(d, "stand"), "ranking");
     size_t i;
     json_t *row;

@@ -98,6 +98,19 @@ static bool choose_best(const json_t *replicas, const json_t *ranking, struct fa
     return true;
 }
 
+static void tell_none(const json_t *ranking, struct buf *why)
+{
+    size_t i;
+    const json_t *row;
+    buf_puts(why, "no replica can be promoted");
+    json_array_foreach(ranking, i, row)
+    {
+        const char *against = failover_ranking_against(row);
+        buf_printf(why, "%s %s: %s", i == 0 ? ":" : ";", field_text(row, "name"),
+                   against != NULL ? against : "suitable");
+    }
+}
+
 static bool choose(const json_t *group, const struct failover_wish *wish, const json_t *ranking,
                    struct failover_plan *plan, struct buf *why)
 {
@@ -105,7 +118,7 @@ static bool choose(const json_t *group, const struct failover_wish *wish, const 
     if (wish->to == NULL) {
         bool found = choose_best(replicas, ranking, plan);
         if (!found)
-            buf_puts(why, "no replica can be promoted: nodectl status says why");
+            tell_none(ranking, why);
         return found;
     }
     plan->replica = find_replica(replicas, wish->to, why);

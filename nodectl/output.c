@@ -13,16 +13,25 @@ static const char *const formats[] = {
     [OUTPUT_YAML] = "yaml",
 };
 
-int output_format(const struct command_call *call, enum output_format *format)
+static bool begun; /* standard output has a document, or the beginning of one */
+
+/* false: --output has another word. */
+static bool find_format(const struct command_call *call, enum output_format *format)
 {
     const char *text = command_value(call, "--output");
     *format = OUTPUT_TABLE;
     for (size_t i = 0; text != NULL && i < sizeof formats / sizeof *formats; i++)
         if (strcmp(text, formats[i]) == 0) {
             *format = (enum output_format)i;
-            return EXIT_OK;
+            return true;
         }
-    if (text == NULL)
+    return text == NULL;
+}
+
+int output_format(const struct command_call *call, enum output_format *format)
+{
+    const char *text = command_value(call, "--output");
+    if (find_format(call, format))
         return EXIT_OK;
     return command_fail(call, EXIT_USAGE, "--output is '%s', but must be table, wide, json or yaml", text);
 }
@@ -32,8 +41,26 @@ bool output_is_document(enum output_format format)
     return format == OUTPUT_JSON || format == OUTPUT_YAML;
 }
 
+void output_begins(void)
+{
+    begun = true;
+}
+
+void output_failure(const struct command_call *call, struct slice text)
+{
+    enum output_format format;
+    if (begun || !find_format(call, &format) || !output_is_document(format))
+        return;
+    json_t *o = json_object();
+    json_object_set_new(o, "ok", json_false());
+    json_object_set_new(o, "failure", json_text(text.p, text.n));
+    output_document(format, o);
+    json_decref(o);
+}
+
 void output_document(enum output_format format, const json_t *document)
 {
+    output_begins();
     if (format == OUTPUT_YAML) {
         yaml_write(document, stdout);
         return;
@@ -44,6 +71,7 @@ void output_document(enum output_format format, const json_t *document)
 
 void output_document_of_many(enum output_format format, const json_t *document)
 {
+    output_begins();
     if (format == OUTPUT_YAML) {
         fputs("---\n", stdout);
         yaml_write(document, stdout);

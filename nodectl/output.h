@@ -26,6 +26,11 @@ int output_format(const struct command_call *call, enum output_format *format);
 bool output_is_document(enum output_format format);
 
 void output_document(enum output_format format, const json_t *document); /* on standard output */
+/* For who writes a document piece by piece: it has begun. */
+void output_begins(void);
+/* A command ended without success: {"ok": false, "failure": text} where --output asks for a document and none has
+ * begun; so there is exactly one, however the command ends. */
+void output_failure(const struct command_call *call, struct slice text);
 /* One of an unending row of documents (--follow): a line of JSON, or YAML begun by "---". */
 void output_document_of_many(enum output_format format, const json_t *document);
 json_t *output_lines(struct slice text);                            /* an array with a string for each line */

@@ -1,6 +1,7 @@
 #include "nodectl/progress.h"
 
 #include "nodectl/fleet.h"
+#include "nodectl/table.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,17 +12,23 @@
 
 #define DRAW_MS 100
 #define PLAIN_MS 10000
+#define WAITING_MS 1000
 #define WIDTH_MAX 200
 #define BAR_MIN 10
 #define BAR_MAX 40
 
-void progress_begin(struct progress *p, const char *what, const char *unit, int64_t total)
+static bool is_terminal(void)
 {
     const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
+}
+
+void progress_begin(struct progress *p, const char *what, const char *unit, int64_t total)
+{
     *p = (struct progress){.unit = unit, .total = total, .begin_ms = fleet_now_ms()};
     p->shown_ms = p->begin_ms;
     snprintf(p->what, sizeof p->what, "%s", what);
-    p->terminal = isatty(STDERR_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
+    p->terminal = is_terminal();
 }
 
 static void put_amount(char *to, size_t n, const struct progress *p, double amount)
@@ -122,4 +129,43 @@ void progress_end(struct progress *p)
         fputs("\r\033[K", stderr);
     fflush(stderr);
     p->drawn = false;
+}
+
+/* ---- waiting ---- */
+
+void waiting_begin(struct waiting *w)
+{
+    *w = (struct waiting){.begin_ms = fleet_now_ms(), .terminal = is_terminal()};
+    w->shown_ms = w->begin_ms;
+}
+
+void waiting_line(const struct waiting *w, int64_t now_ms, int width, const char *reason, char *line, size_t cap)
+{
+    snprintf(line, cap, "waiting, %" PRId64 " s: %s", (now_ms - w->begin_ms) / 1000, reason);
+    if (width > 0 && (size_t)width < cap)
+        line[width - 1] = '\0'; /* the last column stays free */
+}
+
+void waiting_at(struct waiting *w, const char *reason)
+{
+    char line[WIDTH_MAX * 4 + 1];
+    int64_t now = fleet_now_ms();
+    if (now - w->shown_ms < (w->terminal ? WAITING_MS : PLAIN_MS))
+        return;
+    w->shown_ms = now;
+    waiting_line(w, now, w->terminal ? columns() : 0, reason, line, sizeof line);
+    if (w->terminal)
+        fputc('\r', stderr);
+    print_painted(stderr, false, PAINT_NONE, line);
+    fputs(w->terminal ? "\033[K" : "\n", stderr);
+    fflush(stderr);
+    w->drawn = w->terminal;
+}
+
+void waiting_end(struct waiting *w)
+{
+    if (w->drawn)
+        fputs("\r\033[K", stderr);
+    fflush(stderr);
+    w->drawn = false;
 }

@@ -4,6 +4,7 @@
 #define NODECTL_PROGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct progress {
@@ -25,5 +26,17 @@ void progress_note(struct progress *p, const char *text);
 void progress_end(struct progress *p);
 /* The line without colours, for the test: at most `width` columns. Returns its length; cap >= width * 4 + 1. */
 int progress_line(const struct progress *p, int64_t now_ms, int width, char *line, int cap);
+
+/* What has no amount: "waiting, 12 s: supervisor 10.0.0.1:26379 still knows it", shown in the same way. */
+struct waiting {
+    int64_t begin_ms, shown_ms;
+    bool terminal, drawn;
+};
+void waiting_begin(struct waiting *w);
+/* May be called as often as one likes. A short wait shows nothing. */
+void waiting_at(struct waiting *w, const char *reason);
+void waiting_end(struct waiting *w);
+/* The line, for the test: at most `width` columns. */
+void waiting_line(const struct waiting *w, int64_t now_ms, int width, const char *reason, char *line, size_t cap);
 
 #endif

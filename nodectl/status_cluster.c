@@ -104,6 +104,43 @@ json_t *status_clusters(const json_t *views, const char *const *wanted, size_t n
     return clusters;
 }
 
+static bool is_leased(const json_t *group)
+{
+    return json_is_integer(json_object_get(json_object_get(group, "master"), "lease_ms"));
+}
+
+static void judge_leases(json_t *cluster, const json_t *groups, json_t *problems)
+{
+    const char *name = field_text(cluster, "name");
+    json_int_t leased = 0;
+    size_t i;
+    const json_t *g;
+    json_array_foreach(groups, i, g)
+    {
+        leased += status_means(name, field_text(g, "name")) && is_leased(g);
+    }
+    json_object_set_new(cluster, "leased_shards", json_integer(leased));
+    json_array_foreach(groups, i, g)
+    {
+        if (leased > 0 && status_means(name, field_text(g, "name")) && !is_leased(g) &&
+            strcmp(field_text(g, "state"), "ok") == 0)
+            add_line(problems,
+                     "%s: its master %s is no noded and takes writes without a lease: nothing would keep a second "
+                     "master from taking some too. 'nodectl shard switchover' to a noded of the shard mends that",
+                     field_text(g, "name"), field_text(json_object_get(g, "master"), "address"));
+    }
+}
+
+void status_leases(json_t *clusters, const json_t *groups, json_t *problems)
+{
+    size_t i;
+    json_t *cluster;
+    json_array_foreach(clusters, i, cluster)
+    {
+        judge_leases(cluster, groups, problems);
+    }
+}
+
 static enum paint paint_of(const char *state)
 {
     if (strcmp(state, "ok") == 0)

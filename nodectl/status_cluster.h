@@ -17,6 +17,10 @@ bool status_means(const char *word, const char *group);
  * leases), keys (or null), watched_by, told_by }] */
 json_t *status_clusters(const json_t *views, const char *const *wanted, size_t nwanted, json_t *problems);
 
+/* Adds leased_shards to each: of how many shards the master is under leases, which no other program than noded can be.
+ * In a cluster with leases, one that takes writes without is a problem. groups: as status_merge() made them. */
+void status_leases(json_t *clusters, const json_t *groups, json_t *problems);
+
 void status_print_clusters(const json_t *clusters, FILE *out, bool colour); /* nothing when there is none */
 
 #endif

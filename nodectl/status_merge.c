@@ -324,6 +324,7 @@ json_t *status_merge(const json_t *views, const char *const *wanted, size_t nwan
     json_t *supervisors = merge_supervisors(views, problems, notes);
     json_t *clusters = status_clusters(views, wanted, nwanted, problems);
     json_t *groups = merge_groups(views, problems, notes);
+    status_leases(clusters, groups, problems);
     status_pauses(views, notes);
     size_t i;
     const json_t *view;

@@ -18,7 +18,8 @@
  * master and replicas: address, run_id, flags [], state, connected, last_ok_ping_ms, info_age_ms, down_ms,
  *           seen_down_by [addresses], why; null when not known or not so. master: offset, offset_age_ms, ops_per_s,
  *           used_memory (bytes), lease_ms (that it has left), lease_grants (supervisors whose grants it has). replicas:
- *           priority, offset, lag_bytes, lag_s, master_link, master_link_down_ms, follows, announced.
+ *           priority, offset, lag_bytes, lag_s, master_link, master_link_down_ms, follows, announced; sync_guarded
+ *           (the empty history of its master that it does not let in), where there is one.
  * supervisors of a group: address, id, reachable, says { master, config_epoch, state, grant_ms (of its lease
  *           to the master) }, seen_down_by,
  *           state (up, down, unknown), why. */

@@ -220,6 +220,11 @@ static void judge_link(const struct sights *s, const json_t *node, const json_t 
         add_line(problems, "%s: replica %s follows %s instead of %s", s->name, address, follows, master);
     else if (strcmp(field_text(map, "master-link-status"), "ok") == 0)
         return;
+    else if (*field_text(map, "master-sync-guarded") != '\0')
+        add_line(problems,
+                 "%s: replica %s does not follow: its master is empty, it is not, and no supervisor has seen that the "
+                 "master was emptied. When the data of the replica may go, say to it: REPLICAOF ACCEPT %s",
+                 s->name, address, field_text(map, "master-sync-guarded"));
     else if (down_ms > 0)
         add_line(problems, "%s: replica %s has had no link to its master for %.1f s", s->name, address,
                  (double)down_ms / 1000);
@@ -239,6 +244,8 @@ static json_t *one_replica(const struct sights *s, const char *address, const ch
     json_object_set_new(node, "offset", number_or_null(field_number(map, "slave-repl-offset", -1)));
     json_object_set_new(node, "master_link", json_string(field_text(map, "master-link-status")));
     json_object_set_new(node, "master_link_down_ms", number_or_null(field_number(map, "master-link-down-time", -1)));
+    if (*field_text(map, "master-sync-guarded") != '\0')
+        json_object_set_new(node, "sync_guarded", json_string(field_text(map, "master-sync-guarded")));
     json_object_set_new(node, "follows", json_string(follows));
     json_object_set_new(node, "announced", json_boolean(field_number(map, "replica-announced", 1) != 0));
     add_lag(s, node, master);

@@ -139,10 +139,11 @@ static void summary_row(struct table *t, const json_t *g, bool wide)
 
 static void print_summary(const json_t *groups, bool wide, FILE *out, bool colour)
 {
-    static const char *const titles[] = {"GROUP",       "STATE",    "MASTER", "EPOCH", "QUORUM",
+    static const char *const titles[] = {"GROUP",       "STATE",    "MASTER", "~EPOCH", "~QUORUM",
                                          "SUPERVISORS", "REPLICAS", "LAG",    NULL};
-    static const char *const wide_titles[] = {"GROUP", "STATE", "MASTER", "EPOCH", "QUORUM", "SUPERVISORS", "REPLICAS",
-                                              "LAG",   "SLOTS", "LEASE",  "OPS/S", "MEMORY", NULL};
+    static const char *const wide_titles[] = {"GROUP",       "STATE",    "MASTER", "~EPOCH", "~QUORUM",
+                                              "SUPERVISORS", "REPLICAS", "LAG",    "SLOTS",  "LEASE",
+                                              "OPS/S",       "MEMORY",   NULL};
     struct table *t = table_new(wide ? wide_titles : titles);
     size_t i;
     const json_t *g;
@@ -204,8 +205,8 @@ static void node_row(struct table *t, const json_t *node, bool master)
 
 static void print_nodes(const json_t *group, FILE *out, bool colour)
 {
-    static const char *const titles[] = {"NODE",   "ROLE", "STATE",    "FLAGS",     "LINK",
-                                         "OFFSET", "LAG",  "PRIORITY", "LAST PING", NULL};
+    static const char *const titles[] = {"NODE",    "ROLE", "STATE",    "FLAGS",      "LINK",
+                                         "~OFFSET", "LAG",  "PRIORITY", "~LAST PING", NULL};
     struct table *t = table_new(titles);
     size_t i;
     const json_t *r;

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 struct cell {
@@ -109,34 +110,126 @@ void print_lines(FILE *out, const char *indent, struct slice text)
     }
 }
 
+/* ---- what is shown of it ---- */
+
+/* Of the terminal that this file is; SIZE_MAX: it is none, or does not tell. */
+static size_t screen_columns(FILE *out)
+{
+    struct winsize size;
+    bool told = isatty(fileno(out)) && ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return told ? size.ws_col : SIZE_MAX;
+}
+
+/* Cells of the rows that are whole. */
+static size_t whole_rows(const struct table *t)
+{
+    return t->n - t->n % t->columns;
+}
+
+static bool is_optional(const struct table *t, size_t column)
+{
+    return t->titles[column][0] == '~';
+}
+
+static const char *title_of(const struct table *t, size_t column)
+{
+    return t->titles[column] + is_optional(t, column);
+}
+
+static bool says_nothing(const struct table *t, size_t column)
+{
+    for (size_t i = column; i < whole_rows(t); i += t->columns)
+        if (t->cells[i].text[0] != '\0' && strcmp(t->cells[i].text, "-") != 0)
+            return false;
+    return true;
+}
+
+/* As wide as the widest cell of each, with the space behind it. The caller frees. */
+static size_t *column_widths(const struct table *t)
+{
+    size_t *widths = mem_zalloc(t->columns * sizeof *widths);
+    for (size_t c = 0; c < t->columns; c++)
+        widths[c] = width_of(title_of(t, c)) + 2;
+    for (size_t i = 0; i < whole_rows(t); i++) {
+        size_t w = width_of(t->cells[i].text) + 2, c = i % t->columns;
+        widths[c] = w > widths[c] ? w : widths[c];
+    }
+    return widths;
+}
+
+static size_t whole_width(const struct table *t, const size_t *widths)
+{
+    size_t all = 0;
+    for (size_t c = 0; c < t->columns; c++)
+        all += widths[c];
+    return all - 2;
+}
+
+/* A column of width 0 is not shown: first go those in which nothing stands, then those that can be done without, from
+ * the right. false: it does not fit even so, and all are shown. */
+static bool fit(const struct table *t, size_t *widths, size_t room)
+{
+    size_t *all = mem_array(NULL, t->columns, sizeof *all);
+    memcpy(all, widths, t->columns * sizeof *all);
+    for (int round = 0; round < 2; round++)
+        for (size_t c = t->columns; c-- > 1 && whole_width(t, widths) > room;)
+            if (round == 0 ? says_nothing(t, c) : is_optional(t, c))
+                widths[c] = 0;
+    bool fits = whole_width(t, widths) <= room;
+    if (!fits)
+        memcpy(widths, all, t->columns * sizeof *all);
+    free(all);
+    return fits;
+}
+
 static void print_row(const struct table *t, const size_t *widths, size_t first, FILE *out, const char *indent,
                       bool colour)
 {
+    size_t space = 0;
     fputs(indent, out);
     for (size_t c = 0; c < t->columns; c++) {
-        struct cell head = {(char *)(uintptr_t)t->titles[c], PAINT_HEAD};
+        if (widths[c] == 0)
+            continue;
+        struct cell head = {(char *)(uintptr_t)title_of(t, c), PAINT_HEAD};
         const struct cell *cell = first == SIZE_MAX ? &head : &t->cells[first + c];
+        fprintf(out, "%*s", (int)space, "");
         print_painted(out, colour, cell->paint, cell->text);
-        if (c + 1 < t->columns)
-            fprintf(out, "%*s", (int)(widths[c] - width_of(cell->text) + 2), "");
+        space = widths[c] - width_of(cell->text);
     }
     fputc('\n', out);
 }
 
+/* A line for each cell that is not empty. */
+static void print_block(const struct table *t, size_t first, FILE *out, const char *indent, bool colour)
+{
+    size_t width = 0;
+    for (size_t c = 0; c < t->columns; c++)
+        width = width_of(title_of(t, c)) > width ? width_of(title_of(t, c)) : width;
+    for (size_t c = 0; c < t->columns; c++) {
+        const struct cell *cell = &t->cells[first + c];
+        if (cell->text[0] == '\0' || strcmp(cell->text, "-") == 0)
+            continue;
+        fputs(indent, out);
+        print_painted(out, colour, PAINT_HEAD, title_of(t, c));
+        fprintf(out, "%*s", (int)(width - width_of(title_of(t, c)) + 2), "");
+        print_painted(out, colour, cell->paint, cell->text);
+        fputc('\n', out);
+    }
+}
+
 void table_print(const struct table *t, FILE *out, const char *indent, bool colour)
 {
-    size_t *widths = mem_zalloc(t->columns * sizeof *widths);
-    for (size_t c = 0; c < t->columns; c++)
-        widths[c] = width_of(t->titles[c]);
-    for (size_t i = 0; i + t->columns <= t->n; i += t->columns) {
-        for (size_t c = 0; c < t->columns; c++) {
-            size_t w = width_of(t->cells[i + c].text);
-            if (w > widths[c])
-                widths[c] = w;
+    size_t screen = screen_columns(out), *widths = column_widths(t);
+    bool rows = fit(t, widths, screen == SIZE_MAX || screen <= strlen(indent) ? screen : screen - strlen(indent));
+    if (rows)
+        print_row(t, widths, SIZE_MAX, out, indent, colour);
+    for (size_t i = 0; i < whole_rows(t); i += t->columns) {
+        if (rows) {
+            print_row(t, widths, i, out, indent, colour);
+        } else {
+            fputs(i > 0 ? "\n" : "", out);
+            print_block(t, i, out, indent, colour);
         }
     }
-    print_row(t, widths, SIZE_MAX, out, indent, colour);
-    for (size_t i = 0; i + t->columns <= t->n; i += t->columns)
-        print_row(t, widths, i, out, indent, colour);
     free(widths);
 }

@@ -31,15 +31,20 @@ static const struct conf_key fleet_keys[] = {
     {.name = NULL},
 };
 
+/* What is wrong with one fleet is said to who asks for that one: the others can be worked with. */
 static void take_fleet(struct conf_reader *r, const config_setting_t *element, void *target)
 {
     struct content *c = target;
     struct targets fleet = {0};
-    conf_read(r, element, fleet_keys, &fleet);
+    struct conf_problems own = {.path = r->problems->path};
+    struct conf_reader reader = {.problems = &own, .context = r->context};
+    conf_read(&reader, element, fleet_keys, &fleet);
     if (fleet.fleet == NULL)
         conf_problem(r->problems, element, "name", "is missing: every fleet has a name");
-    else if (fleet.seeds.n + fleet.supervisors.n == 0)
-        conf_problem(r->problems, element, NULL, "names neither seeds nor supervisors of fleet %s", fleet.fleet);
+    else if (own.count == 0 && fleet.seeds.n + fleet.supervisors.n == 0)
+        conf_problem(&own, element, NULL, "names neither seeds nor supervisors of fleet %s", fleet.fleet);
+    fleet.wrong = own.count > 0 ? mem_strdup(buf_str(&own.text)) : NULL;
+    buf_free(&own.text);
     for (size_t i = 0; i < c->n && fleet.fleet != NULL; i++)
         if (c->fleets[i].fleet != NULL && strcmp(c->fleets[i].fleet, fleet.fleet) == 0)
             conf_problem(r->problems, element, "name", "is '%s', and so is that of a fleet above", fleet.fleet);
@@ -102,14 +107,21 @@ static void put_names(struct buf *error, const struct content *c)
         buf_printf(error, "%s%s", i > 0 ? ", " : "", c->fleets[i].fleet);
 }
 
-static bool take_named(struct targets *t, struct content *c, const char *name, const char *path, struct buf *error)
+static bool take_fleet_at(struct targets *t, struct content *c, size_t i, bool even_wrong, struct buf *error)
+{
+    *t = c->fleets[i];
+    c->fleets[i] = (struct targets){0};
+    if (t->wrong != NULL && !even_wrong)
+        buf_puts(error, t->wrong);
+    return t->wrong == NULL || even_wrong;
+}
+
+static bool take_named(struct targets *t, struct content *c, const struct targets_wish *w, const char *name,
+                       const char *path, struct buf *error)
 {
     for (size_t i = 0; i < c->n; i++)
-        if (strcmp(c->fleets[i].fleet, name) == 0) {
-            *t = c->fleets[i];
-            c->fleets[i] = (struct targets){0};
-            return true;
-        }
+        if (strcmp(c->fleets[i].fleet, name) == 0)
+            return take_fleet_at(t, c, i, w->even_wrong, error);
     if (c->n == 0) {
         buf_printf(error, "%s names no fleet; fleet create makes one and records it there\n", path);
         return false;
@@ -121,18 +133,16 @@ static bool take_named(struct targets *t, struct content *c, const char *name, c
 }
 
 /* Without a name: the supervisors that the file lists, else its only fleet. */
-static bool take_default(struct targets *t, struct content *c, const char *path, struct buf *error)
+static bool take_default(struct targets *t, struct content *c, const struct targets_wish *w, const char *path,
+                         struct buf *error)
 {
     if (c->supervisors.n > 0) {
         t->supervisors = c->supervisors;
         c->supervisors = (struct conf_addresses){0};
         return true;
     }
-    if (c->n == 1) {
-        *t = c->fleets[0];
-        c->fleets[0] = (struct targets){0};
-        return true;
-    }
+    if (c->n == 1)
+        return take_fleet_at(t, c, 0, w->even_wrong, error);
     if (c->n == 0) {
         buf_printf(error, "%s names no supervisors: add supervisors = [ \"host:port\" ];\n", path);
         return false;
@@ -158,7 +168,7 @@ static bool take_file(struct targets *t, const struct targets_wish *w, const cha
         buf_puts(error, "no supervisor is named: give --supervisor host:port, set " SUPERVISORS_VARIABLE
                         ", or list supervisors or fleets in ~/.config/nodectl.conf or " SYSTEM_FILE "\n");
     else if (read_file(&c, path, error))
-        found = name != NULL ? take_named(t, &c, name, path, error) : take_default(t, &c, path, error);
+        found = name != NULL ? take_named(t, &c, w, name, path, error) : take_default(t, &c, w, path, error);
     content_free(&c);
     if (found)
         t->source = path;
@@ -233,6 +243,7 @@ void targets_free(struct targets *t)
     free(t->password_file);
     free(t->node_password_file);
     free(t->source);
+    free(t->wrong);
     *t = (struct targets){0};
 }
 

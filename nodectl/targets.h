@@ -10,10 +10,11 @@ struct targets_wish {
     const char *seeds;       /* of --seeds */
     const char *fleet;       /* of --fleet */
     const char *config;      /* of --config; NULL: ~/.config/nodectl.conf and then /etc/nodectl.conf */
+    bool even_wrong;         /* a fleet whose entry in the file is wrong is found, too */
 };
 
 struct targets {
-    /* One of the two has an address at least. */
+    /* One of the two has an address at least, unless the entry is wrong. */
     struct conf_addresses supervisors, seeds;
     char *fleet; /* the name of the fleet, which is the name of its cluster; NULL: none was named, and the file has
                           none or several */
@@ -21,14 +22,15 @@ struct targets {
     char *user, *node_user;                   /* at the supervisors and at the nodes; NULL */
     char *password_file, *node_password_file; /* their first line is the password; NULL */
     char *source;                             /* where they were named: "--supervisor", a variable, or a file's path */
+    char *wrong;                              /* lines with what is wrong with its entry in the file; NULL: nothing */
 };
 
 /* false: nothing usable is named; `error` has lines that say what to do. targets_free() either way. */
 bool targets_find(struct targets *t, const struct targets_wish *wish, struct buf *error);
 void targets_free(struct targets *t);
 
-/* Every fleet of that file (NULL: as for targets_find()), none where there is no file; source is its path in each.
- * false: the file cannot be read; `error` has lines that say why. */
+/* Every fleet of that file (NULL: as for targets_find()), none where there is no file; source is its path in each,
+ * and of those whose entry is not right `wrong` has why. false: the file cannot be read; `error` has lines that say why. */
 bool targets_all(const char *config, struct targets **list, size_t *n, struct buf *error);
 void targets_free_all(struct targets *list, size_t n);
 

@@ -245,7 +245,8 @@ int main(int argc, char **argv)
     }
     buf_free(&problems.text);
     if (a.check) {
-        printf("%s: good; %zu group%s\n", a.config, config->group_count, config->group_count == 1 ? "" : "s");
+        printf("%s: good; %zu group%s, %zu cluster%s\n", a.config, config->group_count,
+               config->group_count == 1 ? "" : "s", config->cluster_count, config->cluster_count == 1 ? "" : "s");
         config_free(config);
         return EXIT_OK;
     }

@@ -56,6 +56,7 @@ static bool on_key(void *owner, struct slice key, struct buf *why)
 
 static void put_head(struct scan *s)
 {
+    output_begins();
     if (s->asking.format == OUTPUT_JSON)
         buf_printf(&s->out, "{\n  \"database\": %" PRId64 ",\n  \"keys\": [", s->walk.db);
     else if (s->asking.format == OUTPUT_YAML)

@@ -25,16 +25,33 @@ static size_t replicas_of(const json_t *facts, const char *master)
     return n;
 }
 
+/* replica-guard: the link is down because the replica wants it so. */
+static void check_guarded(const json_t *node, json_t *findings)
+{
+    const char *history = field_text(doctor_info(node), "master_sync_guarded");
+    doctor_change(doctor_finding(findings, FINDING_CRITICAL, "replication", field_text(node, "address"),
+                                 "it does not follow its master %s: that one is empty and may have lost its data, "
+                                 "which this replica still has (replica-guard)",
+                                 doctor_master(node)),
+                  "promote this replica when its data is the right one; else say to it: REPLICAOF ACCEPT %s", history);
+}
+
 static void check_link(const json_t *node, json_t *findings)
 {
     const json_t *info = doctor_info(node);
     const char *where = field_text(node, "address");
     int64_t ago = field_number(info, "master_last_io_seconds_ago", 0);
-    if (strcmp(field_text(info, "master_link_status"), "up") != 0)
+    int64_t down_s = field_number(info, "master_link_down_since_seconds", -1);
+    char since[48] = "has not been up since it was started";
+    if (down_s >= 0)
+        snprintf(since, sizeof since, "is down for %lld s", (long long)down_s);
+    bool up = strcmp(field_text(info, "master_link_status"), "up") == 0;
+    if (!up && *field_text(info, "master_sync_guarded") != '\0')
+        check_guarded(node, findings);
+    else if (!up)
         doctor_change(
-            doctor_finding(findings, FINDING_CRITICAL, "replication", where,
-                           "its link to the master %s is down for %s s%s", doctor_master(node),
-                           field_text(info, "master_link_down_since_seconds"),
+            doctor_finding(findings, FINDING_CRITICAL, "replication", where, "its link to the master %s %s%s",
+                           doctor_master(node), since,
                            field_number(info, "master_sync_in_progress", 0) != 0 ? " (a full sync is under way)" : ""),
             "see its log: is the master reachable from there, does masterauth fit?");
     else if (ago > LAG_WARN_S)

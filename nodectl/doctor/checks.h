@@ -20,6 +20,7 @@ doctor_check check_reach, check_clocks, check_versions, check_passwords; /* chec
 doctor_check check_kernel, check_memory;                                 /* check_machine.c */
 doctor_check check_persistence;                                          /* check_persistence.c */
 doctor_check check_replication, check_cluster, check_placement;          /* check_replication.c */
+doctor_check check_mapping;                                              /* check_mapping.c */
 doctor_check check_supervisors, check_quorum, check_timeouts;            /* check_supervisors.c */
 
 /* All of them in order: findings, the worst first. A new array. */

@@ -7,7 +7,6 @@
 #include "nodectl/reply_json.h"
 #include "nodectl/supervisor/placement_of.h"
 #include "nodectl/supervisor/roll.h"
-#include "nodectl/table.h"
 #include "sentineld/core/cluster_nodes.h"
 
 #include <stdio.h>
@@ -151,12 +150,12 @@ static void set_clock(json_t *o, int64_t before_ms, int64_t after_ms)
 static json_t *read_node(const struct collecting *c, const struct fleet_member *m, size_t logins, int64_t before_ms,
                          int64_t after_ms)
 {
-    json_t *o = json_pack("{s:o, s:s, s:n, s:b, s:{}, s:{}, s:{}, s:n}", "address", json_addr(&m->addr), "host",
+    json_t *o = json_pack("{s:o, s:s, s:n, s:b, s:{}, s:{}, s:{}, s:{}, s:n}", "address", json_addr(&m->addr), "host",
                           m->addr.host, "error", "local", facts_is_local(m->addr.host), "info", "config", "cluster",
-                          "config_error");
+                          "mapping", "config_error");
     const redisReply *const *r = (const redisReply *const *)m->replies + logins;
     const char *error = m->error;
-    if (error == NULL && (m->nreplies < logins + 3 || r[0]->type != REDIS_REPLY_STRING))
+    if (error == NULL && (m->nreplies < logins + 4 || r[0]->type != REDIS_REPLY_STRING))
         error = m->nreplies > logins && r[0]->type == REDIS_REPLY_ERROR ? r[0]->str : "it does not answer INFO";
     if (error != NULL) {
         json_object_set_new(o, "error", json_text(error, strlen(error)));
@@ -165,6 +164,7 @@ static json_t *read_node(const struct collecting *c, const struct fleet_member *
     json_object_set_new(o, "info", fields_of(r[0]));
     json_object_set_new(o, "config", reply_object(r[1]));
     json_object_set_new(o, "cluster", fields_of(r[2]));
+    json_object_set_new(o, "mapping", reply_object(r[3]));
     if (r[1]->type == REDIS_REPLY_ERROR)
         json_object_set_new(o, "config_error", json_text(r[1]->str, (size_t)r[1]->len));
     json_object_set_new(o, "open",
@@ -202,7 +202,7 @@ static void measure(struct collecting *c, json_t *nodes, int64_t begin_ms)
 static json_t *ask_nodes(struct collecting *c)
 {
     static const char *const info[] = {"INFO"}, *const config[] = {"CONFIG", "GET", "*"},
-                             *const cluster[] = {"CLUSTER", "INFO"};
+                             *const cluster[] = {"CLUSTER", "INFO"}, *const mapping[] = {"CLUSTER", "DBMAP"};
     json_t *list = json_array();
     size_t logins = 0;
     for (size_t i = 0; i < c->nodes.n; i++) {
@@ -211,6 +211,7 @@ static json_t *ask_nodes(struct collecting *c)
         fleet_ask(m, 1, info);
         fleet_ask(m, 3, config);
         fleet_ask(m, 2, cluster);
+        fleet_ask(m, 2, mapping);
     }
     int64_t before_ms = io_wall_ms(), begin_ms = fleet_now_ms();
     fleet_run(&c->nodes);
@@ -277,9 +278,11 @@ static int nobody(const struct command_call *call, const struct collecting *c)
         if (c->nodes.members[i]->error == NULL)
             return EXIT_OK;
     command_fail(call, EXIT_NOBODY, "no node can be asked (they are named by %s):", c->asking->targets.source);
+    struct buf lines = {0};
     for (size_t i = 0; i < c->nodes.n; i++)
-        print_line(stderr, false, PAINT_NONE, "  %s: %s", addr_text(&c->nodes.members[i]->addr, text),
-                   c->nodes.members[i]->error);
+        buf_printf(&lines, "%s: %s\n", addr_text(&c->nodes.members[i]->addr, text), c->nodes.members[i]->error);
+    command_fail_lines(call, buf_slice(&lines));
+    buf_free(&lines);
     return EXIT_NOBODY;
 }
 

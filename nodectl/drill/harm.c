@@ -28,10 +28,11 @@ static bool refuse_cut(const struct harm *h, struct buf *why)
     buf_printf(
         why,
         "cutting off %s needs commands of yours, as no signal does what a cut does. In the file of your drills:\n"
-        "  drills = ( { name = \"cut\"; kind = \"cut-master\";\n"
-        "               harm_command = \"ssh $NODECTL_DRILL_HOST nft -f /etc/nftables/cut.nft\";\n"
-        "               heal_command = \"ssh $NODECTL_DRILL_HOST nft delete table inet drill\"; } );",
-        addr_text(&h->at, text));
+        "  drills = ( { name = \"cut\"; kind = \"%s\";\n"
+        "               harm_command = \"ssh root@$NODECTL_DRILL_HOST nft -f /etc/nftables/drill.nft\";\n"
+        "               heal_command = \"ssh root@$NODECTL_DRILL_HOST nft -f /etc/nftables/drill-heal.nft\"; } );\n"
+        "The samples drills.conf, drill.nft and drill-heal.nft do that",
+        addr_text(&h->at, text), drill_kind_name(h->kind));
     return false;
 }
 
@@ -53,7 +54,7 @@ static bool find_process(struct harm *h, struct buf *why)
     enum process_found found = PROCESS_REFUSED;
     if (ok)
         found = process_find(&h->process, &h->at, node.process_id, &reason);
-    if (found == PROCESS_HERE && h->kind != DRILL_STOP_MASTER &&
+    if (found == PROCESS_HERE && h->deed != DEED_STOP &&
         !process_can_start_again(&h->process, node.config_file, &reason))
         found = PROCESS_REFUSED;
     if (found == PROCESS_HERE)
@@ -66,32 +67,68 @@ static bool find_process(struct harm *h, struct buf *why)
     return found == PROCESS_HERE;
 }
 
+/* The order may name a node that this kind is not about. */
+static bool fits_named(const struct harm *h, struct buf *why)
+{
+    const struct drill_target *t = h->target;
+    bool switched = h->deed == DEED_SWITCH && t->part == PART_REPLICA; /* to that one */
+    if (!t->named || t->part == h->part || switched)
+        return true;
+    buf_printf(why, "%s is a %s, and %s is done to a %s", h->order->node, drill_part_name(t->part),
+               drill_kind_name(h->kind), drill_part_name(h->part));
+    return false;
+}
+
+static bool find_victim(struct harm *h, struct buf *why)
+{
+    const struct drill_target *t = h->target;
+    char text[ADDR_TEXT_MAX];
+    if (h->part == PART_REPLICA && t->shard.drawn == 0) {
+        buf_printf(why, "no replica of %s is up and in step", addr_text(&t->shard.nodes[0], text));
+        return false;
+    }
+    if (h->of_supervisor && t->nsupervisors == 0) {
+        buf_puts(why, "no supervisor answers");
+        return false;
+    }
+    h->at = h->of_supervisor ? t->supervisors[t->drawn] : t->shard.nodes[h->part == PART_REPLICA ? t->shard.drawn : 0];
+    return true;
+}
+
 bool harm_prepare(struct harm *h, enum drill_kind kind, const struct asking *a, const struct drill_order *o,
                   const struct drill_target *t, struct buf *why)
 {
     *h = (struct harm){.kind = kind, .asking = a, .order = o, .target = t, .process = {.fd = -1}, .guard_fd = -1};
-    h->of_supervisor = kind == DRILL_KILL_SUPERVISOR;
-    h->at = h->of_supervisor ? t->supervisors[t->drawn] : t->shard.nodes[0];
+    h->deed = drill_kind_deed(kind);
+    h->part = drill_kind_part(kind);
+    h->of_supervisor = h->part == PART_SUPERVISOR;
+    if (!fits_named(h, why) || !find_victim(h, why))
+        return false;
     if (h->of_supervisor && t->nsupervisors < 3) {
         buf_printf(why, "of %zu supervisors none can be missed; three are needed", t->nsupervisors);
         return false;
     }
-    if (kind == DRILL_SWITCHOVER) {
+    if (h->deed == DEED_SWITCH) {
         h->way = HARM_SWITCH;
+        if (t->named && t->part == PART_REPLICA)
+            h->to = t->shard.nodes[t->shard.drawn];
         return true;
     }
     if (o->harm_command != NULL) {
         h->way = HARM_COMMAND;
         return true;
     }
-    return kind == DRILL_CUT_MASTER ? refuse_cut(h, why) : find_process(h, why);
+    return h->deed == DEED_CUT ? refuse_cut(h, why) : find_process(h, why);
 }
 
 void harm_describe(const struct harm *h, struct buf *what, struct buf *back)
 {
+    char text[ADDR_TEXT_MAX];
     switch (h->way) {
     case HARM_SWITCH:
         buf_puts(what, "a planned switch, by the supervisors");
+        if (addr_is_set(&h->to))
+            buf_printf(what, ", to %s", addr_text(&h->to, text));
         buf_puts(back, "nothing to bring back");
         return;
     case HARM_COMMAND:
@@ -100,9 +137,9 @@ void harm_describe(const struct harm *h, struct buf *what, struct buf *back)
         return;
     case HARM_UNIT:
     case HARM_SIGNAL:
-        buf_printf(what, "%s to process %d of this host (%s)", h->kind == DRILL_STOP_MASTER ? "SIGSTOP" : "SIGKILL",
+        buf_printf(what, "%s to process %d of this host (%s)", h->deed == DEED_STOP ? "SIGSTOP" : "SIGKILL",
                    (int)h->process.pid, h->process.unit.name != NULL ? h->process.unit.name : h->process.words);
-        if (h->kind == DRILL_STOP_MASTER)
+        if (h->deed == DEED_STOP)
             buf_puts(back, "SIGCONT");
         else if (h->way == HARM_UNIT)
             buf_printf(back, "systemctl start %s", h->process.unit.name);
@@ -171,9 +208,9 @@ bool harm_do(struct harm *h, struct buf *why)
     if (h->way == HARM_COMMAND)
         return h->whole = run_command(h, h->order->harm_command, "harm", why);
     if (h->way == HARM_SWITCH)
-        return survey_switch(h->asking, h->target->supervisors, h->target->nsupervisors, h->target->shard.name, NULL,
-                             why);
-    return h->kind == DRILL_STOP_MASTER ? process_signal(&h->process, SIGSTOP, why) : kill_it(h, why);
+        return survey_switch(h->asking, h->target->supervisors, h->target->nsupervisors, h->target->shard.name,
+                             addr_is_set(&h->to) ? &h->to : NULL, why);
+    return h->deed == DEED_STOP ? process_signal(&h->process, SIGSTOP, why) : kill_it(h, why);
 }
 
 static bool is_up(const struct harm *h)
@@ -188,7 +225,7 @@ static bool is_up(const struct harm *h)
 bool harm_must_wait(const struct harm *h)
 {
     bool killed = h->way == HARM_COMMAND ? h->whole : process_wait_end(&h->process, 0);
-    return h->done && h->kind == DRILL_KILL_MASTER && killed;
+    return h->done && h->deed == DEED_KILL && h->part == PART_MASTER && killed;
 }
 
 /* A master that is started again before there is a new one may come back without its data, and its replicas would
@@ -211,6 +248,17 @@ static bool start_again(const struct harm *h, struct buf *why)
     return h->way == HARM_UNIT ? run_systemctl("start", h, why) : process_start_again(&h->process, NULL, why);
 }
 
+/* A watchdog may have ended what stood still: systemd starts a unit again, and another process has its watcher. */
+static bool continue_it(const struct harm *h, struct buf *why)
+{
+    if (!process_wait_end(&h->process, 0))
+        return process_signal(&h->process, SIGCONT, why);
+    if (is_up(h) || h->way == HARM_UNIT)
+        return start_again(h, why);
+    buf_printf(why, "process %d was ended while it was stopped, and not by this drill: start it", (int)h->process.pid);
+    return false;
+}
+
 bool harm_undo(struct harm *h, struct buf *why)
 {
     bool ok = true;
@@ -220,8 +268,8 @@ bool harm_undo(struct harm *h, struct buf *why)
         ok = true;
     else if (h->way == HARM_COMMAND)
         ok = run_command(h, h->order->heal_command, "heal", why);
-    else if (h->kind == DRILL_STOP_MASTER)
-        ok = process_signal(&h->process, SIGCONT, why);
+    else if (h->deed == DEED_STOP)
+        ok = continue_it(h, why);
     else
         ok = start_again(h, why);
     h->done = h->done && !ok;
@@ -247,6 +295,8 @@ static _Noreturn void stand_guard(struct harm *h, int end)
     if (read(end, &byte, 1) == 0) {
         h->done = true;
         harm_undo(h, &why);
+        if (h->claim != NULL)
+            claim_end(h->claim);
     }
     _exit(0);
 }
@@ -254,7 +304,7 @@ static _Noreturn void stand_guard(struct harm *h, int end)
 void harm_guard(struct harm *h)
 {
     int ends[2];
-    if (h->way == HARM_SWITCH || pipe2(ends, O_CLOEXEC) != 0)
+    if (pipe2(ends, O_CLOEXEC) != 0)
         return;
     h->guard = fork();
     if (h->guard == 0) {

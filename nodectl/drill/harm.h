@@ -3,6 +3,7 @@
 #define NODECTL_DRILL_HARM_H
 
 #include "nodectl/asking.h"
+#include "nodectl/drill/claim.h"
 #include "nodectl/drill/order.h"
 #include "nodectl/drill/process.h"
 #include "nodectl/drill/target.h"
@@ -17,7 +18,10 @@ enum harm_way {
 struct harm {
     enum drill_kind kind;
     enum harm_way way;
+    enum drill_deed deed;
+    enum drill_part part;
     struct addr at; /* the node, or the supervisor */
+    struct addr to; /* of SWITCH: who is to be the master; not set: the supervisors choose */
     bool of_supervisor;
     struct local_process process; /* of SIGNAL and UNIT */
     bool done;                    /* or begun, and not yet undone */
@@ -25,7 +29,8 @@ struct harm {
     const struct asking *asking;
     const struct drill_order *order;
     const struct drill_target *target;
-    int guard_fd; /* see harm_guard() */
+    const struct drill_claim_order *claim; /* given up by the guard behind the way back; NULL: there is none */
+    int guard_fd;                          /* see harm_guard() */
     pid_t guard;
 };
 

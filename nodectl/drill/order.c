@@ -1,5 +1,6 @@
 #include "nodectl/drill/order.h"
 
+#include "common/base/addr.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/io/conf.h"
@@ -12,34 +13,8 @@
 #define SYSTEM_FILE "/etc/sentineld/drills.conf"
 #define DAY_MS 86400000
 
-static const char *const names[] = {
-    [DRILL_KILL_MASTER] = "kill-master",
-    [DRILL_STOP_MASTER] = "stop-master",
-    [DRILL_CUT_MASTER] = "cut-master",
-    [DRILL_SWITCHOVER] = "switchover",
-    [DRILL_KILL_SUPERVISOR] = "kill-supervisor",
-    [DRILL_RANDOM] = "random",
-    [DRILL_KINDS] = NULL,
-};
-
-static const char *const texts[] = {
-    [DRILL_KILL_MASTER] = "kill a master (SIGKILL), start it again when there is a new one",
-    [DRILL_STOP_MASTER] = "stop a master (SIGSTOP), continue it when there is a new one",
-    [DRILL_CUT_MASTER] = "cut a master off by your own command, heal it by another one",
-    [DRILL_SWITCHOVER] = "a planned switch to a replica",
-    [DRILL_KILL_SUPERVISOR] = "kill a supervisor (SIGKILL), start it again",
-    [DRILL_RANDOM] = "one of these, drawn",
-};
-
-const char *drill_kind_name(enum drill_kind k)
-{
-    return names[k];
-}
-
-const char *drill_kind_text(enum drill_kind k)
-{
-    return texts[k];
-}
+#define NAME(id, name, deed, part, text) [DRILL_##id] = (name),
+static const char *const names[] = {DRILL_TABLE(NAME)[DRILL_RANDOM] = "random", [DRILL_KINDS] = NULL};
 
 void order_free(struct drill_order *o)
 {
@@ -47,6 +22,7 @@ void order_free(struct drill_order *o)
     free(o->cluster);
     free(o->group);
     free(o->shard);
+    free(o->node);
     free(o->harm_command);
     free(o->heal_command);
     free(o->node_user);
@@ -58,6 +34,7 @@ static struct drill_order defaults(enum drill_kind kind)
 {
     return (struct drill_order){.kind = kind,
                                 .max_outage_ms = -1,
+                                .max_bystander_ms = ORDER_UNNOTICED_MS,
                                 .max_time_s = 60,
                                 .hold_ms = 1000,
                                 .stale_ms = 1000,
@@ -74,14 +51,16 @@ static const struct conf_key drill_keys[] = {
     CONF_ROW_STRING("cluster", AT(cluster), 1, 255, "the cluster"),
     CONF_ROW_STRING("group", AT(group), 1, 255, "a group that is no cluster"),
     CONF_ROW_STRING("shard", AT(shard), 1, 255, "the shard; absent: one is drawn"),
+    CONF_ROW_STRING("node", AT(node), 1, 255, "host:port of the node or supervisor; absent: one is drawn"),
     CONF_ROW_STRING("harm_command", AT(harm_command), 1, 4096, "run by /bin/sh instead of a signal"),
     CONF_ROW_STRING("heal_command", AT(heal_command), 1, 4096, "run by /bin/sh on the way back"),
     CONF_ROW_STRING("node_user", AT(node_user), 1, 255, "user at the nodes"),
     CONF_ROW_STRING("node_password", AT(node_password), 1, 1024, "password at the nodes"),
     CONF_ROW_INT("max_outage_ms", AT(max_outage_ms), 0, DAY_MS, "objective: time without an acknowledged write"),
+    CONF_ROW_INT("max_bystander_ms", AT(max_bystander_ms), 0, DAY_MS, "objective: the same in another shard"),
     CONF_ROW_INT("max_lost", AT(max_lost), 0, INT32_MAX, "objective: acknowledged writes that may be lost"),
     CONF_ROW_INT("max_time_s", AT(max_time_s), 1, 86400, "then the way back begins"),
-    CONF_ROW_INT("hold_ms", AT(hold_ms), 0, DAY_MS, "how long the harm lasts after a new master is agreed on"),
+    CONF_ROW_INT("hold_ms", AT(hold_ms), 0, DAY_MS, "how long the harm lasts after it was noticed"),
     CONF_ROW_INT("stale_ms", AT(stale_ms), 0, DAY_MS, "a read that is older than this is stale"),
     CONF_ROW_INT("client_timeout_ms", AT(client_timeout_ms), 1, 60000, "when a client takes a node for dead"),
     CONF_ROW_INT("every_ms", AT(every_ms), 1, 60000, "between two writes in a database"),
@@ -123,7 +102,7 @@ static void read_drill(struct conf_reader *r, const config_setting_t *element, v
         conf_problem(r->problems, element, "name", "there is a drill '%s' already", d->name);
     }
     if (d->kind == DRILL_KINDS)
-        conf_problem(r->problems, element, "kind", "is missing: kill-master, stop-master, cut-master, ...");
+        conf_problem(r->problems, element, "kind", "is missing: one of " DRILL_WORDS);
     if ((d->harm_command == NULL) != (d->heal_command == NULL))
         conf_problem(r->problems, element, "harm_command", "harm_command and heal_command go together");
     if (d->cluster != NULL && d->group != NULL)
@@ -180,7 +159,7 @@ static const struct {
 } numbers[] = {
     {"--seed", AT(seed), 0, INT64_MAX},         {"--max-outage-ms", AT(max_outage_ms), 0, DAY_MS},
     {"--max-lost", AT(max_lost), 0, INT32_MAX}, {"--max-time-s", AT(max_time_s), 1, 86400},
-    {"--hold-ms", AT(hold_ms), 0, DAY_MS},
+    {"--hold-ms", AT(hold_ms), 0, DAY_MS},      {"--max-bystander-ms", AT(max_bystander_ms), 0, DAY_MS},
 };
 
 static const struct {
@@ -190,6 +169,7 @@ static const struct {
     {"--cluster", AT(cluster)},
     {"--group", AT(group)},
     {"--shard", AT(shard)},
+    {"--node", AT(node)},
 };
 
 static void set(char **to, const char *value)
@@ -231,6 +211,8 @@ int order_options(const struct command_call *call, const struct asking *a, struc
         return command_fail(call, EXIT_USAGE, "--shard is of a cluster, and %s is a group", o->group);
     if (command_value(call, "--no-restore-roles") != NULL)
         o->restore_roles = false;
+    if (o->node != NULL && !addr_parse(slice_of(o->node), &(struct addr){0}))
+        return command_fail(call, EXIT_USAGE, "--node is '%s', but must be host:port", o->node);
     if (o->node_user != NULL && o->node_password == NULL)
         return command_fail(
             call, EXIT_USAGE,

@@ -19,7 +19,8 @@ static _Noreturn void exec_it(const char *const *argv, const char *const *env, i
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    setpgid(0, 0); /* what the terminal sends on Ctrl-C is the drill's to decide on */
+    (void)signal(SIGPIPE, SIG_DFL); /* a drill ignores it, and a shell's pipelines count on it */
+    setpgid(0, 0);                  /* what the terminal sends on Ctrl-C is the drill's to decide on */
     for (size_t i = 0; env != NULL && env[i] != NULL; i++)
         putenv((char *)(uintptr_t)env[i]); /* it lives until the exec */
     int in = open("/dev/null", O_RDONLY);

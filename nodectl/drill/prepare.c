@@ -42,8 +42,11 @@ static bool choose_harm(struct drill_run *r, struct buf *why)
     }
     for (size_t i = 0; i < n; i++) {
         buf_clear(why);
-        if (harm_prepare(&r->harm, kinds[i], &r->asking, &r->order, &r->target, why))
+        if (harm_prepare(&r->harm, kinds[i], &r->asking, &r->order, &r->target, why)) {
+            if (r->order.max_outage_ms < 0 && r->harm.part != PART_MASTER)
+                r->order.max_outage_ms = ORDER_UNNOTICED_MS; /* its clients should notice nothing */
             return true;
+        }
         harm_free(&r->harm);
     }
     return false;
@@ -131,13 +134,14 @@ json_t *drill_plan_document(const struct drill_run *r)
     char at[ADDR_TEXT_MAX], master[ADDR_TEXT_MAX];
     harm_describe(&r->harm, &what, &back);
     json_t *d = json_pack(
-        "{s:s, s:s, s:s?, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:s?, s:I, s:{s:o, s:I, s:I}, s:I}", "drill", o->name,
+        "{s:s, s:s, s:s?, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:s?, s:I, s:{s:o, s:I, s:I, s:I}, s:I}", "drill", o->name,
         "kind", drill_kind_name(r->harm.kind), "cluster", t->cluster ? t->scope : NULL, "group", t->shard.name,
         "victim", addr_text(&r->harm.at, at), "master", addr_text(&t->shard.nodes[0], master), "harm", buf_str(&what),
         "way_back", buf_str(&back), "restore_roles", o->restore_roles, "databases", r->setup.databases, "bystander",
         t->bystander.n > 0 ? t->bystander.name : NULL, "seed", (json_int_t)r->seed, "objective", "max_outage_ms",
-        o->max_outage_ms >= 0 ? json_integer(o->max_outage_ms) : json_null(), "max_lost", (json_int_t)o->max_lost,
-        "max_time_s", (json_int_t)o->max_time_s, "supervisors", (json_int_t)t->nsupervisors);
+        o->max_outage_ms >= 0 ? json_integer(o->max_outage_ms) : json_null(), "max_bystander_ms",
+        (json_int_t)o->max_bystander_ms, "max_lost", (json_int_t)o->max_lost, "max_time_s", (json_int_t)o->max_time_s,
+        "supervisors", (json_int_t)t->nsupervisors);
     buf_free(&what);
     buf_free(&back);
     return d;
@@ -155,18 +159,22 @@ void drill_show_plan(const struct drill_run *r, FILE *out)
         buf_printf(&text, " (%s)", drill_kind_name(r->harm.kind));
     buf_printf(&text, " on %s, seed %" PRIu64 "\n", t->shard.name, r->seed);
     buf_printf(&text, "  victim       %s (%s)\n", addr_text(&r->harm.at, at),
-               r->harm.of_supervisor ? "a supervisor" : "the master");
+               r->harm.part == PART_MASTER    ? "the master"
+               : r->harm.part == PART_REPLICA ? "a replica"
+                                              : "a supervisor");
     buf_printf(&text, "  harm         %s\n", buf_str(&what));
     buf_printf(&text, "  way back     %s%s\n", buf_str(&back),
-               r->harm.of_supervisor ? ""
-               : o->restore_roles    ? "; then master again by a planned switch"
-                                     : "; the new master stays");
+               r->harm.part != PART_MASTER ? ""
+               : o->restore_roles          ? "; then master again by a planned switch"
+                                           : "; the new master stays");
     buf_printf(&text, "  canaries     a writer and a reader in %d database%s of %s%s%s\n", r->setup.databases,
                r->setup.databases > 1 ? "s" : "", t->shard.name, t->bystander.n > 0 ? ", and in one of " : "",
                t->bystander.n > 0 ? t->bystander.name : "");
     buf_puts(&text, "  objective    ");
     if (o->max_outage_ms >= 0)
         buf_printf(&text, "%" PRId64 " ms without an acknowledged write at most, ", o->max_outage_ms);
+    if (t->bystander.n > 0)
+        buf_printf(&text, "%" PRId64 " ms of it in %s, ", o->max_bystander_ms, t->bystander.name);
     buf_printf(&text, "%" PRId64 " acknowledged writes lost at most; over in %" PRId64 " s\n", o->max_lost,
                o->max_time_s);
     buf_printf(&text, "  supervisors  %zu, all agree\n", t->nsupervisors);

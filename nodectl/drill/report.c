@@ -1,5 +1,6 @@
 #include "nodectl/drill/report.h"
 
+#include "nodectl/epochs.h"
 #include "nodectl/past.h"
 #include "nodectl/reply_json.h"
 
@@ -8,33 +9,34 @@
 
 /* ---- what the supervisors recorded ---- */
 
-static bool is_switch_from(const json_t *entry, const char *old, int64_t since_epoch)
+static bool is_switch_from(const json_t *entry, const char *old)
 {
     const char *kind = json_word(entry, "kind");
     return (strcmp(kind, "switched") == 0 || strcmp(kind, "config") == 0) &&
-           json_int(entry, "epoch", 0) > since_epoch &&
            strcmp(json_word(json_object_get(entry, "note"), "from"), old) == 0;
 }
 
-static int64_t first_epoch(const json_t *collected, const char *old, int64_t since_epoch)
+/* The first change of the configuration since then, by configurations' epochs: ballots may be numbered far above them.
+ * Both 0: there was none. */
+static struct epochs first_epochs(const json_t *collected, const char *old, int64_t since_epoch)
 {
     size_t i, k;
     json_t *s, *e;
-    int64_t first = 0;
+    struct epochs first = {0, 0};
     json_array_foreach(collected, i, s)
     {
         json_array_foreach(json_object_get(s, "notes"), k, e)
         {
-            int64_t epoch = json_int(e, "epoch", 0);
-            if (is_switch_from(e, old, since_epoch) && (first == 0 || epoch < first))
-                first = epoch;
+            struct epochs of = epochs_of(e);
+            if (is_switch_from(e, old) && of.config > since_epoch && (first.config == 0 || of.config < first.config))
+                first = of;
         }
     }
-    return first;
+    return epochs_complete(collected, first);
 }
 
-/* The note of this kind and epoch of any supervisor; of several the one that tells of the longest time. */
-static const json_t *find_note(const json_t *collected, int64_t epoch, const char *kind)
+/* The note of this kind and attempt of any supervisor; of several the one that tells of the longest time. */
+static const json_t *find_note(const json_t *collected, struct epochs of, const char *kind)
 {
     size_t i, k;
     json_t *s, *e;
@@ -44,7 +46,7 @@ static const json_t *find_note(const json_t *collected, int64_t epoch, const cha
         json_array_foreach(json_object_get(s, "notes"), k, e)
         {
             const json_t *note = json_object_get(e, "note");
-            if (json_int(e, "epoch", 0) == epoch && strcmp(json_word(e, "kind"), kind) == 0 &&
+            if (strcmp(json_word(e, "kind"), kind) == 0 && epochs_fit(e, of) &&
                 (found == NULL || json_int(note, "took_ms", -1) > json_int(found, "took_ms", -1)))
                 found = note;
         }
@@ -71,9 +73,9 @@ static int64_t took_ms(const json_t *note)
 
 /* A leader whose attempt was over before its disk had the new configuration, because the cluster told of it first, has
  * noted no phases at the end: then those are known that it noted on the way. */
-static void put_phases(json_t *p, const json_t *collected, int64_t epoch)
+static void put_phases(json_t *p, const json_t *collected, struct epochs of)
 {
-    const json_t *switched = find_note(collected, epoch, "switched"), *stand = find_note(collected, epoch, "stand");
+    const json_t *switched = find_note(collected, of, "switched"), *stand = find_note(collected, of, "stand");
     const json_t *master = json_object_get(stand, "master");
     bool whole = json_int(switched, "total_ms", -1) >= 0;
     int64_t down_us = json_int(master, "down_us", -1), since_us = json_int(master, "since_us", -1);
@@ -85,23 +87,25 @@ static void put_phases(json_t *p, const json_t *collected, int64_t epoch)
     json_object_set_new(
         p, "agree",
         ms_or_null(whole ? json_int(switched, "agree_ms", -1) : between_ms(down_us, json_int(stand, "odown_us", -1))));
-    json_object_set_new(p, "elect", ms_or_null(whole ? elect_ms : took_ms(find_note(collected, epoch, "won"))));
+    json_object_set_new(p, "elect", ms_or_null(whole ? elect_ms : took_ms(find_note(collected, of, "won"))));
     json_object_set_new(p, "fence", ms_or_null(json_int(switched, "prepare_ms", -1)));
     json_object_set_new(
         p, "promote",
-        ms_or_null(whole ? json_int(switched, "promote_ms", -1) : took_ms(find_note(collected, epoch, "promoted"))));
+        ms_or_null(whole ? json_int(switched, "promote_ms", -1) : took_ms(find_note(collected, of, "promoted"))));
     json_object_set_new(p, "tell", ms_or_null(json_int(switched, "tell_ms", -1)));
     json_object_set_new(p, "total", ms_or_null(json_int(switched, "total_ms", -1)));
 }
 
 json_t *report_phases(const json_t *collected, const char *group, const char *old, int64_t since_epoch)
 {
-    int64_t epoch = first_epoch(collected, old, since_epoch);
-    json_t *p = json_pack("{s:s, s:o}", "group", group, "epoch", epoch > 0 ? json_integer(epoch) : json_null());
-    const json_t *agreed = epoch > 0 ? find_note(collected, epoch, "agreed") : NULL;
-    if (agreed == NULL && epoch > 0)
-        agreed = find_note(collected, epoch, "converged");
-    put_phases(p, collected, epoch > 0 ? epoch : -1);
+    struct epochs of = first_epochs(collected, old, since_epoch);
+    int64_t epoch = of.ballot > 0 ? of.ballot : of.config;
+    json_t *p = json_pack("{s:s, s:o, s:o}", "group", group, "epoch", epoch > 0 ? json_integer(epoch) : json_null(),
+                          "config_epoch", of.config > 0 ? json_integer(of.config) : json_null());
+    const json_t *agreed = find_note(collected, of, "agreed");
+    if (agreed == NULL)
+        agreed = find_note(collected, of, "converged");
+    put_phases(p, collected, of);
     json_object_set_new(p, "converge", ms_or_null(json_int(agreed, "took_ms", -1)));
     return p;
 }
@@ -179,16 +183,21 @@ void report_reason(json_t *reasons, const char *fmt, ...)
     buf_free(&text);
 }
 
-void report_judge(json_t *reasons, const json_t *canaries, int64_t max_outage_ms, int64_t max_lost)
+void report_judge(json_t *reasons, const json_t *canaries, const struct drill_order *o)
 {
     int64_t outage = json_int(canaries, "outage_ms", 0),
-            lost = json_int(json_object_get(canaries, "writes"), "lost", 0);
-    if (max_outage_ms >= 0 && outage > max_outage_ms)
+            lost = json_int(json_object_get(canaries, "writes"), "lost", 0),
+            bystander = json_int(canaries, "bystander_outage_ms", 0);
+    if (bystander > o->max_bystander_ms)
+        report_reason(
+            reasons, "no acknowledged write for %" PRId64 " ms in the other shard, and the objective is %" PRId64 " ms",
+            bystander, o->max_bystander_ms);
+    if (o->max_outage_ms >= 0 && outage > o->max_outage_ms)
         report_reason(reasons, "no acknowledged write for %" PRId64 " ms, and the objective is %" PRId64 " ms", outage,
-                      max_outage_ms);
-    if (lost > max_lost)
+                      o->max_outage_ms);
+    if (lost > o->max_lost)
         report_reason(reasons, "%" PRId64 " acknowledged writes are lost, and the objective is %" PRId64, lost,
-                      max_lost);
+                      o->max_lost);
 }
 
 json_t *report_document(struct drill_run *r, json_t *phases)
@@ -201,22 +210,23 @@ json_t *report_document(struct drill_run *r, json_t *phases)
     json_t *canaries = report_canaries(lanes, n, canaries_errors(r->canaries), r->start_us);
     if (r->aborted.n > 0)
         report_reason(r->reasons, "ended early: %s", buf_str(&r->aborted));
-    report_judge(r->reasons, canaries, o->max_outage_ms, o->max_lost);
+    report_judge(r->reasons, canaries, o);
     harm_describe(&r->harm, &what, &back);
     if (addr_is_set(&r->to))
         addr_text(&r->to, to);
-    json_t *d = json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:O, s:o, s:{s:o, s:I, s:I}, s:s, s:s, s:s, s:s?, s:I, s:I, "
-                          "s:I, s:o, s:O, s:b}",
-                          "id", r->id, "drill", o->name, "kind", drill_kind_name(r->harm.kind), "cluster",
-                          r->target.cluster ? r->target.scope : NULL, "group", r->target.shard.name, "verdict",
-                          json_array_size(r->reasons) == 0 ? "PASS" : "FAIL", "reasons", r->reasons, "aborted",
-                          r->aborted.n > 0 ? json_text(r->aborted.p, r->aborted.n) : json_null(), "objective",
-                          "max_outage_ms", o->max_outage_ms >= 0 ? json_integer(o->max_outage_ms) : json_null(),
-                          "max_lost", (json_int_t)o->max_lost, "max_time_s", (json_int_t)o->max_time_s, "victim",
-                          addr_text(&r->harm.at, victim), "harm", buf_str(&what), "from",
-                          addr_text(&r->target.shard.nodes[0], from), "to", to[0] != '\0' ? to : NULL, "at_ms",
-                          (json_int_t)r->began_ms, "took_ms", (json_int_t)((r->end_us - r->start_us) / 1000), "seed",
-                          (json_int_t)r->seed, "phases_ms", phases, "steps", r->steps, "back", r->back);
+    json_t *d = json_pack(
+        "{s:s, s:s, s:s, s:s?, s:s, s:s, s:O, s:o, s:{s:o, s:I, s:I, s:I}, s:s, s:s, s:s, s:s?, s:I, s:I, "
+        "s:I, s:o, s:O, s:b}",
+        "id", r->id, "drill", o->name, "kind", drill_kind_name(r->harm.kind), "cluster",
+        r->target.cluster ? r->target.scope : NULL, "group", r->target.shard.name, "verdict",
+        json_array_size(r->reasons) == 0 ? "PASS" : "FAIL", "reasons", r->reasons, "aborted",
+        r->aborted.n > 0 ? json_text(r->aborted.p, r->aborted.n) : json_null(), "objective", "max_outage_ms",
+        o->max_outage_ms >= 0 ? json_integer(o->max_outage_ms) : json_null(), "max_bystander_ms",
+        (json_int_t)o->max_bystander_ms, "max_lost", (json_int_t)o->max_lost, "max_time_s", (json_int_t)o->max_time_s,
+        "victim", addr_text(&r->harm.at, victim), "harm", buf_str(&what), "from",
+        addr_text(&r->target.shard.nodes[0], from), "to", to[0] != '\0' ? to : NULL, "at_ms", (json_int_t)r->began_ms,
+        "took_ms", (json_int_t)((r->end_us - r->start_us) / 1000), "seed", (json_int_t)r->seed, "phases_ms", phases,
+        "steps", r->steps, "back", r->back);
     json_object_update(d, canaries);
     json_decref(canaries);
     buf_free(&what);

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* What the supervisors recorded of the failover that the harm led to: { group, epoch, detect, agree, elect,
+/* What the supervisors recorded of the failover that the harm led to: { group, epoch (the ballot's), config_epoch, detect, agree, elect,
  * fence, promote, tell, converge, total } in milliseconds, null where nothing is known. collected: of
  * explain_collect(). old: the master before; since_epoch: the configuration's then. Pure. */
 json_t *report_phases(const json_t *collected, const char *group, const char *old, int64_t since_epoch);
@@ -18,8 +18,8 @@ json_t *report_canaries(const struct lane *lanes, size_t n, const struct client_
 /* A reason why the drill has failed. */
 void report_reason(json_t *reasons, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Adds the reasons for a failure to the list: objectives that were missed. lanes: the result of report_canaries().
- * max_outage_ms -1: none. Pure. */
-void report_judge(json_t *reasons, const json_t *canaries, int64_t max_outage_ms, int64_t max_lost);
+ * Pure. */
+void report_judge(json_t *reasons, const json_t *canaries, const struct drill_order *o);
 
 /* The document: id, drill, kind, cluster, group, verdict ("PASS" or "FAIL"), reasons [], aborted, objective, victim,
  * harm, from, to, at_ms, took_ms, seed, phases_ms, what report_canaries() gives, steps [], back. */

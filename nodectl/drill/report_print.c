@@ -117,7 +117,7 @@ void report_print(const json_t *d, FILE *out, bool colour)
 
 void report_print_list(const json_t *documents, FILE *out, bool colour)
 {
-    static const char *const titles[] = {"TIME", "ID", "DRILL", "GROUP", "VERDICT", "OUTAGE", "LOST", NULL};
+    static const char *const titles[] = {"TIME", "~ID", "DRILL", "GROUP", "VERDICT", "OUTAGE", "LOST", NULL};
     struct table *t = table_new(titles);
     char when[WALL_TEXT_MAX];
     size_t i;

@@ -15,11 +15,12 @@
 #include <time.h>
 
 #define LOOK_MS 25
-#define WARM_MS 10000      /* the canaries are all at work by then */
-#define QUIET_MS 500       /* and go on for so long before anything is done */
-#define WAY_BACK_MS 120000 /* or max_time_s, if that is longer: what has not come back by then is left to people */
-#define SWITCH_MS 5000     /* a planned switch that was taken on is over by then */
-#define AGAIN_MS 500       /* a planned switch that was refused is asked for again */
+#define WARM_MS 10000          /* the canaries are all at work by then */
+#define QUIET_MS 500           /* and go on for so long before anything is done */
+#define WAY_BACK_MS 120000     /* or max_time_s, if that is longer: what has not come back by then is left to people */
+#define SWITCH_MS 5000         /* a planned switch that was taken on is over by then */
+#define CLAIM_MARGIN_MS 120000 /* what no limit is set to: connections, commands, a new master that is waited for */
+#define AGAIN_MS 500           /* a planned switch that was refused is asked for again */
 
 static volatile sig_atomic_t interrupted;
 
@@ -134,6 +135,35 @@ static bool wait_new_master(struct drill_run *r)
     return false;
 }
 
+/* The supervisors hold the replica for down. */
+static bool wait_missed(struct drill_run *r)
+{
+    const struct drill_target *t = &r->target;
+    char text[ADDR_TEXT_MAX];
+    while (!must_end(r)) {
+        json_t *document = survey_status(NULL, &r->asking, t->scope, NULL);
+        bool missed = document != NULL && target_misses(document, t->shard.name, &r->harm.at);
+        json_decref(document);
+        if (missed) {
+            tell_step(r, "the supervisors miss %s", addr_text(&r->harm.at, text));
+            return true;
+        }
+        drill_pause(LOOK_MS);
+    }
+    return false;
+}
+
+/* What is waited for before the harm has lasted long enough. */
+static bool wait_noticed(struct drill_run *r)
+{
+    switch (r->harm.part) {
+    case PART_MASTER: return wait_new_master(r);
+    case PART_REPLICA: return wait_missed(r);
+    case PART_SUPERVISOR: break;
+    }
+    return true;
+}
+
 /* Every canary has had a write acknowledged since now. */
 static bool wait_writes(struct drill_run *r)
 {
@@ -159,8 +189,7 @@ static void do_harm(struct drill_run *r)
     bool done = harm_do(&r->harm, &why);
     if (done) {
         tell_step(r, "%s: %s", addr_text(&r->harm.at, text), buf_str(&what));
-        bool over = r->harm.of_supervisor || wait_new_master(r);
-        if (over && wait_writes(r)) {
+        if (wait_noticed(r) && wait_writes(r)) {
             tell_step(r, "writes are acknowledged in every database");
             wait_hold(r);
         }
@@ -258,6 +287,13 @@ static void leave_it(struct drill_run *r, const char *what, struct buf *why)
     r->back = false;
 }
 
+/* The way back has limits of its own; and a supervisor that was killed has forgotten the claim. */
+static void renew_claim(const struct drill_run *r)
+{
+    if (r->harm.claim != NULL)
+        claim_renew(r->harm.claim, 3 * way_back_ms(r) + CLAIM_MARGIN_MS);
+}
+
 static void bring_back(struct drill_run *r)
 {
     struct buf why = {0}, what = {0}, back = {0};
@@ -267,7 +303,9 @@ static void bring_back(struct drill_run *r)
     r->back = true;
     if (harm_must_wait(&r->harm) && !addr_is_set(&r->to))
         tell_step(r, "waits for a new master before the old one is started: it may have lost its data");
-    if (!harm_undo(&r->harm, &why)) {
+    bool undone = harm_undo(&r->harm, &why);
+    renew_claim(r);
+    if (!undone) {
         leave_it(r, "it could not be undone", &why);
     } else {
         if (to_undo)
@@ -289,14 +327,31 @@ static void bring_back(struct drill_run *r)
     buf_free(&back);
 }
 
-int drill_perform(struct drill_run *r)
+/* One drill at a time concerns a cluster or group: two of them would take what one of them leaves. The claim ends by
+ * itself, should nobody live who could end it. false: why was said. */
+static bool begin_claim(struct drill_run *r)
 {
     struct buf why = {0};
-    struct sigaction act = {.sa_handler = on_signal}, before[3];
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < 3; i++)
-        sigaction(signals[i], &act, &before[i]);
-    harm_guard(&r->harm);
+    snprintf(r->what, sizeof r->what, "%s of %s", drill_kind_name(r->harm.kind), r->target.shard.name);
+    r->claim = (struct drill_claim_order){&r->asking, &r->target, r->id, r->harm.of_supervisor, r->what};
+    enum claim_result got = claim_take(&r->claim, r->order.max_time_s * 1000 + WARM_MS + CLAIM_MARGIN_MS, &why);
+    if (got == CLAIM_TAKEN)
+        r->harm.claim = &r->claim;
+    else if (got == CLAIM_UNKNOWN)
+        command_fail(r->call, EXIT_OK,
+                     "nothing keeps another drill from running meanwhile, as these supervisors keep no "
+                     "claims:");
+    else
+        command_fail(r->call, EXIT_USAGE, "nothing was done: too few supervisors are free for it:");
+    print_lines(stderr, "  ", buf_slice(&why));
+    buf_free(&why);
+    return got != CLAIM_REFUSED;
+}
+
+/* From the canaries to the settled account. false: nothing was done, and why was said. */
+static bool drill(struct drill_run *r)
+{
+    struct buf why = {0};
     r->canaries = canaries_start(&r->setup);
     bool begun = r->canaries != NULL && warm_up(r, &why);
     if (begun) {
@@ -311,8 +366,24 @@ int drill_perform(struct drill_run *r)
         canaries_stop(r->canaries);
         drill_settle(r);
     }
+    buf_free(&why);
+    return begun;
+}
+
+int drill_perform(struct drill_run *r)
+{
+    struct sigaction act = {.sa_handler = on_signal}, before[3];
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    bool begun = false;
+    for (size_t i = 0; i < 3; i++)
+        sigaction(signals[i], &act, &before[i]);
+    if (begin_claim(r)) {
+        harm_guard(&r->harm);
+        begun = drill(r);
+    }
+    if (r->harm.claim != NULL)
+        claim_end(r->harm.claim);
     for (size_t i = 0; i < 3; i++)
         sigaction(signals[i], &before[i], NULL);
-    buf_free(&why);
     return begun ? EXIT_OK : EXIT_USAGE;
 }

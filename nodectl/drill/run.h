@@ -15,6 +15,8 @@ struct drill_run {
     struct drill_target target;
     struct harm harm;
     char id[48];
+    char what[300]; /* "kill-master of orders/1a2b3c4d" */
+    struct drill_claim_order claim;
     uint64_t seed;
     struct canary_setup setup;
     struct canaries *canaries;

@@ -14,7 +14,7 @@
 #define IN_STEP_S 1 /* a replica that was heard of by its master so lately */
 
 /* What is drawn for one purpose does not depend on what was drawn for another one. */
-enum { DRAW_SHARD, DRAW_BYSTANDER, DRAW_SUPERVISOR, DRAW_KINDS };
+enum { DRAW_SHARD, DRAW_BYSTANDER, DRAW_SUPERVISOR, DRAW_KINDS, DRAW_REPLICA };
 
 static size_t draw(uint64_t seed, int purpose, size_t below)
 {
@@ -97,7 +97,36 @@ static void add_node(struct target_shard *s, const char *address)
     s->nodes[s->n++] = a;
 }
 
-static bool fill_shard(struct target_shard *s, const json_t *group, const json_t *shards)
+static bool in_step(const json_t *replica)
+{
+    const json_t *lag_s = json_object_get(replica, "lag_s");
+    return strcmp(json_word(replica, "state"), "ok") == 0 && strcmp(json_word(replica, "master_link"), "ok") == 0 &&
+           (!json_is_integer(lag_s) || json_integer_value(lag_s) <= IN_STEP_S);
+}
+
+/* Its place among the nodes; 0: no replica is in step. */
+static size_t draw_replica(const json_t *group, const struct target_shard *s, uint64_t seed)
+{
+    size_t i, good = 0;
+    const json_t *o, *replicas = json_object_get(group, "replicas");
+    struct addr a;
+    json_array_foreach(replicas, i, o)
+    {
+        good += in_step(o);
+    }
+    size_t nth = good > 0 ? draw(seed, DRAW_REPLICA, good) : 0;
+    json_array_foreach(replicas, i, o)
+    {
+        if (!in_step(o) || nth-- > 0 || !addr_parse(slice_of(json_word(o, "address")), &a))
+            continue;
+        for (size_t k = 1; k < s->n; k++)
+            if (addr_eq(&s->nodes[k], &a))
+                return k;
+    }
+    return 0;
+}
+
+static bool fill_shard(struct target_shard *s, const json_t *group, const json_t *shards, uint64_t seed)
 {
     size_t i;
     const json_t *o;
@@ -108,6 +137,7 @@ static bool fill_shard(struct target_shard *s, const json_t *group, const json_t
     {
         add_node(s, json_word(o, "address"));
     }
+    s->drawn = draw_replica(group, s, seed);
     json_array_foreach(shards, i, o)
     {
         if (strcmp(json_word(o, "name"), s->name) == 0)
@@ -131,6 +161,60 @@ static size_t find_group(const json_t *list, const char *wanted)
     return SIZE_MAX;
 }
 
+/* The index of the group of which that node is, and its part there; SIZE_MAX: of none. */
+static size_t find_node(const json_t *list, const struct addr *node, enum drill_part *part)
+{
+    struct addr a;
+    size_t i, k;
+    const json_t *group, *o;
+    json_array_foreach(list, i, group)
+    {
+        *part = PART_MASTER;
+        if (addr_parse(slice_of(json_word(json_object_get(group, "master"), "address")), &a) && addr_eq(&a, node))
+            return i;
+        *part = PART_REPLICA;
+        json_array_foreach(json_object_get(group, "replicas"), k, o)
+        {
+            if (addr_parse(slice_of(json_word(o, "address")), &a) && addr_eq(&a, node))
+                return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
+/* The victim that the order names. *at: the group of a node; as it is for a supervisor. */
+static bool find_named(const json_t *list, const struct drill_order *o, struct drill_target *t, size_t *at,
+                       struct buf *why)
+{
+    struct addr node;
+    bool ok = addr_parse(slice_of(o->node), &node);
+    size_t group = ok ? find_node(list, &node, &t->part) : SIZE_MAX;
+    t->named = true;
+    for (size_t i = 0; ok && i < t->nsupervisors; i++)
+        if (addr_eq(&t->supervisors[i], &node)) {
+            t->part = PART_SUPERVISOR;
+            t->drawn = i;
+            return true;
+        }
+    if (group == SIZE_MAX)
+        buf_printf(why, "%s is no node of %s, and no supervisor that answers", o->node, t->scope);
+    else if (o->shard != NULL && group != *at)
+        buf_printf(why, "%s is of %s, and not of %s", o->node, json_word(json_array_get(list, group), "name"),
+                   o->shard);
+    ok = group != SIZE_MAX && why->n == 0;
+    if (ok)
+        *at = group;
+    return ok;
+}
+
+static void take_named(const struct drill_order *o, struct target_shard *s)
+{
+    struct addr node;
+    for (size_t k = 1; addr_parse(slice_of(o->node), &node) && k < s->n; k++)
+        if (addr_eq(&s->nodes[k], &node))
+            s->drawn = k;
+}
+
 static bool choose_shards(const json_t *list, const json_t *shards, const struct drill_order *o, uint64_t seed,
                           struct drill_target *t, struct buf *why)
 {
@@ -142,9 +226,14 @@ static bool choose_shards(const json_t *list, const json_t *shards, const struct
                    o->shard != NULL ? o->shard : "");
         return false;
     }
-    bool ok = fill_shard(&t->shard, json_array_get(list, i), shards);
+    if (o->node != NULL && !find_named(list, o, t, &i, why))
+        return false;
+    bool ok = fill_shard(&t->shard, json_array_get(list, i), shards, seed);
+    if (o->node != NULL)
+        take_named(o, &t->shard);
     if (ok && t->cluster && n > 1)
-        ok = fill_shard(&t->bystander, json_array_get(list, (i + 1 + draw(seed, DRAW_BYSTANDER, n - 1)) % n), shards);
+        ok = fill_shard(&t->bystander, json_array_get(list, (i + 1 + draw(seed, DRAW_BYSTANDER, n - 1)) % n), shards,
+                        seed);
     if (!ok || t->shard.n == 0)
         buf_printf(why, "a shard of %s has no slots, or no master that is known", t->scope);
     return ok && t->shard.n > 0;
@@ -162,7 +251,6 @@ bool target_choose(const json_t *document, const json_t *shards, const struct dr
         if (status_means(scope, json_word(one, "name")))
             json_array_append(list, (json_t *)(uintptr_t)one);
     }
-    bool ok = choose_shards(list, shards, o, seed, t, why);
     json_array_foreach(json_object_get(document, "supervisors"), i, one)
     {
         struct addr a;
@@ -172,6 +260,7 @@ bool target_choose(const json_t *document, const json_t *shards, const struct dr
         t->supervisors[t->nsupervisors++] = a;
     }
     t->drawn = t->nsupervisors > 0 ? draw(seed, DRAW_SUPERVISOR, t->nsupervisors) : 0;
+    bool ok = choose_shards(list, shards, o, seed, t, why);
     json_decref(list);
     if (!ok)
         target_free(t);
@@ -189,13 +278,6 @@ static size_t say(struct buf *why, const char *fmt, ...)
     va_end(ap);
     buf_putc(why, '\n');
     return 1;
-}
-
-static bool in_step(const json_t *replica)
-{
-    const json_t *lag_s = json_object_get(replica, "lag_s");
-    return strcmp(json_word(replica, "state"), "ok") == 0 && strcmp(json_word(replica, "master_link"), "ok") == 0 &&
-           (!json_is_integer(lag_s) || json_integer_value(lag_s) <= IN_STEP_S);
 }
 
 static size_t unfit_group(const json_t *group, size_t supervisors, struct buf *why)
@@ -243,4 +325,23 @@ size_t target_unfit(const json_t *document, const char *scope, struct buf *why)
     if (groups == 0)
         found += say(why, "no supervisor watches a cluster or group %s", scope);
     return found;
+}
+
+bool target_misses(const json_t *document, const char *group, const struct addr *replica)
+{
+    size_t i, k;
+    const json_t *g, *o;
+    struct addr a;
+    json_array_foreach(json_object_get(document, "groups"), i, g)
+    {
+        if (strcmp(json_word(g, "name"), group) != 0)
+            continue;
+        json_array_foreach(json_object_get(g, "replicas"), k, o)
+        {
+            if (addr_parse(slice_of(json_word(o, "address")), &a) && addr_eq(&a, replica))
+                return strcmp(json_word(o, "state"), "ok") != 0;
+        }
+        return true;
+    }
+    return false;
 }

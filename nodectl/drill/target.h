@@ -14,6 +14,7 @@ struct target_shard {
     char *name;         /* of the group; owned */
     struct addr *nodes; /* the master first; owned */
     size_t n;
+    size_t drawn;             /* of the replicas in step, that a drill of replicas is about; 0: there is none */
     int64_t epoch;            /* of its configuration */
     char tag[TARGET_TAG_MAX]; /* "{tag}" in a key makes it one of the shard's; "" outside of a cluster */
 };
@@ -23,7 +24,9 @@ struct drill_target {
     bool cluster;
     struct target_shard shard, bystander; /* bystander.n 0: there is no other shard */
     struct addr *supervisors;             /* that answer; owned */
-    size_t nsupervisors, drawn;           /* drawn: which of them kill-supervisor is about */
+    size_t nsupervisors, drawn;           /* drawn: which of them a drill of supervisors is about */
+    bool named;                           /* the order names the victim: */
+    enum drill_part part;                 /* it is one of these, and the one that is drawn */
 };
 void target_free(struct drill_target *t);
 
@@ -35,6 +38,8 @@ bool target_choose(const json_t *document, const json_t *shards, const struct dr
                    uint64_t seed, struct drill_target *t, struct buf *why);
 /* Appends a line for each reason why nothing should be done to this fleet now. Returns how many. */
 size_t target_unfit(const json_t *document, const char *scope, struct buf *why);
+/* Whether a replica of that group is held for down, or not known any more. */
+bool target_misses(const json_t *document, const char *group, const struct addr *replica);
 /* The kinds that a random drill tries, in this order. */
 void target_draw_kinds(uint64_t seed, enum drill_kind kinds[DRILL_RANDOM]);
 /* A word whose slot is in "0-5460 5462". false: there is none. */

@@ -1,6 +1,7 @@
 #include "nodectl/help/complete.h"
 
 #include "common/base/mem.h"
+#include "nodectl/drill/kinds.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +12,12 @@ static const struct {
     enum complete_kind kind;
     const char *words; /* separated by '|' */
 } meanings[] = {
-    {"FILE", COMPLETE_FILES, NULL},
-    {"PATH", COMPLETE_FILES, NULL},
-    {"DIR", COMPLETE_FOLDERS, NULL},
-    {"BACKUP", COMPLETE_FOLDERS, NULL},
-    {"DIRECTORY", COMPLETE_FOLDERS, NULL},
-    {"FLEET", COMPLETE_FLEETS, NULL},
-    {"GROUP", COMPLETE_GROUPS, NULL},
-    {"SHARD", COMPLETE_GROUPS, NULL},
-    {"NODE", COMPLETE_NODES, NULL},
-    {"PROGRAM", COMPLETE_WORDS, "sentineld|noded"},
-    {"DRILL", COMPLETE_WORDS, "kill-master|stop-master|cut-master|switchover|kill-supervisor|random"},
+    {"PATH", COMPLETE_FILES, NULL},         {"BACKUP", COMPLETE_FOLDERS, NULL},
+    {"FILE", COMPLETE_FILES, NULL},         {"DIR", COMPLETE_FOLDERS, NULL},
+    {"DIRECTORY", COMPLETE_FOLDERS, NULL},  {"FLEET", COMPLETE_FLEETS, NULL},
+    {"GROUP", COMPLETE_GROUPS, NULL},       {"SHARD", COMPLETE_GROUPS, NULL},
+    {"NODE", COMPLETE_NODES, NULL},         {"PROGRAM", COMPLETE_WORDS, "sentineld|noded"},
+    {"DRILL", COMPLETE_WORDS, DRILL_WORDS},
 };
 
 /* As far as the words before the last one lead. */

@@ -48,6 +48,8 @@ void hosts_free(struct hosts *h);
 
 /* Plans a new fleet: programs, hosts, ports and places, in c->layout. false: the reason is appended to why. */
 bool create_plan_layout(struct create *c, struct buf *why);
+/* Adds the steps to the change, and what is to be said of them. */
+void create_tell_plan(struct create *c);
 /* The rest of a fleet that is planned or was begun: adds the steps, asks, and does them. Returns the exit code. */
 int create_fleet(struct create *c);
 /* A cluster of nodes that run already. Returns the exit code. */

@@ -46,10 +46,16 @@ static bool take_port(struct create *c, const struct place *p, int *next, int be
 {
     for (; *next + beside <= PORT_MAX; (*next)++) {
         bool given = c->wish.port > 0;
-        if (p->here && given &&
-            (!ports_hold(&c->ports, p->host, *next, why) ||
-             (beside > 0 && !ports_hold(&c->ports, p->host, *next + beside, why))))
+        if (p->here && given && !ports_hold(&c->ports, p->host, *next, why))
             return false;
+        if (p->here && given && beside > 0 && !ports_hold(&c->ports, p->host, *next + beside, why)) {
+            buf_printf(
+                why,
+                "; it is for the bus of node %d. Where connections get their ports from there (see "
+                "net.ipv4.ip_local_port_range), one that has ended holds it for a minute: a lower --port avoids that",
+                *next);
+            return false;
+        }
         if (!p->here || given || ports_hold_free(&c->ports, p->host, *next, beside)) {
             *port = (*next)++;
             return true;

@@ -28,14 +28,6 @@ int create_left_ms(const struct create *c)
     return left > 1000 ? (int)left : 1000;
 }
 
-static size_t count(const struct layout *l, bool supervisors)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < l->n; i++)
-        n += l->v[i].supervisor == supervisors;
-    return n;
-}
-
 /* ---- files ---- */
 
 static bool give_to(const char *path, const char *user, struct buf *why)
@@ -183,9 +175,9 @@ static bool wait_well(struct create *c, struct buf *why)
 {
     struct layout *l = &c->layout;
     struct well_wish wish = {.cluster = l->name,
-                             .supervisors = count(l, true),
+                             .supervisors = layout_count(l, true),
                              .shards = l->complete ? 0 : (size_t)l->shards,
-                             .nodes = l->complete ? 0 : count(l, false),
+                             .nodes = l->complete ? 0 : layout_count(l, false),
                              .leases = true};
     fill_targets(c);
     if (wish.supervisors > 0 && !well_wait(&c->asking, &wish, create_left_ms(c), why))
@@ -194,61 +186,9 @@ static bool wait_well(struct create *c, struct buf *why)
     return layout_save(l, why) && give_to(l->dir, l->run_as, why);
 }
 
-/* ---- the plan and its steps ---- */
+/* ---- its steps ---- */
 
-enum step { RECORD, FILES, NODES, CLUSTER, SUPERVISORS, WELL, STEPS };
-
-static void put_range(struct buf *out, const struct layout *l, bool supervisors)
-{
-    const struct layout_member *first = NULL, *last = NULL;
-    char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
-    for (size_t i = 0; i < l->n; i++)
-        if (l->v[i].supervisor == supervisors) {
-            first = first == NULL ? &l->v[i] : first;
-            last = &l->v[i];
-        }
-    if (first == NULL)
-        return;
-    buf_printf(out, " (%s%s%s)", addr_text(&first->addr, a), first == last ? "" : " to ",
-               first == last ? "" : addr_text(&last->addr, b));
-}
-
-static void warn(struct create *c)
-{
-    const struct layout *l = &c->layout;
-    size_t elsewhere = 0, open = 0;
-    for (size_t i = 0; i < l->n; i++) {
-        elsewhere += !layout_is_here(&l->v[i]);
-        open += !conf_is_loopback(l->v[i].addr.host);
-    }
-    if (elsewhere > 0)
-        change_warn(&c->change, "%zu processes are of other hosts, and have to be started there", elsewhere);
-    if (open > 0 && (c->asking.node_password[0] == '\0' || c->asking.password[0] == '\0'))
-        change_warn(&c->change, "there is no password: whoever reaches the addresses may do everything. See "
-                                "--node-password-file and --password-file");
-}
-
-static void plan(struct create *c)
-{
-    const struct layout *l = &c->layout;
-    const char *by = l->runner == RUN_BY_NODECTL ? "" : ", and units of systemd";
-    size_t nodes = count(l, false), supervisors = count(l, true);
-    struct buf at = {0};
-    change_step(&c->change, "make %s, and record fleet %s in %s", l->dir, l->name, c->registry);
-    change_step(&c->change, "write the configurations of %zu node%s and %zu supervisor%s%s", nodes, PLURAL(nodes),
-                supervisors, PLURAL(supervisors), by);
-    put_range(&at, l, false);
-    change_step(&c->change, "start %zu node%s%s", nodes, PLURAL(nodes), buf_str(&at));
-    change_step(&c->change, "make the cluster: 16384 slots over %d shard%s, %d replica%s each", l->shards,
-                PLURAL(l->shards), l->replicas, PLURAL(l->replicas));
-    buf_clear(&at);
-    put_range(&at, l, true);
-    change_step(&c->change, "start %zu supervisor%s%s", supervisors, PLURAL(supervisors), buf_str(&at));
-    change_step(&c->change,
-                supervisors > 0 ? "wait until all is well and every master has its lease" : "note that it is complete");
-    buf_free(&at);
-    warn(c);
-}
+enum step { RECORD, FILES, NODES, CLUSTER, SUPERVISORS, WELL, STEPS }; /* create_tell_plan() has them in this order */
 
 static bool do_step(struct create *c, enum step step, struct buf *why)
 {
@@ -310,10 +250,11 @@ static void tell_ready(const struct create *c)
         return;
     print_line(stdout, colour_wanted(stdout), PAINT_GOOD,
                "Fleet %s is well after %.1f s: %d shard%s, %zu node%s, %zu supervisor%s.", l->name,
-               (double)(fleet_now_ms() - c->begun_ms) / 1000, l->shards, PLURAL(l->shards), count(l, false),
-               PLURAL(count(l, false)), count(l, true), PLURAL(count(l, true)));
+               (double)(fleet_now_ms() - c->begun_ms) / 1000, l->shards, PLURAL(l->shards), layout_count(l, false),
+               PLURAL(layout_count(l, false)), layout_count(l, true), PLURAL(layout_count(l, true)));
     print_line(stdout, false, PAINT_NONE, "  redis-cli -c -h %s -p %d", l->v[0].addr.host, l->v[0].addr.port);
-    print_line(stdout, false, PAINT_NONE, "  nodectl --fleet %s fleet status", l->name);
+    print_line(stdout, false, PAINT_NONE, "  nodectl --fleet %s %s", l->name,
+               layout_count(l, true) > 0 ? "fleet status" : "node list");
 }
 
 int create_fleet(struct create *c)
@@ -322,7 +263,7 @@ int create_fleet(struct create *c)
     int code = change_begin(&c->change, c->call, &c->asking);
     if (code != EXIT_OK)
         return code;
-    plan(c);
+    create_tell_plan(c);
     buf_printf(&title, "%s of fleet %s", layout_is_there(c->layout.dir) ? "Completion" : "Creation", c->layout.name);
     if (change_agreed(&c->change, buf_str(&title), "Make it now?")) {
         c->begun_ms = fleet_now_ms();

@@ -25,6 +25,8 @@
 static const char *const runners[] = {
     [RUN_BY_NODECTL] = "nodectl", [RUN_BY_SYSTEMD] = "systemd", [RUN_BY_USER_SYSTEMD] = "systemd --user"};
 
+static const char *const changes[] = {[LAYOUT_ADDS] = "supervisor add", [LAYOUT_REMOVES] = "supervisor remove"};
+
 bool layout_name_is_good(const char *name)
 {
     size_t n = strlen(name);
@@ -56,6 +58,14 @@ void layout_leave(struct layout *l, const char *folder)
 {
     l->left = mem_array(l->left, l->nleft + 1, sizeof *l->left);
     l->left[l->nleft++] = mem_strdup(folder);
+}
+
+size_t layout_count(const struct layout *l, bool supervisors)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++)
+        n += l->v[i].supervisor == supervisors;
+    return n;
 }
 
 struct layout_member *layout_add(struct layout *l, bool supervisor, const struct addr *a)
@@ -183,6 +193,9 @@ bool layout_save(const struct layout *l, struct buf *why)
     for (size_t i = 0; i < l->nleft; i++)
         json_array_append_new(left, json_text(l->left[i], strlen(l->left[i])));
     json_object_set_new(o, "left", left);
+    if (l->changing != LAYOUT_SETTLED)
+        json_object_set_new(
+            o, "changing", json_pack("{s:s, s:o}", "by", changes[l->changing], "address", json_addr(&l->changing_who)));
     char *text = json_dumps(o, JSON_INDENT(2)), *path = file_of(l->dir);
     struct buf all = {0};
     buf_printf(&all, "%s\n", text);
@@ -258,6 +271,18 @@ static const char *read_left(struct layout *l, const json_t *list)
     return NULL;
 }
 
+/* Older ones have none. */
+static const char *read_changing(struct layout *l, const json_t *o)
+{
+    const char *by = field_text(o, "by");
+    l->changing = strcmp(by, changes[LAYOUT_ADDS]) == 0      ? LAYOUT_ADDS
+                  : strcmp(by, changes[LAYOUT_REMOVES]) == 0 ? LAYOUT_REMOVES
+                                                             : LAYOUT_SETTLED;
+    bool good = o == NULL ||
+                (l->changing != LAYOUT_SETTLED && addr_parse(slice_of(field_text(o, "address")), &l->changing_who));
+    return good ? NULL : "changing is no change of the list of supervisors";
+}
+
 static const char *read_head(struct layout *l, const json_t *o)
 {
     const char *runner = field_text(o, "run_by");
@@ -304,6 +329,8 @@ bool layout_load(struct layout *l, const char *dir, struct buf *why)
         wrong = read_members(l, json_object_get(o, "supervisors"), true);
     if (wrong == NULL)
         wrong = read_left(l, json_object_get(o, "left"));
+    if (wrong == NULL)
+        wrong = read_changing(l, json_object_get(o, "changing"));
     if (read && wrong != NULL)
         buf_printf(why, "%s cannot be understood: %s", path, wrong);
     else if (!read)

@@ -12,6 +12,9 @@
 
 enum layout_runner { RUN_BY_NODECTL, RUN_BY_SYSTEMD, RUN_BY_USER_SYSTEMD };
 
+/* A change of the list of supervisors that was begun, and not seen through: another one may not begin. */
+enum layout_changing { LAYOUT_SETTLED, LAYOUT_ADDS, LAYOUT_REMOVES };
+
 struct layout_member {
     char folder[LAYOUT_FOLDER_MAX]; /* below dir: "node-7001"; of another host "10.0.0.2/node-7001" */
     struct addr addr;
@@ -36,11 +39,14 @@ struct layout {
     size_t n, cap;
     char **left; /* folders below dir of nodes that were removed: what is in them goes with the fleet; owned */
     size_t nleft;
+    enum layout_changing changing; /* another list of supervisors is half given out */
+    struct addr changing_who;
 };
 
 void layout_free(struct layout *l);
 /* The folder of a member that is to be no more is remembered. */
 void layout_leave(struct layout *l, const char *folder);
+size_t layout_count(const struct layout *l, bool supervisors); /* else nodes */
 /* A new member at the end. */
 struct layout_member *layout_add(struct layout *l, bool supervisor, const struct addr *a);
 /* true: dir is the folder of a fleet, and is read. false: the reason is appended to why; layout_free() either way. */

@@ -43,14 +43,15 @@ static size_t answering(const struct fleet *f, const struct conf_addresses *list
 static json_t *describe(const struct fleet *f, const struct targets *t)
 {
     size_t supervisors = answering(f, &t->supervisors), nodes = answering(f, &t->seeds);
-    const char *state = supervisors == t->supervisors.n && nodes == t->seeds.n ? "answers"
-                        : supervisors + nodes > 0                              ? "partly"
-                                                                               : "silent";
-    const char *dir = t->dir != NULL ? t->dir : "";
-    return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "name", json_text(t->fleet, strlen(t->fleet)), "state",
+    const char *state = t->wrong != NULL                                         ? "wrong"
+                        : supervisors == t->supervisors.n && nodes == t->seeds.n ? "answers"
+                        : supervisors + nodes > 0                                ? "partly"
+                                                                                 : "silent";
+    const char *dir = t->dir != NULL ? t->dir : "", *wrong = t->wrong != NULL ? t->wrong : "";
+    return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "name", json_text(t->fleet, strlen(t->fleet)), "state",
                      state, "supervisors", (json_int_t)t->supervisors.n, "supervisors_answering",
                      (json_int_t)supervisors, "nodes", (json_int_t)t->seeds.n, "nodes_answering", (json_int_t)nodes,
-                     "dir", json_text(dir, strlen(dir)));
+                     "dir", json_text(dir, strlen(dir)), "problem", json_text(wrong, strlen(wrong)));
 }
 
 static void print_table(const json_t *fleets)
@@ -92,6 +93,9 @@ static void print(enum output_format format, const struct targets *list, size_t 
         json_decref(o);
     } else if (n > 0) {
         print_table(fleets);
+        for (size_t i = 0; i < n; i++)
+            if (list[i].wrong != NULL)
+                print_lines(stdout, "! ", slice_of(list[i].wrong));
     } else {
         puts("No fleet is recorded. nodectl fleet create NAME makes one.");
     }
@@ -135,6 +139,7 @@ const struct command command_fleet_list = {
     .summary = "List the recorded fleets, where they are, and whether they answer.",
     .text =
         "Supervisors and nodes are those of the record; others that have come since are not counted.\n"
+        "A fleet whose entry in the file is wrong is listed with what is wrong; fleet destroy takes it out.\n"
         "\n"
         "Example:\n"
         "  nodectl fleet list\n"

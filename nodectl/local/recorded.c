@@ -15,10 +15,25 @@ static int say(const struct command_call *call, int code, const struct buf *why)
     return code;
 }
 
+static void add_address(struct conf_addresses *to, const struct addr *a)
+{
+    to->v = mem_array(to->v, to->n + 1, sizeof *to->v);
+    to->v[to->n++] = *a;
+}
+
+/* The layout knows better than an entry of nodectl.conf that is wrong. */
+static void take_addresses(struct targets *t, const struct layout *l)
+{
+    conf_addresses_free(&t->supervisors);
+    conf_addresses_free(&t->seeds);
+    for (size_t i = 0; i < l->n; i++)
+        add_address(l->v[i].supervisor ? &t->supervisors : &t->seeds, &l->v[i].addr);
+}
+
 static int find_recorded(const struct command_call *call, struct recorded *r, struct buf *why)
 {
     const char *name = call->argc > 0 ? call->argv[0] : command_value(call, "--fleet");
-    const struct targets_wish wish = {.fleet = name, .config = command_value(call, "--config")};
+    const struct targets_wish wish = {.fleet = name, .config = command_value(call, "--config"), .even_wrong = true};
     if (!targets_find(&r->asking.targets, &wish, why))
         return say(call, EXIT_USAGE, why);
     if (r->asking.targets.fleet == NULL) {
@@ -27,13 +42,11 @@ static int find_recorded(const struct command_call *call, struct recorded *r, st
     }
     if (r->asking.targets.dir == NULL || !layout_is_there(r->asking.targets.dir))
         return EXIT_OK;
-    return layout_load(&r->layout, r->asking.targets.dir, why) ? EXIT_OK : say(call, EXIT_FAILED, why);
-}
-
-static void add_address(struct conf_addresses *to, const struct addr *a)
-{
-    to->v = mem_array(to->v, to->n + 1, sizeof *to->v);
-    to->v[to->n++] = *a;
+    if (!layout_load(&r->layout, r->asking.targets.dir, why))
+        return say(call, EXIT_FAILED, why);
+    if (r->asking.targets.wrong != NULL)
+        take_addresses(&r->asking.targets, &r->layout);
+    return EXIT_OK;
 }
 
 static char *or_null(const char *text)
@@ -46,8 +59,7 @@ static int read_folder(const struct command_call *call, const char *dir, struct 
     struct targets *t = &r->asking.targets;
     if (!layout_load(&r->layout, dir, why))
         return say(call, EXIT_FAILED, why);
-    for (size_t i = 0; i < r->layout.n; i++)
-        add_address(r->layout.v[i].supervisor ? &t->supervisors : &t->seeds, &r->layout.v[i].addr);
+    take_addresses(t, &r->layout);
     t->fleet = mem_strdup(r->layout.name);
     t->dir = mem_strdup(r->layout.dir);
     t->password_file = or_null(r->layout.password_file);

@@ -1,5 +1,7 @@
 #include "nodectl/local/remove.h"
 
+#include "nodectl/rolling/unfinished.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +59,8 @@ bool remove_fleet(const struct layout *l, struct buf *why)
         if (ok)
             remove_above(dir, what);
     }
+    if (ok) /* how far a restart was */
+        (void)unlinkat(dir, UNFINISHED_FILE, 0);
     /* Last of all what says that the folder is a fleet's. */
     if (ok)
         ok = unlinkat(dir, "fleet.json", 0) == 0 || errno == ENOENT;

@@ -75,7 +75,9 @@ bool single_record(const char *registry, const struct layout *l, struct buf *why
         for (size_t i = 0; i < l->n; i++)
             if (!l->v[i].supervisor)
                 t.seeds.v[t.seeds.n++] = l->v[i].addr;
-        ok = registry_remove(registry, l->name, why) && registry_add(registry, &t, why);
+        /* One that names nobody would say less than the old one, and no command could be given to it. */
+        if (t.seeds.n + t.supervisors.n > 0)
+            ok = registry_remove(registry, l->name, why) && registry_add(registry, &t, why);
     }
     targets_free(&t);
     return ok;

@@ -17,7 +17,10 @@ struct look {
     const char *who;  /* the supervisor whose answers are read */
     struct buf *seen; /* shards and masters as the first of them tells them */
     struct buf *why;
+    size_t released; /* how many have given the cluster up */
 };
+
+static const char gave_up[] = "ERR No such cluster";
 
 static void miss(const struct look *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void miss(const struct look *l, const char *fmt, ...)
@@ -63,7 +66,12 @@ static void judge_replicas(const struct look *l, const char *shard, const redisR
     size_t i;
     json_array_foreach(list, i, r)
     {
-        if (strcmp(field_text(r, "state"), "ok") != 0 || strcmp(field_text(r, "master-link-status"), "ok") != 0)
+        const char *guarded = field_text(r, "master-sync-guarded");
+        if (*guarded != '\0')
+            miss(l,
+                 "replica %s:%s of %s keeps its data from its empty master; REPLICAOF ACCEPT %s, said to it, ends that",
+                 field_text(r, "ip"), field_text(r, "port"), shard, guarded);
+        else if (strcmp(field_text(r, "state"), "ok") != 0 || strcmp(field_text(r, "master-link-status"), "ok") != 0)
             miss(l, "replica %s:%s of %s is %s, its link to the master %s", field_text(r, "ip"), field_text(r, "port"),
                  shard, field_text(r, "state"), field_text(r, "master-link-status"));
     }
@@ -121,13 +129,18 @@ static void judge_masters(const struct look *l, const redisReply *masters)
     json_decref(list);
 }
 
-static void judge(const struct look *l, const struct fleet_member *m)
+static void judge(struct look *l, const struct fleet_member *m)
 {
     if (m->error != NULL || m->nreplies < QUESTIONS) {
         miss(l, "%s", m->error != NULL ? m->error : "no answer");
         return;
     }
     redisReply *const *r = m->replies + (m->nreplies - QUESTIONS);
+    if (r[CLUSTER]->type == REDIS_REPLY_ERROR && strncmp(r[CLUSTER]->str, gave_up, sizeof gave_up - 1) == 0) {
+        l->released++;
+        miss(l, "it has released cluster %s: nodectl cluster adopt", l->wish->cluster);
+        return;
+    }
     if (r[CLUSTER]->type != REDIS_REPLY_ARRAY || r[MASTERS]->type != REDIS_REPLY_ARRAY) {
         miss(l, "%s", r[CLUSTER]->type == REDIS_REPLY_ERROR ? r[CLUSTER]->str : "its answer is not understood");
         return;
@@ -141,11 +154,13 @@ static void judge(const struct look *l, const struct fleet_member *m)
 
 /* ---- all of them, again and again ---- */
 
-static void look(const struct asking *a, const struct well_wish *wish, struct fleet *f, struct buf *why)
+/* Whether all of them have given the cluster up: then it is no use to wait. */
+static bool look(const struct asking *a, const struct well_wish *wish, struct fleet *f, struct buf *why)
 {
     const char *cluster[] = {"SENTINEL", "CLUSTER", wish->cluster};
     static const char *const masters[] = {"SENTINEL", "MASTERS"};
     struct buf seen = {0};
+    size_t released = 0;
     fleet_forget(f);
     for (size_t i = 0; i < f->n; i++) {
         struct fleet_member *m = f->members[i];
@@ -161,8 +176,10 @@ static void look(const struct asking *a, const struct well_wish *wish, struct fl
         char text[ADDR_TEXT_MAX];
         struct look l = {.wish = wish, .who = addr_text(&f->members[i]->addr, text), .seen = &seen, .why = why};
         judge(&l, f->members[i]);
+        released += l.released;
     }
     buf_free(&seen);
+    return f->n > 0 && released == f->n;
 }
 
 bool well_wait(const struct asking *a, const struct well_wish *wish, int limit_ms, struct buf *why)
@@ -173,11 +190,17 @@ bool well_wait(const struct asking *a, const struct well_wish *wish, int limit_m
     asking_begin(a, &f);
     do {
         struct buf missing = {0};
-        look(a, wish, &f, &missing);
+        bool released = look(a, wish, &f, &missing);
         well = missing.n == 0;
-        more = !well && fleet_now_ms() < deadline && interrupt_sleep(LOOK_MS);
+        more = !well && !released && fleet_now_ms() < deadline && interrupt_sleep(LOOK_MS);
         if (!more && !well && interrupted())
             buf_puts(why, "interrupted");
+        else if (released)
+            buf_printf(
+                why,
+                "cluster %s is released: its nodes run, and no supervisor watches them. nodectl cluster adopt %s "
+                "puts it under supervision again",
+                wish->cluster, wish->cluster);
         else if (!more && !well)
             buf_printf(why, "all is not well after %.1f s:\n%s", limit_ms / 1000.0, buf_str(&missing));
         buf_free(&missing);

@@ -94,6 +94,18 @@ static bool plan_process(struct node_work *w, struct leave_plan *l)
     return ours;
 }
 
+static void warn_of_silent(struct node_work *w)
+{
+    struct buf who = {0};
+    if (supervision_silent(&w->by, &who) > 0)
+        change_warn(
+            &w->change,
+            "not waited for, since they do not answer: %s. When they are back they learn from the nodes that it "
+            "has left",
+            buf_str(&who));
+    buf_free(&who);
+}
+
 void leave_plan_end(struct node_work *w, struct leave_plan *l)
 {
     size_t supervisors = supervision_watching(&w->by);
@@ -102,6 +114,7 @@ void leave_plan_end(struct node_work *w, struct leave_plan *l)
     addr_text(&l->leave.addr, text);
     if (supervisors > 0)
         l->supervisors = change_step(&w->change, "wait until %zu supervisors have forgotten %s", supervisors, text);
+    warn_of_silent(w);
     if (plan_process(w, l))
         return;
     if (l->leave.answered) {
@@ -239,7 +252,12 @@ static bool supervisors_forgot(struct node_work *w, void *what, struct buf *why)
 
 static bool wait_supervisors(struct node_work *w, void *what)
 {
-    return node_wait(w, SUPERVISORS_MS, supervisors_forgot, what);
+    if (node_wait(w, SUPERVISORS_MS, supervisors_forgot, what))
+        return true;
+    if (!interrupted())
+        buf_puts(&w->why, ". The node has left the cluster and runs on, so that this one does not take its end for a "
+                          "fault: see nodectl supervisor list, and what its log says");
+    return false;
 }
 
 /* Nobody names it any more, so it is asked by its address. */

@@ -72,8 +72,8 @@ static void cell_state(struct table *t, const json_t *o)
 
 static void print_table(const json_t *nodes, bool wide)
 {
-    static const char *const titles[] = {"NODE",  "ROLE", "STATE",    "SHARD", "MASTER",
-                                         "SLOTS", "LAG",  "PRIORITY", "KEYS",  NULL};
+    static const char *const titles[] = {"NODE",  "ROLE", "STATE",     "SHARD", "~MASTER",
+                                         "SLOTS", "LAG",  "~PRIORITY", "~KEYS", NULL};
     static const char *const wider[] = {"NODE", "ROLE",    "STATE",  "SHARD",  "MASTER", "SLOTS", "LAG", "PRIORITY",
                                         "KEYS", "VERSION", "MEMORY", "UPTIME", "EPOCH",  "ID",    NULL};
     struct table *t = table_new(wide ? wider : titles);

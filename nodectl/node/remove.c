@@ -2,34 +2,10 @@
 
 #include "nodectl/node/drain.h"
 #include "nodectl/node/retire.h"
+#include "nodectl/node/unlisted.h"
 #include "nodectl/reply_json.h"
 
 #include <string.h>
-
-/* Whether the node at this address takes itself for one of this cluster, though no node of the cluster lists it: a
- * removal that was cut short. */
-static bool find_rest(struct node_work *w, const char *text, runid id, struct addr *addr)
-{
-    struct fleet f;
-    bool added, found = false;
-    struct sn_nodes view = {0};
-    if (!addr_parse(slice_of(text), addr))
-        return false;
-    fleet_init(&f, w->asking.timeout_ms);
-    struct fleet_member *m = fleet_add(&f, addr, true, &added);
-    (void)asking_login_node(&w->asking, m);
-    fleet_ask(m, 2, (const char *[]){"CLUSTER", "NODES"});
-    fleet_run(&f);
-    const redisReply *r = fleet_answer(m);
-    if (r != NULL && r->type == REDIS_REPLY_STRING && sn_nodes_parse(&view, (struct slice){r->str, (size_t)r->len})) {
-        memcpy(id, view.lines[view.self].id, sizeof(runid));
-        for (size_t i = 0; i < w->picture.n && !found; i++)
-            found = sn_nodes_find(&view, w->picture.v[i].id) != NULL;
-    }
-    sn_nodes_free(&view);
-    fleet_free(&f);
-    return found;
-}
 
 static bool is_listed(const struct picture *p, const struct picture_node *n)
 {
@@ -46,25 +22,48 @@ struct removal {
     size_t first_move;
 };
 
+static void plan_listed(struct node_work *w, struct removal *r, const struct picture_node *n)
+{
+    if (leave_check(w, n, command_value(w->call, "--force") != NULL) &&
+        (n->nslots == 0 || drain_plan(w, &r->how, &n->id, 1, &r->moves, &r->first_move)))
+        (void)leave_plan(w, &r->leave, picture_find(&w->picture, w->call->argv[0], &w->why), true);
+}
+
+/* A removal that was cut short, by its node's own word; or all that is left of it is its process and the record. */
+static void plan_unlisted(struct node_work *w, struct removal *r, const struct addr *addr)
+{
+    struct unlisted u;
+    struct buf folder = {0};
+    unlisted_look(&u, w, addr);
+    bool rest = unlisted_is_of(&u, &w->picture), ours = retire_is_ours(w, addr, &folder),
+         last = u.answers && w->why.n == 0;
+    if (rest || ours || last) {
+        buf_clear(&w->why);
+        if (!unlisted_may_go(&u, &w->picture, command_value(w->call, "--force") != NULL, &w->why))
+            ;
+        else if (rest)
+            leave_plan_rest(w, &r->leave, unlisted_id(&u), addr);
+        else if (ours)
+            leave_plan_process(w, &r->leave, addr);
+        else
+            buf_printf(&w->why, "%s is in no cluster with the other nodes: there is nothing to be done",
+                       w->call->argv[0]);
+    }
+    buf_free(&folder);
+    unlisted_free(&u);
+}
+
 static void plan(struct node_work *w, struct removal *r)
 {
     const char *text = w->call->argv[0];
     const struct picture_node *n = picture_find(&w->picture, text, &w->why);
     struct addr addr;
-    runid id;
-    struct buf folder = {0};
-    if (n != NULL && is_listed(&w->picture, n)) {
-        if (leave_check(w, n, command_value(w->call, "--force") != NULL) &&
-            (n->nslots == 0 || drain_plan(w, &r->how, &n->id, 1, &r->moves, &r->first_move)))
-            (void)leave_plan(w, &r->leave, picture_find(&w->picture, text, &w->why), true);
-    } else if (find_rest(w, text, id, &addr)) {
-        buf_clear(&w->why);
-        leave_plan_rest(w, &r->leave, id, &addr);
-    } else if (addr_parse(slice_of(text), &addr) && retire_is_ours(w, &addr, &folder)) {
-        buf_clear(&w->why);
-        leave_plan_process(w, &r->leave, &addr);
-    }
-    buf_free(&folder);
+    if (n != NULL && is_listed(&w->picture, n))
+        plan_listed(w, r, n);
+    else if (n != NULL)
+        plan_unlisted(w, r, &n->addr);
+    else if (addr_parse(slice_of(text), &addr))
+        plan_unlisted(w, r, &addr);
     if (w->why.n > 0)
         change_failed(&w->change, "%s", buf_str(&w->why));
 }
@@ -79,6 +78,7 @@ int node_remove(const struct command_call *call)
     if (code == EXIT_OK)
         code = node_begin(&w, true);
     if (code == EXIT_OK) {
+        w.change.go_on = "the same command, given again, goes on";
         plan(&w, &r);
         if (change_agreed(&w.change, "Removal of a node", "Remove it now?") &&
             (r.moves.n == 0 || mover_run(&w.change, &w.picture, &r.moves, &r.how, r.first_move)))

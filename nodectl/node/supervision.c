@@ -226,6 +226,18 @@ size_t supervision_watching(const struct supervision *s)
     return s->cluster != NULL ? n : 0;
 }
 
+size_t supervision_silent(const struct supervision *s, struct buf *who)
+{
+    char text[ADDR_TEXT_MAX];
+    size_t n = 0;
+    for (size_t i = 0; s->cluster != NULL && i < s->fleet.n; i++) {
+        const struct fleet_member *m = s->fleet.members[i];
+        if (m->error != NULL)
+            buf_printf(who, "%s%s (%s)", n++ > 0 ? ", " : "", addr_text(&m->addr, text), m->error);
+    }
+    return n;
+}
+
 const json_t *supervision_shard(const struct supervision *s, const char *node_id)
 {
     return shard_in(best_view(s), node_id);

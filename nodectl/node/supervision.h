@@ -23,6 +23,8 @@ void supervision_again(struct supervision *s); /* asks all of them anew */
 void supervision_free(struct supervision *s);
 
 size_t supervision_watching(const struct supervision *s); /* how many answer and watch it; 0: unsupervised */
+/* Who of them does not answer, "host:port (reason)", the next one behind ", ". Returns how many. */
+size_t supervision_silent(const struct supervision *s, struct buf *who);
 /* The shard with this node, as master or replica, by who knows the highest epoch. NULL: there is none. */
 const json_t *supervision_shard(const struct supervision *s, const char *node_id);
 /* The shard of this name, with or without the cluster's before the slash. */

@@ -1,6 +1,7 @@
 #include "nodectl/node/work.h"
 
 #include "nodectl/interrupt.h"
+#include "nodectl/progress.h"
 #include "nodectl/table.h"
 
 #include <stdio.h>
@@ -119,9 +120,8 @@ bool node_all_agree(const struct picture *p, struct buf *why)
 
 /* ---- steps ---- */
 
-bool node_wait(struct node_work *w, int64_t timeout_ms, node_wait_fn *there, void *what)
+static bool look_until(struct node_work *w, int64_t end_ms, struct waiting *waiting, node_wait_fn *there, void *what)
 {
-    int64_t end_ms = fleet_now_ms() + timeout_ms;
     for (;;) {
         buf_clear(&w->why);
         if (!picture_again(&w->picture, &w->why))
@@ -130,14 +130,24 @@ bool node_wait(struct node_work *w, int64_t timeout_ms, node_wait_fn *there, voi
         if (there(w, what, &w->why))
             return true;
         if (fleet_now_ms() >= end_ms) {
-            buf_printf(&w->why, " (after %lld s)", (long long)timeout_ms / 1000);
+            buf_printf(&w->why, " (after %lld s)", (long long)(fleet_now_ms() - waiting->begin_ms) / 1000);
             return false;
         }
+        waiting_at(waiting, buf_str(&w->why));
         if (!interrupt_sleep(LOOK_MS)) {
             buf_puts(&w->why, " (it was interrupted)");
             return false;
         }
     }
+}
+
+bool node_wait(struct node_work *w, int64_t timeout_ms, node_wait_fn *there, void *what)
+{
+    struct waiting waiting;
+    waiting_begin(&waiting);
+    bool is_there = look_until(w, waiting.begin_ms + timeout_ms, &waiting, there, what);
+    waiting_end(&waiting);
+    return is_there;
 }
 
 bool node_step(struct node_work *w, size_t step, node_step_fn *work, void *what)

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "nodectl/node/answers.h"
 #include "nodectl/reply_json.h"
+#include "nodectl/rolling/unfinished.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,7 +247,7 @@ static bool take_turn(struct node_work *w, void *what)
     struct rolling *r = t->rolling;
     bool ok = node_wait(w, TURN_MS, is_well, r) &&
               (t->order->kind == ORDER_MASTER ? measured(r, t->order) : restart(r, t->order));
-    if (!ok && r->edits != NULL)
+    if (!ok && (r->edits != NULL || r->dir != NULL))
         buf_puts(&w->why, ". It halts here; the same command goes on with the rest");
     else if (!ok)
         buf_printf(&w->why, ". It halts here; nodectl fleet restart --rolling --since %lld goes on with the rest",
@@ -268,14 +269,32 @@ static void begin(struct rolling *r)
     r->began_s = (int64_t)time(NULL);
 }
 
+/* Where the folder does not take it, the operator has to keep the time. */
+static void record(struct rolling *r)
+{
+    struct buf why = {0};
+    if (r->dir != NULL && !unfinished_begin(r->dir, r->began_s, &why))
+        r->dir = NULL;
+    buf_free(&why);
+    if (r->dir != NULL)
+        return;
+    snprintf(r->go_on, sizeof r->go_on, "the same command with --since %lld goes on with the rest",
+             (long long)r->began_s);
+    r->work->change.go_on = r->go_on;
+}
+
 bool rolling_run(struct rolling *r)
 {
     begin(r);
+    if (r->edits == NULL)
+        record(r);
     for (size_t i = 0; i < r->n; i++) {
         struct turn_of t = {r, &r->v[i]};
         if (!node_step(r->work, r->v[i].step, take_turn, &t))
             return false;
     }
+    if (r->dir != NULL)
+        unfinished_end(r->dir);
     return true;
 }
 

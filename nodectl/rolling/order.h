@@ -30,6 +30,8 @@ struct rolling {
     int64_t max_outage_ms; /* -1: it is not measured */
     int64_t since_s;       /* wall clock: who was started at this time or later is left alone; 0: nobody */
     int64_t began_s;
+    const char *dir;    /* the fleet's folder, where it is recorded that this one is not finished; NULL: nowhere */
+    char go_on[80];     /* where it is not: what is said after a halt */
     struct edit *edits; /* owned; not NULL: only these nodes are started again, and no supervisor */
     size_t nedits;
     struct order *v; /* owned */

@@ -3,13 +3,17 @@
 
 #include "common/base/text.h"
 #include "nodectl/duration.h"
+#include "nodectl/local/layout.h"
+#include "nodectl/past.h"
 #include "nodectl/reply_json.h"
 #include "nodectl/rolling/order.h"
+#include "nodectl/rolling/unfinished.h"
 
 #include <string.h>
 #include <time.h>
 
 #define MAX_LAG_DEFAULT (1 << 20)
+#define UNFINISHED_S (24 * 3600) /* one that halted longer ago is not gone on with unasked */
 #define LONGEST_MS ((int64_t)30 * 24 * 3600 * 1000)
 
 /* "1795368371", seconds as the message of one that halted has them, or how long ago: "20m". */
@@ -32,6 +36,8 @@ static int read_options(const struct command_call *call, struct rolling *r)
     if (command_value(call, "--rolling") == NULL)
         return command_fail(call, EXIT_USAGE,
                             "say --rolling: one after the other. All at once is nodectl fleet stop, and then start");
+    if (since != NULL && command_value(call, "--anew") != NULL)
+        return command_fail(call, EXIT_USAGE, "--since and --anew exclude each other");
     if (lag != NULL && (!text_size(slice_of(lag), &bytes) || bytes > INT64_MAX / 2))
         return command_fail(call, EXIT_USAGE, "--max-lag is '%s', but must be bytes, as 0, 64kb or 1mb", lag);
     r->max_outage_ms = -1;
@@ -45,6 +51,27 @@ static int read_options(const struct command_call *call, struct rolling *r)
     r->keep_masters = command_value(call, "--keep-masters") != NULL;
     r->began_s = r->since_s > 0 ? r->since_s : (int64_t)time(NULL);
     return EXIT_OK;
+}
+
+/* What an earlier one has left to do. */
+static void go_on_with_earlier(const struct command_call *call, struct rolling *r)
+{
+    const char *dir = r->work->asking.targets.dir;
+    char when[WALL_TEXT_MAX];
+    r->dir = dir != NULL && layout_is_there(dir) ? dir : NULL;
+    int64_t since_s = r->dir != NULL ? unfinished_since(r->dir) : 0;
+    if (since_s == 0 || r->since_s > 0 || command_value(call, "--anew") != NULL)
+        return;
+    wall_text(since_s * 1000, when);
+    if ((int64_t)time(NULL) - since_s > UNFINISHED_S) {
+        change_warn(&r->work->change, "the restart of %.19s was not finished; that is long ago, so all are restarted",
+                    when);
+        return;
+    }
+    r->since_s = r->began_s = since_s;
+    change_about(
+        &r->work->change,
+        "It goes on with the one that began at %.19s and was not finished; --anew begins with the first again.", when);
 }
 
 static json_t *document(const struct rolling *r)
@@ -70,8 +97,12 @@ static int run(const struct command_call *call)
         code = node_begin(w, true);
     if (code == EXIT_OK) {
         struct buf why = {0};
-        if (!rolling_plan(&r, &why))
+        go_on_with_earlier(call, &r);
+        bool planned = rolling_plan(&r, &why);
+        if (!planned)
             change_failed(&w->change, "%s", buf_str(&why));
+        else if (r.n == 0 && r.dir != NULL && !w->change.dry)
+            unfinished_end(r.dir); /* it was killed when all was done */
         buf_free(&why);
         if (change_agreed(&w->change, "A rolling restart", "Restart them now, one after the other?"))
             (void)rolling_run(&r);
@@ -87,6 +118,7 @@ static const struct command_option options[] = {
     {"--max-lag", NULL, "BYTES", "a replica that is further behind is waited for (default 1mb)"},
     {"--max-outage-ms", NULL, "MS", "measure with a canary how long writes wait, and halt where it is longer"},
     {"--since", NULL, "TIME", "leave alone whoever was started since then: 20m ago, or seconds of the clock"},
+    {"--anew", NULL, NULL, "begin with the first one, though an earlier restart was not finished"},
     {"--command", NULL, "COMMAND", "restarts a server: it gets NODECTL_HOST, NODECTL_PORT and NODECTL_ROLE"},
     CHANGE_OPTIONS,
     ASKING_OPTIONS,
@@ -109,7 +141,9 @@ const struct command command_fleet_restart = {
         "'ssh $NODECTL_HOST systemctl restart noded@$NODECTL_PORT'. With --max-outage-ms a canary writes to the shard\n"
         "(keys nodectl-drill:..., which expire).\n"
         "\n"
-        "Given again after a halt with the --since that it names, it goes on with those that were not restarted yet.\n"
+        "Given again after a halt it goes on with those that were not restarted yet. Where fleet create made the "
+        "fleet\n"
+        "on this host the folder keeps when it began (for a day); else it names the --since that is to be given.\n"
         "\n"
         "Example:\n"
         "  nodectl --fleet orders fleet restart --rolling --max-outage-ms 500\n"

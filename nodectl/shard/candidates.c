@@ -113,7 +113,7 @@ static void verdict_cell(struct table *t, const json_t *o, bool first)
 void candidates_print(const json_t *candidates, FILE *out, bool colour)
 {
     static const char *const titles[] = {
-        "RANK", "NODE", "STATE", "VERDICT", "PRIORITY", "OFFSET", "LAG", "LOST IF PROMOTED NOW", NULL};
+        "RANK", "NODE", "STATE", "VERDICT", "~PRIORITY", "~OFFSET", "LAG", "LOST IF PROMOTED NOW", NULL};
     const json_t *rows = json_object_get(candidates, "candidates"), *master = json_object_get(candidates, "master");
     const json_t *o;
     size_t i;

@@ -4,6 +4,7 @@
 #include "common/io/file.h"
 #include "nodectl/drill/listening.h"
 #include "nodectl/local/conf_text.h"
+#include "nodectl/local/members.h"
 #include "nodectl/local/registry.h"
 #include "nodectl/local/replace_file.h"
 #include "nodectl/local/single.h"
@@ -56,13 +57,52 @@ static bool write_list(const struct change_list *c, const struct layout_member *
     return ok;
 }
 
+bool change_local_has(const struct change_list *c, const struct addr *at)
+{
+    struct layout_member *m = member_at((struct layout *)&c->layout, at);
+    char *conf = m != NULL ? layout_conf(&c->layout, m) : NULL;
+    struct buf text = {0}, out = {0}, why = {0};
+    bool has = conf != NULL && io_file_read(conf, FILE_MAX, &text, &why) &&
+               list_text_replace(buf_slice(&text), c->wanted.v, c->wanted.n, &out) &&
+               slice_eq(buf_slice(&text), buf_slice(&out));
+    buf_free(&text);
+    buf_free(&out);
+    buf_free(&why);
+    free(conf);
+    return has;
+}
+
+bool change_local_runs(const struct change_list *c, const struct addr *at)
+{
+    struct layout_member *m = member_at((struct layout *)&c->layout, at);
+    struct member_process p = {.fd = -1};
+    if (m != NULL)
+        p = member_find(&c->layout, m);
+    bool runs = p.pid != 0;
+    member_free(&p);
+    return runs;
+}
+
+bool change_local_ended(const struct change_list *c, const struct addr *at, struct buf *why)
+{
+    struct layout_member *m = member_at((struct layout *)&c->layout, at);
+    char text[ADDR_TEXT_MAX];
+    if (c->layout.runner != RUN_BY_NODECTL || m == NULL || change_local_runs(c, at))
+        return false;
+    buf_printf(why, "supervisor %s was started and has ended; ", addr_text(at, text));
+    member_log_tail(&c->layout, m, why);
+    return true;
+}
+
+/* Of a fleet over several hosts each one's folders are below its address. */
 static struct layout_member *new_member(struct change_list *c)
 {
     struct layout_member *m = member_at(&c->layout, &c->who);
+    bool many = c->layout.n > 0 && strchr(c->layout.v[0].folder, '/') != NULL;
     if (m != NULL)
         return m;
     m = layout_add(&c->layout, true, &c->who);
-    snprintf(m->folder, sizeof m->folder, "supervisor-%d", c->who.port);
+    snprintf(m->folder, sizeof m->folder, "%s%ssupervisor-%d", many ? c->who.host : "", many ? "/" : "", c->who.port);
     return m;
 }
 
@@ -88,8 +128,10 @@ static bool record(struct change_list *c, struct buf *why)
     struct targets t;
     char *path = registry_path(command_value(c->call, "--config"));
     struct layout_member *gone = c->adds ? NULL : member_at(&c->layout, &c->who);
+    if (c->adds)
+        (void)new_member(c);
     c->layout.supervisors = (int)c->wanted.n;
-    bool ok = gone != NULL ? single_forget(&c->layout, gone, why) : layout_save(&c->layout, why);
+    bool ok = gone == NULL || single_forget(&c->layout, gone, why);
     if (ok && path != NULL && access(path, F_OK) == 0) {
         ok = registry_find(path, c->layout.name, &t, why);
         if (ok && t.fleet != NULL) {
@@ -102,7 +144,25 @@ static bool record(struct change_list *c, struct buf *why)
         targets_free(&t);
     }
     free(path);
-    return ok;
+    c->layout.changing = LAYOUT_SETTLED;
+    return ok && layout_save(&c->layout, why);
+}
+
+bool change_local_begin(struct change_list *c, struct buf *why)
+{
+    c->layout.changing = c->adds ? LAYOUT_ADDS : LAYOUT_REMOVES;
+    c->layout.changing_who = c->who;
+    return layout_save(&c->layout, why);
+}
+
+bool change_local_undo(struct change_list *c, struct buf *why)
+{
+    struct layout_member *m = member_at(&c->layout, &c->who);
+    for (size_t i = 0; i < c->wanted.n; i++)
+        if (!addr_eq(&c->wanted.v[i], &c->who) && change_local_has(c, &c->wanted.v[i]))
+            return false;
+    c->layout.changing = LAYOUT_SETTLED;
+    return m != NULL && single_stop(&c->layout, m, c->limit_ms, why) && single_forget(&c->layout, m, why);
 }
 
 bool change_local_act(struct change_list *c, enum list_step what, const struct addr *at, struct buf *why)

@@ -78,8 +78,8 @@ static void row(struct table *t, const json_t *s)
 
 static void print_table(const json_t *list)
 {
-    static const char *const titles[] = {"ADDRESS", "ID",    "VERSION", "EPOCH",  "MASTERS", "LEASES",
-                                         "LIST",    "CLOCK", "PAUSED",  "AGREES", NULL};
+    static const char *const titles[] = {"ADDRESS", "~ID",   "~VERSION", "~EPOCH", "MASTERS", "LEASES",
+                                         "LIST",    "CLOCK", "PAUSED",   "AGREES", NULL};
     struct table *t = table_new(titles);
     size_t i, k;
     const json_t *s, *line;

@@ -111,7 +111,9 @@ static void put_cluster(const struct pen *p, const json_t *c)
     put(p, paint_of(state), "  %s", state);
     put(p, PAINT_NONE, "  epoch %lld  %lld of 16384 slots", (long long)json_int(c, "epoch", 0),
         (long long)json_int(c, "slots_covered", 0));
-    if (json_int(c, "lease_ms", 0) > 0)
+    if (json_int(c, "lease_ms", 0) > 0 && json_int(c, "leased_shards", 0) == 0)
+        put(p, PAINT_WARN, "  no leases: no master is a noded");
+    else if (json_int(c, "lease_ms", 0) > 0)
         put(p, PAINT_NONE, "  leases of %lld ms", (long long)json_int(c, "lease_ms", 0));
     fputc('\n', p->out);
     put_shards(p, json_object_get(c, "shards"));

@@ -70,7 +70,7 @@ static void delete_slots(struct cl_core *c, cl_token token, const struct cl_comm
             return;
     for (slot = cl_bit_next(m->slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(m->slots, slot + 1, true)) {
         cl_open_clear(c, slot, false);
-        cl_slot_give(c, slot, NULL);
+        cl_slot_give_up(c, slot);
     }
     ok_durable(c, token);
 }

@@ -47,6 +47,11 @@ static void put_record(struct buf *out, const struct cl_record *r)
     put_id(out, &r->target);
     buf_printf(out, "%d,%" PRIu64 ",", r->taking ? 1 : 0, r->epoch);
     put_slots(out, r->slots);
+    if (cl_id_is_none(&r->shard))
+        return;
+    buf_puts(out, " recordShard ");
+    put_id(out, &r->job);
+    cl_id_put(out, &r->shard);
 }
 
 static void put_job(struct buf *out, const struct cl_job *j)
@@ -139,7 +144,7 @@ static bool get_text(struct slice text, char *out, size_t room)
 
 static const char *read_record(struct cl_core *c, struct slice rest)
 {
-    struct cl_record r;
+    struct cl_record r = {.taking = false};
     int64_t taking, epoch;
     if (!get_id(&rest, &r.job) || !get_id(&rest, &r.source) || !get_id(&rest, &r.target) ||
         !get_number(&rest, 1, &taking) || !get_number(&rest, (int64_t)CL_EPOCH_MAX - 1, &epoch) ||
@@ -148,6 +153,16 @@ static const char *read_record(struct cl_core *c, struct slice rest)
     r.taking = taking != 0;
     r.epoch = (uint64_t)epoch;
     cl_record_loaded(c, &r);
+    return NULL;
+}
+
+static const char *read_record_shard(struct cl_core *c, struct slice rest)
+{
+    struct cl_id job, shard;
+    struct cl_open_record *r;
+    if (!get_id(&rest, &job) || !cl_id_parse(rest, &shard) || (r = cl_record_find(c, &job)) == NULL)
+        return "bad shard of a hand-over";
+    r->r.shard = shard;
     return NULL;
 }
 
@@ -204,6 +219,8 @@ const char *cl_config_state_read(struct cl_core *c, struct slice name, struct sl
     uint64_t v;
     if (slice_is(name, "record"))
         return read_record(c, value);
+    if (slice_is(name, "recordShard"))
+        return read_record_shard(c, value);
     if (slice_is(name, "job"))
         return read_job(c, value);
     if (slice_is(name, "swap"))

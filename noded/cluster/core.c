@@ -65,6 +65,7 @@ void cl_core_free(struct cl_core *c)
     heap_free(&c->heap);
     free(c->open);
     free(c->lost_slots);
+    free(c->given_up);
     free(c->waiting);
     free(c->votes);
     free(c->voted);
@@ -165,7 +166,9 @@ static int64_t deadline_find(const struct cl_core *c)
     at = earlier(at, cl_epoch_wish_deadline(c));
     at = earlier(at, cl_frozen_deadline(c));
     at = earlier(at, cl_lease_deadline(c));
+    at = earlier(at, cl_dbmap_deadline(c));
     at = earlier(at, cl_wish_deadline(c));
+    at = earlier(at, cl_dbmap_deadline(c));
     if (!c->writing && (c->changed || c->changed_now)) {
         int64_t save = c->changed_now ? c->now_us : c->save_us;
         at = earlier(at, save > c->persist_again_us ? save : c->persist_again_us);

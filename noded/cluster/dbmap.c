@@ -3,10 +3,14 @@
  * mapping itself is the dataset's: facts.mapping_epoch. */
 #include "noded/cluster/state.h"
 
+#include "common/base/heap.h"
 #include "common/base/mem.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+#define REPLICAS_US INT64_C(250000)   /* for so long replicas are waited for: both databases are shut meanwhile */
+#define HELD_LONG_US INT64_C(1000000) /* a swap takes some ten milliseconds */
 
 /* The dataset has not done the last swap that it was to do. */
 static bool is_pending(const struct cl_core *c)
@@ -22,7 +26,8 @@ void cl_swap(const struct cl_core *c, struct cl_swap_row *out)
                                 .b = s->database_b,
                                 .epoch = s->swap_epoch,
                                 .aborted = s->swap_aborted,
-                                .ballot = s->swap_ballot};
+                                .ballot = s->swap_ballot,
+                                .held_us = is_pending(c) && c->held_us > 0 ? c->now_us - c->held_us : 0};
 }
 
 bool cl_databases_held(const struct cl_core *c, int *a, int *b)
@@ -30,6 +35,11 @@ bool cl_databases_held(const struct cl_core *c, int *a, int *b)
     *a = c->shard.database_a;
     *b = c->shard.database_b;
     return is_pending(c);
+}
+
+bool cl_mapping_doubted(const struct cl_core *c)
+{
+    return c->mapping_doubted;
 }
 
 bool cl_supervised(const struct cl_core *c)
@@ -54,6 +64,30 @@ static void take(struct cl_core *c, const struct cl_command *m)
     s->swap_aborted = false;
 }
 
+/* Keys on their way are in no database but in a number, and would come out in the other dataset (SAFETY H4). What the
+ * operator has to end is named: a move by hand takes long, and may have been left half done. */
+static bool is_moving_keys(struct cl_core *c, cl_token token)
+{
+    const struct cl_open *o = NULL;
+    for (size_t i = 0; i < c->nopen; i++)
+        if (o == NULL || c->open[i].slot < o->slot)
+            o = &c->open[i];
+    if (c->live_jobs > 0 || c->shard.nrecords > 0) {
+        cl_effect_answer(c->fx, token, false,
+                         "ERR Slots are being migrated: wait for them, or CLUSTER CANCELSLOTMIGRATIONS");
+    } else if (o != NULL) {
+        char other[CL_ID_DIGITS + 1];
+        cl_effect_answer(c->fx, token, false,
+                         "ERR Slot %d is open (%s %.8s): finish moving its keys, or end that with `nodectl slots fix`",
+                         o->slot, o->importing ? "importing from" : "migrating to", cl_id_text(&o->node->id, other));
+    } else if (c->facts.sends_keys) {
+        cl_effect_answer(c->fx, token, false, "ERR A MIGRATE is on its way from here: try again when it is over");
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* An attempt with a higher number was begun when the one before had been given up, whether this node has heard of that
  * or not. What is said of an earlier one may have waited in a socket, and means nothing. */
 static void prepare(struct cl_core *c, cl_token token, const struct cl_command *m)
@@ -69,8 +103,8 @@ static void prepare(struct cl_core *c, cl_token token, const struct cl_command *
     /* Who came before this master may have a lease still, and would write to the databases as they were. */
     if (!cl_leased(c))
         FAIL_WITH(c, token, "This node holds no lease now");
-    if (c->live_jobs > 0 || s->nrecords > 0)
-        FAIL_WITH(c, token, "Slots are being migrated: wait for them, or CLUSTER CANCELSLOTMIGRATIONS");
+    if (is_moving_keys(c, token))
+        return;
     if (cl_shard_has_stock(c, NULL))
         FAIL_WITH(c, token, "A node in this shard knows database 0 only");
     if (m->request != 0 && !cl_wish_prepared(c, m->request, m->ballot))
@@ -79,9 +113,13 @@ static void prepare(struct cl_core *c, cl_token token, const struct cl_command *
         take(c, m);
         cl_state_changed(c, true);
         c->version++;
+        CL_LOG(c, NOTICE,
+               "Databases %d and %d are about to be swapped (mapping %" PRId64 ", attempt %" PRIu64
+               "): requests to them wait",
+               m->database_a, m->database_b, m->number, m->ballot);
     }
     c->agreements = mem_grow(c->agreements, c->nagreements, &c->cap_agreements, sizeof *c->agreements);
-    c->agreements[c->nagreements++] = (struct cl_agreement){token, s->version};
+    c->agreements[c->nagreements++] = (struct cl_agreement){token, s->version, c->now_us};
 }
 
 /* What was done is told by its name where the attempt has one: the answer to an earlier request may come late too. */
@@ -99,6 +137,7 @@ static void swap(struct cl_core *c, int a, int b, uint64_t epoch)
     e->b = b;
     e->seq = epoch;
     c->facts.mapping_epoch = epoch;
+    CL_LOG(c, NOTICE, "Databases %d and %d are swapped: mapping %" PRIu64, a, b, epoch);
 }
 
 static void apply(struct cl_core *c, cl_token token, const struct cl_command *m)
@@ -136,6 +175,9 @@ static void abort_swap(struct cl_core *c, cl_token token, const struct cl_comman
     cl_wish_aborted(c, m->ballot, m->text);
     if (m->ballot >= s->swap_ballot && (is_pending(c) || m->ballot > s->swap_ballot)) {
         bool pending = is_pending(c) && s->swap_epoch == (uint64_t)m->number;
+        if (pending)
+            CL_LOG(c, NOTICE, "Databases %d and %d are not swapped (mapping %" PRId64 ", attempt %" PRIu64 "): %.*s",
+                   s->database_a, s->database_b, m->number, s->swap_ballot, SHOWN(m->text));
         s->swap_aborted = s->swap_aborted || pending;
         s->swap_ballot = m->ballot; /* what may still come of it is refused */
         cl_state_changed(c, false);
@@ -166,12 +208,89 @@ void cl_dbmap_command(struct cl_core *c, cl_token token, const struct cl_command
         abort_swap(c, token, m);
 }
 
+/* ---- replicas ---- */
+
+/* One that works, as far as is known, and still lacks it. */
+static bool lacks(const struct cl_core *c, const struct cl_node *n)
+{
+    return n->master == c->me && cl_has(n, CL_REPLICA) && !n->absent && !cl_has(n, CL_FAILED | CL_PFAIL | CL_NOADDR) &&
+           n->state_version != c->shard.version;
+}
+
+static bool is_ours_alone(const struct cl_core *c)
+{
+    return c->claim.state_version == c->shard.version && cl_replaced_by(c) == NULL;
+}
+
+/* Under leases a replica that is away is not waited for: whoever comes after this master is leased only when its
+ * mapping is that of the cluster (SAFETY W1), and a replica that missed the swap is told it then. Those that work are
+ * waited for, so that they are shut as their master is. */
+static bool replicas_agree(const struct cl_core *c)
+{
+    const struct cl_node *n;
+    if (!cl_fenced(c))
+        return cl_state_agreed(c);
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (lacks(c, n))
+            return false;
+    return is_ours_alone(c);
+}
+
+/* It stands still, or its link is gone: it was asked long enough. The next swap does not wait for it before it is back.
+ */
+static void leave_the_silent(struct cl_core *c)
+{
+    struct cl_node *n;
+    if (!cl_fenced(c) || !is_ours_alone(c) || c->now_us < c->agreements[c->nagreements - 1].since_us + REPLICAS_US)
+        return;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
+        if (lacks(c, n)) {
+            n->absent = true;
+            CL_LOG(c, NOTICE, "Databases are swapped without replica %s:%u: it does not answer, and learns it later",
+                   n->ip, (unsigned)n->port);
+        }
+}
+
+/* ---- who waits for long ---- */
+
+/* Nobody ends it by time (SAFETY W2), but whoever looks why requests hang finds it told. */
+static void watch(struct cl_core *c)
+{
+    const struct cl_shard_state *s = &c->shard;
+    if (!is_pending(c)) {
+        c->held_us = 0;
+    } else if (c->held_us == 0) {
+        c->held_us = c->now_us;
+        c->held_told = false;
+    } else if (!c->held_told && c->now_us - c->held_us >= HELD_LONG_US) {
+        c->held_told = true;
+        CL_LOG(c, WARNING,
+               "Databases %d and %d wait to be swapped for a second already (mapping %" PRIu64 ", attempt %" PRIu64
+               "), and all requests to them too: the supervisors end that; if they do not, see `nodectl doctor`",
+               s->database_a, s->database_b, s->swap_epoch, s->swap_ballot);
+    }
+}
+
+int64_t cl_dbmap_deadline(const struct cl_core *c)
+{
+    int64_t told = c->held_us > 0 && !c->held_told ? c->held_us + HELD_LONG_US : HEAP_NEVER;
+    if (c->nagreements == 0 || !cl_fenced(c) || !is_ours_alone(c))
+        return told;
+    int64_t at = c->agreements[c->nagreements - 1].since_us + REPLICAS_US;
+    at = at > c->now_us ? at : c->now_us;
+    return at < told ? at : told;
+}
+
 /* Whoever waits for a yes gets it when the state of then, or a later one, is everywhere. */
 void cl_dbmap_run(struct cl_core *c)
 {
+    watch(c);
     if (c->nagreements == 0)
         return;
-    bool agreed = PLANTED(118, cl_state_agreed(c), true), stays = cl_has(c->me, CL_MASTER) && is_pending(c);
+    bool stays = cl_has(c->me, CL_MASTER) && is_pending(c);
+    if (stays)
+        leave_the_silent(c);
+    bool agreed = PLANTED(19, replicas_agree(c), true);
     if (stays && !agreed)
         return;
     for (size_t i = 0; i < c->nagreements; i++) {

@@ -34,7 +34,7 @@ static uint64_t to_beat(const struct cl_core *c, const struct cl_job *j)
 
 bool cl_may_take(const struct cl_core *c, const struct cl_job *j)
 {
-    return !cl_is_frozen(c, &j->source) && cl_epoch_suffices(c, to_beat(c, j));
+    return !cl_is_frozen(c, &j->source) && PLANTED(120, cl_epoch_suffices(c, to_beat(c, j)), true);
 }
 
 bool cl_ready_to_take(const struct cl_core *c, const struct cl_id *job)
@@ -101,7 +101,8 @@ uint64_t cl_wants_epoch(const struct cl_core *c)
 bool cl_target_is_above(const struct cl_core *c, const struct cl_job *j)
 {
     const struct cl_node *target = cl_node_find(c, &j->target);
-    return !cl_epochs_by_ballot(c) || (target != NULL && target->config_epoch > c->me->config_epoch);
+    return PLANTED(120, !cl_epochs_by_ballot(c), true) ||
+           (target != NULL && target->config_epoch > c->me->config_epoch);
 }
 
 /* At which the target is to claim the slots. Under supervisors that is the epoch that the target has by a ballot, and
@@ -111,7 +112,7 @@ bool cl_target_is_above(const struct cl_core *c, const struct cl_job *j)
 uint64_t cl_epoch_of_grant(const struct cl_core *c, const struct cl_job *j, uint64_t said)
 {
     uint64_t greatest = cl_greatest_epoch(c);
-    if (cl_epochs_by_ballot(c))
+    if (PLANTED(120, cl_epochs_by_ballot(c), false))
         return cl_node_find(c, &j->target)->config_epoch;
     return (said > greatest && said < CL_EPOCH_MAX ? said : greatest) + 1;
 }

@@ -41,6 +41,7 @@ struct cl_facts {
     bool link_up;         /* replica: the link to its master is up and in sync */
     bool loading;
     bool has_keys;          /* some database holds a key */
+    bool sends_keys;        /* a MIGRATE waits for the other end, and deletes its keys here then */
     uint64_t mapping_epoch; /* of the dataset's mapping of databases (SWAPDB a b EPOCH n) */
     int databases;          /* cluster-databases */
     int64_t boot_us;        /* a clock that counts suspended time too: that of leases */

@@ -14,7 +14,7 @@
 bool cl_is_frozen(const struct cl_core *c, const struct cl_id *node)
 {
     const struct cl_node *n = cl_node_find(c, node);
-    return n != NULL && n->frozen_until_us > c->now_us;
+    return PLANTED(121, n != NULL && n->frozen_until_us > c->now_us, false);
 }
 
 void cl_freeze(struct cl_core *c, cl_token token, const struct cl_command *m)

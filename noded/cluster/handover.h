@@ -91,11 +91,15 @@ struct cl_swap_row {
     uint64_t epoch; /* that the mapping has once it is applied; 0: there never was one */
     bool aborted;
     uint64_t ballot; /* of the attempt at it, as its supervisors name it; 0: none */
+    int64_t held_us; /* for how long it is prepared, as of the last step */
 };
 /* The last swap that this node heard of. */
 void cl_swap(const struct cl_core *c, struct cl_swap_row *out);
 /* Requests to these two databases wait. */
 bool cl_databases_held(const struct cl_core *c, int *a, int *b);
+/* It came after another master, and no majority of its supervisors has granted it anything since: they may know of swaps
+ * of databases that it lacks, and would tell it those first. All requests to databases wait (SAFETY W5). */
+bool cl_mapping_doubted(const struct cl_core *c);
 bool cl_supervised(const struct cl_core *c);
 
 /* What clients of this node want of its supervisors (SWAPDB): a supervisor reads it in the answers to CLUSTER LEASE. */

@@ -36,16 +36,33 @@ static bool is_with_us(const struct cl_core *c, const struct cl_open_record *r)
     return target != NULL && (target == c->me || (cl_has(target, CL_REPLICA) && target->master == c->me));
 }
 
+/* The target was forgotten, as one that never comes back: whoever has its shard now speaks for it. NULL: nobody that is
+ * known. */
+static const struct cl_node *heir_of_forgotten(const struct cl_core *c, const struct cl_open_record *r)
+{
+    const struct cl_node *n, *best = NULL;
+    for (size_t it = 0; (n = cl_each(c, &it)) != NULL;) {
+        bool of_shard = !cl_id_is_none(&r->r.shard) && cl_id_eq(&n->shard, &r->r.shard);
+        bool speaks = cl_has(n, CL_MASTER) && !cl_has(n, CL_HANDSHAKE) && n != c->me &&
+                      (of_shard || cl_id_eq(&n->came_after, &r->r.target));
+        if (speaks && (best == NULL || cl_has_replaced(c, n, best)))
+            best = n;
+    }
+    return best;
+}
+
 /* Who says whether the slots were taken: ourselves, where the target is with us and has left nobody behind who may have
  * taken them in its place. NULL: nobody that is known, or one of those is out of reach. */
 static const struct cl_node *answers_for(const struct cl_core *c, const struct cl_open_record *r)
 {
     const struct cl_node *n, *best = NULL;
     bool unheard = false;
+    if (cl_node_find(c, &r->r.target) == NULL)
+        return heir_of_forgotten(c, r);
     if (!is_with_us(c, r))
         return cl_speaker_of(c, &r->r.target);
-    for (size_t it = 0; !cl_id_is_none(&r->shard) && (n = cl_each(c, &it)) != NULL;) {
-        if (n == c->me || !cl_id_eq(&n->shard, &r->shard))
+    for (size_t it = 0; !cl_id_is_none(&r->r.shard) && (n = cl_each(c, &it)) != NULL;) {
+        if (n == c->me || !cl_id_eq(&n->shard, &r->r.shard))
             continue;
         if (cl_has(n, CL_MASTER))
             best = best == NULL || cl_has_replaced(c, n, best) ? n : best;
@@ -140,10 +157,21 @@ static void close_by_claims(struct cl_core *c, struct cl_open_record *r, struct 
         cl_job_end(c, j, CL_JOB_SUCCESS, "%s", "");
 }
 
+/* The target may have told which its shard is only since. */
+static void learn_shard(struct cl_core *c, struct cl_open_record *r)
+{
+    const struct cl_node *target = cl_id_is_none(&r->r.shard) ? cl_node_find(c, &r->r.target) : NULL;
+    if (target == NULL || cl_id_is_none(&target->shard) || cl_id_eq(&target->shard, &c->me->shard))
+        return;
+    r->r.shard = target->shard;
+    cl_state_changed(c, false);
+}
+
 /* Closes it when the answer is there. */
 void cl_handover_source_run(struct cl_core *c, struct cl_open_record *r)
 {
     struct cl_job *j = cl_job_find(c, &r->r.job);
+    learn_shard(c, r);
     if (r->resuming) {
         if (c->claim.config_epoch != c->me->config_epoch)
             return;

@@ -213,36 +213,12 @@ static void migrate(struct cl_core *c, cl_token token, const struct cl_command *
     cl_answer_durable(c, token, "OK");
 }
 
-static void cancel(struct cl_core *c, cl_token token)
-{
-    size_t granted = 0;
-    for (size_t i = c->njobs; i-- > 0;) {
-        struct cl_job *j = c->jobs[i];
-        if (!is_live(j) || j->importing)
-            continue;
-        if (j->state == CL_JOB_GRANTED) {
-            granted++;
-            continue;
-        }
-        struct cl_open_record *r = cl_record_find(c, &j->name);
-        if (r != NULL)
-            cl_record_close(c, r);
-        cl_job_end(c, j, CL_JOB_CANCELLED, "Cancelled by an operator");
-        i = i < c->njobs ? i : c->njobs;
-    }
-    if (granted > 0)
-        cl_effect_answer(c->fx, token, false, "ERR %zu migrations are granted: only the target can end them now",
-                         granted);
-    else
-        cl_answer_durable(c, token, "OK");
-}
-
 void cl_jobs_command(struct cl_core *c, cl_token token, const struct cl_command *m)
 {
     if (m->verb == CL_MIGRATE_SLOTS)
         migrate(c, token, m);
     else
-        cancel(c, token);
+        cl_jobs_cancel(c, token);
 }
 
 /* ---- what a target accepts ---- */
@@ -294,7 +270,8 @@ static void granted(struct cl_core *c, struct cl_job *j, uint64_t epoch)
 {
     bool late = PLANTED(16, epoch <= c->refused_epoch, false);
     /* By ballot it is one that we have, or had: what claims the slots then is the newest. */
-    bool fits = cl_epochs_by_ballot(c) ? epoch <= c->me->config_epoch : epoch > c->me->config_epoch;
+    bool fits = PLANTED(120, cl_epochs_by_ballot(c), false) ? epoch <= c->me->config_epoch
+                                                            : epoch > c->me->config_epoch;
     if (!j->importing || j->state != CL_JOB_RECEIVING)
         return;
     if (late || !fits || epoch >= CL_EPOCH_MAX || !cl_is_sure(c) || cl_replaced_by(c) != NULL)

@@ -61,6 +61,13 @@ static int64_t until_of(const struct cl_membership *m, int64_t boot_us, int *gra
     return n >= majority(m) ? ends[majority(m) - 1] : 0;
 }
 
+/* It was promoted with a dataset that lacks a swap which was made before the last one that it knows: it would hold the
+ * databases of that one, and take the others for what they are no more (SAFETY W1). */
+static bool is_behind(const struct cl_core *c)
+{
+    return c->shard.swap_epoch > c->facts.mapping_epoch + 1;
+}
+
 static int64_t until_at(const struct cl_core *c, int64_t boot_us, int *grants)
 {
     *grants = 0;
@@ -70,7 +77,7 @@ static int64_t until_at(const struct cl_core *c, int64_t boot_us, int *grants)
     if (PLANTED(105, false, c->lease.heard != NULL && until == 0))
         until = until_of(c->lease.heard, boot_us, grants);
     /* Until the promotion is on disk the data side is still a replica. */
-    return cl_has(c->me, CL_MASTER) && !c->promoting ? until : 0;
+    return cl_has(c->me, CL_MASTER) && !c->promoting && !is_behind(c) ? until : 0;
 }
 
 void cl_lease_find(struct cl_core *c)
@@ -367,12 +374,19 @@ static void adopt_if_agreed(struct cl_core *c)
         adopt(c, s->heard);
 }
 
+/* Grants that last, or are to begin yet. */
+static int granted(const struct cl_membership *m, int64_t boot_us)
+{
+    int n = 0;
+    for (int i = 0; i < m->n; i++)
+        n += m->voices[i].end_us > boot_us ? 1 : 0;
+    return n;
+}
+
 void cl_lease_adopt(struct cl_core *c, struct cl_membership *m)
 {
-    int granted = 0;
-    for (int i = 0; i < m->n; i++)
-        granted += m->voices[i].end_us > c->facts.boot_us ? 1 : 0;
-    if (m == c->lease.heard && c->lease.counted == NULL && !c->lease.moving && granted >= majority(m))
+    bool enough = granted(m, c->facts.boot_us) >= majority(m);
+    if (m == c->lease.heard && c->lease.counted == NULL && !c->lease.moving && enough)
         adopt(c, m);
 }
 
@@ -465,8 +479,19 @@ void cl_lease_reset(struct cl_core *c)
 
 /* ---- at the end of each step ---- */
 
+/* One of a majority knows of every swap that was decided, and grants to nobody who lacks it. */
+static bool is_granted(const struct cl_core *c)
+{
+    const struct cl_membership *m = c->lease.counted;
+    return m == NULL || granted(m, c->facts.boot_us) >= majority(m);
+}
+
 void cl_lease_run(struct cl_core *c)
 {
+    if (c->mapping_doubted && (is_granted(c) || !cl_has(c->me, CL_MASTER))) {
+        c->mapping_doubted = false;
+        c->version++;
+    }
     if (c->lease.counted == NULL && c->lease.heard == NULL)
         return;
     adopt_if_agreed(c);

@@ -110,18 +110,20 @@ static void claim_correct(struct cl_core *c, struct cl_node *n, cl_link link, co
     }
 }
 
-static void claim_learn(struct cl_core *c, struct cl_node *n, cl_link link, const struct cl_header *h)
+static void claim_learn(struct cl_core *c, struct cl_node *n, cl_link link, const struct cl_message *m)
 {
+    const struct cl_header *h = &m->head;
     /* There are two links between two nodes: what comes on the one may be older than what came on the other. */
     bool overtaken = h->current_epoch < n->seen_epoch || (cl_has(n, CL_MASTER) && h->current_epoch < n->config_epoch);
-    if (overtaken || h->current_epoch >= CL_EPOCH_MAX)
+    enum cl_order order = cl_state_order(c, m, n);
+    if (overtaken || order == CL_ORDER_OLD || h->current_epoch >= CL_EPOCH_MAX)
         return;
     n->seen_epoch = h->current_epoch;
     role_learn(c, n, h);
     if (cl_has(n, CL_MASTER)) {
         bool same = n->slots != NULL ? memcmp(n->slots, h->slots, CL_SLOT_BYTES) == 0
                                      : cl_bit_next(h->slots, 0, true) == CL_SLOTS;
-        if (!same || c->some_unclaimed)
+        if ((!same || c->some_unclaimed) && order != CL_ORDER_UNSAID)
             cl_slots_not_claimed(c, n, h->slots);
         if (!same)
             cl_slots_claimed(c, n, h->config_epoch, h->slots);
@@ -244,7 +246,7 @@ static void greeting_received(struct cl_core *c, const struct cl_message *m, cl_
     cl_flags_set(c, n, stays ? CL_NOFAILOVER : 0, stays ? 0 : CL_NOFAILOVER);
     if (h->type != CL_PONG)
         address_learn(c, n, link, h);
-    claim_learn(c, n, link, h);
+    claim_learn(c, n, link, m);
     cl_gossip_read(c, m, n);
     cl_extensions_read(c, m, n);
     if (asked_since)
@@ -301,7 +303,7 @@ static void dispatch(struct cl_core *c, const struct cl_message *m, cl_link link
         else if (n != NULL) {
             /* What is no more in the state of our shard is in the claim of its master. */
             if (m->handover.say == CL_SAY_STATE && n == c->me->master)
-                claim_learn(c, n, link, &m->head);
+                claim_learn(c, n, link, m);
             cl_handover_received(c, m, n);
         }
         break;

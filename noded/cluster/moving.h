@@ -23,6 +23,9 @@ bool cl_jobs_give_way(struct cl_core *c, const char *why); /* ends all; false: s
 void cl_jobs_end_all(struct cl_core *c, const char *why);
 void cl_jobs_free(struct cl_core *c);
 
+/* cancel.c */
+void cl_jobs_cancel(struct cl_core *c, cl_token token);
+
 /* handover_claims.c */
 /* It has slots that are not being handed over, as far as we know: those stay with a master that was replaced. */
 bool cl_claims_some(const struct cl_core *c, const struct cl_node *n);
@@ -85,6 +88,7 @@ int64_t cl_epoch_wish_deadline(const struct cl_core *c);
 /* dbmap.c */
 void cl_dbmap_command(struct cl_core *c, cl_token token, const struct cl_command *m);
 void cl_dbmap_run(struct cl_core *c);
+int64_t cl_dbmap_deadline(const struct cl_core *c);
 
 /* wish.c */
 void cl_wish_command(struct cl_core *c, cl_token token, const struct cl_command *m); /* SWAP_WISH, DBMAP_DONE */

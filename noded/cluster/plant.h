@@ -19,7 +19,8 @@
  *  15  who is elected over an open record claims its slots (H2)
  *  16  a target that has said that it will not take slots takes a late grant (H1)
  *  17  a lease begins when it is read, and not at its stamp (S6)
- *  18  a supervised node raises its config epoch by itself (E2) */
+ *  18  a supervised node raises its config epoch by itself (E2)
+ *  19  a yes to a swap is told before the replicas have it (W2) */
 #ifndef CLUSTER_PLANT_H
 #define CLUSTER_PLANT_H
 

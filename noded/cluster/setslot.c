@@ -49,8 +49,12 @@ static void open_slot(struct cl_core *c, cl_token token, const struct cl_command
     if (importing && mine)
         FAIL_WITH(c, token, "I'm already the owner of hash slot %d", m->slot);
     struct cl_node *n = other_end(c, token, m);
+    int a, b;
     if (n == NULL)
         return;
+    /* Keys that come and go by a database's number would end up in the other one (SAFETY H4). */
+    if (cl_databases_held(c, &a, &b))
+        FAIL_WITH(c, token, "Databases %d and %d are being swapped: try again when that is over", a, b);
     if (!importing && m->slot_in_others && cl_is_stock(n))
         FAIL_WITH(c, token, "Node %.*s knows database 0 only, and other databases hold keys of hash slot %d",
                   SHOWN(m->node), m->slot);
@@ -79,14 +83,15 @@ static struct cl_node *speaker_of(const struct cl_core *c, struct cl_node *node)
     return best;
 }
 
-/* Who would delete its keys of a slot when we take what we are importing. NULL: nobody, or one that cannot be asked: a
- * stock node, or one that is gone for all that the cluster knows. Claims of the slot do not count here while it is
- * imported, so the owner may be one that was replaced long ago. */
+/* Who would delete its keys of a slot when we take it, imported or not: a node that was promoted while its master did
+ * that does not know of it. NULL: nobody, or one that cannot be asked: a stock node, or one that is gone for all that
+ * the cluster knows. Claims of the slot do not count here while it is imported, so the owner may be one that was
+ * replaced long ago. */
 static struct cl_node *loser(const struct cl_core *c, int slot)
 {
     const struct cl_open *o = cl_open_find(c, slot, true);
     struct cl_node *owner = cl_owner(c, slot);
-    if (o == NULL || owner == c->me)
+    if (owner == c->me || (o == NULL && owner == NULL))
         return NULL;
     struct cl_node *n = speaker_of(c, owner != NULL ? owner : o->node);
     return n != NULL && n != c->me && !cl_is_stock(n) ? n : NULL;

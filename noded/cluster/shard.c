@@ -51,8 +51,8 @@ void cl_record_loaded(struct cl_core *c, const struct cl_record *r)
     struct cl_open_record *open = &s->records[s->nrecords++];
     *open = (struct cl_open_record){.r = *r, .since_us = c->now_us, .ask_us = HEAP_NEVER};
     /* While nodes.conf is read we are not known yet. */
-    if (target != NULL && (c->me == NULL || !cl_id_eq(&target->shard, &c->me->shard)))
-        open->shard = target->shard;
+    if (cl_id_is_none(&r->shard) && target != NULL && (c->me == NULL || !cl_id_eq(&target->shard, &c->me->shard)))
+        open->r.shard = target->shard;
 }
 
 void cl_record_open(struct cl_core *c, const struct cl_record *r)
@@ -200,6 +200,7 @@ void cl_state_follows(struct cl_core *c, const struct cl_node *master)
     c->counted_us = c->counted_leased_us = 0;
     c->counted_required = UINT64_MAX;
     c->state_heard = false;
+    c->master_version = 0;
 }
 
 /* ---- between a master and its replicas ---- */
@@ -307,6 +308,41 @@ static void counted(struct cl_core *c, const struct cl_state_told *told)
     c->counted_required = told->required;
 }
 
+static bool version_told(const struct cl_message *m, uint64_t *version)
+{
+    struct cl_state_told told;
+    struct slice body;
+    int type;
+    *version = m->handover.version;
+    if (m->head.type == CL_HANDOVER)
+        return m->handover.say == CL_SAY_STATE;
+    for (struct slice rest = m->extensions; cl_wire_extension(&rest, &type, &body);)
+        if (type == CL_EXT_STATE && cl_wire_state(body, &told)) {
+            *version = told.version;
+            return true;
+        }
+    return false;
+}
+
+/* Under supervisors slots come and go while all epochs stay as they are, so they do not tell which of two claims is the
+ * newer one. Each change is a version of the shard's state too. */
+enum cl_order cl_state_order(struct cl_core *c, const struct cl_message *m, const struct cl_node *sender)
+{
+    uint64_t version;
+    if (sender != c->me->master)
+        return CL_ORDER_NEW;
+    if (!cl_id_is_none(&m->head.master)) { /* it may go to another shard, and begin anew there */
+        c->master_version = 0;
+        return CL_ORDER_NEW;
+    }
+    if (!version_told(m, &version))
+        return c->master_version == 0 ? CL_ORDER_NEW : CL_ORDER_UNSAID;
+    if (version < c->master_version)
+        return CL_ORDER_OLD;
+    c->master_version = version;
+    return CL_ORDER_NEW;
+}
+
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender)
 {
     struct cl_state_told told;
@@ -317,6 +353,7 @@ void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender)
     } else if (is_ours(c, sender)) {
         sender->state_version = told.version;
         sender->stamp = told.stamp;
+        sender->absent = sender->absent && told.version != c->shard.version;
         if (told.version != c->shard.version && c->now_us >= c->tell_state_us)
             give_to_those_that_lack_it(c);
     }

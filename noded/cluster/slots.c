@@ -28,6 +28,11 @@ void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n)
     }
     c->owner[slot] = 0;
     cl_bit_clear(c->unclaimed, slot);
+    if (n != NULL && c->given_up != NULL && cl_bit(c->given_up, slot)) {
+        cl_bit_clear(c->given_up, slot);
+        if (n != c->me)
+            cl_keys_kept(c, slot);
+    }
     if (n != NULL) {
         if (n->slots == NULL)
             n->slots = mem_zalloc(CL_SLOT_BYTES);
@@ -47,6 +52,16 @@ void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n)
     /* However it has come here: whoever went on importing what is its own would believe nobody who claims it. */
     cl_open_clear(c, slot, true);
     cl_held_given(c, slot);
+}
+
+void cl_slot_give_up(struct cl_core *c, int slot)
+{
+    if (cl_owner(c, slot) == c->me) {
+        if (c->given_up == NULL)
+            c->given_up = mem_zalloc(CL_SLOT_BYTES);
+        cl_bit_set(c->given_up, slot);
+    }
+    cl_slot_give(c, slot, NULL);
 }
 
 void cl_slots_drop(struct cl_core *c, struct cl_node *n)
@@ -203,8 +218,11 @@ static bool has_replaced_us(const struct cl_core *c, const struct cl_node *by)
     return by == cl_replaced_by(c) && (!cl_is_sure(c) || by->left_us == c->now_us);
 }
 
-static int all_given(struct cl_core *c, struct cl_node *by)
+/* What it does not claim it may have given away since, and its epoch says nothing of that: told on as a claim of its
+ * own, it would take the slots from whoever has them. */
+static int all_given(struct cl_core *c, struct cl_node *by, const uint8_t *claimed)
 {
+    struct cl_floor *f = NULL;
     int given = 0;
     for (int slot = 0; slot < CL_SLOTS; slot++) {
         if (cl_owner(c, slot) != c->me || cl_record_of_slot(c, slot) != NULL)
@@ -213,8 +231,21 @@ static int all_given(struct cl_core *c, struct cl_node *by)
         cl_open_clear(c, slot, false);
         cl_slot_give(c, slot, by);
         given++;
+        if (cl_bit(claimed, slot))
+            continue;
+        f = f != NULL ? f : floor_add(c, c->me->config_epoch);
+        cl_bit_set(f->slots, slot);
+        cl_bit_set(c->unclaimed, slot);
+        c->some_unclaimed = true;
     }
     return given;
+}
+
+/* A slot may be on its way to a master that was replaced meanwhile. */
+static bool is_of_shard(const struct cl_node *n, const struct cl_node *other)
+{
+    return n == other || n->master == other || other->master == n ||
+           (!cl_id_is_none(&n->shard) && cl_id_eq(&n->shard, &other->shard));
 }
 
 void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, const uint8_t *slots)
@@ -231,7 +262,7 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
         if (owner != NULL && owner == mine)
             taken++;
         const struct cl_open *leaves = owner == c->me ? cl_open_find(c, slot, false) : NULL;
-        if (leaves != NULL && leaves->node == by)
+        if (leaves != NULL && is_of_shard(leaves->node, by))
             cl_keys_kept(c, slot);
         else if (owner == c->me)
             slot_lost(c, slot);
@@ -239,7 +270,7 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
         cl_slot_give(c, slot, by);
     }
     if (taken > 0 && mine == c->me && has_replaced_us(c, by))
-        taken += all_given(c, by);
+        taken += all_given(c, by, slots);
     /* A master whose last slot went to another has been replaced, and with it its replicas have another master. */
     int held = taken > 0 ? in_records(c, mine) : 0;
     if (taken > 0 && mine->nslots == held && (c->set.allow_migration || claimed == taken)) {

@@ -67,6 +67,7 @@ struct cl_node {
     int64_t frozen_until_us;  /* until then no migration from or to it goes on to its pause */
     uint64_t stamp;           /* of its clock, the newest that it told; 0 none */
     bool welcome;             /* a replica of ours: it was told that it counts since our link to it is up */
+    bool absent;              /* a replica of ours that did not answer to a swap, and has not come to our state since */
     uint64_t ours_seq;        /* the file that has it first as a replica of ours */
     int64_t orphaned_us;      /* a master: without replicas that work, which it had, since; 0: not so */
     bool had_replicas;
@@ -177,12 +178,11 @@ struct cl_job {
 /* A hand-over that is not over, with what need not be known to others. */
 struct cl_open_record {
     struct cl_record r;
-    struct cl_id shard; /* the target's, as it was known first; none: it never was */
-    bool silent;        /* nobody has answered for so long that writes are refused */
-    bool resuming;      /* the target has refused: our claim above it is on its way to the disk */
-    bool comes_back;    /* the same, while a ballot is to give us an epoch above it */
-    int64_t since_us;   /* known here since */
-    int64_t ask_us;     /* when to ask the target next; HEAP_NEVER: it was not told to take anything */
+    bool silent;      /* nobody has answered for so long that writes are refused */
+    bool resuming;    /* the target has refused: our claim above it is on its way to the disk */
+    bool comes_back;  /* the same, while a ballot is to give us an epoch above it */
+    int64_t since_us; /* known here since */
+    int64_t ask_us;   /* when to ask the target next; HEAP_NEVER: it was not told to take anything */
 };
 
 /* What the next master of the shard must know. A replica's is its master's. */
@@ -208,6 +208,7 @@ struct cl_refusal { /* a CL_SAY_NOT */
 struct cl_agreement {
     cl_token token;
     uint64_t version;
+    int64_t since_us;
 };
 
 /* A client's SWAPDB, which waits until the supervisors have decided (wish.c). */
@@ -270,6 +271,7 @@ struct cl_core {
     size_t nopen, cap_open;
     uint64_t current_epoch, last_vote_epoch;
     uint8_t *lost_slots; /* to be dropped at the end of the step; NULL none */
+    uint8_t *given_up;   /* that an operator took from us, and nobody has yet (DELSLOTS); NULL none */
     /* disk */
     struct cl_claim claim, pending; /* told; in the file that is being written */
     bool speaks;                    /* the claim is on disk: we may be heard */
@@ -278,6 +280,7 @@ struct cl_core {
     uint64_t issued, persisted;     /* the last PERSIST, the last PERSISTED */
     bool writing;                   /* it is under way */
     bool promoting;                 /* PROMOTE waits for the disk */
+    bool mapping_doubted;           /* see cl_mapping_doubted() */
     int64_t persist_again_us;       /* the last one has failed; 0 it has not */
     struct cl_waiting *waiting;
     size_t nwaiting, cap_waiting;
@@ -323,7 +326,10 @@ struct cl_core {
     int64_t counted_leased_us;  /* the same, of a master that held a lease then */
     int64_t counted_for_us;     /* and how long it counts from then on, */
     uint64_t counted_required;  /* with what version of the state */
+    uint64_t master_version;    /* the newest version that it told beside a claim; 0: none yet */
     bool state_heard;           /* it has a state of this master: older ones come late */
+    int64_t held_us;            /* databases wait to be swapped since then; 0: none do */
+    bool held_told;             /* ... for long, and the log says so */
     struct cl_agreement *agreements;
     size_t nagreements, cap_agreements;
     struct cl_refusal *refusals; /* that wait for the disk */
@@ -431,6 +437,7 @@ void cl_line_write(const struct cl_core *c, struct buf *out, const struct cl_nod
 /* slots.c */
 struct cl_node *cl_owner(const struct cl_core *c, int slot);       /* NULL: nobody */
 void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n); /* n NULL: to nobody */
+void cl_slot_give_up(struct cl_core *c, int slot);                 /* to nobody; ours: keys of it are not forgotten */
 void cl_slots_drop(struct cl_core *c, struct cl_node *n);
 void cl_slots_not_claimed(struct cl_core *c, struct cl_node *n, const uint8_t *slots); /* all but these of its own */
 void cl_slots_yield(struct cl_core *c, struct cl_node *n);                             /* it is no master any more */
@@ -508,6 +515,10 @@ bool cl_state_agreed(const struct cl_core *c);
 bool cl_state_is_open(const struct cl_core *c); /* a hand-over or a swap is, as far as this node knows */
 void cl_state_put(struct cl_core *c, struct buf *out, struct cl_node *to); /* the extension, where it belongs */
 void cl_state_told(struct cl_core *c, struct slice body, struct cl_node *sender);
+/* What a message says of claims, beside what its sender has told before: what comes on one of the two links may be
+ * older than what came on the other. UNSAID: it does not tell; slots that it does not claim may be its own. */
+enum cl_order { CL_ORDER_NEW, CL_ORDER_OLD, CL_ORDER_UNSAID };
+enum cl_order cl_state_order(struct cl_core *c, const struct cl_message *m, const struct cl_node *sender);
 void cl_state_left(struct cl_core *c, struct cl_node *n); /* it has said so again when it was asked */
 /* A replica of ours that is new, or was restarted, is told that it counts, and does not have to wait for our next PING:
  * until it knows, nobody takes our place. Under leases it has to hear that from a master that holds one. */

@@ -143,6 +143,7 @@ static void become(struct cl_core *c, const struct cl_takeover *t)
     if (c->current_epoch < t->epoch)
         c->current_epoch = t->epoch;
     c->version++;
+    c->mapping_doubted = replica && cl_fenced(c);
     if (replica)
         siblings_count(c, t);
     if (replica)

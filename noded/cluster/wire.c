@@ -334,6 +334,11 @@ void cl_wire_record(const struct cl_message *m, size_t i, struct cl_record *out)
     out->taking = (GET(w->flags) & FLAG_TAKING) != 0;
     out->epoch = GET(w->epoch);
     memcpy(out->slots, w->slots, sizeof w->slots);
+    /* Behind all records: who does not know of them reads the records alone. */
+    size_t shards = m->handover.records * sizeof *w;
+    out->shard = (struct cl_id){{0}};
+    if (m->records.n >= shards + m->handover.records * sizeof out->shard.b)
+        memcpy(out->shard.b, m->records.p + shards + i * sizeof out->shard.b, sizeof out->shard.b);
 }
 
 bool cl_wire_state(struct slice body, struct cl_state_told *out)
@@ -503,6 +508,8 @@ void cl_wire_handover(struct buf *out, const struct cl_header *head, const struc
         memcpy(r.slots, records[i].slots, sizeof r.slots);
         buf_put(out, &r, sizeof r);
     }
+    for (size_t i = 0; i < h->records; i++)
+        buf_put(out, records[i].shard.b, sizeof records[i].shard.b);
     cl_wire_end(out);
 }
 

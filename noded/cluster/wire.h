@@ -83,7 +83,8 @@ struct cl_gossip {
 /* A hand-over of slots that has begun and is not over (handover.h). */
 struct cl_record {
     struct cl_id job, source, target;
-    bool taking; /* this is the target's side of it */
+    struct cl_id shard; /* the target's, as it was known first; none: it never was */
+    bool taking;        /* this is the target's side of it */
     uint64_t epoch;
     uint8_t slots[CL_SLOT_BYTES];
 };

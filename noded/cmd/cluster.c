@@ -161,16 +161,18 @@ static size_t drop_some(struct nd_engine *e, struct nd_db *db, int slot)
     return n;
 }
 
-void nd_cluster_drop_slots(struct nd_engine *e, const uint8_t *slots)
+size_t nd_cluster_drop_slots(struct nd_engine *e, const uint8_t *slots)
 {
+    size_t keys = 0, n;
     for (int i = 0; i < e->keys.db_count; i++) {
         struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         if (db == NULL || nd_db_count(db) == 0)
             continue;
         for (int slot = cl_bit_next(slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(slots, slot + 1, true))
-            while (drop_some(e, db, slot) > 0)
-                ;
+            while ((n = drop_some(e, db, slot)) > 0)
+                keys += n;
     }
+    return keys;
 }
 
 void nd_cluster_empty(struct nd_engine *e)

@@ -67,6 +67,7 @@ struct nd_cluster {
     bool leased;     /* a master with a lease, or without need of one, when the core was last looked at */
     bool lease_told; /* a lease is there, or none is needed: as the log was told last */
     bool holds;      /* something is held, slots or databases: */
+    bool holds_all;  /* all databases are */
     bool has_stock;  /* a member of this shard knows database 0 only: */
     struct cl_id stock;
     size_t stock_replicas;        /* connections that follow this node and know database 0 only, members or not; */
@@ -95,8 +96,8 @@ void nd_cluster_free(
 void nd_cluster_changed(struct nd_cluster *cl);
 /* The answer to host.command(): the text of a status or of an error. */
 void nd_cluster_answered(struct nd_cluster *cl, cl_token token, bool ok, struct slice text);
-/* Keys of these slots are deleted in all databases, here and on the replicas. */
-void nd_cluster_drop_slots(struct nd_engine *e, const uint8_t *slots);
+/* Keys of these slots are deleted in all databases, here and on the replicas. Returns how many. */
+size_t nd_cluster_drop_slots(struct nd_engine *e, const uint8_t *slots);
 /* All databases are emptied, and the epoch of their mapping is 0. */
 void nd_cluster_empty(struct nd_engine *e);
 bool nd_cluster_has_keys(const struct nd_engine *e);

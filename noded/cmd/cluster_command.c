@@ -109,8 +109,9 @@ static const struct nd_command cluster_subs[] = {
      .arity = -2,
      .flags = CHANGES,
      .run = nd_cluster_dbmap,
-     .syntax = "[PREPARE index1 index2 EPOCH epoch [BALLOT ballot [REQUEST request]] | APPLY index1 index2 EPOCH epoch "
-               "[BALLOT ballot] | ABORT EPOCH epoch [BALLOT ballot [BECAUSE text]] | DONE EPOCH epoch]",
+     .syntax =
+         "[PREPARE index1 index2 EPOCH epoch [BALLOT ballot [REQUEST request]] | APPLY index1 index2 EPOCH epoch "
+         "[BALLOT ballot] | ABORT EPOCH epoch [BALLOT ballot [BECAUSE text]] | DONE EPOCH epoch | FROM node-id epoch]",
      .summary = "Which swap of databases this node has made with its whole cluster; or one of the steps of the next.",
      .since = "9.0.0",
      .group = "cluster",

@@ -3,7 +3,7 @@
  * them choose. */
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "noded/cmd/cluster.h"
+#include "noded/cmd/cluster_rows.h"
 #include "noded/cmd/lookup.h"
 #include "noded/cmd/multi.h"
 #include "noded/cmd/pause.h"
@@ -219,13 +219,22 @@ static bool uses_database(const struct part *p)
 
 static bool uses_held_database(const struct nd_cluster *cl, const struct part *p)
 {
-    if (cl->held_dbs[0] < 0 || !uses_database(p))
+    if ((cl->held_dbs[0] < 0 && !cl->holds_all) || !uses_database(p))
         return false;
+    if (cl->holds_all)
+        return true;
     int other = other_db(p->cmd, p->argv, p->argc, p->db);
     for (size_t i = 0; i < 2; i++)
         if (p->db == cl->held_dbs[i] || other == cl->held_dbs[i])
             return true;
     return strcmp(p->cmd->name, "flushall") == 0;
+}
+
+/* Its keys would go by the number of a database that is about to mean another (SAFETY H4). What ends a move goes on. */
+static bool opens_slot(const struct nd_cluster *cl, const struct part *p)
+{
+    return cl->held_dbs[0] >= 0 && p->cmd->run == nd_cluster_setslot && p->argc > 3 &&
+           (slice_ieq(p->argv[3], "migrating") || slice_ieq(p->argv[3], "importing"));
 }
 
 /* Something is held, and the request's own slot is not. */
@@ -239,7 +248,7 @@ static bool waits_for_held(const struct nd_call *c)
         return false;
     look_begin(&l, c);
     while (!waits && look_next(&l, &p))
-        waits = (some_slot && changes_all_slots(&p)) || uses_held_database(cl, &p);
+        waits = (some_slot && changes_all_slots(&p)) || uses_held_database(cl, &p) || opens_slot(cl, &p);
     return waits;
 }
 
@@ -250,6 +259,13 @@ static enum nd_gate wait_for_held(struct nd_call *c)
 }
 
 /* ---- answers ---- */
+
+/* A key that another node moves here: its number means the database as it was, and the swap waits for it there. */
+static enum nd_gate refuse_to_hold(struct nd_call *c)
+{
+    nd_cluster_refuse(c, "TRYAGAIN The database is being swapped with another one");
+    return ND_GATE_REFUSED;
+}
 
 void nd_cluster_refuse(struct nd_call *c, const char *error)
 {
@@ -357,7 +373,7 @@ enum nd_gate nd_cluster_gate(struct nd_call *c)
             return gate;
     }
     if (c->e->cluster->holds && waits_for_held(c))
-        return wait_for_held(c);
+        return (c->row->flags & ND_ASKING) != 0 ? refuse_to_hold(c) : wait_for_held(c);
     return nd_cluster_one_database(c->e->cluster) && refused_for_stock(c) ? ND_GATE_REFUSED : ND_GATE_OPEN;
 }
 
@@ -367,8 +383,8 @@ bool nd_cluster_holds_key(const struct nd_engine *e, const struct nd_db *db, str
     if (cl == NULL || !cl->holds)
         return false;
     int slot = nd_key_slot(key), number = nd_db_number(db);
-    return cl_bit(cl->held.waiting, slot) || cl_bit(cl->held.refused, slot) || number == cl->held_dbs[0] ||
-           number == cl->held_dbs[1];
+    return cl->holds_all || cl_bit(cl->held.waiting, slot) || cl_bit(cl->held.refused, slot) ||
+           number == cl->held_dbs[0] || number == cl->held_dbs[1];
 }
 
 void nd_cluster_asked(struct nd_session *s, const struct nd_command *cmd)
@@ -386,13 +402,16 @@ static bool look_at_holds(struct nd_cluster *cl)
     struct cl_held_slots held;
     int dbs[2];
     bool some_slot = cl_some_slot_held(cl->core), some_db = cl_databases_held(cl->core, &dbs[0], &dbs[1]);
-    if (!some_slot && !some_db && !cl->holds)
+    bool all = cl_mapping_doubted(cl->core);
+    if (!some_slot && !some_db && !all && !cl->holds)
         return false;
     if (!some_db)
         dbs[0] = dbs[1] = -1;
     cl_held_slots(cl->core, &held);
-    bool changed = memcmp(dbs, cl->held_dbs, sizeof dbs) != 0 || memcmp(&held, &cl->held, sizeof held) != 0;
-    cl->holds = some_slot || some_db;
+    bool changed = all != cl->holds_all || memcmp(dbs, cl->held_dbs, sizeof dbs) != 0 ||
+                   memcmp(&held, &cl->held, sizeof held) != 0;
+    cl->holds = some_slot || some_db || all;
+    cl->holds_all = all;
     cl->held = held;
     memcpy(cl->held_dbs, dbs, sizeof dbs);
     return changed;

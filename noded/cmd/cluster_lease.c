@@ -209,8 +209,11 @@ static size_t put_swap(struct reply *r, const struct cl_core *core)
     cl_wishes(core, &wish);
     if (swap.prepared) {
         nd_cluster_put_number(r, "swap_prepared", (int64_t)swap.epoch);
+        n++;
+    }
+    if (swap.ballot > 0) { /* supervisors that have lost all that they knew stand above it */
         nd_cluster_put_number(r, "swap_ballot", (int64_t)swap.ballot);
-        n += 2;
+        n++;
     }
     if (wish.request != 0) {
         nd_cluster_put_number(r, "swap_request", (int64_t)wish.request);

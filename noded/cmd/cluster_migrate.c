@@ -184,7 +184,7 @@ static void describe_mapping(struct nd_call *c)
     const struct cl_core *core = c->e->cluster->core;
     struct cl_swap_row swap;
     cl_swap(core, &swap);
-    reply_map(c->r, 5);
+    reply_map(c->r, 7);
     nd_cluster_put_number(c->r, "epoch", (int64_t)c->e->keys.mapping_epoch);
     nd_cluster_put_text(c->r, "state", swap_state(&swap));
     reply_bulks(c->r, "databases");
@@ -194,6 +194,8 @@ static void describe_mapping(struct nd_call *c)
         reply_int(c->r, swap.b);
     }
     nd_cluster_put_number(c->r, "swap_epoch", (int64_t)swap.epoch);
+    nd_cluster_put_number(c->r, "ballot", (int64_t)swap.ballot);
+    nd_cluster_put_number(c->r, "held_ms", swap.held_us / 1000);
     reply_bulks(c->r, "supervised");
     reply_bool(c->r, cl_supervised(core));
 }
@@ -285,6 +287,19 @@ static bool read_dbmap(struct nd_call *c, struct cl_command *command)
     return read_swap(c, command);
 }
 
+/* A node says before its RESTOREs which databases it means (MIGRATE). One of another cluster means ours. */
+static void mapping_from(struct nd_call *c)
+{
+    struct cl_member from;
+    uint64_t epoch;
+    if (!text_u64(c->argv[4], &epoch) || epoch >= INT64_MAX) {
+        nd_error(c, "ERR Invalid epoch of the mapping");
+        return;
+    }
+    c->s->mapping_meant = cl_find_member(c->e->cluster->core, c->argv[3], &from) ? epoch + 1 : 0;
+    nd_ok(c);
+}
+
 void nd_cluster_dbmap(struct nd_call *c)
 {
     struct cl_command command = {.number = 0};
@@ -292,6 +307,8 @@ void nd_cluster_dbmap(struct nd_call *c)
         return;
     if (c->argc == 2)
         describe_mapping(c);
+    else if (c->argc == 5 && nd_arg_is(c, 2, "from"))
+        mapping_from(c);
     else if (read_dbmap(c, &command))
         nd_cluster_ask(c, &command);
 }

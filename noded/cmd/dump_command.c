@@ -74,10 +74,23 @@ static void restore_effect(struct nd_call *c, int64_t expire_ms)
     nd_effect(c, n, argv);
 }
 
+/* The database that was selected is another one than the node that sends the key took it for (SAFETY H4). */
+static bool is_misplaced(struct nd_call *c)
+{
+    uint64_t here = c->e->keys.mapping_epoch, meant = c->s->mapping_meant;
+    if (meant == 0 || meant - 1 == here)
+        return false;
+    nd_error(c,
+             "TRYAGAIN The mapping of databases has epoch %" PRIu64 " here, and epoch %" PRIu64
+             " where the key comes from: their swap is not over yet",
+             here, meant - 1);
+    return true;
+}
+
 static void restore(struct nd_call *c)
 {
     struct restore_options o;
-    if (!restore_options(c, &o))
+    if (!restore_options(c, &o) || is_misplaced(c))
         return;
     struct slice key = c->argv[1];
     struct nd_entry *old = nd_lookup(c, key, ND_CHANGE);

@@ -73,8 +73,8 @@ void nd_info_clients(struct nd_info *i)
         "# Clients\r\nconnected_clients:%zu\r\ncluster_connections:%zu\r\nmaxclients:%" PRId64
         "\r\nclient_recent_max_input_buffer:%zu\r\nclient_recent_max_output_buffer:%zu\r\nblocked_clients:%zu\r\n"
         "tracking_clients:0\r\nclients_in_timeout_table:%zu\r\n",
-        e->session_count[ND_CLIENT], i->facts.cluster_links, e->config.maxclients, input, output, e->waits->blocked,
-        e->waits->timers.n);
+        e->session_count[ND_CLIENT], i->facts.cluster_links, e->config.maxclients, input, output,
+        e->waits->blocked + e->postponed, e->waits->timers.n);
 }
 
 size_t nd_memory_overhead(const struct nd_engine *e, const struct nd_facts *f)

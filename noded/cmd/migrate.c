@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "noded/cluster/handover.h"
 #include "noded/cmd/block.h"
 #include "noded/cmd/cluster.h"
 #include "noded/cmd/families.h"
@@ -32,7 +33,8 @@ struct nd_migration {
     const struct nd_indexed *row;
     struct nd_db *db;
     bool copy, locked;
-    bool disowned; /* nd_migrations_disown() */
+    bool disowned;   /* nd_migrations_disown(), */
+    const char *why; /* and why */
     uint64_t redacted;
     size_t n, answered;
     struct moved *keys;
@@ -168,10 +170,20 @@ void nd_migrations_free(struct nd_engine *e)
         free_migration(e->migrations);
 }
 
-void nd_migrations_disown(struct nd_engine *e)
+void nd_migrations_disown(struct nd_engine *e, const char *why)
 {
-    for (struct nd_migration *m = e->migrations; m != NULL; m = m->next)
+    for (struct nd_migration *m = e->migrations; m != NULL; m = m->next) {
         m->disowned = true;
+        m->why = why;
+    }
+}
+
+bool nd_migrations_move(const struct nd_engine *e)
+{
+    for (const struct nd_migration *m = e->migrations; m != NULL; m = m->next)
+        if (!m->copy && !m->disowned)
+            return true;
+    return false;
 }
 
 static void client_gone(void *what)
@@ -210,6 +222,18 @@ static void start(struct nd_call *c, struct nd_migration *m, int port)
         nd_lock_key(e, m->keys[i].key);
     nd_block_outside(c, client_gone, m);
     e->host.migrate(e->host.owner, &m->spec);
+}
+
+/* The other end of a swap of databases over the cluster gives our numbers another meaning before we do, or behind us:
+ * it is told which is meant. Where no supervisors are there are no swaps. */
+static void say_mapping(const struct nd_call *c, struct nd_migrate_spec *spec)
+{
+    const struct nd_engine *e = c->e;
+    if (e->cluster == NULL || (!cl_supervised(e->cluster->core) && e->keys.mapping_epoch == 0))
+        return;
+    struct cl_id me = cl_my_id(e->cluster->core);
+    cl_id_text(&me, spec->node);
+    spec->mapping_epoch = e->keys.mapping_epoch;
 }
 
 /* Answers an error and returns false when nothing can be sent there. */
@@ -259,6 +283,7 @@ static void begin(struct nd_call *c)
         nd_error(c, "ERR MIGRATE has to wait for the target instance, which isn't possible inside a transaction");
     } else if (read_target(c, &port)) {
         m->host = slice_dup(c->argv[1]);
+        say_mapping(c, &m->spec);
         set_login(c, m, &o);
         start(c, m, port);
         return;
@@ -321,7 +346,10 @@ static void finish(struct nd_call *c)
     /* A replica has what its master has, and so has a master that was one meanwhile: the keys stay, and are there
      * twice. */
     if (m->disowned) {
-        nd_error(c, "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
+        nd_error(c, "%s",
+                 m->why != NULL
+                     ? m->why
+                     : "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)");
         return;
     }
     if (!m->copy && !nd_leased(c->e)) {

@@ -6,6 +6,7 @@
 #ifndef CMD_MIGRATE_H
 #define CMD_MIGRATE_H
 
+#include "noded/cluster/id.h"
 #include "noded/cmd/engine.h"
 
 struct nd_migration;
@@ -13,9 +14,12 @@ struct nd_migration;
 /* What is to be sent where. It lives until nd_migrate_ended(). */
 struct nd_migrate_spec {
     struct nd_migration *migration;
-    const char *host;            /* name or IP literal */
-    int port;                    /* 1-65535 */
-    int64_t db;                  /* to be selected there before the requests are sent */
+    const char *host; /* name or IP literal */
+    int port;         /* 1-65535 */
+    int64_t db;       /* to be selected there before the requests are sent */
+    /* CLUSTER DBMAP FROM: whose number that is, and of which mapping of databases; node[0] '\0': not said */
+    char node[CL_ID_DIGITS + 1];
+    uint64_t mapping_epoch;
     int64_t timeout_ms;          /* the longest that the other side may be silent; > 0 */
     struct slice user, password; /* password.p NULL: no AUTH; user.p NULL: AUTH with the password alone */
     struct slice requests;       /* RESTORE commands as they are sent, */
@@ -37,9 +41,11 @@ void nd_migrate_refused(struct nd_migration *m, struct slice error);
  * spec is freed. Not from inside of host->migrate. */
 void nd_migrate_ended(struct nd_migration *m, enum nd_migrate_end end);
 
-/* The dataset becomes another's (its master's): what is under way deletes no keys of it, whatever the other side took.
- */
-void nd_migrations_disown(struct nd_engine *e);
+/* The dataset becomes another's (its master's), or its databases others: what is under way deletes no keys of it,
+ * whatever the other side took. why: what its clients are told, static text; NULL: that this is no master any more. */
+void nd_migrations_disown(struct nd_engine *e, const char *why);
+/* Some is under way that will delete its keys. */
+bool nd_migrations_move(const struct nd_engine *e);
 
 /* The engine goes away. */
 void nd_migrations_free(struct nd_engine *e);

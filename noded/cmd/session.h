@@ -63,10 +63,11 @@ struct nd_session {
     struct nd_replica *replica;                    /* what it said of itself as one (noded/repl/serve.h); NULL */
     struct nd_import *import;                      /* what it brings (noded/repl/import.h); NULL */
     uint64_t input;                                /* bytes of its requests so far, with the one that runs */
-    int64_t stream_offset;                         /* of the replication stream behind its last command, for WAIT */
-    void *shell;                                   /* the shell's client */
-    struct nd_session *next, *prev;                /* of all sessions, by id */
-    struct nd_session *next_monitor;               /* of those that see all commands */
+    uint64_t mapping_meant;          /* epoch + 1 of the mapping of databases that RESTOREs mean; 0: ours */
+    int64_t stream_offset;           /* of the replication stream behind its last command, for WAIT */
+    void *shell;                     /* the shell's client */
+    struct nd_session *next, *prev;  /* of all sessions, by id */
+    struct nd_session *next_monitor; /* of those that see all commands */
 };
 
 /* The session joins the engine's list; the shell fills addr, laddr, fd, r. Freed sessions leave subscriptions, watches,

@@ -171,7 +171,7 @@ static void become_replica(struct nd_following *f)
     nd_effects_flush(r->e); /* what a transaction did before this belongs to our own history */
     r->e->is_replica = true;
     send_waiting_away(r->e);
-    nd_migrations_disown(r->e);
+    nd_migrations_disown(r->e, NULL);
     /* Without a backlog writes were not counted, so the place in our history says nothing. What is loaded from a file
      * at the start is another matter: then this comes first. */
     if (r->backlog == NULL) {

@@ -48,6 +48,8 @@ static void replicaof(struct nd_call *c)
 {
     struct nd_repl *r = c->e->repl;
     int64_t port;
+    if (accepts(c))
+        return;
     if (c->e->config.cluster_enabled) {
         nd_error(c, "ERR REPLICAOF not allowed in cluster mode.");
         return;
@@ -60,8 +62,6 @@ static void replicaof(struct nd_call *c)
         no_one(c);
         return;
     }
-    if (accepts(c))
-        return;
     if (c->s->kind == ND_REPLICA) {
         nd_error(c, "ERR Command is not valid when client is a replica.");
         return;

@@ -9,6 +9,7 @@
 #include "noded/cmd/block.h"
 #include "noded/cmd/cluster.h"
 #include "noded/cmd/expire.h"
+#include "noded/cmd/lookup.h"
 #include "noded/cmd/watch.h"
 #include "noded/repl/aof_state.h"
 #include "noded/repl/persist.h"
@@ -20,18 +21,9 @@
 #define PIECE_BYTES ((size_t)64 * 1024)
 #define STEP_US 2000
 #define RETRY_US 1000000
+#define LOOKED_AT_MAX 100000 /* keys, some milliseconds */
 
 /* ---- the dataset ---- */
-
-static size_t keys_held(const struct nd_engine *e)
-{
-    size_t n = 0;
-    for (int i = 0; i < nd_keyspace_all(&e->keys); i++) {
-        const struct nd_db *db = nd_keyspace_peek(&e->keys, i);
-        n += db != NULL ? nd_db_count(db) : 0;
-    }
-    return n;
-}
 
 /* Freed elsewhere: a great dataset takes seconds. */
 static void release(struct nd_engine *e, struct nd_db *db)
@@ -179,23 +171,37 @@ static bool related(const struct nd_following *f)
     return strcmp(f->sync_id, r->id) == 0 || (r->id2_offset >= 0 && strcmp(f->sync_id, r->id2) == 0);
 }
 
-static bool of_our_shard(const struct nd_engine *e, const struct nd_db *db)
+/* A replica keeps what has expired until its master says DEL: a master that has dropped it has lost nothing. Nearly
+ * always the first key that is looked at lasts; where very many do not, the others are taken for lasting ones. */
+static bool any_lasts(const struct nd_engine *e, struct nd_db *db, int slot, size_t *looked)
 {
-    struct nd_cluster *cl = e->cluster;
-    for (int slot = 0; slot < CL_SLOTS; slot++)
-        if (nd_db_slot_count(db, slot) > 0 && (!cl_slot_assigned(cl->core, slot) || nd_cluster_shard_has(cl, slot)))
-            return true;
-    return false;
+    struct nd_db_iter it;
+    bool found = false;
+    const struct nd_entry *entry;
+    nd_db_iterate_slot(db, slot, &it);
+    while (!found && (entry = nd_db_next(&it)) != NULL)
+        found = ++*looked > LOOKED_AT_MAX || !nd_time_is_over(e->now_ms, entry);
+    nd_db_iterate_stop(&it);
+    return found;
 }
 
 /* Keys of slots that another shard has are no loss: they were left over when the slots went, or are still on their way
  * here. */
+static bool is_ours(struct nd_cluster *cl, int slot)
+{
+    return cl == NULL || !cl_slot_assigned(cl->core, slot) || nd_cluster_shard_has(cl, slot);
+}
+
 static bool has_own_keys(const struct nd_engine *e)
 {
+    size_t looked = 0;
     for (int i = 0; i < nd_keyspace_all(&e->keys); i++) {
-        const struct nd_db *db = nd_keyspace_peek(&e->keys, i);
-        if (db != NULL && nd_db_count(db) > 0 && (e->cluster == NULL || of_our_shard(e, db)))
-            return true;
+        struct nd_db *db = nd_keyspace_peek(&e->keys, i);
+        if (db == NULL || nd_db_count(db) == 0)
+            continue;
+        for (int slot = 0; slot < (e->keys.slots ? CL_SLOTS : 1); slot++)
+            if (nd_db_slot_count(db, slot) > 0 && is_ours(e->cluster, slot) && any_lasts(e, db, slot, &looked))
+                return true;
     }
     return false;
 }
@@ -214,7 +220,7 @@ static enum nd_take choose(const struct nd_following *f)
         return ND_TAKE_FILE;
     if (wanted == ND_DISKLESS_SWAPDB)
         return ND_TAKE_ASIDE;
-    return wanted == ND_DISKLESS_EMPTY && keys_held(f->r->e) == 0 ? ND_TAKE_HERE : ND_TAKE_FILE;
+    return wanted == ND_DISKLESS_EMPTY && nd_keyspace_count(&f->r->e->keys) == 0 ? ND_TAKE_HERE : ND_TAKE_FILE;
 }
 
 void nd_payload_begin(struct nd_following *f)
@@ -258,8 +264,10 @@ void nd_payload_drop(struct nd_following *f)
                 release(e, nd_keyspace_peek(&in->aside, i));
         nd_keyspace_free(&in->aside);
     }
-    if (in->began) /* and it did not come to its end */
+    if (in->began) { /* and it did not come to its end: what we had is lost here, not emptied */
         empty(e);
+        nd_keyspace_loaded(&e->keys);
+    }
     if (in->shown) {
         e->loading = e->async_loading = false;
         if (e->persist != NULL)
@@ -298,7 +306,8 @@ static void guarded(struct nd_following *f)
     nd_follow_log(
         f, first ? ND_LOG_WARNING : ND_LOG_VERBOSE,
         "replica-guard: the master %s:%d is empty, and its history %s is none of ours: what this replica has is "
-        "kept. REPLICAOF ACCEPT %s lets the empty dataset in",
+        "kept. Supervisors let the empty dataset in when they know that the master was emptied and did not lose its "
+        "data; REPLICAOF ACCEPT %s, said to this node, lets it in anyway",
         f->host_name, f->port, f->sync_id, f->sync_id);
     nd_follow_retry(f, RETRY_US);
 }
@@ -344,6 +353,8 @@ void nd_payload_loaded(struct nd_following *f)
         else
             empty(r->e);
     }
+    nd_keyspace_loaded(&r->e->keys);
+    r->e->keys.lived |= in->load.emptied;
     tell_watchers(r->e);
     nd_repl_adopt_history(r, f->sync_id, f->sync_offset);
     in->began = false;
@@ -399,7 +410,7 @@ void nd_follow_flushed(struct nd_repl *r, const char *error)
         return;
     }
     f->in.has_keys = false;
-    f->in.checking = keys_held(r->e) > 0;
+    f->in.checking = nd_keyspace_count(&r->e->keys) > 0;
     if (f->in.checking)
         f->in.reader = nd_rdb_reader_new(&r->e->config.limits, &r->e->keys, false, &check_events, f);
     else

@@ -67,8 +67,8 @@ void nd_import_show(struct nd_repl *r, const uint8_t *slots);
 void nd_import_forget(struct nd_repl *r, const uint8_t *slots);
 /* The other end's: slots that are another's now. What clients saw of them goes at once, however many keys it is, and is
  * freed beside; one unit of the stream and of the log says so. Where a replica knows database 0 only, and so not the
- * word, key by key. */
-void nd_slots_drop(struct nd_repl *r, const uint8_t *slots);
+ * word, key by key. Returns how many it were. */
+size_t nd_slots_drop(struct nd_repl *r, const uint8_t *slots);
 
 /* ---- told by others ---- */
 /* A request of a session with ND_S_IMPORT, instead of nd_session_run(). s->input counts it already; of a postponed one

@@ -152,16 +152,15 @@ void nd_import_forget(struct nd_repl *r, const uint8_t *slots)
 }
 
 /* It is said in another database than 0, so that nobody who knows that one only goes on from before it. */
-void nd_slots_drop(struct nd_repl *r, const uint8_t *slots)
+size_t nd_slots_drop(struct nd_repl *r, const uint8_t *slots)
 {
     struct nd_engine *e = r->e;
-    if (nd_cluster_one_database(e->cluster)) {
-        nd_cluster_drop_slots(e, slots);
-        return;
-    }
+    if (nd_cluster_one_database(e->cluster))
+        return nd_cluster_drop_slots(e, slots);
     size_t keys = nd_slots_drop_here(e, slots);
     if (keys == 0)
-        return;
+        return 0;
     e->dirty += (int64_t)keys;
     tell(e, e->keys.db_count > 1 ? 1 : 0, "DROP", slots);
+    return keys;
 }

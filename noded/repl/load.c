@@ -37,6 +37,8 @@ static bool on_aux(void *owner, struct slice key, struct slice value, struct buf
         l->databases = (int)v;
     } else if (slice_is(key, RDB_AUX_MAPPING) && text_u64(value, &n)) {
         l->mapping_epoch = n;
+    } else if (slice_is(key, RDB_AUX_EMPTIED) && text_i64(value, &v)) {
+        l->emptied = v != 0;
     } else if (slice_is(key, "repl-id") && value.n == ND_REPL_ID) {
         memcpy(l->repl_id, value.p, ND_REPL_ID);
         l->repl_id[ND_REPL_ID] = '\0';
@@ -150,6 +152,8 @@ void nd_load_end(struct nd_load *l)
 {
     const struct nd_repl *r = l->e->repl;
     nd_load_take_epoch(l);
+    if (l->at_start) /* a file that is older than what was lost may say that it was emptied: that counts for nothing */
+        nd_keyspace_loaded(l->into);
     if (!l->begun)
         begin(l);
     if (l->at_start && r != NULL && r->serving != NULL) /* nobody could come before */

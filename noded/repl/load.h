@@ -24,6 +24,7 @@ struct nd_load {
     int repl_stream_db;           /* -1; as databases are numbered here */
     int databases;                /* the shadows of the file begin behind so many; 0: it has none */
     uint64_t mapping_epoch;       /* of the file's dataset */
+    bool emptied;                 /* without keys, because somebody took them out (nd_keyspace_emptied()) */
     bool aof_base;
     size_t used_memory; /* of the server that wrote the file */
     bool begun;         /* entries have come */

@@ -12,6 +12,9 @@
  * mapping of databases. */
 #define RDB_AUX_DATABASES "cluster-databases"
 #define RDB_AUX_MAPPING "mapping-epoch"
+/* Of a dataset without keys: it had some in the life of who wrote it (nd_keyspace_emptied()). A replica that takes it
+ * knows by this, when it is the master one day, that its empty dataset is no lost one. */
+#define RDB_AUX_EMPTIED "emptied"
 
 /* Above every type of a value. */
 enum {

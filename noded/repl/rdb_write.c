@@ -78,6 +78,8 @@ static void put_head(struct writer *w, const struct nd_keyspace *k)
         put_aux_number(w, RDB_AUX_DATABASES, k->db_count);
         put_aux_number(w, RDB_AUX_MAPPING, (int64_t)k->mapping_epoch);
     }
+    if (nd_keyspace_emptied(k))
+        put_aux_number(w, RDB_AUX_EMPTIED, 1);
     if (f->repl_id != NULL) {
         /* Any number is right while none was said: the next write says its own first. Without one the place would not
          * be taken. */

@@ -122,7 +122,7 @@ struct nd_replica *nd_serve_find(const struct nd_serving *v, const char *host, i
 /* PSYNC and SYNC (id NULL): the session becomes a replica. */
 void nd_serve_begin(struct nd_call *c, const char *id, int64_t offset);
 /* In cluster mode a replica that has not said REPLCONF capa databases is not served while others than 0 hold keys. */
-bool nd_serve_knows_too_little(struct nd_call *c);
+const char *nd_serve_knows_too_little(struct nd_call *c);
 bool nd_serve_knows_one_database(const struct nd_engine *e, const struct nd_replica *p);
 void nd_serve_ack(struct nd_replica *p, int64_t offset);
 void nd_serve_wait_command(struct nd_call *c); /* serve_wait.c */

@@ -54,8 +54,9 @@ static bool can_serve(struct nd_call *c)
         nd_error(c, "NOMASTERLINK Can't SYNC while not connected with my master");
         return false;
     }
-    if (nd_serve_knows_too_little(c)) {
-        nd_error(c, "ERR Databases other than 0 hold keys, which a replica that knows database 0 only would mix up");
+    const char *lacks = nd_serve_knows_too_little(c);
+    if (lacks != NULL) {
+        nd_error(c, "ERR %s", lacks);
         return false;
     }
     return has_read_all(c);

@@ -32,6 +32,8 @@ void nd_serve_info(struct nd_info *i)
     const struct nd_backlog *b = r->backlog;
     buf_printf(i->out, "# Replication\r\nrole:%s\r\n", i->e->is_replica ? "slave" : "master");
     nd_follow_info(r, i->out);
+    if (nd_keyspace_emptied(&i->e->keys)) /* no other server tells it: what the guard of its replicas waits for */
+        buf_puts(i->out, "dataset_emptied:1\r\n");
     replicas(i, r->serving);
     buf_printf(i->out,
                "master_failover_state:%s\r\nmaster_replid:%s\r\nmaster_replid2:%s\r\nmaster_repl_offset:%" PRId64

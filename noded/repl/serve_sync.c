@@ -35,17 +35,21 @@ static bool knows_our_history(const struct nd_repl *r, const char *id, int64_t o
     return same_id(id, r->id) || (r->id2_offset >= 0 && same_id(id, r->id2) && offset <= r->id2_offset);
 }
 
-bool nd_serve_knows_too_little(struct nd_call *c)
+const char *nd_serve_knows_too_little(struct nd_call *c)
 {
     const struct nd_engine *e = c->e;
     if (!nd_serve_knows_one_database(e, nd_serve_replica(e->repl, c->s)))
-        return false;
+        return NULL;
+    /* Who would follow it as a master had no mapping any more, and no supervisor could say which one its data has. */
+    if (e->keys.mapping_epoch > 0)
+        return "Databases of this cluster were swapped, and a node that knows database 0 only cannot keep which is "
+               "which: let a noded be its replica";
     for (int i = 1; i < nd_keyspace_all(&e->keys); i++) {
         const struct nd_db *db = nd_keyspace_peek(&e->keys, i);
         if (db != NULL && nd_db_count(db) > 0)
-            return true;
+            return "Databases other than 0 hold keys, which a replica that knows database 0 only would mix up";
     }
-    return false;
+    return NULL;
 }
 
 static bool go_on(struct nd_call *c, struct nd_replica *p, const char *id, int64_t offset)

@@ -345,6 +345,8 @@ static void settle(struct aof *a, struct buf *why)
     aof_load_free(l);
     a->load = NULL;
     if (ok)
+        nd_keyspace_loaded(&n->engine->keys);
+    if (ok)
         nd_persist_loaded(n->engine->persist, n->engine->persist->loaded_keys, 0);
     nd_expiry_wake(n->engine);
     node_loaded(n, ok ? NULL : buf_str(why));

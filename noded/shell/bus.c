@@ -422,6 +422,18 @@ static void claim_slots(struct bus *b)
         io_log(IO_WARNING, "The dataset has keys of %zu slots that were not this node's: taken or opened", n);
 }
 
+/* It would be one word against nodes.conf, which knows better; a node that did not start for it would help nobody. */
+static void ignore_replicaof(struct nd_config *config)
+{
+    if (config->replicaof[0] == '\0')
+        return;
+    io_log(IO_WARNING,
+           "replicaof %s is ignored: in cluster mode nodes.conf says whom this node follows, and CLUSTER REPLICATE "
+           "changes that; CONFIG REWRITE takes the line out of the file",
+           config->replicaof);
+    config->replicaof[0] = '\0';
+}
+
 struct bus *bus_open(struct node *n, struct buf *error)
 {
     struct bus *b = mem_zalloc(sizeof *b);
@@ -433,11 +445,7 @@ struct bus *bus_open(struct node *n, struct buf *error)
     ev_timer_init(&b->timer, on_timer, 0., 0.);
     ev_set_priority(&b->timer, IO_PRIORITY_PROCESS); /* behind what has arrived on links, before clients */
     b->timer.data = b;
-    if (n->engine->config.replicaof[0] != '\0') {
-        buf_puts(error, "replicaof is not for cluster mode: CLUSTER REPLICATE makes a replica");
-        free(b);
-        return NULL;
-    }
+    ignore_replicaof(&n->engine->config);
     b->disk = bus_disk_open(b, n->engine->config.cluster_config_file, &text, error);
     bool ok = b->disk != NULL && make_core(b, buf_slice(&text), error) && listen_on_bus(b, error);
     buf_free(&text);

@@ -1,6 +1,7 @@
 /* What the core has to know of the data side, and its settings. */
 #include "common/io/clock.h"
 #include "common/io/log.h"
+#include "noded/cmd/migrate.h"
 #include "noded/repl/follow.h"
 #include "noded/shell/bus_inner.h"
 
@@ -31,6 +32,7 @@ void bus_facts(struct bus *b, struct cl_facts *out, int64_t now_us)
         .link_up = up,
         .loading = e->loading,
         .has_keys = nd_cluster_has_keys(e),
+        .sends_keys = nd_migrations_move(e),
         .mapping_epoch = e->keys.mapping_epoch,
         .databases = e->keys.db_count,
         .boot_us = now_us, /* io_now_us() is the boot clock already */

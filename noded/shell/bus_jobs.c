@@ -26,7 +26,9 @@ static void stop(struct nd_repl *r, const struct cl_effect *fx)
 /* The stream or the log may have brought it already: then it is done. */
 static void swap(struct nd_engine *e, const struct cl_effect *fx)
 {
-    nd_migrations_disown(e); /* of keys that another database has then */
+    /* Of keys that another database has then. It was not prepared here, or none would be under way. */
+    nd_migrations_disown(e, "TRYAGAIN The target instance may have the keys, and they are not deleted here: databases "
+                            "were swapped meanwhile");
     if (!nd_swapdb_epoch(e, fx->a, fx->b, fx->seq))
         io_log(IO_WARNING,
                "Databases %d and %d are not exchanged: the mapping is at epoch %llu, and %llu is not the next", fx->a,
@@ -58,7 +60,13 @@ void bus_jobs_upset(struct bus *b, const char *why)
 
 void bus_drop_slots(struct bus *b, const uint8_t *slots)
 {
-    nd_slots_drop(b->node->repl, slots);
+    size_t keys = nd_slots_drop(b->node->repl, slots);
+    int first = cl_bit_next(slots, 0, true), n = 0;
+    for (int slot = first; slot < CL_SLOTS; slot = cl_bit_next(slots, slot + 1, true))
+        n++;
+    if (keys > 0)
+        io_log(IO_NOTICE, "Deleted %zu keys of %d slots that others have now: of slot %d%s", keys, n, first,
+               n > 1 ? " and on" : "");
 }
 
 void bus_forget_imports(struct bus *b)

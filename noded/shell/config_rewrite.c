@@ -139,6 +139,13 @@ static bool next_setting(struct scanner *s, struct slice *name, struct slice *va
 
 /* ---- the new text ---- */
 
+/* In a cluster the node's role is a matter of nodes.conf: what replicaof shows of it is not for the file, as in
+ * redis-server. */
+static bool is_for_the_file(const struct nd_setting *row, const struct nd_config *config)
+{
+    return !config->cluster_enabled || strcmp(nd_setting_name(row), "replicaof") != 0;
+}
+
 static bool same_value(const struct nd_setting *row, const struct nd_config *a, const struct nd_config *b)
 {
     struct buf x = {0}, y = {0};
@@ -159,6 +166,26 @@ static bool has(const struct config_given *given, const struct nd_setting *row)
     return false;
 }
 
+/* What goes with a setting that is taken out: the mark behind its value, and the line where it had one alone. */
+static void take_out(struct scanner *s, const char *start, const char *from, struct slice name, struct buf *out)
+{
+    while (s->at < s->end && (*s->at == ' ' || *s->at == '\t'))
+        s->at++;
+    if (s->at < s->end && (*s->at == ';' || *s->at == ','))
+        s->at++;
+    const char *line = name.p, *rest = s->at;
+    while (line > start && (line[-1] == ' ' || line[-1] == '\t'))
+        line--;
+    while (rest < s->end && (*rest == ' ' || *rest == '\t' || *rest == '\r'))
+        rest++;
+    bool alone = (line == start || line[-1] == '\n') && (rest == s->end || *rest == '\n');
+    if (alone)
+        s->at = rest < s->end ? rest + 1 : rest;
+    else
+        line = name.p;
+    buf_put(out, from, (size_t)(line - from));
+}
+
 static void put_changed(struct slice old, const struct nd_config *config, const struct nd_config *was, struct buf *out,
                         struct config_given *placed)
 {
@@ -171,6 +198,12 @@ static void put_changed(struct slice old, const struct nd_config *config, const 
             continue;
         placed->v = mem_array(placed->v, placed->n + 1, sizeof *placed->v);
         placed->v[placed->n++] = row;
+        if (!is_for_the_file(row, config)) {
+            s.at = value.p + value.n;
+            take_out(&s, old.p, from, name, out);
+            from = s.at;
+            continue;
+        }
         if (same_value(row, config, was))
             continue;
         buf_put(out, from, (size_t)(value.p - from));
@@ -190,7 +223,7 @@ static void put_new(const struct nd_config *config, const struct nd_config *init
     if (out->n > 0 && out->p[out->n - 1] != '\n')
         buf_putc(out, '\n');
     for (size_t i = 0; (row = nd_setting_at(i)) != NULL; i++) {
-        if (has(given, row) || same_value(row, config, initial))
+        if (has(given, row) || same_value(row, config, initial) || !is_for_the_file(row, config))
             continue;
         if (!any)
             buf_puts(out, heading);
@@ -206,7 +239,7 @@ static bool included_changed(const struct config_given *given, const struct conf
                              const struct nd_config *config, const struct nd_config *was, struct buf *why)
 {
     for (size_t i = 0; i < given->n; i++) {
-        if (has(placed, given->v[i]) || same_value(given->v[i], config, was))
+        if (has(placed, given->v[i]) || same_value(given->v[i], config, was) || !is_for_the_file(given->v[i], config))
             continue;
         buf_printf(why, "%s is set in an included file, which is not rewritten: change it there",
                    nd_setting_name(given->v[i]));
@@ -224,7 +257,7 @@ static bool says(const char *path, struct slice text, const struct nd_config *co
     bool ok = config_text_read(path, text, &read, NULL, &problems);
     const struct nd_setting *row;
     for (size_t i = 0; ok && (row = nd_setting_at(i)) != NULL; i++) {
-        ok = same_value(row, config, &read);
+        ok = !is_for_the_file(row, config) || same_value(row, config, &read);
         if (!ok)
             buf_printf(why, "%s cannot be put into the file as it is now", nd_setting_name(row));
     }

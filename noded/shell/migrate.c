@@ -46,6 +46,8 @@ struct link {
     size_t sent, taken; /* of what is sent, and of in */
     size_t wanted;      /* answers to come in this phase */
     int64_t db;         /* selected there, when something is */
+    uint64_t mapping;   /* ... in this mapping of databases, when it was said: */
+    bool mapping_said, says_mapping;
     bool logged_in, selected, used_before, answered;
 };
 
@@ -171,6 +173,16 @@ static void put_login(struct link *l)
         reply_bulk_int(&r, spec->db);
         l->wanted++;
     }
+    l->says_mapping = spec->node[0] != '\0' && (!l->mapping_said || l->mapping != spec->mapping_epoch);
+    if (l->says_mapping) {
+        reply_array(&r, 5);
+        reply_bulks(&r, "CLUSTER");
+        reply_bulks(&r, "DBMAP");
+        reply_bulks(&r, "FROM");
+        reply_bulks(&r, spec->node);
+        reply_bulk_int(&r, (int64_t)spec->mapping_epoch);
+        l->wanted++;
+    }
 }
 
 /* What is to be sent in this phase. */
@@ -221,6 +233,8 @@ static bool go_on(struct link *l)
     if (l->phase == LOGGING_IN) {
         l->logged_in = l->selected = true;
         l->db = l->spec->db;
+        l->mapping_said = l->mapping_said || l->says_mapping;
+        l->mapping = l->spec->mapping_epoch;
         l->phase = SENDING;
         l->sent = 0;
         l->wanted = l->spec->count;
@@ -246,9 +260,11 @@ static bool take_answer(struct link *l, struct slice line)
     struct slice text = error ? (struct slice){line.p + 1, line.n - 1} : (struct slice){NULL, 0};
     l->wanted--;
     l->answered = true;
+    /* A server of another kind knows no mapping, and has none. It is said last. */
+    bool unknown = error && l->phase == LOGGING_IN && l->says_mapping && l->wanted == 0;
     if (l->phase == SENDING) {
         nd_migrate_answered(l->spec->migration, text);
-    } else if (error) {
+    } else if (error && !unknown) {
         nd_migrate_refused(l->spec->migration, text);
         disconnect(l);
         end(l, ND_MIGRATE_DONE);
@@ -349,7 +365,7 @@ static void connected(struct link *l)
         ev_io_stop(loop_of(l), &l->writer);
         ev_io_start(loop_of(l), &l->reader);
         if (!l->used_before) {
-            l->selected = l->logged_in = false;
+            l->selected = l->logged_in = l->mapping_said = false;
         }
         go_on(l);
         return;

@@ -155,6 +155,7 @@ void nd_slot_add(struct nd_db *db, int slot, uint64_t hash, struct nd_entry *e)
 {
     db->in.count++;
     db->in.expires += e->v.has_expire;
+    db->k->lived = true;
     if (db->k->slots) {
         ref_add(db, nd_make_ref(&db->in, slot), hash, e);
         db->in.pages[slot / ND_PAGE_SLOTS].count++;

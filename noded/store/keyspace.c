@@ -72,6 +72,26 @@ struct nd_db *nd_keyspace_db(struct nd_keyspace *k, int n)
     return db;
 }
 
+size_t nd_keyspace_count(const struct nd_keyspace *k)
+{
+    size_t n = 0;
+    for (int i = 0; i < nd_keyspace_all(k); i++) {
+        const struct nd_db *db = nd_keyspace_peek(k, i);
+        n += db != NULL ? nd_db_count(db) : 0;
+    }
+    return n;
+}
+
+bool nd_keyspace_emptied(const struct nd_keyspace *k)
+{
+    return k->lived && nd_keyspace_count(k) == 0;
+}
+
+void nd_keyspace_loaded(struct nd_keyspace *k)
+{
+    k->lived = nd_keyspace_count(k) > 0;
+}
+
 int nd_keyspace_number(const struct nd_keyspace *k, uint64_t n, int databases)
 {
     if (databases == 0 || n < (uint64_t)databases)
@@ -145,6 +165,9 @@ void nd_keyspace_exchange(struct nd_keyspace *a, struct nd_keyspace *b)
     uint64_t epoch = a->mapping_epoch;
     a->mapping_epoch = b->mapping_epoch;
     b->mapping_epoch = epoch;
+    bool lived = a->lived;
+    a->lived = b->lived;
+    b->lived = lived;
     for (int i = 0; i < nd_keyspace_all(a); i++) {
         if (nd_keyspace_peek(a, i) == NULL && nd_keyspace_peek(b, i) == NULL)
             continue;

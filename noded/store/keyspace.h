@@ -36,6 +36,7 @@ struct nd_keyspace {
     uint64_t seed[2];
     uint64_t mapping_epoch; /* swaps of databases that the whole cluster made, and this dataset with it (SWAPDB a b
                                EPOCH n) */
+    bool lived; /* it has had keys since it was loaded: when it has none now, somebody took them out */
     nd_release_fn *release; /* NULL: values are freed at once */
     void *release_owner;
     size_t expired_rounds;      /* for the expiry cycle: free for its use */
@@ -52,6 +53,11 @@ static inline int nd_keyspace_all(const struct nd_keyspace *k)
 {
     return k->db_count + k->shadows;
 }
+size_t nd_keyspace_count(const struct nd_keyspace *k); /* keys of all of them */
+/* It has no keys, and had some since it was loaded: it is empty because it was emptied, and not because it was lost. */
+bool nd_keyspace_emptied(const struct nd_keyspace *k);
+/* It is loaded now: what it was before says nothing of it. */
+void nd_keyspace_loaded(struct nd_keyspace *k);
 /* What is database n in a dataset whose shadows begin behind `databases` (0: it has none): its number here, or -1 when
  * there is nothing like it here. */
 int nd_keyspace_number(const struct nd_keyspace *k, uint64_t n, int databases);
@@ -68,7 +74,7 @@ struct nd_db *nd_keyspace_shadow(struct nd_keyspace *k, int n);     /* of databa
 /* Exchanges the contents of two databases, below db_count, and those of their shadows; the struct nd_db keep their
  * numbers and addresses. */
 void nd_keyspace_swap(struct nd_keyspace *k, int a, int b);
-/* The same for all databases of two keyspaces, which have as many and the same seed, and their mapping epochs. */
+/* The same for all databases of two keyspaces, which have as many and the same seed, mapping epochs and pasts. */
 void nd_keyspace_exchange(struct nd_keyspace *a, struct nd_keyspace *b);
 
 /* While a child process shares the memory, every page that is written is copied: tables are not resized for the

@@ -12,6 +12,15 @@ static struct sn_note *tell(struct sn_group *g, enum sn_note_kind kind, uint64_t
     return e->note;
 }
 
+/* What is told of a configuration goes by its ballot, as all that led to it, where that is known here. */
+static struct sn_note *tell_config(struct sn_group *g, enum sn_note_kind kind, uint64_t ballot, uint64_t config_epoch)
+{
+    struct sn_note *n = tell(g, kind, ballot ? ballot : config_epoch);
+    sn_note_int(n, "ballot", (int64_t)ballot);
+    sn_note_int(n, "config_epoch", (int64_t)config_epoch);
+    return n;
+}
+
 static int64_t age(const struct sn_group *g, int64_t at_us)
 {
     return at_us ? g->core->now_us - at_us : -1;
@@ -324,10 +333,8 @@ void sn_account_promoted(struct sn_group *g)
 void sn_account_switched(struct sn_group *g)
 {
     const struct sn_failover *fo = &g->fo;
-    /* In a cluster the configuration may have another epoch than the ballot, which the other notes go by. */
     bool ours = fo->state == SN_FO_RECONF_SLAVES;
-    struct sn_note *n = tell(g, SN_NOTE_SWITCHED, ours ? fo->epoch : g->config_epoch);
-    sn_note_int(n, "config_epoch", (int64_t)g->config_epoch);
+    struct sn_note *n = tell_config(g, SN_NOTE_SWITCHED, g->config_ballot, g->config_epoch);
     int64_t now = g->core->now_us;
     put_addr(n, "from", &g->announce_from);
     put_node(n, "to", g->master->node);
@@ -349,7 +356,7 @@ void sn_account_switched(struct sn_group *g)
 
 void sn_account_converged(struct sn_group *g, bool timeout)
 {
-    struct sn_note *n = tell(g, SN_NOTE_CONVERGED, g->fo.epoch);
+    struct sn_note *n = tell_config(g, SN_NOTE_CONVERGED, g->fo.epoch, g->config_epoch);
     put_node(n, "master", g->master->node);
     sn_note_bool(n, "timeout", timeout);
     sn_note_int(n, "took_ms", (g->core->now_us - g->fo.state_us) / 1000);
@@ -383,7 +390,7 @@ void sn_account_agreed(struct sn_shard *s, bool timeout)
 {
     struct sn_group *g = s->group;
     const struct sn_fleet *f = s->fleet;
-    struct sn_note *n = tell(g, SN_NOTE_AGREED, g->config_epoch);
+    struct sn_note *n = tell_config(g, SN_NOTE_AGREED, g->config_ballot, g->config_epoch);
     put_node(n, "master", g->master->node);
     sn_note_bool(n, "timeout", timeout);
     sn_note_int(n, "took_ms", (g->core->now_us - s->switched_us) / 1000);
@@ -428,10 +435,10 @@ void sn_account_no_replica(struct sn_group *g, const struct addr *wanted)
     put_ranking(n, g, wanted);
 }
 
-void sn_account_config(struct sn_group *g, const char *from, uint64_t epoch, const struct addr *before,
-                       const struct addr *now)
+void sn_account_config(struct sn_group *g, const struct sn_inst *master, const char *from, uint64_t epoch,
+                       const struct addr *before, const struct addr *now)
 {
-    struct sn_note *n = tell(g, SN_NOTE_CONFIG, epoch);
+    struct sn_note *n = tell_config(g, SN_NOTE_CONFIG, sn_group_ballot(g, master, epoch), epoch);
     sn_note_text(n, "by", from);
     put_addr(n, "from", before);
     put_addr(n, "to", now);

@@ -161,6 +161,24 @@ static void remove_group(struct sn_core *c, const struct sn_event *e)
 }
 
 /* All options are good, or none is applied. */
+/* A lease has to end before its master is replaced (SAFETY L7). lease_ms stands in the file, which is checked by the
+ * same rule. */
+static bool outlived_by_lease(struct sn_core *c, const struct sn_event *e, int64_t before_ms, int64_t ms)
+{
+    const struct sn_group *g = sn_group_find(c, e->group);
+    int64_t ttl_us = g ? sn_lease_ttl(g) : 0;
+    if (ms == before_ms || !ttl_us || MS(ms) > ttl_us)
+        return false;
+    char text[200];
+    snprintf(
+        text, sizeof text,
+        "ERR down-after-milliseconds has to be above lease_ms of the cluster (%lld): a lease has to end before its "
+        "master is replaced",
+        (long long)(ttl_us / 1000));
+    sn_refuse(c, e->token, text);
+    return true;
+}
+
 static void set(struct sn_core *c, const struct sn_event *e)
 {
     struct outlook o = outlook(c, e->group);
@@ -191,7 +209,10 @@ static void set(struct sn_core *c, const struct sn_event *e)
         buf_free(&option);
         at += took;
     }
-    submit(c, ch);
+    if (outlived_by_lease(c, e, o.set->down_after_ms, ch->set.down_after_ms))
+        sn_change_free(ch);
+    else
+        submit(c, ch);
 }
 
 static void replace(char **at, struct slice value)

@@ -142,7 +142,8 @@ void sn_coordinated_begin(struct sn_group *g)
         begin_return(g);
         return;
     }
-    if (g->fleet ? !cluster_would_vote(g) : !n->info.failover_known) {
+    /* One under leases takes no CLUSTER FAILOVER; its master, a stock node, has no lease to give back. */
+    if (g->fleet ? !cluster_would_vote(g) || sn_lease_promotes(g->fo.candidate) : !n->info.failover_known) {
         begin_pause(g);
         return;
     }

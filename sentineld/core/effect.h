@@ -15,13 +15,13 @@ enum sn_effect_kind {
     SN_FX_CONNECT,    /* link, addr, subscribe (a subscription to SN_HELLO_CHANNEL), user, pass */
     SN_FX_DISCONNECT, /* link: close it; no LINK_DOWN follows */
     SN_FX_SEND,       /* link, command; HELLO: text. REPLICAOF: addr (host "" is NO ONE). FAILOVER: addr, number (ms).
-                         PAUSE: number (ms), flag (with WRITE). REPLICATE: text (node id). FREEZE: text (node id),
-                         number (ms). NO_FAILOVER: flag (yes or no). LEASE: text (speaker), number (us), epoch, stamp
-                         (none: nothing is granted). LEASE_RETURN: text (speaker), epoch. RELEASE: text (speaker).
-                         GIVE_UP, TAKE_ON: text (cluster). TAKEOVER: epoch (0: without leases), text (lineage), flag (an
-                         operator's word), argv (speaker, then grants). DBMAP_*: argv (the words behind CLUSTER DBMAP).
-                         SWAP: text (own id), epoch (own current), group (the cluster), swap. ASK, BALLOT: ballots, text
-                         (own id), epoch (own current). */
+                         ACCEPT: text (replication id). PAUSE: number (ms), flag (with WRITE). REPLICATE: text (node
+                         id). FREEZE: text (node id), number (ms). NO_FAILOVER: flag (yes or no). LEASE: text
+                         (speaker), number (us), epoch, stamp (none: nothing is granted). LEASE_RETURN: text
+                         (speaker), epoch. RELEASE: text (speaker). GIVE_UP, TAKE_ON: text (cluster). TAKEOVER: epoch
+                         (0: without leases), text (lineage), flag (an operator's word), argv (speaker, then grants).
+                         DBMAP_*: argv (the words behind CLUSTER DBMAP). SWAP: text (own id), epoch (own current),
+                         group (the cluster), swap. ASK, BALLOT: ballots, text (own id), epoch (own current). */
     SN_FX_PERSIST,    /* seq, records: all of it in one transaction; PERSISTED or PERSIST_FAILED must follow */
     SN_FX_PUBLISH, /* level, name (event), text (payload), group (tied to it) or NULL. Published unless level is DEBUG
                     */

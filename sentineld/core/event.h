@@ -97,6 +97,7 @@ enum sn_command {
     SN_CMD_INFO,
     SN_CMD_HELLO,     /* PUBLISH __sentinel__:hello */
     SN_CMD_REPLICAOF, /* the transaction of reference section 7; to nobody is the promotion */
+    SN_CMD_ACCEPT,    /* REPLICAOF ACCEPT id: this empty history of its master may come (accept.c) */
     SN_CMD_SCRIPT_KILL,
     SN_CMD_FAILOVER, /* FAILOVER TO host port TIMEOUT ms */
     SN_CMD_FAILOVER_ABORT,

@@ -179,5 +179,6 @@ void sn_node_info(struct sn_node *n, struct sn_info *info)
         note_master(i);
         sn_touch_group(i->group);
     }
+    sn_note_life(n, run_before);
     sn_touch_node(n);
 }

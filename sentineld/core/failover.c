@@ -260,6 +260,11 @@ void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct
         return;
     if (command == SN_CMD_HELLO || command == SN_CMD_FREEZE)
         return;                   /* said, or not: it is said again anyway */
+    if (command == SN_CMD_ACCEPT) {
+        if (!ok)
+            sn_accept_refused(n, text);
+        return;
+    }
     if (command == SN_CMD_INFO) { /* refused (a script runs, say): asked again when it is due */
         n->info_sent_us = 0;
         sn_touch_node(n);

@@ -161,7 +161,7 @@ bool sn_lease_in_doubt(const struct sn_group *g)
 }
 
 /* It has restarted, and whether it has its data is not known yet, or it has none while others do (SAFETY section 4). */
-static bool may_be_empty(const struct sn_inst *i)
+bool sn_may_be_empty(const struct sn_inst *i)
 {
     return i->node->unjudged || i->restarted || i->reborn_empty;
 }
@@ -174,7 +174,7 @@ static bool grant_to(struct sn_inst *i, struct sn_grant *out)
     if (!ttl || !sn_is_master(i) || !i->member)
         return false;
     i->node->lease_soon = g->config_seq > c->persisted;
-    if (i->node->lease_soon || sn_lease_in_doubt(g) || may_be_empty(i) || !sn_swap_lets_lease(i->node))
+    if (i->node->lease_soon || sn_lease_in_doubt(g) || sn_may_be_empty(i) || !sn_swap_lets_lease(i->node))
         return false;
     /* With an empty state directory, or before the cluster was released here: in a life that is forgotten another one
      * may have got a grant just now. A master that is not supervised yet takes writes without leases anyway. */
@@ -239,6 +239,7 @@ static void take_facts(struct sn_node *n, const struct sn_lease_told *t)
     info->repl_offset = t->offset;
     info->priority = t->priority;
     info->keys = t->keys;
+    sn_note_keys(n);
     n->info_us = n->core->now_us;
 }
 
@@ -296,6 +297,9 @@ void sn_lease_told(struct sn_node *n, enum sn_command command, const struct sn_l
         n->fleet->epoch = epoch;
         sn_heard_epoch(c, NULL, n->fleet->epoch);
     }
+    /* It takes nothing of an attempt below it, and those who named it may all have lost what they knew (M2). */
+    if (n->fleet && t->swap_ballot < SN_EPOCH_MAX)
+        sn_heard_epoch(c, NULL, t->swap_ballot);
     if (n->fleet && is_expected(n, t))
         sn_shard_wished(n->member);
     if (t->generation && t->version == c->ours.version && (spoken || c->ours.counted))

@@ -301,6 +301,7 @@ static void adopt(struct sn_group *g, struct sn_seat *s, const struct sn_hello *
         if (g->fo.state != SN_FO_RECONF_SLAVES)
             sn_failover_drop(g);
         g->config_epoch = h->config_epoch;
+        g->config_ballot = sn_group_ballot(g, g->master, h->config_epoch);
         g->config_seq = sn_persist_next(g->core);
         sn_dirty(g);
         return;
@@ -315,9 +316,9 @@ static void adopt(struct sn_group *g, struct sn_seat *s, const struct sn_hello *
     sn_publish_seat(s, SN_LOG_WARNING, "+config-update-from", NULL);
     sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, from.host, from.port,
                      h->master.host, h->master.port);
-    sn_account_config(g, h->id, h->config_epoch, &from, &h->master);
     if (!to)
         to = sn_inst_add(g, sn_node_get(g->core, &h->master));
+    sn_account_config(g, to, h->id, h->config_epoch, &from, &h->master);
     sn_group_switch(g, to, h->config_epoch);
     sn_publish_slaves(g);
     sn_reconfig_script(g, "observer", &from, &h->master);

@@ -129,6 +129,16 @@ void sn_group_evaluate(struct sn_group *g)
     heap_set(&g->core->timers, &g->timer.at, next);
 }
 
+/* Outside of a cluster, and under leases, the configuration has the epoch of its ballot. In a cluster of redis-server it
+ * has the node's, and who voted for it knows the ballot. */
+uint64_t sn_group_ballot(const struct sn_group *g, const struct sn_inst *to, uint64_t epoch)
+{
+    if (!g->fleet || sn_lease_promotes(to))
+        return epoch;
+    bool voted = !g->vote_free && addr_is_set(&g->vote_candidate) && sn_node_is(to->node, &g->vote_candidate);
+    return voted ? g->vote_epoch : 0;
+}
+
 void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
 {
     struct sn_core *c = g->core;
@@ -173,6 +183,7 @@ void sn_group_switch(struct sn_group *g, struct sn_inst *to, uint64_t epoch)
         sn_group_info_now(g);
     }
     g->config_epoch = epoch;
+    g->config_ballot = g->fo.state == SN_FO_RECONF_SLAVES ? g->fo.epoch : sn_group_ballot(g, to, epoch);
     g->config_seq = sn_persist_next(c);
     g->stand_us = 0;
     g->vote_free = true;

@@ -105,12 +105,14 @@ static void read_failover_state(struct reading *r, struct slice value)
 /* may_be_ours() has the first letters. */
 static const struct field fields[] = {
     FLAG("async_loading", async_loading),
+    FLAG("dataset_emptied", emptied),
     FLAG("loading", loading),
     OTHER("master_host", read_master_host),
     OTHER("master_port", read_master_port),
     OTHER("master_link_status", read_link_status),
     OTHER("master_link_down_since_seconds", read_link_down_since),
     FLAG("master_sync_in_progress", syncing),
+    RUN_ID("master_sync_guarded", guarded),
     OTHER("master_repl_offset", read_offset_as_master),
     OTHER("master_failover_state", read_failover_state),
     RUN_ID("master_replid", replid),
@@ -216,7 +218,7 @@ static bool may_be_ours(struct slice line)
     char second = line.p[1], third = line.p[2];
     switch (line.p[0]) {
     case 'a': return second == 's';                 /* async_loading */
-    case 'd': return second == 'b';                 /* db0 */
+    case 'd': return second == 'b' || second == 'a'; /* db0, dataset_emptied */
     case 'l': return second == 'o';                 /* loading */
     case 'm': return second == 'a' && third == 's'; /* master_... */
     case 'r': return second != 'e' ? second == 'o' || second == 'u' /* role, run_id */ : third == 'p'; /* replica... */

@@ -22,6 +22,8 @@ struct sn_info {
     int64_t second_offset;       /* second_repl_offset; -1 */
     bool loading, async_loading; /* reading its data set from disk or from its master */
     bool syncing;                /* master_sync_in_progress */
+    runid guarded;               /* of a noded replica: this empty history of its master is not let in; "" none is */
+    bool emptied;                /* of a noded: it has no keys, and had some in this life or its master had */
     bool keys_known;             /* the keyspace section was there */
     int64_t keys;                /* over all databases */
     bool failover_running;       /* master_failover_state is there and not "no-failover" */

@@ -69,6 +69,13 @@ bool sn_same_process(const struct sn_inst *a, const struct sn_inst *b); /* known
 bool sn_is_master(const struct sn_inst *i);
 int64_t sn_inst_judge(struct sn_inst *i);  /* S_DOWN; returns when to look again */
 int64_t sn_inst_repair(struct sn_inst *i); /* wrong role or wrong master; returns when to look again */
+bool sn_master_looks_sane(const struct sn_group *g);
+
+/* accept.c */
+int64_t sn_inst_accept(struct sn_inst *i); /* replica-guard; returns when to look again */
+void sn_accept_refused(struct sn_node *n, struct slice text);
+void sn_note_life(struct sn_node *n, const runid before); /* after INFO; before: the run id until then */
+void sn_note_keys(struct sn_node *n);                     /* after the number of keys was told */
 
 /* peer.c */
 struct sn_peer *sn_peer_new(struct sn_core *c, const char *id, const struct addr *a);
@@ -108,7 +115,9 @@ struct sn_group *sn_group_new(struct sn_core *c, const char *name, const struct 
 void sn_group_free(struct sn_group *g);
 void sn_group_evaluate(struct sn_group *g);
 void sn_group_switch(struct sn_group *g, struct sn_inst *to,
-                     uint64_t epoch);       /* the one door by which a master changes */
+                     uint64_t epoch); /* the one door by which a master changes */
+/* The ballot behind a configuration that is learned: that to is the master at that epoch. 0: it is not known here. */
+uint64_t sn_group_ballot(const struct sn_group *g, const struct sn_inst *to, uint64_t epoch);
 void sn_group_reset(struct sn_group *g);    /* SENTINEL RESET */
 void sn_group_info_now(struct sn_group *g); /* fresh facts about every node */
 int64_t sn_group_tidy(struct sn_group *g);  /* forgets what RESET hid and nobody confirmed */
@@ -138,6 +147,7 @@ void sn_lease_returned_by(struct sn_inst *i);      /* it has given its lease bac
 void sn_lease_return(struct sn_group *g);          /* asks the master to */
 void sn_lease_taken(struct sn_inst *i);            /* it has answered OK to that */
 int64_t sn_lease_wants_ballot(struct sn_group *g); /* from when on the incumbent needs one to be granted anything */
+bool sn_may_be_empty(const struct sn_inst *i);     /* it has restarted, and has lost its data for all that is known */
 bool sn_lease_in_doubt(const struct sn_group *g);  /* a vote of ours may have led to a promotion that nobody knows of */
 void sn_list_init(struct sn_core *c, const struct sn_list *l);
 /* No node counts our list, and some count another, whose supervisors may hold ballots: ours stand for nothing (M1). */
@@ -230,8 +240,8 @@ void sn_account_converged(struct sn_group *g, bool timeout);
 void sn_account_agreed(struct sn_shard *s, bool timeout);
 void sn_account_aborted(struct sn_group *g, const char *why);
 void sn_account_no_replica(struct sn_group *g, const struct addr *wanted); /* an operator's failover that cannot be */
-void sn_account_config(struct sn_group *g, const char *from, uint64_t epoch, const struct addr *before,
-                       const struct addr *now);
+void sn_account_config(struct sn_group *g, const struct sn_inst *master, const char *from, uint64_t epoch,
+                       const struct addr *before, const struct addr *now);
 
 void sn_set_group(struct sn_group *g, const struct sn_word *words, size_t nwords); /* change.c */
 void sn_set_globals(struct sn_core *c, const struct sn_word *words, size_t nwords);

@@ -149,7 +149,7 @@ int64_t sn_inst_judge(struct sn_inst *i)
 }
 
 /* The configured master must be well before anybody is told to follow it. */
-static bool master_looks_sane(const struct sn_group *g)
+bool sn_master_looks_sane(const struct sn_group *g)
 {
     const struct sn_inst *m = g->master;
     return !m->s_down && !g->o_down && m->node->info_us && m->node->info.role == SN_ROLE_MASTER &&
@@ -180,7 +180,7 @@ int64_t sn_inst_repair(struct sn_inst *i)
     at += wait;
     if (now < at)
         return at;
-    if (!master_looks_sane(g))
+    if (!sn_master_looks_sane(g))
         return now + MS(1000);
     i->repaired_us = now;
     sn_publish_inst(i, SN_LOG_NOTICE, poses ? "+convert-to-slave" : "+fix-slave-config", NULL);

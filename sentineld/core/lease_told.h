@@ -17,19 +17,20 @@ struct sn_lease_told {
     runid replid;
     int64_t offset, priority, keys; /* keys: over all databases */
     bool loading;
-    uint64_t generation;  /* 0: it is not supervised */
-    uint64_t version;     /* of the list of supervisors that it counts */
-    int64_t lease_ms;     /* left; 0 none; -1: not supervised, nothing limits it */
-    int64_t grants;       /* that it holds */
-    bool state_known;     /* a replica: nothing of its shard's state is missing, so it may be promoted (SAFETY H2) */
-    int64_t migrating;    /* migrations that it is an end of */
-    uint64_t view;        /* digest of its CLUSTER NODES (common/base/view.h); 0: it tells none */
-    uint64_t wants_epoch; /* the lowest config epoch that it needs, which a ballot is to give it; 0: none */
-    uint64_t swap_prepared, swap_ballot; /* it waits for the end of this swap (its mapping, its attempt); 0: of none */
-    uint64_t swap_request;               /* a client of it wants one, and nobody has taken that up; 0: none does */
-    int64_t swap_a, swap_b;              /* which */
-    uint64_t swap_waits;                 /* a client waits until that mapping is everywhere; 0: none does */
-    uint64_t incarnation;                /* its stamp; never 0 */
+    uint64_t generation;    /* 0: it is not supervised */
+    uint64_t version;       /* of the list of supervisors that it counts */
+    int64_t lease_ms;       /* left; 0 none; -1: not supervised, nothing limits it */
+    int64_t grants;         /* that it holds */
+    bool state_known;       /* a replica: nothing of its shard's state is missing, so it may be promoted (SAFETY H2) */
+    int64_t migrating;      /* migrations that it is an end of */
+    uint64_t view;          /* digest of its CLUSTER NODES (common/base/view.h); 0: it tells none */
+    uint64_t wants_epoch;   /* the lowest config epoch that it needs, which a ballot is to give it; 0: none */
+    uint64_t swap_prepared; /* it waits for the end of the swap to this mapping; 0: of none */
+    uint64_t swap_ballot;   /* the newest attempt that it has heard of: that one, or one that is over */
+    uint64_t swap_request;  /* a client of it wants one, and nobody has taken that up; 0: none does */
+    int64_t swap_a, swap_b; /* which */
+    uint64_t swap_waits;    /* a client waits until that mapping is everywhere; 0: none does */
+    uint64_t incarnation;   /* its stamp; never 0 */
     int64_t clock_us;
 };
 

@@ -343,6 +343,7 @@ void sn_node_evaluate(struct sn_node *n)
     for (struct sn_inst *i = n->insts; i; i = i->next_on_node) {
         EARLIER(next, sn_inst_judge(i));
         EARLIER(next, sn_inst_repair(i));
+        EARLIER(next, sn_inst_accept(i));
         n->calm = n->calm && !i->s_down && !i->master_reboot;
     }
     EARLIER(next, send_periodic(n));

@@ -240,7 +240,7 @@ static void switch_to(struct sn_inst *i, uint64_t epoch, const char *by)
     struct addr from = sn_current_master(g), to = sn_shown_addr(g->core, i->node);
     sn_publish_group(g, SN_LOG_WARNING, "+switch-master", "%s %s %d %s %d", g->name, from.host, from.port, to.host,
                      to.port);
-    sn_account_config(g, by, epoch, &from, &to);
+    sn_account_config(g, i, by, epoch, &from, &to);
     sn_group_switch(g, i, epoch);
     sn_publish_slaves(g);
     sn_reconfig_script(g, "observer", &from, &to);

@@ -64,6 +64,7 @@ struct sn_node {
     bool touched;
     bool calm;        /* held for down in no group, not restarted just now: an answered PING changes nothing */
     bool info_now;    /* wanted at once */
+    bool lived;       /* it was seen as the master that it is, with keys, in this life of its process */
     bool keys_before; /* of a replica whose master went silent: it was linked then, and held keys */
     unsigned pending; /* commands without an answer */
     struct sn_probe probe;
@@ -132,6 +133,7 @@ struct sn_inst {
     bool reborn_empty;        /* SAFETY section 4: down at once */
     int64_t refused_us;       /* when it last refused a promotion, 0 never */
     int64_t repaired_us;      /* when it was last told whom to follow, outside of a failover */
+    int64_t accepted_us;      /* when it was last told to let its master's empty dataset in; later where it refused */
     int64_t wrong_us;         /* since when it reports another master than the group's; 0: it does not */
     struct sn_member *member; /* in a cluster: which node it is; its group's shard is never without */
     int64_t stranger_us;      /* since when another node of the cluster sits at its address; 0: none does */
@@ -258,18 +260,21 @@ struct sn_group {
     struct sn_group *next_touched;
     int64_t switched_us; /* since when it is the master; 0: since before this life began */
     uint64_t config_epoch;
-    uint64_t config_seq; /* master and config epoch are durable, so may be told, when this is persisted */
-    runid lineage;       /* replication id of the data that the master had while it was well */
-    uint64_t vote_epoch; /* our last vote: epoch, for whom */
+    uint64_t config_ballot; /* the ballot that it came of, as far as that is known here; 0: it is not. A redis-server's
+                               config epoch is another number than the ballot's */
+    uint64_t config_seq;    /* master and config epoch are durable, so may be told, when this is persisted */
+    runid lineage;          /* replication id of the data that the master had while it was well */
+    uint64_t vote_epoch;    /* our last vote: epoch, for whom */
     runid vote_leader;
-    int64_t vote_lock_us;  /* until then we neither stand nor (for ours) vote for another, unless it is freed */
-    bool vote_planned;     /* it was for a planned switch: the asker did not hold the master for down */
-    bool vote_free;        /* it was cancelled, or led to a configuration */
-    bool vote_void;        /* it was cancelled before a promotion was sent: nothing hidden comes of it */
-    bool vote_same;        /* it was for the master that had our grants, and nothing else is hidden */
-    uint64_t doubt_epoch;  /* the highest of our votes before it that may have led to a promotion, */
-    int64_t doubt_lock_us; /* and until when they bind us as vote_lock_us does */
-    struct sn_lease lease; /* of a shard under leases: what we have granted there */
+    struct addr vote_candidate; /* that the ballot named; not set: our own, or it named none */
+    int64_t vote_lock_us;       /* until then we neither stand nor (for ours) vote for another, unless it is freed */
+    bool vote_planned;          /* it was for a planned switch: the asker did not hold the master for down */
+    bool vote_free;             /* it was cancelled, or led to a configuration */
+    bool vote_void;             /* it was cancelled before a promotion was sent: nothing hidden comes of it */
+    bool vote_same;             /* it was for the master that had our grants, and nothing else is hidden */
+    uint64_t doubt_epoch;       /* the highest of our votes before it that may have led to a promotion, */
+    int64_t doubt_lock_us;      /* and until when they bind us as vote_lock_us does */
+    struct sn_lease lease;      /* of a shard under leases: what we have granted there */
     bool lease_dirty;
     int64_t unleased_us; /* since when the master, which is well, tells that it has no lease; 0: it has one */
     uint64_t lease_seq;  /* the grantee is durable when this is persisted */

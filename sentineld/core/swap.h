@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #define SN_SWAP_VOTERS_MAX 64
+#define SN_SWAP_WHY 200 /* bytes, with the terminator */
 
 enum sn_swap_value { SN_SWAP_NONE, SN_SWAP_BEGUN, SN_SWAP_COMMIT, SN_SWAP_ABORT };
 
@@ -41,6 +42,7 @@ struct sn_swap_entry {
     struct sn_swap_step before; /* the last one that was committed before it */
     runid asker;                /* the master whose client wants it; "" an operator */
     uint64_t request;           /* as that master names it */
+    char why[SN_SWAP_WHY];      /* of an ABORT, for whoever waits for it: told, and not stored; "" nobody knows */
 };
 
 /* What a supervisor has of it, and has on disk before it tells it. */

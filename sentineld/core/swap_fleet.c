@@ -192,7 +192,7 @@ void sn_swap_learned(struct sn_fleet *f, const struct sn_swap *theirs)
         return;
     }
     if (s->lead.phase == SN_SWAP_IDLE)
-        snprintf(s->why, sizeof s->why, "%s", "another supervisor ended it");
+        snprintf(s->why, sizeof s->why, "%s", *theirs->entry.why ? theirs->entry.why : SN_SWAP_UNKNOWN);
     s->lead_us = 0;
     decided(f);
 }
@@ -234,6 +234,17 @@ static void stand(struct sn_fleet *f, bool wanted)
     sn_swap_changed(f);
 }
 
+/* Of what is proposed to be given up: for us, and for those who accept it. */
+static void explain(struct sn_fleet *f, const char *why)
+{
+    struct sn_swapping *s = &f->swap;
+    struct sn_swap_entry *e = &s->lead.proposal;
+    if (why != s->why)
+        snprintf(s->why, sizeof s->why, "%s", why);
+    if (why != e->why)
+        snprintf(e->why, sizeof e->why, "%.*s", (int)sizeof e->why - 1, why);
+}
+
 /* A majority has promised: what it told says how to go on. */
 static void elected(struct sn_fleet *f)
 {
@@ -248,16 +259,16 @@ static void elected(struct sn_fleet *f)
     }
     if (s->lead.phase == SN_SWAP_BEGINNING)
         sn_swap_begun(f);
-    else
-        snprintf(s->why, sizeof s->why, "%s", "another supervisor took the lead before it was decided");
+    else if (s->lead.proposal.value == SN_SWAP_ABORT)
+        explain(f, *s->lead.proposal.why ? s->lead.proposal.why
+                                         : "the supervisor that led it did not end it, and another one did");
     propose(f);
 }
 
 static void give_up(struct sn_fleet *f, const char *why)
 {
-    if (why != f->swap.why)
-        snprintf(f->swap.why, sizeof f->swap.why, "%s", why);
     sn_swap_decide(&f->swap.lead, false);
+    explain(f, why);
     propose(f);
 }
 
@@ -313,7 +324,8 @@ static bool refused_by_too_many(const struct sn_fleet *f)
 static int64_t await_masters(struct sn_fleet *f)
 {
     struct sn_swapping *s = &f->swap;
-    const char *broken = sn_swap_broken(f);
+    char why[SN_SWAP_WHY];
+    const char *broken = sn_swap_broken(f, why);
     if (broken) {
         give_up(f, broken);
     } else if (s->hurry) {
@@ -324,7 +336,7 @@ static int64_t await_masters(struct sn_fleet *f)
         sn_swap_decide(&s->lead, true);
         propose(f);
     } else if (f->core->now_us >= s->phase_us + PREPARE_MAX) {
-        give_up(f, "a master did not answer in time");
+        give_up(f, sn_swap_silent(f, why));
     } else {
         return s->phase_us + PREPARE_MAX;
     }

@@ -5,6 +5,8 @@
 
 #include "sentineld/core/fleet_inner.h"
 
+#define SN_SWAP_UNKNOWN "the supervisor that led it gave it up; its log tells why"
+
 /* swap_fleet.c: the course of an attempt */
 int64_t sn_swap_evaluate(struct sn_fleet *f); /* returns when to look again */
 void sn_swap_free(struct sn_fleet *f);
@@ -33,12 +35,15 @@ void sn_swap_lost(struct sn_peer *p); /* its link is gone */
 void sn_swap_met(struct sn_peer *p);  /* its link is up, and it is one of ours */
 
 /* swap_nodes.c: masters */
-const char *sn_swap_hindered(const struct sn_fleet *f); /* why no attempt can begin now; NULL: nothing */
-uint64_t sn_swap_version(const struct sn_fleet *f);     /* the mapping that all masters have, when nothing hinders */
-void sn_swap_prepare(struct sn_fleet *f);               /* all masters are asked */
+/* Why no attempt can begin now, or why what masters said does not hold, with whose fault it is; NULL: nothing. The text
+ * is in `out`. */
+const char *sn_swap_hindered(const struct sn_fleet *f, char out[SN_SWAP_WHY]);
+const char *sn_swap_broken(const struct sn_fleet *f, char out[SN_SWAP_WHY]);
+const char *sn_swap_silent(const struct sn_fleet *f, char out[SN_SWAP_WHY]); /* who has not answered to PREPARE */
+uint64_t sn_swap_version(const struct sn_fleet *f); /* the mapping that all masters have, when nothing hinders */
+void sn_swap_prepare(struct sn_fleet *f);           /* all masters are asked */
 bool sn_swap_all_said_yes(const struct sn_fleet *f);
-const char *sn_swap_broken(const struct sn_fleet *f); /* why what they said does not hold; NULL: it does */
-int64_t sn_swap_mend(struct sn_fleet *f);             /* every master is brought to what was decided */
+int64_t sn_swap_mend(struct sn_fleet *f); /* every master is brought to what was decided */
 bool sn_swap_everywhere(const struct sn_fleet *f, uint64_t version);
 void sn_swap_ack(struct sn_node *n, enum sn_command command, bool ok, struct slice text);
 bool sn_swap_concerns(const struct sn_node *n); /* its last answer to LEASE says something of swaps */

@@ -38,26 +38,57 @@ static bool is_whole(const struct sn_fleet *f)
     return assigned == SN_SLOTS;
 }
 
-const char *sn_swap_hindered(const struct sn_fleet *f)
+/* Why its shard does not speak for itself now; NULL: it does. */
+static const char *is_silent(const struct sn_shard *s)
+{
+    const struct sn_node *n = master_of(s);
+    const struct sn_lease_told *t = n->told;
+    if (s->group->master->s_down)
+        return "is down";
+    if (n->lease_refused)
+        return "takes no lease: it is a stock node, which knows database 0 only, or is not supervised by this list";
+    if (n->cmd.state != SN_CONN_UP)
+        return "has broken its connection";
+    if (t && t->role != SN_ROLE_MASTER)
+        return "says that it is a replica";
+    return speaks(s) ? NULL : "has not told yet who it is";
+}
+
+static const char *hinders(const struct sn_fleet *f, const struct sn_shard *s)
 {
     uint64_t decided = sn_swap_mapping(&f->swap.has.entry).version, version = sn_swap_version(f);
+    const struct sn_lease_told *t = master_of(s)->told;
+    const char *silent = is_silent(s);
+    if (silent)
+        return silent;
+    if (!t->generation)
+        return "is not under the leases of its supervisors";
+    if (t->lease_ms == 0) /* who came before it may write still */
+        return "has no lease";
+    if (t->migrating)
+        return "has slots on their way";
+    if (t->swap_prepared)
+        return "waits for the end of another swap (nodectl doctor names it, and what ends it)";
+    return t->mapping_epoch != version || version < decided ? "has not come to the present mapping yet" : NULL;
+}
+
+static const char *of_master(const struct sn_shard *s, const char *what, char out[SN_SWAP_WHY])
+{
+    const struct addr *a = &master_of(s)->addr;
+    snprintf(out, SN_SWAP_WHY, "master %.60s:%d %s", a->host, a->port, what);
+    return out;
+}
+
+const char *sn_swap_hindered(const struct sn_fleet *f, char out[SN_SWAP_WHY])
+{
     if (!f->nshards)
         return "no shard of the cluster is known";
     if (sn_swap_masters_change(f))
         return "a failover is under way";
     for (size_t k = 0; k < f->nshards; k++) {
-        const struct sn_shard *s = f->shards[k];
-        const struct sn_lease_told *t = master_of(s)->told;
-        if (s->group->master->s_down || !speaks(s))
-            return "a master is down, or does not answer as one";
-        if (!t->generation || master_of(s)->lease_refused)
-            return "a master is not under the leases of its supervisors";
-        if (t->lease_ms == 0) /* who came before it may write still */
-            return "a master has no lease yet";
-        if (t->migrating)
-            return "slots are being migrated";
-        if (t->mapping_epoch != version || version < decided || t->swap_prepared)
-            return "a master has not come to the present mapping yet";
+        const char *what = hinders(f, f->shards[k]);
+        if (what)
+            return of_master(f->shards[k], what, out);
     }
     return is_whole(f) ? NULL : "the cluster has slots of which no master is known";
 }
@@ -117,7 +148,7 @@ static void say_abort(struct sn_node *n, uint64_t version, uint64_t ballot, cons
     argv[3] = mem_strdup("BALLOT");
     argv[4] = number(ballot);
     argv[5] = mem_strdup("BECAUSE");
-    argv[6] = mem_strdup(*why ? why : "another supervisor ended it");
+    argv[6] = mem_strdup(*why ? why : SN_SWAP_UNKNOWN);
 }
 
 static void say_done(struct sn_node *n, uint64_t version)
@@ -133,6 +164,7 @@ static void say_done(struct sn_node *n, uint64_t version)
 void sn_swap_prepare(struct sn_fleet *f)
 {
     struct sn_swapping *s = &f->swap;
+    char why[SN_SWAP_WHY];
     s->masters = mem_array(s->masters, f->nshards + 1, sizeof *s->masters);
     s->nmasters = 0;
     for (size_t k = 0; k < f->nshards; k++) {
@@ -146,7 +178,7 @@ void sn_swap_prepare(struct sn_fleet *f)
     }
     if (!is_whole(f))
         snprintf(s->why, sizeof s->why, "%s", "a shard of the cluster was lost from sight meanwhile");
-    if (sn_swap_broken(f))
+    if (sn_swap_broken(f, why))
         return;
     for (size_t k = 0; k < f->nshards; k++)
         say_prepare(master_of(f->shards[k]), &s->lead.proposal);
@@ -160,7 +192,7 @@ bool sn_swap_all_said_yes(const struct sn_fleet *f)
     return f->swap.nmasters > 0;
 }
 
-const char *sn_swap_broken(const struct sn_fleet *f)
+const char *sn_swap_broken(const struct sn_fleet *f, char out[SN_SWAP_WHY])
 {
     const struct sn_swapping *s = &f->swap;
     if (f->nshards != s->nmasters)
@@ -168,8 +200,9 @@ const char *sn_swap_broken(const struct sn_fleet *f)
     for (size_t k = 0; k < f->nshards; k++) {
         const struct sn_shard *shard = f->shards[k];
         const struct sn_group *g = shard->group;
-        if (!speaks(shard) || g->master->s_down)
-            return "a master went down meanwhile";
+        const char *silent = is_silent(shard);
+        if (silent)
+            return of_master(shard, silent, out);
         if (runid_cmp(g->master->member->id, s->masters[k].id) != 0 ||
             master_of(shard)->told->config_epoch != s->masters[k].config_epoch)
             return "a shard has got another master meanwhile";
@@ -177,6 +210,14 @@ const char *sn_swap_broken(const struct sn_fleet *f)
             return "a failover began meanwhile";
     }
     return *s->why ? s->why : NULL;
+}
+
+const char *sn_swap_silent(const struct sn_fleet *f, char out[SN_SWAP_WHY])
+{
+    for (size_t k = 0; k < f->nshards && k < f->swap.nmasters; k++)
+        if (!f->swap.masters[k].yes)
+            return of_master(f->shards[k], "has not answered within a second: its disk, or its process, is slow", out);
+    return "the masters have not answered within a second";
 }
 
 static struct sn_swap_master *asked(struct sn_fleet *f, const struct sn_node *n)
@@ -194,11 +235,12 @@ static void said_yes(struct sn_fleet *f, struct sn_node *n, struct slice text)
     struct sn_swap_master *m = asked(f, n);
     uint64_t epoch, ballot;
     slice_cut(&text, ' ');
-    if (!text_u64(slice_cut(&text, ' '), &epoch) || !text_u64(text, &ballot) || ballot != s->lead.epoch || !m ||
-        s->lead.phase != SN_SWAP_PREPARING)
+    if (!text_u64(slice_cut(&text, ' '), &epoch) || !text_u64(text, &ballot) || ballot != s->lead.epoch || !m)
         return;
     n->told->swap_prepared = s->lead.proposal.step.version;
     n->told->swap_ballot = ballot;
+    if (s->lead.phase != SN_SWAP_PREPARING)
+        return; /* of what somebody else has refused: it hears why from us, and its client with it */
     if (epoch == m->config_epoch)
         m->yes = true;
     else
@@ -255,12 +297,15 @@ static bool bring_forward(struct sn_fleet *f, struct sn_node *n)
 }
 
 /* Promoted without that it would be a master that is never leased, and those that do have the mapping would lose it by
- * following. */
+ * following. A stock node, which tells none, has none. */
 bool sn_swap_lets_promote(const struct sn_node *n)
 {
     const struct sn_swap_entry *e = &n->fleet->swap.has.entry;
     const struct sn_lease_told *t = n->told;
-    return PLANTED(116, !t || t->mapping_epoch >= sn_swap_mapping(e).version || next_step(e, t).version, true);
+    return PLANTED(116,
+                   t ? t->mapping_epoch >= sn_swap_mapping(e).version || next_step(e, t).version
+                     : sn_swap_mapping(e).version == 0,
+                   true);
 }
 
 /* It is prepared for an attempt that is over and was not committed. */
@@ -376,14 +421,23 @@ bool sn_swap_concerns(const struct sn_node *n)
            t->mapping_epoch != sn_swap_mapping(&s->has.entry).version;
 }
 
+/* Its dataset has that swap, or lacks no other one and is shut for it: for the attempt that came to be, since a replica
+ * may have slept since an earlier one to the same mapping. */
+static bool stands_at(const struct sn_lease_told *t, const struct sn_swap_step *step)
+{
+    bool shut = t->swap_prepared == step->version && (!step->begun || t->swap_ballot == step->begun);
+    return t->mapping_epoch >= step->version || (shut && t->mapping_epoch + 1 == step->version);
+}
+
 /* SAFETY W1, W5: a dataset that is behind is not written to; but one that waits for just that swap keeps both databases
- * shut, and goes on with the others. What a master said before the decision it said when all masters were prepared. */
+ * shut, and goes on with the others. What a master said before the decision it said when all masters were prepared;
+ * replicas that were away then may not have been. */
 bool sn_swap_lets_lease(const struct sn_node *n)
 {
-    uint64_t version = sn_swap_mapping(&n->fleet->swap.has.entry).version;
+    struct sn_swap_step mapping = sn_swap_mapping(&n->fleet->swap.has.entry);
     const struct sn_lease_told *t = n->told;
-    bool before = t && n->stamp.asked_us <= n->fleet->swap.decided_us;
-    return PLANTED(116, !t || before || t->mapping_epoch >= version || t->swap_prepared == version, true);
+    bool before = t && t->role == SN_ROLE_MASTER && n->stamp.asked_us <= n->fleet->swap.decided_us;
+    return PLANTED(116, !t || before || stands_at(t, &mapping), true);
 }
 
 /* A replica may have lost, or not got yet, what its master made before it prepared the next swap: then it holds the
@@ -392,10 +446,10 @@ bool sn_swap_lets_lease(const struct sn_node *n)
 bool sn_swap_lets_vote(const struct sn_node *n)
 {
     const struct sn_swap_entry *e = &n->fleet->swap.has.entry;
-    uint64_t version = e->value == SN_SWAP_COMMIT ? e->step.version : sn_swap_mapping(e).version;
+    struct sn_swap_step mapping = e->value == SN_SWAP_COMMIT ? e->step : sn_swap_mapping(e);
     const struct sn_lease_told *t = n->told;
-    bool since = t && (n->stamp.asked_us > n->fleet->swap.decided_us || !version);
-    return PLANTED(116, since && (t->mapping_epoch >= version || t->swap_prepared == version), true);
+    bool since = t && (n->stamp.asked_us > n->fleet->swap.decided_us || !mapping.version);
+    return PLANTED(116, since && stands_at(t, &mapping), true);
 }
 
 /* What was said before the last attempt ended may have been that attempt's. */

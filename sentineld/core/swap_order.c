@@ -92,7 +92,8 @@ int64_t sn_swap_wants(struct sn_fleet *f, bool *now)
         at = c->now_us;
     if (at > c->now_us)
         return at;
-    *now = !sn_swap_hindered(f);
+    char why[SN_SWAP_WHY];
+    *now = !sn_swap_hindered(f, why);
     return *now ? c->now_us : c->now_us + LOOK;
 }
 
@@ -149,13 +150,12 @@ static const char *who_lags(const struct sn_fleet *f, uint64_t version, char *te
     return "its masters have not said that they have it";
 }
 
-static const char *why_not_begun(const struct sn_fleet *f)
+static const char *why_not_begun(const struct sn_fleet *f, char out[SN_SWAP_WHY])
 {
-    const char *why = sn_swap_hindered(f);
+    const char *why = sn_swap_hindered(f, out);
     if (!sn_swap_may_decide(f))
         return "this supervisor is new to the cluster or to its list of supervisors, and has not heard from enough "
-               "others "
-               "what was decided before";
+               "others what was decided before";
     if (sn_swap_is_open(&f->swap.has))
         return "another swap is under way";
     return why ? why : "too few supervisors agree";
@@ -185,14 +185,15 @@ int64_t sn_swap_settle(struct sn_fleet *f)
     if (!s->order.begun) {
         if (now < s->order.since_us + PATIENCE)
             return s->order.since_us + PATIENCE;
-        refuse(f, "The swap was not begun, and nothing has changed", why_not_begun(f));
+        char why[SN_SWAP_WHY];
+        refuse(f, "The swap was not begun, and nothing has changed", why_not_begun(f, why));
         return HEAP_NEVER;
     }
     bool ours = e->step.begun == s->order.begun, passed = e->step.begun > s->order.begun;
     if (passed && e->before.version >= s->order.version)
         return await_all(f, end_us);
     if (passed || (ours && e->decided && e->value == SN_SWAP_ABORT)) {
-        refuse(f, "The swap was given up, and nothing has changed", *s->why ? s->why : "another supervisor ended it");
+        refuse(f, "The swap was given up, and nothing has changed", *s->why ? s->why : SN_SWAP_UNKNOWN);
         return HEAP_NEVER;
     }
     if (ours && e->decided)

@@ -59,6 +59,7 @@ void sn_vote_give(struct sn_group *g, const char *leader, uint64_t epoch, int64_
     }
     memcpy(g->vote_leader, leader, sizeof g->vote_leader);
     g->vote_epoch = epoch;
+    g->vote_candidate = (struct addr){.port = 0};
     g->vote_lock_us = c->now_us + lock_us;
     g->vote_free = g->vote_planned = false;
     if (g->fleet && epoch > g->fleet->vote_epoch) { /* SAFETY E1 */
@@ -162,6 +163,7 @@ static void vote(struct sn_group *g, const char *from, const struct sn_ballot *b
         sn_failover_abort(g, "-failover-abort-not-elected");
     int64_t life = stock ? MS(c->params.election_timeout_ms) : sn_vote_life_us(c, g);
     sn_vote_give(g, from, b->epoch, life);
+    g->vote_candidate = b->candidate;
     sn_lease_vote(g, addr_is_set(&b->candidate) ? sn_inst_find(g, &b->candidate) : NULL);
     g->vote_planned = !stock && !b->down;
     struct sn_pending *w = sn_wait(c, g->vote_seq);

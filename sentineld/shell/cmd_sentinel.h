@@ -31,6 +31,10 @@ size_t cmd_count_sentinels(const struct sn_group *g); /* oneself not included */
 /* SENTINEL CONFIG SET was made and is on disk: what of it the shell itself obeys. */
 void cmd_config_applied(struct daemon *d);
 
+/* cmd_sentinel_drill.c. false: this user may not do what drills do, which was replied. */
+bool cmd_may_drill(struct call *call);
+bool cmd_drill_claims(struct call *call); /* false: it is none of BEGIN, END and CLAIMS */
+
 struct history_query;
 struct history_rows;
 /* cmd_sentinel_history.c: the reply to a question of SENTINEL EVENTS or HISTORY, the same in RESP2 and RESP3, made in

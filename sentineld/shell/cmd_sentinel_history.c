@@ -8,7 +8,6 @@
 #include "common/io/clock.h"
 #include "sentineld/core/note.h"
 #include "sentineld/shell/clients.h"
-#include "sentineld/shell/user.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -124,14 +123,13 @@ static bool is_json_object(struct slice text)
     return ok;
 }
 
-/* Whoever may do what drills do may say what came of it. */
+/* Whoever may do what drills do may say what came of one. */
 static void record_drill(struct call *call)
 {
-    const struct command *failover = command_by_full_name(slice_of("sentinel|failover"));
     struct slice id = call->argv[3], group = call->argv[4], report = call->argv[5];
-    if (!user_may_run(call->c->user, failover)) {
-        reply_error(call->r, "NOPERM this user has no permissions to run the '%s' command", failover->full);
-    } else if (!is_drill_id(id)) {
+    if (!cmd_may_drill(call))
+        return;
+    if (!is_drill_id(id)) {
         reply_error(call->r, "ERR The id of a drill has 1 to %d letters, digits, points, dashes and underscores",
                     DRILL_ID_MAX);
     } else if (report.n > DRILL_REPORT_MAX || !is_json_object(report)) {
@@ -150,6 +148,8 @@ static void record_drill(struct call *call)
 void cmd_sentinel_drill(struct call *call)
 {
     struct history_query q = {.what = HISTORY_DRILLS, .count = DRILLS_DEFAULT};
+    if (cmd_drill_claims(call))
+        return;
     if (slice_ieq(call->argv[2], "record") && call->argc == 6) {
         record_drill(call);
     } else if (slice_ieq(call->argv[2], "show") && call->argc == 4) {

@@ -238,6 +238,8 @@ void cmd_put_replica(struct reply *r, const struct sn_inst *i, int64_t now_us)
     map_number(&m, "slave-priority", i->node->info_us != 0 ? info->priority : 100);
     put_number_or_zero(&m, "slave-repl-offset", info->repl_offset);
     map_number(&m, "replica-announced", i->node->info_us == 0 || info->replica_announced);
+    if (*info->guarded && !info->master_link_up) /* ours: it does not let this empty history of its master in */
+        map_text(&m, "master-sync-guarded", info->guarded);
     put_reason(&m, inst_reason(i));
     put_shard(&m, i);
     map_end(&m);

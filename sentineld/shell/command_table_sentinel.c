@@ -27,8 +27,11 @@ const struct command command_table_sentinel[] = {
     {"debug", "sentinel|debug", -2, CMD_ADMIN, "7.0.0", "sentinel", "O(N) where N is the number of timers", "",
      "[<timer> <ms> ...]", "Show or change the timers", cmd_sentinel_debug, NULL},
     {"drill", "sentinel|drill", -3, SHOWS, "7.0.0", "sentinel", "O(N) where N is the number of drills shown", "",
-     "LIST [SINCE <number>] [COUNT <n>] | SHOW <id> | RECORD <id> <master-name> <json>",
-     "Show the reports of drills, newest first, or one of them; or keep one", cmd_sentinel_drill, NULL},
+     "LIST [SINCE <number>] [COUNT <n>] | SHOW <id> | RECORD <id> <master-name> <json> | CLAIMS | BEGIN <id> "
+     "<cluster or group or *> <ms> <owner> <what> | END <id>",
+     "Show the reports of drills, newest first, or one of them; keep one; or claim a cluster for a drill, so that no "
+     "other begins",
+     cmd_sentinel_drill, NULL},
     {"events", "sentinel|events", -3, SHOWS, "7.0.0", "sentinel", "O(N) where N is the number of events shown", "",
      "LAST | SINCE <number> [COUNT <n>] [GROUP <master-name>]",
      "Show the events after this number, oldest first, or tell the number of the last one", cmd_sentinel_events, NULL},

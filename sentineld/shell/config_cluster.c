@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define SUPERVISORS_MAX 31 /* as many as a node counts */
+#define LEASE_MS_LEAST 20  /* it is renewed four times while it lasts, and a turn of a busy loop takes milliseconds */
 
 #define AT(member) offsetof(struct config_cluster, member)
 /* "/" and eight digits of an id stand behind it in the names of its shards. */
@@ -86,6 +87,10 @@ static void check_cluster(struct conf_reader *r, const config_setting_t *element
         conf_problem(r->problems, element, "lease_ms",
                      "expected less than down_after_ms (%" PRId64 "): a lease has to end before its master is replaced",
                      k->settings.down_after_ms);
+    if (k->lease_ms > 0 && k->lease_ms < LEASE_MS_LEAST)
+        conf_problem(r->problems, element, gives(element, "lease_ms") ? "lease_ms" : "down_after_ms",
+                     "a lease of %" PRId64 " ms%s is over before it is renewed: expected %d or more, or lease_ms = 0",
+                     k->lease_ms, gives(element, "lease_ms") ? "" : " (half of it)", LEASE_MS_LEAST);
     if (k->lease_ms > 0 && gives(element, "lease_ms") && c->supervisors.n == 0)
         conf_problem(r->problems, element, "lease_ms", "leases need the list of supervisors at the top");
     if (k->lease_ms > 0 && c->supervisors.n > SUPERVISORS_MAX)

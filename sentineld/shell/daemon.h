@@ -11,6 +11,7 @@
 #include "common/io/resolve.h"
 #include "sentineld/core/core.h"
 #include "sentineld/core/state.h"
+#include "sentineld/shell/drill_claims.h"
 
 struct sentineld_config;
 
@@ -29,6 +30,7 @@ struct daemon {
     struct users *users;         /* users.h: who may log in, and do what */
     struct clients *clients;     /* clients.h: whoever connects to us; with their subscriptions */
     struct notify *notify;       /* notify.h: the service manager; NULL: there is none */
+    struct drill_claims drills;  /* that are under way */
     int port;                    /* the first one we listen on */
     int64_t started_us;
     int64_t started_wall_ms;

@@ -231,6 +231,7 @@ bool daemon_close(struct daemon *d)
     links_free(d->links);
     bool ended = state_close(d->state);
     overrides_free(d->overrides);
+    drill_claims_free(&d->drills);
     ended = history_close(d->history) && ended;
     if (d->core != NULL)
         sn_core_free(d->core);

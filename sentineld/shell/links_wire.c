@@ -21,6 +21,7 @@ static const struct sent plain[] = {
     [SN_CMD_INFO] = {.command = SN_CMD_INFO},
     [SN_CMD_HELLO] = {.command = SN_CMD_HELLO},
     [SN_CMD_REPLICAOF] = {.command = SN_CMD_REPLICAOF},
+    [SN_CMD_ACCEPT] = {.command = SN_CMD_ACCEPT},
     [SN_CMD_SCRIPT_KILL] = {.command = SN_CMD_SCRIPT_KILL},
     [SN_CMD_FAILOVER] = {.command = SN_CMD_FAILOVER},
     [SN_CMD_FAILOVER_ABORT] = {.command = SN_CMD_FAILOVER_ABORT},
@@ -397,6 +398,11 @@ static void words(const struct link *l, const struct sn_effect *e, struct wire_r
     case SN_CMD_HELLO:
         wire_word(q, name_of(l, "PUBLISH"));
         wire_word(q, SN_HELLO_CHANNEL);
+        wire_word(q, e->text);
+        break;
+    case SN_CMD_ACCEPT:
+        wire_word(q, name_of(l, "SLAVEOF"));
+        wire_word(q, "ACCEPT");
         wire_word(q, e->text);
         break;
     case SN_CMD_SCRIPT_KILL:

@@ -29,6 +29,8 @@ static void put_record(struct buf *out, const struct sn_swap *s)
     put_step(out, &e->step);
     put_step(out, &e->before);
     buf_printf(out, ",%" PRIu64 ",%s", e->request, e->asker[0] != '\0' ? e->asker : "-");
+    if (e->value == SN_SWAP_ABORT && e->why[0] != '\0')
+        buf_printf(out, ",%s", e->why);
 }
 
 static bool read_number(struct slice *rest, int64_t max, uint64_t *out)
@@ -51,6 +53,17 @@ static bool read_step(struct slice *rest, struct sn_swap_step *s)
     return true;
 }
 
+/* For people: the last word, whatever it holds. */
+static bool read_why(struct slice text, char out[SN_SWAP_WHY])
+{
+    if (text.n >= SN_SWAP_WHY || (text.n > 0 && memchr(text.p, '\0', text.n) != NULL))
+        return false;
+    if (text.n > 0)
+        memcpy(out, text.p, text.n);
+    out[text.n] = '\0';
+    return true;
+}
+
 static bool read_record(struct slice text, struct sn_swap *out)
 {
     struct sn_swap_entry *e = &out->entry;
@@ -64,7 +77,8 @@ static bool read_record(struct slice text, struct sn_swap *out)
     out->blank = blank != 0;
     e->value = (enum sn_swap_value)value;
     e->decided = decided != 0;
-    return (slice_is(text, "-") || runid_parse(text, e->asker)) && sn_swap_is_sane(out);
+    struct slice asker = slice_cut(&text, ',');
+    return (slice_is(asker, "-") || runid_parse(asker, e->asker)) && read_why(text, e->why) && sn_swap_is_sane(out);
 }
 
 static bool read_verb(struct slice s, enum sn_swap_verb *out)

@@ -8,7 +8,6 @@
 
 #include "common/base/mem.h"
 
-#define IDS_MAX (MAX_NODES * 2)
 #define REPORTS_MAX 24 /* nodes up to which reports of failure are followed */
 #define MARGIN MS(600) /* lateness, drift and the way of the messages */
 #define PAGE_REPORTS ((size_t)IDS_MAX * IDS_MAX)
@@ -106,7 +105,7 @@ static struct belief belief_of(const struct node *n, int slot)
 static void take_beliefs(struct world *w, struct node *n)
 {
     for (int i = 0; i < WATCHED; i++)
-        n->believes[i] = belief_of(n, w->watched[i]);
+        n->believes[i] = belief_of(n, w->migrations.ledger.watched[i]);
 }
 
 void check_before(struct world *w, struct node *n)
@@ -114,7 +113,7 @@ void check_before(struct world *w, struct node *n)
     if (n->core->me->master != NULL)
         n->followed = n->core->me->master->id;
     for (int i = 0; i < WATCHED; i++) {
-        int slot = w->watched[i];
+        int slot = w->migrations.ledger.watched[i];
         const struct cl_open_record *r = n->core->shard.nrecords > 0 ? cl_record_of_slot(n->core, slot) : NULL;
         n->believes[i].unclaimed = (n->core->some_unclaimed && cl_bit(n->core->unclaimed, slot)) ||
                                    r != NULL; /* whatever epoch its owner has reached meanwhile */
@@ -125,16 +124,16 @@ void check_before(struct world *w, struct node *n)
 static void compare_beliefs(struct world *w, struct node *n)
 {
     for (int i = 0; i < WATCHED; i++) {
-        struct belief now = belief_of(n, w->watched[i]);
+        struct belief now = belief_of(n, w->migrations.ledger.watched[i]);
         const struct belief *was = &n->believes[i];
         if (!cl_id_is_none(&now.owner) && !cl_id_is_none(&was->owner) && !cl_id_eq(&now.owner, &was->owner) &&
             now.epoch <= was->epoch && !was->unclaimed && cl_node_find(n->core, &was->owner) != NULL)
             violated(w, "B3", "%s gives slot %d of %s (epoch %llu) to %s (epoch %llu)", node_name(n->index),
-                     w->watched[i], id_name(w, &was->owner), (unsigned long long)was->epoch, id_name(w, &now.owner),
-                     (unsigned long long)now.epoch);
+                     w->migrations.ledger.watched[i], id_name(w, &was->owner), (unsigned long long)was->epoch,
+                     id_name(w, &now.owner), (unsigned long long)now.epoch);
         if (!cl_id_eq(&now.owner, &was->owner))
-            RECORD(w, node_name(n->index), "holds slot %d for %s's, at %llu", w->watched[i], id_name(w, &now.owner),
-                   (unsigned long long)now.epoch);
+            RECORD(w, node_name(n->index), "holds slot %d for %s's, at %llu", w->migrations.ledger.watched[i],
+                   id_name(w, &now.owner), (unsigned long long)now.epoch);
         n->believes[i] = now;
     }
 }
@@ -170,7 +169,7 @@ static void note_failed(struct world *w, struct node *n)
 static void failed_by_itself(struct world *w, struct node *n, const struct cl_node *about, int about_id)
 {
     const int64_t *reports = w->plan.nodes <= REPORTS_MAX ? w->checks->reports[n->index] : NULL;
-    int64_t oldest = w->now_us - 2 * MS(n->set.node_timeout_ms) * 102 / 100 - MARGIN;
+    int64_t oldest = w->time.now_us - 2 * MS(n->set.node_timeout_ms) * 102 / 100 - MARGIN;
     int got = cl_is_master(n->core), needed = majority(n);
     for (int by = 0; reports != NULL && by < w->checks->nids; by++) {
         const struct cl_node *reporter = cl_node_find(n->core, &w->checks->ids[by]);
@@ -218,7 +217,7 @@ static void hear_reports(struct world *w, struct node *n, const struct cl_messag
             continue;
         int about = check_id(w, &g.id);
         if (about >= 0)
-            w->checks->reports[n->index][by * IDS_MAX + about] = w->now_us;
+            w->checks->reports[n->index][by * IDS_MAX + about] = w->time.now_us;
     }
 }
 
@@ -246,7 +245,7 @@ static void note_state(struct world *w, struct node *n)
     if (ok && !n->was_ok && cl_votes_here(n->core->me) && n->minority_us != 0) {
         int64_t wait = MS(n->set.node_timeout_ms);
         wait = wait < MS(500) ? MS(500) : wait > MS(5000) ? MS(5000) : wait;
-        if (now - n->minority_us < wait && w->now_us >= n->excused_us)
+        if (now - n->minority_us < wait && w->time.now_us >= n->excused_us)
             violated(w, "rejoin", "%s takes requests %lld ms after it was in a minority", node_name(n->index),
                      (long long)((now - n->minority_us) / 1000));
     }
@@ -255,10 +254,10 @@ static void note_state(struct world *w, struct node *n)
 
 void check_write(struct world *w, struct node *n)
 {
-    int64_t oldest = w->now_us - MS(n->set.node_timeout_ms) * 102 / 100 - MARGIN - 4 * w->plan.lateness_us;
+    int64_t oldest = w->time.now_us - MS(n->set.node_timeout_ms) * 102 / 100 - MARGIN - 4 * w->plan.lateness_us;
     struct cl_node *o;
     int there = 0;
-    if (w->now_us < n->excused_us || cl_fenced(n->core)) /* its lease decides */
+    if (w->time.now_us < n->excused_us || cl_fenced(n->core)) /* its lease decides */
         return;
     for (size_t it = 0; (o = cl_each(n->core, &it)) != NULL;) {
         int at = cl_votes_here(o) ? check_id(w, &o->id) : -1;
@@ -267,7 +266,7 @@ void check_write(struct world *w, struct node *n)
     }
     if (there < majority(n))
         violated(w, "minority", "%s takes a write and has heard only %d of the %d masters it needs for %lld ms",
-                 node_name(n->index), there, majority(n), (long long)((w->now_us - oldest) / 1000));
+                 node_name(n->index), there, majority(n), (long long)((w->time.now_us - oldest) / 1000));
 }
 
 /* ---- votes ---- */
@@ -369,7 +368,7 @@ static void succeeds(struct world *w, struct node *n, bool elected)
     n->followed = nobody;
     /* What the old master acknowledged last had not reached it. */
     for (int i = 0; i < WATCHED; i++)
-        if (cl_owns_slot(n->core, w->watched[i]))
+        if (cl_owns_slot(n->core, w->migrations.ledger.watched[i]))
             data_excuse(w, i);
 }
 
@@ -381,7 +380,7 @@ static void promoted(struct world *w, struct node *n)
         w->counts[COUNT_NAMED]++;
     else
         note_winner(w, n);
-    succeeds(w, n, !n->told_role && w->now_us > n->forced_us);
+    succeeds(w, n, !n->told_role && w->time.now_us > n->forced_us);
     n->told_role = n->named = false;
 }
 
@@ -390,7 +389,7 @@ static void check_age(struct world *w, struct node *n, const struct cl_header *h
 {
     struct cl_facts f = data_facts(w, n);
     int64_t nt = MS(n->set.node_timeout_ms), limit = nt + MS(n->set.repl_ping_ms) + nt * n->set.validity_factor;
-    if (n->set.validity_factor == 0 || (h->message_flags & CL_MSG_FORCE_ACK) != 0 || w->now_us < n->excused_us)
+    if (n->set.validity_factor == 0 || (h->message_flags & CL_MSG_FORCE_ACK) != 0 || w->time.now_us < n->excused_us)
         return;
     if (f.old_since_us < 0)
         violated(w, "age", "%s stands for election and never had its master's data", node_name(n->index));
@@ -450,7 +449,7 @@ void check_heard(struct world *w, struct node *n, const struct conn *l, struct s
     const char *why;
     struct cl_message m;
     int other = l->client == n->index ? l->server : l->client;
-    w->checks->heard_us[n->index][other] = w->now_us;
+    w->checks->heard_us[n->index][other] = w->time.now_us;
     if (n->core == NULL || cl_wire_read(message.p, message.n, &m, &why) != CL_READ_OK)
         return;
     int by = check_id(w, &m.head.sender);
@@ -487,7 +486,7 @@ void check_started(struct world *w, struct node *n)
     n->followed = n->followed_disk;
     n->followed_disk = n->disk.says.master;
     if (cl_is_master(n->core) && !cl_id_is_none(&n->followed))
-        succeeds(w, n, !n->told_role && w->now_us > n->forced_us);
+        succeeds(w, n, !n->told_role && w->time.now_us > n->forced_us);
     n->told_role = n->named = n->was_ok = false;
     n->minority_us = 0;
     n->nacks = 0;

@@ -12,7 +12,7 @@ static void pull(struct world *w, struct happening *h);
 
 static void pull_after(struct world *w, struct node *n, int64_t us)
 {
-    happen(w, &n->pull, w->now_us + us, pull);
+    happen(&w->time, &n->pull, w->time.now_us + us, pull);
 }
 
 static bool has_keys(const struct node *n)
@@ -44,14 +44,6 @@ static void tell(struct world *w, struct node *n)
     node_step(w, n, &e);
 }
 
-struct node *data_at_address(struct world *w, const char *ip, uint16_t port)
-{
-    for (int i = 0; i < w->plan.nodes; i++)
-        if (port == 7000 && strcmp(w->nodes[i].ip, ip) == 0)
-            return &w->nodes[i];
-    return NULL;
-}
-
 static bool goes_on(const struct data *replica, const struct data *master)
 {
     if (replica->replid == 0)
@@ -63,7 +55,7 @@ static bool goes_on(const struct data *replica, const struct data *master)
 /* When its data was last known to be that of its master. */
 static int64_t local_time_of(const struct world *w, const struct node *n, int64_t world_us)
 {
-    return node_clock(w, n) - (w->now_us - world_us);
+    return node_clock(w, n) - (w->time.now_us - world_us);
 }
 
 static void link_lost(struct world *w, struct node *n)
@@ -123,7 +115,7 @@ static void pull(struct world *w, struct happening *h)
     const struct node *m = &w->nodes[d->master];
     bool up = serves(w, n, m);
     if (up)
-        d->heard_us = w->now_us;
+        d->heard_us = w->time.now_us;
     if (d->repl == REPL_NONE) {
         if (up)
             begin_sync(w, n, m);
@@ -132,7 +124,7 @@ static void pull(struct world *w, struct happening *h)
         return;
     }
     /* A process that dies closes its connections; all else shows only by silence. */
-    if ((m->core == NULL && !m->host_down) || d->broken || w->now_us - d->heard_us > REPL_TIMEOUT) {
+    if ((m->core == NULL && !m->host_down) || d->broken || w->time.now_us - d->heard_us > REPL_TIMEOUT) {
         link_lost(w, n);
         return;
     }
@@ -157,7 +149,7 @@ static void pull(struct world *w, struct happening *h)
 void data_follow(struct world *w, struct node *n, const struct cl_id *id, const char *ip, uint16_t port)
 {
     struct data *d = &n->data;
-    const struct node *m = data_at_address(w, ip, port);
+    const struct node *m = party_at(w, ip, port);
     int master = m != NULL ? m->index : NOBODY;
     if (d->master == master && d->repl != REPL_NONE)
         return;
@@ -190,25 +182,15 @@ void data_promote(struct world *w, struct node *n)
     d->master = -1;
     d->repl = REPL_NONE;
     d->loading = false;
-    happen_not(w, &n->pull);
+    happen_not(&w->time, &n->pull);
 }
 
 /* Slots of which something goes, without a migration. */
 static void excuse_loss(struct world *w, const uint64_t *before, const uint64_t *after)
 {
-    for (size_t i = 0; i < w->nwrites; i++)
+    for (size_t i = 0; i < w->migrations.ledger.n; i++)
         if ((before[i / 64] & ~after[i / 64]) >> i % 64 & 1)
-            data_excuse(w, w->writes[i].slot);
-}
-
-void data_excuse(struct world *w, int watched)
-{
-    w->excused[watched] = w->now_us;
-}
-
-void data_flush(struct node *n)
-{
-    n->data.flushed = n->data.set;
+            data_excuse(w, w->migrations.ledger.writes[i].slot);
 }
 
 void data_empty(struct world *w, struct node *n)
@@ -221,8 +203,8 @@ void data_empty(struct world *w, struct node *n)
 void data_drop(struct world *w, struct node *n, const uint8_t *slots)
 {
     handover_given(w, n, slots);
-    for (size_t i = 0; i < w->nwrites; i++)
-        if (cl_bit(slots, w->watched[w->writes[i].slot]))
+    for (size_t i = 0; i < w->migrations.ledger.n; i++)
+        if (cl_bit(slots, w->migrations.ledger.watched[w->migrations.ledger.writes[i].slot]))
             n->data.set.has[i / 64] &= ~(UINT64_C(1) << i % 64);
     n->data.set.offset += 20;
 }
@@ -230,16 +212,16 @@ void data_drop(struct world *w, struct node *n, const uint8_t *slots)
 bool data_slots(const struct world *w, const struct node *n, uint8_t *slots)
 {
     memset(slots, 0, CL_SLOT_BYTES);
-    for (size_t i = 0; i < w->nwrites; i++)
+    for (size_t i = 0; i < w->migrations.ledger.n; i++)
         if (n->data.set.has[i / 64] >> i % 64 & 1)
-            cl_bit_set(slots, w->watched[w->writes[i].slot]);
+            cl_bit_set(slots, w->migrations.ledger.watched[w->migrations.ledger.writes[i].slot]);
     return has_keys(n);
 }
 
 bool data_has_slot(const struct world *w, const struct node *n, int watched)
 {
-    for (size_t i = 0; i < w->nwrites; i++)
-        if (w->writes[i].slot == watched && (n->data.set.has[i / 64] >> i % 64 & 1))
+    for (size_t i = 0; i < w->migrations.ledger.n; i++)
+        if (w->migrations.ledger.writes[i].slot == watched && (n->data.set.has[i / 64] >> i % 64 & 1))
             return true;
     return false;
 }
@@ -247,9 +229,9 @@ bool data_has_slot(const struct world *w, const struct node *n, int watched)
 void data_move_slot(struct world *w, struct node *from, struct node *to, int watched)
 {
     data_excuse(w, watched); /* not in one step, and not of all sides at once */
-    for (size_t i = 0; i < w->nwrites; i++) {
+    for (size_t i = 0; i < w->migrations.ledger.n; i++) {
         uint64_t bit = UINT64_C(1) << i % 64;
-        if (w->writes[i].slot != watched || (from->data.set.has[i / 64] & bit) == 0)
+        if (w->migrations.ledger.writes[i].slot != watched || (from->data.set.has[i / 64] & bit) == 0)
             continue;
         from->data.set.has[i / 64] &= ~bit;
         to->data.set.has[i / 64] |= bit;
@@ -262,7 +244,7 @@ void data_move_slot(struct world *w, struct node *from, struct node *to, int wat
 static void ping(struct world *w, struct happening *h)
 {
     struct node *n = &w->nodes[h->who];
-    happen(w, h, w->now_us + MS(w->plan.repl_ping_ms), ping);
+    happen(&w->time, h, w->time.now_us + MS(w->plan.repl_ping_ms), ping);
     if (n->core != NULL && !n->stopped && n->data.master == -1 && node_clock(w, n) >= n->data.paused_until_us)
         n->data.set.offset += 14;
 }
@@ -270,9 +252,9 @@ static void ping(struct world *w, struct happening *h)
 static void flush(struct world *w, struct happening *h)
 {
     struct node *n = &w->nodes[h->who];
-    happen(w, h, w->now_us + MS(w->plan.flush_ms), flush);
+    happen(&w->time, h, w->time.now_us + MS(w->plan.flush_ms), flush);
     if (n->core != NULL && !n->stopped && !n->disk.full)
-        data_flush(n);
+        party_flushes(n);
 }
 
 void data_started(struct world *w, struct node *n)
@@ -284,7 +266,8 @@ void data_started(struct world *w, struct node *n)
     } else if (w->plan.flush_ms > 0) {
         excuse_loss(w, d->set.has, d->flushed.has);
         d->set = d->flushed;
-        happen(w, &n->flush, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.flush_ms)), flush);
+        happen(&w->time, &n->flush, w->time.now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.flush_ms)),
+               flush);
     }
     if (d->set.mapping < mapping)
         swap_rolled_back(w, n);
@@ -296,14 +279,14 @@ void data_started(struct world *w, struct node *n)
     d->loading = false;
     d->paused_until_us = 0;
     d->old_us = -1;
-    happen(w, &n->ping, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.repl_ping_ms)), ping);
+    happen(&w->time, &n->ping, w->time.now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.repl_ping_ms)), ping);
 }
 
 void data_crashed(struct world *w, struct node *n)
 {
     n->data.repl = REPL_NONE;
     n->data.loading = false;
-    happen_not(w, &n->pull);
-    happen_not(w, &n->ping);
-    happen_not(w, &n->flush);
+    happen_not(&w->time, &n->pull);
+    happen_not(&w->time, &n->ping);
+    happen_not(&w->time, &n->flush);
 }

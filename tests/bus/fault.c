@@ -58,7 +58,7 @@ static void end_fault(struct world *w, struct fault *f)
     if (!f->active)
         return;
     f->active = false;
-    happen_not(w, &f->over);
+    happen_not(&w->time, &f->over);
     struct node *n = &w->nodes[f->who >= 0 ? f->who : 0]; /* of the faults that have one */
     switch (f->kind) {
     case FAULT_KILL_MASTER:
@@ -104,7 +104,7 @@ static struct fault *fault_new(struct world *w, enum fault_kind kind, struct nod
             continue;
         struct happening h = f->over;
         *f = (struct fault){.over = h, .active = true, .kind = kind, .who = n != NULL ? n->index : -1};
-        happen(w, &f->over, w->now_us + draw_skewed(&w->rng, MS(100), MS(w->plan.timeout_ms) * 6), over);
+        happen(&w->time, &f->over, w->time.now_us + draw_skewed(&w->rng, MS(100), MS(w->plan.timeout_ms) * 6), over);
         return f;
     }
     return NULL;
@@ -187,8 +187,8 @@ void fault_at_grant(struct world *w, const struct node *source, const struct nod
     if (w->faults->ended || drawn > 1)
         return;
     w->faults->strike.who = drawn == 0 ? source->index : target->index;
-    happen(w, &w->faults->strike, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)(4 * w->plan.delay_us + 1000)),
-           strike);
+    happen(&w->time, &w->faults->strike,
+           w->time.now_us + (int64_t)rng_below(&w->rng, (uint64_t)(4 * w->plan.delay_us + 1000)), strike);
 }
 
 /* Half of the masters, or a rack: whoever is on one side of a line. */
@@ -254,9 +254,9 @@ static void break_stream(struct world *w, struct node *n)
         return;
     w->counts[COUNT_STREAM]++;
     n->data.broken = true;
-    happen(w, &f->over, w->now_us + us, over);
+    happen(&w->time, &f->over, w->time.now_us + us, over);
     w->faults->strike.who = n->data.master;
-    happen(w, &w->faults->strike, w->now_us + us / 4 * 3, strike);
+    happen(&w->time, &w->faults->strike, w->time.now_us + us / 4 * 3, strike);
 }
 
 static void of_machine(struct world *w, enum fault_kind kind)
@@ -312,7 +312,7 @@ static void move_slots(struct world *w)
         int watched = (int)rng_below(&w->rng, WATCHED);
         struct node *to = some_node(w, rng_below(&w->rng, 4) != 0), *from = NULL;
         for (int k = 0; k < w->plan.nodes && from == NULL; k++)
-            if (w->nodes[k].core != NULL && cl_owns_slot(w->nodes[k].core, w->watched[watched]))
+            if (w->nodes[k].core != NULL && cl_owns_slot(w->nodes[k].core, w->migrations.ledger.watched[watched]))
                 from = &w->nodes[k];
         int steps = rng_below(&w->rng, 4) == 0 ? (int)rng_range(&w->rng, 1, 3) : 4;
         if (from != NULL && to != NULL)
@@ -405,13 +405,15 @@ static void next_fault(struct world *w, struct happening *h)
         while (!w->plan.fault[kind]);
     all->any = true;
     inject(w, kind);
-    happen(w, h, w->now_us + draw_skewed(&w->rng, w->plan.between_us / 4 + 1, w->plan.between_us * 2), next_fault);
+    happen(&w->time, h, w->time.now_us + draw_skewed(&w->rng, w->plan.between_us / 4 + 1, w->plan.between_us * 2),
+           next_fault);
 }
 
 static void next_migration(struct world *w, struct happening *h)
 {
     operator_migrate_some(w);
-    happen(w, h, w->now_us + draw_skewed(&w->rng, MS(w->plan.migrate_ms) / 4 + 1, MS(w->plan.migrate_ms) * 2),
+    happen(&w->time, h,
+           w->time.now_us + draw_skewed(&w->rng, MS(w->plan.migrate_ms) / 4 + 1, MS(w->plan.migrate_ms) * 2),
            next_migration);
 }
 
@@ -421,17 +423,17 @@ void fault_begin(struct world *w)
     lease_begin(w);
     swap_begin(w);
     if (w->plan.migrate_ms > 0)
-        happen(w, &w->migrator, w->now_us + MS(w->plan.migrate_ms), next_migration);
-    happen(w, &w->faults->next, w->now_us + MS(100), next_fault);
+        happen(&w->time, &w->migrator, w->time.now_us + MS(w->plan.migrate_ms), next_migration);
+    happen(&w->time, &w->faults->next, w->time.now_us + MS(100), next_fault);
 }
 
 void fault_heal(struct world *w)
 {
     RECORD(w, "faults", "end, and all is healed");
     w->faults->ended = true;
-    happen_not(w, &w->faults->next);
-    happen_not(w, &w->faults->strike);
-    happen_not(w, &w->migrator);
+    happen_not(&w->time, &w->faults->next);
+    happen_not(&w->time, &w->faults->strike);
+    happen_not(&w->time, &w->migrator);
     swap_heal(w);
     lease_heal(w);
     for (int i = 0; i < ACTIVE_MAX; i++)

@@ -89,7 +89,7 @@ static int64_t steady_now(const struct steady *k, int64_t now_us)
 
 int64_t lease_clock(const struct world *w, const struct node *n)
 {
-    return steady_now(&w->leases->boot[n->index], w->now_us);
+    return steady_now(&w->leases->boot[n->index], w->time.now_us);
 }
 
 bool lease_allows(const struct world *w, const struct node *n)
@@ -104,12 +104,12 @@ bool lease_rules(const struct world *w)
 
 static int64_t clock_of(const struct world *w, const struct supervisor *s)
 {
-    return steady_now(&s->clock, w->now_us);
+    return steady_now(&s->clock, w->time.now_us);
 }
 
 static bool is_fresh(const struct world *w, const struct told *t)
 {
-    return t->at_us != 0 && w->now_us - t->at_us <= MS(w->plan.lease_ms) * 2;
+    return t->at_us != 0 && w->time.now_us - t->at_us <= MS(w->plan.lease_ms) * 2;
 }
 
 /* What a majority has heard of it lately, the newest; NULL: it is silent. */
@@ -151,7 +151,7 @@ static void post(struct world *w, struct mail *m)
         delay += (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.lease_ms) * 3);
     m->used = !s->cut[m->h.who] && (w->leases->calm || rng_below(&w->rng, 100) != 0);
     if (m->used)
-        happen(w, &m->h, w->now_us + delay, arrive);
+        happen(&w->time, &m->h, w->time.now_us + delay, arrive);
 }
 
 static void ask(struct world *w, struct node *n, struct mail *m)
@@ -170,7 +170,7 @@ static void ask(struct world *w, struct node *n, struct mail *m)
     int64_t forced_us = n->forced_us;
     n->named = n->named || m->promotes;
     if (m->forced)
-        n->forced_us = w->now_us + MS(w->plan.timeout_ms) + SECONDS(2);
+        n->forced_us = w->time.now_us + MS(w->plan.timeout_ms) + SECONDS(2);
     const struct asked *a = node_ask(w, n, &c);
     m->refused = a != NULL && a->answered && !a->ok;
     m->passed_over = m->refused && a->passed_over;
@@ -280,7 +280,7 @@ static void arrive(struct world *w, struct happening *h)
             return;
         *t = m->told;
         t->asked_us = m->asked_us;
-        t->at_us = w->now_us;
+        t->at_us = w->time.now_us;
         enter(w, h->who, t);
         w->leases->epoch = t->greatest > w->leases->epoch ? t->greatest : w->leases->epoch;
         w->leases->epoch = t->wants > w->leases->epoch + 1 ? t->wants - 1 : w->leases->epoch;
@@ -330,7 +330,7 @@ static void supervise(struct world *w, struct happening *h)
     int64_t period = MS(w->plan.lease_ms) / 5;
     for (int node = 0; node < w->plan.nodes; node++)
         probe(w, s, (int)(s - w->leases->s), node);
-    happen(w, h, w->now_us + period / 2 + (int64_t)rng_below(&w->rng, (uint64_t)period), supervise);
+    happen(&w->time, h, w->time.now_us + period / 2 + (int64_t)rng_below(&w->rng, (uint64_t)period), supervise);
 }
 
 /* ---- decisions ---- */
@@ -375,7 +375,7 @@ static void decide_for(struct world *w, struct group *g, int node, const struct 
     l->ballots[l->nballots++] = (struct ballot){node, g->epoch};
     g->promoting = true;
     g->asked = g->refused = 0;
-    g->until_us = w->now_us + MS(w->plan.lease_ms) * 2;
+    g->until_us = w->time.now_us + MS(w->plan.lease_ms) * 2;
     RECORD(w, "supervisors", "%s is to be the master of its shard in epoch %llu", node_name(node),
            (unsigned long long)g->epoch);
     promote(w, g);
@@ -422,14 +422,14 @@ static void watch(struct world *w, struct group *g)
         promoted(g, &t->id);
     /* Again, for it may have been lost. Who refuses is not asked at once, and nobody else either: each attempt puts off
      * the beginning of the next one's grants by a lease. */
-    bool waits = g->promoting && w->now_us < g->until_us;
+    bool waits = g->promoting && w->time.now_us < g->until_us;
     if (waits && g->refused == 0)
         promote(w, g);
     else if (waits)
         return;
     else if (g->promoting || t == NULL || !t->master)
         choose(w, g);
-    else if ((collides(w, g->grantee, t) || t->wants > t->config_epoch) && w->now_us >= g->until_us)
+    else if ((collides(w, g->grantee, t) || t->wants > t->config_epoch) && w->time.now_us >= g->until_us)
         decide_for(w, g, g->grantee, t);
 }
 
@@ -438,7 +438,7 @@ static void decide(struct world *w, struct happening *h)
     struct leases *l = w->leases;
     for (int i = 0; i < l->ngroups; i++)
         watch(w, &l->group[i]);
-    happen(w, h, w->now_us + draw_skewed(&w->rng, MS(5), MS(100)), decide);
+    happen(&w->time, h, w->time.now_us + draw_skewed(&w->rng, MS(5), MS(100)), decide);
 }
 
 /* ---- its own network ---- */
@@ -449,7 +449,7 @@ static void weather(struct world *w, struct happening *h)
     uint32_t part = rng_below(&w->rng, 3) == 0 ? (uint32_t)rng_range(&w->rng, 0, 1000000) : 0;
     for (int i = 0; i < w->plan.nodes; i++)
         s->cut[i] = rng_chance(&w->rng, part);
-    happen(w, h, w->now_us + draw_skewed(&w->rng, MS(100), SECONDS(4)), weather);
+    happen(&w->time, h, w->time.now_us + draw_skewed(&w->rng, MS(100), SECONDS(4)), weather);
 }
 
 /* ---- the whole ---- */
@@ -500,7 +500,8 @@ void lease_adopt(struct world *w)
     if (w->plan.lease_ms == 0)
         return;
     for (int i = 0; i < SUPERVISORS; i++)
-        happen(w, &l->s[i].turn, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.lease_ms)), supervise);
+        happen(&w->time, &l->s[i].turn, w->time.now_us + (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.lease_ms)),
+               supervise);
 }
 
 void lease_begin(struct world *w)
@@ -510,15 +511,15 @@ void lease_begin(struct world *w)
         return;
     l->begun = true;
     l->calm = false;
-    happen(w, &l->turn, w->now_us, decide);
-    happen(w, &l->weather, w->now_us + MS(100), weather);
+    happen(&w->time, &l->turn, w->time.now_us, decide);
+    happen(&w->time, &l->weather, w->time.now_us + MS(100), weather);
 }
 
 void lease_heal(struct world *w)
 {
     struct leases *l = w->leases;
     l->calm = true;
-    happen_not(w, &l->weather);
+    happen_not(&w->time, &l->weather);
     for (int i = 0; i < SUPERVISORS; i++)
         memset(l->s[i].cut, 0, sizeof l->s[i].cut);
 }
@@ -561,16 +562,17 @@ static void look_at_epoch(struct world *w, const struct node *n)
 void lease_look(struct world *w, const struct node *n)
 {
     look_at_epoch(w, n);
-    if (!w->leases->begun || w->now_us < n->forced_us || !may_write_some(w, n))
+    if (!w->leases->begun || w->time.now_us < n->forced_us || !may_write_some(w, n))
         return;
     for (int k = 0; k < w->plan.nodes; k++) {
         const struct node *o = &w->nodes[k];
-        if (o == n || w->now_us < o->forced_us || !may_write_some(w, o))
+        if (o == n || w->time.now_us < o->forced_us || !may_write_some(w, o))
             continue;
         for (int i = 0; i < WATCHED; i++)
-            if (cl_owns_slot(n->core, w->watched[i]) && cl_owns_slot(o->core, w->watched[i]) &&
-                client_may_write(w, n, i) && client_may_write(w, o, i))
+            if (cl_owns_slot(n->core, w->migrations.ledger.watched[i]) &&
+                cl_owns_slot(o->core, w->migrations.ledger.watched[i]) && client_may_write(w, n, i) &&
+                client_may_write(w, o, i))
                 violated(w, "S6", "%s and %s would both execute a write to slot %d", node_name(n->index), node_name(k),
-                         w->watched[i]);
+                         w->migrations.ledger.watched[i]);
     }
 }

@@ -70,11 +70,11 @@ static void arrive(struct world *w, struct happening *h);
 static void schedule(struct world *w, struct packet *p, int64_t delay_us)
 {
     struct conn *l = p->conn;
-    int64_t at = w->now_us + delay_us;
+    int64_t at = w->time.now_us + delay_us;
     if (at < l->ready_us[p->way])
         at = l->ready_us[p->way];
     l->ready_us[p->way] = at;
-    happen(w, &p->h, at, arrive);
+    happen(&w->time, &p->h, at, arrive);
 }
 
 static void hold(struct packet *p)
@@ -195,7 +195,7 @@ void net_mend(struct world *w, int from, int to)
 static void wait_in_vain(struct world *w, struct conn *l)
 {
     struct packet *patience = packet(w, l, BACK, PACKET_TIMEOUT);
-    happen(w, &patience->h, w->now_us + rng_range(&w->rng, SECONDS(2), SECONDS(10)), arrive);
+    happen(&w->time, &patience->h, w->time.now_us + rng_range(&w->rng, SECONDS(2), SECONDS(10)), arrive);
 }
 
 /* The address ends in the node's number, and has in its second part how often it has changed. */

@@ -11,12 +11,12 @@
 
 int64_t node_clock(const struct world *w, const struct node *n)
 {
-    int64_t passed = w->now_us - n->clock.world_us;
+    int64_t passed = w->time.now_us - n->clock.world_us;
     return n->clock.local_us + passed + passed * n->clock.rate_ppm / 1000000;
 }
 
 /* When the local clock will show that time: never earlier. */
-static int64_t world_time(const struct node *n, int64_t local_us)
+static int64_t world_time_of(const struct node *n, int64_t local_us)
 {
     int64_t wait = local_us - n->clock.local_us;
     if (wait <= 0)
@@ -59,7 +59,7 @@ void node_init(struct world *w, int i)
 
 void node_excuse(struct world *w, struct node *n)
 {
-    int64_t until = w->now_us + MS(n->set.node_timeout_ms) * 5 / 4 + SECONDS(1);
+    int64_t until = w->time.now_us + MS(n->set.node_timeout_ms) * 5 / 4 + SECONDS(1);
     if (n->excused_us < until)
         n->excused_us = until;
 }
@@ -76,7 +76,7 @@ void node_start(struct world *w, struct node *n)
     if (n->host_down)
         net_back(w, n);
     n->host_down = n->stopped = false;
-    n->core = cl_core_new(&o, node_clock(w, n), UNIX_MS_AT_START + w->now_us / 1000);
+    n->core = cl_core_new(&o, node_clock(w, n), UNIX_MS_AT_START + w->time.now_us / 1000);
     if (n->disk.text.n > 0 && !cl_core_load(n->core, buf_slice(&n->disk.text), &why)) {
         violated(w, "load", "%s does not take back its own nodes.conf: %s", node_name(n->index), buf_str(&why));
         buf_free(&why);
@@ -114,7 +114,7 @@ void node_crash(struct world *w, struct node *n, bool host)
     idmap_free(&n->ins);
     disk_crash(w, n);
     data_crashed(w, n);
-    happen_not(w, &n->tick);
+    happen_not(&w->time, &n->tick);
     memset(n->asked, 0, sizeof n->asked);
     /* What had reached the process dies with it; the kernel answers for it where it still can. */
     inbox_deliver(w, &n->inbox);
@@ -141,7 +141,7 @@ void node_continue(struct world *w, struct node *n)
 static void set_clock(struct world *w, struct node *n)
 {
     n->clock.local_us = node_clock(w, n);
-    n->clock.world_us = w->now_us;
+    n->clock.world_us = w->time.now_us;
 }
 
 static void time_has_come(struct world *w, struct happening *h);
@@ -150,11 +150,11 @@ static void set_timer(struct world *w, struct node *n)
 {
     int64_t at = n->core != NULL ? cl_deadline(n->core) : HEAP_NEVER;
     if (at == HEAP_NEVER) {
-        happen_not(w, &n->tick);
+        happen_not(&w->time, &n->tick);
         return;
     }
     int64_t late = w->plan.lateness_us > 0 ? (int64_t)rng_below(&w->rng, (uint64_t)w->plan.lateness_us) : 0;
-    happen(w, &n->tick, world_time(n, at) + late, time_has_come);
+    happen(&w->time, &n->tick, world_time_of(n, at) + late, time_has_come);
 }
 
 void node_jump(struct world *w, struct node *n, int64_t by_us)
@@ -240,7 +240,7 @@ static void answered(struct world *w, struct node *n, const struct cl_effect *e)
 
 static void note_hash(struct world *w, const struct node *n, const struct cl_effect *e)
 {
-    uint64_t what[] = {(uint64_t)w->now_us, (uint64_t)n->index << 32 | (uint64_t)e->kind, e->link, e->seq,
+    uint64_t what[] = {(uint64_t)w->time.now_us, (uint64_t)n->index << 32 | (uint64_t)e->kind, e->link, e->seq,
                        cl_effect_text(e).n};
     for (size_t i = 0; i < sizeof what / sizeof *what; i++)
         w->hash = (w->hash ^ what[i]) * 0x100000001b3U;
@@ -250,7 +250,7 @@ static void count_keys(struct world *w, struct node *n, const struct cl_effect *
 {
     struct cl_event counted = {.kind = CL_EV_SLOT_KEYS, .node = e->node, .slot = e->a, .token = e->token};
     for (int i = 0; i < WATCHED; i++)
-        if (w->watched[i] == e->a && data_has_slot(w, n, i))
+        if (w->migrations.ledger.watched[i] == e->a && data_has_slot(w, n, i))
             counted.seq = 1;
     node_step(w, n, &counted);
 }
@@ -328,7 +328,7 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
     if (n->core == NULL || w->violation != NULL)
         return;
     e->now_us = node_clock(w, n);
-    e->unix_ms = UNIX_MS_AT_START + w->now_us / 1000;
+    e->unix_ms = UNIX_MS_AT_START + w->time.now_us / 1000;
     e->facts = data_facts(w, n);
     n->steps_at_once = e->now_us == n->last_step_us ? n->steps_at_once + 1 : 0;
     n->last_step_us = e->now_us;
@@ -343,6 +343,7 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
     carry_out(w, n, e);
     if (e->kind == CL_EV_COMMAND && !was_refused(n, e->token)) { /* n->id is the one that it had before a RESET */
         handover_commanded(w, n, e->command);
+        n->was_reset = n->was_reset || e->command->verb == CL_RESET;
         swap_commanded(w, n, e->command);
     }
     check_step(w, n);
@@ -373,7 +374,7 @@ struct asked *node_ask(struct world *w, struct node *n, struct cl_command *c)
     struct asked *a = room_for_asked(n);
     if (n->core == NULL || n->stopped || a == NULL)
         return NULL;
-    *a = (struct asked){.token = ++n->last_token, .verb = c->verb, .at_us = w->now_us};
+    *a = (struct asked){.token = ++n->last_token, .verb = c->verb, .at_us = w->time.now_us};
     a->number = c->number;
     a->database_a = c->database_a;
     a->database_b = c->database_b;

@@ -38,7 +38,7 @@ struct asked *operator_failover(struct world *w, struct node *n, bool force, boo
         w->counts[COUNT_FAILOVER]++;
         n->told_role = n->told_role || takeover;
         if (force)
-            n->forced_us = w->now_us + SECONDS(6);
+            n->forced_us = w->time.now_us + SECONDS(6);
     }
     return a;
 }
@@ -53,7 +53,7 @@ static struct asked *setslot(struct world *w, struct node *n, enum cl_verb verb,
 {
     char text[CL_ID_DIGITS + 1];
     struct cl_command c = {.verb = verb,
-                           .slot = w->watched[watched],
+                           .slot = w->migrations.ledger.watched[watched],
                            .node = slice_of(cl_id_text(&other->id, text)),
                            .slot_has_keys = data_has_slot(w, n, watched)};
     return node_ask(w, n, &c);
@@ -89,8 +89,8 @@ static void move_on(struct world *w, struct happening *h)
         for (int i = 0; i < ASKED_MAX; i++)
             if (n->asked[i].token == m->token && n->life == m->life)
                 a = &n->asked[i];
-        if (a != NULL && !a->answered && w->now_us < m->until_us) {
-            happen(w, h, w->now_us + MS(2), move_on);
+        if (a != NULL && !a->answered && w->time.now_us < m->until_us) {
+            happen(&w->time, h, w->time.now_us + MS(2), move_on);
             return;
         }
         if (a == NULL || !a->answered || !a->ok) {
@@ -110,7 +110,7 @@ static void move_on(struct world *w, struct happening *h)
     }
     m->token = a->token;
     m->life = w->nodes[m->step == 0 || m->step == 2 ? m->to : m->from].life;
-    happen(w, h, w->now_us + MS(1), move_on);
+    happen(&w->time, h, w->time.now_us + MS(1), move_on);
 }
 
 void operator_move_slot(struct world *w, int watched, struct node *from, struct node *to, int steps)
@@ -131,8 +131,8 @@ void operator_move_slot(struct world *w, int watched, struct node *from, struct 
     m->step = 0;
     m->last = steps;
     m->token = 0;
-    m->until_us = w->now_us + SECONDS(10);
-    happen(w, &m->next, w->now_us, move_on);
+    m->until_us = w->time.now_us + SECONDS(10);
+    happen(&w->time, &m->next, w->time.now_us, move_on);
 }
 
 struct asked *operator_migrate(struct world *w, struct node *n, const struct node *to, const uint8_t *slots)
@@ -155,7 +155,7 @@ void operator_migrate_some(struct world *w)
     if (rng_below(&w->rng, 8) == 0 && from->core->me->slots != NULL)
         memcpy(slots, from->core->me->slots, sizeof slots);
     for (int i = 0; i < WATCHED && wanted > 0; i++) {
-        int slot = w->watched[(begin + i) % WATCHED];
+        int slot = w->migrations.ledger.watched[(begin + i) % WATCHED];
         if (!cl_owns_slot(from->core, slot))
             continue;
         cl_bit_set(slots, slot);

@@ -7,8 +7,8 @@ static void put_slots(const struct world *w, const uint8_t *slots)
 {
     int watched = 0;
     for (int i = 0; i < WATCHED; i++)
-        if (cl_bit(slots, w->watched[i]))
-            printf("%s%d", watched++ > 0 ? "," : "", w->watched[i]);
+        if (cl_bit(slots, w->migrations.ledger.watched[i]))
+            printf("%s%d", watched++ > 0 ? "," : "", w->migrations.ledger.watched[i]);
 }
 
 static void put_records(struct world *w, const struct node *n)
@@ -22,11 +22,13 @@ static void put_records(struct world *w, const struct node *n)
                r->ask_us == HEAP_NEVER ? ", not granted" : "");
         put_slots(w, r->r.slots);
         for (int k = 0; k < WATCHED; k++) {
-            const struct cl_node *owner = cl_bit(r->r.slots, w->watched[k]) ? cl_owner(n->core, w->watched[k]) : NULL;
+            const struct cl_node *owner = cl_bit(r->r.slots, w->migrations.ledger.watched[k])
+                                              ? cl_owner(n->core, w->migrations.ledger.watched[k])
+                                              : NULL;
             if (owner != NULL)
-                printf("; %d is of %s at %llu%s", w->watched[k], id_name(w, &owner->id),
+                printf("; %d is of %s at %llu%s", w->migrations.ledger.watched[k], id_name(w, &owner->id),
                        (unsigned long long)owner->config_epoch,
-                       cl_bit(n->core->unclaimed, w->watched[k]) ? ", not claimed" : "");
+                       cl_bit(n->core->unclaimed, w->migrations.ledger.watched[k]) ? ", not claimed" : "");
         }
         printf("\n");
     }

@@ -129,7 +129,7 @@ static void change_cut(struct stage *s, bool cut)
 static void cut_both(struct world *w, struct node *source, struct node *target)
 {
     struct stage *s = w->watcher;
-    w->drains = NULL;
+    w->migrations.drains = NULL;
     memset(s->side, 0, sizeof s->side);
     memset(s->other, 0, sizeof s->other);
     s->side[source->index] = s->other[target->index] = true;
@@ -146,9 +146,9 @@ static void kill_now(struct world *w, struct happening *h)
 static void kill_end(struct world *w, struct node *source, struct node *target)
 {
     struct stage *s = w->watcher;
-    w->grants = NULL;
+    w->migrations.grants = NULL;
     s->kill.who = s->of_source ? source->index : target->index;
-    happen(w, &s->kill, w->now_us + s->kill_us, kill_now);
+    happen(&w->time, &s->kill, w->time.now_us + s->kill_us, kill_now);
 }
 
 static void migrate(struct stage *s)
@@ -160,9 +160,9 @@ static void migrate(struct stage *s)
     int64_t left = number(s, 3);
     memset(s->moved, 0, sizeof s->moved);
     for (int i = 0; from != NULL && to != NULL && from->core != NULL && i < WATCHED && left > 0; i++) {
-        if (!cl_owns_slot(from->core, w->watched[i]))
+        if (!cl_owns_slot(from->core, w->migrations.ledger.watched[i]))
             continue;
-        cl_bit_set(slots, w->watched[i]);
+        cl_bit_set(slots, w->migrations.ledger.watched[i]);
         s->moved[i] = true;
         left--;
     }
@@ -182,12 +182,12 @@ static bool of_migrations(struct stage *s)
     if (is(s, 0, "migrate")) {
         migrate(s);
     } else if (is(s, 0, "late-grants")) {
-        w->grant_late_us = MS(number(s, 1));
+        w->migrations.grant_late_us = MS(number(s, 1));
     } else if (is(s, 0, "at-pause") && is(s, 1, "cut")) {
-        w->drains = cut_both;
+        w->migrations.drains = cut_both;
         w->watcher = s;
     } else if (is(s, 0, "at-grant") && (is(s, 1, "kill") || is(s, 1, "power-off"))) {
-        w->grants = kill_end;
+        w->migrations.grants = kill_end;
         w->watcher = s;
         s->with_power = is(s, 1, "power-off");
         s->of_source = is(s, 2, "source");
@@ -277,7 +277,7 @@ static void answer(struct stage *s)
 {
     bool ok = false;
     for (int tries = 0; tries < 100 && !answered(s, &ok); tries++)
-        world_run(s->world, s->world->now_us + MS(10));
+        world_run(s->world, s->world->time.now_us + MS(10));
     if (!answered(s, &ok))
         complain(s, "there is no answer");
     else if (ok != is(s, 1, "ok"))
@@ -288,7 +288,7 @@ static bool act(struct stage *s)
 {
     struct world *w = s->world;
     if (is(s, 0, "run")) {
-        world_run(w, w->now_us + MS(number(s, 1)));
+        world_run(w, w->time.now_us + MS(number(s, 1)));
     } else if (is(s, 0, "cut")) {
         if (s->is_cut)
             complain(s, "one cut at a time");
@@ -385,8 +385,8 @@ static bool expect(struct stage *s)
 {
     struct world *w = s->world;
     if (is(s, 0, "wait")) {
-        int64_t until = w->now_us + MS(number(s, 1));
-        while (!holds(s, 2) && w->now_us < until && world_run(w, w->now_us + MS(1)))
+        int64_t until = w->time.now_us + MS(number(s, 1));
+        while (!holds(s, 2) && w->time.now_us < until && world_run(w, w->time.now_us + MS(1)))
             ;
         if (!holds(s, 2))
             complain(s, "that has not come about");
@@ -400,9 +400,9 @@ static bool expect(struct stage *s)
         if (!seed_agree(w, MS(number(s, 1)), "that"))
             complain(s, "they do not agree");
     } else if (is(s, 0, "lost")) {
-        size_t lost = client_lost(w, 0, w->now_us);
+        size_t lost = client_lost(w, 0, w->time.now_us);
         if (lost != (size_t)number(s, 1))
-            complain(s, "%zu acknowledged writes are lost, of %zu", lost, w->nwrites);
+            complain(s, "%zu acknowledged writes are lost, of %zu", lost, w->migrations.ledger.n);
     } else {
         return false;
     }

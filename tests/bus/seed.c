@@ -9,23 +9,23 @@
 
 static bool run_for(struct world *w, int64_t us)
 {
-    return world_run(w, w->now_us + us);
+    return world_run(w, w->time.now_us + us);
 }
 
 static bool until(struct world *w, const char *(*missing)(struct world *), int64_t within_us, int64_t stays_us,
                   const char *after)
 {
-    int64_t bound = w->now_us + within_us, since = -1;
-    while (since < 0 || w->now_us - since < stays_us) {
+    int64_t bound = w->time.now_us + within_us, since = -1;
+    while (since < 0 || w->time.now_us - since < stays_us) {
         if (!run_for(w, LOOK))
             return false;
         const char *why = missing(w);
         if (why == NULL) {
-            since = since >= 0 ? since : w->now_us;
+            since = since >= 0 ? since : w->time.now_us;
             continue;
         }
         since = -1;
-        if (w->now_us > bound) {
+        if (w->time.now_us > bound) {
             violated(w, "B4", "%d s after %s: %s", (int)(within_us / SECONDS(1)), after, why);
             return false;
         }
@@ -151,12 +151,13 @@ static void live(struct world *w)
 /* H3: whatever was acknowledged and is gone went in another way than by a migration. */
 static void account(struct world *w)
 {
-    for (size_t i = 0; i < w->nwrites; i++) {
-        int k = w->writes[i].slot;
-        if (w->excused[k] >= w->writes[i].at_us || client_has(w, i))
+    for (size_t i = 0; i < w->migrations.ledger.n; i++) {
+        int k = w->migrations.ledger.writes[i].slot;
+        if (w->migrations.ledger.excused[k] >= w->migrations.ledger.writes[i].at_us || client_has(w, i))
             continue;
         violated(w, "H3", "the write to slot %d that %s acknowledged at %.6f is gone, and nothing lost it",
-                 w->watched[k], node_name(w->writes[i].node), (double)w->writes[i].at_us / 1e6);
+                 w->migrations.ledger.watched[k], node_name(w->migrations.ledger.writes[i].node),
+                 (double)w->migrations.ledger.writes[i].at_us / 1e6);
         return;
     }
 }
@@ -182,8 +183,8 @@ void seed_run(uint64_t seed, enum recording recording, struct outcome *out)
     if (w->violation == NULL)
         account(w);
     if (w->violation == NULL)
-        w->counts[COUNT_WRITES_LOST] += client_lost(w, 0, w->now_us);
-    w->counts[COUNT_VIRTUAL_S] += (uint64_t)(w->now_us / SECONDS(1));
+        w->counts[COUNT_WRITES_LOST] += client_lost(w, 0, w->time.now_us);
+    w->counts[COUNT_VIRTUAL_S] += (uint64_t)(w->time.now_us / SECONDS(1));
     *out = (struct outcome){.held = w->violation == NULL, .hash = w->hash};
     memcpy(out->counts, w->counts, sizeof w->counts);
     memcpy(out->rule, w->rule, sizeof out->rule);

@@ -92,7 +92,7 @@ static void begin(struct world *w)
     s->phase = PREPARING;
     s->next.a = (int)rng_below(&w->rng, DATABASES);
     s->next.b = (s->next.a + 1 + (int)rng_below(&w->rng, DATABASES - 1)) % DATABASES;
-    s->until_us = w->now_us + MS(w->plan.timeout_ms) * 3 + SECONDS(1);
+    s->until_us = w->time.now_us + MS(w->plan.timeout_ms) * 3 + SECONDS(1);
     for (int i = 0; i < w->plan.nodes; i++) {
         struct of_node *o = &s->node[i];
         o->asked = is_master(&w->nodes[i]);
@@ -138,7 +138,7 @@ static void prepare(struct world *w)
 {
     struct swaps *s = w->swaps;
     bool all = true;
-    if (w->now_us >= s->until_us) {
+    if (w->time.now_us >= s->until_us) {
         give_up(w, "it takes too long");
         return;
     }
@@ -232,7 +232,7 @@ static void turn(struct world *w, struct happening *h)
     } else if (!s->ended && rng_below(&w->rng, 10) == 0) {
         repeat(w);
     }
-    happen(w, h, w->now_us + after, turn);
+    happen(&w->time, h, w->time.now_us + after, turn);
 }
 
 void swap_init(struct world *w)
@@ -245,7 +245,7 @@ void swap_init(struct world *w)
 void swap_begin(struct world *w)
 {
     if (w->plan.swap_ms > 0)
-        happen(w, &w->swaps->turn, w->now_us + MS(w->plan.swap_ms) / 2, turn);
+        happen(&w->time, &w->swaps->turn, w->time.now_us + MS(w->plan.swap_ms) / 2, turn);
 }
 
 void swap_free(struct world *w)

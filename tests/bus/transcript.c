@@ -44,7 +44,7 @@ void record_line(struct world *w, const char *who, const char *fmt, ...)
 {
     struct record *r = w->record;
     struct buf b = {0};
-    buf_printf(&b, "%11.6f %-8s ", (double)w->now_us / 1e6, who);
+    buf_printf(&b, "%11.6f %-8s ", (double)w->time.now_us / 1e6, who);
     va_list ap;
     va_start(ap, fmt);
     buf_vprintf(&b, fmt, ap);

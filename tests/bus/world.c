@@ -8,54 +8,15 @@
 /* A world that does not come to its end is a fault too: some timer is set again and again. */
 #define HAPPENINGS_MAX 30000000
 
-void happen(struct world *w, struct happening *h, int64_t at_us, void (*fire)(struct world *, struct happening *))
-{
-    h->fire = fire;
-    heap_set(&w->heap, &h->at, at_us < w->now_us ? w->now_us : at_us);
-}
-
-void happen_not(struct world *w, struct happening *h)
-{
-    heap_set(&w->heap, &h->at, HEAP_NEVER);
-}
-
 bool world_run(struct world *w, int64_t until_us)
 {
-    while (w->violation == NULL) {
-        struct heap_node *top = heap_top(&w->heap);
-        if (top == NULL || top->at > until_us)
-            break;
-        struct happening *h = (struct happening *)top;
-        w->now_us = top->at;
-        heap_set(&w->heap, top, HEAP_NEVER);
-        if (++w->happenings > HAPPENINGS_MAX)
+    struct happening *h;
+    while (w->violation == NULL && (h = timeline_next(&w->time, until_us)) != NULL) {
+        if (w->time.happenings > HAPPENINGS_MAX)
             violated(w, "end", "%u things happened and the world has not come to its end", HAPPENINGS_MAX);
         h->fire(w, h);
     }
-    if (w->violation != NULL)
-        return false;
-    w->now_us = until_us;
-    return true;
-}
-
-void inbox_put(struct inbox *b, struct happening *h)
-{
-    if (b->first == NULL)
-        b->last = &b->first;
-    h->next = NULL;
-    *b->last = h;
-    b->last = &h->next;
-}
-
-void inbox_deliver(struct world *w, struct inbox *b)
-{
-    struct happening *h = b->first;
-    *b = (struct inbox){NULL, NULL};
-    while (h != NULL) {
-        struct happening *next = h->next;
-        h->fire(w, h);
-        h = next;
-    }
+    return w->violation == NULL;
 }
 
 void violated(struct world *w, const char *rule, const char *fmt, ...)
@@ -77,7 +38,7 @@ void violated(struct world *w, const char *rule, const char *fmt, ...)
 static void choose_watched(struct world *w)
 {
     for (int i = 0; i < WATCHED; i++)
-        w->watched[i] = i * (CL_SLOTS - 1) / (WATCHED - 1);
+        w->migrations.ledger.watched[i] = i * (CL_SLOTS - 1) / (WATCHED - 1);
 }
 
 struct world *world_new(const struct plan *plan, enum recording recording)
@@ -88,7 +49,10 @@ struct world *world_new(const struct plan *plan, enum recording recording)
     w->record = recording != RECORD_NOTHING ? record_new(recording == RECORD_AT_ONCE) : NULL;
     w->hash = 0xcbf29ce484222325U;
     w->nodes = mem_zalloc(MAX_NODES * sizeof *w->nodes);
-    w->writes = mem_zalloc(WRITES_MAX * sizeof *w->writes);
+    w->migrations = (struct migrations){
+        .sync_us = MS(plan->sync_ms), .late_us = MS(plan->timeout_ms) * 5, .volatile_data = plan->volatile_data};
+    w->migrations.ledger.writes = mem_zalloc(WRITES_MAX * sizeof *w->migrations.ledger.writes);
+    w->migrations.ledger.nwatched = WATCHED;
     w->cut = mem_zalloc(MAX_NODES * sizeof *w->cut);
     w->sent = mem_zalloc(MAX_NODES * sizeof *w->sent);
     w->delivered = mem_zalloc(MAX_NODES * sizeof *w->delivered);
@@ -129,9 +93,9 @@ void world_free(struct world *w)
     jobs_end(w);
     record_free(w->record);
     cl_effects_free(&w->fx);
-    heap_free(&w->heap);
+    timeline_free(&w->time);
     free(w->nodes);
-    free(w->writes);
+    free(w->migrations.ledger.writes);
     free(w->cut);
     free(w->sent);
     free(w->delivered);

@@ -4,43 +4,18 @@
 #ifndef BUS_WORLD_H
 #define BUS_WORLD_H
 
-#include "common/base/heap.h"
 #include "common/base/idmap.h"
 #include "common/base/map.h"
 #include "noded/cluster/state.h"
 #include "tests/bus/counts.h"
 #include "tests/bus/plan.h"
+#include "tests/migration/host.h"
 #include "tests/runner/runner.h"
+#include "tests/virtual/time.h"
 
-#define MS(ms) ((int64_t)(ms)*1000)
-#define SECONDS(s) ((int64_t)(s)*1000000)
-
-#define WATCHED 48 /* slots that are written, moved and looked at after every step */
-#define WRITES_MAX 4096
-#define WRITES_WORDS (WRITES_MAX / 64)
 #define ACKS_KEPT 512
 #define DATABASES 4
 #define ASKED_MAX 64 /* commands of one node that wait for their answer */
-
-struct world;
-
-/* Something that will happen. */
-struct happening {
-    struct heap_node at; /* first */
-    void (*fire)(struct world *w, struct happening *h);
-    struct happening *next; /* in the inbox of a stopped process */
-    int who;                /* the node that it belongs to */
-};
-
-struct inbox {
-    struct happening *first, **last;
-};
-
-/* A process's monotonic clock: runs too fast or too slow by a rate, and may leap forward. */
-struct local_clock {
-    int64_t local_us, world_us; /* both at the last change of rate */
-    int64_t rate_ppm;
-};
 
 enum way { THERE, BACK }; /* from client to server, from server to client */
 
@@ -76,26 +51,6 @@ struct packet {
     struct packet *next;
 };
 
-#define DURABLE_RECORDS 32
-
-struct durable_record { /* of a hand-over */
-    struct cl_id job;
-    uint64_t epoch;
-    bool taking;
-};
-
-/* What a nodes.conf says of its own node. */
-struct durable {
-    struct cl_id id, master;
-    bool replica;
-    uint64_t config_epoch, current_epoch, last_vote_epoch;
-    uint8_t slots[CL_SLOT_BYTES];
-    uint64_t state_version, refused_epoch, swap_epoch;
-    bool swap_aborted;
-    struct durable_record records[DURABLE_RECORDS];
-    size_t nrecords;
-};
-
 struct disk {
     struct buf text; /* what a restart reads; empty: nothing */
     struct durable says;
@@ -107,14 +62,6 @@ struct disk {
 };
 
 enum repl_state { REPL_NONE, REPL_SYNC, REPL_UP };
-
-/* What a node holds of the writes. */
-struct dataset {
-    uint64_t has[WRITES_WORDS];
-    uint64_t shadow[WRITES_WORDS]; /* imported, and seen by nobody yet */
-    uint64_t mapping;              /* epoch of the mapping of databases */
-    int64_t offset;                /* of the replication stream */
-};
 
 /* The data side of a node. */
 struct data {
@@ -193,13 +140,6 @@ struct node {
     uint64_t connects, pings, bytes_sent;
 };
 
-struct write {
-    int slot; /* index of the watched one */
-    int database;
-    int node;
-    int64_t at_us;
-};
-
 struct slot_move {         /* of an operator, who waits for each answer */
     struct happening next; /* first */
     bool active;
@@ -211,10 +151,7 @@ struct slot_move {         /* of an operator, who waits for each answer */
 
 #define MOVES_MAX 8
 
-struct checks;    /* check.c */
-struct handovers; /* handover.c */
-struct transfer;  /* jobs.c */
-struct letter;
+struct checks; /* check.c */
 struct swaps;  /* swap.c */
 struct leases; /* lease.c */
 struct faults; /* fault.c */
@@ -223,22 +160,14 @@ struct record; /* transcript.c */
 struct world {
     struct plan plan;
     struct rng rng;
-    int64_t now_us;
-    struct heap heap;
+    struct timeline time;
     struct node *nodes;
     struct happening client;
     bool writing;
-    int watched[WATCHED];
-    size_t nwrites;
-    struct write *writes;
-    int believed[WATCHED];    /* where the client writes */
-    int64_t excused[WATCHED]; /* when writes of a slot may have been lost last, and not by a migration; 0 never */
+    struct migrations migrations;
+    int believed[WATCHED]; /* where the client writes */
     struct slot_move moves[MOVES_MAX];
-    struct transfer **transfers; /* links of migrations, kept until the end */
-    struct letter **letters;     /* that were sent on them */
-    size_t ntransfers, cap_transfers, nletters, cap_letters;
     struct happening migrator; /* operators who migrate slots */
-    struct handovers *handovers;
     struct swaps *swaps;
     struct leases *leases;
     struct cl_effects fx;
@@ -256,28 +185,19 @@ struct world {
     struct faults *faults;
     struct record *record; /* NULL: nothing is written down, which is much faster */
     uint64_t hash;         /* of all effects so far */
-    uint64_t happenings;
     uint64_t counts[COUNTS];
     char *violation; /* what broke, NULL while all is well */
     char rule[16];
     /* The scenarios' eye. */
     void (*promoted)(struct world *w, struct node *n);
-    void (*drains)(struct world *w, struct node *source, struct node *target);
-    void (*grants)(struct world *w, struct node *source, struct node *target);
-    int64_t grant_late_us; /* every grant takes so much longer */
     void *watcher;
 };
 
 /* world.c */
 struct world *world_new(const struct plan *plan, enum recording recording);
 void world_free(struct world *w);
-void happen(struct world *w, struct happening *h, int64_t at_us, void (*fire)(struct world *, struct happening *));
-void happen_not(struct world *w, struct happening *h);
 /* Runs until that time, or until a rule breaks. Returns false when one broke. */
 bool world_run(struct world *w, int64_t until_us);
-void inbox_put(struct inbox *b, struct happening *h);
-void inbox_deliver(struct world *w, struct inbox *b); /* fires all that has gathered */
-void violated(struct world *w, const char *rule, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* net.c */
 void net_connect(struct world *w, struct node *n, const struct cl_effect *e);
@@ -304,7 +224,6 @@ void node_drift(struct world *w, struct node *n, int64_t rate_ppm);
 void node_wipe(struct world *w, struct node *n); /* its disk is lost; it is not running */
 void node_move(struct world *w, struct node *n); /* it has another address when it starts again */
 int64_t node_clock(const struct world *w, const struct node *n);
-void node_step(struct world *w, struct node *n, struct cl_event *e);
 void node_settings(struct world *w, struct node *n); /* n->set has changed */
 /* As a client asks. NULL: it does not run, or too many of its commands wait. */
 struct asked *node_ask(struct world *w, struct node *n, struct cl_command *c);
@@ -314,8 +233,7 @@ void node_excuse(struct world *w, struct node *n); /* it has not run as it shoul
 void disk_persist(struct world *w, struct node *n, struct cl_effect *e); /* takes its bytes */
 void disk_crash(struct world *w, struct node *n);
 void disk_wipe(struct node *n);
-void disk_supervise(struct world *w, struct node *n);      /* the first text of a node that has supervisors */
-bool durable_read(struct slice text, struct durable *out); /* false: says nothing of its own node */
+void disk_supervise(struct world *w, struct node *n); /* the first text of a node that has supervisors */
 
 /* data.c */
 struct cl_facts data_facts(const struct world *w, const struct node *n);
@@ -327,42 +245,6 @@ void data_started(struct world *w, struct node *n);
 void data_crashed(struct world *w, struct node *n);
 bool data_slots(const struct world *w, const struct node *n, uint8_t *slots); /* false: it holds no key */
 void data_move_slot(struct world *w, struct node *from, struct node *to, int watched);
-bool data_has_slot(const struct world *w, const struct node *n, int watched);
-
-/* Something that the loss of acknowledged writes of a slot may come from, other than a migration. */
-void data_excuse(struct world *w, int watched);
-struct node *data_at_address(struct world *w, const char *ip, uint16_t port); /* of clients; NULL: nobody */
-void data_flush(struct node *n);
-
-/* jobs.c: the data sides of migrations, and the link of each */
-void jobs_export(struct world *w, struct node *n, const struct cl_effect *e);
-void jobs_drain(struct world *w, struct node *n, const struct cl_effect *e);
-void jobs_resume(struct world *w, struct node *n, const struct cl_effect *e);
-void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e);
-void jobs_accept(struct world *w, struct node *n, const struct cl_effect *e);
-void jobs_stop(struct world *w, struct node *n, const struct cl_effect *e);
-void jobs_show(struct world *w, struct node *n, const uint8_t *slots, bool show); /* else forget */
-void jobs_written(struct world *w, struct node *n, size_t write);                 /* a client's write was executed */
-void jobs_upset(struct world *w, struct node *n, const char *why, bool all); /* jobs of its data side end; all: those
-                                                                                too that are granted */
-void jobs_died(struct world *w, struct node *n, bool host);
-void jobs_end(struct world *w);
-
-/* handover.c: rules H1 to H3 */
-void handover_init(struct world *w);
-void handover_free(struct world *w);
-void handover_granted(struct world *w, struct node *n, const struct cl_effect *e, const uint8_t *slots,
-                      const struct cl_id *target);
-void handover_drained(struct world *w, const struct cl_id *job, const struct node *target);
-void handover_shown(struct world *w, struct node *n, const uint8_t *slots);
-void handover_look(struct world *w, struct node *n);                                  /* after each step */
-void handover_commanded(struct world *w, struct node *n, const struct cl_command *c); /* by an operator, not refused */
-void handover_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected);
-void handover_persisted(struct world *w, const struct node *n);
-void handover_given(struct world *w, const struct node *n, const uint8_t *slots); /* NULL: all that it has */
-void handover_wiped(struct world *w, const struct node *n);
-/* It would stand for election if its master were gone now. */
-bool may_succeed(const struct world *w, const struct node *r, const struct node *master);
 
 /* swap.c: swaps of databases, by a coordinator as supervisors are one; rules H4 and W */
 void swap_init(struct world *w);
@@ -396,8 +278,6 @@ const char *lease_missing(struct world *w); /* NULL: all that should be leased i
 
 /* client.c */
 void client_start(struct world *w);
-/* Whether a request that writes there would be executed now. */
-bool client_may_write(const struct world *w, const struct node *n, int watched);
 bool client_has(const struct world *w, size_t write);                         /* an owner of its slot has it */
 size_t client_lost(const struct world *w, int64_t from_us, int64_t until_us); /* acknowledged writes that are gone */
 
@@ -426,7 +306,6 @@ void check_before(struct world *w, struct node *n);
 void check_beliefs(struct world *w, struct node *n, const struct cl_event *e);
 void check_step(struct world *w, struct node *n);
 void check_write(struct world *w, struct node *n);
-int check_id(struct world *w, const struct cl_id *id);            /* its number; -1: never seen */
 struct node *node_of_id(struct world *w, const struct cl_id *id); /* who has it now; NULL: nobody */
 
 /* agree.c: rule B4. NULL when all agree, otherwise what is missing (in static memory). */
@@ -438,19 +317,15 @@ void fault_init(struct world *w);
 void fault_free(struct world *w);
 void fault_begin(struct world *w);
 void fault_heal(struct world *w);
-void fault_at_grant(struct world *w, const struct node *source, const struct node *target);
 struct node *some_node(struct world *w, bool master); /* one that runs; NULL: none */
 
 /* transcript.c */
 struct record *record_new(bool at_once);
 void record_free(struct record *r);
-void record_line(struct world *w, const char *who, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void record_event(struct world *w, const struct node *n, const struct cl_event *e);
 void record_effect(struct world *w, const struct node *n, const struct cl_effect *e);
 void record_print(const struct record *r); /* the last lines, unless they were printed at once */
 void record_picture(struct world *w);      /* every node as it stands now; picture.c */
-const char *node_name(int index);          /* in one of a few static buffers */
-const char *id_name(struct world *w, const struct cl_id *id);
 
 #define RECORD(w, ...)                   \
     do {                                 \

@@ -69,6 +69,23 @@ def test_from_clients(lab):
     assert sides.check(shard.master, switches=0) == 0
 
 
+@case(kinds=OURS, limit_s=150, matrix=[("with its replica",), ("alone",)])
+def test_from_supervisors_and_clients(lab, who):
+    """Nobody sees the master any more, but it sees its replica, or not even that. What clients have sent is executed
+    within its lease or not at all: when they hear from it again, it takes nothing."""
+    shard, sides = begin(lab)
+    cut = time.monotonic()
+    shard.places.cut(shard.master.place, addresses(shard.supervisors + ([shard.replica] if who == "alone" else [])))
+    shard.places.cut_clients(shard.master.place)
+    wait_taken(sides, shard.replica)
+    shard.places.heal()
+    shard.wait_well(shard.replica)
+    wait_fenced(shard, sides, cut)
+    wait_taken(sides, shard.replica)
+    sides.stop()
+    sides.check(shard.replica, lost_since=cut - 0.1 if who == "alone" else None)
+
+
 @case(kinds=OURS, limit_s=150)
 def test_from_its_replica(lab):
     """The master goes on alone; the replica is not promoted, and catches up."""

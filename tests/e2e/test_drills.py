@@ -171,6 +171,42 @@ def test_the_other_drills(lab):
     d.no_keys_are_left()
 
 
+@case(kinds=OURS, limit_s=180)
+def test_phases_where_ballots_and_nodes_count_apart(lab):
+    """redis-server takes config epochs of its own, so those of ballots are other numbers. Each of two drills reports the
+    phases of its own failover, and nodectl explain tells the same of it by either number."""
+    d = Drilled(lab, shards=(("stock", "stock"),) * 3)
+    # Somebody who is not on the list asks for a vote at a high epoch: ballots are above it from now on.
+    for s in d.fleet.supervisors:
+        s.ok("SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "127.0.0.1", d.fleet.masters[1].port, 40, "f" * 40)
+    seen = set()
+    for _ in range(2):
+        report = d.report(OK, "stop-master", "--shard", d.shard(1), "--hold-ms", 100, "--max-lost", 100000)
+        phases = report["phases_ms"]
+        ballot, config = phases["epoch"], phases["config_epoch"]
+        assert ballot > 40 > config > 0 and ballot not in seen, (phases, seen)
+        seen.add(ballot)
+        notes = {kind: [n for s in d.fleet.supervisors for n in history(s, report["group"], kind, ballot)]
+                 for kind in ("switched", "agreed", "stand")}
+        note, = notes["switched"]
+        assert (note["from"], note["to"]) == (report["from"], report["to"]), (note, report)
+        assert (note["ballot"], note["config_epoch"]) == (ballot, config), (note, phases)
+        assert [phases[k] for k in ("detect", "agree", "fence", "promote", "tell", "total")] == \
+            [note[k + "_ms"] for k in ("detect", "agree", "prepare", "promote", "tell", "total")], (phases, note)
+        assert phases["detect"] >= 600 and phases["converge"] is not None, phases
+        assert all((n["ballot"], n["config_epoch"]) == (ballot, config) for n in notes["agreed"]), (notes, phases)
+        told = []
+        for number in (ballot, config):
+            done = subprocess.run([nodectl_path(), "explain", report["group"], str(number), "-o", "json"], check=False,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=d.env, timeout=30)
+            told.append(json.loads(done.stdout))
+        for t in told:
+            assert (t["epoch"], t["config_epoch"], t["outcome"]) == (ballot, config, "switched"), (t, phases)
+            assert (t["from"], t["to"]) == (report["from"], report["to"]), (t, report)
+            assert t["switched"]["total_ms"] == phases["total"] and t["stand"]["epoch"] == ballot, t
+            assert {e["note"]["ballot"] for e in t["records"] if e["kind"] in ("agreed", "config")} <= {ballot, 0}, t
+
+
 @case(kinds=OURS, limit_s=120)
 def test_not_on_a_fleet_that_is_not_well(lab):
     """A replica that is gone, an unknown shard, cut-master without commands: status 2, the reason, and nothing is done.
@@ -270,7 +306,7 @@ def test_a_group_with_passwords(lab):
 
     def locked_out():
         done = drill()
-        assert done.returncode == USAGE and done.stdout == "", done
+        assert done.returncode == USAGE and json.loads(done.stdout)["ok"] is False, done
         return "Give --node-password-file, or NODECTL_NODE_PASSWORD" in done.stderr
     wait_until(locked_out, 20, "the fleet is fit, and the password is missing")
     env["NODECTL_NODE_PASSWORD"] = "nodepass"

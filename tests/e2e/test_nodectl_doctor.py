@@ -6,6 +6,7 @@ from lab import wait_until
 from lab.clusters import make_cluster
 from lab.supervised import Supervised
 from lab.tool import FAILED, NOBODY, OK, USAGE, at, run
+from test_noded_dbmap import Waiter
 
 OURS = ("ours",)
 
@@ -95,5 +96,33 @@ def test_nodes_that_nobody_supervises(lab):
     for node in masters + replicas:
         node.kill9()
     done = doctor(lab, *ask)
-    assert done.returncode == NOBODY and not done.stdout and at(masters[0]) in done.stderr, done
+    assert done.returncode == NOBODY and at(masters[0]) in done.stderr, done
+    assert at(masters[0]) in json.loads(done.stdout)["failure"], done
     assert doctor(lab, "--config", lab.path("none")).returncode == USAGE
+
+
+@case(kinds=OURS, limit_s=90)
+def test_a_swap_that_nobody_ends(lab):
+    """Databases that were prepared by hand: who waits is counted, the log and the doctor tell, and what the doctor says
+    ends it."""
+    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True)
+    sentinel, master = fleet.supervisors[0], fleet.masters[0]
+    wait_until(lambda: str(master.call("CLUSTER", "DBMAP", "PREPARE", 1, 2, "EPOCH", 1, "BALLOT", 1000)).startswith("YES"),
+               20, "prepared")
+    waiter = Waiter(master, 1, "GET", "key")
+    wait_until(lambda: master.info("clients")["blocked_clients"] == "1", 10, "who waits is counted")
+    wait_until(lambda: "Databases 1 and 2 wait to be swapped for a second already (mapping 1, attempt 1000)"
+               in master.log(), 20, "the log says so")
+    assert "Databases 1 and 2 are about to be swapped (mapping 1, attempt 1000)" in master.log()
+    done = doctor(lab, "-s", at(sentinel), "-o", "json")
+    assert done.returncode == FAILED, done.stderr
+    has(findings(done, "swapdb"), "critical", at(master), "two databases wait to be swapped")
+    change = next(f["change"] for f in json.loads(done.stdout)["findings"] if f["check"] == "swapdb")
+    command = "CLUSTER DBMAP ABORT EPOCH 1 BALLOT 1000"
+    assert command + " there" in change, change
+    refused = run(lab, "db", "swap", "1", "2", "--yes", "-s", at(sentinel))
+    assert refused.returncode != OK and "waits for the end of another swap" in refused.stdout + refused.stderr, refused
+    assert master.ok(*command.split()) == "ABORTED 1000"
+    assert waiter.answered() is None
+    assert "Databases 1 and 2 are not swapped (mapping 1, attempt 1000): a supervisor ended it" in master.log()
+    assert not findings(doctor(lab, "-s", at(sentinel), "-o", "json"), "swapdb")

@@ -3,6 +3,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -87,6 +88,115 @@ def test_a_life(lab):
     assert "orders" not in read(fleet.conf) and read(fleet.conf).startswith(own)
 
 
+@case(kinds=("ours",), limit_s=90)
+def test_maintenance_then_stopped_and_started(lab):
+    """What the tool writes into the files of replicas lets them start again."""
+    fleet = MadeFleet(lab)
+    made = fleet.create(shards=1, replicas=2)
+    replicas = [n["address"] for n in made["nodes"] if n["role"] == "replica"]
+    fleet.run("--fleet", "orders", "node", "maintenance", "on", replicas[0], "--yes")
+    fleet.kill9(port_of(replicas[0]))
+    fleet.run("fleet", "start", "orders", "--yes")
+    fleet.run("--fleet", "orders", "cluster", "set-timeout", "6000", "--yes")
+    fleet.run("fleet", "stop", "orders", "--yes")
+    fleet.run("fleet", "start", "orders", "--yes")
+    shown = {row["address"]: row for row in fleet.json("--fleet", "orders", "node", "list")["nodes"]}
+    assert [shown[r]["role"] for r in replicas] == ["replica"] * 2, shown
+    assert shown[replicas[0]]["state"] == "maintenance", shown
+
+
+@case(kinds=("ours",), limit_s=90, matrix=[(0,), (1,)])
+def test_the_last_that_is_up_is_not_removed(lab, supervisors):
+    """A master whose replica is stopped, a replica whose master is, and a node that is alone: with them all would be
+    gone. A process that is dead and may have slots is not taken out either."""
+    fleet = MadeFleet(lab)
+    made = fleet.create(shards=1, replicas=1, supervisors=supervisors, down_after="60s")
+    ports = {n["role"]: port_of(n["address"]) for n in made["nodes"]}
+    before = set(fleet.processes())
+    for silent, other in (("replica", "master"), ("master", "replica")):
+        os.kill(fleet.pid_of(ports[silent]), signal.SIGSTOP)
+        for more in ([], ["--force"]):
+            refused = fleet.run("--fleet", "orders", "node", "remove", "127.0.0.1:%d" % ports[other], "--yes",
+                                "--timeout", "500ms", *more, status=FAILED)
+            assert "no other node of its cluster answers" in refused.stderr, refused.stderr
+        os.kill(fleet.pid_of(ports[silent]), signal.SIGCONT)
+    assert set(fleet.processes()) == before
+    fleet.run("--fleet", "orders", "node", "remove", "127.0.0.1:%d" % ports["replica"], "--yes")
+    text = read(fleet.conf)
+    for more in ([], ["--force"]):
+        fleet.run("--fleet", "orders", "node", "remove", "127.0.0.1:%d" % ports["master"], "--yes", *more,
+                  status=FAILED, said=("the last node of its cluster", "fleet destroy"))
+    assert len(fleet.processes()) == 1 + supervisors and read(fleet.conf) == text
+    wait_until(lambda: ask(ports["master"], "SET", "key", "value") == "OK", 20, "it takes writes")
+
+
+@case(kinds=("ours",), limit_s=120)
+def test_a_node_leaves_while_a_supervisor_hangs(lab):
+    """The plan names it, nobody waits for it, and it learns of it afterwards."""
+    fleet = MadeFleet(lab)
+    made = fleet.create(shards=1, replicas=2)
+    gone = next(n["address"] for n in made["nodes"] if n["role"] == "replica")
+    port = port_of(made["supervisors"][2])
+    hung = fleet.pid_of(port)
+
+    def known():
+        return gone.rsplit(":", 1)[1] in str(ask(port, "SENTINEL", "CLUSTER", "orders"))
+    assert known()
+    os.kill(hung, signal.SIGSTOP)
+    done = fleet.run("--fleet", "orders", "node", "remove", gone, "--yes", "--timeout", "500ms",
+                     said=("wait until 2 supervisors have forgotten", "not waited for, since they do not answer"))
+    assert made["supervisors"][2] in done.stdout, done.stdout
+    os.kill(hung, signal.SIGCONT)
+    wait_until(lambda: not known(), 60, "it has forgotten it")
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_a_dead_process_that_may_have_slots_is_kept(lab):
+    """The others have forgotten it, and its slots are nobody's."""
+    fleet = MadeFleet(lab)
+    made = fleet.create(shards=2, replicas=0, supervisors=0)
+    ports = [port_of(n["address"]) for n in made["nodes"]]
+    address = made["nodes"][1]["address"]
+    assert ask(ports[0], "CLUSTER", "FORGET", ask(ports[1], "CLUSTER", "MYID")) == "OK"
+    fleet.run("--fleet", "orders", "node", "remove", address, "--yes", "--force", status=FAILED, said="by its own word")
+    fleet.kill9(ports[1])
+    remove = ["--fleet", "orders", "node", "remove", address, "--yes"]
+    fleet.run(*remove, status=FAILED, said="8192 slots are nobody's")
+    fleet.run(*remove, "--force", said="take it out of the fleet's record")
+    assert address not in read(os.path.join(fleet.folder, "fleet.json")).split('"left"')[0]
+
+
+@case(kinds=("ours",), limit_s=90)
+def test_a_wrong_entry_spoils_its_own_fleet_only(lab):
+    """Of fleets in one file: the others are listed, worked with and made, and the wrong one is destroyed."""
+    fleet = MadeFleet(lab)
+    fleet.create(shards=1, replicas=0, supervisors=1)
+    entry = '{ name = "%s"; %s },\n'
+    text = read(fleet.conf).replace("fleets = (\n", "fleets = (\n" + entry % ("empty", 'dir = "/nowhere";') +
+                                    entry % ("odd", 'seeds = [ "nonsense" ]; sed = 1;'))
+    with open(fleet.conf, "w", encoding="utf-8") as f:
+        f.write(text)
+    shown = {row["name"]: row for row in fleet.json("fleet", "list")["fleets"]}
+    assert {name: row["state"] for name, row in shown.items()} == {
+        "orders": "answers", "empty": "wrong", "odd": "wrong"}, shown
+    assert "neither seeds nor supervisors" in shown["empty"]["problem"], shown
+    fleet.run("fleet", "list", said=("nodectl.conf:2", "fleets[0]", "fleets[1]", "nonsense"))
+    fleet.run("--fleet", "orders", "status")
+    for name, words in (("empty", "neither seeds nor"), ("odd", "nonsense")):
+        fleet.run("--fleet", name, "status", status=USAGE, said=words)
+    fleet.run("fleet", "destroy", "empty", "--yes")
+    fleet.run("fleet", "destroy", "odd", "--yes")
+    assert [row["name"] for row in fleet.json("fleet", "list")["fleets"]] == ["orders"]
+    # The folder knows better than an entry that is wrong.
+    with open(fleet.conf, "w", encoding="utf-8") as f:
+        f.write('fleets = ( { name = "orders"; dir = "%s"; } );\n' % fleet.folder)
+    fleet.run("fleet", "stop", "orders", "--yes")
+    assert not fleet.processes()
+    fleet.run("fleet", "start", "orders", "--yes")
+    fleet.run("fleet", "destroy", "orders", "--yes")
+    assert not fleet.processes() and "orders" not in read(fleet.conf)
+
+
 @case(kinds=("ours",), limit_s=120)
 def test_what_is_refused_before_anything_is_made(lab):
     fleet = MadeFleet(lab)
@@ -111,6 +221,10 @@ def test_what_is_refused_before_anything_is_made(lab):
     # A port that somebody has, a folder that is not empty, hosts that are too few.
     node = lab.node("other")
     fleet.run(*base, "--port", node.port, "--yes", status=FAILED, said="port %d of 127.0.0.1 is taken" % node.port)
+    below = lab.ports.take_with_bus()
+    lab.node("bus", port=below + 10000)
+    fleet.run(*base, "--port", below, "--yes", status=FAILED,
+              said=("port %d of 127.0.0.1 is taken" % (below + 10000), "bus of node %d" % below))
     fleet.run(*base, "--dir", lab.path("other"), "--yes", status=FAILED, said=("is in use", "--dir"))
     fleet.run(*base, "--replicas", 2, "--hosts", "127.0.0.1:a,127.0.0.2:a,127.0.0.3:b", "--yes", status=FAILED,
               said="needs 3 zones, and there are 2")
@@ -206,6 +320,28 @@ def test_cut_short_and_gone_on(lab):
 
 
 @case(kinds=("ours",), limit_s=60)
+def test_start_of_a_released_fleet(lab):
+    """Its processes are started, and that nobody watches them is said at once. The file of its supervisors has one
+    cluster and no group."""
+    fleet = MadeFleet(lab)
+    made = fleet.create(shards=1)
+    conf = next(os.path.join(fleet.folder, name, "sentineld.conf") for name in sorted(os.listdir(fleet.folder))
+                if os.path.exists(os.path.join(fleet.folder, name, "sentineld.conf")))
+    checked = subprocess.run([sentineld_path(), "-c", conf, "--check"], capture_output=True, text=True, timeout=20,
+                             check=False)
+    assert (checked.returncode, checked.stdout) == (OK, "%s: good; 0 groups, 1 cluster\n" % conf), checked
+    fleet.run("config", "check", conf, said="good; 0 groups, 1 cluster")
+    fleet.run("cluster", "release", "orders", "--yes")
+    replica = next(port_of(n["address"]) for n in made["nodes"] if n["role"] == "replica")
+    fleet.kill9(replica)
+    fleet.run("fleet", "start", "orders", "--yes", status=FAILED,
+              said=("cluster orders is released", "nodectl cluster adopt orders"))
+    assert role(replica) == "slave"
+    fleet.run("cluster", "adopt", "orders", "--yes")
+    fleet.run("fleet", "start", "orders", "--yes")
+
+
+@case(kinds=("ours",), limit_s=60)
 def test_a_process_that_ends_at_once(lab):
     """Its log says why, and nothing is left running that cannot be found again."""
     fleet = MadeFleet(lab)
@@ -259,6 +395,12 @@ def test_passwords_and_zones(lab):
     fleet.run("fleet", "start", "orders", "--yes")
     fleet.run("fleet", "destroy", "orders", "--yes")
     assert not os.path.exists(fleet.folder)
+    # Where everything would be, and what that would not survive, is shown before anything is done.
+    plan = fleet.run("fleet", "create", "orders", "--shards", 1, "--dry-run", "--hosts",
+                     "127.0.0.1:a,127.0.0.2:b,127.0.0.3:a").stdout
+    assert re.search(r"shard 1: master 127\.0\.0\.\d:\d+ \([ab]\), 127\.0\.0\.\d:\d+ \([ab]\)", plan), plan
+    assert "supervisors are in zone a: when it is lost" in plan, plan
+    fleet.run("fleet", "create", "orders", "--shards", 1, "--dry-run", "--supervisors", 2, said="survive no loss")
     # A host that is not this one: what is for it is written, and said what to do with it.
     fleet.run("fleet", "create", "orders", "--shards", 1, "--replicas", 1, "--supervisors", 1, "--yes", "--hosts",
               "127.0.0.1,192.0.2.1", status=FAILED,

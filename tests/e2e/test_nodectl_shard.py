@@ -186,3 +186,22 @@ def wait_for_line(child, begin):
         if line.startswith(begin):
             return
     raise AssertionError("%s did not say %r" % (child.args, begin))
+
+
+@case(kinds=("ours",), limit_s=60)
+def test_masters_without_leases(lab):
+    """Only noded is leased. Where other masters are leased, one that writes without is a problem; where none is, the
+    tree says so."""
+    mixed = Supervised(lab, (("ours", "ours"), ("stock", "ours")), declared=True)
+    tool, name = Tool(lab, mixed.supervisors), mixed.name_of(mixed.masters[1])
+
+    def told():
+        problems = tool.document("status", code=FAILED)["problems"]
+        return len(problems) == 1 and "%s: its master %s is no noded" % (name, at(mixed.masters[1])) in problems[0]
+    wait_until(told, 20, "the only problem is the master without a lease")
+    assert tool.document("status", code=FAILED)["clusters"][0]["leased_shards"] == 1
+    tool.run("shard", "switchover", name, "--yes")
+    wait_until(lambda: tool.document("status")["clusters"][0]["leased_shards"] == 2, 20, "both are leased")
+
+    stock = Supervised(lab, (("stock", "stock"),), declared=True, name="others", prefix="other-")
+    Tool(lab, stock.supervisors).run("fleet", "topology", parts=["no leases: no master is a noded"])

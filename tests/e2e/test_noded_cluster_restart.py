@@ -2,7 +2,7 @@
 where the file stands in its history."""
 from cases import case
 from lab import wait_until
-from lab.clusters import flags_of, keys_of, make_cluster, my_id, wait_agreed, write_until_taken
+from lab.clusters import cluster_node, flags_of, keys_of, make_cluster, meet, my_id, wait_agreed, write_until_taken
 from lab.resp import Closed
 
 OURS = ("ours",)
@@ -48,6 +48,43 @@ def with_one_replica(lab, kind="ours", **options):
         write(master, keys, "first")
     assert master.ok("WAIT", 1, 5000) == 1
     return [master, replica] + others, keys
+
+
+@case(kinds=OURS, limit_s=60)
+def test_a_rewritten_file_of_a_replica(lab):
+    """CONFIG REWRITE writes no replicaof, takes one out that stands there, and a node ignores one: it starts, and
+    follows whom nodes.conf names."""
+    ports = {name: lab.ports.take() for name in ("master", "replica")}
+    nodes = {}
+    for name, port in ports.items():
+        text = 'port = %d;\nbind = [ "127.0.0.1" ];\ndir = "%s";\nsave = "";\n' \
+            'repl_diskless_sync_delay = 0;\n' % (port, lab.path(name))
+        nodes[name] = cluster_node(lab, "ours", name, port=port, config=text)
+    master, replica = nodes["master"], nodes["replica"]
+    master.ok("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    meet(master, [replica])
+    wait_until(lambda: replica.call("CLUSTER", "REPLICATE", my_id(master)) == "OK", 20, "it may follow")
+    wait_until(lambda: is_up(replica, master), 20, "it follows")
+
+    def text():
+        with open(replica.conf_path, encoding="utf-8") as f:
+            return f.read()
+
+    def start_again():
+        assert replica.terminate() == 0
+        replica.start()
+        replica.wait_ready()
+        wait_until(lambda: is_up(replica, master), 20, "it follows the same")
+
+    assert replica.ok("CONFIG", "SET", "maxmemory", "100mb") == "OK" and replica.ok("CONFIG", "REWRITE") == "OK"
+    assert "maxmemory" in text() and "replicaof" not in text(), text()
+    start_again()
+    with open(replica.conf_path, "a", encoding="utf-8") as f:
+        f.write('replicaof = "127.0.0.1 1";\n')
+    start_again()
+    assert "replicaof 127.0.0.1 1 is ignored" in replica.log(), replica.log()
+    assert replica.ok("CONFIG", "REWRITE") == "OK" and "replicaof" not in text(), text()
+    start_again()
 
 
 @case(kinds=OURS, limit_s=60, matrix=[("saved",), ("killed",)])

@@ -1,6 +1,7 @@
 """The node's half of a swap of two databases over a cluster: CLUSTER DBMAP, with every step killed, restarted and
 failed over. The test decides in the place of supervisors."""
 import os
+import socket
 import threading
 
 from cases import case
@@ -259,3 +260,101 @@ def test_swaps_and_migrations_exclude_each_other(lab):
     assert masters[0].ok(*move) == "OK"
     wait_until(lambda: last_state()[0] == "success", 20, "the slots have moved")
     assert is_swapped(masters[1], keys[0], True)
+
+
+def open_slot(source, target, slot):
+    """It waits where databases are held, and at a target until it has the epoch for it."""
+    wait_until(lambda: target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", my_id(source)) == "OK", 20, "it imports")
+    source.ok("CLUSTER", "SETSLOT", slot, "MIGRATING", my_id(target))
+
+
+def close_slot(slot, *nodes):
+    for node in nodes:
+        node.ok("CLUSTER", "SETSLOT", slot, "STABLE")
+
+
+@case(kinds=OURS, limit_s=120)
+def test_no_swap_while_a_slot_is_open(lab):
+    """Keys that move by hand go by the numbers of their databases: neither end prepares, and says which slot it is;
+    and where databases are prepared no slot is opened before that is over."""
+    masters, _, keepers = supervised(lab)
+    keys = fill(masters)
+    source, target, other = masters
+    assert keepers.promote(target, 50, [target]) == "OK"
+    open_slot(source, target, 5)
+    assert "Slot 5 is open (importing from %s)" % my_id(source)[:8] in refused(target, "PREPARE", 1, 2, "EPOCH", 1)
+    assert "Slot 5 is open (migrating to %s)" % my_id(target)[:8] in refused(source, "PREPARE", 1, 2, "EPOCH", 1)
+    assert dbmap(other, "PREPARE", 1, 2, "EPOCH", 1).startswith("YES ")
+    assert dbmap(other, "ABORT", "EPOCH", 1) == "OK"
+    with source.connect() as client:
+        for db in (1, 2):
+            client.ok("SELECT", db)
+            assert client.ok("MIGRATE", "127.0.0.1", target.port, keys[0], db, 5000) == "OK"
+    target.ok("CLUSTER", "SETSLOT", 5, "NODE", my_id(target))
+    source.ok("CLUSTER", "SETSLOT", 5, "NODE", my_id(target))
+    for node in masters:
+        assert dbmap(node, "PREPARE", 1, 2, "EPOCH", 1).startswith("YES ")
+    opens = [Waiter(target, 0, "CLUSTER", "SETSLOT", 6, "IMPORTING", my_id(source)),
+             Waiter(source, 0, "CLUSTER", "SETSLOT", 6, "MIGRATING", my_id(target))]
+    assert all(w.is_waiting() for w in opens)
+    assert "open" not in source.ok("CLUSTER", "INFO") and mapping(source)["state"] == "prepared"
+    close_slot(6, source)  # what closes one does not wait
+    for node in masters:
+        assert dbmap(node, "APPLY", 1, 2, "EPOCH", 1) == "OK"
+    assert [w.answered() for w in opens] == ["OK", "OK"]
+    assert is_swapped(target, keys[0], True)
+    assert "Slot 6 is open" in refused(source, "PREPARE", 1, 2, "EPOCH", 2)
+    close_slot(6, source, target)
+    assert dbmap(source, "PREPARE", 1, 2, "EPOCH", 2).startswith("YES ")
+
+
+@case(kinds=OURS, limit_s=120)
+def test_a_swap_waits_for_a_migrate(lab):
+    """What is on its way when it is to be prepared is not cut off: the swap is refused, and the client has its answer."""
+    masters, _, _ = supervised(lab)
+    keys = fill(masters)
+    silent = socket.create_server(("127.0.0.1", 0))
+    waiter = Waiter(masters[0], 1, "MIGRATE", "127.0.0.1", silent.getsockname()[1], keys[0], 1, 50000)
+    silent.settimeout(20)
+    other_end, _ = silent.accept()
+    assert "MIGRATE is on its way" in refused(masters[0], "PREPARE", 1, 2, "EPOCH", 1)
+    assert waiter.is_waiting()
+    other_end.close()
+    silent.close()
+    assert "IOERR" in str(waiter.answered())
+    assert is_swapped(masters[0], keys[0], False)
+    wait_until(lambda: str(masters[0].call("CLUSTER", "DBMAP", "PREPARE", 1, 2, "EPOCH", 1)).startswith("YES "), 20,
+               "the swap is prepared")
+
+
+@case(kinds=OURS, limit_s=120)
+def test_keys_come_in_the_mapping_they_left_in(lab):
+    """A key that is sent by a node whose databases have other numbers is not taken, however late it arrives."""
+    masters, _, keepers = supervised(lab)
+    keys = fill(masters)
+    source, target, _ = masters
+    assert keepers.promote(target, 50, [target]) == "OK"
+    dbmap(target, "PREPARE", 1, 2, "EPOCH", 1)
+    with target.connect() as late:
+        payload = "no payload"
+        restore = ("RESTORE-ASKING", keys[1], 0, payload)
+        late.ok("SELECT", 1)
+        assert late.ok("CLUSTER", "DBMAP", "FROM", my_id(source), 0) == "OK"
+        assert "TRYAGAIN The database is being swapped" in str(late.call(*restore))
+        dbmap(target, "APPLY", 1, 2, "EPOCH", 1)
+        assert "TRYAGAIN The mapping of databases has epoch 1 here" in str(late.call(*restore))
+        assert late.ok("CLUSTER", "DBMAP", "FROM", my_id(source), 1) == "OK"
+        assert "TRYAGAIN" not in str(late.call(*restore))
+        assert late.ok("CLUSTER", "DBMAP", "FROM", "0" * 40, 7) == "OK"  # of another cluster: it means what is here
+        assert "TRYAGAIN" not in str(late.call(*restore))
+    # Between nodes: the source has not made the swap yet.
+    open_slot(source, target, 5)
+    with source.connect() as client:
+        client.ok("SELECT", 1)
+        for _ in range(2):
+            answer = str(client.call("MIGRATE", "127.0.0.1", target.port, keys[0], 1, 5000))
+            assert "TRYAGAIN The mapping of databases has epoch 1 here, and epoch 0 where" in answer, answer
+        assert source.ok("CLUSTER", "SLOT-KEYS", 5) and not target.ok("CLUSTER", "SLOT-KEYS", 5)
+        dbmap(source, "APPLY", 1, 2, "EPOCH", 1)
+        assert client.ok("MIGRATE", "127.0.0.1", target.port, keys[0], 1, 5000) == "OK"
+    assert target.ok("CLUSTER", "SLOT-KEYS", 5) == [1, 1]  # of database 1, which was 2

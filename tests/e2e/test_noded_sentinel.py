@@ -67,3 +67,25 @@ def test_failover_there_and_back(lab, *kinds):
         return True
     # What runs out of time is deleted by the master, and the replicas hear of it.
     wait_until(equal, 20, "equal datasets", every_s=0.2)
+
+
+@case(kinds=("ours",), matrix=[("node",), ("redis",)], limit_s=90)
+def test_replica_of_an_emptied_master(lab, kind):
+    """It was away while the last key was deleted, and comes back with a history of its own: the supervisors let the
+    empty dataset in, since the master tells that it was emptied (ours), or they have seen it with keys (any)."""
+    master = start(lab, kind, "server0")
+    replica = lab.node("server1", replicaof=["127.0.0.1", master.port], appendonly="yes", appendfsync="always")
+    master.ok("SET", "precious", "1")
+    wait_until(lambda: replica.ok("GET", "precious") == "1", 20, "the replica has the key")
+    group = Group(name="mymaster", port=master.port, quorum=2, down_after_ms=600, failover_timeout_ms=5000,
+                  parallel_syncs=1)
+    supervisors = [lab.supervisor("sentinel%d" % i, [group], kind="ours") for i in range(3)]
+    for s in supervisors:
+        wait_until(lambda s=s: s.knows("mymaster", 1, 2), 20, "%s knows all" % s.name)
+    replica.kill9()
+    assert master.ok("DEL", "precious") == 1
+    replica.start()
+    replica.wait_ready()
+    wait_until(lambda: follows(replica, master.port), 30, "the replica follows")
+    assert replica.ok("DBSIZE") == 0 and "replica-guard: the master" in replica.log()
+    assert any("+accept-empty" in s.log() for s in supervisors)

@@ -76,6 +76,15 @@ def move_by_hand(source, target, db, keys):
         assert client.ok("MIGRATE", "127.0.0.1", target.port, "", db, 5000, "KEYS", *keys) == "OK"
 
 
+def grab(node, slot):
+    """As redis-cli's fix takes slots: nobody is asked."""
+    with node.connect() as client:
+        client.ok("MULTI")
+        for words in (("DELSLOTS", slot), ("ADDSLOTS", slot), ("BUMPEPOCH",)):
+            client.ok("CLUSTER", *words)
+        client.ok("EXEC")
+
+
 def open_slot(source, target):
     target.ok("CLUSTER", "SETSLOT", SLOT, "IMPORTING", my_id(source))
     source.ok("CLUSTER", "SETSLOT", SLOT, "MIGRATING", my_id(target))
@@ -128,6 +137,52 @@ def test_all_databases_by_hand(lab):
         assert owner_of(nodes[2]) == my_id(target) and has(target, data, set(data)) and has(source, data, set())
         values(target, data)
         source, target = target, source
+
+
+@case(kinds=OURS, limit_s=60)
+def test_a_target_that_imports_nothing(lab):
+    """It asks all the same; so does the replica that has taken the target's place, and does not know of the move."""
+    nodes, replicas = make_cluster(lab, ["ours"] * 3, [("ours", i) for i in range(3)])
+    source, target = nodes[:2]
+    data = put(source, (3,))
+    told = "Can't take hash slot %d: node %s still holds 5 keys of it" % (SLOT, my_id(source))
+    target.ok("CLUSTER", "BUMPEPOCH")
+    assert told in str(target.call("CLUSTER", "SETSLOT", SLOT, "NODE", my_id(target)))
+    open_slot(source, target)
+    successor = replicas[1]
+    successor.ok("CLUSTER", "FAILOVER")
+    wait_until(lambda: all("master" in lines(n)[my_id(successor)][2] for n in nodes), 20, "the replica is the master")
+    wait_until(lambda: told in str(successor.call("CLUSTER", "SETSLOT", SLOT, "NODE", my_id(successor))), 20,
+               "it is not taken")
+    assert owner_of(successor) == my_id(source) and has(source, data, {3})
+    grab(successor, SLOT)
+    wait_until(lambda: owner_of(source) == my_id(successor), 20, "the slot has gone")
+    wait_until(lambda: "keys of it are still here" in source.log(), 20, "the source says what stays")
+    assert has(source, data, {3})
+    # Of one that was not on its way the newest claim counts, and what that costs is told.
+    source.ok("SET", key_in(SLOT + 1), "value")
+    grab(successor, SLOT + 1)
+    wait_until(lambda: "Deleted 1 keys of 1 slots that others have now: of slot %d" % (SLOT + 1) in source.log(), 20,
+               "the source says what it deletes")
+
+
+@case(kinds=OURS, limit_s=60)
+def test_a_slot_given_up_with_keys(lab):
+    """DELSLOTS is obeyed; when another node takes the slot its keys show, and can be moved after it."""
+    nodes, _ = make_cluster(lab, ["ours"] * 3)
+    source, target = nodes[:2]
+    data = put(source, (0, 3))
+    for node in nodes:
+        node.ok("CLUSTER", "DELSLOTS", SLOT)
+    target.ok("CLUSTER", "ADDSLOTS", SLOT)
+    wait_until(lambda: "Slot %d has been taken, and 10 keys of it are still here" % SLOT in source.log(), 20,
+               "the source says what stays")
+    assert owner_of(source) == my_id(target)
+    for db in data:
+        move_by_hand(source, target, db, data[db])
+    source.ok("CLUSTER", "SETSLOT", SLOT, "STABLE")
+    wait_agreed(nodes)
+    values(target, data)
 
 
 @case(kinds=OURS, limit_s=60)

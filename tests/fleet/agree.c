@@ -105,7 +105,7 @@ const char *not_agreed(struct world *w)
     for (int i = 0; i < w->nnodes && missing == NULL; i++)
         if (w->nodes[i].wiped)
             missing = "a node that has lost its disk is not taken in yet";
-    return missing;
+    return missing != NULL ? missing : moving_unfinished(w);
 }
 
 bool counts_newest(const struct world *w, const struct node *n)

@@ -24,9 +24,9 @@ static void put_swap(const struct node *n, struct sn_lease_told *t)
     struct cl_wish_row wish;
     cl_swap(n->core, &swap);
     cl_wishes(n->core, &wish);
-    t->mapping_epoch = n->data.mapping;
+    t->mapping_epoch = n->data.set.mapping;
     t->swap_prepared = swap.prepared ? swap.epoch : 0;
-    t->swap_ballot = swap.prepared ? swap.ballot : 0;
+    t->swap_ballot = swap.ballot;
     t->swap_request = wish.request;
     t->swap_a = wish.a;
     t->swap_b = wish.b;
@@ -47,15 +47,16 @@ void ask_told(const struct world *w, const struct node *n, struct sn_lease_told 
                                 .current_epoch = l.current_epoch,
                                 .slots = me->nslots,
                                 .link_up = d->master != -1 && d->repl == REPL_UP,
-                                .offset = d->offset,
+                                .offset = d->set.offset,
                                 .priority = 100,
-                                .keys = d->offset > 0,
+                                .keys = d->set.offset > 0,
                                 .loading = d->loading,
                                 .generation = l.supervised ? l.generation : 0,
                                 .version = l.version,
                                 .grants = l.grants,
                                 .state_known = cl_state_known(n->core),
                                 .wants_epoch = l.wants_epoch,
+                                .migrating = (int64_t)n->core->live_jobs,
                                 .incarnation = l.incarnation,
                                 .clock_us = now_us};
     t->lease_ms = !l.supervised ? -1 : l.until_us > now_us ? (l.until_us - now_us) / 1000 : 0;

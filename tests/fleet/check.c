@@ -19,6 +19,8 @@ struct claimed { /* slots at a config epoch */
 };
 
 struct checks {
+    struct cl_id ids[IDS_MAX]; /* all that ever were, numbered */
+    int nids;
     struct given *votes;
     size_t nvotes, cap_votes;
     struct claimed *claims;
@@ -40,22 +42,48 @@ void check_free(struct world *w)
     free(w->checks);
 }
 
+int check_id(struct world *w, const struct cl_id *id)
+{
+    const struct checks *c = w->checks;
+    for (int i = c->nids; i-- > 0;)
+        if (cl_id_eq(&c->ids[i], id))
+            return i;
+    return -1;
+}
+
+void check_started(struct world *w, const struct node *n)
+{
+    struct checks *c = w->checks;
+    if (check_id(w, &n->id) >= 0)
+        return;
+    if (c->nids == IDS_MAX)
+        violated(w, "ids", "more than %d ids in one world", IDS_MAX);
+    else
+        c->ids[c->nids++] = n->id;
+}
+
+static void check_alone(struct world *w, const struct node *n, int slot)
+{
+    if (!node_may_write_slot(w, n, slot))
+        return;
+    for (int i = 0; i < w->nnodes; i++) {
+        const struct node *m = &w->nodes[i];
+        if (m != n && node_may_write_slot(w, m, slot))
+            violated(w, "S6", "%s (config epoch %llu) and %s (%llu) both execute writes of slot %d", end_name(n->p.end),
+                     (unsigned long long)n->core->me->config_epoch, end_name(m->p.end),
+                     (unsigned long long)m->core->me->config_epoch, slot);
+    }
+}
+
 /* S6: whoever would execute a write now is alone with that. */
 void check_writers(struct world *w, struct node *n)
 {
     if (!w->settled)
         return;
-    for (int k = 0; k < w->plan.shards; k++) {
-        if (!node_may_write(w, n, k))
-            continue;
-        for (int i = 0; i < w->nnodes; i++) {
-            const struct node *m = &w->nodes[i];
-            if (m != n && node_may_write(w, m, k))
-                violated(w, "S6", "%s (config epoch %llu) and %s (%llu) both execute writes of slot %d",
-                         end_name(n->p.end), (unsigned long long)n->core->me->config_epoch, end_name(m->p.end),
-                         (unsigned long long)m->core->me->config_epoch, w->shards[k].slot);
-        }
-    }
+    for (int k = 0; k < w->plan.shards; k++)
+        check_alone(w, n, w->shards[k].slot);
+    for (int k = 0; moves_slots(w) && k < ledger(w)->nwatched; k++)
+        check_alone(w, n, ledger(w)->watched[k]);
 }
 
 void check_given(struct world *w, const struct node *n, uint64_t epoch)

@@ -13,7 +13,7 @@ static void write_to(struct world *w, struct node *n)
     k->writer = n->index;
     k->writes[i] = (struct write){.at_us = w->time.now_us, .node = n->index};
     n->data.has[i / 64] |= UINT64_C(1) << i % 64;
-    n->data.offset += 60;
+    n->data.set.offset += 60;
     w->counts[COUNT_WRITES]++;
     check_writers(w, n);
     swap_check(w, n);
@@ -34,7 +34,7 @@ static bool try_write(struct world *w, struct client *c)
 {
     struct shard *k = &w->shards[c->shard];
     struct node *n = &w->nodes[c->believes];
-    if (k->nwrites == WRITES_MAX || !node_may_write(w, n, c->shard) || n->shard != c->shard ||
+    if (k->nwrites == SHARD_WRITES_MAX || !node_may_write(w, n, c->shard) || n->shard != c->shard ||
         swap_waits(n, (int)(k->nwrites % DATABASES)))
         return false;
     c->refused_us = 0;

@@ -58,6 +58,24 @@
     X(SWAPPED, "swaps made", true)                                                                  \
     X(SWAPS_OK, "swaps told to be made", true)                                                      \
     X(SWAPS_REFUSED, "swaps not made, or not known to be", true)                                    \
+    X(MIGRATE, "migrations that an operator asked for", true)                                       \
+    X(CANCELLED, "times that he cancelled those of a node", true)                                   \
+    X(MOVED_WRITES, "writes to slots that are moved", true)                                         \
+    X(JOBS, "migrations begun", true)                                                               \
+    X(GRANTS_OF_SLOTS, "of these, granted", true)                                                   \
+    X(STRUCK, "of these, with a fault at one end", true)                                            \
+    X(LATE_GRANTS, "of these, late", true)                                                          \
+    X(TRIED_AGAIN, "hand-overs put off, and tried again", true)                                     \
+    X(JOBS_DONE, "migrations that ended well", true)                                                \
+    X(JOBS_ENDED, "migrations that failed", true)                                                   \
+    X(TAKEN, "slots taken", true)                                                                   \
+    X(RESUMED, "slots that came back to their source", true)                                        \
+    X(INHERITED, "records inherited by a promoted node", false)                                     \
+    X(DISTURBED, "hand-overs of a slot disturbed by a lost disk", false)                            \
+    X(STALE, "slots granted while they were another's", false)                                      \
+    X(CLOSED, "slots left open by a restart, and closed by an operator", true)                      \
+    X(JOINED, "masters without slots that an operator led back to their shard", false)              \
+    X(FROZEN, "times that supervisors froze migrations", true)                                      \
     X(ASKED_SWITCH, "planned switches asked of them", true)                                         \
     X(SHARDS_LOST, "shards that only an operator could bring back", false)                          \
     X(PERSIST_KEPT, "texts under way that a crash kept", true)

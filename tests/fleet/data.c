@@ -19,9 +19,9 @@ struct cl_facts data_facts(const struct world *w, const struct node *n)
 {
     const struct data *d = &n->data;
     int64_t now_us = process_clock(w, &n->p);
-    struct cl_facts f = {.offset = d->offset, .loading = d->loading, .databases = DATABASES, .boot_us = now_us};
-    f.has_keys = d->offset > 0;
-    f.mapping_epoch = d->mapping;
+    struct cl_facts f = {.offset = d->set.offset, .loading = d->loading, .databases = DATABASES, .boot_us = now_us};
+    f.has_keys = d->set.offset > 0;
+    f.mapping_epoch = d->set.mapping;
     f.link_up = d->master != -1 && d->repl == REPL_UP;
     f.old_since_us = d->master == -1 ? -1 : f.link_up ? now_us : d->old_us;
     return f;
@@ -38,8 +38,8 @@ static bool goes_on(const struct data *replica, const struct data *master)
 {
     if (replica->replid == 0)
         return false;
-    return (replica->replid == master->replid && replica->offset <= master->offset) ||
-           (replica->replid == master->replid2 && replica->offset <= master->second_offset);
+    return (replica->replid == master->replid && replica->set.offset <= master->set.offset) ||
+           (replica->replid == master->replid2 && replica->set.offset <= master->second_offset);
 }
 
 static int64_t local_time_of(const struct node *n, int64_t world_us)
@@ -64,8 +64,7 @@ static void link_lost(struct world *w, struct node *n)
 static void take_data(struct data *d, const struct data *m)
 {
     memcpy(d->has, m->has, sizeof d->has);
-    d->offset = m->offset;
-    d->mapping = m->mapping;
+    d->set = m->set;
     d->replid = m->replid;
     d->replid2 = m->replid2;
     d->second_offset = m->second_offset;
@@ -78,8 +77,11 @@ static bool serves(const struct world *w, const struct node *n, const struct nod
 
 static bool is_empty(const struct data *d)
 {
-    for (size_t i = 0; i < WRITES_WORDS; i++)
+    for (size_t i = 0; i < SHARD_WRITES_WORDS; i++)
         if (d->has[i] != 0)
+            return false;
+    for (size_t i = 0; i < WRITES_WORDS; i++)
+        if (d->set.has[i] != 0)
             return false;
     return true;
 }
@@ -178,6 +180,10 @@ void data_follow(struct world *w, struct node *n, const char *ip, const struct c
         d->old_us = local_time_of(n, d->heard_us);
     if (d->master == -1) /* without leases it may have taken writes that its master does not have */
         w->shards[n->shard].lost_us = w->plan.leased ? w->shards[n->shard].lost_us : w->time.now_us;
+    if (d->master == -1) {
+        jobs_upset(w, n, "it is a replica now", true);
+        handover_given(w, n, NULL);
+    }
     RECORD(w, end_name(n->p.end), "follows %s", m != NULL ? end_name(m->p.end) : "nobody that it knows");
     d->master = master;
     d->repl = REPL_NONE;
@@ -192,7 +198,7 @@ void data_promote(struct world *w, struct node *n)
     RECORD(w, end_name(n->p.end), "is promoted");
     w->shards[n->shard].lost_us = w->time.now_us;
     d->replid2 = d->replid;
-    d->second_offset = d->offset;
+    d->second_offset = d->set.offset;
     d->replid = rng_u64(&w->rng) | 1;
     d->master = -1;
     d->repl = REPL_NONE;
@@ -200,10 +206,45 @@ void data_promote(struct world *w, struct node *n)
     happen_not(&w->time, &n->pull);
 }
 
+static bool has_write(const struct node *n, size_t write)
+{
+    return (n->data.set.has[write / 64] >> write % 64 & 1) != 0;
+}
+
 void data_empty(struct world *w, struct node *n)
 {
     w->shards[n->shard].lost_us = w->time.now_us;
     memset(n->data.has, 0, sizeof n->data.has);
+    for (size_t i = 0; i < ledger(w)->n; i++)
+        if (has_write(n, i))
+            data_excuse(w, ledger(w)->writes[i].slot);
+    memset(n->data.set.has, 0, sizeof n->data.set.has);
+    memset(n->data.set.shadow, 0, sizeof n->data.set.shadow);
+}
+
+void data_drop(struct world *w, struct node *n, const uint8_t *slots)
+{
+    bool any = false;
+    if (cl_bit(slots, w->shards[n->shard].slot)) {
+        w->shards[n->shard].lost_us = w->time.now_us;
+        memset(n->data.has, 0, sizeof n->data.has);
+    }
+    RECORD(w, end_name(n->p.end), "  drops slots from %d on", cl_bit_next(slots, 0, true));
+    handover_given(w, n, slots);
+    for (size_t i = 0; i < ledger(w)->n; i++)
+        if (has_write(n, i) && cl_bit(slots, ledger(w)->watched[ledger(w)->writes[i].slot])) {
+            n->data.set.has[i / 64] &= ~(UINT64_C(1) << i % 64);
+            any = true;
+        }
+    n->data.set.offset += any ? 20 : 0;
+}
+
+bool data_has_slot(const struct world *w, const struct node *n, int watched)
+{
+    for (size_t i = 0; i < ledger(w)->n; i++)
+        if (ledger(w)->writes[i].slot == watched && has_write(n, i))
+            return true;
+    return false;
 }
 
 void data_started(struct world *w, struct node *n)

@@ -1,40 +1,13 @@
 /* Faults: drawn one after the other from the kinds that the plan allows, each with an end of its own; and the healing
  * of all. */
+#include "tests/fleet/fault.h"
+
 #include "noded/cluster/state.h"
-#include "tests/fleet/world.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/mem.h"
-
-#define ACTIVE_MAX 24
-
-struct fault {
-    struct happening over; /* first */
-    bool active;
-    enum fault_kind kind;
-    int end;                  /* of the process; -1: several, or none */
-    bool side[NET_ENDS_MAX];  /* of a partition, or who died */
-    bool other[NET_ENDS_MAX]; /* whom they are cut off from */
-    bool one_way, back;       /* back: only what goes to `side` is cut */
-    struct conn *conn;
-};
-
-/* A switch while the master hears of it from no node, and restarts of all supervisors before it and behind it: all
- * within a lease, so nothing but what they keep on their disks tells the two masters apart. */
-struct hidden_switch {
-    struct happening next; /* first */
-    int shard, tries;
-    bool restart_then;
-};
-
-struct faults {
-    struct happening next; /* first */
-    struct hidden_switch hidden;
-    struct fault active[ACTIVE_MAX];
-    bool any, ended; /* ended: before they begin too */
-};
 
 void fault_init(struct world *w)
 {
@@ -42,6 +15,7 @@ void fault_init(struct world *w)
     w->faults->ended = true;
     heap_node_init(&w->faults->next.at);
     heap_node_init(&w->faults->hidden.next.at);
+    heap_node_init(&w->faults->strike.at);
     for (int i = 0; i < ACTIVE_MAX; i++)
         heap_node_init(&w->faults->active[i].over.at);
 }
@@ -73,7 +47,7 @@ struct node *some_master(struct world *w, int shard)
 
 /* ---- their ends ---- */
 
-static void cut_or_mend(struct world *w, const struct fault *f, bool cut)
+void fault_cut(struct world *w, const struct fault *f, bool cut)
 {
     void (*change)(struct net *, int, int) = cut ? net_cut : net_mend;
     for (int a = 0; a < NET_ENDS_MAX; a++)
@@ -115,7 +89,7 @@ static void end_fault(struct world *w, struct fault *f)
                 start(w, i);
         break;
     case FAULT_SUSPEND:
-        cut_or_mend(w, f, false);
+        fault_cut(w, f, false);
         process_continue(w, process_of(w, f->end));
         break;
     case FAULT_STOP:
@@ -125,7 +99,7 @@ static void end_fault(struct world *w, struct fault *f)
     case FAULT_CUT_MASTER:
     case FAULT_CUT:
         RECORD(w, "network", "a partition heals");
-        cut_or_mend(w, f, false);
+        fault_cut(w, f, false);
         break;
     case FAULT_LOSS: w->net.weather.loss_ppm = 0; break;
     case FAULT_DELAY: w->net.weather.extra_us = 0; break;
@@ -150,7 +124,7 @@ static void over(struct world *w, struct happening *h)
     end_fault(w, (struct fault *)h);
 }
 
-static struct fault *fault_new(struct world *w, enum fault_kind kind, int end)
+struct fault *fault_new(struct world *w, enum fault_kind kind, int end)
 {
     for (int i = 0; i < ACTIVE_MAX; i++) {
         struct fault *f = &w->faults->active[i];
@@ -182,7 +156,7 @@ static bool is_scarce(const struct world *w, int shard)
 
 /* A fault of a process that is down or stopped already waits for another time; and while a shard has lost a disk it
  * keeps its other nodes, since a replica that restarts without ever hearing of its master again may not be promoted. */
-static bool taken(const struct world *w, int end)
+bool fault_taken(const struct world *w, int end)
 {
     if (!end_is_super(end) && is_scarce(w, w->nodes[end - SUPERS_MAX].shard))
         return true;
@@ -203,7 +177,7 @@ static struct node *some_node(struct world *w)
     return &w->nodes[rng_below(&w->rng, (uint64_t)w->nnodes)];
 }
 
-static void kill_node(struct world *w, struct node *n, enum fault_kind kind)
+void fault_kill(struct world *w, struct node *n, enum fault_kind kind)
 {
     w->counts[kind == FAULT_POWER ? COUNT_POWER : COUNT_KILL]++;
     if (kind != FAULT_POWER && rng_below(&w->rng, 4) == 0)
@@ -240,7 +214,7 @@ static void of_node(struct world *w, enum fault_kind kind)
 {
     bool master = kind == FAULT_KILL_MASTER || kind == FAULT_STOP_MASTER;
     struct node *n = master ? some_master(w, -1) : some_node(w);
-    if (n == NULL || !process_works(&n->p) || taken(w, n->p.end))
+    if (n == NULL || !process_works(&n->p) || fault_taken(w, n->p.end))
         return;
     if (kind == FAULT_WIPE) {
         wipe(w, n);
@@ -252,7 +226,7 @@ static void of_node(struct world *w, enum fault_kind kind)
         w->counts[COUNT_STOP]++;
         process_stop(w, &n->p);
     } else {
-        kill_node(w, n, kind);
+        fault_kill(w, n, kind);
     }
 }
 
@@ -265,7 +239,7 @@ static void mass(struct world *w)
     w->counts[COUNT_MASS]++;
     for (int k = 0; k < w->plan.shards; k++) {
         struct node *n = some_master(w, k);
-        if (n == NULL || taken(w, n->p.end) || !rng_chance(&w->rng, part))
+        if (n == NULL || fault_taken(w, n->p.end) || !rng_chance(&w->rng, part))
             continue;
         f->side[n->p.end] = true;
         node_crash(w, n, rng_below(&w->rng, 2) == 0);
@@ -296,7 +270,7 @@ static bool may_forget(const struct world *w)
 static void of_super(struct world *w, enum fault_kind kind)
 {
     struct super *s = &w->supers[rng_below(&w->rng, SUPERS_MAX)];
-    if (!process_works(&s->p) || taken(w, s->p.end))
+    if (!process_works(&s->p) || fault_taken(w, s->p.end))
         return;
     if (kind == FAULT_WIPE_SUPER && !may_forget(w))
         return;
@@ -324,7 +298,7 @@ static void all_supers(struct world *w)
         return;
     w->counts[COUNT_ALL_SUPERS]++;
     for (int i = 0; i < SUPERS_MAX; i++)
-        if (w->supers[i].p.runs && !taken(w, i)) {
+        if (w->supers[i].p.runs && !fault_taken(w, i)) {
             f->side[i] = true;
             super_crash(w, &w->supers[i], false);
         }
@@ -336,7 +310,7 @@ static void suspend(struct world *w)
 {
     int end = (int)rng_below(&w->rng, (uint64_t)(SUPERS_MAX + w->nnodes));
     struct process *p = process_of(w, end);
-    if (!exists(w, end) || !process_works(p) || taken(w, end))
+    if (!exists(w, end) || !process_works(p) || fault_taken(w, end))
         return;
     struct fault *f = fault_new(w, FAULT_SUSPEND, end);
     if (f == NULL)
@@ -347,7 +321,7 @@ static void suspend(struct world *w)
         f->side[i] = i == end;
         f->other[i] = i != end;
     }
-    cut_or_mend(w, f, true);
+    fault_cut(w, f, true);
     process_stop(w, p);
 }
 
@@ -384,7 +358,7 @@ static void partition(struct world *w, enum fault_kind kind)
     for (int i = 0; i < NET_ENDS_MAX; i++)
         if (f->side[i] && exists(w, i))
             RECORD(w, "network", "%s is cut off from some%s", end_name(i), f->one_way ? ", one way" : "");
-    cut_or_mend(w, f, true);
+    fault_cut(w, f, true);
 }
 
 /* Those who have the newest list of supervisors already, and the others; each with a part of every shard. */
@@ -406,7 +380,7 @@ void fault_between_lists(struct world *w)
     w->counts[COUNT_CUT]++;
     w->counts[COUNT_CUT_LISTS]++;
     RECORD(w, "network", "is cut between those who have the newest list and the others");
-    cut_or_mend(w, f, true);
+    fault_cut(w, f, true);
 }
 
 static void of_network(struct world *w, enum fault_kind kind)
@@ -447,60 +421,6 @@ static void of_disk(struct world *w, enum fault_kind kind)
     }
 }
 
-/* ---- a switch that the master does not hear of ---- */
-
-static void restart_supers(struct world *w)
-{
-    for (int i = 0; i < SUPERS_MAX; i++)
-        if (process_works(&w->supers[i].p) && !taken(w, i)) {
-            super_crash(w, &w->supers[i], false);
-            super_start(w, &w->supers[i]);
-        }
-}
-
-static void restart_behind(struct world *w, struct happening *h)
-{
-    (void)h;
-    restart_supers(w);
-}
-
-/* When a supervisor has heard enough again to begin. */
-static void switch_on(struct world *w, struct happening *h)
-{
-    struct hidden_switch *s = (struct hidden_switch *)h;
-    int64_t lease_us = MS(w->plan.lease_ms);
-    bool asked = false;
-    for (int i = 0; i < SUPERS_MAX && !asked; i++)
-        asked = super_switch(w, &w->supers[i], s->shard);
-    if (asked && s->restart_then)
-        happen(&w->time, h, w->time.now_us + rng_range(&w->rng, MS(1), lease_us / 2), restart_behind);
-    else if (!asked && --s->tries > 0)
-        happen(&w->time, h, w->time.now_us + lease_us / 32, switch_on);
-}
-
-static void hidden_switch(struct world *w)
-{
-    struct hidden_switch *s = &w->faults->hidden;
-    const struct node *m = some_master(w, -1);
-    struct fault *f = m == NULL ? NULL : fault_new(w, FAULT_CUT_MASTER, -1);
-    if (f == NULL)
-        return;
-    for (int i = 0; i < NET_ENDS_MAX; i++) {
-        f->side[i] = i == m->p.end;
-        f->other[i] = !f->side[i] && !end_is_super(i);
-    }
-    w->counts[COUNT_CUT]++;
-    w->counts[COUNT_HIDDEN]++;
-    RECORD(w, "network", "%s is cut off from all nodes", end_name(m->p.end));
-    cut_or_mend(w, f, true);
-    s->shard = m->shard;
-    s->tries = 12;
-    s->restart_then = rng_below(&w->rng, 2) == 0;
-    if (rng_below(&w->rng, 2) == 0)
-        restart_supers(w);
-    happen(&w->time, &s->next, w->time.now_us + MS(w->plan.lease_ms) / 32, switch_on);
-}
-
 static void drift(struct world *w)
 {
     int end = (int)rng_below(&w->rng, (uint64_t)(SUPERS_MAX + w->nnodes));
@@ -532,7 +452,7 @@ static void inject(struct world *w, enum fault_kind kind)
     case FAULT_SWITCH:
         super_switch(w, &w->supers[rng_below(&w->rng, SUPERS_MAX)], (int)rng_below(&w->rng, (uint64_t)w->plan.shards));
         break;
-    case FAULT_HIDDEN_SWITCH: hidden_switch(w); break;
+    case FAULT_HIDDEN_SWITCH: fault_hidden_switch(w); break;
     case FAULT_MEMBERS: operator_change_members(w); break;
     default: of_network(w, kind); break;
     }
@@ -566,8 +486,10 @@ void fault_heal(struct world *w)
     RECORD(w, "faults", "end, and all is healed");
     w->faults->ended = true;
     swap_heal(w);
+    moving_heal(w);
     happen_not(&w->time, &w->faults->next);
     happen_not(&w->time, &w->faults->hidden.next);
+    happen_not(&w->time, &w->faults->strike);
     for (int i = 0; i < ACTIVE_MAX; i++)
         end_fault(w, &w->faults->active[i]);
     for (int i = 0; i < w->nnodes; i++) {

@@ -70,7 +70,9 @@ void node_start(struct world *w, struct node *n)
     buf_free(&why);
     data_started(w, n);
     n->id = cl_my_id(n->core);
+    check_started(w, n);
     RECORD(w, end_name(n->p.end), "starts%s", n->disk.text.n > 0 ? "" : " with an empty disk");
+    moving_started(w, n);
     struct cl_event e = {.kind = CL_EV_TIME};
     node_step(w, n, &e);
 }
@@ -85,6 +87,7 @@ void node_crash(struct world *w, struct node *n, bool host)
     n->p.runs = n->p.stopped = false;
     n->p.host_down = host;
     net_died(&w->net, n->p.end, host);
+    jobs_died(w, n, host);
     n->p.life++;
     idmap_free(&n->outs);
     idmap_free(&n->ins);
@@ -101,18 +104,28 @@ void node_wipe(struct world *w, struct node *n)
 {
     RECORD(w, end_name(n->p.end), "its disk is lost");
     buf_clear(&n->disk.text);
+    memset(&n->disk.says, 0, sizeof n->disk.says);
+    handover_wiped(w, n);
     data_empty(w, n);
     memset(&n->data, 0, sizeof n->data);
     n->data.master = -1;
+    memset(&n->followed, 0, sizeof n->followed);
+    memset(&n->followed_disk, 0, sizeof n->followed_disk);
     n->wiped = true;
-    n->former = n->id;
+    memmove(&n->former[1], &n->former[0], (FORMER_MAX - 1) * sizeof n->former[0]);
+    n->former[0] = n->id;
     n->was_supervised = false;
     n->claimed_epoch = 0;
 }
 
 bool node_may_write(const struct world *w, const struct node *n, int shard)
 {
-    const struct cl_request r = {.slot = w->shards[shard].slot, .keys = 1, .write = true, .changes = true};
+    return node_may_write_slot(w, n, w->shards[shard].slot);
+}
+
+bool node_may_write_slot(const struct world *w, const struct node *n, int slot)
+{
+    const struct cl_request r = {.slot = slot, .keys = 1, .write = true, .changes = true};
     if (n->core == NULL || n->p.stopped || n->data.master != -1 || n->data.loading)
         return false;
     int64_t now_us = process_clock(w, &n->p);
@@ -221,6 +234,9 @@ void node_bus(struct world *w, struct node *n, struct conn *c, bool client, cons
 static void count_keys(struct world *w, struct node *n, const struct cl_effect *e)
 {
     struct cl_event counted = {.kind = CL_EV_SLOT_KEYS, .node = e->node, .slot = e->a, .token = e->token};
+    for (int i = 0; i < ledger(w)->nwatched; i++)
+        if (ledger(w)->watched[i] == e->a && data_has_slot(w, n, i))
+            counted.seq = 1;
     node_step(w, n, &counted);
 }
 
@@ -235,9 +251,12 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
         w->counts[COUNT_FOLLOWS]++;
         data_follow(w, n, e->ip, &e->node);
         break;
-    case CL_FX_PROMOTE: data_promote(w, n); break;
-    case CL_FX_EMPTY:
-    case CL_FX_DROP_SLOTS: data_empty(w, n); break;
+    case CL_FX_PROMOTE:
+        data_promote(w, n);
+        moving_promoted(w, n);
+        break;
+    case CL_FX_EMPTY: data_empty(w, n); break;
+    case CL_FX_DROP_SLOTS: data_drop(w, n, cl_effect_slots(e)); break;
     case CL_FX_ANSWER: ask_answered(w, n, e); break;
     case CL_FX_PAUSE: n->data.paused_until_us = e->until_us; break;
     case CL_FX_UNPAUSE: n->data.paused_until_us = 0; break;
@@ -245,7 +264,21 @@ static void carry_out_one(struct world *w, struct node *n, struct cl_effect *e)
     case CL_FX_PUBLISH: serve_published(w, n, cl_effect_payload(e)); break;
     case CL_FX_LOG: RECORD(w, end_name(n->p.end), "  %.*s", (int)cl_effect_text(e).n, cl_effect_text(e).p); break;
     case CL_FX_SWAPDB: swap_effect(w, n, e); break;
-    default: break; /* migrations are the simulator's of the bus */
+    case CL_FX_JOB_EXPORT: jobs_export(w, n, e); break;
+    case CL_FX_JOB_DRAIN:
+        moving_hands_over(w, n, &e->job);
+        jobs_drain(w, n, e);
+        break;
+    case CL_FX_JOB_RESUME: jobs_resume(w, n, e); break;
+    case CL_FX_JOB_GRANT:
+        moving_hands_over(w, n, &e->job);
+        jobs_grant(w, n, e);
+        break;
+    case CL_FX_JOB_ACCEPT: jobs_accept(w, n, e); break;
+    case CL_FX_JOB_STOP: jobs_stop(w, n, e); break;
+    case CL_FX_SLOTS_SHOW: jobs_show(w, n, cl_effect_slots(e), true); break;
+    case CL_FX_SLOTS_FORGET: jobs_show(w, n, cl_effect_slots(e), false); break;
+    case CL_FX_STATE: break;
     }
 }
 
@@ -275,9 +308,12 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
     e->unix_ms = UNIX_MS_AT_START + w->time.now_us / 1000;
     e->facts = data_facts(w, n);
     w->counts[COUNT_STEPS]++;
+    moving_before(n);
     cl_step(n->core, e, &w->fx);
     carry_out(w, n);
     check_step(w, n);
+    handover_look(w, n);
+    moving_record(w, n);
     node_timer(w, n);
 }
 

@@ -2,13 +2,16 @@
  * of what was on its way nobody knows. */
 #include "tests/fleet/world.h"
 
-static void land(struct node *n)
+static void land(struct world *w, struct node *n)
 {
     struct slice text = cl_bytes_slice(n->disk.writing);
     buf_clear(&n->disk.text);
     buf_put(&n->disk.text, text.p, text.n);
     cl_bytes_release(n->disk.writing);
     n->disk.writing = NULL;
+    if (!durable_read(buf_slice(&n->disk.text), &n->disk.says))
+        violated(w, "disk", "the nodes.conf of %s does not name its own node", end_name(n->p.end));
+    handover_persisted(w, n);
 }
 
 /* Called when the write ends, or when a stopped process that waited for it goes on. */
@@ -28,7 +31,8 @@ static void written(struct world *w, struct happening *h)
         cl_bytes_release(n->disk.writing);
         n->disk.writing = NULL;
     } else {
-        land(n);
+        land(w, n);
+        n->followed_disk = n->disk.says.master;
     }
     node_step(w, n, &e);
 }
@@ -70,7 +74,7 @@ void node_disk_crash(struct world *w, struct node *n)
     w->counts[kept ? COUNT_PERSIST_KEPT : COUNT_PERSIST_LOST]++;
     RECORD(w, end_name(n->p.end), "its disk %s the text that was on its way", kept ? "keeps" : "loses");
     if (kept) {
-        land(n);
+        land(w, n);
         return;
     }
     cl_bytes_release(d->writing);

@@ -89,19 +89,27 @@ static void straighten(struct world *w, struct node *n)
     const struct cl_node *master = n->core->me->master;
     const struct node *its = master != NULL ? node_of_id(w, &master->id) : NULL;
     const struct node *stranger = stranger_to(w, n);
+    /* Whose last slot went to another shard nobody leads to the one who has its master's place. */
+    bool lost = master != NULL && its == NULL && (w->plan.modelled || moves_slots(w));
+    bool chained = w->plan.modelled && its != NULL && its != m && its->core != NULL && !cl_is_master(its->core);
     if (stranger != NULL)
         meet(w, n, stranger);
-    else if (w->plan.modelled && master != NULL &&
-             (its == NULL || (its != m && its->core != NULL && !cl_is_master(its->core))))
+    else if (lost || chained)
         on_node(w, n, CL_REPLICATE, &m->id);
 }
 
-/* The id that a node had before its disk was lost. */
-static void forget_former(struct world *w, struct node *n)
+/* An id that a node had before its disk was lost. */
+static void forget(struct world *w, const struct cl_id *former)
 {
     for (int i = 0; i < w->nnodes; i++)
-        if (process_works(&w->nodes[i].p) && cl_node_find(w->nodes[i].core, &n->former) != NULL)
-            on_node(w, &w->nodes[i], CL_FORGET, &n->former);
+        if (process_works(&w->nodes[i].p) && cl_node_find(w->nodes[i].core, former) != NULL)
+            on_node(w, &w->nodes[i], CL_FORGET, former);
+}
+
+static void forget_former(struct world *w, const struct node *n)
+{
+    for (int i = 0; i < FORMER_MAX && !cl_id_is_none(&n->former[i]); i++)
+        forget(w, &n->former[i]);
 }
 
 /* The file of a supervisor is changed, and it is started anew. One at a time, in any order, with time between them. */
@@ -132,16 +140,33 @@ static void bump(struct world *w)
         on_node(w, n, CL_BUMPEPOCH, &n->id);
 }
 
+/* Slots that a node imports since it was restarted with keys of slots that are others': whoever imports one listens to
+ * no claim of it. */
+static void close_slots(struct world *w, struct node *n)
+{
+    while (process_works(&n->p) && n->core->nopen > 0) {
+        struct cl_command c = {.verb = CL_SETSLOT_STABLE, .slot = n->core->open[0].slot};
+        size_t before = n->core->nopen;
+        node_command(w, n, &c);
+        if (n->core == NULL || n->core->nopen >= before)
+            return; /* it is a part of a hand-over that is not over */
+        w->counts[COUNT_CLOSED]++;
+    }
+}
+
 static void look(struct world *w, struct happening *h)
 {
     happen(&w->time, h, w->time.now_us + LOOKS_EVERY / 2 + (int64_t)rng_below(&w->rng, (uint64_t)LOOKS_EVERY), look);
     for (int i = 0; i < w->nnodes; i++)
         if (w->nodes[i].wiped)
             take_in(w, &w->nodes[i]);
-        else if (!cl_id_is_none(&w->nodes[i].former))
+        else
             forget_former(w, &w->nodes[i]);
-    for (int i = 0; i < w->nnodes; i++)
+    for (int i = 0; i < w->nnodes; i++) {
         straighten(w, &w->nodes[i]);
+        close_slots(w, &w->nodes[i]);
+        moving_join(w, &w->nodes[i]);
+    }
     update_one(w);
     bump(w);
 }

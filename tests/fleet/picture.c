@@ -25,6 +25,18 @@ static void picture_owners(struct world *w, const struct node *n)
     buf_free(&text);
 }
 
+static void picture_records(struct world *w, const struct node *n)
+{
+    for (size_t i = 0; i < n->core->shard.nrecords; i++) {
+        const struct cl_open_record *r = &n->core->shard.records[i];
+        char job[CL_ID_DIGITS + 1], shard[CL_ID_DIGITS + 1];
+        RECORD(w, end_name(n->p.end), "|   record %.8s at %llu, %s to %s of shard %.8s, slots from %d on%s%s%s",
+               cl_id_text(&r->r.job, job), (unsigned long long)r->r.epoch, id_name(w, &r->r.source),
+               id_name(w, &r->r.target), cl_id_text(&r->r.shard, shard), cl_bit_next(r->r.slots, 0, true),
+               r->r.taking ? ", taking" : "", r->resuming ? ", resuming" : "", r->comes_back ? ", comes back" : "");
+    }
+}
+
 static void picture_node(struct world *w, struct node *n)
 {
     struct cl_lease_state l;
@@ -46,9 +58,10 @@ static void picture_node(struct world *w, struct node *n)
            w->shards[n->shard].slot, owner > 0 ? name_of(w, c->nodes[owner - 1]) : "nobody",
            (unsigned long long)l.version, (unsigned long long)l.generation, l.grants,
            l.until_us == INT64_MAX ? -1LL : (long long)((l.until_us - now_us) / 1000), (int)n->data.repl,
-           (long long)n->data.offset, cl_state_known(c) ? "known" : "not known", n->wiped ? ", to be taken in" : "",
+           (long long)n->data.set.offset, cl_state_known(c) ? "known" : "not known", n->wiped ? ", to be taken in" : "",
            n->data.master == -1 ? "" : ", data side follows");
     picture_owners(w, n);
+    picture_records(w, n);
 }
 
 static void picture_shard(struct world *w, const struct super *s, const struct sn_group *g)

@@ -63,6 +63,7 @@ struct plan {
     int64_t faults_us;  /* how long they go on */
     bool keep_dead;     /* at the end one more master dies for good */
     bool release;       /* when all is well an operator releases the cluster, and adopts it again */
+    int64_t migrate_ms; /* mean time between two who want slots migrated; 0: nobody does */
     int64_t swap_ms;    /* mean time between two who want databases swapped; 0: nobody does */
 };
 

@@ -103,6 +103,9 @@ static bool last_death(struct world *w)
 static bool release(struct world *w)
 {
     uint64_t fenced = w->counts[COUNT_WRITES_FENCED];
+    /* Unsupervised nodes believe a word that a master has failed, however long the network had it. */
+    if (!run_for(w, MS(w->plan.down_after_ms) * 2))
+        return false;
     joint_release(w);
     if (!until(w, "release", not_released, SECONDS(60), MS(300), "an operator released the cluster"))
         return false;
@@ -129,10 +132,14 @@ static void live(struct world *w)
     operator_start(w);
     fault_begin(w);
     swap_begin(w);
+    moving_begin(w);
     if (!run_for(w, w->plan.faults_us))
         return;
     fault_heal(w);
     if (!until(w, "S7", not_supervised, bound(w), STAYS_AGREED, "all faults ended"))
+        return;
+    moving_once(w);
+    if (!until(w, "S7", not_supervised, bound(w), 0, "an operator wants a slot moved, with nothing wrong"))
         return;
     if (w->plan.release && !release(w))
         return;
@@ -156,6 +163,7 @@ static void account(struct world *w)
             }
         w->counts[COUNT_WRITES_LOST] += client_lost(w, k);
     }
+    moving_account(w);
 }
 
 static void describe(const struct world *w)

@@ -28,7 +28,7 @@ static void put_replicas(const struct world *w, const struct node *n, struct sn_
         struct sn_info_replica *out = &info->replicas[info->nreplicas];
         if (r->core == NULL || r->data.master != n->index || r->data.repl != REPL_UP)
             continue;
-        *out = (struct sn_info_replica){.offset = r->data.offset, .online = true};
+        *out = (struct sn_info_replica){.offset = r->data.set.offset, .online = true};
         addr_set(&out->addr, slice_of(r->ip), NODE_PORT);
         info->nreplicas++;
     }
@@ -44,11 +44,11 @@ static struct sn_info *report(const struct world *w, const struct node *n)
     put_replid(info->replid2, d->replid2);
     info->second_offset = d->second_offset;
     info->priority = 100;
-    info->repl_offset = d->offset;
+    info->repl_offset = d->set.offset;
     info->replica_announced = true;
     info->loading = d->loading;
     info->keys_known = true;
-    info->keys = d->offset > 0;
+    info->keys = d->set.offset > 0;
     info->failover_known = true;
     info->master_link_down_ms = -1;
     info->role = d->master == -1 ? SN_ROLE_MASTER : SN_ROLE_REPLICA;
@@ -189,6 +189,8 @@ static bool command(struct world *w, struct node *n, struct conn *c, const struc
         check_given(w, n, q->fx.epoch);
     struct cl_event e = {.kind = CL_EV_COMMAND, .token = a->token, .command = &to};
     node_step(w, n, &e);
+    if (to.verb == CL_FREEZE)
+        moving_frozen(w, n, &to);
     return true;
 }
 

@@ -140,9 +140,9 @@ static void answered(struct world *w, struct wanted *x, bool ok)
         violated(w, "W5", "databases %d and %d are told to be swapped, and no node has done that", x->p.a, x->p.b);
     for (int i = 0; i < w->nnodes && ok; i++) {
         const struct node *n = &w->nodes[i];
-        if (node_may_write(w, n, n->shard) && n->data.mapping < v)
+        if (node_may_write(w, n, n->shard) && n->data.set.mapping < v)
             violated(w, "W5", "swap %llu is told to be made, and %s takes writes at mapping %llu",
-                     (unsigned long long)v, end_name(n->p.end), (unsigned long long)n->data.mapping);
+                     (unsigned long long)v, end_name(n->p.end), (unsigned long long)n->data.set.mapping);
     }
 }
 
@@ -174,11 +174,11 @@ void swap_check(struct world *w, const struct node *n)
 {
     const struct swaps *s = w->swaps;
     int a, b;
-    if (n->core == NULL || n->data.mapping >= s->newest || !node_may_write(w, n, n->shard))
+    if (n->core == NULL || n->data.set.mapping >= s->newest || !node_may_write(w, n, n->shard))
         return;
-    if (n->data.mapping + 1 < s->newest) {
+    if (n->data.set.mapping + 1 < s->newest) {
         violated(w, "W1", "%s takes writes at mapping %llu, and swap %llu is made elsewhere", end_name(n->p.end),
-                 (unsigned long long)n->data.mapping, (unsigned long long)s->newest);
+                 (unsigned long long)n->data.set.mapping, (unsigned long long)s->newest);
         return;
     }
     if (!cl_databases_held(n->core, &a, &b) || !same(&s->made[s->newest - 1], a, b))
@@ -190,17 +190,17 @@ void swap_effect(struct world *w, struct node *n, const struct cl_effect *e)
 {
     struct swaps *s = w->swaps;
     struct data *d = &n->data;
-    bool empty = d->offset == 0; /* it comes to any mapping by whatever steps */
+    bool empty = d->set.offset == 0; /* it comes to any mapping by whatever steps */
     if (d->master != -1)
         violated(w, "shell", "%s, a replica, swaps databases", end_name(n->p.end));
-    if (e->seq != d->mapping + 1 || e->seq > s->newest + 1)
+    if (e->seq != d->set.mapping + 1 || e->seq > s->newest + 1)
         violated(w, "W4", "%s makes swap %llu, its mapping is %llu and the newest one %llu", end_name(n->p.end),
-                 (unsigned long long)e->seq, (unsigned long long)d->mapping, (unsigned long long)s->newest);
+                 (unsigned long long)e->seq, (unsigned long long)d->set.mapping, (unsigned long long)s->newest);
     else if (e->seq <= s->newest && !empty && !same(&s->made[e->seq - 1], e->a, e->b))
         violated(w, "W4", "%s swaps databases %d and %d as swap %llu, which was another one elsewhere",
                  end_name(n->p.end), e->a, e->b, (unsigned long long)e->seq);
-    d->mapping = e->seq;
-    d->offset += empty ? 0 : 20;
+    d->set.mapping = e->seq;
+    d->set.offset += empty ? 0 : 20;
     RECORD(w, end_name(n->p.end), "makes swap %llu: %d and %d", (unsigned long long)e->seq, e->a, e->b);
     if (e->seq <= s->newest || e->seq > MADE_MAX)
         return;
@@ -236,9 +236,9 @@ const char *swap_unfinished(struct world *w)
         if (n->core == NULL)
             continue;
         cl_swap(n->core, &row);
-        if (row.prepared || n->data.mapping != w->swaps->newest) {
+        if (row.prepared || n->data.set.mapping != w->swaps->newest) {
             snprintf(why, sizeof why, "%s has mapping %llu of %llu%s", end_name(n->p.end),
-                     (unsigned long long)n->data.mapping, (unsigned long long)w->swaps->newest,
+                     (unsigned long long)n->data.set.mapping, (unsigned long long)w->swaps->newest,
                      row.prepared ? ", and one is prepared" : "");
             return why;
         }

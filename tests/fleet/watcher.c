@@ -110,6 +110,8 @@ static void count_published(struct world *w, const struct super *s, const struct
         w->counts[COUNT_SWITCHED]++;
     else if (strcmp(e->name, "+elected-leader") == 0)
         w->counts[COUNT_ELECTED]++;
+    else if (strcmp(e->name, "+migrations-frozen") == 0)
+        w->counts[COUNT_FROZEN]++;
     else if (strcmp(e->name, "+shard-renamed") == 0)
         w->counts[COUNT_RENAMED]++;
 }

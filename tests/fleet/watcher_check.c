@@ -116,6 +116,16 @@ static void note_leader(struct world *w, const struct super *s, int shard, uint6
     x->leaders[x->nleaders++] = (struct leader){.shard = shard, .super = s->index, .epoch = epoch};
 }
 
+/* While two nodes of a shard have slots as masters each is a shard of its own to the supervisors. */
+static const struct sn_group *group_that_promotes(const struct world *w, const struct super *s, int shard)
+{
+    const struct sn_core *c = s->watcher->core;
+    for (size_t i = 0; i < c->ngroups; i++)
+        if (c->groups[i]->fo.state != SN_FO_NONE && shard_of_addr(w, &c->groups[i]->master->node->addr) == shard)
+            return c->groups[i];
+    return NULL;
+}
+
 void check_promotion(struct world *w, const struct super *s, const struct sn_effect *e)
 {
     const struct conn *c = idmap_get(&s->watcher->links, e->link);
@@ -123,9 +133,9 @@ void check_promotion(struct world *w, const struct super *s, const struct sn_eff
         end_is_super(c->server))
         return;
     int shard = w->nodes[c->server - SUPERS_MAX].shard, members = w->versions[s->version].n;
-    const struct sn_group *g = watcher_group(w, s, shard);
+    const struct sn_group *g = group_that_promotes(w, s, shard);
     RECORD(w, end_name(s->p.end), "promotes %s", end_name(c->server));
-    if (g == NULL || g->fo.state == SN_FO_NONE) {
+    if (g == NULL) {
         violated(w, "S3", "%s promotes %s outside of any failover", end_name(s->p.end), end_name(c->server));
         return;
     }

@@ -93,6 +93,7 @@ struct world *world_new(const struct plan *plan, enum recording recording)
     check_init(w);
     fault_init(w);
     swap_init(w);
+    moving_init(w);
     w->version = 1;
     for (int i = 0; i < plan->supers; i++)
         w->versions[1].members[w->versions[1].n++] = i;
@@ -135,6 +136,7 @@ void world_free(struct world *w)
     check_free(w);
     fault_free(w);
     swap_free(w);
+    moving_free(w);
     lines_free(w->lines);
     cl_effects_free(&w->fx);
     sn_effects_free(&w->sn_fx);

@@ -14,17 +14,19 @@
 #include "sentineld/core/lease_told.h"
 #include "tests/fleet/counts.h"
 #include "tests/fleet/plan.h"
+#include "tests/migration/host.h"
 #include "tests/runner/runner.h"
 #include "tests/virtual/lines.h"
 #include "tests/virtual/net.h"
 
 #include "common/base/idmap.h"
 
-#define WRITES_MAX 2048 /* per shard; then its clients stop */
-#define WRITES_WORDS (WRITES_MAX / 64)
+#define SHARD_WRITES_MAX 2048 /* per shard; then its clients stop */
+#define SHARD_WRITES_WORDS (SHARD_WRITES_MAX / 64)
 #define CLIENTS_PER_SHARD 2
 #define DATABASES 4
 #define LINEAGE_MAX 16
+#define FORMER_MAX 4
 #define SUPER_LIST_MAX 160
 #define NODE_PORT 7000
 #define BUS_PORT 17000
@@ -97,7 +99,8 @@ struct process {
 };
 
 struct node_disk {
-    struct buf text;          /* what a restart reads; empty: nothing */
+    struct buf text; /* what a restart reads; empty: nothing */
+    struct durable says;
     struct cl_bytes *writing; /* NULL: nothing is on its way */
     uint64_t seq;
     bool full, crash_next;
@@ -113,12 +116,12 @@ struct data {
     enum repl_state repl;
     bool loading;
     uint64_t replid, replid2; /* as in the replication protocol: which history it has, which it had before */
-    int64_t second_offset, offset;
-    int64_t old_us;          /* local; the facts' old_since_us while the link is down */
-    int64_t heard_us;        /* world; the last bytes of its master */
-    int64_t paused_until_us; /* local; 0: not paused */
-    uint64_t mapping;        /* of its databases: the last swap that it has made, or had from its master */
-    uint64_t has[WRITES_WORDS];
+    int64_t second_offset;
+    int64_t old_us;                   /* local; the facts' old_since_us while the link is down */
+    int64_t heard_us;                 /* world; the last bytes of its master */
+    int64_t paused_until_us;          /* local; 0: not paused */
+    uint64_t has[SHARD_WRITES_WORDS]; /* writes to the slot that its shard keeps */
+    struct dataset set;               /* and to those that are moved about; the mapping of databases */
 };
 
 struct asked { /* a command that waits for its answer */
@@ -140,16 +143,21 @@ struct node {
     struct cl_settings set;
     struct node_disk disk;
     struct data data;
-    struct cl_id id;     /* of this life, or of the last one */
-    struct cl_id former; /* that it had before its disk was lost, until the others have forgotten it */
-    runid run_id;        /* of this life */
+    struct cl_id id;                 /* of this life, or of the last one */
+    struct cl_id former[FORMER_MAX]; /* that it had before its disk was lost, the newest first; none: no more */
+    runid run_id;                    /* of this life */
     struct idmap outs, ins;
     uint64_t last_in;
     struct idmap asked; /* by token */
     cl_token last_token;
-    bool wiped; /* an operator has to take it in again */
+    struct cl_id frozen;     /* whose shard supervisors replace: nothing is handed over to it */
+    int64_t frozen_until_us; /* local */
+    bool wiped;              /* an operator has to take it in again */
     bool was_supervised;
-    uint64_t claimed_epoch; /* the last that check.c looked at */
+    uint64_t claimed_epoch;       /* the last that check.c looked at */
+    struct cl_id owners[WATCHED]; /* of slots that are moved, as it sees them; for the transcript */
+    struct cl_id followed;        /* its master, when it had one last; none: since it is a master itself */
+    struct cl_id followed_disk;   /* the same as its disk knew it, before what a crash has left there */
 };
 
 /* ---- the modelled supervisor ---- */
@@ -248,11 +256,6 @@ struct membership {
 
 #define VERSIONS_MAX 16
 
-struct write {
-    int64_t at_us;
-    int node;
-};
-
 struct client {
     struct happening next; /* first */
     int shard, believes;
@@ -260,10 +263,10 @@ struct client {
 };
 
 struct shard {
-    int slot;
+    int slot; /* that it keeps for ever */
     struct client clients[CLIENTS_PER_SHARD];
     size_t nwrites;
-    struct write writes[WRITES_MAX];
+    struct write writes[SHARD_WRITES_MAX];
     int64_t lost_us; /* when acknowledged writes may have been lost last: somebody else was written to, or emptied */
     int writer;      /* who took the last write */
 };
@@ -275,6 +278,15 @@ struct joint {
     int super;         /* who was asked, */
     uint64_t token;    /* and has not answered; 0: nobody was */
     int64_t until_us;
+};
+
+/* Slots that go from shard to shard, by migrations. */
+struct moving {
+    struct happening client, migrator;
+    int believed[WATCHED]; /* who has the slot, to the client */
+    bool ended;
+    bool once; /* one more is wanted, until it is made */
+    int once_slot, once_to;
 };
 
 struct checks;
@@ -302,6 +314,8 @@ struct world {
     struct faults *faults;
     struct swaps *swaps;
     struct joint joint;
+    struct moving moving;
+    struct migrations migrations;
     bool released;       /* the cluster, by an operator: nodes may be nobody's */
     struct lines *lines; /* NULL: nothing is written down, which is much faster */
     uint64_t hash;
@@ -317,9 +331,7 @@ struct world {
 struct world *world_new(const struct plan *plan, enum recording recording);
 void world_free(struct world *w);
 bool world_run(struct world *w, int64_t until_us); /* false: a rule broke */
-void violated(struct world *w, const char *rule, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void record_line(struct world *w, const char *who, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-const char *end_name(int end); /* in one of a few static buffers */
+const char *end_name(int end);                     /* in one of a few static buffers */
 void mix(struct world *w, uint64_t v);
 int64_t lateness(struct world *w);
 
@@ -350,11 +362,11 @@ void node_start(struct world *w, struct node *n);
 void node_crash(struct world *w, struct node *n, bool host);
 void node_wipe(struct world *w, struct node *n); /* its disk is lost; it is not running */
 void node_timer(struct world *w, struct node *n);
-void node_step(struct world *w, struct node *n, struct cl_event *e);
 void node_command(struct world *w, struct node *n, struct cl_command *c); /* an operator's, who does not wait */
 struct node *node_of_id(struct world *w, const struct cl_id *id);         /* who has it now; NULL: nobody */
 struct node *node_at(struct world *w, const char *ip);
 bool node_may_write(const struct world *w, const struct node *n, int shard); /* a write would be executed now */
+bool node_may_write_slot(const struct world *w, const struct node *n, int slot);
 void node_accepted(struct world *w, struct conn *c);
 void node_link(struct world *w, struct node *n, struct conn *c, bool client, enum cl_event_kind kind);
 void node_bus(struct world *w, struct node *n, struct conn *c, bool client, const struct bus_letter *l);
@@ -375,6 +387,7 @@ struct cl_facts data_facts(const struct world *w, const struct node *n);
 void data_follow(struct world *w, struct node *n, const char *ip, const struct cl_id *id);
 void data_promote(struct world *w, struct node *n);
 void data_empty(struct world *w, struct node *n);
+void data_drop(struct world *w, struct node *n, const uint8_t *slots);
 void data_started(struct world *w, struct node *n);
 void data_crashed(struct world *w, struct node *n);
 
@@ -429,8 +442,27 @@ void operator_attach(struct world *w);
 void operator_start(struct world *w);
 void operator_change_members(struct world *w);
 
+/* moving.c: slots that go from shard to shard */
+void moving_init(struct world *w);
+void moving_free(struct world *w);
+void moving_begin(struct world *w);
+void moving_heal(struct world *w);                 /* no migration begins any more, */
+void moving_once(struct world *w);                 /* but for this one */
+void moving_join(struct world *w, struct node *n); /* its shard, where it is a master beside another */
+void moving_before(struct node *n);                /* a step of it */
+void moving_started(struct world *w, struct node *n);
+void moving_record(struct world *w, struct node *n); /* after each step */
+void moving_persisted(struct world *w, struct node *n);
+void moving_promoted(struct world *w, struct node *n);
+void moving_frozen(struct world *w, struct node *n, const struct cl_command *c);        /* by supervisors; it said OK */
+void moving_hands_over(struct world *w, const struct node *n, const struct cl_id *job); /* pauses, or grants */
+const char *moving_unfinished(struct world *w); /* NULL: all slots have one owner on which all agree */
+void moving_account(struct world *w);           /* for what was acknowledged */
+bool moves_slots(const struct world *w);
+
 /* check.c: what must hold at every moment */
 void check_init(struct world *w);
+void check_started(struct world *w, const struct node *n);
 void check_free(struct world *w);
 void check_writers(struct world *w, struct node *n); /* S6 */
 void check_step(struct world *w, struct node *n);

@@ -64,6 +64,7 @@ class Cluster:
     down_after_ms: int = 600
     failover_timeout_ms: int = 5000
     parallel_syncs: int = 1
+    reborn_empty: str = ""
     user: str = ""
     password: str = ""
 
@@ -231,7 +232,7 @@ class Sentineld(Supervisor):
             row = "name = %s; seeds = [ %s ]; quorum = %d; down_after_ms = %d; failover_timeout_ms = %d; " \
                   "parallel_syncs = %d;" % (quoted(k.name), ", ".join(quoted("127.0.0.1:%d" % p) for p in k.seeds),
                                             k.quorum, k.down_after_ms, k.failover_timeout_ms, k.parallel_syncs)
-            for key in ("user", "password"):
+            for key in ("user", "password", "reborn_empty"):
                 if getattr(k, key):
                     row += " %s = %s;" % (key, quoted(getattr(k, key)))
             rows.append("  { %s }" % row)

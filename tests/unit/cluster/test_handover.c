@@ -291,6 +291,21 @@ static void it_is_cancelled(void **state)
     assert_true(migrate(w, 0, 2, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_STREAMING, 2000 * MS));
     assert_false(migrate(w, 0, 4, 0, 99)); /* the same slots */
+    char expected[200], source[CL_ID_DIGITS + 1];
+    struct cl_id id = world_id(w, 0);
+    cl_id_text(&id, source);
+    const struct {
+        int node;
+        const char *says;
+    } others[] = {{2, "ERR No migrations ongoing from here: slots come here from node %s, which can cancel that"},
+                  {1, "ERR No migrations ongoing: this node is a replica, ask its master %s"},
+                  {4, "ERR No migrations ongoing%.0s"}};
+    for (size_t i = 0; i < 3; i++) {
+        assert_false(world_command(w, others[i].node, &(struct cl_command){.verb = CL_CANCEL_MIGRATIONS}));
+        snprintf(expected, sizeof expected, others[i].says, source);
+        assert_string_equal(w->nodes[others[i].node].answer, expected);
+    }
+    assert_int_equal(last_job(w, 0)->state, CL_JOB_STREAMING);
     assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_CANCEL_MIGRATIONS}));
     assert_int_equal(last_job(w, 0)->state, CL_JOB_CANCELLED);
     assert_true(reaches(w, 2, CL_JOB_FAILED, 2000 * MS));
@@ -408,6 +423,42 @@ static void a_swap_excludes_migrations(void **state)
     world_free(w);
 }
 
+static bool opens(struct world *w, int node, enum cl_verb verb, int slot, int other)
+{
+    char whom[CL_ID_DIGITS + 1];
+    struct cl_id id = world_id(w, other);
+    struct cl_command m = {.verb = verb, .slot = slot, .node = slice_of(cl_id_text(&id, whom))};
+    return world_command(w, node, &m);
+}
+
+/* Keys that MIGRATE moves go by the number of their database. */
+static void a_swap_excludes_keys_moved_by_hand(void **state)
+{
+    (void)state;
+    struct world *w = form(13, WORLD_TAKES_GRANTS);
+    supervise(w);
+    assert_true(opens(w, 0, CL_SETSLOT_MIGRATING, 9, 2));
+    assert_true(opens(w, 0, CL_SETSLOT_MIGRATING, 7, 2));
+    w->nodes[2].core->supervised = false; /* it would wait for an epoch by ballot */
+    assert_true(opens(w, 2, CL_SETSLOT_IMPORTING, 7, 0));
+    w->nodes[2].core->supervised = true;
+    assert_false(swap_says(w, 0, CL_DBMAP_PREPARE, 1));
+    assert_non_null(strstr(w->nodes[0].answer, "Slot 7 is open (migrating to "));
+    assert_false(swap_says(w, 2, CL_DBMAP_PREPARE, 1));
+    assert_non_null(strstr(w->nodes[2].answer, "Slot 7 is open (importing from "));
+    assert_true(opens(w, 0, CL_SETSLOT_STABLE, 7, 0) && opens(w, 0, CL_SETSLOT_STABLE, 9, 0));
+    w->nodes[0].sends_keys = true;
+    assert_false(swap_says(w, 0, CL_DBMAP_PREPARE, 1));
+    assert_non_null(strstr(w->nodes[0].answer, "A MIGRATE is on its way"));
+    w->nodes[0].sends_keys = false;
+    assert_true(swap_says(w, 0, CL_DBMAP_PREPARE, 1));
+    assert_false(opens(w, 0, CL_SETSLOT_MIGRATING, 7, 2));
+    assert_string_equal(w->nodes[0].answer, "ERR Databases 1 and 2 are being swapped: try again when that is over");
+    assert_true(swap_says(w, 0, CL_DBMAP_APPLY, 1));
+    assert_true(opens(w, 0, CL_SETSLOT_MIGRATING, 7, 2));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +478,7 @@ int main(void)
         cmocka_unit_test(databases_are_swapped),
         cmocka_unit_test(a_yes_survives_its_node),
         cmocka_unit_test(a_swap_excludes_migrations),
+        cmocka_unit_test(a_swap_excludes_keys_moved_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -169,6 +169,62 @@ static void a_reset_does_not_hide_what_replicas_know(void **state)
     world_free(w);
 }
 
+/* The target is gone for good, and was forgotten before the source could ask who has its place. */
+static void the_heir_of_a_forgotten_target_answers(void **state)
+{
+    (void)state;
+    int source = 0, heir = 3;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct world *w = form(seed);
+        char text[CL_ID_DIGITS + 1];
+        struct cl_id target = world_id(w, 2);
+        grant(w);
+        cut(w, true);
+        world_kill(w, 2);
+        assert_true(world_until(w, is_promoted, &heir, 8000 * MS));
+        world_run(w, 1000 * MS);
+        for (int i = 0; i < w->nnodes; i++)
+            if (i != 2 && cl_node_find(w->nodes[i].core, &target) != NULL)
+                assert_true(world_command(
+                    w, i, &(struct cl_command){.verb = CL_FORGET, .node = slice_of(cl_id_text(&target, text))}));
+        assert_true(has_a_record(w, &source));
+        if (seed % 2 == 0) { /* its disk says which shard the target's was */
+            world_kill(w, source);
+            world_start(w, source);
+        }
+        cut(w, false);
+        assert_true(world_until(w, has_no_record, &source, 10000 * MS));
+        assert_true(world_until(w, world_agrees, NULL, 15000 * MS));
+        assert_true(claims(w, source, SLOT));
+        world_free(w);
+    }
+}
+
+/* A replica that has come into the shard since has never heard of the target. */
+static void replicas_hear_the_shard_of_a_target(void **state)
+{
+    (void)state;
+    struct cl_message m;
+    struct cl_record told[2] = {{.epoch = 3}, {.epoch = 4, .taking = true}}, heard;
+    struct cl_header head = {.type = CL_HANDOVER, .sender = {{1}}};
+    struct cl_handover h = {.say = CL_SAY_STATE, .records = 2};
+    struct buf bytes = {0};
+    const char *why;
+    memset(told[0].shard.b, 5, sizeof told[0].shard.b);
+    cl_wire_handover(&bytes, &head, &h, told);
+    assert_int_equal(cl_wire_read(bytes.p, bytes.n, &m, &why), CL_READ_OK);
+    for (size_t i = 0; i < 2; i++) {
+        cl_wire_record(&m, i, &heard);
+        assert_true(cl_id_eq(&heard.shard, &told[i].shard));
+        assert_int_equal(heard.epoch, told[i].epoch);
+    }
+    /* Who tells none says nothing of it. */
+    m.records.n -= 2 * sizeof told[0].shard.b;
+    cl_wire_record(&m, 0, &heard);
+    assert_true(cl_id_is_none(&heard.shard));
+    buf_free(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +232,8 @@ int main(void)
         cmocka_unit_test(what_the_target_has_in_another_way_is_no_answer_for_the_rest),
         cmocka_unit_test(a_replica_that_is_gone_holds_up_no_refusal),
         cmocka_unit_test(a_replica_that_knows_of_it_does),
+        cmocka_unit_test(the_heir_of_a_forgotten_target_answers),
+        cmocka_unit_test(replicas_hear_the_shard_of_a_target),
         cmocka_unit_test(a_reset_does_not_hide_what_replicas_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -425,6 +425,26 @@ static void without_a_lease_it_claims_nothing(void **state)
     assert_true(leased_command(n, &(struct cl_command){.verb = CL_BUMPEPOCH}));
 }
 
+static bool writes_with(const char *supervised_and_more)
+{
+    leased_free(n);
+    n = leased_new(supervised_and_more);
+    assert_true(leased_grant(n, 0, 1000, 0));
+    assert_true(leased_grant(n, 1, 1000, 0));
+    return leased_writes(n);
+}
+
+/* It knows that the second swap was prepared, and lacks the first one: its replica's dataset was that far behind. */
+static void whoever_lacks_a_swap_before_the_last_one_takes_no_write(void **state)
+{
+    (void)state;
+    assert_true(writes_with(SUPERVISED " swap 0,1,1,0"));
+    assert_true(writes_with(SUPERVISED " swap 0,1,1,1"));
+    assert_false(writes_with(SUPERVISED " swap 0,1,2,0"));
+    assert_int_equal(leased_state(n).grants, 2);
+    assert_false(writes_with(SUPERVISED " swap 0,1,2,1"));
+}
+
 #define ON(set_up, test) cmocka_unit_test_setup_teardown(test, set_up, teardown)
 
 int main(void)
@@ -450,6 +470,7 @@ int main(void)
         ON(supervised, no_epoch_is_taken_by_a_lease_and_no_lease_above_it),
         ON(supervised, a_lease_that_is_given_back_is_over),
         ON(supervised, without_a_lease_it_claims_nothing),
+        ON(supervised, whoever_lacks_a_swap_before_the_last_one_takes_no_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

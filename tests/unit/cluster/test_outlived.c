@@ -131,11 +131,133 @@ static void a_master_that_is_replaced_without_slots(void **state)
         assert_true(++seed < 20);
 }
 
+static bool knows_its_heir(struct world *w, void *arg)
+{
+    int node = *(int *)arg;
+    return world_owner(w, node, LAST) == node + 1;
+}
+
+/* It hears from its heir that it was replaced, and not yet that the heir has given slots away since; by a ballot the
+ * heir's epoch is above that of who has them. */
+static void who_comes_back_takes_no_slots_from_others(void **state)
+{
+    (void)state;
+    int old = 0, heir = 1, now = 2;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct world *w = adopted(seed, 1);
+        struct cl_id from = world_id(w, old);
+        world_kill(w, old);
+        assert_true(take_over(w, heir, 10, &from, 1, 2, 0));
+        assert_true(world_until(w, is_promoted, &heir, 1000 * MS));
+        assert_true(confirmed(w, now, 11));
+        world_run(w, 300 * MS);
+        assert_true(migrate(w, heir, now, 0, 9));
+        assert_true(reaches(w, now, CL_JOB_SUCCESS, 1500 * MS));
+        assert_true(confirmed(w, heir, 12));
+        world_run(w, 300 * MS);
+        cut_off(w, old, true);
+        world_cut(w, old, heir, false);
+        world_start(w, old);
+        assert_true(world_until(w, knows_its_heir, &old, 3000 * MS));
+        world_cut(w, old, heir, true);
+        world_cut(w, old, now, false);
+        world_run(w, 2000 * MS);
+        assert_int_equal(world_owner(w, now, SLOT), now);
+        assert_false(cl_bit(w->nodes[now].dropped, SLOT));
+        assert_int_equal(world_owner(w, old, SLOT), now);
+        world_free(w);
+    }
+}
+
+/* What the master of a shard says to its replica on its own link, as it was at one time. */
+struct heard {
+    int from, to;
+    bool with_state; /* it tells the version of the shard's state */
+    struct buf bytes;
+};
+
+static bool tells_state(struct slice bytes)
+{
+    const char *why;
+    struct cl_message m;
+    struct slice body;
+    int type;
+    bool told = false;
+    assert_int_equal(cl_wire_read(bytes.p, bytes.n, &m, &why), CL_READ_OK);
+    for (struct slice rest = m.extensions; cl_wire_extension(&rest, &type, &body);)
+        told = told || type == CL_EXT_STATE;
+    return told;
+}
+
+static void overhear(struct world *w, struct world_node *n, const struct cl_effects *fx)
+{
+    struct heard *h = w->watcher;
+    struct cl_id id = world_id(w, h->to);
+    const struct cl_node *to = n->number == h->from ? cl_node_find(n->core, &id) : NULL;
+    for (size_t i = 0; to != NULL && i < fx->n; i++) {
+        struct slice bytes = cl_effect_text(&fx->v[i]);
+        if (fx->v[i].kind != CL_FX_SEND || fx->v[i].link != to->link || tells_state(bytes) != h->with_state)
+            continue;
+        buf_clear(&h->bytes);
+        buf_put(&h->bytes, bytes.p, bytes.n);
+    }
+}
+
+/* There are two links between two nodes. Under supervisors slots come to a master at the epoch that it has, so of two
+ * claims at one epoch the older one may come last. */
+static void an_older_claim_that_comes_late_is_not_believed(bool with_state)
+{
+    int master = 2, heir = 3;
+    struct heard old = {.from = master, .to = heir, .with_state = with_state};
+    struct world *w = adopted(1, 1);
+    struct cl_id from = world_id(w, master);
+    w->watcher = &old;
+    w->watch = overhear;
+    assert_true(confirmed(w, master, 10));
+    for (int i = 0; i < 10; i++) {
+        lease(w, master);
+        lease(w, 0);
+        world_run(w, 200 * MS);
+    }
+    w->watch = NULL;
+    assert_true(old.bytes.n > 0);
+    assert_true(migrate(w, 0, master, 0, 9));
+    assert_true(reaches(w, master, CL_JOB_SUCCESS, 1000 * MS));
+    world_run(w, 1500 * MS);
+    struct cl_core *c = w->nodes[heir].core;
+    const struct cl_node *told_by = cl_node_find(c, &from);
+    assert_true(cl_owner(c, SLOT) == told_by && !cl_bit(c->unclaimed, SLOT));
+    struct cl_event late = {.kind = CL_EV_MESSAGE, .link = told_by->incoming, .bytes = buf_slice(&old.bytes)};
+    world_step(w, &w->nodes[heir], &late);
+    assert_false(cl_bit(c->unclaimed, SLOT));
+    world_kill(w, master);
+    assert_true(take_over(w, heir, 12, &from, 1, 2, 0));
+    assert_true(world_until(w, is_promoted, &heir, 1000 * MS));
+    assert_int_equal(world_owner(w, heir, SLOT), heir);
+    buf_free(&old.bytes);
+    world_free(w);
+}
+
+static void a_claim_of_an_older_version_of_the_state(void **state)
+{
+    (void)state;
+    an_older_claim_that_comes_late_is_not_believed(true);
+}
+
+static void a_claim_that_tells_no_version(void **state)
+{
+    (void)state;
+    an_older_claim_that_comes_late_is_not_believed(false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_that_came_back_to_a_dead_source),
         cmocka_unit_test(a_master_that_is_replaced_without_slots),
+        cmocka_unit_test(who_comes_back_takes_no_slots_from_others),
+        cmocka_unit_test(a_claim_of_an_older_version_of_the_state),
+        cmocka_unit_test(a_claim_that_tells_no_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -400,6 +400,76 @@ static void what_goes_elsewhere_is_dropped(void **state)
     world_free(w);
 }
 
+/* Without a word to the source's shard: SETSLOT NODE at a node that does not import the slot. */
+static void who_does_not_import_asks_too(void **state)
+{
+    (void)state;
+    struct world *w = form(12, 0);
+    struct cl_command bump = {.verb = CL_BUMPEPOCH};
+    assert_true(world_command(w, 1, &bump));
+    w->nodes[0].keys = 3;
+    assert_false(command(w, 1, CL_SETSLOT_NODE, 1));
+    answer_is(w, 1, holds, name(w, 0));
+    world_run(w, 1000 * MS);
+    assert_int_equal(world_owner(w, 1, SLOT), 0);
+    assert_false(cl_bit(w->nodes[0].dropped, SLOT));
+    w->nodes[0].keys = 0;
+    assert_true(command(w, 1, CL_SETSLOT_NODE, 1));
+    world_run(w, 1000 * MS);
+    assert_int_equal(world_owner(w, 0, SLOT), 1);
+    world_free(w);
+}
+
+/* SETSLOT, ADDSLOTS and a new epoch in one step, as redis-cli's fix does it. */
+static void grab(struct world *w, int node)
+{
+    uint8_t slots[CL_SLOT_BYTES] = {0};
+    cl_bit_set(slots, SLOT);
+    struct cl_command give_up = {.verb = CL_DELSLOTS, .slots = slots}, take = {.verb = CL_ADDSLOTS, .slots = slots};
+    struct cl_command bump = {.verb = CL_BUMPEPOCH};
+    const struct cl_command *all[] = {&give_up, &take, &bump};
+    for (int i = 0; i < 3; i++) {
+        struct cl_event e = {.kind = CL_EV_COMMAND, .token = 1, .command = all[i], .more = i < 2};
+        world_step(w, &w->nodes[node], &e);
+    }
+    world_run(w, 1000 * MS);
+}
+
+static void the_targets_successor_costs_no_keys(void **state)
+{
+    (void)state;
+    struct world *w = form(13, 1); /* 0 and its replica 1, 2 and 3, 4 and 5 */
+    open_both(w, 0, 2);
+    assert_true(world_command(w, 3, &(struct cl_command){.verb = CL_FAILOVER}));
+    world_run(w, 3000 * MS);
+    assert_true(cl_has(w->nodes[3].core->me, CL_MASTER));
+    w->nodes[0].keys = 3;
+    assert_false(command(w, 3, CL_SETSLOT_NODE, 3));
+    answer_is(w, 3, holds, name(w, 0));
+    grab(w, 3);
+    assert_int_equal(world_owner(w, 4, SLOT), 3);
+    assert_false(cl_bit(w->nodes[0].dropped, SLOT));
+    assert_non_null(cl_open_find(w->nodes[0].core, SLOT, true));
+    world_free(w);
+}
+
+static void what_was_given_up_with_keys_is_kept(void **state)
+{
+    (void)state;
+    for (uint64_t keys = 0; keys <= 3; keys += 3) {
+        struct world *w = form(16, 0);
+        uint8_t slots[CL_SLOT_BYTES] = {0};
+        cl_bit_set(slots, SLOT);
+        w->nodes[0].keys = keys;
+        assert_true(world_command(w, 0, &(struct cl_command){.verb = CL_DELSLOTS, .slots = slots}));
+        grab(w, 1);
+        assert_int_equal(world_owner(w, 0, SLOT), 1);
+        assert_false(cl_bit(w->nodes[0].dropped, SLOT));
+        assert_true((cl_open_find(w->nodes[0].core, SLOT, true) != NULL) == (keys > 0));
+        world_free(w);
+    }
+}
+
 static void question_and_answer_on_the_wire(void **state)
 {
     (void)state;
@@ -438,6 +508,9 @@ int main(void)
         cmocka_unit_test(other_databases_do_not_go_to_stock_nodes),
         cmocka_unit_test(what_is_left_behind_is_kept),
         cmocka_unit_test(what_goes_elsewhere_is_dropped),
+        cmocka_unit_test(who_does_not_import_asks_too),
+        cmocka_unit_test(the_targets_successor_costs_no_keys),
+        cmocka_unit_test(what_was_given_up_with_keys_is_kept),
         cmocka_unit_test(question_and_answer_on_the_wire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,7 +87,8 @@ static struct cl_facts facts(struct world *w, struct world_node *n)
                              .mapping_epoch = n->mapping_epoch,
                              .databases = 16,
                              .boot_us = w->now_us,
-                             .has_keys = n->has_keys};
+                             .has_keys = n->has_keys,
+                             .sends_keys = n->sends_keys};
 }
 
 /* Whoever has lost or found its master's stream is told so. */

@@ -31,7 +31,7 @@ struct world_node {
     bool master, link_up, paused;
     int following; /* number of a node, -1: none */
     int64_t offset, old_since_us, followed_us;
-    bool has_keys;
+    bool has_keys, sends_keys;
     uint64_t keys; /* of every slot, when it is asked; and does it answer? */
     bool counts_not;
     /* what came out */

@@ -428,8 +428,9 @@ static void mapping_and_its_arguments(void **state)
     (void)state;
     struct world *w = world_new(FILE_OF_TWO);
     static const struct row rows[] = {
-        {"CLUSTER DBMAP", "*10\r\n$5\r\nepoch\r\n:0\r\n$5\r\nstate\r\n$4\r\nnone\r\n$9\r\ndatabases\r\n*0\r\n"
-                          "$10\r\nswap_epoch\r\n:0\r\n$10\r\nsupervised\r\n:0\r\n"},
+        {"CLUSTER DBMAP",
+         "*14\r\n$5\r\nepoch\r\n:0\r\n$5\r\nstate\r\n$4\r\nnone\r\n$9\r\ndatabases\r\n*0\r\n"
+         "$10\r\nswap_epoch\r\n:0\r\n$6\r\nballot\r\n:0\r\n$7\r\nheld_ms\r\n:0\r\n$10\r\nsupervised\r\n:0\r\n"},
         {"CLUSTER DBMAP PREPARE 0 1", "-ERR unknown subcommand or wrong number of arguments for 'DBMAP'. Try CLUSTER "
                                       "HELP.\r\n"},
         {"CLUSTER DBMAP FORGET 0 1 EPOCH 1", "-ERR unknown subcommand or wrong number of arguments for 'DBMAP'. Try "
@@ -452,8 +453,8 @@ static void mapping_and_its_arguments(void **state)
     assert_string_equal(world_ask(w, "CLUSTER DBMAP PREPARE 2 5 EPOCH 1"), "+YES 1\r\n");
     assert_string_equal(
         run(w->f, "CLUSTER DBMAP"),
-        "*10\r\n$5\r\nepoch\r\n:0\r\n$5\r\nstate\r\n$8\r\nprepared\r\n$9\r\ndatabases\r\n*2\r\n:2\r\n:5\r\n"
-        "$10\r\nswap_epoch\r\n:1\r\n$10\r\nsupervised\r\n:1\r\n");
+        "*14\r\n$5\r\nepoch\r\n:0\r\n$5\r\nstate\r\n$8\r\nprepared\r\n$9\r\ndatabases\r\n*2\r\n:2\r\n:5\r\n"
+        "$10\r\nswap_epoch\r\n:1\r\n$6\r\nballot\r\n:0\r\n$7\r\nheld_ms\r\n:1\r\n$10\r\nsupervised\r\n:1\r\n");
     assert_string_equal(world_ask(w, "CLUSTER DBMAP ABORT EPOCH 1"), "+OK\r\n");
     assert_string_equal(value_of(run(w->f, "CLUSTER DBMAP"), "state"), "aborted");
     world_free(w);

@@ -187,7 +187,7 @@ static void another_dataset_keeps_its_keys(void **state)
     struct client *c = moving(f, "MIGRATE h 7000 \"\" 0 1000 KEYS a b");
     fixture_effects(f);
     nd_migrate_answered(f->migrating->migration, no_error);
-    nd_migrations_disown(f->e);
+    nd_migrations_disown(f->e, NULL);
     nd_migrate_answered(f->migrating->migration, no_error);
     end(f, ND_MIGRATE_DONE);
     assert_non_null(strstr(client_read(c), "-UNBLOCKED "));

@@ -63,10 +63,10 @@ static const struct sn_lease_told *tell(int k)
     struct sn_lease_told *t = &told_ring[at++ % RING];
     *t = (struct sn_lease_told){.role = n->master >= 0 ? SN_ROLE_REPLICA : SN_ROLE_MASTER,
                                 .config_epoch = n->master >= 0 ? lab.nodes[n->master].epoch : n->epoch,
-                                .link_up = n->master >= 0 && lab.nodes[n->master].alive,
+                                .link_up = n->master >= 0 && lab.nodes[n->master].alive && !l->guarded,
                                 .offset = n->offset,
                                 .priority = 100,
-                                .keys = l->empty ? 0 : 7,
+                                .keys = l->empty || l->emptied ? 0 : 7,
                                 .generation = l->lease_ms >= 0,
                                 .version = l->lease_ms >= 0 ? l->version : 0,
                                 .lease_ms = l->lease_ms,
@@ -131,6 +131,7 @@ static void note_takeover(const struct sn_effect *fx, int k)
 static void answer_info(const struct sn_effect *fx, int k)
 {
     const struct lab_node *n = &lab.nodes[k];
+    const struct lease_node *l = &lease.nodes[k];
     struct buf b = {0};
     buf_printf(&b, "run_id:%.8s%032llx\r\nrole:%s\r\n", n->id, (unsigned long long)lease.nodes[k].incarnation,
                n->master >= 0 ? "slave" : "master");
@@ -138,9 +139,13 @@ static void answer_info(const struct sn_effect *fx, int k)
         buf_printf(&b,
                    "master_host:127.0.0.1\r\nmaster_port:%d\r\nmaster_link_status:%s\r\nslave_repl_offset:%ld\r\n"
                    "slave_priority:100\r\n",
-                   lab.nodes[n->master].port, lab.nodes[n->master].alive ? "up" : "down", n->offset);
-    buf_printf(&b, "master_replid:%040d\r\nmaster_repl_offset:%ld\r\n# Keyspace\r\n%s", lease.nodes[k].empty ? 2 : 1,
-               n->offset, lease.nodes[k].empty ? "" : "db0:keys=7,expires=0,avg_ttl=0\r\n");
+                   lab.nodes[n->master].port, lab.nodes[n->master].alive && !l->guarded ? "up" : "down", n->offset);
+    if (l->guarded)
+        buf_printf(&b, "master_sync_guarded:%s\r\n", l->guarded);
+    if (l->word)
+        buf_puts(&b, "dataset_emptied:1\r\n");
+    buf_printf(&b, "master_replid:%040d\r\nmaster_repl_offset:%ld\r\n# Keyspace\r\n%s", l->empty ? 2 : 1, n->offset,
+               l->empty || l->emptied ? "" : "db0:keys=7,expires=0,avg_ttl=0\r\n");
     struct sn_event e = {.kind = SN_EV_INFO, .link = fx->link};
     lab_push(&e, buf_str(&b));
     buf_free(&b);
@@ -173,6 +178,13 @@ static bool node_sent(const struct sn_effect *fx, const struct sn_conn *conn)
     }
     if (fx->command == SN_CMD_INFO && lab.nodes[k].alive) {
         answer_info(fx, k);
+        return true;
+    }
+    if (fx->command == SN_CMD_ACCEPT && lab.nodes[k].alive) {
+        buf_printf(&lab.sent, "ACCEPT %d %s\n", lab.nodes[k].port, fx->text);
+        struct sn_event e = {.kind = SN_EV_ACK, .link = fx->link, .command = fx->command};
+        e.ok = !lease.nodes[k].refuses_accept;
+        lab_push(&e, e.ok ? "OK" : lease.nodes[k].refuses_accept);
         return true;
     }
     if (fx->command == SN_CMD_RELEASE) {

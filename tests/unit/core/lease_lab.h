@@ -13,17 +13,21 @@
 
 struct lease_node {
     uint64_t incarnation;
-    int64_t clock_us;  /* ahead of ours */
-    int64_t lease_ms;  /* what it says that it has left: -1 it is not supervised */
-    const char *error; /* to LEASE, instead of an answer */
-    const char *stale; /* to LEASE of a list whose version is not above the one that it counts */
-    bool deaf;         /* LEASE gets no answer */
-    bool empty;        /* INFO and LEASE say that it holds no key */
-    bool no_return;    /* RETURN gets no answer */
-    bool in_the_dark;  /* what its master has promised, it may not know */
-    uint64_t version;  /* of the list that it counts */
-    unsigned freed;    /* how often it was told that it is nobody's any more; the others tell it at the first time, */
-    bool holds_on;     /* or never */
+    int64_t clock_us;           /* ahead of ours */
+    int64_t lease_ms;           /* what it says that it has left: -1 it is not supervised */
+    const char *error;          /* to LEASE, instead of an answer */
+    const char *stale;          /* to LEASE of a list whose version is not above the one that it counts */
+    bool deaf;                  /* LEASE gets no answer */
+    bool empty;                 /* INFO and LEASE say that it holds no key, and has a history of its own */
+    bool emptied;               /* the same, in the history that it has always had, */
+    bool word;                  /* and it tells that it was emptied */
+    const char *guarded;        /* a replica: it does not let this history of its master in; NULL: it follows */
+    const char *refuses_accept; /* the error that ACCEPT gets */
+    bool no_return;             /* RETURN gets no answer */
+    bool in_the_dark;           /* what its master has promised, it may not know */
+    uint64_t version;           /* of the list that it counts */
+    unsigned freed; /* how often it was told that it is nobody's any more; the others tell it at the first time, */
+    bool holds_on;  /* or never */
     uint64_t mapping, prepared, ballot; /* of swaps of databases */
     uint64_t request;                   /* a client wants databases 1 and 2 swapped; 0: none does */
     bool own_epoch;                     /* TAKEOVER EPOCH takes the epoch that it says; otherwise it is refused */

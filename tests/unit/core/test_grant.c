@@ -204,6 +204,29 @@ static void a_refusal_for_another_reason_is_not_stock(void **state)
     assert_false(lab.nodes[0].no_failover);
 }
 
+static const char *answer_to_set(const char *option, const char *value)
+{
+    const struct slice argv[] = {slice_of(option), slice_of(value)};
+    struct sn_event e = {.kind = SN_EV_SET, .token = 5, .group = slice_of("orders/" FIRST), .argv = argv, .count = 2};
+    lab_step(&e);
+    lab_run(10);
+    assert_non_null(lab.answer);
+    return lab.answer->answer == SN_ANSWER_OK ? "OK" : lab.answer->text;
+}
+
+/* SAFETY L7: by SET no more than by the file. */
+static void down_after_stays_above_the_lease(void **state)
+{
+    (void)state;
+    lease_adopted();
+    assert_non_null(strstr(answer_to_set("down-after-milliseconds", "200"), "above lease_ms of the cluster (200)"));
+    int64_t before_ms = lease_first()->set.down_after_ms;
+    assert_string_equal(answer_to_set("failover-timeout", "7000"), "OK");
+    assert_int_equal(lease_first()->set.down_after_ms, before_ms);
+    assert_string_equal(answer_to_set("down-after-milliseconds", "201"), "OK");
+    assert_int_equal(lease_first()->set.down_after_ms, 201);
+}
+
 /* ---- the list of supervisors ---- */
 
 static void an_uncounted_list_goes_above_what_nodes_count(void **state)
@@ -360,6 +383,7 @@ int main(void)
         cmocka_unit_test_teardown(a_lost_link_loses_its_stamp, lease_end),
         cmocka_unit_test_teardown(who_does_not_know_leases_is_pinged, lease_end),
         cmocka_unit_test_teardown(a_refusal_for_another_reason_is_not_stock, lease_end),
+        cmocka_unit_test_teardown(down_after_stays_above_the_lease, lease_end),
         cmocka_unit_test_teardown(an_uncounted_list_goes_above_what_nodes_count, lease_end),
         cmocka_unit_test_teardown(the_same_list_under_another_version_is_ours, lease_end),
         cmocka_unit_test_teardown(a_counted_list_that_was_replaced_is_told_once, lease_end),

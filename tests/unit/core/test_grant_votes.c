@@ -54,7 +54,12 @@ static void a_vote_grants_nothing_to_one_that_lacks_a_swap(void **state)
     lab_run(2);
     assert_int_equal(lease_answer()->leader_epoch, 10);
     assert_string_equal(lease_answer()->grant, "");
-    lease.nodes[3].prepared = 3;
+    lease.nodes[3].prepared = 3; /* for the attempt that came to be, it must be */
+    lab_run(100);
+    lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
+    lab_run(2);
+    assert_string_equal(lease_answer()->grant, "");
+    lease.nodes[3].ballot = 1;
     lab_run(100);
     lease_ballot(0, SN_BALLOT_VOTE, 10, 3);
     lab_run(2);

@@ -433,10 +433,26 @@ static void damaged_at_random(void **state)
     buf_free(&text);
 }
 
+/* What only a noded says. */
+static void words_of_a_noded(void **state)
+{
+    (void)state;
+    struct sn_info info;
+    assert_true(parse(&info, "role:slave\r\nmaster_sync_guarded:10469cb92bbf6af7f62668266a8e50547c873b12\r\n"));
+    assert_string_equal(info.guarded, "10469cb92bbf6af7f62668266a8e50547c873b12");
+    assert_false(info.emptied);
+    sn_info_free(&info);
+    assert_true(parse(&info, "role:master\r\ndataset_emptied:1\r\nmaster_sync_guarded:odd\r\n"));
+    assert_string_equal(info.guarded, "");
+    assert_true(info.emptied);
+    sn_info_free(&info);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(real_master),
+        cmocka_unit_test(words_of_a_noded),
         cmocka_unit_test(real_replica),
         cmocka_unit_test(real_replica_in_trouble),
         cmocka_unit_test(real_master_in_other_states),

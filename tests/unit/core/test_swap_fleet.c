@@ -473,6 +473,124 @@ static void who_cannot_be_brought_to_the_mapping_is_not_promoted(void **state)
     assert_int_equal(lease.nodes[3].mapping, 5);
 }
 
+/* All supervisors have lost their state, and the nodes have not. */
+static void attempts_are_above_those_that_nodes_remember(void **state)
+{
+    (void)state;
+    begin();
+    lease.nodes[1].ballot = 5000;
+    lab_run(500);
+    order(1, 2);
+    lab_run(300);
+    answered(NULL);
+    assert_true(swap()->has.entry.step.begun > 5000);
+    assert_int_equal(lab_count(&lab.events, "+swapdb-abort"), 0);
+}
+
+static void whoever_hinders_it_is_named(void **state)
+{
+    (void)state;
+    begin();
+    lease.nodes[2].migrating = 1;
+    lab_run(200);
+    order(1, 2);
+    lab_run(4000);
+    answered("master 127.0.0.1:7003 has slots on their way");
+}
+
+/* Whichever supervisor tells a node first that it was given up knows why. */
+static void why_it_was_given_up_is_passed_on(void **state)
+{
+    (void)state;
+    begin();
+    lease.nodes[0].prepared = 1;
+    lease.nodes[0].ballot = 50;
+    struct sn_swap has = begun_at(50);
+    has.entry.value = SN_SWAP_ABORT;
+    has.entry.decided = true;
+    snprintf(has.entry.why, sizeof has.entry.why, "%s", "10.0.0.9:7009 refuses: no");
+    hear(0, SN_SWAP_TELL, 0, &has);
+    lab_run(500);
+    assert_int_equal(sent("ABORT 7001 EPOCH 1 BALLOT 50 BECAUSE 10.0.0.9:7009 refuses: no"), 1);
+    assert_int_equal(lease.nodes[0].prepared, 0);
+}
+
+static struct sn_swap decided_at(uint64_t epoch, uint64_t version)
+{
+    struct sn_swap has = begun_at(epoch);
+    has.entry.value = SN_SWAP_COMMIT;
+    has.entry.decided = true;
+    has.entry.step.version = version;
+    if (version > 1)
+        has.entry.before = (struct sn_swap_step){.version = version - 1, .begun = epoch - 1, .a = 3, .b = 4};
+    return has;
+}
+
+/* A replica that slept since an earlier attempt at the same mapping, and has taken its master's place: the databases of
+ * that one are shut, and those of the other open. */
+static void shut_for_another_attempt_is_not_enough(void **state)
+{
+    (void)state;
+    begin();
+    struct sn_swap has = decided_at(50, 1);
+    w.deaf = true;
+    lease.nodes[0].prepared = lease.nodes[1].prepared = 1;
+    lease.nodes[0].ballot = 49;
+    lease.nodes[1].ballot = 50;
+    hear(0, SN_SWAP_TELL, 0, &has);
+    lab_run(200);
+    lease_forget();
+    lab_run(1000);
+    assert_true(lease.nodes[0].asked > 5);
+    assert_int_equal(lease.nodes[0].granted, 0);
+    assert_true(lease.nodes[1].granted > 5);
+}
+
+/* It waits for the last swap, and has not got the one before from its master's stream. */
+static void shut_without_the_swap_before_is_not_enough(void **state)
+{
+    (void)state;
+    begin();
+    struct sn_swap has = decided_at(50, 2);
+    w.deaf = true;
+    lease.nodes[0].prepared = lease.nodes[1].prepared = 2;
+    lease.nodes[0].ballot = lease.nodes[1].ballot = 50;
+    lease.nodes[1].mapping = lease.nodes[2].mapping = 1;
+    hear(0, SN_SWAP_TELL, 0, &has);
+    lab_run(200);
+    lease_forget();
+    lab_run(1000);
+    assert_int_equal(lease.nodes[0].granted, 0);
+    assert_true(lease.nodes[1].granted > 5);
+}
+
+/* It knows nothing of mappings, and neither would those who take its data. */
+static void a_stock_node_is_not_promoted_where_databases_were_swapped(void **state)
+{
+    (void)state;
+    for (uint64_t swapped = 0; swapped < 2; swapped++) {
+        memset(&w, 0, sizeof w);
+        lease_begin(&(struct lease_begin){.supervised = true, .version = 1, .counted = true});
+        lease.nodes[3].error = "ERR Unknown subcommand or wrong number of arguments for 'LEASE'";
+        w.others = lab.on_send;
+        lab.on_send = on_send;
+        for (int k = 0; k < LAB_NODES && k != 3; k++)
+            lease.nodes[k].mapping = swapped;
+        lab_run(1000);
+        lease_peers_see(true);
+        struct sn_swap has = decided_at(50, 1);
+        if (swapped)
+            hear(0, SN_SWAP_TELL, 0, &has);
+        lab_run(200);
+        size_t n = 0;
+        struct sn_candidate *v = sn_rank(lease_first(), NULL, &n);
+        assert_int_equal(n, 1);
+        assert_int_equal(v[0].reject, swapped ? SN_REJECT_MAPPING : SN_SUITABLE);
+        free(v);
+        lease_end(NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +608,12 @@ int main(void)
         cmocka_unit_test_teardown(a_decision_that_some_have_is_kept, lease_end),
         cmocka_unit_test_teardown(who_missed_it_is_told_and_gets_no_lease, lease_end),
         cmocka_unit_test_teardown(who_cannot_be_brought_to_the_mapping_is_not_promoted, lease_end),
+        cmocka_unit_test_teardown(attempts_are_above_those_that_nodes_remember, lease_end),
+        cmocka_unit_test_teardown(whoever_hinders_it_is_named, lease_end),
+        cmocka_unit_test_teardown(why_it_was_given_up_is_passed_on, lease_end),
+        cmocka_unit_test_teardown(shut_for_another_attempt_is_not_enough, lease_end),
+        cmocka_unit_test_teardown(shut_without_the_swap_before_is_not_enough, lease_end),
+        cmocka_unit_test(a_stock_node_is_not_promoted_where_databases_were_swapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -240,6 +240,10 @@ static void replication(void **state)
     set_text(info(1), "master_link_status", "down");
     set_text(info(1), "master_link_down_since_seconds", "7");
     expect(FINDING_CRITICAL, "replication", "b:1", "to the master a:1 is down for 7 s");
+    set_text(info(1), "master_link_down_since_seconds", "-1");
+    expect(FINDING_CRITICAL, "replication", "b:1", "to the master a:1 has not been up since it was started");
+    set_text(info(1), "master_sync_guarded", "fe01");
+    expect(FINDING_CRITICAL, "replication", "b:1", "does not follow its master a:1: that one is empty");
     set_text(info(1), "master_link_status", "up");
     set_text(info(0), "master_repl_offset", "9000000");
     expect(FINDING_WARNING, "replication", "a:1", "more than the backlog (1.0 MB)");
@@ -347,6 +351,27 @@ static void placement(void **state)
     expect(FINDING_WARNING, "placement", "a:1", "its 1 replicas are on its own host");
 }
 
+/* A swap of databases that nobody ends; what is said of it depends on whether the supervisors know it. */
+static void a_swap_that_stays(void **state)
+{
+    (void)state;
+    json_t *mapping = json_pack("{s:s, s:s, s:s, s:s}", "state", "prepared", "swap_epoch", "3", "ballot", "70",
+                                "held_ms", "400");
+    json_t *told = json_pack("{s:s, s:s, s:s}", "name", "m", "swapdb-state", "aborted", "mapping-epoch", "2");
+    json_object_set_new(at("nodes", 0), "mapping", mapping);
+    nothing_is_wrong(state);
+    set_text(mapping, "held_ms", "7000");
+    expect(FINDING_CRITICAL, "swapdb", "a:1", "for 7 s");
+    json_array_append_new(json_object_get(at("supervisors", 0), "clusters_told"), told);
+    for (int known = 0; known < 2; known++) {
+        json_t *list = doctor_findings(facts);
+        const char *change = field_text(json_array_get(list, 0), "change");
+        assert_true((strstr(change, "CLUSTER DBMAP ABORT EPOCH 3 BALLOT 70 there") == NULL) == (known == 1));
+        json_decref(list);
+        set_text(told, "swapdb-state", "open");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +388,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(logins, begin, end),
         cmocka_unit_test_setup_teardown(clusters, begin, end),
         cmocka_unit_test_setup_teardown(placement, begin, end),
+        cmocka_unit_test_setup_teardown(a_swap_that_stays, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

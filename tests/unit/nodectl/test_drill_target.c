@@ -157,6 +157,90 @@ static void a_named_shard_is_taken(void **state)
     buf_free(&why);
 }
 
+static bool choose_node(const char *node, const char *shard, struct drill_target *t, struct buf *why)
+{
+    json_t *document = read(WELL), *shards = read(SHARDS);
+    struct drill_order o = {.node = mem_strdup(node), .shard = shard != NULL ? mem_strdup(shard) : NULL};
+    buf_clear(why);
+    bool ok = target_choose(document, shards, &o, "o", 7, t, why);
+    order_free(&o);
+    json_decref(document);
+    json_decref(shards);
+    return ok;
+}
+
+static void a_named_node_has_its_shard_and_its_part(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *node, *shard;
+        enum drill_part part;
+        size_t drawn;
+    } cases[] = {{"127.0.0.1:12", "o/b", PART_MASTER, 1},
+                 {"127.0.0.1:23", "o/c", PART_REPLICA, 1},
+                 {"127.0.0.1:2", NULL, PART_SUPERVISOR, 1}};
+    struct drill_target t;
+    struct buf why = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_true(choose_node(cases[i].node, NULL, &t, &why));
+        assert_true(t.named);
+        assert_int_equal(t.part, cases[i].part);
+        if (cases[i].shard != NULL)
+            assert_string_equal(t.shard.name, cases[i].shard);
+        assert_int_equal(cases[i].shard != NULL ? t.shard.drawn : t.drawn, cases[i].drawn);
+        target_free(&t);
+    }
+    assert_false(choose_node("127.0.0.1:99", NULL, &t, &why));
+    assert_non_null(strstr(buf_str(&why), "127.0.0.1:99 is no node of o"));
+    assert_false(choose_node("127.0.0.1:12", "a", &t, &why));
+    assert_non_null(strstr(buf_str(&why), "is of o/b, and not of a"));
+    buf_free(&why);
+}
+
+static void replicas_are_drawn_of_those_in_step(void **state)
+{
+    (void)state;
+    json_t *shards = read(SHARDS);
+    json_t *document = read(DOCUMENT(
+        SUPERVISORS,
+        GROUP("o/a", "11", "ok", "true", "3",
+              REPLICA("21", "ok", "ok", "0") "," REPLICA("22", "s_down", "ok", "0") "," REPLICA("23", "ok", "ok", "0")),
+        ""));
+    struct drill_order o = {0};
+    struct buf why = {0};
+    unsigned seen = 0;
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        struct drill_target t;
+        assert_true(target_choose(document, shards, &o, "o", seed, &t, &why));
+        seen |= 1U << t.shard.drawn;
+        target_free(&t);
+    }
+    assert_int_equal(seen, 1U << 1 | 1U << 3);
+    json_decref(document);
+    json_decref(shards);
+    buf_free(&why);
+}
+
+static void a_replica_is_missed_when_it_is_held_for_down(void **state)
+{
+    (void)state;
+    json_t *document = read(DOCUMENT(
+        SUPERVISORS,
+        GROUP("o/a", "11", "ok", "true", "3", REPLICA("21", "ok", "ok", "0") "," REPLICA("22", "s_down", "ok", "0")),
+        ""));
+    static const struct {
+        int port;
+        bool missed;
+    } cases[] = {{21, false}, {22, true}, {23, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct addr a;
+        addr_set(&a, slice_of("127.0.0.1"), cases[i].port);
+        assert_int_equal(target_misses(document, "o/a", &a), cases[i].missed);
+        assert_false(target_misses(document, "o/b", &a));
+    }
+    json_decref(document);
+}
+
 static void a_tag_is_found_for_any_slots(void **state)
 {
     (void)state;
@@ -280,10 +364,17 @@ static void an_objective_that_is_missed_is_a_reason(void **state)
     } cases[] = {{-1, 3, 0}, {701, 3, 0}, {700, 3, 1}, {-1, 2, 1}, {0, 0, 2}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         json_t *reasons = json_array();
-        report_judge(reasons, seen, cases[i].outage_ms, cases[i].lost);
+        struct drill_order o = {
+            .max_outage_ms = cases[i].outage_ms, .max_bystander_ms = 9000, .max_lost = cases[i].lost};
+        report_judge(reasons, seen, &o);
         assert_int_equal(json_array_size(reasons), cases[i].reasons);
         json_decref(reasons);
     }
+    json_t *reasons = json_array(); /* the other shard should have noticed nothing */
+    report_judge(reasons, seen, &(struct drill_order){.max_outage_ms = -1, .max_bystander_ms = 8999, .max_lost = 3});
+    assert_int_equal(json_array_size(reasons), 1);
+    assert_non_null(strstr(json_string_value(json_array_get(reasons, 0)), "9000 ms in the other shard"));
+    json_decref(reasons);
     json_decref(seen);
     free(errors.v);
     for (size_t i = 0; i < 3; i++)
@@ -297,6 +388,9 @@ int main(void)
         cmocka_unit_test(each_fault_is_a_reason),
         cmocka_unit_test(a_seed_always_chooses_the_same),
         cmocka_unit_test(a_named_shard_is_taken),
+        cmocka_unit_test(a_named_node_has_its_shard_and_its_part),
+        cmocka_unit_test(replicas_are_drawn_of_those_in_step),
+        cmocka_unit_test(a_replica_is_missed_when_it_is_held_for_down),
         cmocka_unit_test(a_tag_is_found_for_any_slots),
         cmocka_unit_test(random_tries_every_kind_once),
         cmocka_unit_test(phases_are_those_of_the_failover_of_the_harm),

@@ -59,6 +59,25 @@ static struct layout some(void)
     return l;
 }
 
+static void test_a_change_under_way(void **state)
+{
+    struct layout l = some(), r;
+    struct buf why = {0};
+    (void)state;
+    l.changing = LAYOUT_REMOVES;
+    l.changing_who = l.v[1].addr;
+    assert_true(layout_save(&l, &why) && layout_load(&r, dir, &why));
+    assert_int_equal(r.changing, LAYOUT_REMOVES);
+    assert_true(addr_eq(&r.changing_who, &l.v[1].addr));
+    layout_free(&r);
+    l.changing = LAYOUT_SETTLED;
+    assert_true(layout_save(&l, &why) && layout_load(&r, dir, &why));
+    assert_int_equal(r.changing, LAYOUT_SETTLED);
+    layout_free(&r);
+    layout_free(&l);
+    buf_free(&why);
+}
+
 static void test_there_and_back(void **state)
 {
     struct layout l = some(), r;
@@ -184,9 +203,8 @@ static void test_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_strange_files),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_a_change_under_way),
+        cmocka_unit_test(test_strange_files),  cmocka_unit_test(test_names),
         cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

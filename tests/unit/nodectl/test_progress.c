@@ -71,11 +71,24 @@ static void every_width(void **state)
         }
 }
 
+static void what_has_no_amount(void **state)
+{
+    char line[CAP];
+    struct waiting w = {.begin_ms = 1000};
+    (void)state;
+    waiting_line(&w, 13500, 0, "supervisor 10.0.0.1:26379 still knows it", line, CAP);
+    assert_string_equal(line, "waiting, 12 s: supervisor 10.0.0.1:26379 still knows it");
+    waiting_line(&w, 13500, 20, "supervisor 10.0.0.1:26379 still knows it", line, CAP);
+    assert_string_equal(line, "waiting, 12 s: supe");
+    waiting_line(&w, 13500, 1, "it", line, CAP);
+    assert_string_equal(line, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rate_and_time_left), cmocka_unit_test(bytes),       cmocka_unit_test(note),
-        cmocka_unit_test(nothing_yet),        cmocka_unit_test(every_width),
+        cmocka_unit_test(nothing_yet),        cmocka_unit_test(every_width), cmocka_unit_test(what_has_no_amount),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "nodectl/status_merge.h"
 
 #include "common/base/rng.h"
+#include "nodectl/reply_json.h"
 #include "nodectl/status_node.h"
 
 #include <setjmp.h>
@@ -312,6 +313,8 @@ static void replicas_of_all_views(void **state)
     json_decref(d);
 }
 
+#define GUARDED "fe01fe01fe01fe01fe01fe01fe01fe01fe01fe01"
+
 static void replicas_that_are_up_and_of_no_use(void **state)
 {
     (void)state;
@@ -324,6 +327,19 @@ static void replicas_that_are_up_and_of_no_use(void **state)
     json_t *d = merge(views);
     assert_line(d, "problems", "g: replica 10.0.0.2:6379 follows 10.0.0.9:6379 instead of 10.0.0.1:6379");
     assert_line(d, "problems", "g: replica 10.0.0.3:6379 has had no link to its master for 4.0 s");
+    json_decref(d);
+
+    views = three();
+    for (size_t i = 0; i < 3; i++) {
+        set(replica_of(views, i, 1), "master-link-status", "err");
+        set(replica_of(views, i, 1), "master-sync-guarded", GUARDED);
+    }
+    d = merge(views);
+    assert_line(
+        d, "problems",
+        "g: replica 10.0.0.3:6379 does not follow: its master is empty, it is not, and no supervisor has seen "
+        "that the master was emptied. When the data of the replica may go, say to it: REPLICAOF ACCEPT " GUARDED);
+    assert_string_equal(field_text(merged_replica(d, "10.0.0.3:6379"), "sync_guarded"), GUARDED);
     json_decref(d);
 
     views = three();

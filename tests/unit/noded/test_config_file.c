@@ -166,6 +166,27 @@ static void changes_stand_in_their_place(void **state)
     nd_config_free(&c);
 }
 
+static void a_cluster_has_no_replicaof_in_the_file(void **state)
+{
+    (void)state;
+    struct nd_config c;
+    nd_config_init(&c);
+    set(&c, "cluster-enabled", "yes");
+    set(&c, "replicaof", "127.0.0.1 7002");
+    rewrites("cluster_enabled = true;\n", &c, "cluster_enabled = true;\n");
+    rewrites("replicaof = \"127.0.0.1 7001\";\ncluster_enabled = true;\n", &c, "cluster_enabled = true;\n");
+    rewrites("cluster_enabled = true; # ours\n  slaveof : \"127.0.0.1 7001\" ,  \ntimeout = 0;", &c,
+             "cluster_enabled = true; # ours\ntimeout = 0;\n");
+    rewrites("cluster_enabled = true; replicaof = \"h 1\"; timeout = 0; # why\n", &c,
+             "cluster_enabled = true;  timeout = 0; # why\n");
+    rewrites("cluster_enabled = true;\nreplicaof = \"h 1\"; # its master\n", &c,
+             "cluster_enabled = true;\n # its master\n");
+    rewrites("cluster_enabled = true;\nreplicaof = \"h\" \" 1\"", &c, "cluster_enabled = true;\n");
+    set(&c, "cluster-enabled", "no");
+    rewrites("", &c, "\n# Written by CONFIG REWRITE:\nreplicaof = \"127.0.0.1 7002\";\n");
+    nd_config_free(&c);
+}
+
 static void an_empty_file_gets_all_that_is_not_default(void **state)
 {
     (void)state;
@@ -296,6 +317,7 @@ int main(void)
         cmocka_unit_test(says_where_and_what),
         cmocka_unit_test(unchanged_is_untouched),
         cmocka_unit_test(changes_stand_in_their_place),
+        cmocka_unit_test(a_cluster_has_no_replicaof_in_the_file),
         cmocka_unit_test(an_empty_file_gets_all_that_is_not_default),
         cmocka_unit_test(included_files_are_left_alone),
         cmocka_unit_test(command_line),

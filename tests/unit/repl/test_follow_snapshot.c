@@ -1,4 +1,5 @@
 /* Snapshots of a master that are not let in, or only when they are whole. */
+#include "noded/repl/load.h"
 #include "tests/unit/repl/follow_world.h"
 
 #include <setjmp.h>
@@ -44,6 +45,86 @@ static void test_guard(void **state)
         buf_free(&all);
         follower_free(w);
     }
+}
+
+/* What has expired is kept for the master to say so, and is no data: a master that has dropped it lost nothing. One key
+ * that lasts makes the difference. */
+static void test_guard_of_expired_keys(void **state)
+{
+    (void)state;
+    for (size_t mode = 0; mode < 6; mode++) {
+        bool lasts = mode >= 3;
+        struct follower *w = follower_new();
+        struct buf all = {0};
+        put_transcript(&all, no_commands, true, "");
+        run(w->f, "SELECT 3");
+        run(w->f, "SET soon 1 PX 50");
+        run(w->f, lasts ? "SET later 1 PX 5000" : "SET later 1 PX 60");
+        w->f->e->config.repl_diskless_load = load_modes[mode % 3];
+        nd_follow_set(w->r, "master", 6379, false);
+        follower_connects(w);
+        fixture_forward_ms(w->f, 100);
+        follower_gets(w, all.p, all.n);
+        assert_int_equal(nd_follow_is_up(w->r), !lasts);
+        assert_int_equal(nd_keyspace_count(&w->f->e->keys), lasts ? 2 : 0);
+        buf_free(&all);
+        follower_free(w);
+    }
+}
+
+static void put_empty(struct buf *out, bool emptied)
+{
+    static const char *const commands[] = {"SET a 1", "DEL a", NULL};
+    put_transcript(out, emptied ? commands : no_commands, true, "");
+}
+
+/* Why a dataset is empty goes along the chain with it, but is not asked of files: what was written after them is lost
+ * with whoever lost them. */
+static void test_emptied(void **state)
+{
+    (void)state;
+    for (size_t mode = 0; mode < 6; mode++) {
+        bool emptied = mode >= 3;
+        struct follower *w = follower_new();
+        struct buf all = {0};
+        put_empty(&all, emptied);
+        begin_with_keys(w, load_modes[mode % 3]);
+        nd_follow_accept(w->r, ID_A);
+        follower_gets(w, all.p, all.n);
+        assert_true(nd_follow_is_up(w->r));
+        assert_int_equal(nd_keyspace_emptied(&w->f->e->keys), emptied);
+        nd_follow_none(w->r);
+        run(w->f, "SET a 1");
+        assert_false(nd_keyspace_emptied(&w->f->e->keys));
+        run(w->f, "FLUSHALL");
+        assert_true(nd_keyspace_emptied(&w->f->e->keys));
+        struct nd_load load;
+        nd_load_init(&load, w->f->e, NULL);
+        load.at_start = load.emptied = true;
+        nd_load_end(&load);
+        assert_false(nd_keyspace_emptied(&w->f->e->keys));
+        buf_free(&all);
+        follower_free(w);
+    }
+}
+
+/* A dataset of which the rest never came was not emptied by anybody. */
+static void test_lost_half_way(void **state)
+{
+    (void)state;
+    struct follower *w = follower_new();
+    struct buf all = {0};
+    put_transcript(&all, some_commands, true, "");
+    w->f->e->config.repl_diskless_load = ND_DISKLESS_EMPTY;
+    nd_follow_set(w->r, "master", 6379, false);
+    follower_connects(w);
+    follower_gets(w, all.p, all.n - 1); /* of the mark */
+    assert_true(nd_keyspace_count(&w->f->e->keys) > 0);
+    nd_follow_lost(w->r, "cut");
+    assert_int_equal(nd_keyspace_count(&w->f->e->keys), 0);
+    assert_false(nd_keyspace_emptied(&w->f->e->keys));
+    buf_free(&all);
+    follower_free(w);
 }
 
 /* Whichever byte is wrong or missing, the old dataset is there until a whole one has come. */
@@ -131,6 +212,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_guard),
+        cmocka_unit_test(test_guard_of_expired_keys),
+        cmocka_unit_test(test_emptied),
+        cmocka_unit_test(test_lost_half_way),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_disk_full),
         cmocka_unit_test(test_loading_aside),

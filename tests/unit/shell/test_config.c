@@ -383,6 +383,10 @@ static void test_bad_clusters(void **state)
     assert_int_equal(problems.count, 1);
     bad(SUPERVISED "clusters = ( { name = \"o\"; " SEEDS "down_after_ms = 700; lease_ms = 700; } );",
         "s.conf:1: clusters[0].lease_ms: expected less than down_after_ms (700)");
+    bad(SUPERVISED "clusters = ( { name = \"o\"; " SEEDS "lease_ms = 2; } );",
+        "s.conf:1: clusters[0].lease_ms: a lease of 2 ms is over before it is renewed: expected 20 or more");
+    bad(SUPERVISED "clusters = ( { name = \"o\"; " SEEDS "down_after_ms = 10; } );",
+        "s.conf:1: clusters[0].down_after_ms: a lease of 5 ms (half of it) is over before it is renewed");
     bad("clusters = ( { name = \"o\"; quorum = 1; } );", "clusters[0].seeds: is missing");
     bad("clusters = ( { name = \"o\"; seeds = []; quorum = 1; } );", "clusters[0].seeds: expected at least 1");
     bad("clusters = ( { " SEEDS "quorum = 1; } );", "clusters[0].name: is missing");

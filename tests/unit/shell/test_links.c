@@ -382,9 +382,12 @@ static void commands_of_a_cluster(void **state)
     }
     say((struct sn_effect){.link = link, .command = SN_CMD_NO_FAILOVER});
     wait_for(SN_EV_ACK);
+    say((struct sn_effect){.link = link, .command = SN_CMD_ACCEPT, .text = (char *)(uintptr_t)PEER});
+    wait_for(SN_EV_ACK);
+    assert_int_equal(got.last.command, SN_CMD_ACCEPT);
     assert_true(asked("CLUSTER NODES\nCLUSTER REPLICATE " PEER "\nCLUSTER FAILOVER TAKEOVER\nCLUSTER FAILOVER\n"
                       "CLUSTER BUMPEPOCH\nCONFIG SET cluster-replica-no-failover yes\n"
-                      "CONFIG SET cluster-replica-no-failover no\n"));
+                      "CONFIG SET cluster-replica-no-failover no\nSLAVEOF ACCEPT " PEER "\n"));
     stop();
 }
 

@@ -61,6 +61,23 @@ static void a_question_comes_as_it_was_said(void **state)
     wire_request_free(&q);
 }
 
+/* Why a swap was given up goes with the record, commas and all. */
+static void the_reason_of_an_abort_comes_along(void **state)
+{
+    (void)state;
+    struct wire_request q = {.n = 0};
+    struct sn_swap_word w = word();
+    struct wire_swap got;
+    const char *why = "10.0.0.1:7001 refuses: slots are moved, wait";
+    w.has.entry.value = SN_SWAP_ABORT;
+    snprintf(w.has.entry.why, sizeof w.has.entry.why, "%s", why);
+    wire_swap_request(&q, ID, 12, "orders", &w);
+    assert_null(wire_swap_decode(wire_argv(&q) + 2, q.n - 2, &got));
+    assert_same(&got.word.has, &w.has);
+    assert_string_equal(got.word.has.entry.why, why);
+    wire_request_free(&q);
+}
+
 static void what_makes_no_sense_is_refused(void **state)
 {
     (void)state;
@@ -140,6 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_question_comes_as_it_was_said),
+        cmocka_unit_test(the_reason_of_an_abort_comes_along),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(an_answer_comes_as_it_was_said),
     };

@@ -1,7 +1,9 @@
 /* The data sides of migrations, as noded/repl/export.h and import.h have them: a link from source to target for each
  * job, on which letters arrive in order, late, or never. The source sends what it has in the slots, then each further
  * write; the target keeps that apart, and so do its replicas. */
-#include "tests/bus/world.h"
+#include "noded/cluster/handover.h"
+#include "noded/cluster/state.h"
+#include "tests/migration/host.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +29,7 @@ enum letter_kind {
     LETTER_LOST   /* from a data side to its own core */
 };
 
-struct letter {
+struct parcel {
     struct happening h; /* first */
     struct transfer *transfer;
     enum side to;
@@ -35,7 +37,7 @@ struct letter {
     size_t upto;
     uint64_t seq;
     unsigned life; /* of the node for LOST */
-    struct letter *next;
+    struct parcel *next;
 };
 
 struct end {
@@ -46,7 +48,7 @@ struct end {
     bool granted;
     int64_t heard_us; /* when the other was last within reach */
     int64_t ready_us; /* nothing arrives here earlier: TCP keeps the order */
-    struct letter *held, **held_last;
+    struct parcel *held, **held_last;
 };
 
 struct transfer {
@@ -66,59 +68,52 @@ struct transfer {
 
 static bool in_slots(const struct world *w, const struct transfer *t, size_t write)
 {
-    return cl_bit(t->slots, w->watched[w->writes[write].slot]);
+    return cl_bit(t->slots, ledger(w)->watched[ledger(w)->writes[write].slot]);
 }
 
 static struct node *node_of(struct world *w, const struct transfer *t, enum side side)
 {
-    return &w->nodes[t->end[side].node];
+    return world_node(w, t->end[side].node);
 }
 
 static bool alive(struct world *w, const struct transfer *t, enum side side)
 {
     const struct node *n = node_of(w, t, side);
-    return n->core != NULL && n->life == t->end[side].life;
+    return party_core(n) != NULL && party_life(n) == t->end[side].life;
 }
 
 /* ---- letters ---- */
 
 static void arrive(struct world *w, struct happening *h);
 
-static struct letter *letter(struct world *w, struct transfer *t, enum side to, enum letter_kind kind)
+static struct parcel *parcel(struct world *w, struct transfer *t, enum side to, enum letter_kind kind)
 {
-    struct letter *l = mem_zalloc(sizeof *l);
+    struct parcel *l = mem_zalloc(sizeof *l);
     heap_node_init(&l->h.at);
     l->h.who = t->end[to].node;
     l->transfer = t;
     l->to = to;
     l->kind = kind;
     l->next = NULL;
-    w->letters = mem_grow(w->letters, w->nletters, &w->cap_letters, sizeof *w->letters);
-    w->letters[w->nletters++] = l;
+    world_migrations(w)->parcels = mem_grow(world_migrations(w)->parcels, world_migrations(w)->nparcels,
+                                            &world_migrations(w)->cap_parcels, sizeof *world_migrations(w)->parcels);
+    world_migrations(w)->parcels[world_migrations(w)->nparcels++] = l;
     return l;
 }
 
-static void schedule(struct world *w, struct letter *l, int64_t after_us)
+static void schedule(struct world *w, struct parcel *l, int64_t after_us)
 {
     struct end *to = &l->transfer->end[l->to];
-    int64_t at = w->now_us + after_us;
+    int64_t at = world_time(w)->now_us + after_us;
     to->ready_us = at > to->ready_us ? at : to->ready_us;
-    happen(w, &l->h, to->ready_us, arrive);
+    happen(world_time(w), &l->h, to->ready_us, arrive);
 }
 
-static int64_t delay(struct world *w)
-{
-    int64_t d = w->plan.delay_us + (int64_t)rng_below(&w->rng, (uint64_t)w->plan.delay_us + 1);
-    if (w->weather.extra_us > 0 && rng_below(&w->rng, 4) == 0)
-        d += (int64_t)rng_below(&w->rng, (uint64_t)w->weather.extra_us);
-    return d;
-}
-
-static void send(struct world *w, struct transfer *t, struct letter *l)
+static void send(struct world *w, struct transfer *t, struct parcel *l)
 {
     struct end *to = &t->end[l->to];
-    if (w->cut[t->end[!l->to].node][to->node] == 0 && to->held == NULL) {
-        schedule(w, l, delay(w));
+    if (!world_is_cut(w, t->end[!l->to].node, to->node) && to->held == NULL) {
+        schedule(w, l, world_delay(w));
         return;
     }
     if (to->held == NULL)
@@ -130,23 +125,23 @@ static void send(struct world *w, struct transfer *t, struct letter *l)
 /* What waited for a partition to heal is sent again. */
 static void send_held(struct world *w, struct transfer *t, enum side to)
 {
-    struct letter *l = t->end[to].held;
-    if (l == NULL || w->cut[t->end[!to].node][t->end[to].node] != 0)
+    struct parcel *l = t->end[to].held;
+    if (l == NULL || world_is_cut(w, t->end[!to].node, t->end[to].node))
         return;
     t->end[to].held = NULL;
-    for (struct letter *next; l != NULL; l = next) {
+    for (struct parcel *next; l != NULL; l = next) {
         next = l->next;
         l->next = NULL;
-        schedule(w, l, delay(w));
+        schedule(w, l, world_delay(w));
     }
 }
 
 /* The data side of one end tells its core, in a turn of its own, that the link is gone. */
 static void lose(struct world *w, struct transfer *t, enum side side)
 {
-    struct letter *l = letter(w, t, side, LETTER_LOST);
+    struct parcel *l = parcel(w, t, side, LETTER_LOST);
     l->life = t->end[side].life;
-    happen(w, &l->h, w->now_us + 1, arrive);
+    happen(world_time(w), &l->h, world_time(w)->now_us + 1, arrive);
 }
 
 static void close_end(struct world *w, struct transfer *t, enum side side, bool tell_other)
@@ -156,7 +151,7 @@ static void close_end(struct world *w, struct transfer *t, enum side side, bool 
         return;
     e->open = false;
     if (tell_other)
-        send(w, t, letter(w, t, side == SOURCE ? TARGET : SOURCE, LETTER_FIN));
+        send(w, t, parcel(w, t, side == SOURCE ? TARGET : SOURCE, LETTER_FIN));
 }
 
 static void tell(struct world *w, struct transfer *t, enum side side, enum cl_job_news news, uint64_t seq,
@@ -185,13 +180,14 @@ static void established(struct world *w, struct transfer *t)
     struct node *n = node_of(w, t, TARGET);
     struct end *e = &t->end[TARGET];
     e->open = true;
-    e->life = n->life;
-    e->heard_us = w->now_us;
-    if (n->data.master != -1) {
+    e->life = party_life(n);
+    e->heard_us = world_time(w)->now_us;
+    if (party_follows(n) != -1) {
         close_end(w, t, TARGET, true);
         return;
     }
-    happen(w, &t->turn, w->now_us + TURN_US, turn); /* the source may have died meanwhile, and its turns with it */
+    happen(world_time(w), &t->turn, world_time(w)->now_us + TURN_US,
+           turn); /* the source may have died meanwhile, and its turns with it */
     tell(w, t, TARGET, CL_JOB_IS_ASKED, t->mapping, "");
 }
 
@@ -199,40 +195,40 @@ static void begin_snapshot(struct world *w, struct transfer *t)
 {
     const struct node *n = node_of(w, t, SOURCE);
     t->accepted = true;
-    for (size_t i = 0; i < w->nwrites; i++)
-        if (in_slots(w, t, i) && (n->data.set.has[i / 64] >> i % 64 & 1)) {
+    for (size_t i = 0; i < ledger(w)->n; i++)
+        if (in_slots(w, t, i) && (party_dataset(n)->has[i / 64] >> i % 64 & 1)) {
             t->log = mem_grow(t->log, t->nlog, &t->cap_log, sizeof *t->log);
             t->log[t->nlog++] = i;
         }
     t->snapshot = t->nlog;
-    t->snapshot_us = w->now_us + draw_skewed(&w->rng, MS(1), MS(w->plan.sync_ms) / 2 + MS(2));
+    t->snapshot_us = world_time(w)->now_us + draw_skewed(world_rng(w), MS(1), world_migrations(w)->sync_us / 2 + MS(2));
     tell(w, t, SOURCE, CL_JOB_IS_SNAPSHOTTING, 0, "");
 }
 
 static void apply(struct world *w, struct transfer *t, size_t upto)
 {
-    struct data *d = &node_of(w, t, TARGET)->data;
+    struct dataset *d = party_dataset(node_of(w, t, TARGET));
     for (; t->applied < upto; t->applied++) {
         size_t i = t->log[t->applied];
-        if ((d->set.has[i / 64] >> i % 64 & 1) != 0 && w->violation == NULL)
-            RECORD(w, node_name(t->end[TARGET].node), "gets a write that it has");
-        d->set.shadow[i / 64] |= UINT64_C(1) << i % 64;
-        d->set.offset += 60;
+        if ((d->has[i / 64] >> i % 64 & 1) != 0 && !world_is_over(w))
+            NOTE(w, node_name(t->end[TARGET].node), "gets a write that it has");
+        d->shadow[i / 64] |= UINT64_C(1) << i % 64;
+        d->offset += 60;
     }
 }
 
-static void at_target(struct world *w, struct transfer *t, const struct letter *l)
+static void at_target(struct world *w, struct transfer *t, const struct parcel *l)
 {
     switch (l->kind) {
     case LETTER_DATA: apply(w, t, l->upto); break;
     case LETTER_DRAIN:
         apply(w, t, l->upto);
         t->draining = true;
-        t->flush_us = w->now_us + draw_skewed(&w->rng, 100, 20000);
+        t->flush_us = world_time(w)->now_us + draw_skewed(world_rng(w), 100, 20000);
         break;
     case LETTER_RESUME:
         t->draining = t->drained = false;
-        send(w, t, letter(w, t, SOURCE, LETTER_RESUMED));
+        send(w, t, parcel(w, t, SOURCE, LETTER_RESUMED));
         break;
     case LETTER_GRANT:
         t->end[TARGET].granted = true;
@@ -242,7 +238,7 @@ static void at_target(struct world *w, struct transfer *t, const struct letter *
     }
 }
 
-static void at_source(struct world *w, struct transfer *t, const struct letter *l)
+static void at_source(struct world *w, struct transfer *t, const struct parcel *l)
 {
     switch (l->kind) {
     case LETTER_ACCEPTED: begin_snapshot(w, t); break;
@@ -258,32 +254,32 @@ static void at_source(struct world *w, struct transfer *t, const struct letter *
 
 static void arrive(struct world *w, struct happening *h)
 {
-    struct letter *l = (struct letter *)h;
+    struct parcel *l = (struct parcel *)h;
     struct transfer *t = l->transfer;
     struct end *e = &t->end[l->to];
-    struct node *n = &w->nodes[e->node];
-    if (w->violation != NULL)
+    struct node *n = world_node(w, e->node);
+    if (world_is_over(w))
         return;
-    if (n->stopped) {
-        inbox_put(&n->inbox, h);
+    if (party_stopped(n)) {
+        inbox_put(party_inbox(n), h);
         return;
     }
     if (l->kind == LETTER_LOST) {
-        if (n->life == l->life)
+        if (party_life(n) == l->life)
             tell(w, t, l->to, CL_JOB_IS_LOST, 0, "the data side gave it up");
         return;
     }
-    if (l->kind == LETTER_ESTABLISH && n->core != NULL) {
+    if (l->kind == LETTER_ESTABLISH && party_core(n) != NULL) {
         established(w, t);
         return;
     }
     if (!e->open || !alive(w, t, l->to)) {
         /* The kernel answers for a process that is no more. */
-        if (l->kind != LETTER_FIN && t->end[!l->to].open && !n->host_down)
-            send(w, t, letter(w, t, !l->to, LETTER_FIN));
+        if (l->kind != LETTER_FIN && t->end[!l->to].open && !party_off(n))
+            send(w, t, parcel(w, t, !l->to, LETTER_FIN));
         return;
     }
-    e->heard_us = w->now_us;
+    e->heard_us = world_time(w)->now_us;
     if (l->to == TARGET)
         at_target(w, t, l);
     else
@@ -294,7 +290,7 @@ static void arrive(struct world *w, struct happening *h)
 
 static void send_upto(struct world *w, struct transfer *t, size_t upto, enum letter_kind kind)
 {
-    struct letter *l = letter(w, t, TARGET, kind);
+    struct parcel *l = parcel(w, t, TARGET, kind);
     l->upto = t->sent = upto;
     send(w, t, l);
 }
@@ -303,7 +299,7 @@ static void turn_of_source(struct world *w, struct transfer *t)
 {
     if (!t->accepted)
         return;
-    if (!t->streaming && w->now_us < t->snapshot_us) {
+    if (!t->streaming && world_time(w)->now_us < t->snapshot_us) {
         send_upto(w, t, t->sent + (t->snapshot - t->sent) / 4, LETTER_DATA);
         return;
     }
@@ -314,20 +310,25 @@ static void turn_of_source(struct world *w, struct transfer *t)
         tell(w, t, SOURCE, CL_JOB_IS_STREAMING, 0, "");
         return;
     }
-    if (!t->drain_sent && !t->resuming && t->applied + NEAR >= t->nlog && w->now_us >= t->near_us) {
-        t->near_us = w->now_us + MS(100);
+    if (!t->drain_sent && !t->resuming && t->applied + NEAR >= t->nlog && world_time(w)->now_us >= t->near_us) {
+        t->near_us = world_time(w)->now_us + MS(100);
         tell(w, t, SOURCE, CL_JOB_IS_NEAR, 0, "");
     }
 }
 
+static bool links_both_ways(const struct world *w, int a, int b)
+{
+    return !world_is_cut(w, a, b) && !world_is_cut(w, b, a);
+}
+
 static bool replicas_have_it(struct world *w, const struct node *n)
 {
-    for (int i = 0; i < w->plan.nodes; i++) {
-        const struct node *r = &w->nodes[i];
-        if (r->core == NULL || r->data.master != n->index || r->data.repl != REPL_UP)
+    for (int i = 0; i < world_nodes(w); i++) {
+        const struct node *r = world_node(w, i);
+        if (party_core(r) == NULL || party_follows(r) != party_index(n) || !party_streams(r))
             continue;
         for (int k = 0; k < WRITES_WORDS; k++)
-            if ((n->data.set.shadow[k] & ~r->data.set.shadow[k]) != 0)
+            if ((party_dataset(n)->shadow[k] & ~party_dataset(r)->shadow[k]) != 0)
                 return false;
     }
     return true;
@@ -336,14 +337,14 @@ static bool replicas_have_it(struct world *w, const struct node *n)
 static void turn_of_target(struct world *w, struct transfer *t)
 {
     struct node *n = node_of(w, t, TARGET);
-    if (!t->draining || t->drained || w->now_us < t->flush_us || !cl_ready_to_take(n->core, &t->job) || n->disk.full ||
-        !replicas_have_it(w, n))
+    if (!t->draining || t->drained || world_time(w)->now_us < t->flush_us ||
+        !cl_ready_to_take(party_core(n), &t->job) || party_disk_full(n) || !replicas_have_it(w, n))
         return;
-    data_flush(n);
+    party_flushes(n);
     t->drained = true;
     handover_drained(w, &t->job, n);
-    struct letter *l = letter(w, t, SOURCE, LETTER_DRAINED);
-    l->seq = cl_greatest_epoch(n->core);
+    struct parcel *l = parcel(w, t, SOURCE, LETTER_DRAINED);
+    l->seq = cl_greatest_epoch(party_core(n));
     send(w, t, l);
 }
 
@@ -351,23 +352,23 @@ static void turn_of_target(struct world *w, struct transfer *t)
 static void look_for_silence(struct world *w, struct transfer *t, enum side side)
 {
     const struct end *other = &t->end[!side];
-    const struct node *n = &w->nodes[other->node];
+    const struct node *n = world_node(w, other->node);
     struct end *e = &t->end[side];
-    bool there = !n->host_down && !n->stopped && net_open(w, e->node, other->node);
+    bool there = !party_off(n) && !party_stopped(n) && links_both_ways(w, e->node, other->node);
     if (side == TARGET && !alive(w, t, SOURCE))
         there = false;
     if (there)
-        e->heard_us = w->now_us;
-    if (e->open && w->now_us - e->heard_us > t->patience_us)
+        e->heard_us = world_time(w)->now_us;
+    if (e->open && world_time(w)->now_us - e->heard_us > t->patience_us)
         lost(w, t, side, "the other end is silent");
 }
 
 static void turn(struct world *w, struct happening *h)
 {
     struct transfer *t = (struct transfer *)h;
-    for (int side = SOURCE; side <= TARGET && w->violation == NULL; side++) {
+    for (int side = SOURCE; side <= TARGET && !world_is_over(w); side++) {
         send_held(w, t, (enum side)side);
-        if (!t->end[side].open || !alive(w, t, (enum side)side) || node_of(w, t, (enum side)side)->stopped)
+        if (!t->end[side].open || !alive(w, t, (enum side)side) || party_stopped(node_of(w, t, (enum side)side)))
             continue;
         look_for_silence(w, t, (enum side)side);
         if (t->end[side].open && side == SOURCE)
@@ -377,7 +378,7 @@ static void turn(struct world *w, struct happening *h)
     }
     /* The other end may not have been established yet, or something may still be on its way. */
     if (t->end[SOURCE].open || t->end[TARGET].open || t->end[TARGET].held != NULL || t->end[SOURCE].held != NULL)
-        happen(w, h, w->now_us + 1 + (int64_t)rng_below(&w->rng, 2 * TURN_US), turn);
+        happen(world_time(w), h, world_time(w)->now_us + 1 + (int64_t)rng_below(world_rng(w), 2 * TURN_US), turn);
 }
 
 /* ---- what cores want ---- */
@@ -385,9 +386,9 @@ static void turn(struct world *w, struct happening *h)
 /* The one whose end is at this node; the newest: a name is not used twice. NULL: it is not known any more. */
 static struct transfer *find(struct world *w, const struct node *n, const struct cl_id *job, enum side side)
 {
-    for (size_t i = w->ntransfers; i-- > 0;) {
-        struct transfer *t = w->transfers[i];
-        if (cl_id_eq(&t->job, job) && t->end[side].node == n->index && t->end[side].life == n->life)
+    for (size_t i = world_migrations(w)->ntransfers; i-- > 0;) {
+        struct transfer *t = world_migrations(w)->transfers[i];
+        if (cl_id_eq(&t->job, job) && t->end[side].node == party_index(n) && t->end[side].life == party_life(n))
             return t;
     }
     return NULL;
@@ -396,25 +397,28 @@ static struct transfer *find(struct world *w, const struct node *n, const struct
 void jobs_export(struct world *w, struct node *n, const struct cl_effect *e)
 {
     struct transfer *t = mem_zalloc(sizeof *t);
-    const struct node *to = data_at_address(w, e->ip, e->port);
-    w->transfers = mem_grow(w->transfers, w->ntransfers, &w->cap_transfers, sizeof *w->transfers);
-    w->transfers[w->ntransfers++] = t;
+    const struct node *to = party_at(w, e->ip, e->port);
+    world_migrations(w)->transfers = mem_grow(world_migrations(w)->transfers, world_migrations(w)->ntransfers,
+                                              &world_migrations(w)->cap_transfers,
+                                              sizeof *world_migrations(w)->transfers);
+    world_migrations(w)->transfers[world_migrations(w)->ntransfers++] = t;
     heap_node_init(&t->turn.at);
     t->job = e->job;
-    t->source = n->id;
-    t->mapping = n->data.set.mapping;
+    t->source = *party_id(n);
+    t->mapping = party_dataset(n)->mapping;
     memcpy(t->slots, cl_effect_slots(e), sizeof t->slots);
-    t->patience_us = rng_range(&w->rng, SECONDS(2), SECONDS(8));
-    t->end[SOURCE] = (struct end){.node = n->index, .life = n->life, .open = true, .heard_us = w->now_us};
-    t->end[TARGET] = (struct end){.node = to != NULL ? to->index : n->index, .life = UINT32_MAX};
-    w->counts[COUNT_JOBS]++;
+    t->patience_us = rng_range(world_rng(w), SECONDS(2), SECONDS(8));
+    t->end[SOURCE] = (struct end){
+        .node = party_index(n), .life = party_life(n), .open = true, .heard_us = world_time(w)->now_us};
+    t->end[TARGET] = (struct end){.node = to != NULL ? party_index(to) : party_index(n), .life = UINT32_MAX};
+    world_counts(w, MIGRATION_JOBS);
     if (to == NULL || to == n) {
         t->end[SOURCE].open = false;
         lose(w, t, SOURCE);
         return;
     }
-    send(w, t, letter(w, t, TARGET, LETTER_ESTABLISH));
-    happen(w, &t->turn, w->now_us + TURN_US, turn);
+    send(w, t, parcel(w, t, TARGET, LETTER_ESTABLISH));
+    happen(world_time(w), &t->turn, world_time(w)->now_us + TURN_US, turn);
 }
 
 void jobs_drain(struct world *w, struct node *n, const struct cl_effect *e)
@@ -424,8 +428,8 @@ void jobs_drain(struct world *w, struct node *n, const struct cl_effect *e)
         return;
     t->drain_sent = true;
     send_upto(w, t, t->nlog, LETTER_DRAIN);
-    if (w->drains != NULL)
-        w->drains(w, n, &w->nodes[t->end[TARGET].node]);
+    if (world_migrations(w)->drains != NULL)
+        world_migrations(w)->drains(w, n, world_node(w, t->end[TARGET].node));
 }
 
 void jobs_resume(struct world *w, struct node *n, const struct cl_effect *e)
@@ -433,10 +437,10 @@ void jobs_resume(struct world *w, struct node *n, const struct cl_effect *e)
     struct transfer *t = find(w, n, &e->job, SOURCE);
     if (t == NULL || !t->end[SOURCE].open)
         return;
-    w->counts[COUNT_TRIED_AGAIN]++;
+    world_counts(w, MIGRATION_TRIED_AGAIN);
     t->drain_sent = false;
     t->resuming = true;
-    send(w, t, letter(w, t, TARGET, LETTER_RESUME));
+    send(w, t, parcel(w, t, TARGET, LETTER_RESUME));
 }
 
 void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e)
@@ -444,31 +448,32 @@ void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e)
     struct transfer *t = find(w, n, &e->job, SOURCE);
     if (t == NULL || !t->end[SOURCE].open)
         return;
-    w->counts[COUNT_GRANTS]++;
+    world_counts(w, MIGRATION_GRANTS);
     t->end[SOURCE].granted = true;
-    handover_granted(w, n, e, t->slots, &w->nodes[t->end[TARGET].node].id);
-    struct letter *l = letter(w, t, TARGET, LETTER_GRANT);
+    handover_granted(w, n, e, t->slots, party_id(world_node(w, t->end[TARGET].node)));
+    struct parcel *l = parcel(w, t, TARGET, LETTER_GRANT);
     l->seq = e->seq;
     /* Lost on its way, and sent again: then the bus may be faster. */
-    if (w->grant_late_us > 0) {
-        t->end[TARGET].ready_us = w->now_us + w->grant_late_us;
-    } else if (rng_below(&w->rng, 16) == 0) {
-        w->counts[COUNT_LATE]++;
-        t->end[TARGET].ready_us = w->now_us + draw_skewed(&w->rng, MS(100), MS(w->plan.timeout_ms) * 5);
+    if (world_migrations(w)->grant_late_us > 0) {
+        t->end[TARGET].ready_us = world_time(w)->now_us + world_migrations(w)->grant_late_us;
+    } else if (rng_below(world_rng(w), 16) == 0) {
+        world_counts(w, MIGRATION_LATE);
+        t->end[TARGET].ready_us = world_time(w)->now_us +
+                                  draw_skewed(world_rng(w), MS(100), world_migrations(w)->late_us);
     }
     send(w, t, l);
-    fault_at_grant(w, n, &w->nodes[t->end[TARGET].node]);
-    if (w->grants != NULL)
-        w->grants(w, n, &w->nodes[t->end[TARGET].node]);
+    fault_at_grant(w, n, world_node(w, t->end[TARGET].node));
+    if (world_migrations(w)->grants != NULL)
+        world_migrations(w)->grants(w, n, world_node(w, t->end[TARGET].node));
 }
 
 /* Shadows of the slots that are there already would be taken for what arrives now. */
 static void check_clean(struct world *w, const struct node *n, const struct transfer *t)
 {
-    for (size_t i = 0; i < w->nwrites; i++)
-        if ((n->data.set.shadow[i / 64] >> i % 64 & 1) != 0 && in_slots(w, t, i))
-            violated(w, "H3", "%s accepts slot %d, and has a part of it from before", node_name(n->index),
-                     w->watched[w->writes[i].slot]);
+    for (size_t i = 0; i < ledger(w)->n; i++)
+        if ((party_dataset(n)->shadow[i / 64] >> i % 64 & 1) != 0 && in_slots(w, t, i))
+            violated(w, "H3", "%s accepts slot %d, and has a part of it from before", node_name(party_index(n)),
+                     ledger(w)->watched[ledger(w)->writes[i].slot]);
 }
 
 void jobs_accept(struct world *w, struct node *n, const struct cl_effect *e)
@@ -476,14 +481,17 @@ void jobs_accept(struct world *w, struct node *n, const struct cl_effect *e)
     struct transfer *t = find(w, n, &e->job, TARGET);
     if (t == NULL || !t->end[TARGET].open)
         return;
-    if (e->ok && t->mapping != n->data.set.mapping)
+    if (e->ok && t->mapping != party_dataset(n)->mapping)
         violated(w, "H4", "%s, whose mapping has epoch %llu, accepts data of a mapping of epoch %llu",
-                 node_name(n->index), (unsigned long long)n->data.set.mapping, (unsigned long long)t->mapping);
+                 node_name(party_index(n)), (unsigned long long)party_dataset(n)->mapping,
+                 (unsigned long long)t->mapping);
     if (e->ok)
         check_clean(w, n, t);
-    send(w, t, letter(w, t, SOURCE, e->ok ? LETTER_ACCEPTED : LETTER_REFUSED));
-    if (!e->ok)
-        close_end(w, t, TARGET, false);
+    send(w, t, parcel(w, t, SOURCE, e->ok ? LETTER_ACCEPTED : LETTER_REFUSED));
+    if (e->ok)
+        return;
+    NOTE(w, node_name(party_index(n)), "accepts no migration: %.*s", (int)cl_effect_text(e).n, cl_effect_text(e).p);
+    close_end(w, t, TARGET, false);
 }
 
 void jobs_stop(struct world *w, struct node *n, const struct cl_effect *e)
@@ -492,7 +500,8 @@ void jobs_stop(struct world *w, struct node *n, const struct cl_effect *e)
         struct transfer *t = find(w, n, &e->job, (enum side)side);
         if (t == NULL)
             continue;
-        w->counts[e->ok ? COUNT_JOBS_DONE : COUNT_JOBS_ENDED] += side == SOURCE && !t->end[side].stopped;
+        if (side == SOURCE && !t->end[side].stopped)
+            world_counts(w, e->ok ? MIGRATION_JOBS_DONE : MIGRATION_JOBS_ENDED);
         close_end(w, t, (enum side)side, true);
         t->end[side].stopped = true;
     }
@@ -500,13 +509,13 @@ void jobs_stop(struct world *w, struct node *n, const struct cl_effect *e)
 
 void jobs_show(struct world *w, struct node *n, const uint8_t *slots, bool show)
 {
-    struct dataset *d = &n->data.set;
+    struct dataset *d = party_dataset(n);
     bool any = false;
-    if (n->data.master != -1)
-        violated(w, "shell", "%s, a replica, changes what it has of its master", node_name(n->index));
-    for (size_t i = 0; i < w->nwrites; i++) {
+    if (party_follows(n) != -1)
+        violated(w, "shell", "%s, a replica, changes what it has of its master", node_name(party_index(n)));
+    for (size_t i = 0; i < ledger(w)->n; i++) {
         uint64_t bit = UINT64_C(1) << i % 64;
-        if ((d->shadow[i / 64] & bit) == 0 || !cl_bit(slots, w->watched[w->writes[i].slot]))
+        if ((d->shadow[i / 64] & bit) == 0 || !cl_bit(slots, ledger(w)->watched[ledger(w)->writes[i].slot]))
             continue;
         any = true;
         d->shadow[i / 64] &= ~bit;
@@ -520,13 +529,13 @@ void jobs_show(struct world *w, struct node *n, const uint8_t *slots, bool show)
 
 void jobs_written(struct world *w, struct node *n, size_t write)
 {
-    for (size_t i = 0; i < w->ntransfers; i++) {
-        struct transfer *t = w->transfers[i];
-        if (!t->end[SOURCE].open || t->end[SOURCE].node != n->index || !t->accepted || !in_slots(w, t, write))
+    for (size_t i = 0; i < world_migrations(w)->ntransfers; i++) {
+        struct transfer *t = world_migrations(w)->transfers[i];
+        if (!t->end[SOURCE].open || t->end[SOURCE].node != party_index(n) || !t->accepted || !in_slots(w, t, write))
             continue;
         if (t->drain_sent)
-            violated(w, "H3", "%s executes a write to slot %d, which waits for its target", node_name(n->index),
-                     w->watched[w->writes[write].slot]);
+            violated(w, "H3", "%s executes a write to slot %d, which waits for its target", node_name(party_index(n)),
+                     ledger(w)->watched[ledger(w)->writes[write].slot]);
         t->log = mem_grow(t->log, t->nlog, &t->cap_log, sizeof *t->log);
         t->log[t->nlog++] = write;
     }
@@ -534,13 +543,13 @@ void jobs_written(struct world *w, struct node *n, size_t write)
 
 void jobs_upset(struct world *w, struct node *n, const char *why, bool all)
 {
-    for (size_t i = 0; i < w->ntransfers; i++)
+    for (size_t i = 0; i < world_migrations(w)->ntransfers; i++)
         for (int side = SOURCE; side <= TARGET; side++) {
-            struct transfer *t = w->transfers[i];
+            struct transfer *t = world_migrations(w)->transfers[i];
             struct end *e = &t->end[side];
-            if (!e->open || e->node != n->index || (e->granted && !all))
+            if (!e->open || e->node != party_index(n) || (e->granted && !all))
                 continue;
-            RECORD(w, node_name(n->index), "ends a migration: %s", why);
+            NOTE(w, node_name(party_index(n)), "ends a migration: %s", why);
             close_end(w, t, (enum side)side, true);
             lose(w, t, (enum side)side);
         }
@@ -548,20 +557,20 @@ void jobs_upset(struct world *w, struct node *n, const char *why, bool all)
 
 void jobs_died(struct world *w, struct node *n, bool host)
 {
-    for (size_t i = 0; i < w->ntransfers; i++)
+    for (size_t i = 0; i < world_migrations(w)->ntransfers; i++)
         for (int side = SOURCE; side <= TARGET; side++)
-            if (w->transfers[i]->end[side].node == n->index)
-                close_end(w, w->transfers[i], (enum side)side, !host);
+            if (world_migrations(w)->transfers[i]->end[side].node == party_index(n))
+                close_end(w, world_migrations(w)->transfers[i], (enum side)side, !host);
 }
 
 void jobs_end(struct world *w)
 {
-    for (size_t i = 0; i < w->nletters; i++)
-        free(w->letters[i]);
-    for (size_t i = 0; i < w->ntransfers; i++) {
-        free(w->transfers[i]->log);
-        free(w->transfers[i]);
+    for (size_t i = 0; i < world_migrations(w)->nparcels; i++)
+        free(world_migrations(w)->parcels[i]);
+    for (size_t i = 0; i < world_migrations(w)->ntransfers; i++) {
+        free(world_migrations(w)->transfers[i]->log);
+        free(world_migrations(w)->transfers[i]);
     }
-    free(w->letters);
-    free(w->transfers);
+    free(world_migrations(w)->parcels);
+    free(world_migrations(w)->transfers);
 }

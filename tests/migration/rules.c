@@ -1,14 +1,14 @@
 /* Rules H1 to H3 of SAFETY, section 5, looked at from outside. Of each slot that is watched the last hand-over that was
  * granted is remembered, with the two sides of it: the source and whoever was promoted in its place, the target and its
  * successors. Whoever would execute a write of the slot shows which side has it. */
-#include "tests/bus/world.h"
+#include "noded/cluster/handover.h"
+#include "noded/cluster/state.h"
+#include "tests/migration/host.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/mem.h"
-
-#define IDS_MAX (MAX_NODES * 2)
 
 enum side { NEITHER, SOURCE_SIDE, TARGET_SIDE };
 
@@ -19,9 +19,9 @@ struct handover {
     uint64_t epoch;
     bool answered; /* the target's side has taken them, or never will, and a disk knew it once */
     uint8_t slots[CL_SLOT_BYTES];
-    uint8_t side[IDS_MAX];      /* enum side, by number of the id */
-    uint64_t has[WRITES_WORDS]; /* of the source, in these slots, when it granted them */
-    uint64_t lives[MAX_NODES];  /* of those that held all of it then: their life + 1; 0 for others */
+    uint8_t side[IDS_MAX];       /* enum side, by number of the id */
+    uint64_t has[WRITES_WORDS];  /* of the source, in these slots, when it granted them */
+    uint64_t lives[PARTIES_MAX]; /* of those that held all of it then: their life + 1; 0 for others */
 };
 
 struct of_slot {
@@ -31,7 +31,7 @@ struct of_slot {
 
 struct drained { /* who has what a job has brought */
     struct cl_id job;
-    uint64_t lives[MAX_NODES];
+    uint64_t lives[PARTIES_MAX];
 };
 
 struct handovers {
@@ -46,57 +46,63 @@ struct handovers {
 
 void handover_init(struct world *w)
 {
-    w->handovers = mem_zalloc(sizeof *w->handovers);
+    world_migrations(w)->handovers = mem_zalloc(sizeof *world_migrations(w)->handovers);
 }
 
 void handover_free(struct world *w)
 {
-    for (size_t i = 0; i < w->handovers->n; i++)
-        free(w->handovers->all[i]);
-    free(w->handovers->all);
-    free(w->handovers->drained);
-    free(w->handovers);
+    for (size_t i = 0; i < world_migrations(w)->handovers->n; i++)
+        free(world_migrations(w)->handovers->all[i]);
+    free(world_migrations(w)->handovers->all);
+    free(world_migrations(w)->handovers->drained);
+    free(world_migrations(w)->handovers);
 }
 
 static enum side side_of(struct world *w, const struct handover *h, const struct node *n)
 {
-    int id = check_id(w, &n->id);
+    int id = check_id(w, party_id(n));
     return id >= 0 ? (enum side)h->side[id] : NEITHER;
 }
 
 static void set_slot(struct world *w, int watched, struct handover *h)
 {
-    struct of_slot *s = &w->handovers->slot[watched];
-    w->handovers->current += (h != NULL) - (s->h != NULL);
+    struct of_slot *s = &world_migrations(w)->handovers->slot[watched];
+    world_migrations(w)->handovers->current += (h != NULL) - (s->h != NULL);
     *s = (struct of_slot){.h = h, .outcome = OPEN};
 }
 
 static void disturb(struct world *w, int watched, const char *how)
 {
-    if (w->handovers->slot[watched].h == NULL)
+    if (world_migrations(w)->handovers->slot[watched].h == NULL)
         return;
-    RECORD(w, "operator", "%s: nothing binds the sides of the hand-over of slot %d any more", how, w->watched[watched]);
-    w->counts[COUNT_DISTURBED]++;
+    NOTE(w, "operator", "%s: nothing binds the sides of the hand-over of slot %d any more", how,
+         ledger(w)->watched[watched]);
+    world_counts(w, MIGRATION_DISTURBED);
     set_slot(w, watched, NULL);
+}
+
+void data_excuse(struct world *w, int watched)
+{
+    ledger(w)->excused[watched] = world_time(w)->now_us;
 }
 
 /* ---- what the disks say ---- */
 
 static const struct durable_record *on_disk(const struct node *n, const struct cl_id *job)
 {
-    for (size_t i = 0; i < n->disk.says.nrecords; i++)
-        if (cl_id_eq(&n->disk.says.records[i].job, job))
-            return &n->disk.says.records[i];
+    for (size_t i = 0; i < party_says(n)->nrecords; i++)
+        if (cl_id_eq(&party_says(n)->records[i].job, job))
+            return &party_says(n)->records[i];
     return NULL;
 }
 
 /* Somebody of the target's side has the slots, or has said that it never will, and its disk knows. */
 void handover_persisted(struct world *w, const struct node *n)
 {
-    const struct durable *d = &n->disk.says;
+    const struct durable *d = party_says(n);
     struct handover *last = NULL;
-    for (int i = 0; i < WATCHED && w->handovers->current > 0; i++) {
-        struct handover *h = w->handovers->slot[i].h;
+    for (int i = 0; i < ledger(w)->nwatched && world_migrations(w)->handovers->current > 0; i++) {
+        struct handover *h = world_migrations(w)->handovers->slot[i].h;
         if (h == NULL || h == last || h->answered || side_of(w, h, n) != TARGET_SIDE)
             continue;
         int master = d->replica ? check_id(w, &d->master) : -1;
@@ -116,8 +122,8 @@ void handover_persisted(struct world *w, const struct node *n)
 
 static bool is_open_anywhere(const struct world *w, int slot)
 {
-    for (int i = 0; i < w->plan.nodes; i++)
-        if (w->nodes[i].core != NULL && cl_bit(w->nodes[i].core->open_slots, slot))
+    for (int i = 0; i < world_nodes(w); i++)
+        if (party_core(world_node(w, i)) != NULL && cl_bit(party_core(world_node(w, i))->open_slots, slot))
             return true;
     return false;
 }
@@ -125,17 +131,18 @@ static bool is_open_anywhere(const struct world *w, int slot)
 /* It has the slot by a later claim, and the other has not heard of that. */
 static bool has_replaced(const struct world *w, const struct node *n, const struct node *other, int watched)
 {
-    const struct durable *d = &n->disk.says;
-    return !d->replica && cl_bit(d->slots, w->watched[watched]) && d->config_epoch > other->disk.says.config_epoch;
+    const struct durable *d = party_says(n);
+    return !d->replica && cl_bit(d->slots, ledger(w)->watched[watched]) &&
+           d->config_epoch > party_says(other)->config_epoch;
 }
 
 /* Before the grant already: of that the bus without leases knows no better. */
 static bool has_two_masters(struct world *w, const struct node *n, int watched)
 {
-    for (int i = 0; i < w->plan.nodes; i++) {
-        const struct node *other = &w->nodes[i];
+    for (int i = 0; i < world_nodes(w); i++) {
+        const struct node *other = world_node(w, i);
         if (other != n && (has_replaced(w, other, n, watched) || client_may_write(w, other, watched))) {
-            w->counts[COUNT_STALE]++;
+            world_counts(w, MIGRATION_STALE);
             return true;
         }
     }
@@ -144,13 +151,13 @@ static bool has_two_masters(struct world *w, const struct node *n, int watched)
 
 bool may_succeed(const struct world *w, const struct node *r, const struct node *master)
 {
-    bool follows = r->core != NULL && r->core->me->master != NULL && cl_id_eq(&r->core->me->master->id, &master->id) &&
-                   r->disk.says.replica;
-    if (!follows || !cl_state_known(r->core))
+    bool follows = party_core(r) != NULL && party_core(r)->me->master != NULL &&
+                   cl_id_eq(&party_core(r)->me->master->id, party_id(master)) && party_says(r)->replica;
+    if (!follows || !cl_state_known(party_core(r)))
         return false;
     /* One that stands still has an old time; whatever it does next it does by its clock. */
-    const struct cl_core *c = r->core;
-    return cl_is_stock(c->me->master) || node_clock(w, r) - c->counted_us <= c->counted_for_us;
+    const struct cl_core *c = party_core(r);
+    return cl_is_stock(c->me->master) || party_clock(w, r) - c->counted_us <= c->counted_for_us;
 }
 
 /* Nodes tell each other of it as long as it holds, so who has met it again meanwhile forgets it once more, and with it
@@ -158,74 +165,80 @@ bool may_succeed(const struct world *w, const struct node *r, const struct node 
 static bool is_forgotten(struct world *w, const struct cl_id *node)
 {
     int id = check_id(w, node);
-    int64_t at_us = id >= 0 ? w->handovers->forgotten_us[id] : 0;
-    return at_us != 0 && w->now_us - at_us < SECONDS(CL_BAN_S + 5);
+    int64_t at_us = id >= 0 ? world_migrations(w)->handovers->forgotten_us[id] : 0;
+    return at_us != 0 && world_time(w)->now_us - at_us < SECONDS(CL_BAN_S + 5);
 }
 
 static bool has_come_after(const struct node *n, const struct cl_id *master)
 {
-    const struct cl_node *m = n->core != NULL && cl_is_master(n->core) ? cl_node_find(n->core, master) : NULL;
-    return m != NULL && cl_succeeds(n->core, master) && cl_id_eq(&m->shard, &n->core->me->shard);
+    const struct cl_node *m = party_core(n) != NULL && cl_is_master(party_core(n)) ? cl_node_find(party_core(n), master)
+                                                                                   : NULL;
+    return m != NULL && cl_succeeds(party_core(n), master) && cl_id_eq(&m->shard, &party_core(n)->me->shard);
 }
 
 void handover_granted(struct world *w, struct node *n, const struct cl_effect *e, const uint8_t *slots,
                       const struct cl_id *target)
 {
-    struct handovers *all = w->handovers;
+    struct handovers *all = world_migrations(w)->handovers;
     const struct durable_record *r = on_disk(n, &e->job);
     if (r == NULL || r->epoch != e->seq)
-        violated(w, "H2", "%s grants, and its disk knows no record of it", node_name(n->index));
-    for (int i = 0; i < w->plan.nodes; i++)
-        if (may_succeed(w, &w->nodes[i], n) && on_disk(&w->nodes[i], &e->job) == NULL)
+        violated(w, "H2", "%s grants, and its disk knows no record of it", node_name(party_index(n)));
+    for (int i = 0; i < world_nodes(w); i++)
+        if (may_succeed(w, world_node(w, i), n) && on_disk(world_node(w, i), &e->job) == NULL)
             violated(w, "H2", "%s grants, and the disk of %s, which may succeed it, knows no record of it",
-                     node_name(n->index), node_name(i));
+                     node_name(party_index(n)), node_name(i));
     struct handover *h = mem_zalloc(sizeof *h);
     all->all = mem_grow(all->all, all->n, &all->cap, sizeof *all->all);
     all->all[all->n++] = h;
     h->job = e->job;
-    h->source = n->id;
+    h->source = *party_id(n);
     h->target = *target;
     h->epoch = e->seq;
     memcpy(h->slots, slots, sizeof h->slots);
-    h->side[check_id(w, &n->id)] = SOURCE_SIDE;
+    h->side[check_id(w, party_id(n))] = SOURCE_SIDE;
     if (check_id(w, target) >= 0)
         h->side[check_id(w, target)] = TARGET_SIDE;
     /* Who has replaced the target answers for it, even if it did so before. */
-    for (int i = 0; i < w->plan.nodes; i++)
-        if (has_come_after(&w->nodes[i], target))
-            h->side[check_id(w, &w->nodes[i].id)] = TARGET_SIDE;
-    for (size_t i = 0; i < w->nwrites; i++)
-        if (cl_bit(slots, w->watched[w->writes[i].slot]))
-            h->has[i / 64] |= n->data.set.has[i / 64] & UINT64_C(1) << i % 64;
+    for (int i = 0; i < world_nodes(w); i++)
+        if (has_come_after(world_node(w, i), target))
+            h->side[check_id(w, party_id(world_node(w, i)))] = TARGET_SIDE;
+    /* And who has replaced the source, and knows of the hand-over: the source may not have heard of that yet. */
+    for (int i = 0; i < world_nodes(w); i++)
+        if (has_come_after(world_node(w, i), party_id(n)) &&
+            cl_record_find(party_core(world_node(w, i)), &e->job) != NULL)
+            h->side[check_id(w, party_id(world_node(w, i)))] = SOURCE_SIDE;
+    for (size_t i = 0; i < ledger(w)->n; i++)
+        if (cl_bit(slots, ledger(w)->watched[ledger(w)->writes[i].slot]))
+            h->has[i / 64] |= party_dataset(n)->has[i / 64] & UINT64_C(1) << i % 64;
     for (size_t i = 0; i < all->ndrained; i++)
         if (cl_id_eq(&all->drained[i].job, &e->job))
             memcpy(h->lives, all->drained[i].lives, sizeof h->lives);
-    for (int i = 0; i < WATCHED; i++) {
-        if (!cl_bit(slots, w->watched[i]))
+    for (int i = 0; i < ledger(w)->nwatched; i++) {
+        if (!cl_bit(slots, ledger(w)->watched[i]))
             continue;
         /* Whoever gives a slot away says that it has it. */
         struct of_slot *s = &all->slot[i];
         if (s->h != NULL && (side_of(w, s->h, n) == TARGET_SIDE) != (s->outcome == TAKEN) && s->outcome != OPEN)
-            violated(w, "H1", "%s grants slot %d, which the other side of its last hand-over has", node_name(n->index),
-                     w->watched[i]);
-        bool forgotten = is_forgotten(w, &n->id) || is_forgotten(w, target);
-        set_slot(w, i, forgotten || is_open_anywhere(w, w->watched[i]) || has_two_masters(w, n, i) ? NULL : h);
-        RECORD(w, node_name(n->index), "gives slot %d to %s%s", w->watched[i], id_name(w, target),
-               all->slot[i].h == NULL ? ", and nothing binds its sides" : "");
+            violated(w, "H1", "%s grants slot %d, which the other side of its last hand-over has",
+                     node_name(party_index(n)), ledger(w)->watched[i]);
+        bool forgotten = is_forgotten(w, party_id(n)) || is_forgotten(w, target);
+        set_slot(w, i, forgotten || is_open_anywhere(w, ledger(w)->watched[i]) || has_two_masters(w, n, i) ? NULL : h);
+        NOTE(w, node_name(party_index(n)), "gives slot %d to %s%s", ledger(w)->watched[i], id_name(w, target),
+             all->slot[i].h == NULL ? ", and nothing binds its sides" : "");
     }
 }
 
 void handover_drained(struct world *w, const struct cl_id *job, const struct node *target)
 {
-    struct handovers *all = w->handovers;
+    struct handovers *all = world_migrations(w)->handovers;
     all->drained = mem_grow(all->drained, all->ndrained, &all->cap_drained, sizeof *all->drained);
     struct drained *d = &all->drained[all->ndrained++];
     *d = (struct drained){.job = *job};
-    for (int i = 0; i < w->plan.nodes; i++) {
-        const struct node *n = &w->nodes[i];
-        bool replica = n->core != NULL && n->data.master == target->index && n->data.repl == REPL_UP;
+    for (int i = 0; i < world_nodes(w); i++) {
+        const struct node *n = world_node(w, i);
+        bool replica = party_core(n) != NULL && party_follows(n) == party_index(target) && party_streams(n);
         if (n == target || replica)
-            d->lives[i] = n->life + UINT64_C(1);
+            d->lives[i] = party_life(n) + UINT64_C(1);
     }
 }
 
@@ -233,47 +246,45 @@ void handover_drained(struct world *w, const struct cl_id *job, const struct nod
 
 static void has_it(struct world *w, const struct node *n, int watched)
 {
-    struct of_slot *s = &w->handovers->slot[watched];
+    struct of_slot *s = &world_migrations(w)->handovers->slot[watched];
     struct handover *h = s->h;
-    int slot = w->watched[watched];
+    int slot = ledger(w)->watched[watched];
     enum side side = side_of(w, h, n);
     if (side == NEITHER) {
-        /* A master that was replaced while it stood still, before it has heard anything: the bus has no lease. Or one
-         * that forgot everybody by RESET and died before its keys were gone. */
-        if (w->now_us < n->excused_us || n->was_reset)
-            w->counts[COUNT_STALE]++;
+        if (party_is_stale(w, n))
+            world_counts(w, MIGRATION_STALE);
         else
             violated(w, "H1", "%s takes writes to slot %d, and stands on neither side of its hand-over",
-                     node_name(n->index), slot);
+                     node_name(party_index(n)), slot);
         return;
     }
     if (s->outcome == (side == TARGET_SIDE ? TAKEN : RESUMED))
         return;
     if (s->outcome != OPEN) {
-        violated(w, "H1", "%s, of the %s's side, takes writes to slot %d, and so did the other", node_name(n->index),
-                 side == TARGET_SIDE ? "target" : "source", slot);
+        violated(w, "H1", "%s, of the %s's side, takes writes to slot %d, and so did the other",
+                 node_name(party_index(n)), side == TARGET_SIDE ? "target" : "source", slot);
         return;
     }
     if (side == SOURCE_SIDE && !h->answered) {
         violated(w, "H1", "%s takes writes to slot %d again, which it granted, and no answer of %s is on a disk",
-                 node_name(n->index), slot, id_name(w, &h->target));
+                 node_name(party_index(n)), slot, id_name(w, &h->target));
         return;
     }
     s->outcome = side == TARGET_SIDE ? TAKEN : RESUMED;
-    w->counts[side == TARGET_SIDE ? COUNT_TAKEN : COUNT_RESUMED]++;
-    RECORD(w, node_name(n->index), "has slot %d: it is %s", slot, side == TARGET_SIDE ? "taken" : "back");
+    world_counts(w, side == TARGET_SIDE ? MIGRATION_TAKEN : MIGRATION_RESUMED);
+    NOTE(w, node_name(party_index(n)), "has slot %d: it is %s", slot, side == TARGET_SIDE ? "taken" : "back");
 }
 
 static void look(struct world *w, struct node *n)
 {
-    for (int i = 0; i < WATCHED && w->violation == NULL; i++)
-        if (w->handovers->slot[i].h != NULL && client_may_write(w, n, i))
+    for (int i = 0; i < ledger(w)->nwatched && !world_is_over(w); i++)
+        if (world_migrations(w)->handovers->slot[i].h != NULL && client_may_write(w, n, i))
             has_it(w, n, i);
 }
 
 void handover_look(struct world *w, struct node *n)
 {
-    if (w->handovers->current > 0 && n->core != NULL && w->violation == NULL)
+    if (world_migrations(w)->handovers->current > 0 && party_core(n) != NULL && !world_is_over(w))
         look(w, n);
 }
 
@@ -281,23 +292,24 @@ void handover_look(struct world *w, struct node *n)
  * was drained, or has died since and keeps nothing, may lack it. */
 void handover_shown(struct world *w, struct node *n, const uint8_t *slots)
 {
-    for (int k = 0; k < WATCHED; k++) {
-        const struct handover *h = w->handovers->slot[k].h;
-        if (h == NULL || w->handovers->slot[k].outcome != OPEN || !cl_bit(slots, w->watched[k]) ||
-            side_of(w, h, n) != TARGET_SIDE)
+    for (int k = 0; k < ledger(w)->nwatched; k++) {
+        const struct handover *h = world_migrations(w)->handovers->slot[k].h;
+        if (h == NULL || world_migrations(w)->handovers->slot[k].outcome != OPEN ||
+            !cl_bit(slots, ledger(w)->watched[k]) || side_of(w, h, n) != TARGET_SIDE)
             continue;
         /* Not by this hand-over: it comes back and holds the slot for its own by an older claim, as its disk does
          * not know yet that it has lost it. The others know, and tell it before it serves anything. */
-        if (n->core->me->config_epoch < h->epoch)
+        if (party_core(n)->me->config_epoch < h->epoch)
             continue;
-        bool had = h->lives[n->index] == n->life + UINT64_C(1) || (h->lives[n->index] > 0 && !w->plan.volatile_data);
-        for (size_t i = 0; i < w->nwrites; i++) {
-            bool there = n->data.set.has[i / 64] >> i % 64 & 1;
-            if (w->writes[i].slot != k || (h->has[i / 64] >> i % 64 & 1) == 0 || there)
+        bool had = h->lives[party_index(n)] == party_life(n) + UINT64_C(1) ||
+                   (h->lives[party_index(n)] > 0 && !world_migrations(w)->volatile_data);
+        for (size_t i = 0; i < ledger(w)->n; i++) {
+            bool there = party_dataset(n)->has[i / 64] >> i % 64 & 1;
+            if (ledger(w)->writes[i].slot != k || (h->has[i / 64] >> i % 64 & 1) == 0 || there)
                 continue;
-            if (had && w->excused[k] == 0)
-                violated(w, "H3", "%s shows slot %d without a write that was acknowledged at %.6f", node_name(n->index),
-                         w->watched[k], (double)w->writes[i].at_us / 1e6);
+            if (had && ledger(w)->excused[k] == 0)
+                violated(w, "H3", "%s shows slot %d without a write that was acknowledged at %.6f",
+                         node_name(party_index(n)), ledger(w)->watched[k], (double)ledger(w)->writes[i].at_us / 1e6);
             data_excuse(w, k);
         }
     }
@@ -307,9 +319,9 @@ void handover_shown(struct world *w, struct node *n, const uint8_t *slots)
  */
 void handover_given(struct world *w, const struct node *n, const uint8_t *slots)
 {
-    for (int k = 0; k < WATCHED; k++) {
-        const struct of_slot *s = &w->handovers->slot[k];
-        if (slots != NULL && !cl_bit(slots, w->watched[k]))
+    for (int k = 0; k < ledger(w)->nwatched; k++) {
+        const struct of_slot *s = &world_migrations(w)->handovers->slot[k];
+        if (slots != NULL && !cl_bit(slots, ledger(w)->watched[k]))
             continue;
         /* The side that has it may have another master now, as in any election. */
         enum side side = s->h != NULL ? side_of(w, s->h, n) : NEITHER;
@@ -326,8 +338,8 @@ static uint8_t side_inherited(struct world *w, const struct handover *h, const s
 {
     uint8_t side = h->side[its];
     for (int i = 0; i < CL_LINEAGE && side == NEITHER; i++) {
-        const struct cl_node *before = cl_node_find(n->core, &n->core->before[i]);
-        int id = before != NULL && cl_id_eq(&before->shard, &n->core->me->shard) ? check_id(w, &before->id) : -1;
+        const struct cl_node *before = cl_node_find(party_core(n), &party_core(n)->before[i]);
+        int id = before != NULL && cl_id_eq(&before->shard, &party_core(n)->me->shard) ? check_id(w, &before->id) : -1;
         side = id >= 0 ? h->side[id] : NEITHER;
     }
     return side;
@@ -335,14 +347,14 @@ static uint8_t side_inherited(struct world *w, const struct handover *h, const s
 
 void handover_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected)
 {
-    int mine = check_id(w, &n->id), its = check_id(w, master);
+    int mine = check_id(w, party_id(n)), its = check_id(w, master);
     const struct handover *last = NULL;
     if (mine < 0 || its < 0)
         return;
-    for (int i = 0; i < WATCHED; i++) {
-        struct of_slot *s = &w->handovers->slot[i];
+    for (int i = 0; i < ledger(w)->nwatched; i++) {
+        struct of_slot *s = &world_migrations(w)->handovers->slot[i];
         /* By force it may have more than its master had: what it believed to be its master's. */
-        bool forced = !elected && cl_owns_slot(n->core, w->watched[i]);
+        bool forced = !elected && cl_owns_slot(party_core(n), ledger(w)->watched[i]);
         uint8_t side = s->h != NULL ? side_inherited(w, s->h, n, its) : NEITHER;
         if (s->h == NULL || (side == NEITHER && !forced))
             continue;
@@ -351,15 +363,16 @@ void handover_succeeds(struct world *w, struct node *n, const struct cl_id *mast
             continue;
         }
         if (s->h != last && s->outcome == OPEN && side == SOURCE_SIDE && !s->h->answered) {
-            if (cl_record_find(n->core, &s->h->job) == NULL)
+            if (cl_record_find(party_core(n), &s->h->job) == NULL)
                 violated(w, "H2", "%s is elected, and knows nothing of the hand-over that its master had granted",
-                         node_name(n->index));
-            w->counts[COUNT_INHERITED]++;
+                         node_name(party_index(n)));
+            world_counts(w, MIGRATION_INHERITED);
         }
         last = s->h;
     }
-    for (size_t i = 0; i < w->handovers->n; i++)
-        w->handovers->all[i]->side[mine] = side_inherited(w, w->handovers->all[i], n, its);
+    for (size_t i = 0; i < world_migrations(w)->handovers->n; i++)
+        world_migrations(w)->handovers->all[i]->side[mine] = side_inherited(w, world_migrations(w)->handovers->all[i],
+                                                                            n, its);
     handover_persisted(w, n); /* its disk knew what it has inherited before it was promoted */
 }
 
@@ -367,22 +380,23 @@ void handover_succeeds(struct world *w, struct node *n, const struct cl_id *mast
 
 static void disturb_of(struct world *w, const struct node *n, const char *how)
 {
-    for (int i = 0; i < WATCHED; i++)
-        if (w->handovers->slot[i].h != NULL && side_of(w, w->handovers->slot[i].h, n) != NEITHER)
+    for (int i = 0; i < ledger(w)->nwatched; i++)
+        if (world_migrations(w)->handovers->slot[i].h != NULL &&
+            side_of(w, world_migrations(w)->handovers->slot[i].h, n) != NEITHER)
             disturb(w, i, how);
 }
 
 void handover_commanded(struct world *w, struct node *n, const struct cl_command *c)
 {
-    for (int i = 0; i < WATCHED; i++) {
-        bool one = (c->verb == CL_SETSLOT_NODE || c->verb == CL_SETSLOT_IMPORTING) && c->slot == w->watched[i];
-        bool of_all = (c->verb == CL_ADDSLOTS || c->verb == CL_DELSLOTS) && cl_bit(c->slots, w->watched[i]);
+    for (int i = 0; i < ledger(w)->nwatched; i++) {
+        bool one = (c->verb == CL_SETSLOT_NODE || c->verb == CL_SETSLOT_IMPORTING) && c->slot == ledger(w)->watched[i];
+        bool of_all = (c->verb == CL_ADDSLOTS || c->verb == CL_DELSLOTS) && cl_bit(c->slots, ledger(w)->watched[i]);
         if (!one && !of_all)
             continue;
         /* An open record is ended as a whole. */
-        const struct handover *h = w->handovers->slot[i].h;
-        for (int k = 0; k < WATCHED; k++) {
-            if (k != i && (h == NULL || w->handovers->slot[k].h != h || !one))
+        const struct handover *h = world_migrations(w)->handovers->slot[i].h;
+        for (int k = 0; k < ledger(w)->nwatched; k++) {
+            if (k != i && (h == NULL || world_migrations(w)->handovers->slot[k].h != h || !one))
                 continue;
             data_excuse(w, k);
             disturb(w, k, "slots by hand");
@@ -392,19 +406,19 @@ void handover_commanded(struct world *w, struct node *n, const struct cl_command
     struct cl_id id;
     int forgotten = c->verb == CL_FORGET && cl_id_parse(c->node, &id) ? check_id(w, &id) : -1;
     if (forgotten >= 0)
-        w->handovers->forgotten_us[forgotten] = w->now_us;
-    for (int i = 0; forgotten >= 0 && i < WATCHED; i++)
-        if (w->handovers->slot[i].h != NULL && w->handovers->slot[i].h->side[forgotten] != NEITHER)
+        world_migrations(w)->handovers->forgotten_us[forgotten] = world_time(w)->now_us;
+    for (int i = 0; forgotten >= 0 && i < ledger(w)->nwatched; i++)
+        if (world_migrations(w)->handovers->slot[i].h != NULL &&
+            world_migrations(w)->handovers->slot[i].h->side[forgotten] != NEITHER)
             disturb(w, i, "FORGET");
-    n->was_reset = n->was_reset || c->verb == CL_RESET;
     if (c->verb == CL_RESET || c->verb == CL_FLUSHSLOTS)
         disturb_of(w, n, "RESET");
     bool forced = c->verb == CL_TAKEOVER && c->promotion->force;
     if ((c->verb == CL_FAILOVER && c->takeover) || forced)
         disturb_of(w, n, "TAKEOVER");
     /* What others have had since of the slots that it claims is lost. */
-    for (int i = 0; forced && i < WATCHED; i++)
-        if (cl_owns_slot(n->core, w->watched[i]))
+    for (int i = 0; forced && i < ledger(w)->nwatched; i++)
+        if (cl_owns_slot(party_core(n), ledger(w)->watched[i]))
             data_excuse(w, i);
 }
 
