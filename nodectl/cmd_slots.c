@@ -178,9 +178,10 @@ static const struct command command_slots_fix = {
     .summary = "Mend slots: show what would be done, ask, and do what needs no guess.",
     .text = NODES_TEXT
     "\n"
-    "Open slots are finished where keys are at their target already, and else taken back; keys in slots of others are\n"
-    "brought to their masters; slots of nobody go to the master that alone has keys of them, or, where nobody has "
-    "any,\n"
+    "Open slots are finished where keys are at their target already, and else taken back; keys in slots of others, "
+    "and\n"
+    "in slots that their owner does not send there, are brought to their masters; slots of nobody go to the master\n"
+    "that alone has keys of them, or, where nobody has any,\n"
     "to the one with the fewest slots. All databases count. Nodes that some know and others do not are met again "
     "where\n"
     "they answer and belong to the cluster (with slots that are nobody else's, or as replica of such a master, or "
