@@ -53,6 +53,10 @@ def test_a_life(lab):
     assert text.startswith(own) and '"orders"' in text and os.stat(fleet.conf).st_mode & 0o777 == 0o640, text
     fleet.run("fleet", "create", "orders", "--yes", status=FAILED, said=("exists already", "fleet start orders"))
     assert fleet.json("fleet", "list")["fleets"][0]["state"] == "answers"
+    fleet.run("fleet", "start", "--yes", "--fleet", "orders", said="nothing is to be done")
+    again = fleet.run("node", "promote", "127.0.0.1:%d" % masters[1], "--yes", "--fleet", "orders",
+                      said="is the master of its shard already: nothing is to be done")
+    assert "[1/" not in again.stdout, again.stdout
 
     written = {(db, "key%d" % i): "%d of %d" % (i, db) for db in (0, 5) for i in range(12)}
     for (db, key), value in written.items():
@@ -412,8 +416,9 @@ def test_units_of_systemd(lab):
     calls = lab.path("calls")
     fleet.env = {"PATH": lab.path("path") + ":" + os.environ["PATH"], "CALLS": calls, "NO_SYSTEMD": "1"}
     args = ["--systemd-user"]
-    fleet.run("fleet", "create", "orders", "--shards", 1, "--yes", *args, status=FAILED,
-              said=("there is no systemd", "not been booted", "--systemd-user"))
+    refused = fleet.run("fleet", "create", "orders", "--shards", 1, "--yes", *args, status=FAILED,
+                        said=("there is no systemd", "not been booted", "without --systemd-user"))
+    assert len(refused.stderr.splitlines()) == 1, refused.stderr
     assert not os.path.exists(fleet.folder)
     del fleet.env["NO_SYSTEMD"]
     made = fleet.create(*args, shards=1)
