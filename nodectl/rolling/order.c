@@ -1,9 +1,9 @@
 #include "nodectl/rolling/order.h"
 
 #include "common/base/mem.h"
+#include "nodectl/local/notes.h"
 #include "nodectl/node/answers.h"
 #include "nodectl/reply_json.h"
-#include "nodectl/rolling/unfinished.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -273,7 +273,7 @@ static void begin(struct rolling *r)
 static void record(struct rolling *r)
 {
     struct buf why = {0};
-    if (r->dir != NULL && !unfinished_begin(r->dir, r->began_s, &why))
+    if (r->dir != NULL && !notes_set(r->dir, ROLLING_NOTE, r->began_s, &why))
         r->dir = NULL;
     buf_free(&why);
     if (r->dir != NULL)
@@ -281,6 +281,14 @@ static void record(struct rolling *r)
     snprintf(r->go_on, sizeof r->go_on, "the same command with --since %lld goes on with the rest",
              (long long)r->began_s);
     r->work->change.go_on = r->go_on;
+}
+
+void rolling_forget(const struct rolling *r)
+{
+    struct buf ignored = {0};
+    if (r->dir != NULL)
+        (void)notes_set(r->dir, ROLLING_NOTE, 0, &ignored);
+    buf_free(&ignored);
 }
 
 bool rolling_run(struct rolling *r)
@@ -293,8 +301,7 @@ bool rolling_run(struct rolling *r)
         if (!node_step(r->work, r->v[i].step, take_turn, &t))
             return false;
     }
-    if (r->dir != NULL)
-        unfinished_end(r->dir);
+    rolling_forget(r);
     return true;
 }
 
