@@ -107,8 +107,8 @@ def test_a_swap_that_nobody_ends(lab):
     ends it."""
     fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True)
     sentinel, master = fleet.supervisors[0], fleet.masters[0]
-    wait_until(lambda: str(master.call("CLUSTER", "DBMAP", "PREPARE", 1, 2, "EPOCH", 1, "BALLOT", 1000)).startswith("YES"),
-               20, "prepared")
+    prepare = ("CLUSTER", "DBMAP", "PREPARE", 1, 2, "EPOCH", 1, "BALLOT", 1000)
+    wait_until(lambda: str(master.call(*prepare)).startswith("YES"), 20, "prepared")
     waiter = Waiter(master, 1, "GET", "key")
     wait_until(lambda: master.info("clients")["blocked_clients"] == "1", 10, "who waits is counted")
     wait_until(lambda: "Databases 1 and 2 wait to be swapped for a second already (mapping 1, attempt 1000)"
@@ -130,7 +130,7 @@ def test_a_swap_that_nobody_ends(lab):
 
 @case(kinds=OURS, limit_s=60)
 def test_clocks_and_versions(lab):
-    """A supervisor whose clock is ahead, one of another version, and nodes of two versions: each is found, and nothing of
+    """A supervisor whose clock is ahead, one of another version, nodes of two versions: each is found, and nothing of
     the kind before."""
     fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True)
     a, b, c = fleet.supervisors
