@@ -33,7 +33,8 @@ static const struct command command_node_add = {
     "It is met (CLUSTER MEET), made a replica (CLUSTER REPLICATE), and waited for until it has the data of its master\n"
     "and all nodes and supervisors know it. A node with keys, with slots, or of another cluster is refused. Without\n"
     "--shard it goes where the fewest replicas are, and rather to a shard that has no node on its host.\n"
-    "Without ADDRESS, for a fleet that fleet create made on this host, a node is started first.\n"
+    "Without ADDRESS, for a fleet that fleet create made on this host, a node is started first. With --master it gets\n"
+    "the libraries of functions that the other masters have (redis-server and valkey-server).\n"
     "\n"
     "Example:\n"
     "  nodectl node add 10.0.0.14:7001 --shard 1a2b3c4d\n" EXITS_CHANGE,

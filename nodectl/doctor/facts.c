@@ -7,7 +7,6 @@
 #include "nodectl/reply_json.h"
 #include "nodectl/supervisor/placement_of.h"
 #include "nodectl/supervisor/roll.h"
-#include "nodectl/table.h"
 #include "sentineld/core/cluster_nodes.h"
 
 #include <stdio.h>
@@ -279,9 +278,11 @@ static int nobody(const struct command_call *call, const struct collecting *c)
         if (c->nodes.members[i]->error == NULL)
             return EXIT_OK;
     command_fail(call, EXIT_NOBODY, "no node can be asked (they are named by %s):", c->asking->targets.source);
+    struct buf lines = {0};
     for (size_t i = 0; i < c->nodes.n; i++)
-        print_line(stderr, false, PAINT_NONE, "  %s: %s", addr_text(&c->nodes.members[i]->addr, text),
-                   c->nodes.members[i]->error);
+        buf_printf(&lines, "%s: %s\n", addr_text(&c->nodes.members[i]->addr, text), c->nodes.members[i]->error);
+    command_fail_lines(call, buf_slice(&lines));
+    buf_free(&lines);
     return EXIT_NOBODY;
 }
 

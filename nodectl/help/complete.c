@@ -12,7 +12,8 @@ static const struct {
     enum complete_kind kind;
     const char *words; /* separated by '|' */
 } meanings[] = {
-    {"FILE", COMPLETE_FILES, NULL},         {"DIR", COMPLETE_FOLDERS, NULL},
+    {"FILE", COMPLETE_FILES, NULL},         {"PATH", COMPLETE_FILES, NULL},
+    {"DIR", COMPLETE_FOLDERS, NULL},        {"BACKUP", COMPLETE_FOLDERS, NULL},
     {"DIRECTORY", COMPLETE_FOLDERS, NULL},  {"FLEET", COMPLETE_FLEETS, NULL},
     {"GROUP", COMPLETE_GROUPS, NULL},       {"SHARD", COMPLETE_GROUPS, NULL},
     {"NODE", COMPLETE_NODES, NULL},         {"PROGRAM", COMPLETE_WORDS, "sentineld|noded"},

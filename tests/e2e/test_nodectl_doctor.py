@@ -97,7 +97,8 @@ def test_nodes_that_nobody_supervises(lab):
     for node in masters + replicas:
         node.kill9()
     done = doctor(lab, *ask)
-    assert done.returncode == NOBODY and not done.stdout and at(masters[0]) in done.stderr, done
+    assert done.returncode == NOBODY and at(masters[0]) in done.stderr, done
+    assert at(masters[0]) in json.loads(done.stdout)["failure"], done
     assert doctor(lab, "--config", lab.path("none")).returncode == USAGE
 
 
