@@ -131,7 +131,7 @@ def test_a_swap_that_nobody_ends(lab):
 
 @case(kinds=OURS, limit_s=60)
 def test_clocks_and_versions(lab):
-    """A supervisor whose clock is ahead, one of another version, and nodes of two versions: each is found, and nothing of
+    """A supervisor whose clock is ahead, one of another version, nodes of two versions: each is found, and nothing of
     the kind before."""
     fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True)
     a, b, c = fleet.supervisors
