@@ -29,8 +29,8 @@ struct targets {
 bool targets_find(struct targets *t, const struct targets_wish *wish, struct buf *error);
 void targets_free(struct targets *t);
 
-/* Every fleet of that file (NULL: as for targets_find()), none where there is no file; source is its path in each,
- * and of those whose entry is not right `wrong` has why. false: the file cannot be read; `error` has lines that say why. */
+/* Every fleet of that file (NULL: as for targets_find()), none where there is no file; source is its path in each, and
+ * `wrong` has why an entry is not right. false: the file cannot be read; `error` has lines that say why. */
 bool targets_all(const char *config, struct targets **list, size_t *n, struct buf *error);
 void targets_free_all(struct targets *list, size_t n);
 

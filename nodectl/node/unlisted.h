@@ -1,5 +1,5 @@
-/* A node that is to be removed, and that no other node that answers lists: a removal that was cut short, or the last one
- * that is up. It may only go where it is sure that nothing goes with it. */
+/* A node that is to be removed, and that no other node that answers lists: a removal that was cut short, or the last
+ * one that is up. It may only go where it is sure that nothing goes with it. */
 #ifndef NODECTL_NODE_UNLISTED_H
 #define NODECTL_NODE_UNLISTED_H
 
