@@ -5,23 +5,48 @@
 #include "nodectl/status_collect.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
+/* The version of the list of supervisors under which this view's word of the group's cluster was got; 0: none. */
+static int64_t version_of(const json_t *view, const char *group)
+{
+    const char *slash = strchr(group, '/');
+    char *cluster = slice_dup((struct slice){group, slash != NULL ? (size_t)(slash - group) : strlen(group)});
+    int64_t version = field_number(json_named(json_object_get(view, "clusters"), cluster), "supervisors-version", 0);
+    free(cluster);
+    return version;
+}
+
+/* One that does not reach the master, or was left behind with an older list, has an old word of it. */
+static bool speaks_of_now(const json_t *view, const json_t *master, const char *group, int64_t newest)
+{
+    return !field_has(master, "flags", "s_down") && !field_has(master, "flags", "disconnected") &&
+           version_of(view, group) == newest;
+}
+
+/* A word is as old as a supervisor's last probe, so just after a lease has begun some say 0 still. */
 enum status_lease status_lease(const json_t *views, const char *group)
 {
-    bool leased = false;
-    size_t held = 0, not_held = 0;
-    for (size_t i = 0; i < json_array_size(views); i++) {
+    bool leased = false, held = false;
+    int64_t newest = 0;
+    size_t i;
+    const json_t *view;
+    json_array_foreach(views, i, view)
+    {
+        int64_t version = version_of(view, group);
+        newest = version > newest ? version : newest;
+    }
+    json_array_foreach(views, i, view)
+    {
         const json_t *g = status_group(views, i, group), *master = json_object_get(g, "master");
         int64_t left_ms = field_number(master, "lease-held-ms", -1);
         /* Whose list no node counts gets no word of the master's lease: that it needs one its INFO says. */
         leased = leased || left_ms >= 0 ||
                  json_integer_value(json_object_get(json_object_get(g, "info"), "supervised")) > 0;
-        held += left_ms > 0;
-        not_held += left_ms == 0;
+        held = held || (left_ms > 0 && speaks_of_now(view, master, group, newest));
     }
-    if (!leased)
-        return LEASE_UNUSED;
-    return held > 0 && held >= not_held ? LEASE_HELD : LEASE_NONE;
+    return !leased ? LEASE_UNUSED : held ? LEASE_HELD : LEASE_NONE;
 }
 
 const char *status_against(const json_t *group, const json_t *replica)

@@ -10,7 +10,7 @@
 
 enum status_lease {
     LEASE_UNUSED, /* it takes writes without one */
-    LEASE_NONE,   /* it needs one, and most who tell of it say that it has none; or nobody has a word of it */
+    LEASE_NONE, /* it needs one, and nobody who reaches it under the newest list of supervisors says that it has one */
     LEASE_HELD
 };
 enum status_lease status_lease(const json_t *views, const char *group);

@@ -33,16 +33,27 @@ static void expect_lease(const char *views_text, enum status_lease wanted)
 }
 
 #define VIEW(master) "{'groups':{'g':{'master':{" master "}}}}"
+#define HELD(ms, flags) "'lease-held-ms':'" ms "','flags':'master" flags "'"
+#define LISTED(version, master) \
+    "{'clusters':[{'name':'g','supervisors-version':'" version "'}],'groups':{'g':{'master':{" master "}}}}"
 
 static void what_they_say_of_the_lease(void **state)
 {
     (void)state;
     expect_lease("[" VIEW("") "," VIEW("") "]", LEASE_UNUSED);
-    expect_lease("[" VIEW("'lease-held-ms':'120'") "," VIEW("'lease-held-ms':'0'") "," VIEW("") "]", LEASE_HELD);
-    expect_lease("[" VIEW("'lease-held-ms':'0'") "," VIEW("'lease-held-ms':'120'") "," VIEW("'lease-held-ms':'0'") "]",
+    expect_lease("[" VIEW(HELD("0", "")) "," VIEW(HELD("120", "")) "," VIEW(HELD("0", "")) "]", LEASE_HELD);
+    expect_lease("[" VIEW(HELD("0", "")) "," VIEW("") "]", LEASE_NONE);
+    expect_lease("[" VIEW(HELD("5", "")) ",{'groups':{}}]", LEASE_HELD);
+}
+
+/* They had it from the master once. */
+static void old_words_do_not_count(void **state)
+{
+    (void)state;
+    expect_lease("[" VIEW(HELD("120", ",s_down")) "," VIEW(HELD("120", ",disconnected")) "," VIEW(HELD("0", "")) "]",
                  LEASE_NONE);
-    expect_lease("[" VIEW("'lease-held-ms':'0'") "]", LEASE_NONE);
-    expect_lease("[" VIEW("'lease-held-ms':'5'") ",{'groups':{}}]", LEASE_HELD);
+    expect_lease("[" LISTED("2", HELD("120", "")) "," LISTED("3", HELD("0", "")) "," LISTED("3", "") "]", LEASE_NONE);
+    expect_lease("[" LISTED("2", HELD("0", "")) "," LISTED("3", HELD("120", "")) "]", LEASE_HELD);
 }
 
 /* No node counts any of their lists, so none of them has a word of the lease; the master's INFO says that it needs one.
@@ -97,9 +108,8 @@ static void by_the_rules_without_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_they_say_of_the_lease),
-        cmocka_unit_test(no_word_of_a_lease),
-        cmocka_unit_test(by_the_ranking),
+        cmocka_unit_test(what_they_say_of_the_lease), cmocka_unit_test(old_words_do_not_count),
+        cmocka_unit_test(no_word_of_a_lease),         cmocka_unit_test(by_the_ranking),
         cmocka_unit_test(by_the_rules_without_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
