@@ -561,8 +561,8 @@ static void a_stock_node_is_not_promoted_where_databases_were_swapped(void **sta
             lease.nodes[k].mapping = swapped;
         lab_run(1000);
         lease_peers_see(true);
-        struct sn_swap has = swapped ? decided_at(50, 1) : (struct sn_swap){.promised = 0};
-        hear(0, SN_SWAP_TELL, 0, &has);
+        struct sn_swap has = decided_at(50, 1), none = {.promised = 0};
+        hear(0, SN_SWAP_TELL, 0, swapped ? &has : &none);
         lab_run(200);
         size_t n;
         struct sn_candidate *v = sn_rank(lease_first(), NULL, &n);
