@@ -14,21 +14,22 @@
  *   113  a restart forgets whom its grantee came after (L3)
  *   114  a supervised node raises its config epoch by itself (E2)
  *   115  a swap of databases is committed before all masters have said yes (W3)
+ *   116  a master is leased before it has come to the mapping that was decided (W1)
  *   117  who ends a swap does not look at what its voters have accepted (W3)
  *   120  slots are handed over at an epoch that no ballot gave to the target (E2)
  *   121  a migration that supervisors have frozen goes on to its pause
  *
- * Four have no place here; the unit tests of the node and of the supervisor find them. 104, a node takes grants that
+ * Three have no place here; the unit tests of the node and of the supervisor find them. 104, a node takes grants that
  * were stamped in an earlier life (L2): within one life of the machine the books keep such a grant exclusive like any
  * other, and behind a restart of the machine its clock is below the stamp, so S6 needs a ballot that outlives the
  * machine's whole uptime. 105, a node counts two lists at once (L4): it needs majorities of both lists that have
  * nobody in common and are kept apart in the moment in which each holds another node for the master; some thousand
  * seeds have not met it. 119, supervisors on a new list decide swaps before a majority of the old one has told what
  * it has (M1): a decision has to fall while the list changes, by a majority of which only one stays, who is silent
- * behind it. 116, a master is leased before it has come to the mapping that was decided (W1): whoever lacks a swap is
- * no candidate and gets no vote, so that there is nobody left whom it could harm; a thousand seeds, with many swaps
- * too, have not shown it since. For the same reason a yes to a swap that is told before the replicas have it (W2) is
- * found by the simulator of the bus: 19 there. */
+ * behind it.
+ *
+ * A yes to a swap that is told before the replicas have it is none under leases, where those that are away are not
+ * waited for: 116 is what they are safe by. Without leases (W2) the simulator of the bus finds it: 19 there. */
 #ifndef FLEET_PLANT_H
 #define FLEET_PLANT_H
 
