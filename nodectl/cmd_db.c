@@ -44,7 +44,7 @@ static const struct command command_db_list = {
 
 static const struct command_option scan_options[] = {
     {"--match", NULL, "PATTERN", "only keys that match, as of SCAN: * ? [abc]"},
-    {"--type", NULL, "TYPE", "only keys of this type: string, list, set, zset, hash, ..."},
+    {"--type", NULL, "string|list|set|zset|hash|stream", "only keys of this type; that of a module has nine letters"},
     {"--count", NULL, "N", "about how many keys a node looks at for one answer (default 1000)"},
     {"--limit", NULL, "N", "end after so many keys"},
     ASKING_OPTIONS,

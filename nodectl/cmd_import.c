@@ -6,7 +6,7 @@
 #include "nodectl/import/verbs.h"
 
 static const struct command_option from_options[] = {
-    {"--cut-over", NULL, "WHEN", "now: when all is copied; ask: when it is typed; never: follow until Ctrl-C"},
+    {"--cut-over", NULL, "now|ask|never", "now: when all is copied; ask: when it is typed; never: follow until Ctrl-C"},
     {"--replace", NULL, NULL, "the target may hold keys: all of them are deleted first"},
     {"--confirm", NULL, "NAME", "the target, said again: needed with --yes --replace"},
     {"--no-check", NULL, NULL, "do not compare keys and digests at the end, while writers wait"},

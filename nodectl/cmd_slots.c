@@ -51,10 +51,11 @@ static const struct command command_slots_show = {
 /* ---- move ---- */
 
 static const struct command_option move_options[] = {
-    {"--from", NULL, "NODE", "the master that has them, or its shard (needed with --count)"},
+    {"--from", NULL, "NODES", "the master that has them, or its shard; several with commas, or all (default all)"},
     {"--to", NULL, "NODE", "the master that gets them, or its shard"},
     {"--slots", NULL, "SLOTS", "these, as 0-100,200"},
-    {"--count", NULL, "NUMBER", "so many, of as few ranges as possible"},
+    {"--count", NULL, "NUMBER",
+     "so many, of as few ranges as possible; of several masters in proportion to their slots"},
     MOVER_OPTIONS,
     CHANGE_OPTIONS,
     ASKING_OPTIONS,
@@ -80,6 +81,7 @@ static const struct command command_slots_move = {
     "\n"
     "Example:\n"
     "  nodectl slots move --from 127.0.0.1:7000 --to 127.0.0.1:7003 --count 1000\n"
+    "  nodectl slots move --from all --to 127.0.0.1:7003 --count 4096\n"
     "  nodectl slots move --slots 0-99,200 --to orders/1a2b3c4d --yes\n"
     "\n" STATUS_TEXT,
     .options = move_options,
@@ -89,7 +91,7 @@ static const struct command command_slots_move = {
 /* ---- rebalance ---- */
 
 static const struct command_option rebalance_options[] = {
-    {"--by", NULL, "WHAT", "slots, keys, memory or ops (default slots)"},
+    {"--by", NULL, "slots|keys|memory|ops", "what each master gets its share of (default slots)"},
     {"--over", NULL, "TIME", "with --by ops: how long the commands are watched (default 2s)"},
     {"--weight", NULL, "LIST", "NODE=NUMBER of some masters, separated by commas; 0 empties one (default 1 each)"},
     {"--threshold", NULL, "PERCENT", "nothing moves while nobody is further off its share (default 2)"},
@@ -143,11 +145,10 @@ static const struct command command_slots_check = {
     .text = NODES_TEXT
     "\n"
     "Found are: nodes that do not answer, are failed, known to some only, or without an address; views that differ;\n"
-    "slots that are nobody's or open; keys in slots of others, in all databases; migrations that hang; masters "
-    "without\n"
-    "replicas, or with all of them on their own host; config epochs that collide; numbers and mappings of databases "
-    "that\n"
-    "differ; masters without a lease. Each has a code that stays (slots-uncovered), so that scripts can look for it.\n"
+    "slots that are nobody's or open; keys in slots of others, in all databases; migrations that hang or wait;\n"
+    "masters without replicas, or with all of them on their own host; config epochs that collide; numbers and\n"
+    "mappings of databases and libraries of functions that differ; masters without a lease. Each has a code that\n"
+    "stays (slots-uncovered), so that scripts can look for it.\n"
     "\n"
     "Example:\n"
     "  nodectl slots check\n"
@@ -177,9 +178,10 @@ static const struct command command_slots_fix = {
     .summary = "Mend slots: show what would be done, ask, and do what needs no guess.",
     .text = NODES_TEXT
     "\n"
-    "Open slots are finished where keys are at their target already, and else taken back; keys in slots of others are\n"
-    "brought to their masters; slots of nobody go to the master that alone has keys of them, or, where nobody has "
-    "any,\n"
+    "Open slots are finished where keys are at their target already, and else taken back; keys in slots of others, "
+    "and\n"
+    "in slots that their owner does not send there, are brought to their masters; slots of nobody go to the master\n"
+    "that alone has keys of them, or, where nobody has any,\n"
     "to the one with the fewest slots. All databases count. Nodes that some know and others do not are met again "
     "where\n"
     "they answer and belong to the cluster (with slots that are nobody else's, or as replica of such a master, or "

@@ -55,6 +55,20 @@ static void show_plan(const struct create *c)
     table_free(t);
 }
 
+static json_t *plan_of(const struct create *c)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < c->snapshots.n; i++) {
+        const struct snapshot *s = &c->snapshots.v[i];
+        struct buf slots = {0};
+        content_put_slots(&slots, s->slots);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:b}", "file", s->file, "slots", buf_str(&slots), "from",
+                                              json_addr(&s->sources[0].addr), "from_replica", s->sources[0].replica));
+        buf_free(&slots);
+    }
+    return list;
+}
+
 static void warn_of_slots(struct create *c)
 {
     int64_t foreign = 0;
@@ -129,9 +143,9 @@ static int finish(struct create *c)
     while (c->failure.n > 0 && c->failure.p[c->failure.n - 1] == '\n')
         c->failure.n--;
     if (c->asking.document) {
-        json_t *o = json_pack("{s:b, s:b, s:o, s:o, s:o, s:o}", "ok", ok, "dry_run", c->dry, "backup",
-                              made ? json_text(c->folder.whole, strlen(c->folder.whole)) : json_null(), "manifest",
-                              made ? manifest_json(&c->manifest) : json_null(), "warnings",
+        json_t *o = json_pack("{s:b, s:b, s:o, s:o, s:o, s:o, s:o}", "ok", ok, "dry_run", c->dry, "plan", plan_of(c),
+                              "backup", made ? json_text(c->folder.whole, strlen(c->folder.whole)) : json_null(),
+                              "manifest", made ? manifest_json(&c->manifest) : json_null(), "warnings",
                               output_lines(buf_slice(&c->warned)), "failure",
                               ok ? json_null() : json_text(c->failure.p, c->failure.n));
         output_document(c->asking.format, o);

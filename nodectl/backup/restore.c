@@ -82,6 +82,15 @@ static bool fits(struct restore *r, struct buf *why)
     return false;
 }
 
+/* Those of a file that are wanted. */
+static int64_t wanted_of(const struct restore *r, const struct manifest_shard *s)
+{
+    int64_t keys = 0;
+    for (size_t db = 0; db < s->ndatabases; db++)
+        keys += is_wanted(r, db) ? s->databases[db].keys : 0;
+    return keys;
+}
+
 static void plan(struct restore *r)
 {
     struct buf why = {0};
@@ -96,7 +105,7 @@ static void plan(struct restore *r)
                     r->some ? " in these databases" : "");
     for (size_t i = 0; i < r->manifest.n; i++)
         change_step(&r->change, "restore %s into %s: %lld keys", r->manifest.v[i].file, r->name,
-                    (long long)r->manifest.v[i].keys);
+                    (long long)wanted_of(r, &r->manifest.v[i]));
     if (r->replace && r->found > 0)
         change_warn(&r->change, "keys of the same name are replaced; %s has %lld keys", r->name, (long long)r->found);
     buf_free(&why);

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct calling {
     struct session s;
@@ -258,6 +259,17 @@ static int call_asked(struct calling *k)
     return change_end(&k->c, document(k));
 }
 
+/* What has no answer, or more than one: a connection becomes a stream by it. */
+static int check_answers(const struct command_call *call)
+{
+    static const char *const streams[] = {"subscribe",    "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe",
+                                          "sunsubscribe", "monitor",    "sync",       "psync"};
+    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++)
+        if (strcasecmp(call->argv[0], streams[i]) == 0)
+            return command_fail(call, EXIT_USAGE, "%s has no one answer that could be shown", call->argv[0]);
+    return EXIT_OK;
+}
+
 static int run_call(const struct command_call *call)
 {
     struct calling k = {.n = 0};
@@ -265,6 +277,8 @@ static int run_call(const struct command_call *call)
     if (code == EXIT_OK && command_value(call, "--only-masters") != NULL &&
         command_value(call, "--only-replicas") != NULL)
         code = command_fail(call, EXIT_USAGE, "give --only-masters or --only-replicas, not both");
+    if (code == EXIT_OK)
+        code = check_answers(call);
     if (code == EXIT_OK)
         code = session_look(&k.s);
     if (code == EXIT_OK) {

@@ -80,10 +80,16 @@ static void print(const struct sizes *z)
         masters++;
         table_cell(t, n->answers ? PAINT_NONE : PAINT_BAD, "%s", addr_text(&n->addr, text));
         table_cell(t, PAINT_NONE, "%.8s", n->id);
-        table_cell(t, PAINT_NONE, c != NULL ? "%lld" : "?%.0lld", c != NULL ? (long long)c->all : 0);
+        if (c != NULL)
+            table_cell(t, PAINT_NONE, "%lld", (long long)c->all);
+        else
+            table_cell(t, PAINT_NONE, "?");
         table_cell(t, PAINT_NONE, "%u", n->nslots);
         table_cell(t, PAINT_NONE, "%zu", picture_replicas(p, n));
-        table_cell(t, PAINT_NONE, c != NULL ? "%.1f MB" : "?%.0f", c != NULL ? (double)c->bytes / 1e6 : 0);
+        if (c != NULL)
+            table_cell(t, PAINT_NONE, "%.1f MB", (double)c->bytes / 1e6);
+        else
+            table_cell(t, PAINT_NONE, "?");
         table_cell(t, PAINT_NONE, "%s%s", n->noded ? "noded, as " : n->valkey ? "Valkey " : "", n->version);
     }
     table_print(t, stdout, "", colour_wanted(stdout));

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "nodectl/reply_json.h"
+#include "nodectl/slots/known.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@ int about_look(const struct command_call *call, const struct asking *a, struct p
         command_fail_lines(call, buf_slice(&why));
     }
     buf_free(&why);
-    return seen ? EXIT_OK : EXIT_NOBODY;
+    return seen ? known_one_cluster(call, p) : EXIT_NOBODY;
 }
 
 const char *about_name(const struct asking *a, char out[ADDR_TEXT_MAX])

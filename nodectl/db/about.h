@@ -6,7 +6,8 @@
 
 enum { ABOUT_DATABASES_MAX = 16384 }; /* numbers are below it */
 
-/* Looks at the cluster. EXIT_OK, or EXIT_NOBODY with the reasons on standard error; picture_free() either way. */
+/* Looks at the cluster. EXIT_OK, or EXIT_NOBODY, or EXIT_USAGE when the nodes are of two clusters, with the reasons on
+ * standard error; picture_free() either way. */
 int about_look(const struct command_call *call, const struct asking *a, struct picture *p);
 /* What an operator calls it: the name of the fleet, or else the address that was named first. */
 const char *about_name(const struct asking *a, char out[ADDR_TEXT_MAX]);

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define COUNT 1000
 #define PIECE_BYTES ((size_t)65536)
@@ -98,6 +99,16 @@ static int perform(struct scan *s)
     return code == EXIT_FAILED && interrupted() ? EXIT_INTERRUPTED : code;
 }
 
+/* A node answers nothing at all of a type that it does not know. Those of modules have nine letters. */
+static bool is_type(const char *text)
+{
+    static const char *const types[] = {"string", "list", "set", "zset", "hash", "stream"};
+    size_t i = 0;
+    while (i < sizeof types / sizeof *types && strcasecmp(text, types[i]) != 0)
+        i++;
+    return i < sizeof types / sizeof *types || strlen(text) == 9;
+}
+
 static int read_options(struct scan *s)
 {
     const struct command_call *call = s->call;
@@ -108,6 +119,11 @@ static int read_options(struct scan *s)
                             .count = COUNT,
                             .key = on_key,
                             .owner = s};
+    if (s->walk.type != NULL && !is_type(s->walk.type))
+        return command_fail(call, EXIT_USAGE,
+                            "--type is '%s', but must be string, list, set, zset, hash, stream, or the nine letters of "
+                            "a module's type",
+                            s->walk.type);
     if (count != NULL && !text_range(slice_of(count), 1, 1000000, &s->walk.count))
         return command_fail(call, EXIT_USAGE, "--count is '%s', but must be a number from 1 to 1000000", count);
     if (limit != NULL && !text_range(slice_of(limit), 1, INT64_MAX, &s->limit))

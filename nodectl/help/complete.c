@@ -12,6 +12,7 @@ static const struct {
     enum complete_kind kind;
     const char *words; /* separated by '|' */
 } meanings[] = {
+    {"PATH", COMPLETE_FILES, NULL},         {"BACKUP", COMPLETE_FOLDERS, NULL},
     {"FILE", COMPLETE_FILES, NULL},         {"DIR", COMPLETE_FOLDERS, NULL},
     {"DIRECTORY", COMPLETE_FOLDERS, NULL},  {"FLEET", COMPLETE_FLEETS, NULL},
     {"GROUP", COMPLETE_GROUPS, NULL},       {"SHARD", COMPLETE_GROUPS, NULL},

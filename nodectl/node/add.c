@@ -1,5 +1,6 @@
 #include "nodectl/node/verbs.h"
 
+#include "nodectl/node/functions.h"
 #include "nodectl/node/grow.h"
 #include "nodectl/node/join.h"
 #include "nodectl/node/placement.h"
@@ -54,8 +55,25 @@ static void warn_of_databases(struct node_work *w, const struct join *j)
 }
 
 struct add_steps {
-    size_t start, meet, replicate, wait; /* SIZE_MAX: not needed */
+    size_t start, meet, functions, replicate, wait; /* SIZE_MAX: not needed */
 };
+
+/* A replica has those of its master. */
+static size_t plan_functions(struct node_work *w, const struct join *j)
+{
+    char text[ADDR_TEXT_MAX];
+    size_t count;
+    const struct picture_node *from = functions_source(&w->picture, j->id, &count);
+    bool noded = j->noded || w->call->argc == 0;
+    if (from == NULL)
+        return SIZE_MAX;
+    if (!noded)
+        return change_step(&w->change, "copy the %zu function libraries of %s to it (FUNCTION DUMP, RESTORE)", count,
+                           node_text(from, text));
+    change_warn(&w->change, "%s has %zu function libraries, and a noded has none: who calls one there gets an error",
+                node_text(from, text), count);
+    return SIZE_MAX;
+}
 
 static void plan(struct node_work *w, const struct join *j, struct add_steps *s)
 {
@@ -66,6 +84,7 @@ static void plan(struct node_work *w, const struct join *j, struct add_steps *s)
     s->start = named ? SIZE_MAX : change_step(&w->change, "start a node in %s", w->asking.targets.dir);
     s->meet = change_step(&w->change, "let %s meet the %zu nodes of the cluster (CLUSTER MEET)", named ? text : "it",
                           w->picture.n - (j->member ? 1 : 0));
+    s->functions = master == NULL ? plan_functions(w, j) : SIZE_MAX;
     s->replicate = SIZE_MAX;
     if (master != NULL)
         s->replicate = change_step(&w->change, "make it a replica of %s (CLUSTER REPLICATE)", node_text(master, of));
@@ -87,6 +106,15 @@ static bool start(struct node_work *w, void *what)
     bool ok = grow_node(w, &none, &addr, &w->why) && join_look(w, j, addr_text(&addr, text));
     memcpy(j->master, master, sizeof master);
     return ok;
+}
+
+static bool copy_functions(struct node_work *w, void *what)
+{
+    const struct join *j = what;
+    size_t count;
+    struct picture_node *from = functions_source(&w->picture, j->id, &count);
+    struct picture_node *to = picture_by_id(&w->picture, j->id);
+    return from == NULL || to == NULL || functions_copy(&w->picture, from, to, &w->why);
 }
 
 static bool fail(struct node_work *w)
@@ -113,6 +141,7 @@ static void add(struct node_work *w, struct join *j)
     plan(w, j, &s);
     if (change_agreed(&w->change, "A node for the cluster", "Add it now?") &&
         (s.start == SIZE_MAX || node_step(w, s.start, start, j)) && node_step(w, s.meet, join_meet, j) &&
+        (s.functions == SIZE_MAX || node_step(w, s.functions, copy_functions, j)) &&
         (s.replicate == SIZE_MAX || node_step(w, s.replicate, join_replicate, j)))
         (void)node_step(w, s.wait, join_wait, j);
 }

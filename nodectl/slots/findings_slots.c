@@ -205,9 +205,32 @@ static void find_databases(const struct picture *p, struct findings *f)
     buf_free(&who);
 }
 
+/* No slot brings them along, so a master that was added later may lack them. */
+static void find_functions(const struct picture *p, const struct survey *s, struct findings *f)
+{
+    size_t first = SIZE_MAX;
+    bool differ = false;
+    struct buf who = {0};
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->v[i].answers || !p->v[i].master || p->v[i].noded || s->v[i].functions < 0)
+            continue;
+        first = first == SIZE_MAX ? i : first;
+        differ = differ || s->v[i].functions != s->v[first].functions ||
+                 memcmp(s->v[i].functions_digest, s->v[first].functions_digest, SHA1_BYTES) != 0;
+        buf_printf(&who, "%s%s (%lld)", who.n > 0 ? ", " : "", addr_text(&p->v[i].addr, text),
+                   (long long)s->v[i].functions);
+    }
+    if (differ)
+        finding_add(f, FINDING_WARNING, "functions-differ",
+                    "FUNCTION DUMP at a master that has all, and FUNCTION RESTORE at the others",
+                    "not all masters have the same function libraries: %s", buf_str(&who));
+    buf_free(&who);
+}
+
 void find_in_shards(const struct picture *p, const struct survey *s, struct findings *f)
 {
-    (void)s;
+    find_functions(p, s, f);
     find_replicas(p, f);
     find_epochs(p, f);
     find_databases(p, f);

@@ -74,3 +74,14 @@ const struct picture_node *known_stranger(const struct picture *p)
     free(next);
     return stranger;
 }
+
+int known_one_cluster(const struct command_call *call, const struct picture *p)
+{
+    char text[2][ADDR_TEXT_MAX];
+    const struct picture_node *stranger = known_stranger(p);
+    if (stranger == NULL)
+        return EXIT_OK;
+    return command_fail(call, EXIT_USAGE,
+                        "%s and %s know nothing of each other: they are of two clusters. Name nodes of one",
+                        addr_text(&p->v[0].addr, text[0]), addr_text(&stranger->addr, text[1]));
+}

@@ -1,4 +1,5 @@
-/* Who knows whom: a cluster whose nodes do not all know each other heals only in part by itself. Pure. */
+/* Who knows whom: a cluster whose nodes do not all know each other heals only in part by itself. Pure, but for
+ * known_one_cluster(). */
 #ifndef NODECTL_SLOTS_KNOWN_H
 #define NODECTL_SLOTS_KNOWN_H
 
@@ -14,5 +15,8 @@ bool known_address(const struct picture *p, const struct picture_node *n, struct
 /* A node that has no chain of knowledge, in whatever direction, to the first one: it is of another cluster. NULL: all
  * are of one. */
 const struct picture_node *known_stranger(const struct picture *p);
+
+/* Before a command of one cluster goes on: EXIT_OK, or EXIT_USAGE, which was said, when the nodes are of two. */
+int known_one_cluster(const struct command_call *call, const struct picture *p);
 
 #endif

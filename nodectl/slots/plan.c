@@ -289,3 +289,31 @@ bool plan_pick(const struct slot_set *of, unsigned count, struct slot_set *out)
     }
     return true;
 }
+
+bool plan_shares(const unsigned *has, size_t n, unsigned count, unsigned *gives)
+{
+    uint64_t all = 0;
+    unsigned left = count;
+    for (size_t i = 0; i < n; i++)
+        all += has[i];
+    if (all < count)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        gives[i] = all > 0 ? (unsigned)((uint64_t)count * has[i] / all) : 0;
+        left -= gives[i];
+    }
+    while (left > 0) { /* the rest goes to those that are furthest below their share */
+        size_t best = 0;
+        uint64_t most = 0;
+        for (size_t i = 0; i < n; i++) {
+            uint64_t share = (uint64_t)count * has[i], got = (uint64_t)gives[i] * all;
+            if (gives[i] < has[i] && share > got && share - got > most) {
+                most = share - got;
+                best = i;
+            }
+        }
+        gives[best]++;
+        left--;
+    }
+    return true;
+}

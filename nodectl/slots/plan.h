@@ -23,5 +23,8 @@ double plan_worst(const struct plan_question *q);
 /* `count` slots of one set, as few runs as possible: the whole runs first that fit, the smallest, then the end of a
  * longer one. false: it has less. */
 bool plan_pick(const struct slot_set *of, unsigned count, struct slot_set *out);
+/* How many of `count` slots each of n masters gives, in proportion to those that it has; the sum is count. false: all
+ * of them together have less. */
+bool plan_shares(const unsigned *has, size_t n, unsigned count, unsigned *gives);
 
 #endif

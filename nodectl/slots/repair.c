@@ -116,8 +116,11 @@ static void mend_open(struct finder *f, unsigned slot, size_t owner)
         return;
     }
     close_rest(f, slot, owner, target);
-    if (survey_keys(f->s, target, slot) > 0) {
-        add(f, REPAIR_FINISH, owner, target, slot);
+    if (survey_keys(f->s, target, slot) > 0) { /* an owner that sends nothing away is to have them */
+        if (leaves)
+            add(f, REPAIR_FINISH, owner, target, slot);
+        else
+            add(f, REPAIR_HOME, target, owner, slot);
         return;
     }
     if (leaves)

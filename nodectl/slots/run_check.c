@@ -52,6 +52,7 @@ int slots_run_check(const struct command_call *call)
     struct findings findings = {0};
     struct buf why = {0};
     int code = session_read(&s, call);
+    s.tells_strangers = true;
     if (code == EXIT_OK)
         code = session_look(&s);
     if (code == EXIT_OK && !survey_take(&survey, &s.picture, &why))

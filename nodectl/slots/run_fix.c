@@ -408,6 +408,7 @@ int slots_run_fix(const struct command_call *call)
 {
     struct fixing f = {.moves = {0}};
     int code = session_read(&f.s, call);
+    f.s.tells_strangers = true;
     if (code == EXIT_OK)
         code = mover_options(call, &f.how);
     if (code == EXIT_OK)

@@ -1,11 +1,13 @@
 /* nodectl slots move. */
 #include "nodectl/slots/commands.h"
 
+#include "common/base/mem.h"
 #include "common/base/text.h"
 #include "nodectl/slots/move.h"
 #include "nodectl/slots/plan.h"
 #include "nodectl/slots/session.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct wish {
@@ -23,8 +25,8 @@ static int read_wish(const struct command_call *call, struct wish *w)
     *w = (struct wish){.given = slots != NULL};
     if ((slots != NULL) == (count != NULL))
         return command_fail(call, EXIT_USAGE, "give either --slots, as 0-100,200, or --count, as 500");
-    if (command_value(call, "--to") == NULL || (command_value(call, "--from") == NULL && slots == NULL))
-        return command_fail(call, EXIT_USAGE, "give --to NODE, and with --count --from NODE too");
+    if (command_value(call, "--to") == NULL)
+        return command_fail(call, EXIT_USAGE, "give --to NODE");
     if (slots != NULL && !slot_set_parse(&w->slots, slots, &why))
         code = command_fail(call, EXIT_USAGE, "--slots: %s", buf_str(&why));
     if (count != NULL && !text_range(slice_of(count), 1, SN_SLOTS, &n))
@@ -45,8 +47,54 @@ static struct slot_set slots_of(const struct picture *p, const struct picture_no
     return s;
 }
 
+/* --from: masters, or all but the target, which are those that have slots. Without it all may be meant. */
+struct givers {
+    struct picture_node **v; /* owned */
+    size_t n;
+    bool named;
+};
+
+static bool has_giver(const struct givers *g, const struct picture_node *n)
+{
+    size_t i = 0;
+    while (i < g->n && g->v[i] != n)
+        i++;
+    return i < g->n;
+}
+
+static void add_giver(struct givers *g, struct picture_node *n)
+{
+    if (has_giver(g, n))
+        return;
+    g->v = mem_array(g->v, g->n + 1, sizeof *g->v);
+    g->v[g->n++] = n;
+}
+
+static bool read_givers(struct session *s, const struct picture_node *to, struct givers *g, struct buf *why)
+{
+    const char *text = command_value(s->call, "--from");
+    struct slice rest = slice_of(text != NULL ? text : "all");
+    g->named = text != NULL && strcmp(text, "all") != 0;
+    for (size_t i = 0; !g->named && i < s->picture.n; i++)
+        if (s->picture.v[i].master && s->picture.v[i].nslots > 0 && &s->picture.v[i] != to)
+            add_giver(g, &s->picture.v[i]);
+    while (g->named && rest.p != NULL) {
+        char *word = slice_dup(slice_trim(slice_cut(&rest, ',')));
+        struct picture_node *n = session_master(s, word, why);
+        free(word);
+        if (n == NULL)
+            return false;
+        if (n == to) {
+            buf_puts(why, "source and target are the same master");
+            return false;
+        }
+        add_giver(g, n);
+    }
+    return true;
+}
+
 /* Named slots: those that the target has are where they should be. */
-static void moves_of_slots(struct change *c, struct session *s, const struct wish *w, const struct picture_node *from,
+static void moves_of_slots(struct change *c, struct session *s, const struct wish *w, const struct givers *from,
                            const struct picture_node *to, struct slot_moves *out)
 {
     struct picture *p = &s->picture;
@@ -57,7 +105,7 @@ static void moves_of_slots(struct change *c, struct session *s, const struct wis
             change_failed(c, "slot %u is nobody's: `nodectl slots fix` gives it to a master", slot);
         else if (owner == to)
             continue;
-        else if (from != NULL && owner != from)
+        else if (from->named && !has_giver(from, owner))
             change_failed(c, "slot %u is not of %s, but of %s", slot, command_value(s->call, "--from"),
                           addr_text(&owner->addr, text));
         else
@@ -72,6 +120,7 @@ static void moves_of_count(struct change *c, const struct session *s, unsigned c
                            const struct picture_node *to, struct slot_moves *out)
 {
     struct slot_set all = slots_of(&s->picture, from), picked;
+    char text[ADDR_TEXT_MAX];
     for (size_t i = 0; i < from->nopen && count > 0; i++) {
         const struct picture_open *o = &from->open[i];
         if (o->importing || runid_cmp(o->other, to->id) != 0 || !slot_set_has(&all, o->slot))
@@ -81,29 +130,46 @@ static void moves_of_count(struct change *c, const struct session *s, unsigned c
         count--;
     }
     if (!plan_pick(&all, count, &picked)) {
-        change_failed(c, "%s has %u slots, and %u are wanted", command_value(s->call, "--from"),
-                      slot_set_count(&all) + slot_moves_count(out), count + slot_moves_count(out));
+        change_failed(c, "%s has fewer slots than are wanted", addr_text(&from->addr, text));
         return;
     }
     for (unsigned slot = slot_set_next(&picked, 0); slot < SN_SLOTS; slot = slot_set_next(&picked, slot + 1))
         slot_moves_add(out, from->id, to->id, slot);
 }
 
+/* Each gives in proportion to what it has. */
+static void moves_of_shares(struct change *c, const struct session *s, unsigned count, const struct givers *from,
+                            const struct picture_node *to, struct slot_moves *out)
+{
+    unsigned *has = mem_zalloc((from->n + 1) * sizeof *has), *gives = mem_zalloc((from->n + 1) * sizeof *gives);
+    unsigned all = 0;
+    for (size_t i = 0; i < from->n; i++) {
+        struct slot_set own = slots_of(&s->picture, from->v[i]);
+        has[i] = slot_set_count(&own);
+        all += has[i];
+    }
+    if (!plan_shares(has, from->n, count, gives))
+        change_failed(c, "%s has %u slots, and %u are wanted",
+                      from->named ? command_value(s->call, "--from") : "all others together", all, count);
+    for (size_t i = 0; c->failure.n == 0 && i < from->n; i++)
+        if (gives[i] > 0)
+            moves_of_count(c, s, gives[i], from->v[i], to, out);
+    free(has);
+    free(gives);
+}
+
 static void find_moves(struct change *c, struct session *s, const struct wish *w, struct slot_moves *out)
 {
-    const char *from_text = command_value(s->call, "--from");
     struct buf why = {0};
-    const struct picture_node *to = session_master(s, command_value(s->call, "--to"), &why), *from = NULL;
-    if (to != NULL && from_text != NULL)
-        from = session_master(s, from_text, &why);
-    if (to == NULL || (from_text != NULL && from == NULL))
+    struct givers from = {.v = NULL};
+    const struct picture_node *to = session_master(s, command_value(s->call, "--to"), &why);
+    if (to == NULL || !read_givers(s, to, &from, &why))
         change_failed(c, "%s", buf_str(&why));
-    else if (from == to)
-        change_failed(c, "source and target are the same master");
     else if (w->given)
-        moves_of_slots(c, s, w, from, to, out);
-    else if (from != NULL) /* --count goes with --from */
-        moves_of_count(c, s, w->count, from, to, out);
+        moves_of_slots(c, s, w, &from, to, out);
+    else
+        moves_of_shares(c, s, w->count, &from, to, out);
+    free(from.v);
     buf_free(&why);
 }
 

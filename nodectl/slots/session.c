@@ -1,6 +1,7 @@
 #include "nodectl/slots/session.h"
 
 #include "nodectl/slots/ask.h"
+#include "nodectl/slots/known.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,9 @@ int session_look(struct session *s)
         command_fail_lines(s->call, buf_slice(&why));
     }
     buf_free(&why);
-    return seen ? EXIT_OK : EXIT_NOBODY;
+    if (!seen)
+        return EXIT_NOBODY;
+    return s->tells_strangers ? EXIT_OK : known_one_cluster(s->call, &s->picture);
 }
 
 void session_end(struct session *s)

@@ -9,12 +9,14 @@ struct session {
     const struct command_call *call;
     struct asking asking;
     struct picture picture;
+    bool tells_strangers; /* set behind session_read(): that nodes are of two clusters is for the command to say */
 };
 
 /* Reads the options; asks nobody. EXIT_OK, or EXIT_USAGE with the reason on standard error. session_end() either
  * way. */
 int session_read(struct session *s, const struct command_call *call);
-/* Takes the picture. EXIT_OK, or EXIT_NOBODY with the reason on standard error. */
+/* Takes the picture. EXIT_OK, or EXIT_NOBODY, or EXIT_USAGE when the nodes are of two clusters, with the reason on
+ * standard error. */
 int session_look(struct session *s);
 void session_end(struct session *s);
 /* The master that the text names: a node, of a replica its master, or a shard by the name that the supervisors have for

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INFO_CLUSTER, INFO_REPLICATION, NOW, JOBS, MAPPING };
+enum { INFO_CLUSTER, INFO_REPLICATION, NOW, FUNCTIONS, JOBS, MAPPING };
 
 static void copy(char *to, size_t cap, struct slice text)
 {
@@ -32,6 +32,21 @@ static void read_mapping(struct survey_of *o, const redisReply *r)
     }
 }
 
+/* The digest does not depend on their order. */
+static void read_functions(struct survey_of *o, const redisReply *r)
+{
+    o->functions = r != NULL && r->type == REDIS_REPLY_ARRAY ? (int64_t)r->elements : -1;
+    for (int64_t i = 0; i < o->functions; i++) {
+        const redisReply *row = r->element[i];
+        unsigned char one[SHA1_BYTES];
+        if (row->type != REDIS_REPLY_ARRAY || row->elements < 2) /* "library_name", its name, ... */
+            continue;
+        sha1(reply_text(row->element[1]), one);
+        for (size_t k = 0; k < sizeof one; k++)
+            o->functions_digest[k] ^= one[k];
+    }
+}
+
 static void read_node(struct survey_of *o, const struct picture_node *n)
 {
     const struct fleet_member *m = n->member;
@@ -44,6 +59,7 @@ static void read_node(struct survey_of *o, const struct picture_node *n)
     if (now != NULL && now->type == REDIS_REPLY_ARRAY && now->elements == 2 &&
         !text_range(reply_text(now->element[0]), 0, INT64_MAX, &o->now_s))
         o->now_s = 0;
+    read_functions(o, n->noded ? NULL : ask_answer(m, FUNCTIONS));
     if (picture_migrates(n))
         slot_jobs_read(&o->jobs, ask_answer(m, JOBS));
     if (n->noded)
@@ -59,6 +75,7 @@ static void ask_all(struct survey *s, struct picture *p)
         ask_words(p->v[i].member, "CLUSTER INFO");
         ask_words(p->v[i].member, "INFO replication");
         ask_words(p->v[i].member, "TIME");
+        ask_words(p->v[i].member, p->v[i].noded ? "PING" : "FUNCTION LIST"); /* noded has none */
         if (picture_migrates(&p->v[i]))
             ask_words(p->v[i].member, "CLUSTER GETSLOTMIGRATIONS");
         if (p->v[i].noded)
@@ -164,6 +181,17 @@ static void ask_strays(struct survey *s, const struct picture *p)
     free(of);
 }
 
+/* Keys of databases that are about to be swapped are not counted before that is over. Returns false. */
+static bool is_held(const struct survey *s, const struct picture *p, struct buf *why)
+{
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < s->n; i++)
+        if (p->v[i].master && strcmp(s->v[i].mapping_state, "prepared") == 0)
+            buf_printf(why, "; %s holds two databases until their swap is over, see `nodectl doctor`",
+                       addr_text(&p->v[i].addr, text));
+    return false;
+}
+
 bool survey_take(struct survey *s, struct picture *p, struct buf *why)
 {
     *s = (struct survey){.v = mem_zalloc((p->n + 1) * sizeof *s->v), .n = p->n};
@@ -171,7 +199,7 @@ bool survey_take(struct survey *s, struct picture *p, struct buf *why)
     find_strays(s, p);
     if (s->nstrays > 0)
         ask_strays(s, p);
-    return count_keys(s, p, why);
+    return count_keys(s, p, why) || is_held(s, p, why);
 }
 
 void survey_free(struct survey *s)

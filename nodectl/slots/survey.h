@@ -3,19 +3,22 @@
 #ifndef NODECTL_SLOTS_SURVEY_H
 #define NODECTL_SLOTS_SURVEY_H
 
+#include "common/base/sha1.h"
 #include "nodectl/cluster/picture.h"
 #include "nodectl/slots/jobs.h"
 #include "nodectl/slots/keys.h"
 
 struct survey_of {
-    bool state_ok;          /* cluster_state is ok; true where it is not told */
-    int64_t supervised;     /* 0: it is not, or cannot be */
-    int64_t lease_ms;       /* what is left; 0: none; -1: not supervised */
-    bool mapped;            /* it tells of its mapping of databases */
-    int64_t mapping_epoch;  /* swaps that it has applied */
-    char mapping_state[16]; /* "none", "applied", "prepared", "aborted" */
-    char link[8];           /* of a replica to its master: "up", "down"; "" else */
-    int64_t now_s;          /* its own clock */
+    bool state_ok;                              /* cluster_state is ok; true where it is not told */
+    int64_t supervised;                         /* 0: it is not, or cannot be */
+    int64_t lease_ms;                           /* what is left; 0: none; -1: not supervised */
+    bool mapped;                                /* it tells of its mapping of databases */
+    int64_t mapping_epoch;                      /* swaps that it has applied */
+    char mapping_state[16];                     /* "none", "applied", "prepared", "aborted" */
+    char link[8];                               /* of a replica to its master: "up", "down"; "" else */
+    int64_t now_s;                              /* its own clock */
+    int64_t functions;                          /* libraries that it has; -1: it knows no functions */
+    unsigned char functions_digest[SHA1_BYTES]; /* of their names */
     struct slot_jobs jobs;
     /* Of a master that answers: its keys by slot; else NULL. */
     const struct key_counts *keys;

@@ -149,6 +149,12 @@ def check_stock_target(lab, path, before):
     stock, _ = make_cluster(lab, ["stock"], prefix="stock-", repl_diskless_sync_delay=0)
     refused = run(lab, stock[:1], "restore", path, "--yes")
     assert refused.returncode == FAILED and "database 0 only" in refused.stderr, refused
+    planned = run(lab, stock[:1], "restore", path, "--databases", "0", "--dry-run", "-o", "json")
+    steps = [step["step"] for step in json.loads(planned.stdout)["steps"] if step["step"].startswith("restore ")]
+    assert sum(int(step.split()[-2]) for step in steps) == sum(place[0] == 0 for place in before), steps
+    planned = document(run(lab, stock[:1], "create", "--dry-run", "-o", "json"))
+    assert [(row["from"], row["slots"]) for row in planned["plan"]] == [
+        ("127.0.0.1:%d" % stock[0].port, "0-16383")], planned
     done = document(run(lab, stock[:1], "restore", path, "--databases", "0", "--yes", "-o", "json"))
     wanted = {place: value for place, value in before.items() if place[0] == 0}
     assert done["restored"] == len(wanted) and done["left_out"] > 0, done

@@ -75,6 +75,9 @@ def check_scan(lab, masters, before):
     hashes = keys_of(run(lab, masters, "db", "scan", 0, "--type", "hash", "--match", "*-?5", "-o", "json"))
     assert hashes and all(client(owner(masters, k)).type(k) == b"hash" and k[-3:-2] == b"-" for k in hashes)
     assert len(run(lab, masters, "db", "scan", 0, "--limit", 5).stdout.splitlines()) == 5
+    wrong = run(lab, masters, "db", "scan", 0, "--type", "foo")
+    assert wrong.returncode == USAGE and "--type is 'foo'" in wrong.stderr, wrong
+    assert run(lab, masters, "db", "scan", 0, "--type", "ReJSON-RL").stdout == ""
     yaml = run(lab, masters, "db", "scan", 7, "-o", "yaml").stdout
     assert yaml == "database: 7\nkeys: []\ncount: 0\nok: true\nfailure: null\n", yaml
     assert run(lab, masters, "db", "scan", 16).returncode == FAILED

@@ -140,6 +140,18 @@ def test_move_in_one_piece(lab):
     assert set(range(500)) <= owned(two) and set(range(500)) <= slots_of(three, two)
     nodectl(lab, [two], *move[:-2], "--yes").expect(OK, "nothing is to be done")
     load.goes_on("moved")
+    # Of several, in proportion; and what is not there.
+    moved = nodectl(lab, [two], "slots", "move", "--from", "all", "--to", at(three), "--count", "109", "--yes", "-o",
+                    "json").expect(OK).document()["moves"]
+    assert sorted(m["count"] for m in moved) == [50, 59] and len(owned(one)) == 4911, moved
+    both = "%s,%s" % (at(one), my_id(two)[:8])
+    nodectl(lab, [two], "slots", "move", "--from", both, "--to", at(three), "--count", "10812").expect(USAGE, "--yes")
+    nodectl(lab, [two], "slots", "move", "--from", both, "--to", at(three), "--count", "10814", "--yes").expect(
+        FAILED, "has 10813 slots, and 10814 are wanted")
+    nodectl(lab, [two], "slots", "move", "--from", at(one) + ",nobody", "--to", at(three), "--count", "2",
+            "--yes").expect(FAILED, "nobody")
+    nodectl(lab, [two], "slots", "move", "--from", both, "--to", at(three), "--count", "20", "--yes").expect(OK)
+    assert len(owned(three)) == 5462 + 109 + 20
     # By keys, with the empty master, and back to shares of slots.
     nodectl(lab, [two], "slots", "rebalance", "--by", "keys", "--yes").expect(OK)
     sizes = [m["keys"] for m in nodectl(lab, [one], "cluster", "info", "-o", "json").expect(OK).document()["masters"]]
@@ -167,7 +179,8 @@ def test_move_that_waits(lab):
     wait_until(lambda: "fail" in lines(two)[name][2].split(","), 20, "the replica is missed")
     move = ("slots", "move", "--from", at(one), "--to", at(two), "--slots", "0-9", "--yes")
     stopped = begin(lab, [one], *move)
-    wait_until(lambda: "does not go on: Waits for replicas of this shard" in stopped.stdout.readline(), 30, "it is told")
+    why = "does not go on: Waits for replicas of this shard"
+    wait_until(lambda: why in stopped.stdout.readline(), 30, "it is told")
     stopped.send_signal(signal.SIGTERM)
     text = stopped.communicate(timeout=30)[0]
     assert stopped.returncode == INTERRUPTED and "is taken back" in text, text
@@ -276,6 +289,36 @@ def test_move_key_by_key(lab, *kinds):
         assert 100 in owned(one) and not is_open(one) and not is_open(two)
 
 
+@case(kinds=OURS, matrix=[("source",), ("target",)], limit_s=120)
+def test_move_key_by_key_beside_a_switchover(lab, end):
+    """One of the two masters gives way to its replica while slots are open at both: the move goes on with that one."""
+    nodes, replicas = make_cluster(lab, ["ours"] * 3, [("ours", 0), ("ours", 1)], **TIMEOUT)
+    one, two, _ = nodes
+    keys = {db: [key_in(slot) + "k%d" % i for slot in range(60) for i in range(20)] for db in (0, 3)}
+    with one.connect() as link:
+        for db, names in keys.items():
+            link.ok("SELECT", db)
+            for name in names:
+                link.send_raw(encode("SET", name, "v%d" % db))
+            assert all(link.read() == "OK" for _ in names)
+        assert link.ok("WAIT", 1, 10000) == 1
+    move = begin(lab, nodes, "slots", "move", "--to", at(two), "--slots", "0-59", "--key-by-key", "--rate", "20",
+                 "--yes")
+    wait_until(lambda: is_open(one) and is_open(two) and len(owned(two)) > SLOTS // 3 + 5, 20, "slots are open",
+               every_s=0.002)
+    successor = replicas[0 if end == "source" else 1]
+    assert successor.ok("CLUSTER", "FAILOVER") == "OK"
+    text = move.communicate(timeout=60)[0]
+    assert move.returncode == OK, text
+    source, target = (successor, two) if end == "source" else (one, successor)
+    assert set(range(60)) <= owned(target) and not is_open(source) and not is_open(target)
+    with target.connect() as link:
+        for db, names in keys.items():
+            link.ok("SELECT", db)
+            assert all(link.ok("GET", name) == "v%d" % db for name in names)
+    assert not source.info("keyspace"), source.info("keyspace")
+
+
 @case(kinds=OURS, matrix=[("ours", "ours", "ours"), ("stock", "stock", "stock")], limit_s=120)
 def test_check_and_fix(lab, *kinds):
     """Slots that are open in every way, nobody's, with keys where they should not be; what fix leaves to people."""
@@ -321,7 +364,8 @@ def test_check_and_fix(lab, *kinds):
         if slots == (7,):
             fixed.expect(FAILED, "left to you", "slot 7 is nobody's", at(one), at(two))
             one.ok("CLUSTER", "ADDSLOTS", 7)
-            assert "keys-in-foreign-slots" in codes(lab, one)
+            # noded keeps the slot open to its new owner, lest its keys be forgotten there.
+            wait_until(lambda: codes(lab, one) & {"keys-in-foreign-slots", "slot-open"}, 10, "it is found")
             fixed = nodectl(lab, [two], "slots", "fix", "--yes").expect(OK, "bring 1 keys")
         fixed.expect(OK)
         wait_clean(lab, three)
@@ -400,6 +444,8 @@ def test_fix_a_lost_master(lab, *kinds):
     three.kill9()
     wait_until(lambda: info(one)["cluster_state"] == "fail" == info(two)["cluster_state"], 20, "the cluster is down")
     assert {"node-silent", "state-fail"} <= codes(lab, one)
+    rows = nodectl(lab, [one], "cluster", "info").expect(FAILED, at(three)).out
+    assert next(row for row in rows.splitlines() if at(three) in row).split()[2::3] == ["?", "?"], rows
     told = nodectl(lab, [one], "slots", "fix", "--yes", "-o", "json").expect(FAILED, dead[:8], "--give-up-keys")
     assert len(told.document()["left_to_you"]) == 1, told.text
     give_up = ("slots", "fix", "--give-up-keys", "--yes")
@@ -464,6 +510,25 @@ def test_fix_half_known(lab, *kinds):
 
 
 @case(kinds=OURS, limit_s=60)
+def test_functions_come_along(lab):
+    """A new stock master gets the libraries that the others have; where they differ, it is found."""
+    nodes, _ = make_cluster(lab, ["stock"] * 2, **TIMEOUT)
+    code = "#!lua name=mine\nredis.register_function('nine', function() return 9 end)"
+    for node in nodes:
+        assert node.ok("FUNCTION", "LOAD", code) == "mine"
+    new = cluster_node(lab, "stock", "new", **TIMEOUT)
+    nodectl(lab, nodes, "node", "add", "--yes", "--master", at(new)).expect(OK, "copy the 1 function libraries")
+    assert new.ok("FCALL", "nine", 0) == 9
+    wait_clean(lab, nodes[0])
+    new.ok("FUNCTION", "FLUSH")
+    assert codes(lab, nodes[0]) == {"functions-differ"}
+    new.ok("FUNCTION", "LOAD", code.replace("mine", "other"))
+    assert codes(lab, nodes[0]) == {"functions-differ"}
+    ours = cluster_node(lab, "ours", "ours", **TIMEOUT)
+    nodectl(lab, nodes, "node", "add", "--dry-run", "--master", at(ours)).expect(OK, "a noded has none")
+
+
+@case(kinds=OURS, limit_s=60)
 def test_cluster_verbs(lab):
     """What redis-cli --cluster calls info, call and set-timeout, on nodes of both kinds."""
     (one, two), (copy,) = make_cluster(lab, ["ours", "stock"], [("stock", 1)], **TIMEOUT)
@@ -476,6 +541,7 @@ def test_cluster_verbs(lab):
     said = nodectl(lab, [two], "cluster", "call", "--only-replicas", "ROLE", "-o", "json").expect(OK).document()
     assert [(n["address"], n["reply"][0]) for n in said["nodes"]] == [(at(copy), "slave")], said
     nodectl(lab, [two], "cluster", "call", "GET", key_in(3)).expect(FAILED, "2 of 3 nodes", "MOVED")
+    nodectl(lab, [two], "cluster", "call", "--yes", "Subscribe", "x").expect(USAGE, "no one answer")
     nodectl(lab, [two], "cluster", "call", "CONFIG", "SET", "maxmemory", "100mb").expect(USAGE, "--yes")
     nodectl(lab, [two], "cluster", "call", "--yes", "CONFIG", "SET", "maxmemory", "100mb").expect(OK, "say CONFIG SET")
     nodectl(lab, [two], "cluster", "call", "--only-masters", "--yes", "--escapes", "-o", "json",
@@ -489,6 +555,11 @@ def test_cluster_verbs(lab):
     nodectl(lab, [two], "cluster", "set-timeout", "7000", "--yes").expect(OK)
     for node in (one, two, copy):
         assert node.ok("CONFIG", "GET", "cluster-node-timeout")[1] == "7000"
+    (other,), _ = make_cluster(lab, ["ours"], prefix="other")
+    for words in (("cluster", "info"), ("cluster", "call", "PING"), ("slots", "rebalance"), ("db", "list"),
+                  ("db", "scan", 0)):
+        nodectl(lab, [two, other], *words).expect(USAGE, at(two), at(other), "of two clusters")
+    assert "node-half-known" in codes(lab, two, other)  # what check and fix tell, they tell
     copy.kill9()
     nodectl(lab, [two], "cluster", "call", "PING").expect(FAILED, "1 of 3 nodes")
     nodectl(lab, [two], "cluster", "set-timeout", "8000", "--yes").expect(FAILED, at(copy))

@@ -176,7 +176,7 @@ static void test_open_slots(void **state)
     open_slot(w, 'b', 6, true, 'c');  /* the same, without */
     open_slot(w, 'a', 7, true, 'b');  /* the owner imports what it has */
     open_slot(w, 'a', 8, false, 'd'); /* to a node that nobody knows */
-    assert_string_equal(plan(w, 0), "close a 2-3,7-8; close b 2,6; finish a>b 1,4; home c>a 5");
+    assert_string_equal(plan(w, 0), "close a 2-3,7-8; close b 2,6; finish a>b 1; home b>a 4; home c>a 5");
     assert_true(finds(w, "slot-open"));
     w->p.v[1].answers = false; /* nothing is decided without the other end */
     w->s.v[1].keys = NULL;
