@@ -1,4 +1,4 @@
-/* SENTINEL DRILL BEGIN, END and CLAIMS: of drills that are under way one at a time concerns a cluster
+/* SENTINEL DRILL BEGIN, END and CLAIMS: drills under way, of which one at a time concerns a cluster
  * (drill_claims.h). */
 #include "sentineld/shell/cmd_sentinel.h"
 

@@ -238,7 +238,8 @@ def test_drills_have_their_names_everywhere(lab):
         man = f.read().replace("\\-", "-")
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
         readme = f.read()
-    offered = {line.split("\t")[0] for line in said(nodectl_path(), "__complete", "--", "drill", "run", "").splitlines()}
+    lines = said(nodectl_path(), "__complete", "--", "drill", "run", "").splitlines()
+    offered = {line.split("\t")[0] for line in lines}
     helped = said(nodectl_path(), "help", "drill", "run")
     for kind in kinds:
         assert kind in offered and "  %s\n" % kind in helped and kind in man, kind

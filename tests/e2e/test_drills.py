@@ -39,7 +39,7 @@ class Drilled:
         self.env["NODECTL_SUPERVISORS"] = at(*supervisors)
 
     def wait_fit(self):
-        wait_until(lambda: self.run("plan", "switchover").returncode == OK, 20, "the fleet is fit for a drill")
+        wait_until(lambda: self.once("plan", "switchover").returncode == OK, 20, "the fleet is fit for a drill")
 
     def start(self, *args):
         """nodectl drill in the background; it ends with the test."""
@@ -50,6 +50,15 @@ class Drilled:
         return process
 
     def run(self, *args):
+        """On a busy machine a lease may run out, and the fleet is not well for a moment: then it is tried again."""
+        for _ in range(5):
+            done = self.once(*args)
+            if done.returncode != USAGE or "the fleet is not well" not in done.stderr:
+                break
+            self.wait_fit()
+        return done
+
+    def once(self, *args):
         process = self.start(*args)
         try:
             out, err = process.communicate(timeout=90)
@@ -276,6 +285,22 @@ def test_one_drill_at_a_time(lab):
         assert isinstance(d.fleet.supervisors[0].call("SENTINEL", "DRILL", *bad), RespError), bad
 
 
+@case(kinds=("stock",), limit_s=120)
+def test_supervisors_that_keep_no_claims(lab):
+    """Under redis-sentinel, which knows no claims, a drill is done all the same, and says what is missing."""
+    fleet = lab.fleet()
+    env = clean_env(lab, NODECTL_SUPERVISORS=at(*fleet.supervisors))
+
+    def drill(verb, *args):
+        return subprocess.run([nodectl_path(), "drill", verb, "stop-master", "--group", "mymaster", *map(str, args)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+                              universal_newlines=True, env=env, timeout=100)
+    wait_until(lambda: drill("plan").returncode == OK, 20, "the group is fit for a drill")
+    done = drill("run", "--no-restore-roles", "--hold-ms", 0, "--yes", "-o", "json", *LAST_TURN)
+    assert done.returncode == OK and "these supervisors keep no claims" in done.stderr, done
+    assert json.loads(done.stdout)["to"] in {at(r) for r in fleet.replicas}, done
+
+
 SSH = """#!/bin/sh
 # ssh root@HOST COMMAND...: to one of the test's places. Where there is no nft its two commands are rules of the network
 # between the places.
@@ -415,7 +440,7 @@ def test_not_on_a_fleet_that_is_not_well(lab):
     pids = [n.pid for n in d.fleet.masters]
 
     def refused():
-        again = d.run("run", "kill-master", "--shard", d.shard(1), "--yes")
+        again = d.once("run", "kill-master", "--shard", d.shard(1), "--yes")
         assert again.returncode == USAGE, again
         return "the fleet is not well" in again.stderr and "no replica of %s is up" % at(d.fleet.masters[0]) in \
             again.stderr
@@ -437,7 +462,7 @@ def test_interrupted_in_the_middle(lab, drill, sig):
     until_line(process, "writes are acknowledged in every database")
     if drill == "stop-master":
         assert stopped(master), "it is stopped"
-        done = d.run("run", "kill-supervisor", "--yes")  # nor is the fleet well, and it is said whose doing that is
+        done = d.once("run", "kill-supervisor", "--yes")  # nor is the fleet well, and it is said whose doing that is
         assert done.returncode == USAGE and "the fleet is not well" in done.stderr, done
         assert "(stop-master of orders/" in done.stderr and "(process %d)" % process.pid in done.stderr, done
     else:
