@@ -209,6 +209,14 @@ void cl_keys_received(struct cl_core *c, const struct cl_message *m, struct cl_n
         count(c, &sender->id, m->handover.slot, m->handover.question);
 }
 
+#define WAS_GIVEN_UP 1 /* the question about keys of such a slot */
+
+/* A slot that an operator took from us has another owner now. */
+void cl_keys_left(struct cl_core *c, int slot)
+{
+    count(c, &c->me->id, slot, WAS_GIVEN_UP);
+}
+
 /* It is taken without a question by ADDSLOTS and BUMPEPOCH (redis-cli's fix), which goes on to move the rest of
  * database 0 from here, and by stock nodes. */
 void cl_keys_kept(struct cl_core *c, int slot)
@@ -216,14 +224,16 @@ void cl_keys_kept(struct cl_core *c, int slot)
     count(c, &c->me->id, slot, 0);
 }
 
-/* Keys of a slot that has gone stay where an operator sees them: it is open, and MIGRATE moves them after it. */
-static void left_behind(struct cl_core *c, int slot, uint64_t keys)
+/* Keys of a slot that has gone stay where an operator sees them: it is open, and MIGRATE moves them after it. One that
+ * was not on its way when it was given up is not opened: it would look as if it were to come here. */
+static void left_behind(struct cl_core *c, int slot, uint64_t keys, bool given_up)
 {
     struct cl_node *owner = cl_owner(c, slot);
     if (keys == 0 || !cl_has(c->me, CL_MASTER) || owner == NULL || owner == c->me ||
         cl_open_find(c, slot, true) != NULL)
         return;
-    cl_open_set(c, slot, true, owner);
+    if (!given_up)
+        cl_open_set(c, slot, true, owner);
     CL_LOG(c, WARNING, "Slot %d has been taken, and %" PRIu64 " keys of it are still here: move them, in all databases",
            slot, keys);
 }
@@ -233,7 +243,7 @@ void cl_keys_counted(struct cl_core *c, const struct cl_event *e)
     struct cl_node *to = cl_node_find(c, &e->node);
     struct cl_handover h = {.say = CL_SAY_KEYS, .slot = e->slot, .question = e->token, .keys = e->seq};
     if (to == c->me)
-        left_behind(c, e->slot, e->seq);
+        left_behind(c, e->slot, e->seq, e->token == WAS_GIVEN_UP);
     else if (to != NULL && cl_has(c->me, CL_MASTER))
         cl_send_handover(c, to, &h, NULL);
 }

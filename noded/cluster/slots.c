@@ -31,7 +31,7 @@ void cl_slot_give(struct cl_core *c, int slot, struct cl_node *n)
     if (n != NULL && c->given_up != NULL && cl_bit(c->given_up, slot)) {
         cl_bit_clear(c->given_up, slot);
         if (n != c->me)
-            cl_keys_kept(c, slot);
+            cl_keys_left(c, slot);
     }
     if (n != NULL) {
         if (n->slots == NULL)

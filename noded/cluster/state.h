@@ -499,6 +499,7 @@ bool cl_slot_is_moving(struct cl_core *c, cl_token token, int slot);
 void cl_keys_received(struct cl_core *c, const struct cl_message *m, struct cl_node *sender);
 /* A slot that leaves by hand, and is taken by whom it leaves for: keys that are still here stay. */
 void cl_keys_kept(struct cl_core *c, int slot);
+void cl_keys_left(struct cl_core *c, int slot); /* the same of one that was given up before: it is not opened */
 void cl_keys_counted(struct cl_core *c, const struct cl_event *e);
 void cl_setslot_run(struct cl_core *c);
 int64_t cl_setslot_deadline(const struct cl_core *c);

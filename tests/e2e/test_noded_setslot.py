@@ -178,6 +178,7 @@ def test_a_slot_given_up_with_keys(lab):
     wait_until(lambda: "Slot %d has been taken, and 10 keys of it are still here" % SLOT in source.log(), 20,
                "the source says what stays")
     assert owner_of(source) == my_id(target)
+    source.ok("CLUSTER", "SETSLOT", SLOT, "IMPORTING", my_id(target))
     for db in data:
         move_by_hand(source, target, db, data[db])
     source.ok("CLUSTER", "SETSLOT", SLOT, "STABLE")
