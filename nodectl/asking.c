@@ -54,11 +54,12 @@ static int read_login(const struct command_call *call, struct asking *a, const c
     return EXIT_OK;
 }
 
-static int find_targets(const struct command_call *call, struct asking *a)
+/* nodes: those of --seeds may be asked instead of supervisors. */
+static int find_targets(const struct command_call *call, struct asking *a, bool nodes)
 {
     struct buf error = {0};
     struct targets_wish wish = {.supervisors = command_value(call, "--supervisor"),
-                                .seeds = command_value(call, "--seeds"),
+                                .seeds = nodes ? command_value(call, "--seeds") : NULL,
                                 .fleet = command_value(call, "--fleet"),
                                 .config = command_value(call, "--config")};
     bool found = targets_find(&a->targets, &wish, &error);
@@ -97,25 +98,28 @@ int asking_read_logins(const struct command_call *call, struct asking *a)
     return code;
 }
 
-int asking_read_nodes(const struct command_call *call, struct asking *a)
+static int read_all(const struct command_call *call, struct asking *a, bool nodes)
 {
     int code = asking_read_format(call, a);
     if (code == EXIT_OK)
-        code = find_targets(call, a);
+        code = find_targets(call, a, nodes);
     if (code == EXIT_OK)
         code = asking_read_logins(call, a);
     return code;
 }
 
+int asking_read_nodes(const struct command_call *call, struct asking *a)
+{
+    return read_all(call, a, true);
+}
+
 int asking_read(const struct command_call *call, struct asking *a)
 {
-    int code = asking_read_nodes(call, a);
+    int code = read_all(call, a, false);
     if (code == EXIT_OK && a->targets.supervisors.n == 0)
-        code = command_fail(
-            call, EXIT_USAGE,
-            "no supervisor is named: %s names nodes only; give --supervisor host:port. Without supervisors: "
-            "node list, slots show, cluster info",
-            a->targets.source);
+        code = command_fail(call, EXIT_USAGE,
+                            "no supervisor is named: %s names nodes only; give --supervisor host:port",
+                            a->targets.source);
     return code;
 }
 

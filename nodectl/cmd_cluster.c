@@ -1,5 +1,7 @@
 /* nodectl cluster release and adopt: show the plan, ask, act, and tell what came of it. */
+#include "common/base/mem.h"
 #include "nodectl/asking.h"
+#include "nodectl/cluster/adopt.h"
 #include "nodectl/cluster/commands.h"
 #include "nodectl/output.h"
 #include "nodectl/reply_json.h"
@@ -35,10 +37,13 @@ static const json_t *cluster_in(const struct run *r, const json_t *view)
     return json_named(json_object_get(view, "clusters"), r->name);
 }
 
-/* Whom to ask: to release it one that has it. Its file says whether one can adopt it, so those that the operator named
- * come first. */
+/* Whom to ask: to release it one that has it; to adopt it one whose file has it, or which does not tell. Those that the
+ * operator named come first. */
 static void choose(struct run *r)
 {
+    enum adopt_entry *entries = mem_zalloc((r->fleet.n + 1) * sizeof *entries);
+    if (r->adopt)
+        adopt_ask_entries(&r->fleet, r->name, entries);
     size_t i;
     const json_t *view;
     json_array_foreach(r->views, i, view)
@@ -46,10 +51,19 @@ static void choose(struct run *r)
         const json_t *known = answers(view) ? cluster_in(r, view) : NULL;
         if (r->known == NULL && known != NULL)
             r->known = known;
-        if (r->by == NULL && answers(view) && (r->adopt || known != NULL))
+        bool fit = known != NULL;
+        for (size_t k = 0; k < r->fleet.n && r->adopt && !fit; k++)
+            fit = r->fleet.members[k] == fleet_at(&r->fleet, field_text(view, "address")) && entries[k] != ADOPT_LACKS;
+        if (r->by == NULL && answers(view) && fit)
             r->by = view;
     }
-    if (r->by == NULL)
+    free(entries);
+    if (r->by == NULL && r->adopt)
+        buf_printf(&r->failure,
+                   "no supervisor that answers has a cluster '%s' in its configuration file. nodectl cluster adopt %s "
+                   "--seeds HOST:PORT puts it there: give the address of one of its nodes",
+                   r->name, r->name);
+    else if (r->by == NULL)
         buf_printf(&r->failure, "no supervisor that answers watches a cluster named '%s'", r->name);
 }
 
@@ -198,13 +212,29 @@ static int run_release(const struct command_call *call)
 
 static int run_adopt(const struct command_call *call)
 {
-    return run(call, true);
+    return command_value(call, "--seeds") != NULL ? adopt_with_seeds(call) : run(call, true);
 }
 
+#define YES_OPTIONS                                              \
+    {"--yes", "-y", NULL, "do not ask"},                         \
+    {                                                            \
+        "--dry-run", NULL, NULL, "show the plan, and do nothing" \
+    }
+
 static const struct command_option options[] = {
-    {"--yes", "-y", NULL, "do not ask"},
-    {"--dry-run", NULL, NULL, "show the plan, and do nothing"},
+    YES_OPTIONS,
     ASKING_OPTIONS,
+    {NULL, NULL, NULL, NULL},
+};
+
+static const struct command_option adopt_options[] = {
+    {"--seeds", NULL, "ADDRESS",
+     "host:port of a node of a cluster that has no entry yet; several are separated by commas"},
+    {"--down-after", NULL, "TIME", "with --seeds: silence after which a node is down (default 2s)"},
+    {"--wait", NULL, "TIME", "how long an entry is waited for that you write yourself (default 30m)"},
+    YES_OPTIONS,
+    ASKING_OPTIONS,
+    ASKING_LOGIN_OPTIONS,
     {NULL, NULL, NULL, NULL},
 };
 
@@ -236,17 +266,26 @@ static const struct command command_cluster_release = {
 static const struct command command_cluster_adopt = {
     .name = "adopt",
     .arguments = "NAME",
-    .summary = "Take a cluster on again that was released.",
+    .summary = "Put a running cluster under supervision, or take one on again that was released.",
     .text = ASKING_TEXT
     "\n"
-    "One supervisor is asked (SENTINEL CLUSTER ADOPT), reads its configuration file again, as for SENTINEL RELOAD, "
+    "With --seeds the cluster gets an entry in the configuration file of each of these supervisors: it is written "
     "where\n"
-    "the cluster must have its entry, and tells the others of its list. No write is refused meanwhile. Supervisors do\n"
-    "not know each other by a cluster that is released: name one that has it in its file.\n"
+    "nodectl made the supervisor on this host (fleet create), and shown and waited for where it did not. Then each\n"
+    "supervisor reads its file and watches the cluster. Given again it goes on with what is not done yet.\n"
     "\n"
-    "Example:\n"
-    "  nodectl cluster adopt orders\n" EXITS,
-    .options = options,
+    "Without it the cluster must have its entry, as one that was released has: one supervisor is asked (SENTINEL "
+    "CLUSTER\n"
+    "ADOPT), reads its configuration file again, as for SENTINEL RELOAD, and tells the others of its list. "
+    "Supervisors\n"
+    "do not know each other by a cluster that is released: name one that has it in its file.\n"
+    "\n"
+    "No write is refused meanwhile, either way.\n"
+    "\n"
+    "Examples:\n"
+    "  nodectl cluster adopt orders\n"
+    "  nodectl --fleet orders cluster adopt carts --seeds 10.0.0.21:7000,10.0.0.22:7000\n" EXITS,
+    .options = adopt_options,
     .min_args = 1,
     .max_args = 1,
     .run = run_adopt,

@@ -124,7 +124,7 @@ static const struct command command_node_promote = {
 };
 
 static const struct command_option maintenance_options[] = {
-    {"--priority", NULL, "N", "of off: the replica-priority that it gets (default 100)"},
+    {"--priority", NULL, "N", "of off: the replica-priority that it gets (default: as before on, else 100)"},
     CHANGE_OPTIONS,
     ASKING_OPTIONS,
     ASKING_NODES_OPTIONS,
@@ -141,8 +141,9 @@ static const struct command command_node_maintenance = {
     "cluster-replica-no-failover\n"
     "too), and if it is a master a replica takes its place by a planned switch. It may be stopped then: the "
     "supervisors\n"
-    "go on to tell that it is down (+sdown), and promote nobody for it. off makes it a candidate again; it stays the\n"
-    "replica that it is (node promote makes it a master). With a configuration file the setting is written there, "
+    "go on to tell that it is down (+sdown), and promote nobody for it. off makes it a candidate again, with the\n"
+    "replica-priority that it had where fleet create made the fleet on this host, else with 100; it stays the replica\n"
+    "that it is (node promote makes it a master). With a configuration file the setting is written there, "
     "else\n"
     "it ends with the process. node list shows it.\n"
     "\n"

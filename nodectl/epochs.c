@@ -70,6 +70,5 @@ struct epochs epochs_named(const json_t *collected, int64_t number)
             config = config || o.config == number;
         }
     }
-    struct epochs e = config ? (struct epochs){.config = number} : (struct epochs){.ballot = number};
-    return epochs_complete(collected, e);
+    return epochs_complete(collected, (struct epochs){.ballot = config ? 0 : number, .config = config ? number : 0});
 }

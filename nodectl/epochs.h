@@ -1,5 +1,5 @@
-/* Which notes tell of one attempt at a failover. A ballot has an epoch and the configuration that comes of it has one: in a
- * cluster of redis-server these are different numbers, so each is compared with its like only. Pure. */
+/* Which notes tell of one attempt at a failover. A ballot has an epoch and the configuration that comes of it has
+ * one: in a cluster of redis-server these are different numbers, so each is compared with its like only. Pure. */
 #ifndef NODECTL_EPOCHS_H
 #define NODECTL_EPOCHS_H
 

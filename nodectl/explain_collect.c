@@ -78,8 +78,8 @@ static bool is_own(const json_t *entry)
            !is_kind(entry, "odown") && !is_kind(entry, "waiting");
 }
 
-/* Clocks of supervisors differ, so epochs say which attempt is the last one: ballots, and configurations of which nobody
- * knows the ballot. One of these is newer than all ballots when it was noted later. */
+/* Clocks of supervisors differ, so epochs say which attempt is the last one: ballots, and configurations of which
+ * nobody knows the ballot. One of these is newer than all ballots when it was noted later. */
 struct newest {
     struct epochs of;
     int64_t wall_ms;

@@ -203,10 +203,10 @@ static json_t *read_info(const redisReply *r)
                                   json_pack("{s:o, s:I, s:I, s:b}", "address", json_addr(&info.replicas[i].addr),
                                             "offset", (json_int_t)info.replicas[i].offset, "lag_s",
                                             (json_int_t)info.replicas[i].lag_s, "online", info.replicas[i].online));
-        told = json_pack("{s:I, s:I, s:o, s:o, s:o}", "age_ms", (json_int_t)first->element[0]->integer, "offset",
+        told = json_pack("{s:I, s:I, s:o, s:o, s:o, s:o}", "age_ms", (json_int_t)first->element[0]->integer, "offset",
                          (json_int_t)info.repl_offset, "replicas", replicas, "ops_per_s",
                          info_number(text, "instantaneous_ops_per_sec"), "used_memory",
-                         info_number(text, "used_memory"));
+                         info_number(text, "used_memory"), "supervised", info_number(text, "cluster_supervised"));
     }
     sn_info_free(&info);
     return told;
@@ -242,7 +242,15 @@ static json_t *told_by(const json_t *views, size_t view)
     return found;
 }
 
-/* What only one supervisor is asked: the INFO of each master, and the shards of each cluster. */
+/* The answers about a group: its INFO, and the ranking of its replicas, which redis-sentinel does not know. */
+static void read_group(json_t *group, const redisReply *info, const redisReply *ranking)
+{
+    json_object_set_new(group, "info", read_info(info));
+    if (ranking->type == REDIS_REPLY_ARRAY)
+        json_object_set_new(group, "ranking", reply_objects(ranking));
+}
+
+/* What only one supervisor is asked: of each group the INFO and the ranking, and the shards of each cluster. */
 static void ask_details(struct fleet *f, const struct status_query *q, json_t *views)
 {
     const char *name;
@@ -251,8 +259,10 @@ static void ask_details(struct fleet *f, const struct status_query *q, json_t *v
         json_t *view = json_array_get(views, i), *clusters = told_by(views, i);
         json_object_foreach(json_object_get(view, "groups"), name, value)
         {
-            if (status_reporter(views, name) == i)
-                ask(f->members[i], "INFO-CACHE", name);
+            if (status_reporter(views, name) != i)
+                continue;
+            ask(f->members[i], "INFO-CACHE", name);
+            ask(f->members[i], "RANKING", name);
         }
         json_object_foreach(clusters, name, value)
         {
@@ -268,8 +278,10 @@ static void ask_details(struct fleet *f, const struct status_query *q, json_t *v
         size_t at = 0;
         json_object_foreach(json_object_get(view, "groups"), name, value)
         {
-            if (status_reporter(views, name) == i && at < m->nreplies)
-                json_object_set_new(value, "info", read_info(m->replies[at++]));
+            if (status_reporter(views, name) != i || at + 1 >= m->nreplies)
+                continue;
+            read_group(value, m->replies[at], m->replies[at + 1]);
+            at += 2;
         }
         json_object_foreach(json_object_get(view, "told"), name, value)
         {

@@ -16,12 +16,13 @@ struct status_query {
 /* The views: an array with one object for each supervisor, in the order in which they were named or found:
  *   address, given (bool), error (text or null), id,
  *   groups: { name: { master: {...}, replicas: [{...}], supervisors: [{...}], address, quorum_reply, quorum_ok (bool),
- *                     info: { age_ms, offset, ops_per_s, used_memory,
- *                             replicas: [{ address, offset, lag_s, online }] } } }
+ *                     info: { age_ms, offset, ops_per_s, used_memory, supervised (number or null),
+ *                             replicas: [{ address, offset, lag_s, online }] },
+ *                     ranking: [{...}], of a sentineld } }
  *   clusters: [{...}], of those that know any
  *   told: { cluster: { shards: [{...}], databases: [{...}] } }, at the cluster's teller only
- * Maps in it are as the supervisor gave them, all values text. `info` is the master's INFO, and only at the group's
- * reporter. A supervisor that was reached twice, by two names, is there once. */
+ * Maps in it are as the supervisor gave them, all values text. `info` is the master's INFO; it and `ranking` (SENTINEL
+ * RANKING) are only at the group's reporter. A supervisor that was reached twice, by two names, is there once. */
 json_t *status_collect(struct fleet *f, const struct status_query *q);
 
 /* The index of the view that a group is best told from: the newest configuration, then a good link to the master.

@@ -6,6 +6,7 @@
 #include "nodectl/status_collect.h"
 #include "nodectl/status_node.h"
 #include "nodectl/status_pause.h"
+#include "nodectl/status_shard.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -201,9 +202,10 @@ static json_t *supervisors_of(const json_t *views, const struct sights *s, json_
     return list;
 }
 
-static void judge_group(const struct sights *s, const char *state, json_t *problems, json_t *notes)
+static void judge_group(const json_t *views, const struct sights *s, const char *state, json_t *problems, json_t *notes)
 {
     const json_t *reporter = s->v[s->reporter].group;
+    struct buf why = {0};
     if (strcmp(state, "ok") != 0 && strcmp(state, "s_down") != 0 && strcmp(state, "o_down") != 0)
         add_line(problems, "%s: a failover is in progress (%s)", s->name, state);
     if (field_number(json_object_get(reporter, "master"), "needs-operator", 0) != 0)
@@ -211,7 +213,7 @@ static void judge_group(const struct sights *s, const char *state, json_t *probl
                  "%s: nothing is promoted by itself: the replicas that are left may not know what their master has "
                  "promised last. 'nodectl failover %s' promotes the best of them by force",
                  s->name, s->name);
-    if (strcmp(state, "ok") == 0 && field_number(json_object_get(reporter, "master"), "lease-held-ms", -1) == 0)
+    if (strcmp(state, "ok") == 0 && status_lease(views, s->name) == LEASE_NONE)
         add_line(problems, "%s: master %s has no lease of a majority of the supervisors, so it takes no writes",
                  s->name, field_text(reporter, "address"));
     for (size_t i = 0; i < s->n; i++)
@@ -219,6 +221,9 @@ static void judge_group(const struct sights *s, const char *state, json_t *probl
             add_line(problems, "%s: supervisor %s: %s", s->name, s->v[i].by, field_text(s->v[i].group, "quorum_reply"));
     if (json_array_size(json_object_get(reporter, "replicas")) == 0)
         add_line(notes, "%s has no replica: when its master dies, nothing can be promoted", s->name);
+    if (status_nobody(reporter, &why))
+        add_line(notes, "%s: nobody can be promoted in it when its master dies (%s)", s->name, buf_str(&why));
+    buf_free(&why);
 }
 
 /* CKQUORUM answers "<n> usable Sentinels...", after "NOQUORUM" when they are too few. */
@@ -236,7 +241,7 @@ static json_t *merge_group(const json_t *views, const char *name, json_t *proble
     const json_t *reporter = s.v[s.reporter].group, *map = json_object_get(reporter, "master");
     const char *address = field_text(reporter, "address"), *state = state_of(&s);
     bool agreed = agree(&s, problems);
-    judge_group(&s, state, problems, notes);
+    judge_group(views, &s, state, problems, notes);
     json_t *master = status_master(&s, address, problems);
     json_t *replicas = status_replicas(&s, address, problems);
     json_t *supervisors = supervisors_of(views, &s, problems);

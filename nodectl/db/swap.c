@@ -24,6 +24,7 @@ struct swap {
     int64_t first, second;  /* the databases */
     int64_t epoch;          /* of the mapping, before */
     int64_t took_ms;
+    char hindered[256]; /* why none can begin now, as `by` sees it; "" nothing hinders one */
     struct buf failure;
 };
 
@@ -99,6 +100,7 @@ static bool look(struct swap *s)
         buf_printf(&s->failure,
                    "databases are swapped under leases only, and cluster %s has none (lease_ms, supervisors)",
                    s->cluster);
+    snprintf(s->hindered, sizeof s->hindered, "%s", field_text(head, "swapdb-hindered-by"));
     json_decref(head);
     return s->failure.n == 0;
 }
@@ -217,7 +219,9 @@ static int perform(struct swap *s)
         if (!yes && !asking_confirmed(&s->asking, "Swap them now?"))
             buf_puts(&s->failure, "nothing was done: it was not confirmed");
         else if (!dry)
-            act(s);
+            act(s); /* what hinders it may be over soon: the supervisor waits for that */
+        else if (s->hindered[0] != '\0')
+            buf_printf(&s->failure, "no databases can be swapped now: %s", s->hindered);
     }
     return finish(s, dry);
 }

@@ -29,11 +29,14 @@ static size_t replicas_of(const json_t *facts, const char *master)
 static void check_guarded(const json_t *node, json_t *findings)
 {
     const char *history = field_text(doctor_info(node), "master_sync_guarded");
-    doctor_change(doctor_finding(findings, FINDING_CRITICAL, "replication", field_text(node, "address"),
-                                 "it does not follow its master %s: that one is empty and may have lost its data, "
-                                 "which this replica still has (replica-guard)",
-                                 doctor_master(node)),
-                  "promote this replica when its data is the right one; else say to it: REPLICAOF ACCEPT %s", history);
+    doctor_change(
+        doctor_finding(findings, FINDING_CRITICAL, "replication", field_text(node, "address"),
+                       "it does not follow its master %s: that one is empty and may have lost its data, "
+                       "which this replica still has (replica-guard)",
+                       doctor_master(node)),
+        "when its data is the right one: stop the master, then nodectl failover to this replica; when it may go, say "
+        "to it: REPLICAOF ACCEPT %s",
+        history);
 }
 
 static void check_link(const json_t *node, json_t *findings)

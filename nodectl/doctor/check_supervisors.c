@@ -99,21 +99,48 @@ void check_supervisors(const json_t *facts, json_t *findings)
 
 /* ---- placement ---- */
 
-static void check_loss(const json_t *loss, bool one_host, json_t *findings)
+/* Shards that have replicas, and none that would be promoted. Those without one are told by check_replication(). */
+static void check_nobody(const json_t *now, json_t *findings)
 {
-    const char *kind = field_text(loss, "kind"), *name = field_text(loss, "name");
+    size_t i;
+    const json_t *s;
+    json_array_foreach(json_object_get(now, "shards"), i, s)
+    {
+        const char *name = field_text(s, "name");
+        if (strcmp(field_text(s, "state"), "alone") == 0 && json_int(s, "replicas", 0) > 0)
+            doctor_change(doctor_finding(findings, FINDING_WARNING, "quorum", name,
+                                         "nobody can be promoted in it when its master dies: %s", field_text(s, "why")),
+                          "end the maintenance or give a replica a priority above 0 (nodectl node maintenance off "
+                          "NODE), or add a replica; nodectl shard candidates %s shows them",
+                          name);
+    }
+}
+
+/* Those that take no writes then, and the first of them. */
+static size_t without_writes(const json_t *loss, const json_t **first)
+{
     size_t i, lost = 0;
-    const json_t *s, *first = NULL;
+    const json_t *s;
+    *first = NULL;
     json_array_foreach(json_object_get(loss, "shards"), i, s)
     {
         if (json_yes(s, "writes"))
             continue;
-        first = first != NULL ? first : s;
+        *first = *first != NULL ? *first : s;
         lost++;
     }
-    if (first == NULL || (one_host && strcmp(kind, "host") == 0))
-        return;
+    return lost;
+}
+
+/* before: how many take no writes as it is, with nothing lost. */
+static void check_loss(const json_t *loss, bool one_host, size_t before, json_t *findings)
+{
+    const char *kind = field_text(loss, "kind"), *name = field_text(loss, "name");
+    const json_t *first;
+    size_t lost = without_writes(loss, &first);
     bool now = strcmp(kind, "now") == 0;
+    if (first == NULL || (one_host && strcmp(kind, "host") == 0) || (!now && lost <= before))
+        return;
     doctor_change(doctor_finding(findings, now ? FINDING_CRITICAL : FINDING_WARNING, "quorum",
                                  now ? field_text(first, "name") : name,
                                  now ? "%s%s%zu of the shards take no writes (%s: %s)"
@@ -130,10 +157,12 @@ void check_quorum(const json_t *facts, json_t *findings)
         return;
     json_t *document = loss_document(fleet);
     bool one_host = json_yes(document, "one_host");
-    size_t i;
+    size_t i, before = without_writes(loss_named(document, ""), &loss);
     json_array_foreach(json_object_get(document, "losses"), i, loss)
     {
-        check_loss(loss, one_host, findings);
+        check_loss(loss, one_host, before, findings);
+        if (strcmp(field_text(loss, "kind"), "now") == 0)
+            check_nobody(loss, findings);
     }
     if (one_host)
         doctor_change(doctor_finding(findings, FINDING_NOTE, "quorum", "all", "all of it is on one host"),

@@ -40,8 +40,9 @@ void doctor_change(json_t *one, const char *change, ...)
 }
 
 static doctor_check *const checks[] = {
-    check_reach,  check_supervisors, check_quorum, check_cluster, check_mapping, check_placement, check_replication, check_persistence,
-    check_memory, check_timeouts,    check_clocks, check_kernel,  check_versions,  check_passwords,
+    check_reach,     check_supervisors, check_quorum,      check_cluster,   check_mapping,
+    check_placement, check_replication, check_persistence, check_memory,    check_timeouts,
+    check_clocks,    check_kernel,      check_versions,    check_passwords,
 };
 
 json_t *doctor_findings(const json_t *facts)

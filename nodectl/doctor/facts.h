@@ -12,9 +12,9 @@
  * placement: what loss.h takes; null without supervisors
  * nodes: [{ address, host, error (text or null), local (bool: on this machine), open (as above),
  *   clock_ms, clock_error_ms, info { field: text }, config { name: text }, config_error (text or null),
- *   cluster { field: text of CLUSTER INFO } (empty: it is no cluster's), mapping { field: text of CLUSTER DBMAP }, write_rate (bytes a second that its
- *   replication stream grew while we looked; of a master), and where it is local
- *   open_files (limit; -1: unbounded or not known), disk_free, disk_total (bytes of the file system of its dir) }]
+ *   cluster { field: text of CLUSTER INFO } (empty: it is no cluster's), mapping { field: text of CLUSTER DBMAP } (the
+ *   same), write_rate (bytes a second that its replication stream grew while we looked; of a master), and where it is
+ *   local open_files (limit; -1: unbounded or not known), disk_free, disk_total (bytes of its dir's file system) }]
  * machine: overcommit_memory, transparent_hugepage (word), somaxconn; absent where they cannot be read
  *
  * EXIT_OK, or EXIT_NOBODY, which was said. The document is the caller's. */

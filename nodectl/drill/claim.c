@@ -1,5 +1,7 @@
 #include "nodectl/drill/claim.h"
 
+#include "nodectl/reply_json.h"
+
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -38,6 +40,36 @@ void claim_end(const struct drill_claim_order *c)
 {
     struct fleet f;
     ask_all(c, &f, 4, (const char *[]){"SENTINEL", "DRILL", "END", c->id});
+    fleet_free(&f);
+}
+
+void claim_tell(const struct asking *a, struct buf *out)
+{
+    struct fleet f;
+    json_t *told = json_object();
+    asking_begin(a, &f);
+    for (size_t i = 0; i < f.n; i++) {
+        asking_login(a, f.members[i]);
+        fleet_ask(f.members[i], 3, (const char *[]){"SENTINEL", "DRILL", "CLAIMS"});
+    }
+    fleet_run(&f);
+    for (size_t i = 0; i < f.n; i++) {
+        const redisReply *r = fleet_answer(f.members[i]);
+        json_t *rows = r != NULL && r->type == REDIS_REPLY_ARRAY ? reply_objects(r) : NULL;
+        const json_t *row;
+        size_t k;
+        json_array_foreach(rows, k, row)
+        {
+            const char *id = field_text(row, "id");
+            if (json_object_get(told, id) != NULL)
+                continue;
+            json_object_set_new(told, id, json_true());
+            buf_printf(out, "drill %s (%s) by %s runs since %" PRId64 " s\n", id, field_text(row, "what"),
+                       field_text(row, "owner"), field_number(row, "age-ms", 0) / 1000);
+        }
+        json_decref(rows);
+    }
+    json_decref(told);
     fleet_free(&f);
 }
 

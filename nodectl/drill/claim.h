@@ -1,5 +1,5 @@
-/* The claim of a drill at the supervisors: of two drills that concern the same only one begins. It is taken with a majority
- * of them, ends by itself, and is given up by whoever does the way back. */
+/* The claim of a drill at the supervisors: of two drills that concern the same only one begins. It is taken with a
+ * majority of them, ends by itself, and is given up by whoever does the way back. */
 #ifndef NODECTL_DRILL_CLAIM_H
 #define NODECTL_DRILL_CLAIM_H
 
@@ -24,5 +24,7 @@ enum claim_result {
 enum claim_result claim_take(const struct drill_claim_order *c, int64_t ms, struct buf *why);
 void claim_renew(const struct drill_claim_order *c, int64_t ms); /* a new end, with whoever answers */
 void claim_end(const struct drill_claim_order *c);
+/* Appends a line for each drill that the supervisors know to be under way: what, by whom, since when. */
+void claim_tell(const struct asking *a, struct buf *out);
 
 #endif

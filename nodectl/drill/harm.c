@@ -29,9 +29,11 @@ static bool refuse_cut(const struct harm *h, struct buf *why)
         why,
         "cutting off %s needs commands of yours, as no signal does what a cut does. In the file of your drills:\n"
         "  drills = ( { name = \"cut\"; kind = \"%s\";\n"
-        "               harm_command = \"ssh root@$NODECTL_DRILL_HOST nft -f /etc/nftables/drill.nft\";\n"
-        "               heal_command = \"ssh root@$NODECTL_DRILL_HOST nft -f /etc/nftables/drill-heal.nft\"; } );\n"
-        "The samples drills.conf, drill.nft and drill-heal.nft do that",
+        "    harm_command = \"ssh root@$NODECTL_DRILL_HOST nft -f /etc/nftables/drill.nft\";\n"
+        "    heal_command = \"echo 'add table inet drill; delete table inet drill' | ssh root@$NODECTL_DRILL_HOST nft "
+        "-f -\";\n"
+        "  } );\n"
+        "The sample drill.nft has rules for that",
         addr_text(&h->at, text), drill_kind_name(h->kind));
     return false;
 }

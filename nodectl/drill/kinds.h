@@ -1,5 +1,5 @@
-/* The kinds of drills: what is done to whom. Help, manual pages, completion and the file of drills have their names from
- * here. */
+/* The kinds of drills: what is done to whom. Help, manual pages, completion and the file of drills have their names
+ * from here. */
 #ifndef NODECTL_DRILL_KINDS_H
 #define NODECTL_DRILL_KINDS_H
 

@@ -114,7 +114,10 @@ int drill_prepare(struct drill_run *r)
     name_it(r);
     r->harm.process.fd = r->harm.guard_fd = -1;
     json_t *document = look(r, &shards, &scope, &code);
-    if (document != NULL && target_unfit(document, scope, &why) > 0)
+    bool unfit = document != NULL && target_unfit(document, scope, &why) > 0;
+    if (unfit)
+        claim_tell(&r->asking, &why);
+    if (unfit)
         code = refuse(r, "the fleet is not well, or not as it should be:", &why);
     else if (document != NULL && (!target_choose(document, shards, &r->order, scope, r->seed, &r->target, &why) ||
                                   !choose_harm(r, &why) || !set_up_canaries(r, &why)))
@@ -174,7 +177,7 @@ void drill_show_plan(const struct drill_run *r, FILE *out)
     if (o->max_outage_ms >= 0)
         buf_printf(&text, "%" PRId64 " ms without an acknowledged write at most, ", o->max_outage_ms);
     if (t->bystander.n > 0)
-        buf_printf(&text, "%" PRId64 " ms of it in %s, ", o->max_bystander_ms, t->bystander.name);
+        buf_printf(&text, "%" PRId64 " ms without one in %s, ", o->max_bystander_ms, t->bystander.name);
     buf_printf(&text, "%" PRId64 " acknowledged writes lost at most; over in %" PRId64 " s\n", o->max_lost,
                o->max_time_s);
     buf_printf(&text, "  supervisors  %zu, all agree\n", t->nsupervisors);

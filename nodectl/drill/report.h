@@ -6,9 +6,9 @@
 
 #include <stdio.h>
 
-/* What the supervisors recorded of the failover that the harm led to: { group, epoch (the ballot's), config_epoch, detect, agree, elect,
- * fence, promote, tell, converge, total } in milliseconds, null where nothing is known. collected: of
- * explain_collect(). old: the master before; since_epoch: the configuration's then. Pure. */
+/* What the supervisors recorded of the failover that the harm led to: { group, epoch (the ballot's), config_epoch,
+ * detect, agree, elect, fence, promote, tell, converge, total } in milliseconds, null where nothing is known.
+ * collected: of explain_collect(). old: the master before; since_epoch: the configuration's then. Pure. */
 json_t *report_phases(const json_t *collected, const char *group, const char *old, int64_t since_epoch);
 
 /* What the canaries saw: { outage_ms, outage_from_ms (after the harm, which was at start_us), ..., databases [],

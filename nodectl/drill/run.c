@@ -342,7 +342,8 @@ static bool begin_claim(struct drill_run *r)
                      "nothing keeps another drill from running meanwhile, as these supervisors keep no "
                      "claims:");
     else
-        command_fail(r->call, EXIT_USAGE, "nothing was done: too few supervisors are free for it:");
+        command_fail(r->call, EXIT_USAGE,
+                     "nothing was done: a majority of the supervisors has to take the drill's claim, and does not:");
     print_lines(stderr, "  ", buf_slice(&why));
     buf_free(&why);
     return got != CLAIM_REFUSED;

@@ -50,21 +50,38 @@ void conf_text_node(struct buf *out, const struct layout *l, const struct layout
     free(folder);
 }
 
+void conf_text_cluster_entry(struct buf *out, const struct conf_text_cluster *c)
+{
+    buf_puts(out, "{ name = ");
+    conf_write_string(out, slice_of(c->name));
+    buf_puts(out, "; seeds = [ ");
+    for (size_t i = 0; i < c->nseeds; i++)
+        put_address(out, &c->seeds[i], i == 0);
+    buf_printf(out, " ]; down_after_ms = %lld;", (long long)c->down_after_ms);
+    if (c->user[0] != '\0') {
+        buf_puts(out, " user = ");
+        conf_write_string(out, slice_of(c->user));
+        buf_putc(out, ';');
+    }
+    if (c->password[0] != '\0') {
+        buf_puts(out, " password = ");
+        conf_write_string(out, slice_of(c->password));
+        buf_putc(out, ';');
+    }
+    buf_puts(out, " }");
+}
+
 void conf_text_cluster(struct buf *out, const char *name, const struct addr *seeds, size_t nseeds,
                        int64_t down_after_ms, const char *node_password)
 {
-    buf_puts(out, "clusters = (\n  { name = ");
-    conf_write_string(out, slice_of(name));
-    buf_puts(out, "; seeds = [ ");
-    for (size_t i = 0; i < nseeds; i++)
-        put_address(out, &seeds[i], i == 0);
-    buf_printf(out, " ]; down_after_ms = %lld;", (long long)down_after_ms);
-    if (node_password[0] != '\0') {
-        buf_puts(out, " password = ");
-        conf_write_string(out, slice_of(node_password));
-        buf_putc(out, ';');
-    }
-    buf_puts(out, " }\n);\n");
+    buf_puts(out, "clusters = (\n  ");
+    conf_text_cluster_entry(out, &(struct conf_text_cluster){.name = name,
+                                                             .seeds = seeds,
+                                                             .nseeds = nseeds,
+                                                             .down_after_ms = down_after_ms,
+                                                             .user = "",
+                                                             .password = node_password});
+    buf_puts(out, "\n);\n");
 }
 
 static void put_users(struct buf *out, const char *password)

@@ -196,14 +196,19 @@ static void put_entry(struct buf *out, struct slice entry)
 
 bool registry_text_add(struct slice text, struct slice entry, struct buf *out)
 {
+    return registry_text_add_to(text, "fleets", entry, out);
+}
+
+bool registry_text_add_to(struct slice text, const char *list, struct slice entry, struct buf *out)
+{
     struct scanner s = scanner_of(text);
-    if (!find_setting(&s, "fleets")) {
+    if (!find_setting(&s, list)) {
         if (s.now.kind != END)
             return false;
         buf_put(out, text.p, text.n);
         if (text.n > 0 && text.p[text.n - 1] != '\n')
             buf_putc(out, '\n');
-        buf_puts(out, "fleets = (\n");
+        buf_printf(out, "%s = (\n", list);
         put_entry(out, entry);
         buf_puts(out, ");\n");
         return true;
@@ -257,11 +262,11 @@ static bool is_name(struct scanner s, const char *name)
     return same;
 }
 
-static bool find_entry(struct slice text, const char *name, struct place *p)
+static bool find_entry(struct slice text, const char *list, const char *name, struct place *p)
 {
     struct scanner s = scanner_of(text);
     size_t comma = 0;
-    if (!find_setting(&s, "fleets") || !is(&s, '('))
+    if (!find_setting(&s, list) || !is(&s, '('))
         return false;
     for (next(&s); !ended(&s) && !is(&s, ')');) {
         struct scanner before = s;
@@ -299,7 +304,7 @@ static void widen(struct slice text, size_t *from, size_t *to)
 bool registry_text_remove(struct slice text, const char *name, struct buf *out)
 {
     struct place p = {0};
-    if (!find_entry(text, name, &p))
+    if (!find_entry(text, "fleets", name, &p))
         return false;
     size_t from = p.from, to = p.after > 0 ? p.after : p.to, kept = 0;
     widen(text, &from, &to);
@@ -310,5 +315,14 @@ bool registry_text_remove(struct slice text, const char *name, struct buf *out)
     }
     put_part(out, text, kept, from > kept ? from : kept);
     put_part(out, text, to, text.n);
+    return true;
+}
+
+bool registry_text_entry(struct slice text, const char *list, const char *name, struct buf *out)
+{
+    struct place p = {0};
+    if (!find_entry(text, list, name, &p))
+        return false;
+    put_part(out, text, p.from, p.to);
     return true;
 }

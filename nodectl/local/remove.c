@@ -1,6 +1,6 @@
 #include "nodectl/local/remove.h"
 
-#include "nodectl/rolling/unfinished.h"
+#include "nodectl/local/notes.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -59,8 +59,8 @@ bool remove_fleet(const struct layout *l, struct buf *why)
         if (ok)
             remove_above(dir, what);
     }
-    if (ok) /* how far a restart was */
-        (void)unlinkat(dir, UNFINISHED_FILE, 0);
+    if (ok)
+        (void)unlinkat(dir, NOTES_FILE, 0);
     /* Last of all what says that the folder is a fleet's. */
     if (ok)
         ok = unlinkat(dir, "fleet.json", 0) == 0 || errno == ENOENT;

@@ -21,7 +21,7 @@ struct start {
     struct recorded fleet;
     struct change change;
     size_t steps[STEPS];
-    bool wait, supervised;
+    bool planned[STEPS], wait;
 };
 
 static bool any_supervisors(const struct layout *l)
@@ -77,21 +77,50 @@ static bool wait_made(struct start *s, int left_ms, struct buf *why)
 
 /* ---- the plan and its steps ---- */
 
+static void add(struct start *s, enum step step, size_t number)
+{
+    s->planned[step] = true;
+    s->steps[step] = number;
+}
+
+static struct well_wish wish_of(const struct layout *l)
+{
+    struct well_wish wish = {.cluster = l->name, .leases = true};
+    for (size_t i = 0; i < l->n; i++)
+        wish.supervisors += l->v[i].supervisor;
+    return wish;
+}
+
+/* One look, where nothing is to be started. */
+static bool is_well(const struct start *s)
+{
+    struct well_wish wish = wish_of(&s->fleet.layout);
+    struct buf ignored = {0};
+    bool well = well_wait(&s->fleet.asking, &wish, 0, &ignored);
+    buf_free(&ignored);
+    return well;
+}
+
 static void plan(struct start *s)
 {
     const struct layout *l = &s->fleet.layout;
     struct run_count nodes = run_count(l, &s->fleet.asking, RUN_NODES);
     struct run_count supervisors = run_count(l, &s->fleet.asking, RUN_SUPERVISORS);
     size_t idle_nodes = nodes.here - nodes.running, idle_supervisors = supervisors.here - supervisors.running;
-    s->steps[NODES] = change_step(&s->change, "start %zu node%s (%zu run)", idle_nodes, PLURAL(idle_nodes),
-                                  nodes.running);
+    bool all_run = l->complete && idle_nodes + idle_supervisors == 0;
+    if (idle_nodes > 0)
+        add(s, NODES,
+            change_step(&s->change, "start %zu node%s (%zu run)", idle_nodes, PLURAL(idle_nodes), nodes.running));
+    else if (all_run && !any_supervisors(l) && !is_made(s))
+        add(s, NODES, change_step(&s->change, "wait until %zu node%s answer", nodes.running, PLURAL(nodes.running)));
     if (!l->complete)
-        s->steps[CLUSTER] = change_step(&s->change, "wait until nodectl fleet create has made the cluster");
-    s->steps[SUPERVISORS] = change_step(&s->change, "start %zu supervisor%s (%zu run)", idle_supervisors,
-                                        PLURAL(idle_supervisors), supervisors.running);
-    s->supervised = s->wait && any_supervisors(l);
-    if (s->supervised)
-        s->steps[WELL] = change_step(&s->change, "wait until all is well and every master has its lease");
+        add(s, CLUSTER, change_step(&s->change, "wait until nodectl fleet create has made the cluster"));
+    if (idle_supervisors > 0)
+        add(s, SUPERVISORS,
+            change_step(&s->change, "start %zu supervisor%s (%zu run)", idle_supervisors, PLURAL(idle_supervisors),
+                        supervisors.running));
+    if (s->wait && any_supervisors(l) && !(all_run && is_well(s)))
+        add(s, WELL, change_step(&s->change, "wait until all is well and every master has its lease"));
 }
 
 static bool do_step(struct start *s, enum step step, int left_ms, struct buf *why)
@@ -107,9 +136,7 @@ static bool do_step(struct start *s, enum step step, int left_ms, struct buf *wh
             close(lock);
         return ok;
     }
-    struct well_wish wish = {.cluster = l->name, .leases = true};
-    for (size_t i = 0; i < l->n; i++)
-        wish.supervisors += l->v[i].supervisor;
+    struct well_wish wish = wish_of(l);
     return well_wait(a, &wish, left_ms, why);
 }
 
@@ -119,8 +146,8 @@ static void do_steps(struct start *s)
     struct buf why = {0};
     if (!recorded_programs(&s->fleet, &why))
         change_failed(&s->change, "%s", buf_str(&why));
-    for (int step = NODES; step < (s->supervised ? STEPS : WELL) && s->change.failure.n == 0; step++) {
-        if (step == CLUSTER && s->fleet.layout.complete)
+    for (int step = NODES; step < STEPS && s->change.failure.n == 0; step++) {
+        if (!s->planned[step])
             continue;
         int64_t left_ms = end_ms - fleet_now_ms();
         if (!change_now(&s->change, s->steps[step]))

@@ -38,6 +38,20 @@ static void end(struct call *c)
     free(c->argv);
 }
 
+/* In one line, since it stands within a sentence. */
+static void put_said(struct buf *why, struct slice said)
+{
+    bool any = false;
+    while (said.n > 0) {
+        struct slice line = slice_trim(slice_cut_line(&said));
+        if (line.n > 0)
+            buf_printf(why, "%s%.*s", any ? "; " : "", (int)line.n, line.p);
+        any = any || line.n > 0;
+    }
+    if (!any)
+        buf_puts(why, "it gave no reason");
+}
+
 static bool run(const struct call *c, int limit_ms, struct buf *why)
 {
     struct buf said = {0};
@@ -45,7 +59,8 @@ static bool run(const struct call *c, int limit_ms, struct buf *why)
     if (code != 0) {
         for (size_t i = 0; i < c->n - c->nunits; i++)
             buf_printf(why, "%s%s", i > 0 ? " " : "", c->argv[i]);
-        buf_printf(why, " failed: %s", said.n > 0 ? buf_str(&said) : "it gave no reason");
+        buf_puts(why, " failed: ");
+        put_said(why, buf_slice(&said));
     }
     buf_free(&said);
     return code == 0;

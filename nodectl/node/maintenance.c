@@ -1,19 +1,24 @@
 #include "nodectl/node/verbs.h"
 
 #include "common/base/text.h"
+#include "nodectl/local/layout.h"
+#include "nodectl/local/notes.h"
 #include "nodectl/node/answers.h"
 #include "nodectl/node/turn.h"
 #include "nodectl/reply_json.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PRIORITY_DEFAULT 100
 
 struct maintenance {
     bool on;
     runid id;
-    int64_t priority;  /* that it gets */
+    int64_t priority;  /* that it gets; of off 0 until it is known */
+    int64_t before;    /* that it has when maintenance begins, which is noted; 0: it is in maintenance already */
+    const char *dir;   /* the fleet's folder, where that is noted; NULL: nowhere */
     bool own_election; /* nobody supervises it: the cluster's election has to be told too */
     bool has_file;
     struct turn turn;
@@ -37,12 +42,44 @@ static bool look(struct node_work *w, struct maintenance *m, struct picture_node
     return true;
 }
 
+/* ---- what it was before ---- */
+
+#define NOTE_MAX (sizeof "priority-" + sizeof(runid))
+
+static const char *note_of(const struct maintenance *m, char name[NOTE_MAX])
+{
+    snprintf(name, NOTE_MAX, "priority-%s", m->id);
+    return name;
+}
+
+static const char *folder_of(const struct node_work *w)
+{
+    const char *dir = w->asking.targets.dir;
+    return dir != NULL && layout_is_there(dir) && access(dir, W_OK) == 0 ? dir : NULL;
+}
+
+/* The priority that the end of maintenance gives it, where the operator names none. */
+static void find_before(struct node_work *w, struct maintenance *m, int64_t now)
+{
+    char name[NOTE_MAX];
+    int64_t noted = m->dir != NULL ? notes_get(m->dir, note_of(m, name)) : 0;
+    m->priority = now != 0 ? now : noted > 0 ? noted : PRIORITY_DEFAULT;
+    if (now == 0 && noted == 0)
+        change_warn(&w->change,
+                    "what its replica-priority was before is not known here; --priority gives it another "
+                    "one than %d",
+                    PRIORITY_DEFAULT);
+}
+
 /* ---- steps ---- */
 
 static bool set_candidate(struct node_work *w, void *what)
 {
     const struct maintenance *m = what;
+    char name[NOTE_MAX];
     struct picture_node *n = picture_by_id(&w->picture, m->id);
+    if (m->before > 0 && m->dir != NULL && !notes_set(m->dir, note_of(m, name), m->before, &w->why))
+        return false;
     return n != NULL &&
            picture_askf(&w->picture, n, &w->why, "CONFIG SET replica-priority %lld", (long long)m->priority) != NULL &&
            (!m->own_election || picture_askf(&w->picture, n, &w->why, "CONFIG SET cluster-replica-no-failover %s",
@@ -54,6 +91,15 @@ static bool keep(struct node_work *w, void *what)
     const struct maintenance *m = what;
     struct picture_node *n = picture_by_id(&w->picture, m->id);
     return n != NULL && picture_askf(&w->picture, n, &w->why, "CONFIG REWRITE") != NULL;
+}
+
+static void forget_before(const struct maintenance *m)
+{
+    struct buf ignored = {0};
+    char name[NOTE_MAX];
+    if (m->dir != NULL)
+        (void)notes_set(m->dir, note_of(m, name), 0, &ignored);
+    buf_free(&ignored);
 }
 
 /* ---- plan ---- */
@@ -109,9 +155,13 @@ static void plan(struct node_work *w, struct maintenance *m, struct picture_node
         change_failed(&w->change, "%s", buf_str(&w->why));
         return;
     }
+    m->dir = folder_of(w);
+    m->before = m->on ? now : 0;
+    if (!m->on && m->priority == 0)
+        find_before(w, m, now);
     if (now != m->priority)
         plan_candidate(w, m, text);
-    if (m->on && now != 0 && now != PRIORITY_DEFAULT)
+    if (m->dir == NULL && m->before > 0 && now != PRIORITY_DEFAULT)
         change_warn(&w->change, "its replica-priority is %lld now: say maintenance off with --priority %lld",
                     (long long)now, (long long)now);
     if (m->on && n->master && n->nslots > 0 && !plan_switch(w, m, n))
@@ -129,23 +179,25 @@ static void perform(struct node_work *w, struct maintenance *m)
     if (!change_agreed(&w->change, m->on ? "Maintenance of a node" : "End of the maintenance of a node",
                        m->on ? "Begin it now?" : "End it now?"))
         return;
-    if ((m->candidate == SIZE_MAX || node_step(w, m->candidate, set_candidate, m)) &&
-        (m->kept == SIZE_MAX || node_step(w, m->kept, keep, m)) && m->turn_step != SIZE_MAX)
+    if ((m->candidate != SIZE_MAX && !node_step(w, m->candidate, set_candidate, m)) ||
+        (m->kept != SIZE_MAX && !node_step(w, m->kept, keep, m)))
+        return;
+    if (m->turn_step != SIZE_MAX)
         (void)node_step(w, m->turn_step, turn_run, &m->turn);
+    if (!m->on)
+        forget_before(m);
 }
 
 int node_maintenance(const struct command_call *call)
 {
     struct node_work w;
-    struct maintenance m = {.on = strcmp(call->argv[0], "on") == 0, .priority = PRIORITY_DEFAULT};
+    struct maintenance m = {.on = strcmp(call->argv[0], "on") == 0};
     const char *priority = command_value(call, "--priority");
     int code = node_read(&w, call);
     if (code == EXIT_OK && !m.on && strcmp(call->argv[0], "off") != 0)
         code = command_fail(call, EXIT_USAGE, "say on or off, and then the node");
     if (code == EXIT_OK && priority != NULL && (m.on || !text_range(slice_of(priority), 1, INT32_MAX, &m.priority)))
         code = command_fail(call, EXIT_USAGE, "--priority is for off, and is a number from 1 on");
-    if (m.on)
-        m.priority = 0;
     if (code == EXIT_OK)
         code = node_begin(&w, true);
     if (code == EXIT_OK)

@@ -8,13 +8,13 @@
 
 static void promote(struct node_work *w, struct turn *t)
 {
-    char text[ADDR_TEXT_MAX], of[ADDR_TEXT_MAX];
+    char text[ADDR_TEXT_MAX], of[ADDR_TEXT_MAX], title[ADDR_TEXT_MAX + 64];
     struct picture_node *to = node_named(w, w->call->argv[0]);
     if (to == NULL)
         return;
     if (to->master && to->nslots > 0) {
-        change_skipped(&w->change,
-                       change_step(&w->change, "%s is the master of its shard already", node_text(to, text)));
+        snprintf(title, sizeof title, "%s is the master of its shard already", node_text(to, text));
+        (void)change_agreed(&w->change, title, ""); /* without a step it says that nothing is to be done */
         return;
     }
     if (!turn_look(w, t, to)) {

@@ -1,9 +1,9 @@
 #include "nodectl/rolling/order.h"
 
 #include "common/base/mem.h"
+#include "nodectl/local/notes.h"
 #include "nodectl/node/answers.h"
 #include "nodectl/reply_json.h"
-#include "nodectl/rolling/unfinished.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 
 #define WELL_MS 600000
-#define FRESH_S 2
+#define FRESH_S 4       /* uptimes and times are whole seconds, and answers take their time: two of them, and two */
 #define SETTLED_MS 3000 /* what changed just now has settled by then */
 #define TURN_MS 30000   /* ... and nodes that joined just now are known to all supervisors */
 
@@ -259,13 +259,13 @@ static bool take_turn(struct node_work *w, void *what)
  * settings tell the two apart by themselves. */
 static void begin(struct rolling *r)
 {
-    bool fresh = false;
+    int64_t youngest_s = FRESH_S;
     for (size_t i = 0; i < r->n; i++)
-        fresh = fresh || r->v[i].way.uptime_s < FRESH_S;
+        youngest_s = r->v[i].way.uptime_s < youngest_s ? r->v[i].way.uptime_s : youngest_s;
     if (r->since_s > 0 || r->edits != NULL)
         return;
-    if (fresh)
-        (void)interrupt_sleep(FRESH_S * 1000);
+    if (youngest_s < FRESH_S)
+        (void)interrupt_sleep((int)(FRESH_S - youngest_s) * 1000);
     r->began_s = (int64_t)time(NULL);
 }
 
@@ -273,7 +273,7 @@ static void begin(struct rolling *r)
 static void record(struct rolling *r)
 {
     struct buf why = {0};
-    if (r->dir != NULL && !unfinished_begin(r->dir, r->began_s, &why))
+    if (r->dir != NULL && !notes_set(r->dir, ROLLING_NOTE, r->began_s, &why))
         r->dir = NULL;
     buf_free(&why);
     if (r->dir != NULL)
@@ -281,6 +281,14 @@ static void record(struct rolling *r)
     snprintf(r->go_on, sizeof r->go_on, "the same command with --since %lld goes on with the rest",
              (long long)r->began_s);
     r->work->change.go_on = r->go_on;
+}
+
+void rolling_forget(const struct rolling *r)
+{
+    struct buf ignored = {0};
+    if (r->dir != NULL)
+        (void)notes_set(r->dir, ROLLING_NOTE, 0, &ignored);
+    buf_free(&ignored);
 }
 
 bool rolling_run(struct rolling *r)
@@ -293,8 +301,7 @@ bool rolling_run(struct rolling *r)
         if (!node_step(r->work, r->v[i].step, take_turn, &t))
             return false;
     }
-    if (r->dir != NULL)
-        unfinished_end(r->dir);
+    rolling_forget(r);
     return true;
 }
 

@@ -7,6 +7,9 @@
 #include "nodectl/rolling/outage.h"
 #include "nodectl/rolling/way.h"
 
+/* In the fleet's folder, while one is not finished: when it began, in seconds of the clock. */
+#define ROLLING_NOTE "restart-since"
+
 enum order_kind {
     ORDER_NODE,   /* a replica, or a master without slots */
     ORDER_MASTER, /* a replica takes its place, it is started again, and takes its place back where that is wanted */
@@ -45,6 +48,7 @@ bool rolling_is_well(struct rolling *r, struct buf *why);
 bool rolling_plan(struct rolling *r, struct buf *why);
 /* Does all of them. false: the change has failed. */
 bool rolling_run(struct rolling *r);
-void rolling_free(struct rolling *r); /* all but work */
+void rolling_forget(const struct rolling *r); /* that one was not finished */
+void rolling_free(struct rolling *r);         /* all but work */
 
 #endif

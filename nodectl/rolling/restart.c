@@ -4,10 +4,10 @@
 #include "common/base/text.h"
 #include "nodectl/duration.h"
 #include "nodectl/local/layout.h"
+#include "nodectl/local/notes.h"
 #include "nodectl/past.h"
 #include "nodectl/reply_json.h"
 #include "nodectl/rolling/order.h"
-#include "nodectl/rolling/unfinished.h"
 
 #include <string.h>
 #include <time.h>
@@ -59,7 +59,7 @@ static void go_on_with_earlier(const struct command_call *call, struct rolling *
     const char *dir = r->work->asking.targets.dir;
     char when[WALL_TEXT_MAX];
     r->dir = dir != NULL && layout_is_there(dir) ? dir : NULL;
-    int64_t since_s = r->dir != NULL ? unfinished_since(r->dir) : 0;
+    int64_t since_s = r->dir != NULL ? notes_get(r->dir, ROLLING_NOTE) : 0;
     if (since_s == 0 || r->since_s > 0 || command_value(call, "--anew") != NULL)
         return;
     wall_text(since_s * 1000, when);
@@ -101,8 +101,8 @@ static int run(const struct command_call *call)
         bool planned = rolling_plan(&r, &why);
         if (!planned)
             change_failed(&w->change, "%s", buf_str(&why));
-        else if (r.n == 0 && r.dir != NULL && !w->change.dry)
-            unfinished_end(r.dir); /* it was killed when all was done */
+        else if (r.n == 0 && !w->change.dry)
+            rolling_forget(&r); /* it was killed when all was done */
         buf_free(&why);
         if (change_agreed(&w->change, "A rolling restart", "Restart them now, one after the other?"))
             (void)rolling_run(&r);

@@ -153,7 +153,7 @@ const struct command command_shard_switchover = {
     "\n"
     "Writes are paused on the master until the replica has all of them, then the replica is the master (SENTINEL\n"
     "FAILOVER ... COORDINATED, which sentineld knows). When it does not catch up within half of down_after_ms, it is\n"
-    "given up and the old master goes on. A shard may be named without its cluster.\n"
+    "given up and the old master goes on. A shard may be named without its cluster, or by any node of it.\n"
     "\n"
     "With --at the plan is agreed to now and done then: all is looked at once more, and nothing is done when another\n"
     "node is the master by then, when it is no longer possible, or when the time was slept through.\n"

@@ -124,10 +124,11 @@ void failover_run_warn(const struct failover_run *r, struct change *c)
     if (!json_yes(group, "quorum_ok"))
         change_warn(c, "there is no quorum now; the others learn of the new master when they are back");
     if (r->plan.by_force)
-        change_warn(c,
-                    "%s may not know what its master has promised last (slots that moved, databases that were "
-                    "swapped): it is promoted by force, and what it does not know is lost",
-                    r->plan.to);
+        change_warn(
+            c,
+            "%s may not know what its master has promised last (keys that were deleted while it was away, slots "
+            "that moved, databases that were swapped): it is promoted by force, and what it does not know is lost",
+            r->plan.to);
     if (r->plan.impaired)
         change_warn(c, "%s is loading, synchronising, empty, cut off from its master, or refused lately", r->plan.to);
     if (strcmp(field_text(json_object_get(group, "master"), "state"), "ok") != 0)

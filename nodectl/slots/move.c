@@ -247,6 +247,16 @@ static bool all_wait(const struct moving *m)
     return true;
 }
 
+static const char open_advice[] = ". Slots may be open at both ends: the same command goes on with them, and `nodectl "
+                                  "slots fix` ends that";
+
+/* Atomic migrations leave nothing open. */
+static bool says_what_to_do(struct pair *l)
+{
+    return !l->in_pieces || strstr(buf_str(&l->why), "slots fix") != NULL ||
+           strstr(buf_str(&l->why), "same command") != NULL;
+}
+
 /* A step begins when there is something to do; several may be under way side by side. */
 static void tell(struct moving *m, struct pair *l)
 {
@@ -267,8 +277,8 @@ static void tell(struct moving *m, struct pair *l)
     else if (l->phase == PAIR_DONE)
         change_did(m->c, l->step);
     else if (l->phase == PAIR_FAILED)
-        change_failed(m->c, "%u of %u slots are moved, and then: %s", l->looked ? all - left : 0, all,
-                      buf_str(&l->why));
+        change_failed(m->c, "%u of %u slots are moved, and then: %s%s", l->looked ? all - left : 0, all,
+                      buf_str(&l->why), says_what_to_do(l) ? "" : open_advice);
 }
 
 static void tell_waiting(struct moving *m, struct pair *l)

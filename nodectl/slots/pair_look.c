@@ -50,14 +50,23 @@ void look_ask(struct pair *l)
         l->place[3] = ask_words(to->member, "CLUSTER GETSLOTMIGRATIONS");
 }
 
+/* The node at the other end of an open slot, which says so for as long as the slot is open, is this end: or was, before
+ * it was replaced. */
+static bool is_end(const struct pair *l, const char *other, const char *end, const char *first)
+{
+    const struct picture_node *n = picture_by_id(l->p, other);
+    return runid_cmp(other, end) == 0 || runid_cmp(other, first) == 0 ||
+           (n != NULL && runid_cmp(n->master_id, end) == 0);
+}
+
 /* Slots that are open to somebody else are not ours to finish. */
 static bool sort_open(struct pair *l, struct look *k)
 {
     for (unsigned s = slot_set_next(&l->left, 0); s < SN_SLOTS; s = slot_set_next(&l->left, s + 1)) {
         const struct open_slot *out = own_slots_open(&k->from, s, false), *in = own_slots_open(&k->to, s, true);
-        if (out != NULL && runid_cmp(out->other, l->to) != 0)
+        if (out != NULL && !is_end(l, out->other, l->to, l->move->to))
             pair_fail(l, "slot %u is open: it is on its way to node %s. `nodectl slots fix` ends that", s, out->other);
-        else if (in != NULL && runid_cmp(in->other, l->from) != 0)
+        else if (in != NULL && !is_end(l, in->other, l->from, l->move->from))
             pair_fail(l, "slot %u is open: the target imports it from node %s. `nodectl slots fix` ends that", s,
                       in->other);
         if (l->phase == PAIR_FAILED)

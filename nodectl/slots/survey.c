@@ -181,6 +181,17 @@ static void ask_strays(struct survey *s, const struct picture *p)
     free(of);
 }
 
+/* Keys of databases that are about to be swapped are not counted before that is over. Returns false. */
+static bool is_held(const struct survey *s, const struct picture *p, struct buf *why)
+{
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < s->n; i++)
+        if (p->v[i].master && strcmp(s->v[i].mapping_state, "prepared") == 0)
+            buf_printf(why, "; %s holds two databases until their swap is over, see `nodectl doctor`",
+                       addr_text(&p->v[i].addr, text));
+    return false;
+}
+
 bool survey_take(struct survey *s, struct picture *p, struct buf *why)
 {
     *s = (struct survey){.v = mem_zalloc((p->n + 1) * sizeof *s->v), .n = p->n};
@@ -188,7 +199,7 @@ bool survey_take(struct survey *s, struct picture *p, struct buf *why)
     find_strays(s, p);
     if (s->nstrays > 0)
         ask_strays(s, p);
-    return count_keys(s, p, why);
+    return count_keys(s, p, why) || is_held(s, p, why);
 }
 
 void survey_free(struct survey *s)

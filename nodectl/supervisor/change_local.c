@@ -6,10 +6,12 @@
 #include "nodectl/local/conf_text.h"
 #include "nodectl/local/members.h"
 #include "nodectl/local/registry.h"
+#include "nodectl/local/registry_text.h"
 #include "nodectl/local/replace_file.h"
 #include "nodectl/local/single.h"
 #include "nodectl/supervisor/list_text.h"
 
+#include <libconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +108,46 @@ static struct layout_member *new_member(struct change_list *c)
     return m;
 }
 
+static void add_entry(struct slice of_other, const char *name, struct buf *text)
+{
+    struct buf entry = {0}, more = {0};
+    if (registry_text_entry(of_other, "clusters", name, &entry) &&
+        registry_text_add_to(buf_slice(text), "clusters", buf_slice(&entry), &more)) {
+        buf_free(text);
+        *text = more;
+        more = (struct buf){0};
+    }
+    buf_free(&entry);
+    buf_free(&more);
+}
+
+/* What the others watch beside the fleet's own cluster (cluster adopt --seeds), the new one watches too. */
+static void add_other_clusters(const struct change_list *c, const struct layout_member *m, struct buf *text)
+{
+    struct buf other = {0}, why = {0};
+    const struct layout_member *from = NULL;
+    for (size_t i = 0; i < c->layout.n && from == NULL; i++)
+        if (c->layout.v[i].supervisor && &c->layout.v[i] != m)
+            from = &c->layout.v[i];
+    char *conf = from != NULL ? layout_conf(&c->layout, from) : NULL;
+    config_t read;
+    config_init(&read);
+    if (conf != NULL && io_file_read(conf, FILE_MAX, &other, &why) &&
+        config_read_string(&read, buf_str(&other)) == CONFIG_TRUE) {
+        const config_setting_t *list = config_lookup(&read, "clusters");
+        const char *name;
+        for (int i = 0; list != NULL && i < config_setting_length(list); i++)
+            if (config_setting_lookup_string(config_setting_get_elem(list, (unsigned)i), "name", &name) ==
+                    CONFIG_TRUE &&
+                strcmp(name, c->layout.name) != 0)
+                add_entry(buf_slice(&other), name, text);
+    }
+    config_destroy(&read);
+    free(conf);
+    buf_free(&other);
+    buf_free(&why);
+}
+
 /* The configuration of a new one: that of a fleet that has it already. It is in fleet.json before it runs, so that
  * fleet stop and destroy find it whatever becomes of the rest. */
 static bool write_member(struct change_list *c, const struct layout_member *m, struct buf *why)
@@ -113,6 +155,7 @@ static bool write_member(struct change_list *c, const struct layout_member *m, s
     char *state = layout_path(&c->layout, m, "state"), *conf = layout_conf(&c->layout, m);
     struct buf text = {0};
     conf_text_supervisor(&text, &c->layout, m, c->asking.password, c->asking.node_password);
+    add_other_clusters(c, m, &text);
     bool ok = layout_save(&c->layout, why) && make_folders(state, 0700, why) &&
               (access(conf, F_OK) == 0 ? write_list(c, m, why) : replace_file(conf, buf_slice(&text), 0600, why));
     buf_free(&text);

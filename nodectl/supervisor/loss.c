@@ -44,7 +44,7 @@ static bool has_text(const json_t *list, const char *text)
 /* What is left of one shard. */
 struct left {
     size_t voters, voters_known, needed; /* needed: for a failover */
-    size_t replicas, nodes_lost;
+    size_t replicas, promotable, nodes_lost;
     bool master;
 };
 
@@ -66,44 +66,63 @@ static struct left count(const struct lost *l, const json_t *fleet, const json_t
         n.nodes_lost += !left;
         n.master = n.master || (master && left);
         n.replicas += !master && left;
+        n.promotable += !master && left && field_text(one, "against")[0] == '\0';
     }
     size_t majority = n.voters_known / 2 + 1, quorum = (size_t)json_integer_value(json_object_get(shard, "quorum"));
     n.needed = quorum > majority ? quorum : majority;
     return n;
 }
 
-static const char *state_of(const struct left *n, bool leases, const char **why)
+/* Why nobody can be promoted, when that is so. */
+static void put_nobody(const struct lost *l, const json_t *shard, const struct left *n, struct buf *why)
 {
+    const char *before = "no replica that is left can be promoted (";
+    size_t i;
+    const json_t *one;
+    if (n->replicas == 0)
+        buf_puts(why, "no replica is left");
+    json_array_foreach(json_object_get(shard, "nodes"), i, one)
+    {
+        if (json_is_true(json_object_get(one, "master")) || !is_left(l, one))
+            continue;
+        buf_printf(why, "%s%s: %s", before, field_text(one, "address"), field_text(one, "against"));
+        before = "; ";
+    }
+    if (n->replicas > 0)
+        buf_puts(why, ")");
+}
+
+/* A master that is up and holds no lease gets none by the loss of something else. */
+static const char *state_of(const struct lost *l, const json_t *shard, const struct left *n, struct buf *why)
+{
+    bool leases = json_is_true(json_object_get(shard, "leases")),
+         leased = !json_is_false(json_object_get(shard, "leased"));
     bool elects = n->voters >= n->needed, renewed = n->voters >= n->voters_known / 2 + 1;
-    *why = "";
-    if (n->master && leases && !renewed) {
-        *why = "too few supervisors are left to renew its lease";
+    if (n->master && leases && (!renewed || !leased)) {
+        buf_puts(why, renewed ? "it holds no lease of a majority of the supervisors now"
+                              : "too few supervisors are left to renew its lease");
         return "no-lease";
     }
-    if (!n->master) {
-        *why = n->replicas == 0 ? "no replica is left" : elects ? "" : "too few supervisors are left for a failover";
-        return n->replicas > 0 && elects ? "failover" : "lost";
-    }
-    if (!elects) {
-        *why = "too few supervisors are left for a failover";
-        return "unwatched";
-    }
-    if (n->replicas == 0) {
-        *why = "no replica is left";
-        return "alone";
-    }
-    return "kept";
+    if (n->promotable > 0 && elects)
+        return n->master ? "kept" : "failover";
+    if (!elects && (n->master || n->replicas > 0))
+        buf_puts(why, "too few supervisors are left for a failover");
+    else
+        put_nobody(l, shard, n, why);
+    return !n->master ? "lost" : elects ? "alone" : "unwatched";
 }
 
 static json_t *shard_after(const struct lost *l, const json_t *fleet, const json_t *shard, bool *writes, bool *touched)
 {
     struct left n = count(l, fleet, shard);
-    const char *why;
-    const char *state = state_of(&n, json_is_true(json_object_get(shard, "leases")), &why);
+    struct buf why = {0};
+    const char *state = state_of(l, shard, &n, &why);
     *writes = strcmp(state, "lost") != 0 && strcmp(state, "no-lease") != 0;
     *touched = n.nodes_lost > 0 || strcmp(state, "kept") != 0;
-    return json_pack("{s:s, s:s, s:b, s:I, s:s}", "name", field_text(shard, "name"), "state", state, "writes", *writes,
-                     "replicas", (json_int_t)n.replicas, "why", why);
+    json_t *o = json_pack("{s:s, s:s, s:b, s:I, s:s}", "name", field_text(shard, "name"), "state", state, "writes",
+                          *writes, "replicas", (json_int_t)n.replicas, "why", buf_str(&why));
+    buf_free(&why);
+    return o;
 }
 
 static json_t *after(const struct lost *l, const json_t *fleet)

@@ -7,8 +7,10 @@
 
 /* fleet:
  *   supervisors [{ address, host, up }]
- *   shards [{ name, quorum, leases (bool), supervisors [addresses: who watches it],
- *             nodes [{ address, host, up, master }] }]
+ *   shards [{ name, quorum, leases (bool), leased (bool: its master holds one now; absent: it does),
+ *             supervisors [addresses: who watches it],
+ *             nodes [{ address, host, up, master,
+ *                      against (why it would not be promoted; null or absent: it would) }] }]
  *   zones { name: [hosts] }
  *
  * The document: ok (no loss of one of them stops writes to a shard), one_host (all is on one host, so its loss is the
@@ -21,7 +23,7 @@
  *   failover    its master is lost, and a replica of it is promoted
  *   alone       its master is left, and nothing else that could be promoted
  *   unwatched   its master is left and takes writes, but too few supervisors are left for a failover
- *   no-lease    its master is left, but too few supervisors are left to renew its lease: no writes
+ *   no-lease    its master is left, but holds no lease now, or too few supervisors are left to renew it: no writes
  *   lost        its master is lost, and nothing can be promoted: no writes */
 json_t *loss_document(const json_t *fleet);
 

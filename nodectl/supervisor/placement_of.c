@@ -2,6 +2,7 @@
 
 #include "nodectl/reply_json.h"
 #include "nodectl/status_collect.h"
+#include "nodectl/status_shard.h"
 
 #include <string.h>
 
@@ -56,13 +57,17 @@ static json_t *shard(const struct roll *r, const char *group)
     const json_t *g = status_group(r->views, best, group), *map = json_object_get(g, "master"), *replica;
     json_t *nodes = json_array();
     json_array_append_new(nodes, node(map, true));
+    enum status_lease lease = status_lease(r->views, group);
     json_array_foreach(json_object_get(g, "replicas"), i, replica)
     {
-        json_array_append_new(nodes, node(replica, false));
+        const char *against = status_against(g, replica);
+        json_t *o = node(replica, false);
+        json_object_set_new(o, "against", against != NULL ? json_string(against) : json_null());
+        json_array_append_new(nodes, o);
     }
-    return json_pack("{s:s, s:I, s:b, s:o, s:o}", "name", group, "quorum", (json_int_t)field_number(map, "quorum", 1),
-                     "leases", json_object_get(map, "lease-grantee") != NULL, "supervisors", watchers(r, group),
-                     "nodes", nodes);
+    return json_pack("{s:s, s:I, s:b, s:b, s:o, s:o}", "name", group, "quorum",
+                     (json_int_t)field_number(map, "quorum", 1), "leases", lease != LEASE_UNUSED, "leased",
+                     lease == LEASE_HELD, "supervisors", watchers(r, group), "nodes", nodes);
 }
 
 json_t *placement_of(const struct roll *r, json_t *zones)

@@ -88,7 +88,7 @@ static void row(struct table *t, const json_t *loss)
 
 static void print_table(const json_t *document, const char *only, bool wide)
 {
-    static const char *const titles[] = {"LOST",      "WRITES",   "SUPERVISORS", "FAILS OVER", "NO REPLICA LEFT",
+    static const char *const titles[] = {"LOST",      "WRITES",   "SUPERVISORS", "FAILS OVER", "NOBODY TO PROMOTE",
                                          "UNWATCHED", "NO LEASE", "LOST SHARDS", NULL};
     bool one_host = json_yes(document, "one_host");
     struct table *t = table_new(titles);
@@ -159,8 +159,8 @@ const struct command supervisor_quorum = {
     "\n"
     "For each: do writes go on to every shard, once failovers are over; how many supervisors are left; which shards "
     "fail\n"
-    "over, have no replica left, are not failed over any more (unwatched), get no lease renewed (no writes), or are "
-    "lost.\n"
+    "over, have no replica left that would be promoted (one with priority 0 would not), are not failed over any more\n"
+    "(unwatched), get no lease or have none now (no writes), or are lost.\n"
     "Single processes are shown with -o wide, when all is on one host, and when their loss stops writes. What is down\n"
     "already counts as lost.\n"
     "\n"

@@ -46,28 +46,45 @@ static bool ends_so(const char *name, const char *part)
     return slash != NULL && strcmp(slash + 1, part) == 0;
 }
 
+static bool has_node(const json_t *group, const char *address)
+{
+    return strcmp(field_text(json_object_get(group, "master"), "address"), address) == 0 ||
+           json_find(json_object_get(group, "replicas"), "address", address) != NULL;
+}
+
+static bool is_meant(const json_t *group, const char *text, bool address)
+{
+    return address ? has_node(group, text) : ends_so(field_text(group, "name"), text);
+}
+
 const json_t *overview_group(const struct overview *l, const char *name, struct buf *why)
 {
     const json_t *groups = json_object_get(l->document, "groups"), *found = json_named(groups, name), *g;
     size_t i, n = 0;
+    struct addr a;
+    bool address = strchr(name, '/') == NULL && addr_parse(slice_of(name), &a);
     if (found != NULL)
         return found;
     json_array_foreach(groups, i, g)
     {
-        if (ends_so(field_text(g, "name"), name)) {
+        if (is_meant(g, name, address)) {
             found = g;
             n++;
         }
     }
     if (n == 1)
         return found;
-    if (n == 0)
+    if (n == 0 && address)
+        buf_printf(why, "no supervisor that answers knows a node %s. There are:", name);
+    else if (n == 0)
         buf_printf(why, "no supervisor that answers watches a group named '%s'. There are:", name);
+    else if (address)
+        buf_printf(why, "%s is a node of several groups: give the name of one. There are:", name);
     else
         buf_printf(why, "several shards are named '%s': give the name of the cluster too. There are:", name);
     json_array_foreach(groups, i, g)
     {
-        if (n == 0 || ends_so(field_text(g, "name"), name))
+        if (n == 0 || is_meant(g, name, address))
             buf_printf(why, " %s", field_text(g, "name"));
     }
     if (json_array_size(groups) == 0)

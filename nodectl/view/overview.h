@@ -18,7 +18,7 @@ void overview_free(struct overview *l);
 bool overview_nobody(const struct overview *l); /* no supervisor answers */
 
 /* Names as the operator may write them: of a group, or of a shard without its cluster ("1a2b3c4d"), where one group
- * ends so. NULL: there is none, or there are several; the reason is appended to why. */
+ * ends so, or "host:port" of any node of it. NULL: there is none, or there are several; the reason is appended to why. */
 const json_t *overview_group(const struct overview *l, const char *name, struct buf *why);
 
 #endif

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define REPLICAS_US INT64_C(250000)   /* for so long replicas are waited for: both databases are shut meanwhile */
+#define REPLICAS_US INT64_C(100000)   /* for so long at most replicas are waited for */
 #define HELD_LONG_US INT64_C(1000000) /* a swap takes some ten milliseconds */
 
 /* The dataset has not done the last swap that it was to do. */
@@ -236,12 +236,19 @@ static bool replicas_agree(const struct cl_core *c)
     return is_ours_alone(c);
 }
 
+/* Both databases are shut meanwhile, and what the asking supervisor grants waits behind the answer: a lease goes on. */
+static int64_t patience_end(const struct cl_core *c)
+{
+    int64_t quarter_us = 1000 * c->lease.longest_ms / 4;
+    return c->agreements[c->nagreements - 1].since_us + (quarter_us < REPLICAS_US ? quarter_us : REPLICAS_US);
+}
+
 /* It stands still, or its link is gone: it was asked long enough. The next swap does not wait for it before it is back.
  */
 static void leave_the_silent(struct cl_core *c)
 {
     struct cl_node *n;
-    if (!cl_fenced(c) || !is_ours_alone(c) || c->now_us < c->agreements[c->nagreements - 1].since_us + REPLICAS_US)
+    if (!cl_fenced(c) || !is_ours_alone(c) || c->now_us < patience_end(c))
         return;
     for (size_t it = 0; (n = cl_each(c, &it)) != NULL;)
         if (lacks(c, n)) {
@@ -276,7 +283,7 @@ int64_t cl_dbmap_deadline(const struct cl_core *c)
     int64_t told = c->held_us > 0 && !c->held_told ? c->held_us + HELD_LONG_US : HEAP_NEVER;
     if (c->nagreements == 0 || !cl_fenced(c) || !is_ours_alone(c))
         return told;
-    int64_t at = c->agreements[c->nagreements - 1].since_us + REPLICAS_US;
+    int64_t at = patience_end(c);
     at = at > c->now_us ? at : c->now_us;
     return at < told ? at : told;
 }

@@ -110,9 +110,9 @@ struct cl_command {
 enum cl_job_news {
     /* the source's */
     CL_JOB_IS_SNAPSHOTTING,
-    CL_JOB_IS_STREAMING,
-    CL_JOB_IS_NEAR,    /* little is left to send, and the target has flushed nearly all: writes may be paused */
-    CL_JOB_IS_DRAINED, /* the target has all, on disk, and so have its replicas; seq: the greatest epoch it knows */
+    CL_JOB_IS_STREAMING, /* the target's too, which changes nothing there; seq: keys of the snapshot */
+    CL_JOB_IS_NEAR,      /* little is left to send, and the target has flushed nearly all: writes may be paused */
+    CL_JOB_IS_DRAINED,   /* the target has all, on disk, and so have its replicas; seq: the greatest epoch it knows */
     /* the target's */
     CL_JOB_IS_ASKED,   /* node: the source, slots, seq: its mapping epoch. Answered by CL_FX_JOB_ACCEPT. */
     CL_JOB_IS_GRANTED, /* seq: the epoch */

@@ -1,5 +1,5 @@
 /* Migrations that touch a shard which is getting another master. Supervisors say so to the master at the other end
- * (CLUSTER MIGRATIONS FREEZE), for a time that ends by itself: until then nothing is paused and nothing granted. A
+ * (CLUSTER FREEZESLOTMIGRATIONS), for a time that ends by itself: until then nothing is paused and nothing granted. A
  * source whose target was replaced, or whose link to it broke, begins anew with whoever is the master there now. */
 #include "noded/cluster/state.h"
 

@@ -59,6 +59,7 @@ struct cl_job_row {
     const uint8_t *slots;
     int64_t created_ms, updated_ms; /* Unix */
     int tries;                      /* how often writes have waited for the hand-over */
+    uint64_t snapshot_keys;         /* of its snapshot, once that is over; 0 too behind a restart of this node */
     const char *message;            /* "" while all is well; good until the next step */
 };
 /* All that are live or kept, the newest first; *it from 0 on. */

@@ -48,6 +48,7 @@ bool cl_next_job(const struct cl_core *c, size_t *it, struct cl_job_row *out)
         .created_ms = j->created_ms,
         .updated_ms = j->updated_ms,
         .tries = j->tries,
+        .snapshot_keys = j->snapshot_keys,
         .message = j->message[0] == '\0' && is_live(j) ? cl_job_waits_for(c, j) : j->message,
     };
     return true;
@@ -383,6 +384,7 @@ void cl_jobs_news(struct cl_core *c, const struct cl_event *e)
             cl_job_enter(c, j, CL_JOB_SNAPSHOTTING, HEAP_NEVER);
         break;
     case CL_JOB_IS_STREAMING:
+        j->snapshot_keys = e->seq;
         if (j->state == CL_JOB_SNAPSHOTTING)
             cl_job_enter(c, j, CL_JOB_STREAMING, HEAP_NEVER);
         break;

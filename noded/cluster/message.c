@@ -115,8 +115,10 @@ static void claim_learn(struct cl_core *c, struct cl_node *n, cl_link link, cons
     const struct cl_header *h = &m->head;
     /* There are two links between two nodes: what comes on the one may be older than what came on the other. */
     bool overtaken = h->current_epoch < n->seen_epoch || (cl_has(n, CL_MASTER) && h->current_epoch < n->config_epoch);
+    if (overtaken || h->current_epoch >= CL_EPOCH_MAX)
+        return;
     enum cl_order order = cl_state_order(c, m, n);
-    if (overtaken || order == CL_ORDER_OLD || h->current_epoch >= CL_EPOCH_MAX)
+    if (order == CL_ORDER_OLD)
         return;
     n->seen_epoch = h->current_epoch;
     role_learn(c, n, h);

@@ -171,10 +171,26 @@ static void slot_lost(struct cl_core *c, int slot)
     cl_bit_set(c->lost_slots, slot);
 }
 
-/* A slot follows the highest config epoch. One that we are importing is decided by SETSLOT NODE alone. */
-static bool claim_wins(struct cl_core *c, const struct cl_node *owner, uint64_t epoch, int slot)
+/* The other end of a move may have been replaced meanwhile. */
+static bool is_of_shard(const struct cl_node *n, const struct cl_node *other)
 {
-    if (cl_open_find(c, slot, true) != NULL)
+    return n == other || n->master == other || other->master == n ||
+           (!cl_id_is_none(&n->shard) && cl_id_eq(&n->shard, &other->shard));
+}
+
+/* Of a slot that we are importing SETSLOT NODE alone decides whether it becomes ours. Whose it is until then follows
+ * who has replaced the source: were it nobody's, its keys could neither come nor be asked for. */
+static bool replaces_source(const struct cl_open *o, const struct cl_node *owner, const struct cl_node *by)
+{
+    return is_of_shard(o->node, by) && (owner == NULL || is_of_shard(owner, by));
+}
+
+/* A slot follows the highest config epoch. */
+static bool claim_wins(struct cl_core *c, const struct cl_node *owner, const struct cl_node *by, uint64_t epoch,
+                       int slot)
+{
+    const struct cl_open *o = cl_open_find(c, slot, true);
+    if (o != NULL && (owner == c->me || !replaces_source(o, owner, by)))
         return false;
     const struct cl_open_record *r = c->shard.nrecords > 0 ? cl_record_of_slot(c, slot) : NULL;
     if (r != NULL && !r->r.taking && !r->resuming)
@@ -241,13 +257,6 @@ static int all_given(struct cl_core *c, struct cl_node *by, const uint8_t *claim
     return given;
 }
 
-/* A slot may be on its way to a master that was replaced meanwhile. */
-static bool is_of_shard(const struct cl_node *n, const struct cl_node *other)
-{
-    return n == other || n->master == other || other->master == n ||
-           (!cl_id_is_none(&n->shard) && cl_id_eq(&n->shard, &other->shard));
-}
-
 void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, const uint8_t *slots)
 {
     struct cl_node *mine = cl_has(c->me, CL_MASTER) ? c->me : c->me->master;
@@ -257,7 +266,7 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
     for (int slot = cl_bit_next(slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(slots, slot + 1, true)) {
         struct cl_node *owner = cl_owner(c, slot);
         claimed++;
-        if (owner == by || !claim_wins(c, owner, epoch, slot))
+        if (owner == by || !claim_wins(c, owner, by, epoch, slot))
             continue;
         if (owner != NULL && owner == mine)
             taken++;
@@ -268,6 +277,8 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
             slot_lost(c, slot);
         cl_open_clear(c, slot, false);
         cl_slot_give(c, slot, by);
+        if (cl_open_find(c, slot, true) != NULL)
+            cl_open_set(c, slot, true, by);
     }
     if (taken > 0 && mine == c->me && has_replaced_us(c, by))
         taken += all_given(c, by, slots);

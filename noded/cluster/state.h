@@ -172,6 +172,7 @@ struct cl_job {
     uint64_t seq;                   /* the file that has it first */
     bool begun;                     /* JOB_EXPORT was said: it is on disk */
     int restarts;                   /* so many before it were interrupted from outside */
+    uint64_t snapshot_keys;         /* once the snapshot is over; not known any more behind a restart */
     char message[192];              /* has room for a refusal that names two nodes */
 };
 

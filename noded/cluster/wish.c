@@ -34,6 +34,8 @@ static void wish(struct cl_core *c, cl_token token, const struct cl_command *m)
         FAIL_WITH(c, token, "SWAPDB is not allowed in cluster mode");
     if (!cl_has(c->me, CL_MASTER))
         FAIL_WITH(c, token, "This node is a replica: databases are swapped by masters");
+    if (cl_shard_has_stock(c, NULL))
+        FAIL_WITH(c, token, "A node in this shard knows database 0 only: no databases are swapped while it is there");
     if (c->nwishes == WISHES_MAX)
         FAIL_WITH(c, token, "%d swaps of databases wait for the supervisors already", WISHES_MAX);
     c->wishes = mem_grow(c->wishes, c->nwishes, &c->cap_wishes, sizeof *c->wishes);

@@ -20,7 +20,7 @@ struct nd_cluster_exec;
 struct nd_job_progress {
     int64_t ack_ms;      /* Unix: when the other end was last heard of; 0: not yet */
     uint64_t left_bytes; /* of the stream that the target has not acknowledged; 0 at the target */
-    uint64_t keys;       /* of the snapshot, so far; 0 at the target */
+    uint64_t keys;       /* of the snapshot, so far; 0 at the target, and when it is over */
 };
 
 /* What the data side knows of the replication of this node (CLUSTER LEASE). */

@@ -212,7 +212,8 @@ static bool changes_all_slots(const struct part *p)
 /* Keys of the database are looked at or changed. */
 static bool uses_database(const struct part *p)
 {
-    if ((p->cmd->flags & (ND_READONLY | ND_WRITE)) != 0)
+    if ((p->cmd->flags & (ND_READONLY | ND_WRITE)) != 0 || p->cmd->run == nd_cluster_countkeysinslot ||
+        p->cmd->run == nd_cluster_getkeysinslot)
         return true;
     return !is_channels(p->cmd) && (p->cmd->keys[0].flags != NULL || p->cmd->find_keys != NULL);
 }

@@ -151,7 +151,7 @@ static void put_job(struct nd_call *c, const struct cl_job_row *j, struct buf *s
     nd_cluster_put_text(c->r, "state", cl_job_state_name(j->state));
     nd_cluster_put_text(c->r, "message", j->message);
     nd_cluster_put_number(c->r, "remaining_repl_size", (int64_t)p.left_bytes);
-    nd_cluster_put_number(c->r, "snapshot_keys", (int64_t)p.keys);
+    nd_cluster_put_number(c->r, "snapshot_keys", (int64_t)(p.keys > 0 ? p.keys : j->snapshot_keys));
     nd_cluster_put_number(c->r, "pauses", j->tries);
 }
 

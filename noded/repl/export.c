@@ -262,7 +262,7 @@ static void snapshot_ended(void *owner, const struct nd_child_end *end)
     nd_export_enter(x, ND_EXPORT_STREAMING);
     nd_export_begin_stream(x);
     xs->host.lend(xs->host.owner, x->wire, false);
-    nd_export_news(x, CL_JOB_IS_STREAMING, 0, (struct slice){NULL, 0});
+    nd_export_news(x, CL_JOB_IS_STREAMING, x->snapshot_keys, (struct slice){NULL, 0});
 }
 
 /* From the fork on writes go to the link, where they wait until the child has ended, behind the word that ends the

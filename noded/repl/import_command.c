@@ -175,6 +175,7 @@ static void snapshot_end(struct nd_call *c, struct nd_import *m)
         return;
     }
     m->step = ND_IMPORT_STREAMING;
+    nd_import_news(m, CL_JOB_IS_STREAMING, nd_import_keys(c->e, m->slots), (struct slice){NULL, 0});
 }
 
 static void ask(struct nd_call *c, struct nd_import *m, bool drain)

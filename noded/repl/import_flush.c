@@ -5,6 +5,7 @@
 #include "common/base/heap.h"
 #include "noded/cluster/describe.h"
 #include "noded/cmd/cluster.h"
+#include "noded/cmd/evict.h"
 #include "noded/repl/serve.h"
 
 #include <inttypes.h>
@@ -132,11 +133,23 @@ static void answer(struct nd_import *m, const struct nd_import_question *q)
     nd_import_say(m, "+DRAINED %" PRIu64 " %" PRIu64, q->offset, host->greatest_epoch(host->owner));
 }
 
+/* Behind the answer to DRAIN the slots are as good as ours: where there is no room for them they stay where clients can
+ * write to them. */
+static bool has_no_room(const struct nd_import *m, const struct nd_import_question *q)
+{
+    return q->drain && nd_memory_is_short(m->s->e);
+}
+
 void nd_import_look(struct nd_import *m)
 {
     size_t n = 0;
-    while (n < m->nquestions && not_safe(m, &m->questions[n]) == NULL)
+    while (n < m->nquestions && not_safe(m, &m->questions[n]) == NULL) {
+        if (has_no_room(m, &m->questions[n])) {
+            nd_import_fail(m, "the target is out of memory");
+            return;
+        }
         answer(m, &m->questions[n++]);
+    }
     if (n == 0)
         return;
     m->nquestions -= n;
@@ -158,8 +171,11 @@ void nd_import_resume(struct nd_import *m)
 
 static void look_at_all(struct nd_imports *all)
 {
-    for (struct nd_import *m = all->first; m != NULL; m = m->next)
-        nd_import_look(m);
+    struct nd_import *next;
+    for (struct nd_import *m = all->first; m != NULL; m = next) {
+        next = m->next;
+        nd_import_look(m); /* may end it */
+    }
 }
 
 void nd_imports_turn_end(struct nd_repl *r)

@@ -37,6 +37,18 @@ static bool find_imported(struct nd_engine *e, const uint8_t *slots, uint8_t out
     return some;
 }
 
+size_t nd_import_keys(struct nd_engine *e, const uint8_t *slots)
+{
+    size_t keys = 0;
+    for (int n = 0; n < e->keys.db_count; n++) {
+        const struct nd_db *db = shadow(e, n);
+        for (int slot = db != NULL ? cl_bit_next(slots, 0, true) : CL_SLOTS; slot < CL_SLOTS;
+             slot = cl_bit_next(slots, slot + 1, true))
+            keys += nd_db_slot_count(db, slot);
+    }
+    return keys;
+}
+
 /* ---- here ---- */
 
 static void show_slot(struct nd_engine *e, struct nd_db *from, struct nd_db *to, int slot)

@@ -68,6 +68,7 @@ void nd_import_say(struct nd_import *m, const char *fmt, ...) __attribute__((for
 /* import_slots.c: SHOW, FORGET and DROP as requests. map: of slots. Returns how many keys they had. */
 size_t nd_import_show_here(struct nd_engine *e, const uint8_t *slots);
 size_t nd_import_forget_here(struct nd_engine *e, const uint8_t *slots);
+size_t nd_import_keys(struct nd_engine *e, const uint8_t *slots); /* that have come, and are not shown */
 size_t nd_slots_drop_here(struct nd_engine *e, const uint8_t *slots);
 
 #endif

@@ -56,7 +56,7 @@ static bool can_serve(struct nd_call *c)
     }
     const char *lacks = nd_serve_knows_too_little(c);
     if (lacks != NULL) {
-        nd_error(c, "ERR %s", lacks);
+        nd_error(c, "NOMASTERLINK %s", lacks); /* so stock asks again in a second, and not at once for ever */
         return false;
     }
     return has_read_all(c);

@@ -198,14 +198,21 @@ void clients_wake(struct clients *all, struct nd_session *s)
     clients_queue_send(c);
 }
 
+/* What it comes to is the word of the core of the bus, which says no more than what holds, whatever becomes of a lease.
+ */
+static bool decides_by_core(const struct nd_command *cmd)
+{
+    return strcmp(cmd->group, "cluster") == 0 || strcmp(cmd->name, "swapdb") == 0;
+}
+
 void clients_resume(struct clients *all, struct nd_session *s)
 {
     (void)all;
     struct client *c = s->shell;
     if ((c->flags & CLIENT_BLOCKED) != 0 && s->last->run != nd_cluster_lease) {
         c->flags |= CLIENT_WROTE; /* it was served: what it popped is gone */
-        if (strcmp(s->last->group, "cluster") != 0)
-            client_wrote_leased(c); /* but for what the core of the bus has decided */
+        if (!decides_by_core(s->last))
+            client_wrote_leased(c);
     }
     c->flags &= ~(unsigned)(CLIENT_BLOCKED | CLIENT_POSTPONED);
     if ((s->flags & ND_S_CLOSING) != 0)

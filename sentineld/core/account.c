@@ -155,6 +155,7 @@ static void put_candidate(struct sn_note *n, const struct sn_candidate *v)
     sn_note_text(n, "role", role_name(info->role));
     sn_note_bool(n, "link_up", info->master_link_up);
     sn_note_int(n, "link_down_ms", info->master_link_down_ms);
+    sn_note_bool(n, "guarded", *info->guarded);
     sn_note_bool(n, "loading", info->loading || info->async_loading);
     sn_note_bool(n, "syncing", info->syncing);
     sn_note_int(n, "keys", info->keys_known ? info->keys : -1);

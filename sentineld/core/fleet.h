@@ -130,6 +130,8 @@ unsigned sn_fleet_covered(const struct sn_fleet *f, unsigned *assigned);
 bool sn_fleet_agrees(const struct sn_fleet *f);
 /* This supervisor knows what was decided of swaps before it was on its present list, so it votes and leads. */
 bool sn_swap_may_decide(const struct sn_fleet *f);
+/* Why no swap of databases can begin now, and whose fault that is; NULL: nothing hinders one. The text is in `out`. */
+const char *sn_swap_hindered(const struct sn_fleet *f, char out[SN_SWAP_WHY]);
 bool sn_slots_has(const struct sn_slots *s, unsigned slot);
 
 #endif

@@ -129,8 +129,8 @@ void sn_group_evaluate(struct sn_group *g)
     heap_set(&g->core->timers, &g->timer.at, next);
 }
 
-/* Outside of a cluster, and under leases, the configuration has the epoch of its ballot. In a cluster of redis-server it
- * has the node's, and who voted for it knows the ballot. */
+/* Outside of a cluster, and under leases, the configuration has the epoch of its ballot. In a cluster of redis-server
+ * it has the node's, and who voted for it knows the ballot. */
 uint64_t sn_group_ballot(const struct sn_group *g, const struct sn_inst *to, uint64_t epoch)
 {
     if (!g->fleet || sn_lease_promotes(to))

@@ -37,9 +37,9 @@ struct sn_note_item {
 
 struct sn_note {
     enum sn_note_kind kind;
-    /* Of the ballot that it is about; 0: none. What is about a configuration (switched, converged, config, agreed) has both
-     * epochs as fields too, `ballot` (0: not known here, then epoch is the configuration's) and `config_epoch`: in a
-     * cluster of redis-server these are two numbers. */
+    /* Of the ballot that it is about; 0: none. What is about a configuration (switched, converged, config, agreed)
+     * has both epochs as fields too, `ballot` (0: not known here, then epoch is the configuration's) and
+     * `config_epoch`: in a cluster of redis-server these are two numbers. */
     uint64_t epoch;
     struct sn_note_item *v;
     size_t n, cap;

@@ -45,6 +45,12 @@ static bool passed_over(const struct sn_inst *i)
     return i->group->fleet && i->node->info.role == SN_ROLE_MASTER && t && t->config_epoch < i->group->config_epoch;
 }
 
+/* What is lost by it an operator has accepted. */
+static bool is_ordered(const struct sn_group *g)
+{
+    return (g->order.since_us || g->fo.forced) && g->master->s_down;
+}
+
 /* The node itself would refuse a promotion: a replica that may not know what its master promised, a master that does
  * not know what its successor did. Where the master is gone for good that lasts, and who is to decide whether
  * what it promised last may be lost is the operator. */
@@ -52,9 +58,17 @@ static bool lacks_the_state(const struct sn_inst *i)
 {
     const struct sn_group *g = i->group;
     const struct sn_lease_told *t = i->node->told;
-    bool ordered = (g->order.since_us || g->fo.forced) && g->master->s_down;
     bool lacks = t && (t->role == SN_ROLE_REPLICA ? !t->state_known : passed_over(i));
-    return lacks && !ordered && (!g->fleet || sn_lease_promotes(i));
+    return lacks && !is_ordered(g) && (!g->fleet || sn_lease_promotes(i));
+}
+
+/* What it keeps from its empty master (replica-guard) may be all that is left, or was deleted while it was away or was
+ * restarted. A master that is known to have lost its data is replaced by it without a question. */
+static bool keeps_unknown(const struct sn_inst *i, bool cut_off)
+{
+    const struct sn_info *info = &i->node->info;
+    bool never_linked = !info->master_link_up && info->master_link_down_ms < 0;
+    return *info->guarded && !i->group->master->reborn_empty && (cut_off || never_linked);
 }
 
 static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted)
@@ -78,13 +92,15 @@ static enum sn_reject examine(const struct sn_inst *i, const struct addr *wanted
     if (n->info.priority == 0)
         return SN_REJECT_PRIORITY;
     int64_t without = 10 * g->set.down_after_ms + (now - unwell_since(g)) / 1000;
-    if (n->info.role == SN_ROLE_REPLICA && !n->info.master_link_up && n->info.master_link_down_ms > without)
+    bool cut_off = n->info.role == SN_ROLE_REPLICA && !n->info.master_link_up && n->info.master_link_down_ms > without;
+    bool keeps = keeps_unknown(i, cut_off);
+    if (cut_off && !keeps)
         return SN_REJECT_LINK_DOWN;
     if (passed_over(i) && (now - g->switched_us) / 1000 > without)
         return SN_REJECT_LINK_DOWN;
     if (g->fleet && !sn_swap_lets_promote(n)) /* whoever orders it */
         return SN_REJECT_MAPPING;
-    return lacks_the_state(i) ? SN_REJECT_STATE : SN_SUITABLE;
+    return lacks_the_state(i) || (keeps && !is_ordered(g)) ? SN_REJECT_STATE : SN_SUITABLE;
 }
 
 static bool holds(const struct sn_info *info, const char *line)

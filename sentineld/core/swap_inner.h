@@ -35,9 +35,7 @@ void sn_swap_lost(struct sn_peer *p); /* its link is gone */
 void sn_swap_met(struct sn_peer *p);  /* its link is up, and it is one of ours */
 
 /* swap_nodes.c: masters */
-/* Why no attempt can begin now, or why what masters said does not hold, with whose fault it is; NULL: nothing. The text
- * is in `out`. */
-const char *sn_swap_hindered(const struct sn_fleet *f, char out[SN_SWAP_WHY]);
+/* Why what masters said does not hold, and whose fault that is; NULL: it does. The text is in `out`. */
 const char *sn_swap_broken(const struct sn_fleet *f, char out[SN_SWAP_WHY]);
 const char *sn_swap_silent(const struct sn_fleet *f, char out[SN_SWAP_WHY]); /* who has not answered to PREPARE */
 uint64_t sn_swap_version(const struct sn_fleet *f); /* the mapping that all masters have, when nothing hinders */

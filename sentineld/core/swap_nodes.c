@@ -46,12 +46,22 @@ static const char *is_silent(const struct sn_shard *s)
     if (s->group->master->s_down)
         return "is down";
     if (n->lease_refused)
-        return "takes no lease: it is a stock node, which knows database 0 only, or is not supervised by this list";
+        return "is a stock node, which knows database 0 only";
     if (n->cmd.state != SN_CONN_UP)
         return "has broken its connection";
     if (t && t->role != SN_ROLE_MASTER)
         return "says that it is a replica";
     return speaks(s) ? NULL : "has not told yet who it is";
+}
+
+/* It would take what is in another database for its own (SAFETY, section 7). */
+static bool has_stock_replica(const struct sn_shard *s)
+{
+    const struct sn_group *g = s->group;
+    for (size_t k = 0; k < g->ninsts; k++)
+        if (!sn_is_master(g->insts[k]) && g->insts[k]->member && g->insts[k]->node->lease_refused)
+            return true;
+    return false;
 }
 
 static const char *hinders(const struct sn_fleet *f, const struct sn_shard *s)
@@ -67,6 +77,8 @@ static const char *hinders(const struct sn_fleet *f, const struct sn_shard *s)
         return "has no lease";
     if (t->migrating)
         return "has slots on their way";
+    if (has_stock_replica(s))
+        return "has a stock node for a replica, which knows database 0 only";
     if (t->swap_prepared)
         return "waits for the end of another swap (nodectl doctor names it, and what ends it)";
     return t->mapping_epoch != version || version < decided ? "has not come to the present mapping yet" : NULL;

@@ -1,4 +1,4 @@
-/* Clusters as a whole: SENTINEL CLUSTERS, CLUSTER <name>, CLUSTER RELEASE and ADOPT <name>. */
+/* Clusters as a whole: SENTINEL CLUSTERS, CLUSTER <name>, CLUSTER RELEASE, ADOPT and ENTRY <name>. */
 #include "sentineld/shell/cmd_sentinel.h"
 
 #include <string.h>
@@ -267,6 +267,29 @@ static void adopt(struct call *call, bool alone)
         reload_adopt(call->d->reload, call->argv[3], alone, client_defer(call, CLIENT_ANSWER_PLAIN));
 }
 
+/* Whether the configuration file, as it is now, has an entry of that name: what ADOPT would find. */
+static void entry(struct call *call)
+{
+    const struct daemon *d = call->d;
+    struct conf_problems problems = {.count = 0};
+    if (!may(call, "sentinel|reload"))
+        return;
+    struct sentineld_config *c = d->start_dir != NULL ? config_load_from(d->config_path, d->start_dir, &problems)
+                                                      : config_load(d->config_path, &problems);
+    bool found = false;
+    for (size_t i = 0; c != NULL && i < c->cluster_count && !found; i++)
+        found = slice_is(call->argv[3], c->clusters[i].name);
+    struct slice rest = buf_slice(&problems.text), first = slice_cut_line(&rest);
+    if (c == NULL)
+        reply_error(call->r, "ERR %.*s", (int)first.n, first.p);
+    else if (!found)
+        reply_error(call->r, "ERR The configuration file names no such cluster");
+    else
+        reply_status(call->r, "OK");
+    config_free(c);
+    buf_free(&problems.text);
+}
+
 void cmd_sentinel_cluster(struct call *call)
 {
     if (call->argc == 3) {
@@ -278,6 +301,9 @@ void cmd_sentinel_cluster(struct call *call)
         release(call, alone);
     else if ((call->argc == 4 || alone) && slice_ieq(call->argv[2], "adopt"))
         adopt(call, alone);
+    else if (call->argc == 4 && slice_ieq(call->argv[2], "entry"))
+        entry(call);
     else
-        reply_error(call->r, "ERR Expected SENTINEL CLUSTER <name> or SENTINEL CLUSTER RELEASE | ADOPT <name> [ALONE]");
+        reply_error(call->r, "ERR Expected SENTINEL CLUSTER <name>, SENTINEL CLUSTER RELEASE | ADOPT <name> [ALONE] or "
+                             "SENTINEL CLUSTER ENTRY <name>");
 }

@@ -1,4 +1,5 @@
-/* SENTINEL DRILL BEGIN, END and CLAIMS: of drills that are under way one at a time concerns a cluster (drill_claims.h). */
+/* SENTINEL DRILL BEGIN, END and CLAIMS: of drills that are under way one at a time concerns a cluster
+ * (drill_claims.h). */
 #include "sentineld/shell/cmd_sentinel.h"
 
 #include "common/base/text.h"

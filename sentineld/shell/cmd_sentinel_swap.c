@@ -61,10 +61,13 @@ static const char *state_of(const struct sn_swapping *s)
 void cmd_put_mapping(struct map_out *m, const struct sn_fleet *f)
 {
     const struct sn_swap_entry *e = &f->swap.has.entry;
+    char text[SN_SWAP_WHY];
+    const char *why = sn_swap_hindered(f, text);
     map_number(m, "mapping-epoch", (int64_t)sn_swap_mapping(e).version);
     map_number(m, "mapping-known", sn_swap_may_decide(f));
     map_text(m, "swapdb-state", state_of(&f->swap));
     map_number(m, "swapdb-first", e->step.a);
     map_number(m, "swapdb-second", e->step.b);
     map_number(m, "swapdb-ballot", (int64_t)e->step.begun);
+    map_text(m, "swapdb-hindered-by", why != NULL ? why : "");
 }

@@ -15,9 +15,9 @@ const struct command command_table_sentinel[] = {
      "<master-name>", "Tell whether enough sentinels can be reached for the quorum and for a failover",
      cmd_sentinel_ckquorum, NULL},
     {"cluster", "sentinel|cluster", -3, SHOWS, "7.0.0", "sentinel", "O(N) where N is the number of nodes", "",
-     "<cluster> | RELEASE <cluster> [ALONE] | ADOPT <cluster> [ALONE]",
-     "Show a cluster with its shards and what they hold, give it up (its nodes elect by themselves again), or take on "
-     "one that was given up",
+     "<cluster> | RELEASE <cluster> [ALONE] | ADOPT <cluster> [ALONE] | ENTRY <cluster>",
+     "Show a cluster with its shards and what they hold, give it up (its nodes elect by themselves again), take on "
+     "one that was given up, or tell whether the configuration file has an entry of it",
      cmd_sentinel_cluster, NULL},
     {"clusters", "sentinel|clusters", 2, SHOWS, "7.0.0", "sentinel", "O(N) where N is the number of clusters", "", "",
      "Show the state of all clusters", cmd_sentinel_clusters, NULL},

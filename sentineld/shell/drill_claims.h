@@ -1,7 +1,7 @@
 /* Claims of drills (nodectl drill): who does harm on purpose to what this supervisor watches. A drill begins when a
- * majority of the supervisors has its claim, so of two that concern the same only one does. A claim has an end, so that one
- * whose nodectl has died keeps nobody out for long. Kept in memory: of a supervisor that was restarted the others have
- * it. Pure: times are given, in microseconds of a clock that does not go back. */
+ * majority of the supervisors has its claim, so of two that concern the same only one does. A claim has an end, so
+ * that one whose nodectl has died keeps nobody out for long. Kept in memory: of a supervisor that was restarted the
+ * others have it. Pure: times are given, in microseconds of a clock that does not go back. */
 #ifndef SHELL_DRILL_CLAIMS_H
 #define SHELL_DRILL_CLAIMS_H
 
@@ -27,8 +27,8 @@ struct drill_claims {
 };
 void drill_claims_free(struct drill_claims *c);
 
-/* Takes it, or a new end for the claim of that id. Otherwise: the claim that is in the way; where there is none there are
- * too many, and *full is set. */
+/* Takes it, or a new end for the claim of that id. Otherwise: the claim that is in the way; where there is none there
+ * are too many, and *full is set. */
 const struct drill_claim *drill_claims_take(struct drill_claims *c, struct slice id, struct slice scope,
                                             struct slice owner, struct slice what, int64_t ms, int64_t now_us,
                                             bool *full);

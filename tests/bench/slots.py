@@ -283,6 +283,6 @@ def report(results, args):
     row("p99 of writes to other slots meanwhile", "%.1f ms" % (others["during"]["p99_us"] / 1000),
         "(before %.1f ms; longest %.0f, before %.0f)" % (others["before"]["p99_us"] / 1000, *(
             others[when]["max_us"] / 1000 for when in ("during", "before"))))
-    print("\n%d bytes a value, %d rounds in turn over the same keys; pauses and the load with a replica at both ends; %d "
-          "processors." % (VALUE_BYTES, args.slots_rounds, os.cpu_count()))
+    print("\n%d bytes a value, %d rounds in turn over the same keys; pauses and the load with a replica at both ends; "
+          "%d processors." % (VALUE_BYTES, args.slots_rounds, os.cpu_count()))
     return missed

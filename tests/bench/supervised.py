@@ -37,6 +37,8 @@ OWN = {
 }
 PLANNED_TARGET_MS = 20
 ADOPTED_TARGET_MS = 3000
+SWAP_TARGET_MS = 50
+SWAPS = 20  # a round
 MANY_PROMOTED_MS, MANY_AGREED_MS = 800, 2000
 MANY = {"many, leased": True, "many, without leases": False}
 
@@ -137,6 +139,48 @@ def measure_adopted():
         return (time.monotonic() - at) * 1000
 
 
+class Reads(threading.Thread):
+    """Reads a key of database 1, one request behind the other; knows how long the longest of them took."""
+
+    def __init__(self, node, key):
+        super().__init__(daemon=True)
+        self.client = node.connect(timeout_s=30)
+        self.client.call("SELECT", 1)
+        self.key, self.longest_ms, self.count, self.ends = key, 0.0, 0, False
+        self.start()
+
+    def run(self):
+        while not self.ends:
+            before = time.monotonic()
+            self.client.call("GET", self.key)
+            self.longest_ms = max(self.longest_ms, (time.monotonic() - before) * 1000)
+            self.count += 1
+
+    def stop(self):
+        self.ends = True
+        self.join(30)
+        self.client.close()
+
+
+def measure_swaps():
+    """For how long requests to the two databases waited, in each of some swaps: on the master where it was longest"""
+    with Lab("ours") as lab:
+        fleet = Supervised(lab, (("ours", "ours"),) * 3, down_after_ms=DOWN_AFTER_MS, timers={}, declared=True,
+                           node_timeout_ms=NODE_TIMEOUT_MS)
+        keys = [key_in(slot_range(i, 3)[0] + 1) for i in range(3)]
+        waits = []
+        for _ in range(SWAPS):
+            readers = [Reads(node, key) for node, key in zip(fleet.masters, keys)]
+            wait_until(lambda: all(r.count > 20 for r in readers), 20, "reads flow")
+            for reader in readers:
+                reader.longest_ms = 0.0
+            assert fleet.supervisors[0].ok("SENTINEL", "SWAPDB", fleet.name, 1, 2) == "OK"
+            for reader in readers:
+                reader.stop()
+            waits.append(max(r.longest_ms for r in readers))
+        return waits
+
+
 def measure_many(shards, leased):
     """Half of the masters at once: (all promoted, all nodes agree), beyond down-after. Real processes."""
     with Lab("ours") as lab:
@@ -156,7 +200,7 @@ def measure_many(shards, leased):
 
 
 def measure(args):
-    results = {name: [] for name in (*ROWS, *OWN, "planned", "adopted")}
+    results = {name: [] for name in (*ROWS, *OWN, "planned", "adopted", "swaps")}
     for name, leased in MANY.items() if args.supervised_shards else ():
         results[name] = measure_many(args.supervised_shards, leased)
         print("supervised: %d shards%s: all promoted %.0f ms, all agree %.0f ms" % (
@@ -167,6 +211,7 @@ def measure(args):
             results[name].append(value)
         results["planned"].append(measure_planned())
         results["adopted"].append(measure_adopted())
+        results["swaps"].extend(measure_swaps())
         print("supervised: round %d of %d: %s" % (number + 1, args.supervised_rounds, ", ".join(
             "%s %s" % (name, "never" if v[-1] is None else "%.0f ms" % v[-1])
             for name, v in results.items() if name in ROWS or name in OWN)), file=sys.stderr, flush=True)
@@ -201,6 +246,10 @@ def report(results, args):
     adopted = statistics.median(results["adopted"])
     row("3 supervisors start on 3 shards: watched and leased", "%.0f ms" % adopted, "<= %d ms" % ADOPTED_TARGET_MS,
         adopted <= ADOPTED_TARGET_MS)
+    waits = results["swaps"]
+    row("databases swapped, 3 shards: requests wait for", "%.0f ms" % statistics.median(waits),
+        "<= %d ms" % SWAP_TARGET_MS, statistics.median(waits) <= SWAP_TARGET_MS)
+    print("%-52s %14s" % ("", "%.0f to %.0f" % (min(waits), max(waits))))
     for name in MANY:
         if name not in results:
             continue

@@ -150,10 +150,9 @@ def test_reborn_empty_is_followed_where_wanted(lab):
     assert fleet.port_of(fleet.name_of(master)) == master.port
 
 
-@case(kinds=OURS, limit_s=180)
-def test_a_loss_that_nobody_saw_is_kept_out(lab):
+def lost_unseen(lab):
     """The master lost its disk while no supervisor was there to see it: none may say that its replica's data may go.
-    The operator is told, and may."""
+    Returns the fleet and the history that its replica does not let in."""
     fleet = Supervised(lab, declared=True, node_options=PERSISTENT)
     master, replica = fleet.masters[0], fleet.replicas[0]
     fill(master, replica)
@@ -166,6 +165,14 @@ def test_a_loss_that_nobody_saw_is_kept_out(lab):
         s.start()
     for s in fleet.supervisors:
         wait_until(lambda s=s: s.call("PING") == "PONG", 15, "%s runs" % s.name)
+    return fleet, history
+
+
+@case(kinds=OURS, limit_s=120)
+def test_a_loss_that_nobody_saw_is_kept_out(lab):
+    """The operator is told, and may drop what the replica has."""
+    fleet, history = lost_unseen(lab)
+    master, replica = fleet.masters[0], fleet.replicas[0]
     told = "REPLICAOF ACCEPT %s" % history
     wait_until(lambda: told in run(lab, "status", *of(*fleet.supervisors)).stdout, 30, "status names the guard")
     expect(run(lab, "doctor", *of(*fleet.supervisors)), 1, "may have lost its data", told)
@@ -175,6 +182,29 @@ def test_a_loss_that_nobody_saw_is_kept_out(lab):
     assert str(replica.call("REPLICAOF", "NO", "ONE")) == "ERR REPLICAOF not allowed in cluster mode."
     assert replica.ok("REPLICAOF", "ACCEPT", history) == "OK"
     followed_empty(fleet, replica, master)
+
+
+@case(kinds=OURS, limit_s=120)
+def test_what_was_kept_is_promoted_by_order(lab):
+    """Or keep it: the empty master is stopped, and its replica promoted."""
+    fleet, _ = lost_unseen(lab)
+    master, replica = fleet.masters[0], fleet.replicas[0]
+    wait_until(lambda: fleet.name_of(master), 20, "the supervisors know the shard")
+    shard = fleet.name_of(master)
+
+    def kept(s):
+        rows = [pairs(row) for row in s.ok("SENTINEL", "RANKING", shard)]
+        return [row["verdict"] for row in rows] == ["may not know what its master has promised"]
+    wait_until(lambda: all(kept(s) for s in fleet.supervisors), 40, "it has been cut off for longer than may be")
+    master.kill9()
+    wait_until(lambda: all("o_down" in s.master(shard)["flags"] for s in fleet.supervisors), 20, "the master is down")
+    expect(run(lab, "failover", shard, "--yes", *of(*fleet.supervisors)), 0, "keys that were deleted while it was away")
+    assert fleet.wait_switched(shard, master) is replica
+    with replica.connect() as client:
+        wait_until(lambda: client.call("GET", KEY) == "precious", 20, "the data is there")
+    start_again(master)
+    fleet.wait_follows(master, replica, 30)
+    assert master.ok("DBSIZE") == 1
 
 
 @case(kinds=OURS, limit_s=120)

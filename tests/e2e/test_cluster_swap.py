@@ -2,6 +2,7 @@
 participant killed, stopped and cut off at every step."""
 import json
 import random
+import statistics
 import subprocess
 import threading
 import time
@@ -83,6 +84,17 @@ def assert_values(fleet, keys, epoch):
             assert with_db(owner, db, "GET", key) == "of %d" % there, (owner.name, db, epoch)
 
 
+def swap_made(process, *command, timeout_s=30):
+    """Asks until it is made: where a disk stands still for a second it is given up, and all is as before."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = long_call(process, *command)
+        if answer == "OK":
+            return
+        assert "nothing has changed" in str(answer) and time.monotonic() < deadline, answer
+        time.sleep(0.05)
+
+
 class Blocked(threading.Thread):
     """Reads database 1 of a node all the time; knows how long its longest wait was."""
 
@@ -121,12 +133,11 @@ def test_swapdb_without_fault(lab):
     assert state(first, fleet) == (0, "none")
     waits, epoch = [], 0
     # On a busy machine a reader is late now and then for other reasons.
-    while epoch < 5 or (min(waits) > 50 and epoch < 40):
+    while epoch < 5 or (statistics.median(waits) > 50 and epoch < 40):
         epoch += 1
         readers = [Blocked(node, key) for node, key in zip(fleet.masters, keys)]
         asked = fleet.masters[0] if epoch % 2 == 0 else None
-        answer = asked.ok("SWAPDB", 1, 2) if asked else first.ok("SENTINEL", "SWAPDB", fleet.name, 2, 1)
-        assert answer == "OK"
+        swap_made(*((asked, "SWAPDB", 1, 2) if asked else (first, "SENTINEL", "SWAPDB", fleet.name, 2, 1)))
         assert_values(fleet, keys, epoch)
         for reader in readers:
             reader.end()
@@ -134,7 +145,7 @@ def test_swapdb_without_fault(lab):
         waits.append(max(r.longest_ms for r in readers))
     wait_until(lambda: all(state(s, fleet) == (epoch, "done") for s in fleet.supervisors), 10, "all know it is done")
     print("longest waits, ms:", ["%.1f" % ms for ms in waits])
-    assert min(waits) <= 50, waits
+    assert statistics.median(waits) <= 50, waits
     assert "can't be exchanged" in str(first.call("SENTINEL", "SWAPDB", fleet.name, 1, 1))
     assert "out of range" in str(first.call("SENTINEL", "SWAPDB", fleet.name, 1, 99))
     assert "No such cluster" in str(second.call("SENTINEL", "SWAPDB", "nobody", 1, 2))
@@ -255,7 +266,7 @@ def test_swapdb_leader_dies(lab):
             leader.start()
             leader.wait_ready()
             wait_until(lambda: len({state(s, fleet) for s in fleet.supervisors}) == 1, 20, "it learns what it missed")
-    assert fleet.supervisors[0].ok("SENTINEL", "SWAPDB", fleet.name, 1, 2) == "OK"
+    swap_made(fleet.supervisors[0], "SENTINEL", "SWAPDB", fleet.name, 1, 2)
     assert wait_agreed(fleet, keys) == epoch + 1
 
 

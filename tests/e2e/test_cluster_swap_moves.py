@@ -70,7 +70,8 @@ def test_an_open_slot_refuses_a_swap(lab):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=60,
                           check=False)
     assert done.returncode == 1, done
-    assert "127.0.0.1:%d refuses: Slot 8 is open (importing from %s)" % (target.port, source_id[:8]) in done.stdout, done
+    told = "127.0.0.1:%d refuses: Slot 8 is open (importing from %s)" % (target.port, source_id[:8])
+    assert told in done.stdout, done
     assert "nodectl slots fix" in done.stdout, done
     target.ok("CLUSTER", "SETSLOT", 8, "STABLE")
     assert fleet.supervisors[0].ok("SENTINEL", "SWAPDB", fleet.name, 1, 2) == "OK"

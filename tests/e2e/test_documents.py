@@ -1,5 +1,6 @@
 """Man pages, completion, samples and what `make install` puts where: each is checked against the programs."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -222,6 +223,28 @@ def test_samples_are_accepted(lab):
     assert done.returncode != 2, done.stderr
 
 
+@case(kinds=("ours",))
+def test_drills_have_their_names_everywhere(lab):
+    """Every kind of drill that can be run is in the help, the manual page, the completion and the README."""
+    path = lab.path("drills.conf")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("drills = ();\n")
+    listed = json.loads(said(nodectl_path(), "drill", "plan", "--file", path, "-o", "json"))
+    kinds = [d["kind"] for d in listed]
+    assert len(kinds) == len(set(kinds)) == 11 and kinds == [d["drill"] for d in listed], listed
+    os.makedirs(lab.path("man"))
+    said(nodectl_path(), "__man", lab.path("man"))
+    with open(lab.path("man", "nodectl-drill.1"), encoding="utf-8") as f:
+        man = f.read().replace("\\-", "-")
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+        readme = f.read()
+    offered = {line.split("\t")[0] for line in said(nodectl_path(), "__complete", "--", "drill", "run", "").splitlines()}
+    helped = said(nodectl_path(), "help", "drill", "run")
+    for kind in kinds:
+        assert kind in offered and "  %s\n" % kind in helped and kind in man, kind
+        assert "`%s`" % kind in readme or kind == "random", kind
+
+
 @case(kinds=("ours",), limit_s=60)
 def test_install(lab):
     """`make install` puts programs, man pages, completion and samples below DESTDIR, and nothing elsewhere."""
@@ -243,6 +266,7 @@ def test_install(lab):
                  "share/man/man1/nodectl-drill.1",
                  "share/doc/sentineld/README.md", "share/doc/sentineld/examples/sentineld.conf",
                  "share/doc/sentineld/examples/nodectl.conf", "share/doc/sentineld/examples/drills.conf",
+                 "share/doc/sentineld/examples/drill.nft",
                  "lib/systemd/system/sentineld.service", "lib/systemd/system/nodectl-drill@.service",
                  "lib/systemd/system/nodectl-drill@.timer"):
         assert os.path.isfile(os.path.join(top, name)), name

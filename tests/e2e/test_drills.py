@@ -1,11 +1,13 @@
 """nodectl drill on a live fleet: harm, canaries, limits, the way back, and reports that every supervisor has."""
 import json
+import os
 import signal
 import subprocess
 
 from cases import case
 from lab import RespError, wait_until
 from lab.adopted import adopt, adopt_all
+from lab.places import PlacedShard
 from lab.supervised import Supervised
 from lab.supervisors import nodectl_path
 from lab.tool import FAILED, OK, USAGE, at, clean_env
@@ -16,6 +18,9 @@ KEYS = "nodectl-drill:"
 # Replication is asynchronous: a master that is killed or stopped may have told OK of the writes of its last turn, which
 # no replica has then. How many that may be here; a planned switch loses none.
 LAST_TURN = ("--max-lost", 50)
+# On a busy machine clients that should notice nothing wait for a processor all the same.
+BUSY = ("--max-bystander-ms", 5000)
+UNNOTICED = ("--max-outage-ms", 5000, *BUSY)
 
 
 class Drilled:
@@ -75,6 +80,21 @@ class Drilled:
         return [d["id"] for d in json.loads(done.stdout)]
 
 
+def stopped(process):
+    with open("/proc/%d/stat" % process.pid, encoding="ascii") as f:
+        return f.read().rsplit(")", 1)[1].split()[0] == "T"
+
+
+def until_line(process, text):
+    """What it has printed up to the line with this text."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError("'%s' was not said:\n%s%s" % (text, "".join(lines), process.communicate()[1]))
+
+
 def history(supervisor, shard, kind, epoch):
     """Notes of this kind and epoch."""
     rows = supervisor.ok("SENTINEL", "HISTORY", "GROUP", shard, "KIND", kind, "COUNT", "100")
@@ -88,7 +108,7 @@ def test_kill_master(lab):
     d = Drilled(lab)
     master, before = d.fleet.masters[1], d.fleet.truth()
     old_pid = master.pid
-    report = d.report(OK, "kill-master", "--shard", d.shard(1), "--max-outage-ms", 5000, *LAST_TURN)
+    report = d.report(OK, "kill-master", "--shard", d.shard(1), "--max-outage-ms", 5000, *LAST_TURN, *BUSY)
     assert report["verdict"] == "PASS" and report["reasons"] == [] and report["back"], report
     adopt(master)
     assert master.pid != old_pid
@@ -136,19 +156,19 @@ def test_the_other_drills(lab):
     again and nobody noticed; a missed objective is a FAIL with status 1, and the fleet is brought back all the same."""
     d = Drilled(lab)
     before = d.fleet.truth()
-    report = d.report(OK, "switchover", "--shard", d.shard(0).split("/")[1], "--hold-ms", 100)
+    report = d.report(OK, "switchover", "--shard", d.shard(0).split("/")[1], "--hold-ms", 100, *BUSY)
     assert report["writes"]["lost"] == 0 and report["verdict"] == "PASS" and report["to"] != report["from"], report
     assert report["phases_ms"]["detect"] is None or report["phases_ms"]["detect"] < 600, report
     assert d.fleet.truth() == before, report
 
     master = d.fleet.masters[1]
     pid = master.pid
-    report = d.report(OK, "stop-master", "--shard", d.shard(1), "--hold-ms", 100, *LAST_TURN)
+    report = d.report(OK, "stop-master", "--shard", d.shard(1), "--hold-ms", 100, *LAST_TURN, *BUSY)
     assert (report["phases_ms"]["detect"] or 0) >= 600, report
     assert master.alive() and master.pid == pid and master.info("replication")["role"] == "master"
     assert d.fleet.truth() == before
 
-    report = d.report(OK, "kill-supervisor", "--seed", 4)
+    report = d.report(OK, "kill-supervisor", "--seed", 4, *UNNOTICED)
     victim = next(s for s in d.fleet.supervisors if at(s) == report["victim"])
     adopt(victim)
     assert report["writes"]["lost"] == 0 and report["phases_ms"]["total"] is None and report["to"] is None, report
@@ -172,16 +192,165 @@ def test_the_other_drills(lab):
 
 
 @case(kinds=OURS, limit_s=180)
+def test_replicas_supervisors_and_who_is_named(lab):
+    """A replica is killed or stopped until it is missed, a supervisor is stopped: whoever is named, and the master
+    stays. A switchover goes to the replica that is named. A kind that is not for the named one is refused, and why."""
+    d = Drilled(lab)
+    before, nodes = d.fleet.truth(), d.fleet.nodes
+    pids = {n.name: n.pid for n in nodes}
+    replica = d.fleet.replicas[2]
+    report = d.report(OK, "kill-replica", "--node", at(replica), "--hold-ms", 100, *UNNOTICED)
+    assert (report["victim"], report["group"]) == (at(replica), d.shard(2)), report
+    assert any("the supervisors miss %s" % at(replica) in s["text"] for s in report["steps"]), report["steps"]
+    assert report["objective"]["max_outage_ms"] == 5000 and report["to"] is None, report
+    adopt(replica)
+    assert replica.pid != pids[replica.name]
+    d.fleet.wait_well(supervisors=d.fleet.supervisors)
+    assert d.fleet.truth() == before
+
+    report = d.report(OK, "stop-replica", "--hold-ms", 100, "--seed", 3, *UNNOTICED)
+    victim = next(n for n in d.fleet.replicas if at(n) == report["victim"])
+    assert "SIGSTOP" in report["harm"] and report["to"] is None and not stopped(victim), report
+    supervisor = d.fleet.supervisors[1]
+    process = d.start("run", "stop-supervisor", "--node", at(supervisor), "--hold-ms", 60000, "--yes", *UNNOTICED)
+    until_line(process, "writes are acknowledged in every database")
+    assert stopped(supervisor), "it is stopped"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert "ended early: interrupted" in out and "all is as it was" in out and not stopped(supervisor), out + err
+
+    heir, shard = d.fleet.replicas[0], d.shard(0)
+    report = d.report(OK, "switchover", "--node", at(heir), "--hold-ms", 100, *BUSY)
+    assert (report["group"], report["to"]) == (shard, at(heir)) and report["writes"]["lost"] == 0, report
+    assert d.fleet.truth() == before and {n.name: n.pid for n in nodes if n is not replica} == {
+        name: pid for name, pid in pids.items() if name != replica.name}
+    for words, why in ((("kill-replica", "--node", at(d.fleet.masters[0])), "is a master, and kill-replica is done to"),
+                       (("kill-master", "--node", at(supervisor)), "is a supervisor, and kill-master is done to a"),
+                       (("kill-master", "--node", "127.0.0.1:1"), "127.0.0.1:1 is no node of orders"),
+                       (("kill-master", "--node", at(heir), "--shard", d.shard(1)), "and not of %s" % d.shard(1)),
+                       (("cut-replica",), "kind = \"cut-replica\""), (("kill-master", "--node", "x"), "host:port")):
+        done = d.run("run", *words, "--yes")
+        assert done.returncode == USAGE and why in done.stderr, (words, done)
+    # Without --max-outage-ms nobody should notice anything; the plan says so.
+    plan = json.loads(d.run("run", "stop-replica", "--seed", 3, "--dry-run", "-o", "json").stdout)
+    assert (plan["objective"]["max_outage_ms"], plan["objective"]["max_bystander_ms"]) == (1000, 1000), plan
+    assert plan["victim"] == at(victim) and not stopped(victim), plan
+    assert "a replica" in d.run("run", "stop-replica", "--dry-run").stdout
+    d.no_keys_are_left()
+
+
+@case(kinds=OURS, limit_s=180)
+def test_one_drill_at_a_time(lab):
+    """While a drill runs no other one begins there, and who runs it since when is told; a supervisor's claim alone
+    keeps nobody out, that of a majority does. A claim is over when nodectl is killed."""
+    d = Drilled(lab)
+    pids = [s.pid for s in d.fleet.supervisors]
+    first = d.start("run", "switchover", "--shard", d.shard(0), "--no-restore-roles", "--hold-ms", 60000, "--yes")
+    until_line(first, "writes are acknowledged in every database")
+    d.wait_fit()
+    for words in (("kill-supervisor",), ("switchover", "--shard", d.shard(1))):
+        done = d.run("run", *words, "--yes")
+        assert done.returncode == USAGE and "nothing was done" in done.stderr, done
+        assert "(switchover of orders/" in done.stderr and "(process %d) runs since" % first.pid in done.stderr, done
+    assert [s.pid for s in d.fleet.supervisors] == pids and all(s.alive() for s in d.fleet.supervisors)
+    first.kill()
+    first.communicate()
+
+    def free():
+        assert not any(s.ok("SENTINEL", "DRILL", "CLAIMS") for s in d.fleet.supervisors)
+        return True
+    wait_until(free, 20, "the claim is given up")
+    d.wait_fit()
+    claim = ("SENTINEL", "DRILL", "BEGIN", "other-1", "orders", 60000, "somebody@elsewhere", "kill-master of orders/x")
+    d.fleet.supervisors[0].ok(*claim)
+    d.report(OK, "switchover", "--hold-ms", 0, *BUSY)
+    d.fleet.supervisors[1].ok(*claim)
+    done = d.run("run", "switchover", "--yes")
+    assert done.returncode == USAGE and "other-1 (kill-master of orders/x) by somebody@elsewhere" in done.stderr, done
+    assert not any(len(s.ok("SENTINEL", "DRILL", "CLAIMS")) > 1 for s in d.fleet.supervisors)
+    assert d.fleet.supervisors[2].ok("SENTINEL", "DRILL", "CLAIMS") == []
+    assert d.fleet.supervisors[1].ok("SENTINEL", "DRILL", "END", "other-1") == 1
+    d.report(OK, "switchover", "--hold-ms", 0, *BUSY)
+    for bad in (("BEGIN", "a", "orders", "0", "me", "x"), ("BEGIN", "a b", "orders", "9", "me", "x"), ("BEGIN",),
+                ("END",)):
+        assert isinstance(d.fleet.supervisors[0].call("SENTINEL", "DRILL", *bad), RespError), bad
+
+
+SSH = """#!/bin/sh
+# ssh root@HOST COMMAND...: to one of the test's places. Where there is no nft its two commands are rules of the network
+# between the places.
+host=${1#root@}; shift
+if command -v nft >/dev/null; then
+    exec nsenter --target $(cat "$0.$host") --net -- sh -c "$(echo "$*" | sed 's|/etc/nftables/|%s/|')"
+fi
+case "$*" in
+"nft -f -") grep -q 'delete table inet drill' || exit 1; word=del;;
+"nft -f /etc/nftables/drill.nft") word=add;;
+*) exit 1;;
+esac
+ip rule $word pref 10 from $host blackhole && ip rule $word pref 10 to $host blackhole
+"""
+
+
+@case(kinds=OURS, limit_s=180)
+def test_a_real_cut(lab):
+    """The sample's drill `cut`, as it stands: the master's host is off the network, for supervisors, replica and
+    clients, until the rules are deleted; then it is the master again."""
+    shard = PlacedShard(lab)
+    etc = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "etc")
+    os.makedirs(lab.path("bin"))
+    ssh = lab.path("bin", "ssh")
+    with open(ssh, "w", encoding="utf-8") as f:
+        f.write(SSH % etc)
+    os.chmod(ssh, 0o755)
+    with open("%s.%s" % (ssh, shard.master.place.address), "w", encoding="ascii") as f:
+        f.write(str(shard.master.place.holder.pid))
+    env = clean_env(lab, NODECTL_SUPERVISORS=",".join("%s:%d" % (s.place.address, s.port) for s in shard.supervisors))
+    env["PATH"] = os.path.dirname(ssh) + os.pathsep + os.environ["PATH"]
+
+    def drill(verb, *args):
+        return subprocess.run([nodectl_path(), "drill", verb, "cut", "--file", os.path.join(etc, "drills.conf"),
+                               *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False,
+                              stderr=subprocess.PIPE, universal_newlines=True, env=env, timeout=120)
+    wait_until(lambda: drill("plan").returncode == OK, 20, "the fleet is fit for a drill")
+    done = drill("run", "--hold-ms", 0, "--yes", "-o", "json", *LAST_TURN)
+    assert done.returncode == OK, done
+    report = json.loads(done.stdout)
+    place = {node: "%s:%d" % (node.place.address, node.port) for node in shard.nodes}
+    assert (report["victim"], report["to"]) == (place[shard.master], place[shard.replica]), report
+    assert report["phases_ms"]["detect"] >= 1000 and report["outage_ms"] >= 900, report
+    # Nobody refused anything: what was sent there was never answered.
+    assert any(e["text"].startswith("no answer within") for e in report["errors"]), report["errors"]
+    shard.wait_well(shard.master)
+
+
+@case(kinds=OURS, limit_s=120)
+def test_nobody_listens(lab):
+    """The reader of the drill's output goes away at its first line: the drill goes on to its end, the supervisors have
+    the report, and no key stays."""
+    d = Drilled(lab)
+    before = d.fleet.truth()
+    process = d.start("run", "stop-master", "--shard", d.shard(1), "--hold-ms", 100, "--yes", *LAST_TURN, *BUSY)
+    assert process.stdout.readline().startswith("Drill stop-master"), "the plan"
+    process.stdout.close()
+    assert process.wait(timeout=90) == FAILED  # what it had to say it could not say
+    assert "standard output cannot be written" in process.stderr.read()
+    report = json.loads(d.run("report", "-o", "json").stdout)
+    assert report["verdict"] == "PASS" and report["back"] and d.fleet.truth() == before, report
+    d.no_keys_are_left()
+
+
+@case(kinds=OURS, limit_s=180)
 def test_phases_where_ballots_and_nodes_count_apart(lab):
-    """redis-server takes config epochs of its own, so those of ballots are other numbers. Each of two drills reports the
-    phases of its own failover, and nodectl explain tells the same of it by either number."""
+    """redis-server takes config epochs of its own, so those of ballots are other numbers. Each of two drills reports
+    the phases of its own failover, and nodectl explain tells the same of it by either number."""
     d = Drilled(lab, shards=(("stock", "stock"),) * 3)
     # Somebody who is not on the list asks for a vote at a high epoch: ballots are above it from now on.
     for s in d.fleet.supervisors:
         s.ok("SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "127.0.0.1", d.fleet.masters[1].port, 40, "f" * 40)
     seen = set()
     for _ in range(2):
-        report = d.report(OK, "stop-master", "--shard", d.shard(1), "--hold-ms", 100, "--max-lost", 100000)
+        report = d.report(OK, "stop-master", "--shard", d.shard(1), "--hold-ms", 100, "--max-lost", 100000, *BUSY)
         phases = report["phases_ms"]
         ballot, config = phases["epoch"], phases["config_epoch"]
         assert ballot > 40 > config > 0 and ballot not in seen, (phases, seen)
@@ -226,7 +395,7 @@ def test_not_on_a_fleet_that_is_not_well(lab):
                 '  { name = "thief"; kind = "cut-master"; shard = "%s"; hold_ms = 0; heal_command = "true";\n'
                 '  harm_command = "c=\'redis-cli -p \'$NODECTL_DRILL_PORT\' -n 3\'; $c KEYS \\"%s*\\" | '
                 'xargs $c DEL; exit 1"; } );\n' % (d.shard(2), log, log, d.fleet.masters[2].pid, d.shard(1), KEYS))
-    report = d.report(OK, "cut", "--file", path, "--max-time-s", 20, "--hold-ms", 0, *LAST_TURN)
+    report = d.report(OK, "cut", "--file", path, "--max-time-s", 20, "--hold-ms", 0, *LAST_TURN, *BUSY)
     with open(log, encoding="utf-8") as f:
         said = f.read()
     assert said == "harm %s %d\nheal\n" % (at(d.fleet.masters[2]), d.fleet.masters[2].pid), said
@@ -265,12 +434,12 @@ def test_interrupted_in_the_middle(lab, drill, sig):
     d = Drilled(lab)
     before, master = d.fleet.truth(), d.fleet.masters[0]
     process = d.start("run", drill, "--shard", d.shard(0), "--hold-ms", 60000, "--yes")
-    for line in process.stdout:
-        if "writes are acknowledged in every database" in line:
-            break
+    until_line(process, "writes are acknowledged in every database")
     if drill == "stop-master":
-        with open("/proc/%d/stat" % master.pid, encoding="ascii") as f:
-            assert f.read().rsplit(")", 1)[1].split()[0] == "T", "it is stopped"
+        assert stopped(master), "it is stopped"
+        done = d.run("run", "kill-supervisor", "--yes")  # nor is the fleet well, and it is said whose doing that is
+        assert done.returncode == USAGE and "the fleet is not well" in done.stderr, done
+        assert "(stop-master of orders/" in done.stderr and "(process %d)" % process.pid in done.stderr, done
     else:
         assert not master.alive()
     process.send_signal(sig)

@@ -109,12 +109,8 @@ class Asked:
         yield ("supervisor", "add"), [away, "--dry-run", *self.at], OK
         yield ("supervisor", "add"), [away, "--yes", "--wait", "1ms", *self.at], FAILED
         yield ("supervisor", "add"), ["here", "--yes", *self.at], USAGE
-        listed = ["127.0.0.1:%d" % s.port for s in Supervised(lab, (("ours",),), declared=True, name="listed",
-                                                              prefix="listed-").supervisors]
-        yield ("supervisor", "remove"), [listed[2], "--dry-run", "-s", ",".join(listed)], OK
         yield ("supervisor", "remove"), [away, "--dry-run", *self.both], FAILED  # nobody knows it
         yield ("supervisor", "remove"), [self.at[1], "--yes", *self.at], FAILED
-        yield ("supervisor", "remove"), [listed[2], "-s", ",".join(listed)], USAGE
         yield ("supervisor", "quorum"), self.at, OK
         yield ("supervisor", "quorum"), ["nowhere", *self.at], FAILED
         yield ("supervisor", "quorum"), ["--zones", "x", *self.at], USAGE
@@ -176,10 +172,19 @@ class Asked:
             yield ("cluster", verb), ["orders", "--yes", *self.eye], FAILED
             yield ("cluster", verb), ["orders", "--yes", *self.at], OK
         yield ("cluster", "release"), ["orders", "--dry-run", *self.at], OK
+        yield ("cluster", "adopt"), ["orders", "--dry-run", *self.at], OK
+        yield ("cluster", "adopt"), ["nobody", "--dry-run", *self.at], FAILED
+        seeds = ["--seeds", "127.0.0.1:%d" % lab.ports.take()]
+        yield ("cluster", "adopt"), ["carts", *seeds, *self.at], FAILED
+        yield ("cluster", "adopt"), ["carts", *seeds, "--yes", "--wait", "x", *self.at], USAGE
+        yield ("cluster", "adopt"), ["carts", *seeds, "--yes", *self.dead], NOBODY
 
     def databases(self, lab):
-        cluster = Supervised(lab, shards=(("ours",),), supervisors=1, declared=True, prefix="c")
+        cluster = Supervised(lab, shards=(("ours",),), declared=True, prefix="c")
         there = ["-s", "127.0.0.1:%d" % cluster.supervisors[0].port]
+        away = "127.0.0.1:%d" % cluster.supervisors[2].port
+        yield ("supervisor", "remove"), [away, "--dry-run", *there], OK
+        yield ("supervisor", "remove"), [away, *there], USAGE
         yield ("db", "swap"), [1, 2, "--dry-run", *there], OK
         yield ("db", "swap"), [1, 2, "--yes", *there], OK
         yield ("db", "swap"), [1, 999, "--yes", *there], FAILED

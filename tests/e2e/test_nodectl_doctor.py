@@ -4,6 +4,7 @@ import json
 from cases import case
 from lab import wait_until
 from lab.clusters import make_cluster
+from lab.saying_proxy import SayingProxy
 from lab.supervised import Supervised
 from lab.tool import FAILED, NOBODY, OK, USAGE, at, run
 from test_noded_dbmap import Waiter
@@ -107,8 +108,8 @@ def test_a_swap_that_nobody_ends(lab):
     ends it."""
     fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True)
     sentinel, master = fleet.supervisors[0], fleet.masters[0]
-    wait_until(lambda: str(master.call("CLUSTER", "DBMAP", "PREPARE", 1, 2, "EPOCH", 1, "BALLOT", 1000)).startswith("YES"),
-               20, "prepared")
+    prepare = ("CLUSTER", "DBMAP", "PREPARE", 1, 2, "EPOCH", 1, "BALLOT", 1000)
+    wait_until(lambda: str(master.call(*prepare)).startswith("YES"), 20, "prepared")
     waiter = Waiter(master, 1, "GET", "key")
     wait_until(lambda: master.info("clients")["blocked_clients"] == "1", 10, "who waits is counted")
     wait_until(lambda: "Databases 1 and 2 wait to be swapped for a second already (mapping 1, attempt 1000)"
@@ -126,3 +127,36 @@ def test_a_swap_that_nobody_ends(lab):
     assert waiter.answered() is None
     assert "Databases 1 and 2 are not swapped (mapping 1, attempt 1000): a supervisor ended it" in master.log()
     assert not findings(doctor(lab, "-s", at(sentinel), "-o", "json"), "swapdb")
+
+
+@case(kinds=OURS, limit_s=60)
+def test_clocks_and_versions(lab):
+    """A supervisor whose clock is ahead, one of another version, nodes of two versions: each is found, and nothing of
+    the kind before."""
+    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True)
+    a, b, c = fleet.supervisors
+    assert not findings(doctor(lab, "-s", at(a, b, c), "-o", "json"), "clocks", "versions")
+
+    def ahead(line):
+        name, _, value = line.partition(b":")
+        return b"server_time_usec:%d" % (int(value) + 9000000) if name == b"server_time_usec" else line
+
+    def newer(line):
+        last = b"1" if line[-1:] == b"0" else b"0"
+        return line[:-1] + last if line.startswith(b"sentineld_version:") else line
+
+    fast, new = SayingProxy(lab, a.port, ahead), SayingProxy(lab, b.port, newer)
+    done = doctor(lab, "-s", at(fast, c), "-o", "json")
+    assert done.returncode == FAILED, done.stdout
+    found = findings(done, "clocks", "versions")
+    assert len(found) == 1, found
+    has(found, "warning", "clocks", at(fast), "ms ahead of that of the others")
+    assert "-> synchronize it" in doctor(lab, "-s", at(fast, c)).stdout
+
+    found = findings(doctor(lab, "-s", at(c, new), "-o", "json"), "clocks", "versions")
+    assert len(found) == 1, found
+    has(found, "versions", at(new), "supervisors of several versions run together", "at %s" % at(c))
+
+    node = SayingProxy(lab, fleet.masters[0].port, lambda line: line.replace(b"redis_version:7", b"redis_version:6"))
+    found = findings(doctor(lab, "--seeds", at(node, fleet.replicas[0]), "-o", "json"), "versions")
+    has(found, "warning", "versions", "nodes of several versions run together: ")

@@ -54,6 +54,10 @@ def test_a_life(lab):
     assert text.startswith(own) and '"orders"' in text and os.stat(fleet.conf).st_mode & 0o777 == 0o640, text
     fleet.run("fleet", "create", "orders", "--yes", status=FAILED, said=("exists already", "fleet start orders"))
     assert fleet.json("fleet", "list")["fleets"][0]["state"] == "answers"
+    fleet.run("fleet", "start", "--yes", "--fleet", "orders", said="nothing is to be done")
+    again = fleet.run("node", "promote", "127.0.0.1:%d" % masters[1], "--yes", "--fleet", "orders",
+                      said="is the master of its shard already: nothing is to be done")
+    assert "[1/" not in again.stdout, again.stdout
 
     written = {(db, "key%d" % i): "%d of %d" % (i, db) for db in (0, 5) for i in range(12)}
     for (db, key), value in written.items():
@@ -94,7 +98,9 @@ def test_maintenance_then_stopped_and_started(lab):
     fleet = MadeFleet(lab)
     made = fleet.create(shards=1, replicas=2)
     replicas = [n["address"] for n in made["nodes"] if n["role"] == "replica"]
+    assert ask(port_of(replicas[0]), "CONFIG", "SET", "replica-priority", 42) == "OK"
     fleet.run("--fleet", "orders", "node", "maintenance", "on", replicas[0], "--yes")
+    fleet.run("--fleet", "orders", "node", "maintenance", "on", replicas[0], "--yes", said="nothing is to be done")
     fleet.kill9(port_of(replicas[0]))
     fleet.run("fleet", "start", "orders", "--yes")
     fleet.run("--fleet", "orders", "cluster", "set-timeout", "6000", "--yes")
@@ -103,6 +109,21 @@ def test_maintenance_then_stopped_and_started(lab):
     shown = {row["address"]: row for row in fleet.json("--fleet", "orders", "node", "list")["nodes"]}
     assert [shown[r]["role"] for r in replicas] == ["replica"] * 2, shown
     assert shown[replicas[0]]["state"] == "maintenance", shown
+
+    def priority(node):
+        return ask(port_of(node), "CONFIG", "GET", "replica-priority")[1]
+    # It gets back what it had; of one whose priority was set by hand that is not known.
+    off = ["--fleet", "orders", "node", "maintenance", "off"]
+    fleet.run(*off, replicas[0], "--yes", said="replica-priority 42")
+    assert priority(replicas[0]) == "42" and not os.path.exists(os.path.join(fleet.folder, "notes.json"))
+    fleet.run(*off, replicas[0], "--yes", said="nothing is to be done")
+    assert ask(port_of(replicas[1]), "CONFIG", "SET", "replica-priority", 0) == "OK"
+    fleet.run(*off, replicas[1], "--yes", said="is not known here")
+    assert priority(replicas[1]) == "100"
+    # What is noted goes with the fleet.
+    fleet.run("--fleet", "orders", "node", "maintenance", "on", replicas[1], "--yes")
+    fleet.run("fleet", "destroy", "orders", "--yes")
+    assert not os.path.exists(fleet.folder)
 
 
 @case(kinds=("ours",), limit_s=90, matrix=[(0,), (1,)])
@@ -445,8 +466,9 @@ def test_units_of_systemd(lab):
     calls = lab.path("calls")
     fleet.env = {"PATH": lab.path("path") + ":" + os.environ["PATH"], "CALLS": calls, "NO_SYSTEMD": "1"}
     args = ["--systemd-user"]
-    fleet.run("fleet", "create", "orders", "--shards", 1, "--yes", *args, status=FAILED,
-              said=("there is no systemd", "not been booted", "--systemd-user"))
+    refused = fleet.run("fleet", "create", "orders", "--shards", 1, "--yes", *args, status=FAILED,
+                        said=("there is no systemd", "not been booted", "without --systemd-user"))
+    assert len(refused.stderr.splitlines()) == 1, refused.stderr
     assert not os.path.exists(fleet.folder)
     del fleet.env["NO_SYSTEMD"]
     made = fleet.create(*args, shards=1)

@@ -141,6 +141,10 @@ def test_switchover(lab):
     tool.run("shard", "switchover", name, "--dry-run",
              parts=["switch %s from %s to %s" % (name, at(first), at(second))])
     assert tool.document("shard", "switchover", name, "--dry-run")["dry_run"] is True
+    for node in (first, second):  # by any node of it
+        tool.run("shard", "switchover", at(node), "--dry-run",
+                 parts=["switch %s from %s to %s" % (name, at(first), at(second))])
+    tool.run("shard", "switchover", "127.0.0.1:1", "--yes", code=FAILED, parts=["knows a node 127.0.0.1:1", name])
     assert fleet.port_of(name) == first.port
 
     load = ShardLoad(fleet, 0)

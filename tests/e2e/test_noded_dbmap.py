@@ -115,15 +115,19 @@ def test_a_swap(lab):
         assert dbmap(node, "PREPARE", 1, 2, "EPOCH", 1) == "YES %s" % info(node)["cluster_my_epoch"]
         assert dbmap(node, "PREPARE", 1, 2, "EPOCH", 1).startswith("YES ")
         assert mapping(node)["state"] == "prepared"
+    slot = masters[0].ok("CLUSTER", "KEYSLOT", keys[0])
+    seen = [Waiter(masters[0], 1, "CLUSTER", "COUNTKEYSINSLOT", slot),
+            Waiter(masters[0], 2, "CLUSTER", "GETKEYSINSLOT", slot, 10), Waiter(masters[0], 1, "DBSIZE")]
     waiters = [Waiter(masters[0], 1, "SET", keys[0], "new"), Waiter(masters[0], 2, "GET", keys[0]),
                Waiter(masters[1], 0, "MOVE", keys[1], 1), Waiter(masters[1], 0, "FLUSHALL")]
-    assert all(w.is_waiting() for w in waiters)
+    assert all(w.is_waiting() for w in waiters + seen)
     assert masters[0].ok("SET", keys[0], "of 0") == "OK"  # another database
     for node in masters:
         assert dbmap(node, "APPLY", 1, 2, "EPOCH", 1) == "OK"
         assert dbmap(node, "APPLY", 1, 2, "EPOCH", 1) == "OK"
         assert mapping(node)["epoch"] == 1 and mapping(node)["state"] == "applied"
     assert [w.answered() for w in waiters] == ["OK", "of 1", 0, "OK"]
+    assert [w.answered() for w in seen] == [1, [keys[0]], 1]
     assert value_in(masters[0], 1, keys[0]) == "new" and value_in(masters[0], 2, keys[0]) == "of 1"
     assert "done already" in refused(masters[0], "ABORT", "EPOCH", 1)
     assert "has epoch 1" in refused(masters[0], "APPLY", 1, 2, "EPOCH", 3)
@@ -310,7 +314,7 @@ def test_no_swap_while_a_slot_is_open(lab):
 
 @case(kinds=OURS, limit_s=120)
 def test_a_swap_waits_for_a_migrate(lab):
-    """What is on its way when it is to be prepared is not cut off: the swap is refused, and the client has its answer."""
+    """What is on its way when it is to be prepared is not cut off: the swap is refused, and the client is answered."""
     masters, _, _ = supervised(lab)
     keys = fill(masters)
     silent = socket.create_server(("127.0.0.1", 0))

@@ -80,6 +80,7 @@ def test_slots_move(lab):
     assert job["create_time"] <= job["last_ack_time"] <= int(time.time()) + 1, job
     other = wait_over(two)
     assert other["name"] == job["name"] and other["operation"] == "IMPORT", other
+    assert job["snapshot_keys"] == other["snapshot_keys"] == 3 * len(slots) * 22, (job, other)
     wait_agreed([one, two, of_one, of_two])
     assert "5-6" in lines(one)[my_id(two)] and "100" in lines(one)[my_id(two)]
     assert_has(two, said)

@@ -73,7 +73,7 @@
     X(INHERITED, "records inherited by a promoted node", false)                                     \
     X(DISTURBED, "hand-overs of a slot disturbed by a lost disk", false)                            \
     X(STALE, "slots granted while they were another's", false)                                      \
-    X(CLOSED, "slots left open by a restart, and closed by an operator", true)                      \
+    X(CLOSED, "slots left open by a restart, and closed by an operator", false)                     \
     X(JOINED, "masters without slots that an operator led back to their shard", false)              \
     X(FROZEN, "times that supervisors froze migrations", true)                                      \
     X(ASKED_SWITCH, "planned switches asked of them", true)                                         \

@@ -55,5 +55,5 @@ void plan_draw(struct plan *p, uint64_t seed)
     p->faults_us = rng_range(r, 8 * SECOND, 20 * SECOND);
     p->release = !p->modelled && p->leased && percent(r, 25);
     p->swap_ms = !p->modelled && p->leased && percent(r, 60) ? draw_skewed(r, 100, 4000) : 0;
-    p->migrate_ms = !p->modelled && p->leased && p->shards > 1 && percent(r, 60) ? draw_skewed(r, 100, 4000) : 0;
+    p->migrate_ms = !p->modelled && p->leased && p->shards > 1 && percent(r, 55) ? draw_skewed(r, 100, 4000) : 0;
 }

@@ -1,5 +1,6 @@
 """A fleet that nodectl makes: its processes are nobody's children, so they are found, and ended, by the folder that
 their configurations lie in."""
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 
 from .resp import Resp, RespError, info_fields
 from .supervisors import nodectl_path
+from .wait import wait_until
 
 
 def processes_below(folder):
@@ -79,11 +81,14 @@ class MadeFleet:
         os.kill(self.pid_of(port), signal.SIGKILL)
 
     def end(self):
-        for pid in processes_below(os.path.realpath(self.lab.root)):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        """Returns when none is left: their ports are another test's then."""
+        def gone():
+            left = processes_below(os.path.realpath(self.lab.root))
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not left
+        wait_until(gone, 20, "the processes of the fleet are gone")
 
 
 def ask(port, *args, host="127.0.0.1", db=0):

@@ -12,7 +12,7 @@ import socket
 
 BUS = 10000
 BLOCK = 100
-BLOCKS = range(10100, 22500, BLOCK)  # their buses end below 32768
+BLOCKS = range(10100, 10100 + BUS, BLOCK)  # the buses of all lie above them, and below 32768
 
 
 class Ports:

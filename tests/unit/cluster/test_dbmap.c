@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#define WAITS (250 * MS) /* for replicas that are thought to work */
+#define WAITS (100 * MS) /* for replicas that are thought to work */
 
 static struct cl_command step(enum cl_verb verb, int64_t epoch, uint64_t ballot)
 {

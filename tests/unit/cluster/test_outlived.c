@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -203,6 +204,19 @@ static void overhear(struct world *w, struct world_node *n, const struct cl_effe
     }
 }
 
+/* The same from before it became a master: an older epoch, and whom it followed. */
+static void hear_as_a_replica(struct world *w, int node, cl_link link, struct slice bytes, const struct cl_id *of)
+{
+    char text[CL_ID_DIGITS + 1];
+    struct buf older = {0};
+    buf_put(&older, bytes.p, bytes.n);
+    memset(older.p + 16, 0, 8);
+    older.p[23] = 1;
+    memcpy(older.p + 2128, cl_id_text(of, text), CL_ID_DIGITS);
+    world_step(w, &w->nodes[node], &(struct cl_event){.kind = CL_EV_MESSAGE, .link = link, .bytes = buf_slice(&older)});
+    buf_free(&older);
+}
+
 /* There are two links between two nodes. Under supervisors slots come to a master at the epoch that it has, so of two
  * claims at one epoch the older one may come last. */
 static void an_older_claim_that_comes_late_is_not_believed(bool with_state)
@@ -227,6 +241,8 @@ static void an_older_claim_that_comes_late_is_not_believed(bool with_state)
     struct cl_core *c = w->nodes[heir].core;
     const struct cl_node *told_by = cl_node_find(c, &from);
     assert_true(cl_owner(c, SLOT) == told_by && !cl_bit(c->unclaimed, SLOT));
+    struct cl_id other = world_id(w, 0);
+    hear_as_a_replica(w, heir, told_by->incoming, buf_slice(&old.bytes), &other);
     struct cl_event late = {.kind = CL_EV_MESSAGE, .link = told_by->incoming, .bytes = buf_slice(&old.bytes)};
     world_step(w, &w->nodes[heir], &late);
     assert_false(cl_bit(c->unclaimed, SLOT));

@@ -193,6 +193,11 @@ static void its_successor_is_asked(void **state)
         w->nodes[1].keys = 3;
         assert_true(world_until(w, is_first_of_its_shard, &next, 10000 * MS));
         world_run(w, 500 * MS);
+        /* Keys still come: the slot has an owner where it is imported. */
+        const struct cl_request comes = {.slot = SLOT, .keys = 1, .write = true, .asking = true};
+        assert_int_equal(world_owner(w, 2, SLOT), 1);
+        assert_ptr_equal(cl_open_find(w->nodes[2].core, SLOT, true)->node, cl_owner(w->nodes[2].core, SLOT));
+        assert_int_equal(cl_redirect(w->nodes[2].core, &comes, NULL), CL_HERE);
         assert_false(command(w, 2, CL_SETSLOT_NODE, 2));
         answer_is(w, 2, holds, name(w, 1));
         world_run(w, 1000 * MS);

@@ -567,8 +567,7 @@ void world_run(struct world *w, int64_t us)
 bool world_until(struct world *w, bool (*holds)(struct world *w, void *arg), void *arg, int64_t us)
 {
     int64_t until = w->now_us + us;
-    facts_tell(w);
-    while (!holds(w, arg))
+    for (facts_tell(w); !holds(w, arg);)
         if (!happen(w, until))
             return false;
     return true;

@@ -64,6 +64,7 @@ static const struct sn_lease_told *tell(int k)
     *t = (struct sn_lease_told){.role = n->master >= 0 ? SN_ROLE_REPLICA : SN_ROLE_MASTER,
                                 .config_epoch = n->master >= 0 ? lab.nodes[n->master].epoch : n->epoch,
                                 .link_up = n->master >= 0 && lab.nodes[n->master].alive && !l->guarded,
+                                .link_ms = l->guarded ? 600000 : 0,
                                 .offset = n->offset,
                                 .priority = 100,
                                 .keys = l->empty || l->emptied ? 0 : 7,

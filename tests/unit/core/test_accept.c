@@ -118,6 +118,26 @@ static void a_master_without_lease_is_not(void **state)
     assert_true(accepted(OLD) > 0);
 }
 
+/* What it kept may be all that is left, or was deleted while it was away: the operator decides. */
+static void a_guarded_replica_is_promoted_by_order_only(void **state)
+{
+    (void)state;
+    lease_adopted();
+    lease.nodes[0].empty = true;
+    lease.nodes[3].guarded = OLD; /* of another life of the master: it is not let in */
+    lab_run(2000);
+    lease_peers_see(true);
+    lab_kill(0);
+    lab_run(4000);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER"), 0);
+    assert_true(lab_count(&lab.events, "-failover-needs-operator") > 0);
+    struct sn_event e = {.kind = SN_EV_FAILOVER, .token = 5, .group = slice_of("orders/" FIRST)};
+    lab_step(&e);
+    lab_run(2000);
+    assert_int_equal(lab_count(&lab.sent, "TAKEOVER 7004"), 1);
+    assert_int_equal(lab_master(lease_first()), 7004);
+}
+
 static void who_refuses_is_not_asked_each_second(void **state)
 {
     (void)state;
@@ -143,6 +163,7 @@ int main(void)
         cmocka_unit_test_teardown(a_reborn_master_is_not, lease_end),
         cmocka_unit_test_teardown(a_reborn_master_is_where_that_is_wanted, lease_end),
         cmocka_unit_test_teardown(a_master_without_lease_is_not, lease_end),
+        cmocka_unit_test_teardown(a_guarded_replica_is_promoted_by_order_only, lease_end),
         cmocka_unit_test_teardown(who_refuses_is_not_asked_each_second, lease_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,56 @@ static void versions(void **state)
     expect(FINDING_NOTE, "versions", "b:1", "7.0.14 here, 7.0.15 at a:1");
     set_text(info(1), "redis_version", "6.2.7");
     expect(FINDING_WARNING, "versions", "b:1", "6.2.7 here");
+    set_text(info(1), "redis_version", "7.0.15");
+    set_text(info(1), "valkey_version", "8.1.0"); /* a valkey-server calls itself a redis 7.2 beside it */
+    expect(FINDING_WARNING, "versions", "b:1", "8.1.0 here, 7.0.15 at a:1");
+}
+
+static void versions_of_supervisors(void **state)
+{
+    (void)state;
+    set_text(at("supervisors", 1), "version", "2");
+    expect(FINDING_WARNING, "versions", "b:26379",
+           "supervisors of several versions run together: 2 here, 1 at a:26379");
+    set_text(at("supervisors", 1), "kind", "redis-sentinel");
+    expect(FINDING_NOTE, "versions", "b:26379", "redis-sentinel and sentineld supervise together");
+}
+
+/* One of several. */
+static void found(const char *severity, const char *check, const char *where, const char *part)
+{
+    json_t *list = doctor_findings(facts);
+    size_t i, n = 0;
+    const json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        n += strcmp(field_text(one, "severity"), severity) == 0 && strcmp(field_text(one, "check"), check) == 0 &&
+             strcmp(field_text(one, "where"), where) == 0 && strstr(field_text(one, "what"), part) != NULL;
+    }
+    if (n != 1)
+        fail_msg("%zu findings about %s have '%s'", n, where, part);
+    json_decref(list);
+}
+
+static void nobody_to_promote(void **state)
+{
+    (void)state;
+    json_t *shards = json_object_get(json_object_get(facts, "placement"), "shards"),
+           *nodes = json_object_get(json_array_get(shards, 0), "nodes");
+    json_object_set_new(json_array_get(nodes, 1), "against", json_string("priority 0"));
+    found(FINDING_WARNING, "quorum", "m", "nobody can be promoted in it when its master dies");
+    found(FINDING_WARNING, "quorum", "m", "b:1: priority 0");
+    found(FINDING_WARNING, "quorum", "a", "when host a is lost");
+}
+
+static void no_lease_now(void **state)
+{
+    (void)state;
+    json_t *shard = json_array_get(json_object_get(json_object_get(facts, "placement"), "shards"), 0);
+    json_object_set_new(shard, "leases", json_true());
+    nothing_is_wrong(state);
+    json_object_set_new(shard, "leased", json_false());
+    expect(FINDING_CRITICAL, "quorum", "m", "it holds no lease of a majority");
 }
 
 static void kernel(void **state)
@@ -379,6 +429,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_does_not_answer, begin, end),
         cmocka_unit_test_setup_teardown(clocks, begin, end),
         cmocka_unit_test_setup_teardown(versions, begin, end),
+        cmocka_unit_test_setup_teardown(versions_of_supervisors, begin, end),
+        cmocka_unit_test_setup_teardown(nobody_to_promote, begin, end),
+        cmocka_unit_test_setup_teardown(no_lease_now, begin, end),
         cmocka_unit_test_setup_teardown(kernel, begin, end),
         cmocka_unit_test_setup_teardown(memory, begin, end),
         cmocka_unit_test_setup_teardown(persistence, begin, end),

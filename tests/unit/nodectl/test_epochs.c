@@ -16,8 +16,8 @@
 #define BOTH(ballot, config) "'ballot':" ballot ",'config_epoch':" config
 #define CHANGE(from, to) ",'from':'" from "','to':'" to "'"
 
-/* A cluster of redis-server. Ballot 12 led to configuration 6, ballot 20 to configuration 12. The second supervisor knew
- * the ballot of the first one only; the third has told of configurations as older ones do. */
+/* A cluster of redis-server. Ballot 12 led to configuration 6, ballot 20 to configuration 12. The second supervisor
+ * knew the ballot of the first one only; the third has told of configurations as older ones do. */
 static const char fleet[] = "[{'address':'s1','id':'1','error':null,'notes':["
     /**/ NOTE("agreed", "20", "9020", BOTH("20", "12") ",'took_ms':8") ","
     /**/ NOTE("switched", "20", "9010", BOTH("20", "12") CHANGE("r:1", "m:1") ",'total_ms':7") ","

@@ -109,6 +109,60 @@ static void quorums(void **unused)
     json_decref(fleet);
 }
 
+static const char *reason(const json_t *document, const char *lost, const char *shard)
+{
+    return field_text(json_named(json_object_get(loss_named(document, lost), "shards"), shard), "why");
+}
+
+/* A replica of priority 0 is there and is never promoted. */
+static void a_replica_that_would_not_be_promoted(void **unused)
+{
+    (void)unused;
+    json_t *fleet = read_text(three);
+    json_t *nodes = json_object_get(json_array_get(json_object_get(fleet, "shards"), 0), "nodes");
+    json_object_set_new(json_array_get(nodes, 1), "against", json_string("priority 0"));
+    json_t *d = loss_document(fleet);
+    assert_true(is_ok(d, ""));
+    assert_string_equal(state(d, "", "s/1"), "alone");
+    assert_string_equal(reason(d, "", "s/1"), "no replica that is left can be promoted (b:2: priority 0)");
+    assert_false(is_ok(d, "a:1"));
+    assert_string_equal(state(d, "a:1", "s/1"), "lost");
+    assert_string_equal(reason(d, "a", "s/1"), "no replica that is left can be promoted (b:2: priority 0)");
+    assert_string_equal(reason(d, "b", "s/1"), "no replica is left");
+    json_decref(d);
+    /* With another one it is as it was. */
+    json_array_append_new(
+        nodes, json_pack("{s:s, s:s, s:b, s:b, s:n}", "address", "c:3", "host", "c", "up", 1, "master", 0, "against"));
+    d = loss_document(fleet);
+    assert_string_equal(state(d, "", "s/1"), "untouched");
+    assert_string_equal(state(d, "a:1", "s/1"), "failover");
+    assert_string_equal(state(d, "c", "s/1"), "alone");
+    json_decref(d);
+    json_decref(fleet);
+}
+
+/* All is up, and the supervisors' lists have no majority, say: writes stop now, not only after a loss. */
+static void a_master_without_a_lease(void **unused)
+{
+    (void)unused;
+    json_t *fleet = read_text(three), *shards = json_object_get(fleet, "shards");
+    json_object_set_new(json_array_get(shards, 0), "leased", json_false());
+    json_object_set_new(json_array_get(shards, 1), "leased", json_true());
+    json_t *d = loss_document(fleet);
+    assert_false(is_ok(d, ""));
+    assert_string_equal(state(d, "", "s/1"), "no-lease");
+    assert_string_equal(reason(d, "", "s/1"), "it holds no lease of a majority of the supervisors now");
+    assert_string_equal(state(d, "", "s/2"), "untouched");
+    assert_string_equal(state(d, "c:26379", "s/1"), "no-lease");
+    json_decref(d);
+    /* Who takes writes without a lease needs none. */
+    json_object_set_new(json_array_get(shards, 0), "leases", json_false());
+    d = loss_document(fleet);
+    assert_true(is_ok(d, ""));
+    json_decref(d);
+    json_decref(fleet);
+}
+
 static void one_host_is_everything(void **unused)
 {
     (void)unused;
@@ -132,6 +186,8 @@ int main(void)
         cmocka_unit_test(each_host_may_go),
         cmocka_unit_test(what_is_down_already_counts),
         cmocka_unit_test(quorums),
+        cmocka_unit_test(a_replica_that_would_not_be_promoted),
+        cmocka_unit_test(a_master_without_a_lease),
         cmocka_unit_test(one_host_is_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,13 +117,26 @@ static void test_refuses(void **state)
     assert_int_equal(out.n, 0);
 }
 
+static void other_lists(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    assert_true(registry_text_add_to(slice_of("a = 1;\n"), "clusters", slice_of("{ name = \"x\"; }"), &out));
+    assert_string_equal(buf_str(&out), "a = 1;\nclusters = (\n  { name = \"x\"; }\n);\n");
+    buf_clear(&out);
+    const char *two = "fleets = ( { name = \"y\"; } );\nclusters = ( { name = \"x\"; }, { name = \"y\"; a = 1; } );";
+    assert_true(registry_text_entry(slice_of(two), "clusters", "y", &out));
+    assert_string_equal(buf_str(&out), "{ name = \"y\"; a = 1; }");
+    assert_false(registry_text_entry(slice_of(two), "clusters", "z", &out));
+    assert_false(registry_text_entry(slice_of(two), "groups", "y", &out));
+    buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_adds),
-        cmocka_unit_test(test_removes),
-        cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_adds),           cmocka_unit_test(other_lists),  cmocka_unit_test(test_removes),
+        cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

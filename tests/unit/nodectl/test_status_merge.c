@@ -366,6 +366,20 @@ static void no_replica_is_a_note(void **state)
     json_decref(d);
 }
 
+/* Why, test_status_shard.c looks at. */
+static void nobody_to_promote_is_a_note(void **state)
+{
+    (void)state;
+    json_t *views = three();
+    for (size_t v = 0; v < 3; v++)
+        for (size_t i = 0; i < 2; i++)
+            set(json_array_get(json_object_get(group_of(views, v), "replicas"), i), "slave-priority", "0");
+    json_t *d = merge(views);
+    assert_true(json_is_true(json_object_get(d, "ok")));
+    assert_line(d, "notes", "g: nobody can be promoted in it when its master dies (10.0.0.2:6379: priority 0; ");
+    json_decref(d);
+}
+
 /* Of a shard: its slots, and a lease that the master has, or lacks; while a failover runs that goes without saying. */
 static void leases(void **state)
 {
@@ -557,6 +571,7 @@ int main(void)
         cmocka_unit_test(replicas_of_all_views),
         cmocka_unit_test(replicas_that_are_up_and_of_no_use),
         cmocka_unit_test(no_replica_is_a_note),
+        cmocka_unit_test(nobody_to_promote_is_a_note),
         cmocka_unit_test(leases),
         cmocka_unit_test(unreachable_supervisors),
         cmocka_unit_test(peers_that_do_not_know_each_other),

@@ -27,6 +27,10 @@ static void take_news(void *owner, const struct cl_id *job, enum cl_job_news new
 {
     struct target *t = owner;
     char id[CL_ID_DIGITS + 1];
+    if (news == CL_JOB_IS_STREAMING) { /* nothing follows from it */
+        t->snapshot_keys = seq;
+        return;
+    }
     if (news == CL_JOB_IS_ASKED) {
         memcpy(t->asked, slots, sizeof t->asked);
         assert_string_equal(cl_id_text(node, id), SOURCE);

@@ -23,6 +23,7 @@ struct target {
     struct nd_extension of_copy;
     struct buf news; /* a line each: "<job's first digit> NAME seq why" */
     uint8_t asked[CL_SLOT_BYTES];
+    uint64_t snapshot_keys; /* of the last snapshot that is over */
     bool has_log;
     int flushes; /* asked of the log */
 };

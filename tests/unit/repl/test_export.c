@@ -113,7 +113,7 @@ static void test_writes_wait_behind_the_snapshot(void **state)
     assert_int_equal(progress.ack_ms, w->f->unix_ms);
     xworld_child_ends(w, true);
     assert_string_equal(wire_hears(l), "CLUSTER SYNCSLOTS SNAPSHOT-END\nSELECT 0\nSET hello new\nDEL b\n");
-    assert_string_equal(xworld_news(w), "0 STREAMING\n");
+    assert_string_equal(xworld_news(w), "0 STREAMING 2\n");
     assert_true(nd_export_progress(w->r, &job, &progress));
     assert_int_equal(progress.sent_bytes, wire_offset(l));
     assert_int_equal(progress.left_bytes, wire_offset(l) - 10);
@@ -307,7 +307,7 @@ static void test_too_much_to_keep(void **state)
     for (int i = 0; i < 100; i++)
         run(w->f, command);
     xworld_child_ends(w, true);
-    assert_string_equal(xworld_news(w), "1 SNAPSHOTTING\n1 STREAMING\n");
+    assert_string_equal(xworld_news(w), "1 SNAPSHOTTING\n1 STREAMING 1\n");
 }
 
 int main(void)

@@ -28,6 +28,7 @@ static void whole_way(void **state)
     link_sends(c, "SET x three PXAT 1800000000000");
     link_sends(c, "PING");
     link_sends(c, SYNC "SNAPSHOT-END");
+    assert_int_equal(t->snapshot_keys, 3);
     link_sends(c, "MULTI");
     link_sends(c, "INCR {x}n");
     link_sends(c, "SELECT 4");
@@ -453,6 +454,16 @@ static void out_of_memory(void **state)
     assert_int_equal(c->ran, ND_CLOSE);
     assert_string_equal(client_read(d), "-ERR the target is out of memory\r\n");
     assert_string_equal(target_news(t), "2 LOST 0 the target is out of memory\n1 LOST 0 the target is out of memory\n");
+    /* Nor are they taken when all is here: FLUSH is answered, DRAIN is not. */
+    t->f->memory_used = 1000;
+    c = link_new(t, '3', "16287 16287");
+    link_sends(c, "SET x 1");
+    link_sends(c, SYNC "SNAPSHOT-END");
+    t->f->memory_used = 1001;
+    assert_memory_equal(link_says(c, SYNC "FLUSH"), "+FLUSHED ", 9);
+    assert_string_equal(link_says(c, SYNC "DRAIN"), "-ERR the target is out of memory\r\n");
+    assert_int_equal(c->ran, ND_CLOSE);
+    assert_string_equal(target_news(t), "3 LOST 0 the target is out of memory\n");
     t->f->e->config.maxmemory = 0;
     assert_string_equal(run(t->f, "GET c"), "$4\r\nmine\r\n"); /* nothing has gone for them */
     assert_int_equal(t->f->e->stats.evicted, 0);
