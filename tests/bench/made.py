@@ -52,6 +52,7 @@ def import_one(keys):
         source = lab.redis("source", save="", repl_diskless_sync_delay=0, enable_debug_command="yes").wait_ready()
         fill(source, keys)
         stock = replica_s(lab, source)
+        source.ok("CONFIG", "SET", "repl-diskless-sync-delay", 5)  # as it is delivered: nobody is to wait for that
         fleet = MadeFleet(lab)
         fleet.create()
         began = time.monotonic()
