@@ -36,7 +36,7 @@ struct nd_keyspace {
     uint64_t seed[2];
     uint64_t mapping_epoch; /* swaps of databases that the whole cluster made, and this dataset with it (SWAPDB a b
                                EPOCH n) */
-    bool lived; /* it has had keys since it was loaded: when it has none now, somebody took them out */
+    bool lived;             /* it has had keys since it was loaded: when it has none now, somebody took them out */
     nd_release_fn *release; /* NULL: values are freed at once */
     void *release_owner;
     size_t expired_rounds;      /* for the expiry cycle: free for its use */

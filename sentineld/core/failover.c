@@ -259,7 +259,7 @@ void sn_failover_ack(struct sn_node *n, enum sn_command command, bool ok, struct
     if (command == SN_CMD_NODES || command == SN_CMD_NO_FAILOVER || command == SN_CMD_BUMP_EPOCH)
         return;
     if (command == SN_CMD_HELLO || command == SN_CMD_FREEZE)
-        return;                   /* said, or not: it is said again anyway */
+        return; /* said, or not: it is said again anyway */
     if (command == SN_CMD_ACCEPT) {
         if (!ok)
             sn_accept_refused(n, text);

@@ -217,10 +217,10 @@ static bool may_be_ours(struct slice line)
         return false;
     char second = line.p[1], third = line.p[2];
     switch (line.p[0]) {
-    case 'a': return second == 's';                 /* async_loading */
+    case 'a': return second == 's';                  /* async_loading */
     case 'd': return second == 'b' || second == 'a'; /* db0, dataset_emptied */
-    case 'l': return second == 'o';                 /* loading */
-    case 'm': return second == 'a' && third == 's'; /* master_... */
+    case 'l': return second == 'o';                  /* loading */
+    case 'm': return second == 'a' && third == 's';  /* master_... */
     case 'r': return second != 'e' ? second == 'o' || second == 'u' /* role, run_id */ : third == 'p'; /* replica... */
     case 's': return second == 'l' || (second == 'e' && third == 'c'); /* slave..., second_repl_offset */
     default: return false;

@@ -211,12 +211,9 @@ static void test_loading_aside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_guard),
-        cmocka_unit_test(test_guard_of_expired_keys),
-        cmocka_unit_test(test_emptied),
-        cmocka_unit_test(test_lost_half_way),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_guard),         cmocka_unit_test(test_guard_of_expired_keys),
+        cmocka_unit_test(test_emptied),       cmocka_unit_test(test_lost_half_way),
+        cmocka_unit_test(test_damage),        cmocka_unit_test(test_disk_full),
         cmocka_unit_test(test_loading_aside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
