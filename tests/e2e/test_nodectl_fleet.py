@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import textwrap
 
@@ -92,6 +93,14 @@ def test_a_life(lab):
     assert "orders" not in read(fleet.conf) and read(fleet.conf).startswith(own)
 
 
+def listens(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
 @case(kinds=("ours",), limit_s=90)
 def test_maintenance_then_stopped_and_started(lab):
     """What the tool writes into the files of replicas lets them start again."""
@@ -102,6 +111,8 @@ def test_maintenance_then_stopped_and_started(lab):
     fleet.run("--fleet", "orders", "node", "maintenance", "on", replicas[0], "--yes")
     fleet.run("--fleet", "orders", "node", "maintenance", "on", replicas[0], "--yes", said="nothing is to be done")
     fleet.kill9(port_of(replicas[0]))
+    wait_until(lambda: len(fleet.processes()) == len(made["supervisors"]) + 2 and
+               not listens(port_of(replicas[0])), 10, "it has ended")
     fleet.run("fleet", "start", "orders", "--yes")
     fleet.run("--fleet", "orders", "cluster", "set-timeout", "6000", "--yes")
     fleet.run("fleet", "stop", "orders", "--yes")
