@@ -223,6 +223,12 @@ def test_target_never_comes_back(lab):
     assert jobs(source)[name]["state"] == "failed"
 
 
+def remembered(node):
+    """All of its jobs but how many keys there were, which is known until a restart."""
+    return {name: {field: value for field, value in job.items() if field != "snapshot_keys"}
+            for name, job in jobs(node).items()}
+
+
 @case(kinds=OURS, limit_s=90)
 def test_jobs_are_remembered(lab):
     """Both ends tell how migrations ended, after restarts too; one that was under way has ended with it."""
@@ -240,12 +246,12 @@ def test_jobs_are_remembered(lab):
         expected[name] = state
     expected[cluster.complete(source, (target, 300, 305))[0]] = "success"
     cluster.settle()
-    before = [jobs(node) for node in (source, target)]
+    before = [remembered(node) for node in (source, target)]
     for node in (source, target):
         node.terminate()
         cluster.restart(node)
     cluster.settle()
-    assert [jobs(node) for node in (source, target)] == before
+    assert [remembered(node) for node in (source, target)] == before
     proxy, killed = cluster.move_to("snapshot")
     expected[killed] = "failed"
     for node in (source, target):
