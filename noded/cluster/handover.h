@@ -98,7 +98,7 @@ struct cl_swap_row {
 void cl_swap(const struct cl_core *c, struct cl_swap_row *out);
 /* Requests to these two databases wait. */
 bool cl_databases_held(const struct cl_core *c, int *a, int *b);
-/* It came after another master, and no majority of its supervisors has granted it anything since: they may know of swaps
+/* It came after another master, and no majority of its supervisors has granted it anything since: they may know swaps
  * of databases that it lacks, and would tell it those first. All requests to databases wait (SAFETY W5). */
 bool cl_mapping_doubted(const struct cl_core *c);
 bool cl_supervised(const struct cl_core *c);

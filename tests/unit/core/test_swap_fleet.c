@@ -529,7 +529,7 @@ static void lease_second_only(uint64_t version)
     only_second_is_leased();
 }
 
-/* It slept since an earlier attempt at the same mapping: the databases of that one are shut, those of the other open. */
+/* It slept since an earlier attempt at the same mapping: the databases of that one are shut, the others open. */
 static void shut_for_another_attempt_is_not_enough(void **state)
 {
     (void)state;
