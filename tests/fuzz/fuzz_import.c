@@ -119,7 +119,8 @@ static void take_news(void *owner, const struct cl_id *job, enum cl_job_news new
     (void)node;
     (void)why;
     assert(!cl_id_is_none(job));
-    assert(news == CL_JOB_IS_ASKED || news == CL_JOB_IS_LOST || (news == CL_JOB_IS_GRANTED && seq > 0));
+    assert(news == CL_JOB_IS_ASKED || news == CL_JOB_IS_STREAMING || news == CL_JOB_IS_LOST ||
+           (news == CL_JOB_IS_GRANTED && seq > 0));
     if (news != CL_JOB_IS_ASKED)
         return;
     w->asked = *job;
