@@ -123,7 +123,10 @@ static size_t screen_columns(FILE *out)
 /* Cells of the rows that are whole. */
 static size_t whole_rows(const struct table *t)
 {
-    return t->n - t->n % t->columns;
+    size_t n = 0;
+    while (n + t->columns <= t->n)
+        n += t->columns;
+    return n;
 }
 
 static bool is_optional(const struct table *t, size_t column)
@@ -138,7 +141,7 @@ static const char *title_of(const struct table *t, size_t column)
 
 static bool says_nothing(const struct table *t, size_t column)
 {
-    for (size_t i = column; i < whole_rows(t); i += t->columns)
+    for (size_t i = column, rows = whole_rows(t); i < rows; i += t->columns)
         if (t->cells[i].text[0] != '\0' && strcmp(t->cells[i].text, "-") != 0)
             return false;
     return true;
@@ -150,10 +153,11 @@ static size_t *column_widths(const struct table *t)
     size_t *widths = mem_zalloc(t->columns * sizeof *widths);
     for (size_t c = 0; c < t->columns; c++)
         widths[c] = width_of(title_of(t, c)) + 2;
-    for (size_t i = 0; i < whole_rows(t); i++) {
-        size_t w = width_of(t->cells[i].text) + 2, c = i % t->columns;
-        widths[c] = w > widths[c] ? w : widths[c];
-    }
+    for (size_t i = 0, rows = whole_rows(t); i < rows; i += t->columns)
+        for (size_t c = 0; c < t->columns; c++) {
+            size_t w = width_of(t->cells[i + c].text) + 2;
+            widths[c] = w > widths[c] ? w : widths[c];
+        }
     return widths;
 }
 
@@ -220,11 +224,11 @@ static void print_block(const struct table *t, size_t first, FILE *out, const ch
 void table_print(const struct table *t, FILE *out, const char *indent, bool colour)
 {
     size_t screen = screen_columns(out), *widths = column_widths(t);
-    bool rows = fit(t, widths, screen == SIZE_MAX || screen <= strlen(indent) ? screen : screen - strlen(indent));
-    if (rows)
+    bool in_rows = fit(t, widths, screen == SIZE_MAX || screen <= strlen(indent) ? screen : screen - strlen(indent));
+    if (in_rows)
         print_row(t, widths, SIZE_MAX, out, indent, colour);
-    for (size_t i = 0; i < whole_rows(t); i += t->columns) {
-        if (rows) {
+    for (size_t i = 0, rows = whole_rows(t); i < rows; i += t->columns) {
+        if (in_rows) {
             print_row(t, widths, i, out, indent, colour);
         } else {
             fputs(i > 0 ? "\n" : "", out);

@@ -59,3 +59,12 @@ bool rng_chance(struct rng *r, uint32_t per_million)
 {
     return rng_below(r, 1000000) < per_million;
 }
+
+int64_t rng_skewed(struct rng *r, int64_t min, int64_t max)
+{
+    int64_t low = min;
+    while (low * 2 < max && rng_below(r, 2) == 0)
+        low *= 2;
+    int64_t high = low * 2 < max ? low * 2 : max;
+    return rng_range(r, low, high > low ? high : low);
+}

@@ -16,6 +16,8 @@ uint64_t rng_u64(struct rng *r);
 uint64_t rng_below(struct rng *r, uint64_t below);
 /* Uniform in [min, max]. */
 int64_t rng_range(struct rng *r, int64_t min, int64_t max);
+/* Of the same range, as likely in each power of two of min: mostly near it, now and then far above. */
+int64_t rng_skewed(struct rng *r, int64_t min, int64_t max);
 /* True with a probability of per_million / 1,000,000. */
 bool rng_chance(struct rng *r, uint32_t per_million);
 

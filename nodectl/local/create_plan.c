@@ -46,11 +46,10 @@ static void tell_group(struct create *c, int shard)
 {
     const struct layout *l = &c->layout;
     struct buf line = {0};
-    for (size_t i = 0; i < 2 * l->n; i++) { /* masters first */
-        const struct layout_member *m = &l->v[i % l->n];
-        if (m->shard == shard && m->supervisor == (shard == 0) && m->master == (i < l->n))
-            put_member(&line, m, line.n == 0 ? "" : ", ");
-    }
+    for (int master = 1; master >= 0; master--)
+        for (size_t i = 0; i < l->n; i++)
+            if (l->v[i].shard == shard && l->v[i].supervisor == (shard == 0) && l->v[i].master == (master == 1))
+                put_member(&line, &l->v[i], line.n == 0 ? "" : ", ");
     if (line.n > 0 && shard > 0)
         change_about(&c->change, "shard %d: %s", shard, buf_str(&line));
     else if (line.n > 0)

@@ -261,6 +261,7 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
 {
     struct cl_node *mine = cl_has(c->me, CL_MASTER) ? c->me : c->me->master;
     int claimed = 0, taken = 0;
+    assert(by != NULL);
     if (by == c->me || epoch >= CL_EPOCH_MAX)
         return;
     for (int slot = cl_bit_next(slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(slots, slot + 1, true)) {

@@ -141,7 +141,7 @@ static void place_replica(const struct run *t, struct sn_note_part row)
     info->master_link_up = sn_note_get(row, "link_up", 0);
     info->master_link_down_ms = sn_note_get(row, "link_down_ms", -1);
     if (sn_note_get(row, "guarded", 0)) /* which history it is, says nothing here */
-        memset(info->guarded, '0', RUNID_LEN);
+        snprintf(info->guarded, sizeof info->guarded, "some");
     info->loading = sn_note_get(row, "loading", 0);
     info->syncing = sn_note_get(row, "syncing", 0);
     info->keys = sn_note_get(row, "keys", -1);

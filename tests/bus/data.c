@@ -93,7 +93,7 @@ static void begin_sync(struct world *w, struct node *n, const struct node *m)
     bool partial = goes_on(d, &m->data);
     d->repl = REPL_SYNC;
     d->loading = !partial;
-    pull_after(w, n, partial ? MS(2) : draw_skewed(&w->rng, MS(5), MS(w->plan.sync_ms)));
+    pull_after(w, n, partial ? MS(2) : rng_skewed(&w->rng, MS(5), MS(w->plan.sync_ms)));
     if (d->loading)
         tell(w, n);
 }

@@ -104,7 +104,7 @@ static struct fault *fault_new(struct world *w, enum fault_kind kind, struct nod
             continue;
         struct happening h = f->over;
         *f = (struct fault){.over = h, .active = true, .kind = kind, .who = n != NULL ? n->index : -1};
-        happen(&w->time, &f->over, w->time.now_us + draw_skewed(&w->rng, MS(100), MS(w->plan.timeout_ms) * 6), over);
+        happen(&w->time, &f->over, w->time.now_us + rng_skewed(&w->rng, MS(100), MS(w->plan.timeout_ms) * 6), over);
         return f;
     }
     return NULL;
@@ -264,7 +264,7 @@ static void of_machine(struct world *w, enum fault_kind kind)
     struct node *n = &w->nodes[rng_below(&w->rng, (uint64_t)w->plan.nodes)];
     if (kind == FAULT_JUMP) {
         w->counts[COUNT_JUMP]++;
-        node_jump(w, n, draw_skewed(&w->rng, MS(1), SECONDS(20)));
+        node_jump(w, n, rng_skewed(&w->rng, MS(1), SECONDS(20)));
         return;
     }
     if (kind == FAULT_STREAM) {
@@ -327,7 +327,7 @@ static void change_settings(struct world *w)
         return;
     w->counts[COUNT_SETTINGS]++;
     switch (rng_below(&w->rng, 5)) {
-    case 0: n->set.node_timeout_ms = draw_skewed(&w->rng, w->plan.timeout_ms / 2, w->plan.timeout_ms * 2); break;
+    case 0: n->set.node_timeout_ms = rng_skewed(&w->rng, w->plan.timeout_ms / 2, w->plan.timeout_ms * 2); break;
     case 1: n->set.validity_factor = rng_range(&w->rng, 0, 10); break;
     case 2: n->set.migration_barrier = rng_range(&w->rng, 0, 3); break;
     case 3: n->set.no_failover = !n->set.no_failover; break;
@@ -405,7 +405,7 @@ static void next_fault(struct world *w, struct happening *h)
         while (!w->plan.fault[kind]);
     all->any = true;
     inject(w, kind);
-    happen(&w->time, h, w->time.now_us + draw_skewed(&w->rng, w->plan.between_us / 4 + 1, w->plan.between_us * 2),
+    happen(&w->time, h, w->time.now_us + rng_skewed(&w->rng, w->plan.between_us / 4 + 1, w->plan.between_us * 2),
            next_fault);
 }
 
@@ -413,7 +413,7 @@ static void next_migration(struct world *w, struct happening *h)
 {
     operator_migrate_some(w);
     happen(&w->time, h,
-           w->time.now_us + draw_skewed(&w->rng, MS(w->plan.migrate_ms) / 4 + 1, MS(w->plan.migrate_ms) * 2),
+           w->time.now_us + rng_skewed(&w->rng, MS(w->plan.migrate_ms) / 4 + 1, MS(w->plan.migrate_ms) * 2),
            next_migration);
 }
 

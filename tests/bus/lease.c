@@ -146,7 +146,7 @@ static void arrive(struct world *w, struct happening *h);
 static void post(struct world *w, struct mail *m)
 {
     struct supervisor *s = &w->leases->s[m->supervisor];
-    int64_t delay = draw_skewed(&w->rng, 50, w->plan.delay_us * 4 + 100);
+    int64_t delay = rng_skewed(&w->rng, 50, w->plan.delay_us * 4 + 100);
     if (!w->leases->calm && rng_below(&w->rng, 50) == 0)
         delay += (int64_t)rng_below(&w->rng, (uint64_t)MS(w->plan.lease_ms) * 3);
     m->used = !s->cut[m->h.who] && (w->leases->calm || rng_below(&w->rng, 100) != 0);
@@ -438,7 +438,7 @@ static void decide(struct world *w, struct happening *h)
     struct leases *l = w->leases;
     for (int i = 0; i < l->ngroups; i++)
         watch(w, &l->group[i]);
-    happen(&w->time, h, w->time.now_us + draw_skewed(&w->rng, MS(5), MS(100)), decide);
+    happen(&w->time, h, w->time.now_us + rng_skewed(&w->rng, MS(5), MS(100)), decide);
 }
 
 /* ---- its own network ---- */
@@ -449,7 +449,7 @@ static void weather(struct world *w, struct happening *h)
     uint32_t part = rng_below(&w->rng, 3) == 0 ? (uint32_t)rng_range(&w->rng, 0, 1000000) : 0;
     for (int i = 0; i < w->plan.nodes; i++)
         s->cut[i] = rng_chance(&w->rng, part);
-    happen(&w->time, h, w->time.now_us + draw_skewed(&w->rng, MS(100), SECONDS(4)), weather);
+    happen(&w->time, h, w->time.now_us + rng_skewed(&w->rng, MS(100), SECONDS(4)), weather);
 }
 
 /* ---- the whole ---- */

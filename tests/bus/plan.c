@@ -7,15 +7,6 @@
 /* One world in so many has a hundred nodes or more: it costs as much as fifty small ones. */
 #define LARGE_EVERY 150
 
-int64_t draw_skewed(struct rng *r, int64_t min, int64_t max)
-{
-    int64_t low = min;
-    while (low * 2 < max && rng_below(r, 2) == 0)
-        low *= 2;
-    int64_t high = low * 2 < max ? low * 2 : max;
-    return rng_range(r, low, high > low ? high : low);
-}
-
 static bool percent(struct rng *r, uint32_t of_hundred)
 {
     return rng_chance(r, of_hundred * 10000);
@@ -30,7 +21,7 @@ static void draw_size(struct plan *p, struct rng *r)
         p->nodes = 20;
     if (p->nodes < 3)
         p->nodes = 3;
-    p->timeout_ms = draw_skewed(r, 500, 4000);
+    p->timeout_ms = rng_skewed(r, 500, 4000);
     if (p->seed % LARGE_EVERY != LARGE_EVERY - 1)
         return;
     p->nodes = (int)rng_range(r, 100, 110);
@@ -48,28 +39,28 @@ void plan_draw(struct plan *p, uint64_t seed)
     bool large = p->nodes >= 100;
     p->validity_factor = percent(r, 70) ? 10 : rng_range(r, 0, 3);
     p->migration_barrier = rng_range(r, 0, 2);
-    p->repl_ping_ms = draw_skewed(r, 500, 10000);
+    p->repl_ping_ms = rng_skewed(r, 500, 10000);
     p->full_coverage = percent(r, 70);
     p->allow_migration = percent(r, 70);
     p->same_epochs = percent(r, 40);
     p->volatile_data = percent(r, 15);
     p->lateness_us = percent(r, 50) ? 0 : rng_range(r, 0, 2000);
-    p->delay_us = draw_skewed(r, 50, p->timeout_ms * 1000 / 40);
-    p->write_ms = draw_skewed(r, 10, 100);
-    p->sync_ms = draw_skewed(r, 20, 2000);
-    p->lag_us = draw_skewed(r, 5000, 50000);
+    p->delay_us = rng_skewed(r, 50, p->timeout_ms * 1000 / 40);
+    p->write_ms = rng_skewed(r, 10, 100);
+    p->sync_ms = rng_skewed(r, 20, 2000);
+    p->lag_us = rng_skewed(r, 5000, 50000);
     p->keep_dead = percent(r, 40);
     uint32_t likely = (uint32_t)rng_range(r, 15, 60);
     for (int i = 0; i < FAULTS; i++)
         p->fault[i] = percent(r, likely);
     p->fault[FAULT_KILL_MASTER] = true;
-    p->between_us = draw_skewed(r, p->timeout_ms * 300, p->timeout_ms * 4000);
+    p->between_us = rng_skewed(r, p->timeout_ms * 300, p->timeout_ms * 4000);
     if (!p->volatile_data && percent(r, 40))
-        p->flush_ms = draw_skewed(r, 50, 2000);
+        p->flush_ms = rng_skewed(r, 50, 2000);
     if (percent(r, 50))
-        p->migrate_ms = draw_skewed(r, p->timeout_ms / 8 + 1, p->timeout_ms * 4);
+        p->migrate_ms = rng_skewed(r, p->timeout_ms / 8 + 1, p->timeout_ms * 4);
     if (percent(r, 30))
-        p->swap_ms = draw_skewed(r, p->timeout_ms / 4, p->timeout_ms * 4);
+        p->swap_ms = rng_skewed(r, p->timeout_ms / 4, p->timeout_ms * 4);
     p->faults_us = large ? 20 * SECOND : rng_range(r, 15 * SECOND, 40 * SECOND);
     /* Whoever leases knows the shards: nobody moves nodes by hand, and nobody but the supervisors promotes. */
     if (!large && p->swap_ms == 0 && percent(r, 25)) {

@@ -211,11 +211,11 @@ static void repeat(struct world *w)
 static void turn(struct world *w, struct happening *h)
 {
     struct swaps *s = (struct swaps *)h;
-    int64_t after = draw_skewed(&w->rng, MS(1), MS(50));
+    int64_t after = rng_skewed(&w->rng, MS(1), MS(50));
     /* A coordinator dies, and its successor knows what was written down: what was not decided is aborted. */
     if (!s->ended && s->phase != IDLE && rng_below(&w->rng, 100) == 0) {
         w->counts[COUNT_LEFT]++;
-        after = draw_skewed(&w->rng, MS(50), SECONDS(5));
+        after = rng_skewed(&w->rng, MS(50), SECONDS(5));
         if (s->phase == PREPARING)
             give_up(w, "its coordinator died");
         for (int i = 0; i < w->plan.nodes; i++)
@@ -225,7 +225,7 @@ static void turn(struct world *w, struct happening *h)
     } else if (!tell_those_that_lag(w)) {
         if (s->phase == DECIDED) {
             s->phase = IDLE;
-            after = draw_skewed(&w->rng, MS(w->plan.swap_ms) / 4 + 1, MS(w->plan.swap_ms) * 2);
+            after = rng_skewed(&w->rng, MS(w->plan.swap_ms) / 4 + 1, MS(w->plan.swap_ms) * 2);
         } else if (!s->ended && s->decided < LOG_MAX) {
             begin(w);
         }

@@ -132,7 +132,7 @@ struct fault *fault_new(struct world *w, enum fault_kind kind, int end)
             continue;
         struct happening h = f->over;
         *f = (struct fault){.over = h, .active = true, .kind = kind, .end = end};
-        int64_t takes = draw_skewed(&w->rng, MS(20), MS(w->plan.down_after_ms) * 8);
+        int64_t takes = rng_skewed(&w->rng, MS(20), MS(w->plan.down_after_ms) * 8);
         happen(&w->time, &f->over, w->time.now_us + takes, over);
         return f;
     }
@@ -471,7 +471,7 @@ static void next_fault(struct world *w, struct happening *h)
         while (!w->plan.fault[kind]);
     all->any = true;
     inject(w, kind);
-    happen(&w->time, h, w->time.now_us + draw_skewed(&w->rng, w->plan.between_us / 4 + 1, w->plan.between_us * 2),
+    happen(&w->time, h, w->time.now_us + rng_skewed(&w->rng, w->plan.between_us / 4 + 1, w->plan.between_us * 2),
            next_fault);
 }
 

@@ -54,7 +54,7 @@ static void crash(struct world *w, struct happening *h)
 
 static void begin(struct world *w, struct super *s)
 {
-    int64_t takes = draw_skewed(&w->rng, 100, 3000);
+    int64_t takes = rng_skewed(&w->rng, 100, 3000);
     if (s->slow_us > 0)
         takes += (int64_t)rng_below(&w->rng, (uint64_t)s->slow_us);
     if (s->full) /* it tries again */

@@ -126,7 +126,7 @@ static void turn(struct world *w, struct happening *h)
     int64_t mean_us = MS(w->plan.migrate_ms);
     if (w->moving.ended)
         return;
-    happen(&w->time, h, w->time.now_us + draw_skewed(&w->rng, mean_us / 4 + 1, mean_us * 2), turn);
+    happen(&w->time, h, w->time.now_us + rng_skewed(&w->rng, mean_us / 4 + 1, mean_us * 2), turn);
     if (rng_below(&w->rng, 10) == 0)
         cancel_some(w);
     else

@@ -52,7 +52,7 @@ void node_disk_persist(struct world *w, struct node *n, struct cl_effect *e)
     d->writing = e->bytes;
     d->seq = e->seq;
     e->bytes = NULL;
-    int64_t takes = draw_skewed(&w->rng, 100, 3000);
+    int64_t takes = rng_skewed(&w->rng, 100, 3000);
     if (d->slow_us > 0)
         takes += (int64_t)rng_below(&w->rng, (uint64_t)d->slow_us);
     happen(&w->time, &n->written, w->time.now_us + takes, written);

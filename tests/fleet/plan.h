@@ -69,6 +69,4 @@ struct plan {
 
 void plan_draw(struct plan *p, uint64_t seed);
 
-int64_t draw_skewed(struct rng *r, int64_t min, int64_t max); /* as likely in each power of two */
-
 #endif

@@ -93,7 +93,7 @@ static void turn(struct world *w, struct happening *h)
         happen(&w->time, h, w->time.now_us + SECONDS(1), turn);
     if (s->ended)
         return;
-    happen(&w->time, h, w->time.now_us + draw_skewed(&w->rng, MS(w->plan.swap_ms) / 4, MS(w->plan.swap_ms) * 2), turn);
+    happen(&w->time, h, w->time.now_us + rng_skewed(&w->rng, MS(w->plan.swap_ms) / 4, MS(w->plan.swap_ms) * 2), turn);
     if (w->swaps->newest + 8 >= MADE_MAX)
         return;
     if (rng_below(&w->rng, 2) == 0)

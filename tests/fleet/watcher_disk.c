@@ -129,7 +129,7 @@ static void crash(struct world *w, struct happening *h)
 static void begin(struct world *w, struct super *s)
 {
     struct watcher *d = s->watcher;
-    int64_t takes = draw_skewed(&w->rng, 100, 3000);
+    int64_t takes = rng_skewed(&w->rng, 100, 3000);
     d->committing = 0;
     for (const struct transaction *t = d->queue; t != NULL; t = t->next)
         d->committing++;

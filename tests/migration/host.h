@@ -145,7 +145,6 @@ bool world_is_over(const struct world *w); /* a rule broke */
 bool world_is_recorded(const struct world *w);
 bool world_is_cut(const struct world *w, int from, int to); /* between two nodes, one way */
 int64_t world_delay(struct world *w);                       /* of a message, drawn */
-int64_t draw_skewed(struct rng *r, int64_t min, int64_t max);
 enum migration_count {
 #define X(name) MIGRATION_##name,
     MIGRATION_COUNTS(X)

@@ -201,7 +201,7 @@ static void begin_snapshot(struct world *w, struct transfer *t)
             t->log[t->nlog++] = i;
         }
     t->snapshot = t->nlog;
-    t->snapshot_us = world_time(w)->now_us + draw_skewed(world_rng(w), MS(1), world_migrations(w)->sync_us / 2 + MS(2));
+    t->snapshot_us = world_time(w)->now_us + rng_skewed(world_rng(w), MS(1), world_migrations(w)->sync_us / 2 + MS(2));
     tell(w, t, SOURCE, CL_JOB_IS_SNAPSHOTTING, 0, "");
 }
 
@@ -224,7 +224,7 @@ static void at_target(struct world *w, struct transfer *t, const struct parcel *
     case LETTER_DRAIN:
         apply(w, t, l->upto);
         t->draining = true;
-        t->flush_us = world_time(w)->now_us + draw_skewed(world_rng(w), 100, 20000);
+        t->flush_us = world_time(w)->now_us + rng_skewed(world_rng(w), 100, 20000);
         break;
     case LETTER_RESUME:
         t->draining = t->drained = false;
@@ -459,7 +459,7 @@ void jobs_grant(struct world *w, struct node *n, const struct cl_effect *e)
     } else if (rng_below(world_rng(w), 16) == 0) {
         world_counts(w, MIGRATION_LATE);
         t->end[TARGET].ready_us = world_time(w)->now_us +
-                                  draw_skewed(world_rng(w), MS(100), world_migrations(w)->late_us);
+                                  rng_skewed(world_rng(w), MS(100), world_migrations(w)->late_us);
     }
     send(w, t, l);
     fault_at_grant(w, n, world_node(w, t->end[TARGET].node));

@@ -137,7 +137,7 @@ static void start(struct world *w, struct disk *d)
     d->committing = 0;
     for (const struct transaction *t = d->queue; t != NULL; t = t->next)
         d->committing++;
-    int64_t takes = draw_skewed(&w->rng, 100, 3000);
+    int64_t takes = rng_skewed(&w->rng, 100, 3000);
     if (d->slow_us > 0)
         takes += (int64_t)rng_below(&w->rng, (uint64_t)d->slow_us);
     if (d->crash_next) /* long enough for more to queue behind it, of which the crash keeps a part */

@@ -166,7 +166,7 @@ bool fault_parts_supervisors(const struct world *w)
 
 int64_t fault_lasts(struct world *w)
 {
-    return draw_skewed(&w->rng, MS(100), SECONDS(15));
+    return rng_skewed(&w->rng, MS(100), SECONDS(15));
 }
 
 static struct node *some_node(struct world *w, bool master)
@@ -196,7 +196,7 @@ static void fault_of_node(struct world *w, enum fault_kind kind)
     case FAULT_REBORN:
         n->persistent = false;
         w->counts[COUNT_REBORN]++;
-        lasts = draw_skewed(&w->rng, MS(20), MS(1000));
+        lasts = rng_skewed(&w->rng, MS(20), MS(1000));
         node_kill(w, n, false);
         break;
     case FAULT_NODE_POWER:
@@ -226,7 +226,7 @@ void fault_crashed(struct world *w, const struct super *s)
     for (int i = 0; i < ACTIVE_MAX; i++) {
         struct fault *f = &w->faults->active[i];
         if (f->active && (f->kind == FAULT_SUPER_CRASH || f->kind == FAULT_WIPE) && f->who == s->index)
-            fault_until(w, f, w->now_us + draw_skewed(&w->rng, MS(2), MS(1000)));
+            fault_until(w, f, w->now_us + rng_skewed(&w->rng, MS(2), MS(1000)));
     }
 }
 
@@ -280,7 +280,7 @@ static void fault_of_super(struct world *w, enum fault_kind kind)
         break;
     default:
         w->counts[COUNT_JUMP]++;
-        super_jump(w, s, draw_skewed(&w->rng, MS(50), SECONDS(30)));
+        super_jump(w, s, rng_skewed(&w->rng, MS(50), SECONDS(30)));
         lasts = SECONDS(2);
         break;
     }
@@ -332,11 +332,11 @@ static void bad_weather(struct world *w, enum fault_kind kind)
     if (f == NULL)
         return;
     if (kind == FAULT_LOSS)
-        w->weather.loss_ppm = (uint32_t)draw_skewed(&w->rng, 5000, 300000);
+        w->weather.loss_ppm = (uint32_t)rng_skewed(&w->rng, 5000, 300000);
     else if (kind == FAULT_DELAY)
-        w->weather.extra_us = draw_skewed(&w->rng, MS(5), MS(3000));
+        w->weather.extra_us = rng_skewed(&w->rng, MS(5), MS(3000));
     else
-        w->weather.copy_ppm = (uint32_t)draw_skewed(&w->rng, 5000, 300000);
+        w->weather.copy_ppm = (uint32_t)rng_skewed(&w->rng, 5000, 300000);
     fault_until(w, f, w->now_us + fault_lasts(w));
 }
 
@@ -416,7 +416,7 @@ static void next_fault(struct world *w, struct happening *h)
         while (!w->plan.fault[kind]);
     all->any = true;
     inject(w, kind);
-    happen(w, h, w->now_us + draw_skewed(&w->rng, w->plan.between_us / 4 + 1, w->plan.between_us * 2), next_fault);
+    happen(w, h, w->now_us + rng_skewed(&w->rng, w->plan.between_us / 4 + 1, w->plan.between_us * 2), next_fault);
 }
 
 void fault_begin(struct world *w)

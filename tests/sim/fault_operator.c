@@ -92,7 +92,7 @@ static void veto(struct world *w)
     if (rng_below(&w->rng, 2) == 0)
         f->who = (int)rng_below(&w->rng, (uint64_t)w->plan.supers);
     enum consent policy = policies[rng_below(&w->rng, sizeof policies / sizeof *policies)];
-    int64_t after_us = draw_skewed(&w->rng, MS(1), MS(1500));
+    int64_t after_us = rng_skewed(&w->rng, MS(1), MS(1500));
     fault_until(w, f, w->now_us + rng_range(&w->rng, SECONDS(2), SECONDS(20)));
     set_policy(w, f, policy, after_us);
 }
@@ -160,7 +160,7 @@ static void remove_group(struct world *w)
     struct fault *f = fault_new(w, FAULT_REMOVE);
     if (f == NULL)
         return;
-    int64_t lasts = draw_skewed(&w->rng, MS(1), SECONDS(5));
+    int64_t lasts = rng_skewed(&w->rng, MS(1), SECONDS(5));
     f->who = s->index;
     f->group = group;
     if (!w->plan.declared)
@@ -194,7 +194,7 @@ static void wipe(struct world *w)
     struct fault *f = may_be_wiped(w, s) ? fault_new(w, FAULT_WIPE) : NULL;
     if (f == NULL)
         return;
-    int64_t lasts = draw_skewed(&w->rng, MS(10), SECONDS(5));
+    int64_t lasts = rng_skewed(&w->rng, MS(10), SECONDS(5));
     f->who = s->index;
     s->wipe_next = true;
     if (rng_below(&w->rng, 2) == 0) {

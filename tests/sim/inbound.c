@@ -238,7 +238,7 @@ static void late_candidate(struct world *w, struct happening *h)
 void super_asked_again(struct world *w, struct super *s)
 {
     /* One that has lost its vote may take its time until it votes again. */
-    int64_t within = s->disk.joined ? MS(100) : draw_skewed(&w->rng, MS(10), SECONDS(6));
+    int64_t within = s->disk.joined ? MS(100) : rng_skewed(&w->rng, MS(10), SECONDS(6));
     happen(w, &s->again, w->now_us + (int64_t)rng_below(&w->rng, (uint64_t)within), late_candidate);
 }
 

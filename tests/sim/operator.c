@@ -115,7 +115,7 @@ static int64_t draw_value(struct world *w, int group, int option)
         int64_t plan = w->plan.group[group].down_after_ms;
         return rng_range(&w->rng, plan / 2, plan * 2);
     }
-    case 2: return draw_skewed(&w->rng, 1000, 10000);
+    case 2: return rng_skewed(&w->rng, 1000, 10000);
     default: return rng_range(&w->rng, 1, 3);
     }
 }

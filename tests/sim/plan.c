@@ -36,7 +36,7 @@ static void draw_node(struct plan_node *n, struct rng *r)
                             .priority = percent(r, 70)   ? 100
                                         : percent(r, 25) ? 0
                                                          : (int)rng_range(r, 1, 200),
-                            .loading_ms = (int)draw_skewed(r, 5, 3000)};
+                            .loading_ms = (int)rng_skewed(r, 5, 3000)};
 }
 
 static void draw_group(struct plan *p, struct plan_group *g, struct rng *r)
@@ -44,13 +44,13 @@ static void draw_group(struct plan *p, struct plan_group *g, struct rng *r)
     static const int replicas[] = {25, 45, 20, 10};
     int majority = p->supers / 2 + 1;
     g->quorum = percent(r, 70) ? majority : (int)rng_range(r, 1, p->supers);
-    g->down_after_ms = draw_skewed(r, 200, 5000);
-    g->failover_timeout_ms = draw_skewed(r, 1000, 10000);
+    g->down_after_ms = rng_skewed(r, 200, 5000);
+    g->failover_timeout_ms = rng_skewed(r, 1000, 10000);
     g->parallel_syncs = (int)rng_range(r, 1, 3);
     g->reborn_follow = percent(r, 10);
     g->replicas = 1 + pick(r, replicas, 4);
     g->keys = percent(r, 90) ? (int)rng_range(r, 1, 20) : 0;
-    g->write_ms = (int)draw_skewed(r, 30, 500);
+    g->write_ms = (int)rng_skewed(r, 30, 500);
     bool same_kind = percent(r, 70);
     for (int i = 0; i <= g->replicas; i++) {
         draw_node(&g->nodes[i], r);
@@ -87,7 +87,7 @@ static void draw_faults(struct plan *p, struct rng *r)
     for (int i = 0; i < FAULTS; i++)
         p->fault[i] = percent(r, likely);
     p->fault[FAULT_MASTER_KILL] = true;
-    p->between_us = draw_skewed(r, MS(700), MS(6000));
+    p->between_us = rng_skewed(r, MS(700), MS(6000));
     p->faults_us = rng_range(r, SECONDS(35), SECONDS(45));
 }
 
@@ -109,8 +109,8 @@ void plan_draw(struct plan *p, uint64_t seed)
     p->lateness_us = percent(r, 50) ? 0 : rng_range(r, 0, 2000);
     p->sync_delay_ms = percent(r, 50) ? 5000 : 0;
     p->repl_timeout_ms = rng_range(r, 2000, 8000);
-    p->sync_ms = draw_skewed(r, 20, 3000);
-    p->info_period_ms = percent(r, 50) ? 0 : draw_skewed(r, 1000, 10000);
+    p->sync_ms = rng_skewed(r, 20, 3000);
+    p->info_period_ms = percent(r, 50) ? 0 : rng_skewed(r, 1000, 10000);
     p->relays_hello = percent(r, 30);
     for (int i = 0; i < p->groups; i++)
         draw_group(p, &p->group[i], r);
@@ -119,7 +119,7 @@ void plan_draw(struct plan *p, uint64_t seed)
     for (int i = 0; i < p->groups; i++)
         if (p->group[i].down_after_ms < least)
             least = p->group[i].down_after_ms;
-    p->delay_us = draw_skewed(r, 50, MS(least) / 30);
+    p->delay_us = rng_skewed(r, 50, MS(least) / 30);
     p->calm_switch = percent(r, 25);
     p->reborn_alone = !p->calm_switch && percent(r, 15);
     p->keep_dead = percent(r, 40);

@@ -159,7 +159,7 @@ static void connect_to_master(struct world *w, struct node *n)
     int64_t takes = 4 * net_delay(w);
     if (!can_continue(n, m))
         takes += MS(w->plan.sync_delay_ms) +
-                 draw_skewed(&w->rng, MS(10), MS(w->plan.sync_ms > 10 ? w->plan.sync_ms : 11));
+                 rng_skewed(&w->rng, MS(10), MS(w->plan.sync_ms > 10 ? w->plan.sync_ms : 11));
     happen(w, &n->sync, w->now_us + takes, synchronised);
 }
 

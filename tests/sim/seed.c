@@ -107,7 +107,7 @@ static bool rebirth_in_calm(struct world *w)
         return false;
     w->counts[COUNT_REBORN]++;
     node_kill(w, m, false);
-    if (!run_for(w, draw_skewed(&w->rng, MS(20), MS(400))))
+    if (!run_for(w, rng_skewed(&w->rng, MS(20), MS(400))))
         return false;
     node_start(w, m);
     int64_t died = w->now_us;

@@ -74,15 +74,6 @@ void violated(struct world *w, const char *rule, const char *fmt, ...)
     RECORD(w, "RULE", "%s BROKEN: %s", rule, w->violation);
 }
 
-int64_t draw_skewed(struct rng *r, int64_t min, int64_t max)
-{
-    int64_t low = min;
-    while (low * 2 < max && rng_below(r, 2) == 0)
-        low *= 2;
-    int64_t high = low * 2 < max ? low * 2 : max;
-    return rng_range(r, low, high > low ? high : low);
-}
-
 static void settings_of(struct group *g, const struct plan_group *p)
 {
     sn_settings_init(&g->set);

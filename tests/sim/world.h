@@ -318,7 +318,6 @@ bool world_run(struct world *w, int64_t until_us);
 void inbox_put(struct inbox *b, struct happening *h);
 void inbox_deliver(struct world *w, struct inbox *b); /* fires all that has gathered */
 void violated(struct world *w, const char *rule, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-int64_t draw_skewed(struct rng *r, int64_t min, int64_t max); /* as likely in each power of two */
 
 /* net.c */
 int end_of_super(int i);
