@@ -74,7 +74,7 @@ class Node(Child):
     def info(self, section="everything"):
         return info_fields(self.ok("INFO", section))
 
-    def wait_ready(self, timeout_s=15):
+    def wait_ready(self, timeout_s=30):
         def ready():
             assert self.alive(), "%s ended with status %s: %s" % (self.name, self.proc.returncode, self.log()[-400:])
             return not str(self.call("PING")).startswith("LOADING")

@@ -66,7 +66,7 @@ class RedisServer(Child):
         fields = self.info("replication")
         return int(fields["master_repl_offset"])
 
-    def wait_ready(self, timeout_s=15):
+    def wait_ready(self, timeout_s=30):
         def ready():
             assert self.alive(), "%s ended with status %s: %s" % (self.name, self.proc.returncode, self.log()[-400:])
             return self.ok("PING") == "PONG"

@@ -106,7 +106,7 @@ class Supervisor(Child):
             self.set_timers(**self.timers)
         return self
 
-    def wait_ready(self, timeout_s=15):
+    def wait_ready(self, timeout_s=30):
         def ready():
             assert self.alive(), "%s ended with status %s: %s" % (self.name, self.proc.returncode, self.log()[-600:])
             return self.ok("PING") == "PONG"
