@@ -25,6 +25,15 @@ def processes_below(folder):
     return found
 
 
+def parent_of(pid):
+    """None: it is gone."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
+            return int(f.read().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return None
+
+
 class MadeFleet:
     """Nothing is made before create(). home: where nodectl keeps its files."""
 
@@ -69,10 +78,12 @@ class MadeFleet:
     # ---- its processes ----
 
     def processes(self):
-        return processes_below(self.folder)
+        """Without those that nodes fork for a while, to write a snapshot or a base of their log."""
+        found = processes_below(self.folder)
+        return {pid: words for pid, words in found.items() if parent_of(pid) not in (None, *found)}
 
     def pid_of(self, port):
-        """Of the node or supervisor at that port; the node itself is the parent of those that write its snapshots."""
+        """Of the node or supervisor at that port."""
         pids = [pid for pid, words in self.processes().items() if any("-%d/" % port in word for word in words)]
         assert pids, "nothing runs at port %d" % port
         return min(pids)
