@@ -186,13 +186,13 @@ bool asking_confirmed(const struct asking *a, const char *question)
     return line[0] == 'y' || line[0] == 'Y';
 }
 
-bool asking_nobody(const struct command_call *call, const struct asking *a, const struct fleet *f)
+bool asking_nobody_of(const struct command_call *call, const struct asking *a, const struct fleet *f, const char *kind)
 {
+    struct buf lines = {0};
     for (size_t i = 0; i < f->n; i++)
         if (f->members[i]->error == NULL)
             return false;
-    command_fail(call, EXIT_NOBODY, "no supervisor can be asked (they are named by %s):", a->targets.source);
-    struct buf lines = {0};
+    command_fail(call, EXIT_NOBODY, "no %s can be asked (they are named by %s):", kind, a->targets.source);
     for (size_t i = 0; i < f->n; i++) {
         char text[ADDR_TEXT_MAX];
         buf_printf(&lines, "%s: %s\n", addr_text(&f->members[i]->addr, text), f->members[i]->error);
@@ -200,4 +200,9 @@ bool asking_nobody(const struct command_call *call, const struct asking *a, cons
     command_fail_lines(call, buf_slice(&lines));
     buf_free(&lines);
     return true;
+}
+
+bool asking_nobody(const struct command_call *call, const struct asking *a, const struct fleet *f)
+{
+    return asking_nobody_of(call, a, f, "supervisor");
 }

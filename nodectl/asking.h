@@ -76,5 +76,7 @@ int asking_can_confirm(const struct command_call *call, bool yes);
 bool asking_confirmed(const struct asking *a, const char *question);
 /* Says on standard error, when that is so, that nobody answers, and why not, one by one. */
 bool asking_nobody(const struct command_call *call, const struct asking *a, const struct fleet *f);
+/* The same of others than supervisors: "node". */
+bool asking_nobody_of(const struct command_call *call, const struct asking *a, const struct fleet *f, const char *kind);
 
 #endif

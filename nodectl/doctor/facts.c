@@ -273,17 +273,7 @@ static json_t *supervisors_of(struct roll *r)
 /* Without supervisors somebody has to answer. */
 static int nobody(const struct command_call *call, const struct collecting *c)
 {
-    char text[ADDR_TEXT_MAX];
-    for (size_t i = 0; i < c->nodes.n; i++)
-        if (c->nodes.members[i]->error == NULL)
-            return EXIT_OK;
-    command_fail(call, EXIT_NOBODY, "no node can be asked (they are named by %s):", c->asking->targets.source);
-    struct buf lines = {0};
-    for (size_t i = 0; i < c->nodes.n; i++)
-        buf_printf(&lines, "%s: %s\n", addr_text(&c->nodes.members[i]->addr, text), c->nodes.members[i]->error);
-    command_fail_lines(call, buf_slice(&lines));
-    buf_free(&lines);
-    return EXIT_NOBODY;
+    return asking_nobody_of(call, c->asking, &c->nodes, "node") ? EXIT_NOBODY : EXIT_OK;
 }
 
 int facts_collect(const struct command_call *call, const struct asking *a, json_t **facts)
