@@ -268,6 +268,8 @@ static void what_is_too_old_is_forgotten(void **state)
     end(&l);
     begin(&l, 0);
     const struct history_rows *r = since(&l, 0);
+    for (int64_t end_ms = io_wall_ms() + 10000; r->n != 2 && io_wall_ms() < end_ms;) /* it is done beside questions */
+        r = since(&l, 0);
     assert_int_equal(r->n, 2);
     assert_string_equal(r->v[0].name, "-events-gone");
     assert_string_equal(r->v[1].name, "+new");
