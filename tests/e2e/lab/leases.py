@@ -8,6 +8,7 @@ import threading
 import time
 
 from .resp import Closed, Incomplete, RespError, encode, pairs, parse
+from .wait import wait_until
 
 BOOK = 1.01  # in a supervisor's books a grant lasts so much longer than it was said to
 Stamp = collections.namedtuple("Stamp", "incarnation clock asked_at")
@@ -170,10 +171,11 @@ class LeaseKeepers:
             return dict(self.all[position].links[node].answer or {})
 
     def id_of(self, node):
-        """Also of a node that does not run any more."""
-        with self.lock:
-            said = [one.links[node].answer for one in self.all if node in one.links and one.links[node].answer]
-            return said[0]["node"]
+        """Also of a node that does not run any more; it has said it to one of them, or will."""
+        def said():
+            with self.lock:
+                return [one.links[node].answer["node"] for one in self.all if node in one.links and one.links[node].answer]
+        return wait_until(said, 20, "%s has told who it is" % node.name)[0]
 
     def answers(self, node, position=0):
         with self.lock:
