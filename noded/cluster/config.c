@@ -218,6 +218,7 @@ static void node_read(struct reader *r, struct slice rest)
     bool times = text_i64(ping, &n->ping_ms) && text_i64(pong, &n->pong_ms);
     if (r->error == NULL && (!times || !text_u64(epoch, &n->config_epoch) || n->config_epoch >= CL_EPOCH_MAX))
         r->error = "bad number";
+    n->slots_epoch = n->config_epoch;
     if (r->error == NULL && cl_has(n, CL_MYSELF)) {
         r->error = r->me != NULL ? "two lines are myself" : NULL;
         r->me = n;

@@ -66,6 +66,7 @@ void cl_core_free(struct cl_core *c)
     free(c->open);
     free(c->lost_slots);
     free(c->given_up);
+    free(c->left_at);
     free(c->waiting);
     free(c->votes);
     free(c->voted);

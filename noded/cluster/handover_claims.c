@@ -70,7 +70,8 @@ struct cl_node *cl_replaced_by(const struct cl_core *c)
 }
 
 /* Slots that are nobody's but those of the side that gave them. The source itself claims them again when it was told
- * that they were not taken; somebody may have replaced it by then who does not know that. */
+ * that they were not taken; somebody may have replaced it by then who does not know that. Whoever took them has claimed
+ * them by an epoch that is not older; an owner from before may have got such a one since, for all else that it has. */
 bool cl_is_unclaimed(const struct cl_core *c, const struct cl_record *r, int slot)
 {
     const struct cl_node *owner = cl_owner(c, slot);
@@ -78,7 +79,7 @@ bool cl_is_unclaimed(const struct cl_core *c, const struct cl_record *r, int slo
         return true;
     if (cl_id_eq(&owner->id, &r->source))
         return owner->claim_epoch < r->epoch || cl_bit(c->unclaimed, slot);
-    return owner->config_epoch < r->epoch;
+    return (cl_bit(c->unclaimed, slot) ? c->left_at[slot] : owner->config_epoch) < r->epoch;
 }
 
 bool cl_all_unclaimed(const struct cl_core *c, const struct cl_record *r, bool value)

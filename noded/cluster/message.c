@@ -129,7 +129,7 @@ static void claim_learn(struct cl_core *c, struct cl_node *n, cl_link link, cons
             cl_slots_not_claimed(c, n, h->slots);
         if (!same)
             cl_slots_claimed(c, n, h->config_epoch, h->slots);
-        n->claim_epoch = h->config_epoch;
+        n->claim_epoch = n->slots_epoch = h->config_epoch;
     }
     claim_correct(c, n, link, h);
     if (cl_has(n, CL_MASTER) && cl_has(c->me, CL_MASTER) && h->config_epoch == c->me->config_epoch)

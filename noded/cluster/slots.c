@@ -89,6 +89,16 @@ void cl_slots_yield(struct cl_core *c, struct cl_node *n)
     cl_slots_drop(c, n);
 }
 
+/* It stays its owner's, by the claim that we know of, until somebody else claims it. */
+static void leave(struct cl_core *c, int slot, uint64_t epoch)
+{
+    if (c->left_at == NULL)
+        c->left_at = mem_zalloc(CL_SLOTS * sizeof *c->left_at);
+    c->left_at[slot] = epoch;
+    cl_bit_set(c->unclaimed, slot);
+    c->some_unclaimed = true;
+}
+
 /* A node that was away may have lost a slot and won another since we heard of it last. Its new epoch must not speak for
  * the old slot, or the claim of its true owner would be the older one for ever. */
 void cl_slots_not_claimed(struct cl_core *c, struct cl_node *n, const uint8_t *slots)
@@ -96,12 +106,14 @@ void cl_slots_not_claimed(struct cl_core *c, struct cl_node *n, const uint8_t *s
     struct cl_floor *f = NULL;
     for (size_t i = 0; n->slots != NULL && i < CL_SLOT_BYTES; i++) {
         unsigned lost = n->slots[i] & ~slots[i] & ~c->unclaimed[i];
-        c->unclaimed[i] = (uint8_t)((c->unclaimed[i] | lost) & ~(n->slots[i] & slots[i]));
+        c->unclaimed[i] = (uint8_t)(c->unclaimed[i] & ~(n->slots[i] & slots[i]));
         if (lost == 0)
             continue;
         f = f != NULL ? f : floor_add(c, n->claim_epoch);
-        c->some_unclaimed = true;
         f->slots[i] = (uint8_t)lost;
+        for (int bit = 0; bit < 8; bit++)
+            if ((lost & 1U << bit) != 0)
+                leave(c, (int)i * 8 + bit, n->slots_epoch);
     }
 }
 
@@ -251,8 +263,7 @@ static int all_given(struct cl_core *c, struct cl_node *by, const uint8_t *claim
             continue;
         f = f != NULL ? f : floor_add(c, c->me->config_epoch);
         cl_bit_set(f->slots, slot);
-        cl_bit_set(c->unclaimed, slot);
-        c->some_unclaimed = true;
+        leave(c, slot, c->me->config_epoch);
     }
     return given;
 }
@@ -264,6 +275,8 @@ void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, con
     assert(by != NULL);
     if (by == c->me || epoch >= CL_EPOCH_MAX)
         return;
+    if (by->slots_epoch < epoch)
+        by->slots_epoch = epoch;
     for (int slot = cl_bit_next(slots, 0, true); slot < CL_SLOTS; slot = cl_bit_next(slots, slot + 1, true)) {
         struct cl_node *owner = cl_owner(c, slot);
         claimed++;

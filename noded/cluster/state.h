@@ -44,7 +44,8 @@ struct cl_node {
     struct cl_node *master;  /* of a replica; NULL: unknown */
     struct cl_id follows;    /* of a replica: the master that it told and that is not known here yet; else none */
     uint64_t config_epoch, offset;
-    uint64_t claim_epoch; /* config epoch of its last claim of slots, told by itself */
+    uint64_t claim_epoch; /* config epoch of its last claim of slots, told by itself, */
+    uint64_t slots_epoch; /* or by whomever, or by our disk: what it has of them it was not claiming by a newer one */
     uint64_t seen_epoch;  /* the newest current epoch that it told: what is older was overtaken */
     int64_t offset_us;    /* when it told the offset */
     uint8_t *slots;       /* NULL: none */
@@ -266,6 +267,7 @@ struct cl_core {
     uint8_t unclaimed[CL_SLOT_BYTES]; /* slots whose owner says that they are not its own: whoever claims them has them,
                                          but nobody is left without owner meanwhile */
     bool some_unclaimed;              /* there may be such */
+    uint64_t *left_at; /* by slot: no newer epoch has claimed an unclaimed one for its owner; NULL: none was such yet */
     uint8_t claimed[CL_SLOT_BYTES];   /* scratch of cl_head() */
     uint8_t open_slots[CL_SLOT_BYTES]; /* slots in `open` */
     struct cl_open *open;

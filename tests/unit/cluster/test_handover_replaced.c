@@ -86,6 +86,38 @@ static void who_replaced_a_source_by_force_asks_in_its_place(void **state)
     }
 }
 
+/* It does not even know that the slots were its master's: its disk says whose they were before. That one has got a new
+ * epoch since, for what it has still. */
+static void an_owner_from_before_has_not_taken_the_slots(void **state)
+{
+    (void)state;
+    int source = 0, successor = 1, before = 4;
+    struct world *w = form(22);
+    w->data = WORLD_LOSES_GRANTS;
+    replaced_without_a_word(w);
+    struct cl_core *c = w->nodes[successor].core;
+    struct cl_id id = world_id(w, before);
+    struct cl_node *owner = cl_node_find(c, &id);
+    struct cl_effects fx = {NULL, 0, 0};
+    c->fx = &fx;
+    for (int slot = 0; slot < 100; slot++)
+        cl_slot_give(c, slot, owner);
+    c->fx = NULL;
+    cl_effects_free(&fx);
+    while (w->nodes[before].core->me->config_epoch < w->nodes[source].core->shard.records[0].r.epoch)
+        assert_true(world_command(w, before, &(struct cl_command){.verb = CL_BUMPEPOCH}));
+    world_run(w, 2000 * MS);
+    assert_true(owner->config_epoch >= w->nodes[source].core->shard.records[0].r.epoch);
+    assert_int_equal(world_owner(w, successor, SLOT), before);
+    world_cut(w, 0, 1, false);
+    assert_true(world_until(w, has_a_record, &successor, 8000 * MS));
+    assert_true(world_until(w, is_replica, &source, 8000 * MS));
+    cut_pair(w, 0, 2, false);
+    assert_true(world_until(w, world_agrees, NULL, 15000 * MS));
+    assert_int_equal(world_owner(w, before, SLOT), successor);
+    world_free(w);
+}
+
 static void what_its_target_took_is_the_target_s(void **state)
 {
     (void)state;
@@ -379,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_replaced_a_source_by_force_asks_in_its_place),
         cmocka_unit_test(who_was_replaced_keeps_no_slot_that_its_successor_gives_away),
+        cmocka_unit_test(an_owner_from_before_has_not_taken_the_slots),
         cmocka_unit_test(what_its_target_took_is_the_target_s),
         cmocka_unit_test(a_master_without_slots_follows_who_has_those_of_its_shard),
         cmocka_unit_test(a_replica_hears_the_name_of_its_shard),
