@@ -194,7 +194,8 @@ void cl_handover_source_run(struct cl_core *c, struct cl_open_record *r)
     assert(c->me != NULL);
     if (ours && cl_is_sure(c) && cl_all_unclaimed(c, &r->r, true)) {
         cl_handover_resume(c, r);
-        return;
+        if (r->resuming)
+            return;
     }
     if (r->ask_us != HEAP_NEVER && !r->silent && long_ago) {
         r->silent = true;

@@ -358,6 +358,43 @@ static void a_target_that_comes_into_the_shard_ends_the_job(void **state)
     world_free(w);
 }
 
+static bool is_with_the_source(struct world *w, void *arg)
+{
+    struct cl_id target = world_id(w, 6);
+    (void)arg;
+    return cl_has(cl_node_find(w->nodes[0].core, &target), CL_REPLICA);
+}
+
+/* The target comes into the shard before it has answered: the source answers itself, and waits for the ballot like any
+ * other, without a step for each moment of it. */
+static void a_source_that_answers_itself_waits_for_the_ballot(void **state)
+{
+    (void)state;
+    struct world *w = adopted(10, 1);
+    w->data = WORLD_LOSES_GRANTS;
+    assert_true(world_meet(w, 6, 0));
+    assert_true(world_until(w, knows_all, NULL, 10000 * MS));
+    world_run(w, 1000 * MS);
+    assert_true(give(w, 6, greatest(w) + 1));
+    world_run(w, 100 * MS);
+    assert_true(migrate(w, 0, 6, 0, 99));
+    assert_true(reaches(w, 0, CL_JOB_GRANTED, 3000 * MS));
+    world_cut(w, 0, 6, true);
+    assert_true(world_replicate(w, 6, 0));
+    world_cut(w, 0, 6, false);
+    assert_true(world_until(w, is_with_the_source, NULL, 10000 * MS));
+    assert_true(world_until(w, wants, &(int){0}, 10000 * MS));
+    uint64_t steps = w->nodes[0].steps, wanted = state_of(w, 0).wants_epoch;
+    world_run(w, 1000 * MS);
+    assert_true(w->nodes[0].steps - steps < 2000);
+    assert_int_equal(last_job(w, 0)->state, CL_JOB_GRANTED);
+    assert_true(give(w, 0, wanted));
+    assert_true(reaches(w, 0, CL_JOB_FAILED, 3000 * MS));
+    world_run(w, 1000 * MS);
+    assert_int_equal(world_owner(w, 4, SLOT), 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +408,7 @@ int main(void)
         cmocka_unit_test(an_epoch_by_hand_is_a_ballots_too),
         cmocka_unit_test(one_that_joins_waits_for_the_supervisors_too),
         cmocka_unit_test(a_target_that_comes_into_the_shard_ends_the_job),
+        cmocka_unit_test(a_source_that_answers_itself_waits_for_the_ballot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
