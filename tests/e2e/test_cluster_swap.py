@@ -81,7 +81,8 @@ def assert_values(fleet, keys, epoch):
         owner = next(n for n in masters_now(fleet) if not isinstance(n.call("GET", key), RespError))
         for db in DATABASES:
             there = db if epoch % 2 == 0 else 3 - db
-            assert with_db(owner, db, "GET", key) == "of %d" % there, (owner.name, db, epoch)
+            value = with_db(owner, db, "GET", key)
+            assert value == "of %d" % there, (owner.name, key, db, epoch, value)
 
 
 def swap_made(process, *command, timeout_s=30):
