@@ -44,11 +44,15 @@ def process_of(child):
         return None
     pid = int(next(line for line in text.splitlines() if line.startswith("process_id:")).split(":")[1])
     wanted = [a.encode() for a in child.argv]
-    assert words_of(pid)[:len(wanted)] == wanted, "%s: process %d is %s" % (child.name, pid, words_of(pid))
+    try:
+        words = words_of(pid)
+    except OSError:  # it has ended since
+        return None
+    assert words[:len(wanted)] == wanted, "%s: process %d is %s" % (child.name, pid, words)
     return pid
 
 
-def adopt(child, timeout_s=15):
+def adopt(child, timeout_s=30):
     """The process that has taken the place of this child, which has ended."""
     assert not child.alive(), "%s runs" % child.name
     child.proc = Adopted(wait_until(lambda: process_of(child), timeout_s, "%s was started again" % child.name))
