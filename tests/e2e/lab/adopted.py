@@ -1,5 +1,6 @@
 """Processes of the lab that somebody else has started again: a drill does that. They are found by their port, and end
 with the test like all others."""
+import contextlib
 import os
 import select
 import signal
@@ -26,7 +27,8 @@ class Adopted:
 
     def discard(self):
         if self.poll() is None:
-            signal.pidfd_send_signal(self.fd, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                signal.pidfd_send_signal(self.fd, signal.SIGKILL)
             self.wait()
 
 
@@ -39,7 +41,7 @@ def process_of(child):
     """The process that answers at its port, if it is this program with these arguments. None: nobody answers."""
     try:
         with child.connect() as client:
-            text = client.call("INFO", "server")
+            text = client.ok("INFO", "server")
     except OSError:
         return None
     pid = int(next(line for line in text.splitlines() if line.startswith("process_id:")).split(":")[1])
@@ -67,4 +69,5 @@ def adopt_all(children):
         except AssertionError:
             continue  # the port is another test's by now
         if pid is not None:
-            Adopted(pid).discard()
+            with contextlib.suppress(ProcessLookupError):
+                Adopted(pid).discard()
