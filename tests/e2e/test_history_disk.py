@@ -126,7 +126,7 @@ def test_full_disks_of_all(lab):
 @case(kinds=("ours",), limit_s=120, quiet=True)
 def test_full_disk_and_a_flood(lab):
     """More than may wait comes while the disk is full: memory is bounded, the oldest are lost, counted and told."""
-    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
+    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, down_after_ms=5000)  # nothing else is told
     on_small_disks(lab, fleet, "24m")
     s = fleet.supervisors[0]
     s.disk.fill()
@@ -207,7 +207,7 @@ def test_hanging_disks_of_all(lab):
 @case(kinds=("ours",), limit_s=120, quiet=True)
 def test_hanging_disk_and_a_flood(lab):
     """More than may wait comes while the disk does not answer: bounded, counted, and no PING waits."""
-    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
+    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, down_after_ms=5000)  # nothing else is told
     s = fleet.supervisors[0]
     held = hold_history(lab, s)
     before = rss_kb(s)
@@ -265,7 +265,8 @@ def test_history_that_another_process_locks(lab):
 @case(kinds=("ours",), limit_s=120)  # it writes much and waits for the disk
 def test_limits_change_by_a_reload(lab):
     """SIGHUP with a smaller history: the oldest go at once, without a restart; who asks for them is told."""
-    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, supervisor_args={"extra": ["history = { max_mb = 64; };"]})
+    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, down_after_ms=5000,
+                      supervisor_args={"extra": ["history = { max_mb = 64; };"]})
     s = fleet.supervisors[0]
     path = os.path.join(s.state_dir, "history.db")
     for size in (2 << 20, 5 << 20):  # a flood may lose what is over the 50,000 that wait; two are large enough
