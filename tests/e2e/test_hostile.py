@@ -133,7 +133,7 @@ def test_every_command_with_odd_arguments(lab):
     """Every command that is offered, with none to many odd arguments: an answer or an error, never a close."""
     s = one_watched(lab)
     pid = s.pid
-    names = [n.split("|") for n in s.ok("COMMAND", "LIST")]
+    names = [n.split("|") for n in sorted(s.ok("COMMAND", "LIST"))]  # stock has another order at each start
     odd = ["", "*", "-1", "0", "9" * 30, "mymaster", "\r\n", "\0", "x" * 1000, "nan", "127.0.0.1", "%n"]
     rng = random.Random(5)
     skip = ("shutdown", "sentinel|simulate-failure", "client|kill", "client|reply", "client|pause", "subscribe",
@@ -143,7 +143,10 @@ def test_every_command_with_odd_arguments(lab):
             continue
         with s.connect() as client:
             for count in range(10):
-                reply = client.call(*name, *[rng.choice(odd) for _ in range(count)])
+                args = [rng.choice(odd) for _ in range(count)]
+                if name[-1] == "remove" and args == ["mymaster"]:
+                    continue  # that is not odd: the group would be gone
+                reply = client.call(*name, *args)
                 assert reply is None or isinstance(reply, (RespError, str, int, list, dict)), (name, reply)
                 if name[0] in ("unsubscribe", "punsubscribe"):
                     break
