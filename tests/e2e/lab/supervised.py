@@ -89,7 +89,9 @@ class Supervised:
         return ports.pop() if len(ports) == 1 else None
 
     def node(self, port):
-        return next(n for n in self.nodes if n.port == port)
+        found = [n for n in self.nodes if n.port == port]
+        assert found, "no node of this fleet has port %s" % port
+        return found[0]
 
     def view_of(self, supervisor):
         """SENTINEL CLUSTER: maps all the way down."""
