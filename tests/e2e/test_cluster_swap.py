@@ -60,7 +60,7 @@ def state(supervisor, fleet):
 
 
 def masters_now(fleet):
-    return [fleet.node(port) for port in sorted(fleet.shards(fleet.running()[0]).values())]
+    return [fleet.node(port) for port in sorted(filter(None, fleet.shards(fleet.running()[0]).values()))]
 
 
 def wait_mapping(fleet, keys, epoch, timeout_s=30):
@@ -78,7 +78,8 @@ def wait_mapping(fleet, keys, epoch, timeout_s=30):
 
 def assert_values(fleet, keys, epoch):
     for key in keys:
-        owner = next(n for n in masters_now(fleet) if not isinstance(n.call("GET", key), RespError))
+        owner = wait_until(lambda k=key: [n for n in masters_now(fleet) if not isinstance(n.call("GET", k), RespError)],
+                           20, "somebody has the slot of %s" % key)[0]
         for db in DATABASES:
             there = db if epoch % 2 == 0 else 3 - db
             assert with_db(owner, db, "GET", key) == "of %d" % there, (owner.name, db, epoch)

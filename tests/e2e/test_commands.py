@@ -261,7 +261,8 @@ def test_config_get_and_set(lab):
     hellos.wait("__sentinel__:hello", "127.0.0.2," + who)
     if lab.kind == "stock":
         # Ours keeps the address at which a peer answers. And stock announces an empty address as such.
-        wait_until(lambda: peer.sentinels()[0]["ip"] == "127.0.0.2", 10, "the peer takes the announced address")
+        wait_until(lambda: [x["ip"] for x in peer.sentinels()] == ["127.0.0.2"], 20,
+                   "the peer takes the announced address")
         return
     assert s.ok("SENTINEL", "CONFIG", "SET", "announce-ip", "") == "OK"
     count = len(hellos.all(payload_has="127.0.0.1," + who))
