@@ -199,6 +199,9 @@ def test_what_was_kept_is_promoted_by_order(lab):
         rows = [pairs(row) for row in s.ok("SENTINEL", "RANKING", shard)]
         return [row["verdict"] for row in rows] == ["may not know what its master has promised"]
     wait_until(lambda: all(kept(s) for s in fleet.supervisors), 40, "it has been cut off for longer than may be")
+    # That is ten down-afters, and from the master's death on longer by as much as that lasts: not at the very border,
+    # where an INFO that is a little old makes the replica suitable.
+    wait_until(lambda: int(replica.info("replication")["master_link_down_since_seconds"]) >= 10, 20, "by far, that is")
     master.kill9()
     wait_until(lambda: all("o_down" in s.master(shard)["flags"] for s in fleet.supervisors), 20, "the master is down")
     expect(run(lab, "failover", shard, "--yes", *of(*fleet.supervisors)), 0, "keys that were deleted while it was away")
