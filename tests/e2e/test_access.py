@@ -62,7 +62,7 @@ def test_failover_with_passwords_everywhere(lab):
         if not s.alive():
             s.boot()
     fleet.wait_well()
-    client = redis.sentinel.Sentinel([s.addr for s in fleet.supervisors], socket_timeout=1,
+    client = redis.sentinel.Sentinel([s.addr for s in fleet.supervisors], socket_timeout=5,
                                      sentinel_kwargs={"password": PASSWORD})
     assert client.discover_master("mymaster") == fleet.master.addr
     fleet.master.kill9()

@@ -79,7 +79,7 @@ def test_redis_py_commands(lab):
     assert client.ping() and client.client_id() > 0
     with client.pubsub() as sub:
         sub.subscribe("+set")
-        assert sub.get_message(timeout=5)["type"] == "subscribe"
+        assert sub.get_message(timeout=20)["type"] == "subscribe"
         client.sentinel_set("mymaster", "parallel-syncs", 1)
         message = wait_until(lambda: sub.get_message(timeout=1), 10, "the event arrives")
         assert message["data"] == "master mymaster 127.0.0.1 %d parallel-syncs 1" % fleet.master.port
@@ -108,12 +108,18 @@ def test_redis_py_writes_through_a_failover(lab):
     wait_until(lambda: len(written) > 100, 10, "the client writes")
     killed = fleet.master.kill9()
     new = fleet.wait_switched(fleet.master.port)
-    wait_until(lambda: written[-1][0] > killed + fleet.down_after_ms / 1000, 10, "writes go on after the switch")
+    wait_until(lambda: written[-1][0] > killed + fleet.down_after_ms / 1000, 20, "writes go on after the switch")
     count = len(written)
-    wait_until(lambda: len(written) > count + 100, 10, "and on")
+    wait_until(lambda: len(written) > count + 100, 20, "and on")
     stop.set()
     thread.join(10)
     fleet.wait_all_follow(new)
     last = written[-1][1]
     assert new.ok("GET", "n:%d" % last) == str(last)
-    wait_until(lambda: replica.get("n:%d" % last) == b"%d" % last, 10, "a replica has it")
+
+    def read_of_a_replica():
+        try:
+            return replica.get("n:%d" % last) == b"%d" % last
+        except redis.RedisError:  # one that still synchronizes, or is slow for a moment, answers so
+            return False
+    wait_until(read_of_a_replica, 20, "a replica has it")

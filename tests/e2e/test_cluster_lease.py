@@ -6,9 +6,10 @@ from lab import wait_until
 from lab.clusters import key_in
 from lab.resp import RespError
 from lab.shard_load import switch_under_load
-from lab.supervised import Supervised, epoch_of, slot_range
+from lab.supervised import NODE_TIMEOUT_MS, Supervised, epoch_of, slot_range
 
 OURS = ("ours",)
+SOON_S = NODE_TIMEOUT_MS / 1000 * 0.8  # the nodes themselves need more than all of it
 
 
 def info_of(node):
@@ -25,6 +26,11 @@ def leased(fleet):
     return wait_until(all_leased, 20, "all masters are leased")
 
 
+def wait_set(node, key, value):
+    """A lease of a few hundred milliseconds may run out on a busy machine, for as long as that one stands still."""
+    wait_until(lambda: node.call("SET", key, value) == "OK", 20, "%s takes a write" % node.name)
+
+
 @case(kinds=OURS, limit_s=120)
 def test_one_killed(lab):
     """The replica is promoted at the ballot's epoch, with a lease; the old master comes back as a replica."""
@@ -34,16 +40,17 @@ def test_one_killed(lab):
     shard = fleet.name_of(old)
     highest = max(epoch_of(n) for n in fleet.masters)
     key = key_in(slot_range(0, 3)[0] + 1)
-    assert old.ok("SET", key, "before") == "OK"
+    wait_set(old, key, "before")
     killed = old.kill9()
     with new.connect() as client:
         while client.call("SET", key, "after") != "OK":
-            assert time.monotonic() < killed + 7, client.call("SET", key, "after")
+            assert time.monotonic() < killed + SOON_S, client.call("SET", key, "after")
             time.sleep(0.002)
     took = time.monotonic() - killed
     print("kill to first write %.0f ms, beyond down-after %.0f ms" % (took * 1000, took * 1000 - 600))
     assert fleet.wait_switched(shard, old) is new
-    assert {s.config_epoch(shard) for s in fleet.running()} == {epoch_of(new)}
+    wait_until(lambda: {s.config_epoch(shard) for s in fleet.running()} == {epoch_of(new)}, 20,
+               "supervisors and node have the same epoch")
     assert epoch_of(new) > highest
     old.start()
     old.wait_ready()
@@ -59,19 +66,27 @@ def test_supervisors_gone(lab):
     leased(fleet)
     node = fleet.masters[0]
     key = key_in(slot_range(0, 3)[0] + 1)
-    assert node.ok("SET", key, "1") == "OK"
+    wait_set(node, key, "1")
     for s in fleet.supervisors[:2]:
         s.pause()
-    paused = time.monotonic()
+    paused, last = time.monotonic(), "1"
     with node.connect() as client:
-        while not isinstance(client.call("SET", key, "2"), RespError):
-            assert time.monotonic() < paused + 1, "still taken"
+        while True:
+            sent = time.monotonic()
+            if isinstance(client.call("SET", key, "2"), RespError):
+                break
+            last = "2"
+            assert sent < paused + 1, "still taken"
             time.sleep(0.002)
-        text = str(client.call("SET", key, "3"))
-        assert text.startswith("CLUSTERDOWN This master holds no lease: 1 of 2 grants"), text
-        assert client.ok("GET", key) == "2"
+
+        def refused():  # the third's own grant may be late for a moment
+            text = str(client.call("SET", key, "3"))
+            assert text.startswith("CLUSTERDOWN This master holds no lease: 1 of 2 grants"), text
+            return True
+        wait_until(refused, 20, "it is told how many grants it has")
+        assert client.ok("GET", key) == last
         fleet.supervisors[0].resume()
-        wait_until(lambda: client.call("SET", key, "4") == "OK", 10, "writes are taken again")
+        wait_until(lambda: client.call("SET", key, "4") == "OK", 20, "writes are taken again")
 
 
 @case(kinds=OURS, limit_s=120)
@@ -96,13 +111,14 @@ def test_two_of_three_killed(lab):
     for place in (0, 1):
         with fleet.replicas[place].connect() as client:
             while client.call("SET", keys[place], "after") != "OK":
-                assert time.monotonic() < killed + 10, client.call("SET", keys[place], "after")
+                assert time.monotonic() < killed + SOON_S, client.call("SET", keys[place], "after")
                 time.sleep(0.002)
     print("kill to writes in both, beyond down-after %.0f ms" % ((time.monotonic() - killed) * 1000 - 600))
     for place in (0, 1):
         assert fleet.wait_switched(shards[place], fleet.masters[place]) is fleet.replicas[place]
-    wait_until(lambda: all(int(info_of(n)["cluster_lease_ms"]) > 0 for n in fleet.replicas[:2]), 10, "both are leased")
+    wait_until(lambda: all(int(info_of(n)["cluster_lease_ms"]) > 0 for n in fleet.replicas[:2]), 20, "both are leased")
+    fleet.wait_nodes_agree()
     epochs = [epoch_of(n) for n in (fleet.replicas[0], fleet.replicas[1], fleet.masters[2])]
     assert len(set(epochs)) == 3, epochs
     for place in (0, 1):
-        assert fleet.replicas[place].ok("SET", key_in(slot_range(place, 3)[0] + 1), "1") == "OK"
+        wait_set(fleet.replicas[place], keys[place], "1")

@@ -11,7 +11,7 @@ from lab.supervised import Supervised, epoch_of, slot_range
 from lab.two_sides import TwoSides
 
 OURS = ("ours",)
-ASYNC_S = 0.3  # what the master acknowledged so shortly before its death its replica may not have read
+ASYNC_S = 0.8  # what the master acknowledged so shortly before its death its replica, half a second late, may not have
 
 
 def one_shard(lab, **options):
@@ -52,8 +52,8 @@ def test_stopped_and_continued(lab):
     keys = keys_of(*slot_range(0, 1), len(waiting))
     for client in waiting:
         assert client.ok("PING") == "PONG"
-    old.pause()
     stopped = time.monotonic()
+    old.pause()
     for client, key in zip(waiting, keys):
         client.send_raw(b"".join(encode("SET", key, "late%d" % i) for i in range(50)))
     assert fleet.wait_switched(shard, old) is new
@@ -64,7 +64,7 @@ def test_stopped_and_continued(lab):
             reply = client.read(20)
             assert isinstance(reply, RespError), "a write from before was taken: %r" % (reply,)
         client.close()
-    fleet.wait_follows(old, new)
+    fleet.wait_follows(old, new, 40)
     fleet.wait_well()
     sides.stop()
     assert sides.check(new, lost_since=stopped - ASYNC_S) < 200
@@ -76,7 +76,7 @@ def test_stopped_and_continued(lab):
 def test_stopped_shortly_and_often(lab):
     """Stopped for longer than a lease and shorter than down-after: nothing that waited is taken before there is a new
     lease, and nobody is promoted."""
-    fleet, master, replica = one_shard(lab, down_after_ms=3000)
+    fleet, master, replica = one_shard(lab, down_after_ms=4000)
     epoch = epoch_of(master)
     sides = two_sides(lab, [master, replica])
     for _ in range(3):
@@ -84,7 +84,7 @@ def test_stopped_shortly_and_often(lab):
         master.pause()
         stopped = time.monotonic()
         probe = Resp(master.port, timeout_s=10)
-        while time.monotonic() < stopped + 1.6:  # the lease, which is 1500 ms, ends meanwhile
+        while time.monotonic() < stopped + 2.1:  # the lease, which is 2000 ms, ends meanwhile
             time.sleep(0.01)
         probe.send_raw(encode("SET", key_in(1), "x"))
         master.resume()
@@ -101,7 +101,7 @@ def test_stopped_shortly_and_often(lab):
 def test_restarted_before_its_replacement(lab):
     """Killed and back within down-after with its data: it is the master again when it is leased, at its epoch, and a
     stale lease of its former life means nothing."""
-    fleet, master, replica = one_shard(lab, down_after_ms=4000,
+    fleet, master, replica = one_shard(lab, down_after_ms=6000,
                                        node_options={"appendonly": "yes", "appendfsync": "always"})
     epoch, keys = epoch_of(master), keys_of(*slot_range(0, 1), 2)
     sides = two_sides(lab, [master, replica])
@@ -115,7 +115,7 @@ def test_restarted_before_its_replacement(lab):
     sides.stop()
     assert not sides.of(replica)
     assert sides.check(master, switches=0) == 0
-    assert master.ok("LLEN", keys[0]) > 50
+    assert sum(master.ok("LLEN", key) for key in keys) > 200  # more than 100 of each of its two lives
 
 
 @case(kinds=OURS, limit_s=120)
@@ -125,14 +125,15 @@ def test_restarted_empty(lab):
     shard = fleet.name_of(old)
     sides = two_sides(lab, [old, new])
     killed = old.kill9()
+    dead = time.monotonic()  # what was sent since the killing began may have been taken before it came
     old.start()
     old.wait_ready()
     assert fleet.wait_switched(shard, old) is new
     wait_taken(sides, new)
-    fleet.wait_follows(old, new)
+    fleet.wait_follows(old, new, 40)
     fleet.wait_well()
     sides.stop()
-    assert not sides.of(old, killed), "an empty master took writes"
+    assert not sides.of(old, dead), "an empty master took writes"
     sides.check(new, lost_since=killed - ASYNC_S)
 
 
@@ -143,6 +144,7 @@ def test_restarted_after_its_replacement(lab):
     shard = fleet.name_of(old)
     sides = two_sides(lab, [old, new])
     killed = old.kill9()
+    dead = time.monotonic()
     assert fleet.wait_switched(shard, old) is new
     wait_taken(sides, new)
     old.start()
@@ -153,7 +155,7 @@ def test_restarted_after_its_replacement(lab):
     fleet.wait_well()
     wait_taken(sides, new)
     sides.stop()
-    assert not sides.of(old, killed), "the old master took writes again"
+    assert not sides.of(old, dead), "the old master took writes again"
     sides.check(new, lost_since=killed - ASYNC_S)
 
 
@@ -161,10 +163,11 @@ def test_restarted_after_its_replacement(lab):
 def test_restarted_alone(lab):
     """Back with its nodes.conf while the new master is stopped, so that nobody tells it, for less than down-after: the
     supervisors do not lease it."""
-    fleet, old, new = one_shard(lab, down_after_ms=4000, node_options={"appendonly": "yes"})
+    fleet, old, new = one_shard(lab, down_after_ms=6000, node_options={"appendonly": "yes"})
     shard = fleet.name_of(old)
     sides = two_sides(lab, [old, new])
     killed = old.kill9()
+    dead = time.monotonic()
     assert fleet.wait_switched(shard, old) is new
     wait_taken(sides, new)
     new.signal(signal.SIGSTOP)
@@ -180,5 +183,5 @@ def test_restarted_alone(lab):
     fleet.wait_well()
     wait_taken(sides, new)
     sides.stop()
-    assert not sides.of(old, killed), "the old master took writes again"
+    assert not sides.of(old, dead), "the old master took writes again"
     sides.check(new, lost_since=killed - ASYNC_S)

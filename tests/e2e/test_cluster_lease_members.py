@@ -66,8 +66,9 @@ def test_adopted_under_load(lab):
             assert info["cluster_supervised"] != "0" and int(info["cluster_lease_ms"]) > 0, (node.name, info)
         return True
     wait_until(leased, 20, "all masters are leased")
+    # Long before a lease's length, which is ten seconds, and with room for three programs that start on a busy machine.
     took = time.monotonic() - started
-    assert took < 3, "leased %.0f ms after their start" % (took * 1000)
+    assert took < 6, "leased %.0f ms after their start" % (took * 1000)
     fleet.wait_well()
     print("leased %.0f ms after their start, all is known after %.0f ms" % (
         took * 1000, (time.monotonic() - started) * 1000))
@@ -101,7 +102,8 @@ def see_leases(fleet):
 @case(kinds=OURS, limit_s=120)
 def test_from_three_to_five(lab):
     """The two new ones first, then each of the three with the new list: no write is refused meanwhile."""
-    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True, down_after_ms=4000)
+    # A lease outlasts a restart on a busy machine.
+    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True, down_after_ms=8000)
     master = fleet.masters[0]
     wait_granted(master, 3)
     sides = load(lab, fleet)
@@ -112,7 +114,7 @@ def test_from_three_to_five(lab):
     for s in fleet.supervisors:
         s.terminate()
         s.extra = (list_of(ports),)
-        s.configure([], [Cluster(name=fleet.name, seeds=(master.port,), quorum=3, down_after_ms=4000)])
+        s.configure([], [Cluster(name=fleet.name, seeds=(master.port,), quorum=3, down_after_ms=8000)])
         s.boot()
     wait_counted(fleet, 5)
     wait_granted(master, 5)
@@ -153,7 +155,7 @@ def test_left_behind(lab):
     assert "version 1" in told.payload, told
     count = len(events.all("-supervisors-list"))
     for s in fleet.supervisors[:2]:  # many answers later
-        wait_until(lambda s=s: s.ok("PING") == "PONG", 5, "it answers")
+        wait_until(lambda s=s: s.ok("PING") == "PONG", 20, "it answers")
     fleet.supervisors[1].pause()
     wait_granted(master, 2)
     fleet.supervisors[1].resume()

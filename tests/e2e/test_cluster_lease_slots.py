@@ -13,6 +13,7 @@ from lab.supervised import Supervised, epoch_of, slot_range
 from test_cluster_lease import info_of, leased
 
 OURS = ("ours",)
+DOWN_AFTER_MS = 2000  # twice the lease, without which no slot moves: it outlasts what a busy machine stands still
 RANGE = (0, 5400)  # of the first shard's; the last ones stay, so that it remains one
 
 
@@ -41,7 +42,7 @@ def won(fleet, shard):
 def test_slots_move_by_ballot(lab):
     """There and back under load. Nothing is lost, and the node that gets slots claims them at an epoch above the
     source's: one that it has already, or the one of a ballot. Nobody else's epoch changes."""
-    fleet = Supervised(lab, declared=True)
+    fleet = Supervised(lab, declared=True, down_after_ms=DOWN_AFTER_MS)
     leased(fleet)
     one, two = fleet.masters[:2]
     shards = {m: fleet.name_of(m) for m in fleet.masters}
@@ -59,7 +60,7 @@ def test_slots_move_by_ballot(lab):
             if before[target] > before[source]:
                 assert after[target] == before[target], (before, after)
             else:
-                wait_until(lambda: after[target] in won(fleet, shards[target]), 5, "a ballot gave that epoch")
+                wait_until(lambda: after[target] in won(fleet, shards[target]), 20, "a ballot gave that epoch")
         count = len(load.acked)
         wait_until(lambda: len(load.acked) > count + 200, 20, "writes flow again")
     finally:
@@ -67,7 +68,8 @@ def test_slots_move_by_ballot(lab):
     print("longest time without an acknowledged write %.0f ms" % load.gap_ms())
     assert load.lost(one) == 0, "acknowledged writes are gone"
     assert after[one] > before[one], "the way back needs a ballot"
-    assert {s.config_epoch(shards[one]) for s in fleet.running()} == {after[one]}
+    wait_until(lambda: {s.config_epoch(shards[one]) for s in fleet.running()} == {after[one]}, 20,
+               "supervisors and node have the same epoch")
     fleet.wait_well()
     fleet.wait_nodes_agree()
 
@@ -81,7 +83,7 @@ def leased_now(node):
 def test_redis_cli_reshards_to_a_new_master(lab):
     """A master that joins is leased nothing before it is to get slots. redis-cli moves keys to it by hand; behind it
     MIGRATESLOTS goes on, and all comes back."""
-    fleet = Supervised(lab, declared=True, shards=(OURS * 2,) * 2)
+    fleet = Supervised(lab, declared=True, shards=(OURS * 2,) * 2, down_after_ms=DOWN_AFTER_MS)
     leased(fleet)
     source = fleet.masters[0]
     new = lab.node("new", port=lab.ports.take_with_bus(), cluster_enabled="yes", cluster_node_timeout=15000,
@@ -98,15 +100,15 @@ def test_redis_cli_reshards_to_a_new_master(lab):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout[-600:]
     assert epoch_of(new) > epoch_of(source)
-    wait_until(lambda: leased_now(new), 10, "the new master is leased")
-    wait_until(lambda: epoch_of(new) in won(fleet, fleet.name_of(new)), 5, "a ballot gave that epoch")
+    wait_until(lambda: leased_now(new), 20, "the new master is leased")
+    wait_until(lambda: epoch_of(new) in won(fleet, fleet.name_of(new)), 20, "a ballot gave that epoch")
     wait_moved(source, move(source, new, 20, 50))
     with new.connect() as client:
         assert [client.ok("GET", key) for key in keys] == ["of " + key for key in keys]
     wait_moved(new, move(new, source, 0, 50))
     with source.connect() as client:
         assert [client.ok("GET", key) for key in keys] == ["of " + key for key in keys]
-    wait_until(lambda: epoch_of(source) > epoch_of(new), 5, "the way back needed a ballot")
+    wait_until(lambda: epoch_of(source) > epoch_of(new), 20, "the way back needed a ballot")
     wait_moved(source, move(source, new, 0, 9))  # which has lost all, and may have no lease any more
 
 
@@ -119,14 +121,14 @@ def begin_frozen(source, target, *ranges):
         job = jobs(source)[name]
         assert job["state"] == "streaming" and job["message"].startswith("Frozen:"), job
         return True
-    wait_until(frozen, 10, "the migration is frozen")
+    wait_until(frozen, 20, "the migration is frozen")
     return name
 
 
 @case(kinds=OURS, limit_s=120)
 def test_target_is_replaced(lab):
     """The migration begins anew with the promoted node, and ends there; nothing is lost."""
-    fleet = Supervised(lab, declared=True)
+    fleet = Supervised(lab, declared=True, down_after_ms=DOWN_AFTER_MS)
     leased(fleet)
     source, target, promoted = fleet.masters[0], fleet.masters[1], fleet.replicas[1]
     shard = fleet.name_of(target)
@@ -141,7 +143,7 @@ def test_target_is_replaced(lab):
             last = max(jobs(source).values(), key=lambda job: job["name"] in jobs(source)[first]["message"])
             assert last["name"] != first and last["state"] == "success", jobs(source)
             return last
-        last = wait_until(goes_on, 20, "it has begun anew, and has come through")
+        last = wait_until(goes_on, 40, "it has begun anew, and has come through")
         assert last["target_node"] == my_id(promoted), last
         assert jobs(source)[first]["state"] == "failed"
         count = len(load.acked)
@@ -149,13 +151,14 @@ def test_target_is_replaced(lab):
     finally:
         load.stop()
     assert load.lost(promoted) == 0, "acknowledged writes are gone"
-    assert epoch_of(promoted) in won(fleet, shard) and epoch_of(promoted) > epoch_of(source)
+    wait_until(lambda: epoch_of(promoted) in won(fleet, shard), 20, "a ballot gave that epoch")
+    assert epoch_of(promoted) > epoch_of(source)
 
 
 @case(kinds=OURS, limit_s=120)
 def test_source_is_replaced(lab):
     """It is rolled back: the promoted node has the slots, and may migrate them again."""
-    fleet = Supervised(lab, declared=True)
+    fleet = Supervised(lab, declared=True, down_after_ms=DOWN_AFTER_MS)
     leased(fleet)
     source, target, promoted = fleet.masters[0], fleet.masters[1], fleet.replicas[0]
     shard = fleet.name_of(source)
@@ -175,6 +178,7 @@ def test_source_is_replaced(lab):
     with promoted.connect() as client:
         assert [client.ok("GET", key) for key in keys] == ["of " + key for key in keys]
     moved = [key for key in keys if key_slot(key.encode()) <= RANGE[1]]
+    wait_until(lambda: leased_now(promoted), 20, "the promoted node is leased")
     wait_moved(promoted, move(promoted, target, *RANGE))
     with target.connect() as client:
         assert [client.ok("GET", key) for key in moved] == ["of " + key for key in moved]

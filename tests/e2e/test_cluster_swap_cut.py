@@ -34,6 +34,10 @@ def master_of(shard):
     return node
 
 
+def wait_master(shard):
+    return wait_until(lambda: master_of(shard), 60, "all agree on a master, which is leased")
+
+
 def agreed(shard):
     """The epoch of the mapping that everybody has, with nothing prepared any more."""
     master, said = master_of(shard), set()
@@ -60,7 +64,7 @@ def test_cut_off_at_every_step(lab):
             assert client.call("WAIT", 1, 5000) == 1
     epoch = 0
     for turn in range(6):
-        master, leader = master_of(shard), shard.supervisors[turn % 3]
+        master, leader = wait_master(shard), shard.supervisors[turn % 3]
         victim = (leader, master, shard.supervisors[(turn + 1) % 3])[turn % 3]
         delay_s = draw.random() * 0.02
         thread, result = in_background(ask, leader, "SENTINEL", "SWAPDB", "orders", 1, 2)
@@ -78,6 +82,6 @@ def test_cut_off_at_every_step(lab):
         if result and "nothing has changed" in str(result[0]):
             assert now == epoch
         for db in (1, 2):
-            assert value(master_of(shard), db) == "of %d" % (db if now % 2 == 0 else 3 - db), (turn, db, now)
-        shard.wait_well(master_of(shard))
+            assert value(wait_master(shard), db) == "of %d" % (db if now % 2 == 0 else 3 - db), (turn, db, now)
+        shard.wait_well(wait_master(shard))
         epoch = now

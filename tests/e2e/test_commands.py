@@ -65,8 +65,8 @@ def test_instance_map_of_a_master_that_is_down(lab):
     fleet = lab.fleet(replicas=1, replica_options=[{"replica_priority": "0"}], failover_timeout_ms=60000)
     s = fleet.supervisors[0]
     fleet.master.pause()
-    wait_until(lambda: "o_down" in s.flags(), 10, "the master is O_DOWN")
-    m = s.master()
+    # What its peers hold of it counts for half a second only, so it may be O_DOWN no more at the next look.
+    m = wait_until(lambda: next((m for m in [s.master()] if "o_down" in m["flags"]), None), 20, "the master is O_DOWN")
     assert m["flags"].split(",")[:3] == ["s_down", "o_down", "master"], m["flags"]
     keys = [k for k in m if k not in ("failover-state",)]
     wanted = COMMON + ["s-down-time", "o-down-time"] + DOWN_AFTER + ROLE_FIELDS + MASTER_TAIL
@@ -78,14 +78,14 @@ def test_instance_map_of_a_master_that_is_down(lab):
     down = s.call("SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "127.0.0.1", fleet.master.port, 0, "*")
     assert down[0] == 1 and down[1] == "*" and down[2] == 0, down
     fleet.master.resume()
-    wait_until(lambda: "s_down" not in s.flags() and "o_down" not in s.flags(), 10, "the master is up again")
-    assert "s-down-time" not in s.master() and "o-down-time" not in s.master()
+    m = wait_until(lambda: next((m for m in [s.master()] if "down" not in m["flags"]), None), 20, "it is up again")
+    assert "s-down-time" not in m and "o-down-time" not in m
 
 
 @case()
 def test_resp3_maps_and_nulls(lab):
     """After HELLO 3 maps are maps and nulls are nulls; the values are those of RESP2."""
-    fleet = lab.fleet(replicas=1, supervisors=2)
+    fleet = lab.fleet(replicas=1, supervisors=2, down_after_ms=5000)
     s = fleet.supervisors[0]
     with s.connect() as client:
         assert client.call_raw("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "nobody") == b"*-1\r\n"
@@ -136,7 +136,7 @@ def test_resp3_push_messages(lab):
 @case()
 def test_subscriptions_in_resp2(lab):
     """Counts of SUBSCRIBE and PSUBSCRIBE, what is allowed while subscribed, and leaving it."""
-    fleet = lab.fleet(replicas=0, supervisors=1, quorum=1)
+    fleet = lab.fleet(replicas=0, supervisors=1, quorum=1, down_after_ms=5000)  # no +sdown comes in between
     s = fleet.supervisors[0]
     with s.connect() as client:
         client.send_raw(encode("SUBSCRIBE", "+set", "+sdown") + encode("PSUBSCRIBE", "-*"))
@@ -161,8 +161,8 @@ def test_ckquorum(lab):
     """OK, then without quorum, then also without majority."""
     fleet = lab.fleet(replicas=1, supervisors=3, quorum=3, down_after_ms=500)
     s = fleet.supervisors[0]
-    assert s.call("SENTINEL", "CKQUORUM", "mymaster") == \
-        "OK 3 usable Sentinels. Quorum and failover authorization can be reached"
+    wait_until(lambda: s.call("SENTINEL", "CKQUORUM", "mymaster") ==
+               "OK 3 usable Sentinels. Quorum and failover authorization can be reached", 20, "all three are usable")
     no_quorum = " Not enough available Sentinels to reach the specified quorum for this master"
     no_majority = " Not enough available Sentinels to reach the majority and authorize a failover"
     for gone, wanted in ((2, "NOQUORUM 2 usable Sentinels." + no_quorum),
@@ -261,7 +261,8 @@ def test_config_get_and_set(lab):
     hellos.wait("__sentinel__:hello", "127.0.0.2," + who)
     if lab.kind == "stock":
         # Ours keeps the address at which a peer answers. And stock announces an empty address as such.
-        wait_until(lambda: peer.sentinels()[0]["ip"] == "127.0.0.2", 10, "the peer takes the announced address")
+        wait_until(lambda: [x["ip"] for x in peer.sentinels()] == ["127.0.0.2"], 20,
+                   "the peer takes the announced address")
         return
     assert s.ok("SENTINEL", "CONFIG", "SET", "announce-ip", "") == "OK"
     count = len(hellos.all(payload_has="127.0.0.1," + who))
@@ -296,7 +297,7 @@ def test_primary_spellings(lab):
 @case()
 def test_info(lab):
     """Sections, and the fields that clients read."""
-    fleet = lab.fleet(replicas=1, supervisors=2, quorum=1)
+    fleet = lab.fleet(replicas=1, supervisors=2, quorum=1, down_after_ms=5000)
     s = fleet.supervisors[0]
     s.ok("SENTINEL", "MONITOR", "absent", "127.0.0.1", lab.ports.take(), "2")
     s.ok("SENTINEL", "SET", "absent", "down-after-milliseconds", "100")
@@ -449,8 +450,13 @@ def test_simulated_crash_of_the_leader(lab, flag):
     assert first.call("SENTINEL", "SIMULATE-FAILURE", flag) == "OK"
     bit = {"CRASH-AFTER-ELECTION": "1", "CRASH-AFTER-PROMOTION": "2"}[flag]
     assert info_fields(first.ok("INFO", "sentinel"))["sentinel_simulate_failure_flags"] == bit
-    assert first.call("SENTINEL", "FAILOVER", "mymaster") == "OK"
-    wait_until(lambda: not first.alive(), 15, "the leader ends")
+    first.begin_failover()
+
+    def ended():  # an attempt that a busy machine has lost is made again
+        if first.alive():
+            first.call("SENTINEL", "FAILOVER", "mymaster")
+        return not first.alive()
+    wait_until(ended, 40, "the leader ends", 0.5)
     assert first.proc.returncode == 99, first.proc.returncode
     fleet.master.discard()
     fleet.wait_switched(fleet.master.port, 60)
@@ -466,6 +472,6 @@ def test_shutdown(lab):
     with s.connect() as client:
         client.send_raw(encode("SHUTDOWN"))
         assert client.read_until_closed() == b""
-    assert s.proc.wait(10) == 0
+    assert s.proc.wait(20) == 0
     s.boot()
     assert s.terminate() == 0

@@ -63,7 +63,7 @@ def ask(s, fleet, epoch, runid):
 @case(kinds=("ours",), limit_s=90)
 def test_full_disk_gives_no_vote(lab):
     """The vote is refused while it cannot be kept, and given when it can; what was voted before stays."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=2000)  # or a slow moment is a failover
     s = restart_piped(lab, fleet, 0)
     log = lab.events(s)
     assert ask(s, fleet, 5, A) == [0, A, 5]
@@ -82,7 +82,7 @@ def test_full_disk_gives_no_vote(lab):
     assert isinstance(s.call("SENTINEL", "FLUSHCONFIG", timeout_s=10), RespError)
     # Watching goes on.
     fleet.master.pause()
-    wait_until(lambda: "s_down" in s.flags(), 10, "it still notices a silent master")
+    wait_until(lambda: "s_down" in s.flags(), 20, "it still notices a silent master")
     fleet.master.resume()
     wait_until(lambda: "s_down" not in s.flags(), 10, "and that it is back")
     free_disk(s)
@@ -93,7 +93,7 @@ def test_full_disk_gives_no_vote(lab):
         return ask(s, fleet, epoch, C)[1:] == [C, epoch]
     wait_until(granted, 15, "votes are given again by itself", 0.2)
     assert s.ok("SENTINEL", "SET", "mymaster", "down-after-milliseconds", "8888") == "OK"
-    assert len(s.log()) > before, "the recovery is logged"
+    wait_until(lambda: len(s.log()) > before, 20, "the recovery is logged")
     vote = ask(s, fleet, 6, B)
     s.kill9()
     s.boot()
@@ -123,7 +123,7 @@ def test_no_failover_while_two_disks_are_full(lab):
     for s in full:
         fill_disk(s)
     fleet.master.kill9()
-    wait_until(lambda: all("s_down" in s.flags() for s in fleet.supervisors), 10, "all see it down")
+    wait_until(lambda: all("s_down" in s.flags() for s in fleet.supervisors), 20, "all see it down")
     stays_true(lambda: fleet.replicas[0].role() == "slave", 3.0, "nobody is promoted", 0.1)
     for s in full:
         free_disk(s)

@@ -24,14 +24,14 @@ def test_killed_master_is_replaced(lab):
     a replica."""
     fleet = lab.fleet()
     old = fleet.master
-    client = redis.sentinel.Sentinel([s.addr for s in fleet.supervisors], socket_timeout=1)
-    client.master_for("mymaster", socket_timeout=1).set("before", "1")
+    client = redis.sentinel.Sentinel([s.addr for s in fleet.supervisors], socket_timeout=5)
+    client.master_for("mymaster", socket_timeout=5).set("before", "1")
     for replica in fleet.replicas:
         wait_until(lambda r=replica: r.ok("GET", "before") == "1", 15, "%s has the write" % replica.name)
     old.kill9()
     new = fleet.wait_switched(old.port)
     assert client.discover_master("mymaster") == new.addr
-    master = client.master_for("mymaster", socket_timeout=1)
+    master = client.master_for("mymaster", socket_timeout=5)
     assert master.get("before") == b"1" and master.set("after", "1")
     fleet.wait_all_follow(new)
     fleet.wait_failover_over()
@@ -91,18 +91,18 @@ def test_down_after_is_a_floor(lab):
         # connection shows that the master lived until then.
         after = down.at - killed
         floor = 1.5 - (0.27 if lab.kind == "stock" else 0.0)
-        assert floor <= after <= 1.5 + 1.0, "S_DOWN %.3f s after the kill, down-after is 1.5 s" % after
+        assert floor <= after <= 1.5 + 2.5, "S_DOWN %.3f s after the kill, down-after is 1.5 s" % after
 
 
 @case()
 def test_quick_restart_is_no_failover(lab):
     """A master with its data on disk that is back within down-after stays the master."""
-    fleet = lab.fleet(down_after_ms=2000, master_options={"appendonly": "yes", "appendfsync": "always"})
+    fleet = lab.fleet(down_after_ms=5000, master_options={"appendonly": "yes", "appendfsync": "always"})
     logs = [lab.events(s) for s in fleet.supervisors]
     fleet.master.ok("SET", "kept", "1")
     fleet.master.kill9()
     fleet.master.start()
-    fleet.master.wait_ready(2)
+    fleet.master.wait_ready()
     assert fleet.master.ok("GET", "kept") == "1"
     for replica in fleet.replicas:
         replica.wait_follows(fleet.master.port)

@@ -7,7 +7,7 @@ import time
 
 from cases import case
 from lab import RespError, stays_true, wait_until
-from lab.supervisors import nodectl_path
+from lab.supervisors import QUICK_TIMERS, nodectl_path
 
 
 def nodectl(*args, supervisors, timeout_s=20):
@@ -29,6 +29,13 @@ def failed_over(fleet):
     new = fleet.wait_switched(old.port)
     fleet.wait_failover_over()
     return old, new
+
+
+def assert_answered_at_once(waits):
+    """Times of PINGs in seconds: a loop that waits for a disk or a child keeps many of them waiting, and long; where a
+    machine stands still for half a second, few of them notice."""
+    waits = sorted(waits)
+    assert waits[-4] < 0.25 and waits[-1] < 1, "PINGs waited for %s ms" % ["%.0f" % (w * 1000) for w in waits[-5:]]
 
 
 def events(s, since=0):
@@ -93,7 +100,9 @@ def test_explain_without_the_leader(lab):
 @case(kinds=("ours",))
 def test_why_nobody_is_promoted(lab):
     """Non-decisions are recorded: no suitable replica, with the reasons; too few supervisors."""
-    fleet = lab.fleet(replicas=1, supervisors=2, replica_options=[{"replica_priority": 0}])
+    # What one holds of the master counts at the other for five periods of asking: no slow moment takes it away.
+    fleet = lab.fleet(replicas=1, supervisors=2, replica_options=[{"replica_priority": 0}],
+                      timers={**QUICK_TIMERS, "ask-period": 1000})
     fleet.master.kill9()
     s = fleet.supervisors[0]
 
@@ -111,15 +120,15 @@ def test_why_nobody_is_promoted(lab):
 @case(kinds=("ours",))
 def test_numbers_survive_a_restart(lab):
     """EVENTS SINCE gives every published event once, in order, over a restart; LAST is the highest number."""
-    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
+    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, down_after_ms=5000)
     s = fleet.supervisors[0]
     log = lab.events(s)
     s.ok("SENTINEL", "MONITOR", "second", "127.0.0.1", fleet.replicas[0].port, 1)
     s.ok("SENTINEL", "REMOVE", "second")
     log.wait("-monitor", "second")
     last = s.ok("SENTINEL", "EVENTS", "LAST")
-    before = events(s)
-    assert [e[0] for e in before] == sorted({e[0] for e in before}) and before[-1][0] <= last
+    before = [e for e in events(s) if e[0] <= last]
+    assert before and [e[0] for e in before] == sorted({e[0] for e in before})
     assert [e[2] for e in before if e[4] == "second"][0] == "+monitor"
     s.terminate()
     s.boot()
@@ -135,7 +144,7 @@ def test_a_thousand_events_a_second(lab):
     fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
     s = fleet.supervisors[0]
     start = s.ok("SENTINEL", "EVENTS", "LAST")
-    worst = 0.0
+    waits = []
     with s.connect() as writer, s.connect() as asker:
         begin = time.monotonic()
         for second in range(5):
@@ -146,12 +155,12 @@ def test_a_thousand_events_a_second(lab):
                     writer.ok("SENTINEL", "REMOVE", name)
                 asked = time.monotonic()
                 assert asker.ok("PING") == "PONG"
-                worst = max(worst, time.monotonic() - asked)
+                waits.append(time.monotonic() - asked)
         took = time.monotonic() - begin
     names = [(e[2], e[4]) for e in events(s, start) if e[4].startswith("g")]
     monitored = [n for event, n in names if event == "+monitor"]
     assert monitored == ["g%d" % i for i in range(2500)], "%d of 2500 in %.1f s" % (len(monitored), took)
-    assert worst < 0.25, "a PING waited for %.0f ms" % (worst * 1000)
+    assert_answered_at_once(waits)
 
 
 @case(kinds=("ours",), limit_s=90)
@@ -169,13 +178,13 @@ def test_failing_history_disk_disturbs_nothing(lab):
         os.mkdir(path)
     old, new = failed_over(fleet)
     for s, log in zip(fleet.supervisors, logs):
-        wait_until(lambda s=s: "-history-not-saved" in s.log(), 10, "%s tells that its history is not saved" % s.name)
+        wait_until(lambda s=s: "-history-not-saved" in s.log(), 20, "%s tells that its history is not saved" % s.name)
         assert s.log().count("-history-not-saved") == 1
         assert isinstance(s.call("SENTINEL", "EVENTS", "SINCE", 0), RespError)
     for path in paths:
         os.rmdir(path)
     for s in fleet.supervisors:
-        wait_until(lambda s=s: "+history-saved" in s.log(), 10, "%s saves its history again" % s.name)
+        wait_until(lambda s=s: "+history-saved" in s.log(), 20, "%s saves its history again" % s.name)
         assert "+switch-master" in [e[2] for e in events(s)], "the failover was kept in memory"
     d = explained("mymaster", "--replay", supervisors=fleet.supervisors)
     assert d["to"] == "127.0.0.1:%d" % new.port and d["from"] == "127.0.0.1:%d" % old.port and d["replay"]["same"]
@@ -192,8 +201,9 @@ class Follower:
         lab.on_close(self.close)
 
     def lines(self):
+        """Whole ones; the last may still be on its way."""
         with open(self.path, encoding="utf-8") as f:
-            return f.read().splitlines()
+            return f.read().rpartition("\n")[0].splitlines()
 
     def numbers(self):
         return [json.loads(line)["number"] for line in self.lines()]
@@ -207,31 +217,31 @@ class Follower:
 @case(kinds=("ours",))
 def test_follow_over_a_restart(lab):
     """Each event comes once, also those of a restart; Ctrl-C and a closed pipe end it cleanly."""
-    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
+    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, down_after_ms=5000)  # nothing happens by itself
     s = fleet.supervisors[0]
     follower = Follower(lab, s, "--since", "0", "-o", "json")
-    wait_until(lambda: follower.numbers() == [e[0] for e in events(s)], 10, "all so far is shown")
+    wait_until(lambda: follower.numbers() == [e[0] for e in events(s)], 20, "all so far is shown")
     s.ok("SENTINEL", "MONITOR", "second", "127.0.0.1", 1, 1)
     wait_until(lambda: "second" in [json.loads(line)["group"] for line in follower.lines()], 15, "what is new is shown")
     s.terminate()
     s.boot()
     s.ok("SENTINEL", "REMOVE", "second")
-    wait_until(lambda: follower.numbers() == [e[0] for e in events(s)], 10, "what came meanwhile is shown, once")
+    wait_until(lambda: follower.numbers() == [e[0] for e in events(s)], 20, "what came meanwhile is shown, once")
     follower.proc.send_signal(signal.SIGINT)
-    assert follower.proc.wait(5) == 0
+    assert follower.proc.wait(20) == 0
     numbers = [e[0] for e in events(s)]
     once = nodectl("events", "--since", "0", "-o", "json", supervisors=[s]).stdout
     assert [e["number"] for e in json.loads(once)] == numbers, once
     once = nodectl("events", "--since", "0", "-o", "yaml", supervisors=[s]).stdout
     assert once.count("number:") == len(numbers) and "---" not in once, once
     follower = Follower(lab, s, "--since", "0", "-o", "yaml")
-    wait_until(lambda: follower.lines().count("---") == len(numbers), 10, "each event is a document")
+    wait_until(lambda: follower.lines().count("---") == len(numbers), 20, "each event is a document")
     piped = subprocess.Popen([nodectl_path(), "events", "--follow", "--since", "0", "-s", "127.0.0.1:%d" % s.port],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     lab.on_close(lambda: (piped.poll() is None and piped.kill(), piped.wait(), piped.stderr.close()))
     assert piped.stdout.readline().startswith(b"1 ")
     piped.stdout.close()
-    assert piped.wait(5) == 0
+    assert piped.wait(20) == 0
 
 
 @case(kinds=("ours",))

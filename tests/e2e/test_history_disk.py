@@ -12,6 +12,7 @@ from lab import RespError, encode, wait_until
 from lab.held_thread import HeldThread
 from lab.small_disk import SmallDisk
 from lab.supervisors import nodectl_path
+from test_history import assert_answered_at_once
 
 LOST = re.compile(r"\+history-saved the history is written again: (\d+) entries of ")
 FLOOD = 60000  # more than the 50,000 that wait at most
@@ -36,8 +37,9 @@ def hold_history(lab, s):
     return held
 
 
-def fail_over(fleet, at_most_s):
-    """Kill the master; the switch must be over so soon after down-after."""
+def fail_over(fleet, at_most_s=3):
+    """Kill the master; the switch must be over so soon after down-after: well below the five seconds that a disk is
+    given to answer, with room for a machine that stands still for a moment, and for one more ballot then."""
     old = fleet.master
     killed = old.kill9()
     new = fleet.wait_switched(old.port)
@@ -58,18 +60,18 @@ def memory_kb(s, wanted):
 
 
 def flood(s):
-    """FLOOD events as fast as they go, and the slowest PING beside them, in seconds."""
-    worst = 0.0
+    """FLOOD events as fast as they go, and how long the PINGs beside them took, in seconds."""
+    waits = []
     with s.connect(30) as client, s.connect(30) as other:
         for n in range(0, FLOOD, 500):
             client.sock.sendall(b"".join(encode("SENTINEL", "SET", "mymaster", "quorum", i % 9 + 1)
                                          for i in range(500)))
             asked = time.monotonic()
             assert other.ok("PING") == "PONG"
-            worst = max(worst, time.monotonic() - asked)
+            waits.append(time.monotonic() - asked)
             for _ in range(500):
                 assert client.read() == "OK"
-    return worst
+    return waits
 
 
 def all_events(s, since):
@@ -84,7 +86,7 @@ def all_events(s, since):
 
 def expect_loss(s, since):
     """The recovery tells how many entries were lost; the history has rows for them; the rest is complete."""
-    wait_until(lambda: "+history-saved" in s.log(), 15, "the history is written again", 0.2)
+    wait_until(lambda: "+history-saved" in s.log(), 30, "the history is written again", 0.2)
     log = s.log()
     assert log.count("-history-not-saved") == log.count("+history-saved") == 1, log[-2000:]
     lost = int(LOST.search(log).group(1))
@@ -104,15 +106,15 @@ def test_full_disks_of_all(lab):
     on_small_disks(lab, fleet)
     for s in fleet.supervisors:
         s.disk.fill()
-    old, new = fail_over(fleet, 0.5)
+    old, new = fail_over(fleet)
     fleet.wait_failover_over()
     for s in fleet.supervisors:
-        wait_until(lambda s=s: "-history-not-saved" in s.log(), 10, "%s tells it" % s.name)
+        wait_until(lambda s=s: "-history-not-saved" in s.log(), 20, "%s tells it" % s.name)
         assert s.log().count("-history-not-saved") == 1 and "full" in s.log(), s.log()[-1000:]
         assert s.ok("SENTINEL", "EVENTS", "LAST") >= 0, "what is stored can be read"
         s.disk.free()
     for s in fleet.supervisors:
-        wait_until(lambda s=s: "+history-saved" in s.log(), 10, "%s writes again" % s.name)
+        wait_until(lambda s=s: "+history-saved" in s.log(), 20, "%s writes again" % s.name)
         assert "the history is written again: nothing of it was lost" in s.log()
         names = [e[2] for e in all_events(s, 0)]
         assert names.count("+switch-master") == 1 and "-history-lost" not in names, names
@@ -124,16 +126,16 @@ def test_full_disks_of_all(lab):
 @case(kinds=("ours",), limit_s=120, quiet=True)
 def test_full_disk_and_a_flood(lab):
     """More than may wait comes while the disk is full: memory is bounded, the oldest are lost, counted and told."""
-    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
+    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, down_after_ms=5000)  # nothing else is told
     on_small_disks(lab, fleet, "24m")
     s = fleet.supervisors[0]
     s.disk.fill()
     since = s.ok("SENTINEL", "EVENTS", "LAST")
     before = rss_kb(s)
-    worst = flood(s)
+    waits = flood(s)
     grown = rss_kb(s) - before
     assert grown < memory_kb(s, 60 << 10), "%d KiB more memory" % grown
-    assert worst < 0.25, "a PING waited for %.0f ms" % (worst * 1000)
+    assert_answered_at_once(waits)
     s.disk.free()
     assert expect_loss(s, since) >= FLOOD - 50000
 
@@ -142,7 +144,7 @@ def test_full_disk_and_a_flood(lab):
 def test_votes_on_a_full_disk(lab):
     """What state.db has in reserve is used: each vote that is given is kept. Without any reserve none is given, that is
     told, and votes are given again by itself when there is room."""
-    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
+    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, down_after_ms=2000)  # or a slow moment is a failover
     on_small_disks(lab, fleet)
     s = fleet.supervisors[0]
 
@@ -160,13 +162,14 @@ def test_votes_on_a_full_disk(lab):
     os.unlink(os.path.join(s.disk.path, "state.db-wal"))  # all of it is in state.db after a good end
     s.disk.fill()
     s.boot()
-    wait_until(lambda: "no vote is given until that is mended" in s.log(), 10, "it is told at the start")
+    wait_until(lambda: "no vote is given until that is mended" in s.log(), 20, "it is told at the start")
     refused = vote(600, "c" * 40)
     assert refused[1:] != ["c" * 40, 600], "a vote was given that could not be kept: %s" % refused
     assert isinstance(s.call("SENTINEL", "SET", "mymaster", "quorum", "2", timeout_s=10), RespError)
     fleet.master.pause()
-    wait_until(lambda: "s_down" in s.flags(), 10, "it still notices a silent master")
+    wait_until(lambda: "s_down" in s.flags(), 20, "it still notices a silent master")
     fleet.master.resume()
+    wait_until(lambda: "s_down" not in s.flags(), 20, "and that it is back")
     s.disk.free()
     epochs = iter(range(700, 10000))
 
@@ -185,7 +188,7 @@ def test_hanging_disks_of_all(lab):
     is recorded when it answers again."""
     fleet = lab.fleet()
     held = [hold_history(lab, s) for s in fleet.supervisors]
-    _, new = fail_over(fleet, 0.5)
+    _, new = fail_over(fleet)
     fleet.wait_failover_over()
     for s in fleet.supervisors:
         wait_until(lambda s=s: "-history-not-saved history.db: the disk does not answer" in s.log(), 15,
@@ -194,7 +197,7 @@ def test_hanging_disks_of_all(lab):
         assert isinstance(refused, RespError) and "the disk does not answer" in str(refused), refused
     for s, h in zip(fleet.supervisors, held):
         h.release()
-        wait_until(lambda s=s: "+history-saved the history is written again: nothing of it was lost" in s.log(), 10,
+        wait_until(lambda s=s: "+history-saved the history is written again: nothing of it was lost" in s.log(), 20,
                    "%s writes again" % s.name)
         assert [e[2] for e in all_events(s, 0)].count("+switch-master") == 1
         assert s.log().count("-history-not-saved") == 1
@@ -204,14 +207,14 @@ def test_hanging_disks_of_all(lab):
 @case(kinds=("ours",), limit_s=120, quiet=True)
 def test_hanging_disk_and_a_flood(lab):
     """More than may wait comes while the disk does not answer: bounded, counted, and no PING waits."""
-    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1)
+    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, down_after_ms=5000)  # nothing else is told
     s = fleet.supervisors[0]
     held = hold_history(lab, s)
     before = rss_kb(s)
-    worst = flood(s)
+    waits = flood(s)
     grown = rss_kb(s) - before
     assert grown < memory_kb(s, 60 << 10), "%d KiB more memory" % grown
-    assert worst < 0.25, "a PING waited for %.0f ms" % (worst * 1000)
+    assert_answered_at_once(waits)
     wait_until(lambda: "-history-not-saved" in s.log(), 15, "it is told", 0.2)
     held.release()
     assert expect_loss(s, 0) >= FLOOD - 50000
@@ -231,7 +234,7 @@ def test_the_end_with_a_hanging_disk(lab, thread, part):
         wait_until(lambda: "sentineld has ended" in s.log(), 15, "it has ended")
         took = time.monotonic() - began
     held.release()
-    assert s.proc.wait(5) == 0 and took < 8, "it took %.1f s" % took
+    assert s.proc.wait(20) == 0 and took < 8, "it took %.1f s" % took
     said = {"history": "entries of the history could not be written and are lost: the disk does not answer",
             "state": "state.db: the disk does not answer"}[thread]
     assert said in s.log(), s.log()[-800:]
@@ -250,19 +253,20 @@ def test_history_that_another_process_locks(lab):
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
     other.execute("BEGIN EXCLUSIVE")
     s.boot()
-    wait_until(lambda: "-history-not-saved" in s.log(), 10, "it is told")
+    wait_until(lambda: "-history-not-saved" in s.log(), 20, "it is told")
     assert "locked" in s.log() and s.ok("SENTINEL", "SET", "mymaster", "parallel-syncs", "2") == "OK"
-    fail_over(fleet, 0.5)
+    fail_over(fleet)
     other.execute("ROLLBACK")
     other.close()
-    wait_until(lambda: "+history-saved" in s.log(), 10, "it is written again")
+    wait_until(lambda: "+history-saved" in s.log(), 20, "it is written again")
     assert [e[2] for e in all_events(s, 0)].count("+switch-master") == 1
 
 
 @case(kinds=("ours",), limit_s=120)  # it writes much and waits for the disk
 def test_limits_change_by_a_reload(lab):
     """SIGHUP with a smaller history: the oldest go at once, without a restart; who asks for them is told."""
-    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, supervisor_args={"extra": ["history = { max_mb = 64; };"]})
+    fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, down_after_ms=5000,
+                      supervisor_args={"extra": ["history = { max_mb = 64; };"]})
     s = fleet.supervisors[0]
     path = os.path.join(s.state_dir, "history.db")
     for size in (2 << 20, 5 << 20):  # a flood may lose what is over the 50,000 that wait; two are large enough
@@ -275,13 +279,15 @@ def test_limits_change_by_a_reload(lab):
     s.write_config(text.replace("max_mb = 64", "max_mb = 4"))
     s.signal(signal.SIGHUP)
     wait_until(lambda: os.path.getsize(path) <= 4 << 20, 45, "history.db is within the new size")
-    first = s.ok("SENTINEL", "EVENTS", "SINCE", 0, "COUNT", 2)
-    assert first[0][2] == "-events-gone" and first[1][0] == first[0][0] + 1, first
+    def told():  # more may go between two questions, as what still waits is written
+        first = s.ok("SENTINEL", "EVENTS", "SINCE", 0, "COUNT", 2)
+        assert first[0][2] == "-events-gone" and first[1][0] == first[0][0] + 1, first
+        shown = subprocess.run([nodectl_path(), "events", "--since", "0", "-s", "127.0.0.1:%d" % s.port],
+                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+        assert shown.returncode == 0, shown.stderr
+        return "-events-gone numbers 1 to %d are no longer kept" % first[0][0] in shown.stdout.splitlines()[0]
+    wait_until(told, 20, "who asks is told from where on it goes", 0.5)
     assert "restart it for that" not in s.log()
-    shown = subprocess.run([nodectl_path(), "events", "--since", "0", "-s", "127.0.0.1:%d" % s.port],
-                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
-    assert shown.returncode == 0, shown.stderr
-    assert "-events-gone numbers 1 to %d are no longer kept" % first[0][0] in shown.stdout.splitlines()[0]
 
 
 @case(kinds=("ours",), limit_s=90, alone=True)

@@ -77,9 +77,9 @@ def test_hook_of_a_failover(lab):
 @case(kinds=("ours",))
 def test_hook_about_an_instance(lab):
     hook, kept = keeper(lab, "hook")
-    s, master = one(lab, {"on": ["+sdown", "-sdown"], "run": [hook]}, down_after_ms=300)
+    s, master = one(lab, {"on": ["+sdown", "-sdown"], "run": [hook]}, down_after_ms=1000)
     master.kill9()
-    down = wait_until(kept, 10, "the hook is told of +sdown")[0]
+    down = wait_until(kept, 20, "the hook is told of +sdown")[0]
     assert down["instance"] == {"type": "master", "name": "mymaster", "host": "127.0.0.1", "port": master.port}, down
     assert down["master"]["port"] == master.port and down["detail"] == "", down
     master.start()
@@ -99,14 +99,18 @@ def test_hook_that_hangs(lab):
     log = lab.events(s)
     for n in range(1, 13):
         change(s, n)
-    wait_until(lambda: len(kept()) == 12, 10, "the other hook has had all events")
-    wait_until(lambda: len(log.all("-hook-timeout")) == 12, 20, "every run of the one that hangs was ended")
-    assert log.first("-hook-error").payload.startswith("%s 9 0" % hanging), log.first("-hook-error")
+    wait_until(lambda: len(kept()) == 12, 20, "the other hook has had all events")
+    wait_until(lambda: len(log.all("-hook-timeout")) == 12, 30, "every run of the one that hangs was ended")
+    assert log.wait("-hook-error").payload.startswith("%s 9 0" % hanging), log.first("-hook-error")
     with open(pids, encoding="utf-8") as f:
         for pid in f.read().split():
             wait_until(lambda pid=pid: gone(pid), 15, "process %s is gone" % pid)
-    row = listed(s)[0]
-    assert (row["running"], row["waiting"], row["failures"]) == ("0", "0", "12"), row
+
+    def over():
+        row = listed(s)[0]
+        assert (row["running"], row["waiting"], row["failures"]) == ("0", "0", "12"), row
+        return True
+    wait_until(over, 20, "all its runs are counted")
 
 
 def gone(pid):
@@ -124,7 +128,7 @@ def test_hook_that_forks(lab):
     forking = lab.script("forking", "#!/bin/sh\nfor n in 1 2 3 4 5; do sleep 300 & echo $! >> '%s'; done\n" % pids)
     s, _ = one(lab, {"on": ["+set"], "run": [forking]})
     change(s, 2)
-    wait_until(lambda: listed(s)[0]["runs"] == "1" and listed(s)[0]["running"] == "0", 10, "it has run")
+    wait_until(lambda: listed(s)[0]["runs"] == "1" and listed(s)[0]["running"] == "0", 20, "it has run")
     with open(pids, encoding="utf-8") as f:
         left = f.read().split()
     assert len(left) == 5
@@ -154,7 +158,8 @@ def test_hook_that_floods(lab):
         assert sum(waits) < 20, "it was not ended"
         time.sleep(0.005)
     waits.sort()
-    assert len(kept()) == 1 and waits[len(waits) * 9 // 10] < 0.1, waits[-5:]
+    assert waits[len(waits) * 9 // 10] < 0.1, waits[-5:]
+    wait_until(lambda: len(kept()) == 1, 20, "the other hook has had the event")
     assert rss_kb(s) - before < 20000, "%d KiB more memory" % (rss_kb(s) - before)
     log.wait("-hook-error", "%s 9 0" % flooding)
 
@@ -177,7 +182,7 @@ def test_hook_that_leaves_a_daemon(lab):
     lab.on_close(bury)
     s, _ = one(lab, {"on": ["+set"], "run": [leaving], "timeout_ms": 30000})
     change(s, 2)
-    wait_until(lambda: listed(s)[0]["runs"] == "1" and listed(s)[0]["running"] == "0", 8, "it has run")
+    wait_until(lambda: listed(s)[0]["runs"] == "1" and listed(s)[0]["running"] == "0", 20, "it has run")
     assert listed(s)[0]["failures"] == "0", listed(s)
     began = time.monotonic()
     assert s.terminate() == 0 and time.monotonic() - began < 5
@@ -216,8 +221,8 @@ def test_a_flood_of_events(lab):
                 assert client.read() == "OK"
         rate = 3000 / (time.monotonic() - began)
     assert rate > 1000, "%.0f events a second" % rate
-    row = listed(s)[0]
-    assert int(row["running"]) == 8 and int(row["waiting"]) <= 256 and int(row["dropped"]) > 2000, row
+    row = wait_until(lambda: next((r for r in listed(s)[:1] if r["running"] == "8"), None), 20, "as many as may run")
+    assert int(row["waiting"]) <= 256 and int(row["dropped"]) > 2000, row
     dropped = log.wait("-hook-dropped")
     assert dropped.payload.startswith(slow + " "), dropped
     wait_until(lambda: (listed(s)[0]["waiting"], listed(s)[0]["running"]) == ("0", "0"), 60,
@@ -230,7 +235,7 @@ def test_a_flood_of_events(lab):
     assert listed(s)[1]["runs"] == "0", "hooks are not run on what is published about hooks"
 
 
-@case(kinds=("ours",))
+@case(kinds=("ours",), limit_s=90)
 def test_veto(lab):
     """A hook that exits with 1 before a failover stops it; its first line is the reason; SENTINEL FAILOVER too."""
     gate = lab.path("allowed")
@@ -239,14 +244,14 @@ def test_veto(lab):
                       failover_timeout_ms=2000)
     logs = [lab.events(s) for s in fleet.supervisors]
     old = fleet.master
-    assert fleet.supervisors[0].call("SENTINEL", "FAILOVER", "mymaster") == "OK"
+    fleet.supervisors[0].begin_failover()
     aborted = logs[0].wait("-failover-abort-vetoed")
     assert aborted.payload == "master mymaster 127.0.0.1 %d %s: maintenance until noon" % (old.port, policy), aborted
     question = asked()[0]
     assert question["event"] == "pre-failover" and question["from"]["port"] == old.port, question
     assert question["to"]["port"] in {r.port for r in fleet.replicas} and question["group"] == "mymaster", question
     old.kill9()
-    wait_until(lambda: sum(len(log.all("-failover-abort-vetoed")) for log in logs) >= 3, 20, "it is vetoed")
+    wait_until(lambda: sum(len(log.all("-failover-abort-vetoed")) for log in logs) >= 3, 40, "it is vetoed")
     assert not any(log.all("+promoted-slave") for log in logs)
     assert all(r.role() == "slave" for r in fleet.replicas)
     # The reason is recorded with the attempt, and nodectl explains it.
@@ -289,7 +294,8 @@ def test_veto_that_takes_long(lab):
     old = fleet.master
     began = old.kill9()
     fleet.wait_switched(old.port)
-    assert time.monotonic() - began < 6, "the limit is a part of the ballot's two seconds"
+    # It has a minute by itself. One more ballot, where the machine had no time for the first, takes some seconds.
+    assert time.monotonic() - began < 12, "the limit is a part of the ballot's two seconds"
     assert log.closed is False
 
 
@@ -300,7 +306,7 @@ def test_hook_test(lab):
     bad, _ = keeper(lab, "bad", "exit 7")
     s, master = one(lab, {"on": ["+switch-master"], "run": [good]}, {"on": ["+s*"], "run": [bad]},
                     {"on": ["+odown"], "run": [bad]})
-    rows = sorted((pairs(r) for r in s.ok("SENTINEL", "HOOK", "TEST")), key=lambda r: r["run"])
+    rows = sorted((pairs(r) for r in s.ok("SENTINEL", "HOOK", "TEST", timeout_s=20)), key=lambda r: r["run"])
     assert [r["run"] for r in rows] == [bad, good], rows
     assert rows[0]["result"] == "exit status 7" and rows[1]["result"] == "exit status 0", rows
     assert rows[1]["output"] == "fine\nmore\n" and int(rows[1]["time-us"]) > 0, rows
@@ -323,6 +329,7 @@ class Mailbox(socketserver.StreamRequestHandler):
                 self.wfile.write(b"354 go on\r\n")
                 for text in self.rfile:
                     if text == b".\r\n":
+                        self.server.taken = True
                         break
                     self.server.letter.append(text.decode())
             self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 fine\r\n")
@@ -350,7 +357,7 @@ def served(lab, server):
 def test_samples(lab):
     """etc/hooks/log, mail and webhook do what they say with a real failover's event."""
     mailbox = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mailbox)
-    mailbox.daemon_threads, mailbox.letter = True, []
+    mailbox.daemon_threads, mailbox.letter, mailbox.taken = True, [], False
     web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Post)
     web.posts = []
     lines = lab.path("lines")
@@ -362,9 +369,14 @@ def test_samples(lab):
     old = fleet.master
     old.kill9()
     new = fleet.wait_switched(old.port)
-    wait_until(lambda: os.path.exists(lines) and mailbox.letter and len(web.posts) == 2, 20, "all three have come")
-    with open(lines, encoding="utf-8") as f:
-        text = f.read()
+
+    def logged():
+        if not os.path.exists(lines):
+            return ""
+        with open(lines, encoding="utf-8") as f:
+            return f.read()
+    wait_until(lambda: logged().endswith("\n") and mailbox.taken and len(web.posts) == 2, 20, "all three have come")
+    text = logged()
     assert "mymaster: the master is now 127.0.0.1:%d, it was 127.0.0.1:%d" % (new.port, old.port) in text, text
     letter = "".join(mailbox.letter)
     assert "Subject: +switch-master of mymaster" in letter and "is now 127.0.0.1:%d" % new.port in letter, letter

@@ -8,6 +8,7 @@ from cases import case
 from lab import Closed, Group, Resp, RespError, encode, wait_until
 from lab.hostile_node import ANSWERS
 from lab.processes import Child
+from test_history import assert_answered_at_once
 
 HOSTILE_NODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lab", "hostile_node.py")
 WORDS = [b"PING", b"SENTINEL", b"MASTER", b"mymaster", b"SET", b"HELLO", b"SUBSCRIBE", b"AUTH", b"CLIENT", b"INFO",
@@ -26,7 +27,7 @@ def one_watched(lab):
 def assert_well(s, pid):
     """Same process, and it answers a new connection."""
     assert s.alive() and s.pid == pid, "%s ended with status %s:\n%s" % (s.name, s.proc.returncode, s.log()[-2000:])
-    with Resp(s.port, timeout_s=5) as client:
+    with Resp(s.port, timeout_s=20) as client:
         assert client.call("PING") == "PONG"
         assert client.call("SENTINEL", "MASTERS")
 
@@ -44,8 +45,11 @@ def test_broken_protocol_is_refused(lab):
             (b"*" + b"1" * 70000, b"too big mbulk count string"),
             (b"*1\r\n$" + b"1" * 70000, b"too big bulk count string")):
         with s.connect() as client:
-            client.send_raw(data)
-            got = client.read_until_closed(5)
+            try:
+                client.send_raw(data)
+            except Closed:  # it has heard enough before all was sent
+                pass
+            got = client.read_until_closed(20)
             assert got == b"-ERR Protocol error: %s\r\n" % text, "%r gave %r" % (data[:40], got)
         assert_well(s, pid)
 
@@ -87,7 +91,7 @@ def test_cut_off_requests_leave_nothing(lab):
         if n % 2:
             client.sock.setsockopt(1, 13, b"\x01\x00\x00\x00\x00\x00\x00\x00")  # SO_LINGER 0: a reset instead of an end
         client.close()
-    wait_until(lambda: descriptors() <= before + 2, 10, "the descriptors are free again (%d before)" % before)
+    wait_until(lambda: descriptors() <= before + 2, 20, "the descriptors are free again (%d before)" % before)
     assert s.master()["quorum"] == "1", "half a request was executed"
     assert_well(s, pid)
 
@@ -129,7 +133,7 @@ def test_every_command_with_odd_arguments(lab):
     """Every command that is offered, with none to many odd arguments: an answer or an error, never a close."""
     s = one_watched(lab)
     pid = s.pid
-    names = [n.split("|") for n in s.ok("COMMAND", "LIST")]
+    names = [n.split("|") for n in sorted(s.ok("COMMAND", "LIST"))]  # stock has another order at each start
     odd = ["", "*", "-1", "0", "9" * 30, "mymaster", "\r\n", "\0", "x" * 1000, "nan", "127.0.0.1", "%n"]
     rng = random.Random(5)
     skip = ("shutdown", "sentinel|simulate-failure", "client|kill", "client|reply", "client|pause", "subscribe",
@@ -139,7 +143,10 @@ def test_every_command_with_odd_arguments(lab):
             continue
         with s.connect() as client:
             for count in range(10):
-                reply = client.call(*name, *[rng.choice(odd) for _ in range(count)])
+                args = [rng.choice(odd) for _ in range(count)]
+                if name[-1] == "remove" and args == ["mymaster"]:
+                    continue  # that is not odd: the group would be gone
+                reply = client.call(*name, *args)
                 assert reply is None or isinstance(reply, (RespError, str, int, list, dict)), (name, reply)
                 if name[0] in ("unsubscribe", "punsubscribe"):
                     break
@@ -150,7 +157,7 @@ def test_every_command_with_odd_arguments(lab):
 @case()
 def test_forged_hellos(lab):
     """Hellos with odd fields, through our port and through the master's channel, change nothing."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=5000)
     s = fleet.supervisors[0]
     good = ["127.0.0.1", "26379", "d" * 40, "0", "mymaster", "127.0.0.1", str(fleet.master.port), "0"]
     odd = ["", "-1", "0", "99999999999999999999", "x" * 3000, "no.such.host", "65536", "\0", "\xff", "'", "1.5"]
@@ -164,22 +171,23 @@ def test_forged_hellos(lab):
                 s.ok("PUBLISH", "__sentinel__:hello", hello)
     marker = ",".join(["127.0.0.1", str(lab.ports.take()), "e" * 40, *good[3:]])
     fleet.master.ok("PUBLISH", "__sentinel__:hello", marker)
-    wait_until(lambda: "e" * 40 in [p["runid"] for p in s.sentinels()], 10, "the last hello has arrived")
+    wait_until(lambda: "e" * 40 in [p["runid"] for p in s.sentinels()], 20, "the last hello has arrived")
     assert s.master_port() == fleet.master.port and s.alive()
     assert "s_down" not in s.flags() and int(s.config_epoch()) == 0
 
 
-def worst_ping_ms(s, duration_s):
-    """The longest time that PING took over a kept connection, asked every 5 ms."""
-    worst = 0.0
+def ping(s, duration_s):
+    """How long PING took over a kept connection, asked every 5 ms. A blocking connect or lookup takes seconds."""
+    waits = []
     deadline = time.monotonic() + duration_s
     with Resp(s.port, timeout_s=10) as client:
         while time.monotonic() < deadline:
             asked = time.monotonic()
             assert client.call("PING") == "PONG"
-            worst = max(worst, time.monotonic() - asked)
+            waits.append(time.monotonic() - asked)
             time.sleep(0.005)
-    return worst * 1000
+    assert_answered_at_once(waits)
+    return max(waits) * 1000
 
 
 def hostile_node(lab, mode):
@@ -210,9 +218,7 @@ def test_hostile_nodes_stall_nothing(lab):
         name = mode if mode == "unreachable" else "bad-" + mode
         wait_until(lambda n=name: "s_down" in s.flags(n), 15, "%s is S_DOWN" % name)
     pid = s.pid
-    worst = worst_ping_ms(s, 3.0)
-    # A bound for a machine where a dozen processes share two cores; a blocking connect or lookup takes seconds.
-    assert worst < 250, "PING took %.0f ms" % worst
+    worst = ping(s, 3.0)
     fleet.master.kill9()
     killed = time.monotonic()
     fleet.wait_switched(fleet.master.port, 30)
@@ -231,11 +237,11 @@ def test_hostile_peers_stall_nothing(lab):
     for n, mode in enumerate(("garbage", "half")):
         node = hostile_node(lab, mode)
         hello = "127.0.0.1,%d,%s,0,mymaster,127.0.0.1,%d,0" % (node.port, ("%x" % (n + 1)) * 40, fleet.master.port)
-        assert fleet.master.ok("PUBLISH", "__sentinel__:hello", hello) == 3, "all three are subscribed"
+        wait_until(lambda h=hello: fleet.master.ok("PUBLISH", "__sentinel__:hello", h) == 3, 20,
+                   "all three are subscribed")
     for s in fleet.supervisors:
-        wait_until(lambda s=s: s.master()["num-other-sentinels"] == "4", 10, "%s knows four peers" % s.name)
-    worst = worst_ping_ms(fleet.supervisors[0], 1.0)
-    assert worst < 250, "PING took %.0f ms" % worst
+        wait_until(lambda s=s: s.master()["num-other-sentinels"] == "4", 20, "%s knows four peers" % s.name)
+    ping(fleet.supervisors[0], 1.0)
     fleet.master.kill9()
     fleet.wait_switched(fleet.master.port, 30)
 

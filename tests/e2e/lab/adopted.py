@@ -1,5 +1,6 @@
 """Processes of the lab that somebody else has started again: a drill does that. They are found by their port, and end
 with the test like all others."""
+import contextlib
 import os
 import select
 import signal
@@ -26,7 +27,8 @@ class Adopted:
 
     def discard(self):
         if self.poll() is None:
-            signal.pidfd_send_signal(self.fd, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                signal.pidfd_send_signal(self.fd, signal.SIGKILL)
             self.wait()
 
 
@@ -39,16 +41,20 @@ def process_of(child):
     """The process that answers at its port, if it is this program with these arguments. None: nobody answers."""
     try:
         with child.connect() as client:
-            text = client.call("INFO", "server")
+            text = client.ok("INFO", "server")
     except OSError:
         return None
     pid = int(next(line for line in text.splitlines() if line.startswith("process_id:")).split(":")[1])
     wanted = [a.encode() for a in child.argv]
-    assert words_of(pid)[:len(wanted)] == wanted, "%s: process %d is %s" % (child.name, pid, words_of(pid))
+    try:
+        words = words_of(pid)
+    except OSError:  # it has ended since
+        return None
+    assert words[:len(wanted)] == wanted, "%s: process %d is %s" % (child.name, pid, words)
     return pid
 
 
-def adopt(child, timeout_s=15):
+def adopt(child, timeout_s=30):
     """The process that has taken the place of this child, which has ended."""
     assert not child.alive(), "%s runs" % child.name
     child.proc = Adopted(wait_until(lambda: process_of(child), timeout_s, "%s was started again" % child.name))
@@ -63,4 +69,5 @@ def adopt_all(children):
         except AssertionError:
             continue  # the port is another test's by now
         if pid is not None:
-            Adopted(pid).discard()
+            with contextlib.suppress(ProcessLookupError):
+                Adopted(pid).discard()

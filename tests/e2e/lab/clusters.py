@@ -109,7 +109,7 @@ def make_cluster(lab, masters, replicas=(), prefix="", **options):
         return True
     wait_until(known, patience_s, "everybody knows everybody", 1 if "stock" in kinds else 0.02)
     for node, (_, of) in zip(copies, replicas):
-        wait_until(lambda n=node, m=made[of]: n.call("CLUSTER", "REPLICATE", my_id(m)) == "OK", 10,
+        wait_until(lambda n=node, m=made[of]: n.call("CLUSTER", "REPLICATE", my_id(m)) == "OK", 20,
                    "%s may follow" % node.name)
     wait_agreed(everybody, patience_s)
     wait_known(everybody)

@@ -171,8 +171,8 @@ class PlacedShard:
 
         def well():
             for s in self.supervisors:
-                shard = [pairs(m) for m in s.ok("SENTINEL", "MASTERS")][0]
-                assert int(shard["port"]) == master.port, (s.name, shard)
+                shard = next((pairs(m) for m in s.ok("SENTINEL", "MASTERS")), None)  # none: it has found nothing yet
+                assert shard and int(shard["port"]) == master.port, (s.name, shard)
                 assert s.knows(shard["name"], 1, len(self.supervisors) - 1), (s.name, shard)
             fields = other.info("replication")
             assert fields["role"] == "slave" and fields["master_link_status"] == "up", fields

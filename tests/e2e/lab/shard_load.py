@@ -16,7 +16,7 @@ def switch_under_load(fleet, place):
     load = ShardLoad(fleet, place)
     try:
         wait_until(lambda: len(load.acked) > 200, 20, "writes flow")
-        assert fleet.supervisors[1].ok("SENTINEL", "FAILOVER", shard) == "OK"
+        fleet.supervisors[1].begin_failover(shard)
         fleet.wait_switched(shard, old)
         count = len(load.acked)
         wait_until(lambda: len(load.acked) > count + 200, 20, "writes flow again")

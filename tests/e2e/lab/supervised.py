@@ -78,11 +78,10 @@ class Supervised:
         return self
 
     def name_of(self, node):
-        """The shard whose master it is."""
-        for name, port in self.shards(self.running()[0]).items():
-            if port == node.port:
-                return name
-        raise AssertionError("%s is master of no shard" % node.name)
+        """The shard whose master it is, if need be as soon as the supervisor that is asked has heard of it."""
+        def name():
+            return [name for name, port in self.shards(self.running()[0]).items() if port == node.port]
+        return wait_until(name, 10, "%s is master of a shard" % node.name)[0]
 
     def port_of(self, shard):
         """Of the shard's master, where all running supervisors agree; else None."""
@@ -90,7 +89,9 @@ class Supervised:
         return ports.pop() if len(ports) == 1 else None
 
     def node(self, port):
-        return next(n for n in self.nodes if n.port == port)
+        found = [n for n in self.nodes if n.port == port]
+        assert found, "no node of this fleet has port %s" % port
+        return found[0]
 
     def view_of(self, supervisor):
         """SENTINEL CLUSTER: maps all the way down."""

@@ -158,6 +158,15 @@ class Supervisor(Child):
     def ckquorum_ok(self, group="mymaster"):
         return not isinstance(self.call("SENTINEL", "CKQUORUM", group), RespError)
 
+    def begin_failover(self, group="mymaster", timeout_s=20):
+        """SENTINEL FAILOVER. Whose last INFO of the replicas is older than three of its periods knows no good one, and
+        says so: that happens on a machine that stands still for half a second."""
+        def answered():
+            answer = self.call("SENTINEL", "FAILOVER", group)
+            return None if str(answer).startswith("NOGOODSLAVE") else [answer]
+        answer = wait_until(answered, timeout_s, "%s knows a good replica of %s" % (self.name, group), 0.1)[0]
+        assert answer == "OK", answer
+
 
 class StockSentinel(Supervisor):
     kind = "stock"
