@@ -1,10 +1,10 @@
 """nodectl node: nodes that join, leave, change places and are put into maintenance, under supervisors and without."""
 import json
 import os
-import signal
 import subprocess
 
 from cases import case
+from lab import tool
 from lab.clusters import cluster_node, flags_of, info, key_in, lines, make_cluster, my_id, wait_agreed
 from lab.shard_load import ShardLoad
 from lab.supervised import NODE_TIMEOUT_MS, Supervised
@@ -26,21 +26,10 @@ def nodectl(lab, *args, expect=OK):
     return done
 
 
-def interrupted(lab, shown, *args):
-    """Ctrl-C when that is on the screen: it ends with the status of that, and says how to go on."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
-    env["HOME"] = lab.path("home")
-    child = subprocess.Popen([nodectl_path(), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, universal_newlines=True, env=env)
-    try:
-        while shown not in child.stdout.readline():
-            assert child.poll() is None, child.stderr.read()
-        child.send_signal(signal.SIGINT)
-        _, text = child.communicate(timeout=30)
-    finally:
-        if child.poll() is None:
-            child.kill()
-    assert child.returncode == INTERRUPTED and "goes on" in text, (child.returncode, text)
+def interrupted(lab, step, *args):
+    """Ctrl-C when that step begins: it ends with the status of that, and says how to go on."""
+    done = tool.run(lab, *args, **tool.ctrl_c_at(lab, step))
+    assert done.returncode == INTERRUPTED and "goes on" in done.stderr, done
 
 
 def document(done):
@@ -109,7 +98,7 @@ def test_under_leases(lab):
 
         nodectl(lab, "node", "promote", at(master), "--yes", *where)
         gone = my_id(new)
-        interrupted(lab, "[2/3]", "node", "remove", at(new), "--yes", *where)
+        interrupted(lab, 2, "node", "remove", at(new), "--yes", *where)
         assert not listed(fleet.nodes, gone) and gone in lines(new), "half of it is done"
         nodectl(lab, "node", "remove", at(new), "--yes", *where)
         assert not listed(fleet.nodes, gone) and len(lines(new)) == 1 and new.call("DBSIZE") == 0

@@ -1,6 +1,5 @@
 """nodectl supervisor: who they are and whether they agree, what a loss would cost, how available the masters were."""
 import os
-import signal
 import subprocess
 import threading
 import time
@@ -10,7 +9,7 @@ from lab import pairs, tool, wait_until
 from lab.resp import Resp, RespError
 from lab.supervised import Supervised
 from lab.supervisors import Cluster, nodectl_path
-from lab.tool import FAILED, NOBODY, OK, USAGE, expect, of, wait_leased
+from lab.tool import FAILED, INTERRUPTED, NOBODY, OK, USAGE, expect, of, wait_leased
 
 OURS = ("ours",)
 
@@ -170,8 +169,8 @@ def test_lists_of_a_fleet_of_this_host(lab):
     and away again. Files, processes and records are brought along."""
     os.makedirs(lab.path("home", ".config"))
 
-    def nodectl(*args):
-        return tool.run(lab, *args)
+    def nodectl(*args, **env):
+        return tool.run(lab, *args, **env)
     lab.on_close(lambda: nodectl("--fleet", "orders", "fleet", "destroy", "--yes"))
     expect(nodectl("fleet", "create", "orders", "--shards", "1", "--replicas", "1", "--yes", "--dir",
                    lab.path("orders"), "--port", lab.ports.block()), OK)
@@ -182,15 +181,7 @@ def test_lists_of_a_fleet_of_this_host(lab):
     writer = Writer(next(int(n["address"].rsplit(":", 1)[1]) for n in master if n["info"]["role"] == "master"))
 
     expect(nodectl("supervisor", "add", new, "--dry-run"), OK, "1. start supervisor %s" % new, '"%s" ];' % new)
-    begun = subprocess.Popen([nodectl_path(), "supervisor", "add", new, "--yes"], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
-                             env=tool.clean_env(lab))
-    lines = []
-    for line in begun.stdout:
-        lines.append(line)
-        if line.startswith("[2/6]") and "..." in line:
-            begun.send_signal(signal.SIGINT)
-    assert begun.wait(30) == 130 and any("again" in line for line in lines), "".join(lines)
+    expect(nodectl("supervisor", "add", new, "--yes", **tool.ctrl_c_at(lab, 2)), INTERRUPTED, "[2/6]", "again")
     done = expect(nodectl("supervisor", "add", new, "--yes"), OK,
                   "[1/6] start supervisor %s with the new list: is so" % new)
     assert done.stdout.count("is so already") >= 1, done.stdout
