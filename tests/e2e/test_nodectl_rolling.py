@@ -87,7 +87,7 @@ def test_what_is_left_of_one_that_was_killed(lab):
     assert [a != b for a, b in zip(first, half)] == [port == replica for port in ports], (first, half)
     kept = os.path.join(fleet.folder, "notes.json")
     assert os.path.exists(kept), os.listdir(fleet.folder)
-    wait_until(lambda: fleet.run(*restart, "--dry-run", said="goes on with the one that began"), 1, "it is well")
+    wait_until(lambda: fleet.run(*restart, "--dry-run", said="goes on with the one that began"), 20, "it is well")
     assert len(fleet.json(*restart, "--dry-run", "--anew")["steps"]) == 3
     halted = fleet.run(*restart, "--yes", "--command", "exit 7", status=FAILED, said="the same command goes on")
     assert "--since" not in halted.stdout + halted.stderr, halted

@@ -70,8 +70,8 @@ class MadeFleet:
     def json(self, *args, status=0):
         return json.loads(self.run(*args, "-o", "json", status=status).stdout)
 
-    def create(self, *args, shards=3, replicas=1, supervisors=3, down_after="1s"):
-        """Returns its document."""
+    def create(self, *args, shards=3, replicas=1, supervisors=3, down_after="3s"):
+        """Returns its document. A lease is half of down_after: a write is not refused because a process stood still."""
         return self.json("fleet", "create", self.name, "--shards", shards, "--replicas", replicas, "--supervisors",
                          supervisors, "--down-after", down_after, "--port", self.lab.ports.block(), "--yes", *args)
 
