@@ -1,5 +1,6 @@
-/* To be loaded in front of the C library: the process gets a Ctrl-C when it has put out a line that begins as CTRL_C_AT
- * says and ends in "...", at that very moment, however long the one who reads it takes. */
+/* To be loaded in front of the C library: the process gets a Ctrl-C, or the signal that CTRL_C_BY names, when it has
+ * put out a line that begins as CTRL_C_AT says and ends in "...", at that very moment, however long the one who reads
+ * it takes. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <signal.h>
@@ -8,12 +9,16 @@
 #include <string.h>
 
 static char at[64];
+static int by = SIGINT;
 
 __attribute__((constructor)) static void begin(void)
 {
     const char *told = getenv("CTRL_C_AT");
     if (told != NULL)
         snprintf(at, sizeof at, "%s", told);
+    const char *number = getenv("CTRL_C_BY");
+    if (number != NULL)
+        by = atoi(number);
     unsetenv("LD_PRELOAD");                /* what it starts is not interrupted */
     setvbuf(stderr, NULL, _IOFBF, BUFSIZ); /* its lines too are seen when they are whole */
 }
@@ -35,7 +40,7 @@ int fflush(FILE *f)
     int found = f != NULL && is_there(f), result = real(f);
     if (found) {
         at[0] = '\0'; /* a second one would end it at once */
-        raise(SIGINT);
+        raise(by);
     }
     return result;
 }

@@ -1,6 +1,7 @@
 """nodectl as an operator runs it, with no settings of the machine: a home of its own, and none of its variables."""
 import json
 import os
+import signal
 import subprocess
 
 from .supervisors import nodectl_path
@@ -31,15 +32,15 @@ def run(lab, *args, timeout_s=60, **env):
                           timeout=timeout_s, check=False)
 
 
-def ctrl_c_at(lab, step):
-    """Variables for a nodectl that gets a Ctrl-C when this step begins: at that moment, and not when a test on a busy
-    machine has read of it, as some steps are short."""
+def ctrl_c_at(lab, step, by=signal.SIGINT):
+    """Variables for a nodectl that gets a Ctrl-C, or another signal, when this step begins: at that moment, and not
+    when a test on a busy machine has read of it, as some steps are short."""
     library = lab.path("ctrl_c.so")
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ctrl_c.c")
     if not os.path.exists(library):
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True, timeout=60)
     sanitizer = "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")
-    return {"LD_PRELOAD": library, "CTRL_C_AT": "[%d/" % step, "ASAN_OPTIONS": sanitizer}
+    return {"LD_PRELOAD": library, "CTRL_C_AT": "[%d/" % step, "CTRL_C_BY": str(int(by)), "ASAN_OPTIONS": sanitizer}
 
 
 def expect(done, code, *parts):
