@@ -8,7 +8,7 @@ from lab import tool
 from lab.clusters import cluster_node, flags_of, info, key_in, lines, make_cluster, my_id, wait_agreed
 from lab.shard_load import ShardLoad
 from lab.supervised import NODE_TIMEOUT_MS, Supervised
-from lab.supervisors import nodectl_path
+from lab.supervisors import ORDER_TIMERS, nodectl_path
 
 OK, FAILED, USAGE, NOBODY, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -57,7 +57,7 @@ def listed(nodes, node_id):
 def test_under_leases(lab):
     """A node joins, is made the master, put into maintenance, and replaced, while clients write: nothing that was
     acknowledged is gone, and all supervisors know all of it when the command has ended."""
-    fleet = Supervised(lab, shards=(("ours", "ours"),) * 2, declared=True)
+    fleet = Supervised(lab, shards=(("ours", "ours"),) * 2, declared=True, down_after_ms=2000, timers=ORDER_TIMERS)
     where = by_supervisors(fleet)
     master, replica = fleet.masters[0], fleet.replicas[0]
     shard = fleet.name_of(master)
@@ -121,7 +121,8 @@ def seeds(*nodes):
 @case(kinds=("ours",), limit_s=120)
 def test_without_supervisors(lab):
     """A cluster of redis-server: nodes join and leave, dead ones too, and a removal that was cut short is ended."""
-    masters, replicas = make_cluster(lab, ["stock"] * 3, [("stock", 0), ("stock", 0), ("stock", 1)])
+    patient = {"cluster_node_timeout": 5000}  # no election when somebody stands still for a moment
+    masters, replicas = make_cluster(lab, ["stock"] * 3, [("stock", 0), ("stock", 0), ("stock", 1)], **patient)
     nodes = masters + replicas
     where = seeds(masters[2])
     key = key_in(0)
@@ -132,7 +133,7 @@ def test_without_supervisors(lab):
     assert replicas[0].call("GET", key) == "value" and flags_of(masters[2], replicas[0]) == ["master"]
 
     # A new one goes where no replica is.
-    new = cluster_node(lab, "stock", "new")
+    new = cluster_node(lab, "stock", "new", **patient)
     added = document(nodectl(lab, "node", "add", at(new), "--yes", "-o", "json", *where))
     assert added["master"] == my_id(masters[2]), added
     wait_agreed(nodes + [new])

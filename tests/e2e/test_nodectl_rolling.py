@@ -9,6 +9,7 @@ from lab.adopted import adopt, adopt_all
 from lab.made_fleet import MadeFleet, ask
 from lab.shard_load import ShardLoad
 from lab.supervised import Supervised
+from lab.supervisors import ORDER_TIMERS
 from test_nodectl_node import FAILED, USAGE, at, by_supervisors, document, nodectl
 
 
@@ -20,7 +21,8 @@ def processes(children):
 def test_rolling_restart(lab):
     """Under load: a halt where the objective is missed, then the rest, and no more than the rest; masters are masters
     again; no acknowledged write is gone. A fleet that is not well is not touched."""
-    fleet = Supervised(lab, shards=(("ours", "ours"),) * 2, declared=True, node_timeout_ms=2000)
+    fleet = Supervised(lab, shards=(("ours", "ours"),) * 2, declared=True, node_timeout_ms=4000, down_after_ms=2000,
+                       timers=ORDER_TIMERS)
     where = by_supervisors(fleet)
     everybody = fleet.nodes + fleet.supervisors
     lab.on_close(lambda: adopt_all(everybody))

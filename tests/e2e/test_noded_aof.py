@@ -273,7 +273,7 @@ def test_the_end_is_flushed(lab):
         c.send_raw(b"".join(encode("INCR", "n") for _ in range(500)) + encode("SHUTDOWN"))
         assert [c.read() for _ in range(500)] == list(range(1, 501))
         c.read_until_closed()
-    assert node.proc.wait(10) == 0
+    assert node.proc.wait(30) == 0
     check_files(node)
     restart(node)
     assert node.ok("GET", "n") == "500"
@@ -332,7 +332,7 @@ def test_of_a_replica(lab):
     wait_until(same, 20, "the replica follows")
     digest = master.ok("DEBUG", "DIGEST")
     for node in (master, replica):
-        node.kill9()
+        kill_written(node)
         check_files(node)
         restart(node)
         assert node.ok("DEBUG", "DIGEST") == digest, node.name
