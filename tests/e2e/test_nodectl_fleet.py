@@ -162,7 +162,7 @@ def test_the_last_that_is_up_is_not_removed(lab, supervisors):
     wait_until(lambda: ask(ports["master"], "SET", "key", "value") == "OK", 20, "it takes writes")
 
 
-@case(kinds=("ours",), limit_s=120)
+@case(kinds=("ours",), limit_s=150)
 def test_a_node_leaves_while_a_supervisor_hangs(lab):
     """The plan names it, nobody waits for it, and it learns of it afterwards."""
     fleet = MadeFleet(lab)
@@ -179,7 +179,7 @@ def test_a_node_leaves_while_a_supervisor_hangs(lab):
                      said=("wait until 2 supervisors have forgotten", "not waited for, since they do not answer"))
     assert made["supervisors"][2] in done.stdout, done.stdout
     os.kill(hung, signal.SIGCONT)
-    wait_until(lambda: not known(), 60, "it has forgotten it")
+    wait_until(lambda: not known(), 90, "it has forgotten it")
 
 
 @case(kinds=("ours",), limit_s=60)

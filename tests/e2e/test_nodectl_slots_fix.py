@@ -169,10 +169,10 @@ def test_fix_half_known(lab, *kinds):
     """Nodes that some know and others do not: those that are there are met again, one that is gone is forgotten by
     all, and where slots would be lost it is left to people. redis-cli's fix does not see any of it."""
     # A handshake that is to be seen lasts as long as the node timeout.
-    (one, two, three), (copy,) = make_cluster(lab, kinds, [(kinds[0], 1)], cluster_node_timeout=15000)
+    (one, two, three), (copy,) = make_cluster(lab, kinds, [(kinds[0], 1)], cluster_node_timeout=9000)
     nodes = [one, two, three, copy]
     one.ok("SET", key_in(5), "kept")
-    gone = cluster_node(lab, kinds[0], "gone", cluster_node_timeout=15000)
+    gone = cluster_node(lab, kinds[0], "gone", cluster_node_timeout=9000)
     meet(one, [gone])
     wait_until(lambda: all(len(lines(n)) == 5 for n in nodes + [gone]), 40, "all know it")
     gone_id = my_id(gone)
@@ -180,12 +180,12 @@ def test_fix_half_known(lab, *kinds):
     forget([two], gone_id)
     ours = kinds[0] == "ours"
     if ours:  # nodes of ours tell it on
-        wait_until(lambda: all(gone_id not in lines(n) for n in nodes), 20, "all have forgotten it")
+        wait_until(lambda: all(gone_id not in lines(n) for n in nodes), 30, "all have forgotten it")
     three.ok("CLUSTER", "FORGET", my_id(one))
     one.ok("CLUSTER", "FORGET", my_id(copy))
     copy.ok("CLUSTER", "MEET", "127.0.0.1", lab.ports.take())
     if ours:
-        wait_until(lambda: my_id(one) not in lines(two), 20, "two has heard of it")
+        wait_until(lambda: my_id(one) not in lines(two), 30, "two has heard of it")
     found = codes(lab, *nodes)
     assert {"node-half-known", "node-handshake"} <= found and ours != ("node-silent" in found), found
     plan = nodectl(lab, nodes, "slots", "fix", "--dry-run")
@@ -195,7 +195,7 @@ def test_fix_half_known(lab, *kinds):
     nodectl(lab, nodes, "slots", "fix", "--yes").expect(OK)
     for node in nodes:
         assert set(lines(node)) == {my_id(n) for n in nodes}, (node.name, lines(node))
-    wait_until(lambda: codes(lab, three) == {"master-without-replica"}, 20, "check finds what is so")
+    wait_until(lambda: codes(lab, three) == {"master-without-replica"}, 30, "check finds what is so")
     assert one.ok("GET", key_in(5)) == "kept" and owned(one) == set(range(5461))
     # A master with slots that is gone: nothing is forgotten. (Nodes of ours would all have heard of it in a moment.)
     if ours:

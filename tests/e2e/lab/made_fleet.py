@@ -3,6 +3,7 @@ their configurations lie in."""
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 
@@ -89,7 +90,14 @@ class MadeFleet:
         return min(pids)
 
     def kill9(self, port):
-        os.kill(self.pid_of(port), signal.SIGKILL)
+        """Returns when it has ended: what comes next finds it gone, and its port free."""
+        pid = self.pid_of(port)
+        fd = os.pidfd_open(pid)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            assert select.select([fd], [], [], 20)[0], "process %d does not end" % pid
+        finally:
+            os.close(fd)
 
     def end(self):
         """Returns when none is left: their ports are another test's then."""

@@ -59,5 +59,5 @@ def document(done, code=OK):
 def wait_leased(node):
     def leased():
         fields = dict(line.split(":", 1) for line in node.ok("CLUSTER", "INFO").split("\r\n") if ":" in line)
-        return int(fields["cluster_lease_ms"]) > 0
+        return int(fields.get("cluster_lease_ms", 0)) > 0
     wait_until(leased, 20, "%s is leased" % node.name)
