@@ -323,7 +323,7 @@ def test_of_a_replica(lab):
     """A replica's file has what its master's commands did, begins anew with a snapshot, and loads to the same dataset;
     a master feeds replicas and file alike."""
     rng = random.Random(19)
-    master = lab.node("master", appendfsync="always", repl_diskless_sync_delay="0", **ON)
+    master = lab.node("master", appendfsync="always", repl_diskless_sync_delay="0", repl_ping_replica_period="1", **ON)
     fill(master, rng, 200)
     replica = lab.node("replica", **ON)
     replica.ok("SET", "own", "1")
