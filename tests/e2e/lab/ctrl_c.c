@@ -34,10 +34,10 @@ static int is_there(const FILE *f)
     return memmem(line, (size_t)(end - line), "...\n", 4) != NULL;
 }
 
-int fflush(FILE *f)
+int fflush(FILE *stream)
 {
     int (*real)(FILE *) = (int (*)(FILE *))dlsym(RTLD_NEXT, "fflush");
-    int found = f != NULL && is_there(f), result = real(f);
+    int found = stream != NULL && is_there(stream), result = real(stream);
     if (found) {
         at[0] = '\0'; /* a second one would end it at once */
         raise(by);
