@@ -4,7 +4,7 @@ import subprocess
 from cases import case
 from lab import wait_until
 from lab.servers import wait_streams
-from lab.supervisors import Sentineld, nodectl_path
+from lab.supervisors import ORDER_TIMERS, Sentineld, nodectl_path
 
 MIXES = {"2+1": ["stock", "stock", "ours"], "1+2": ["stock", "ours", "ours"]}
 
@@ -69,7 +69,7 @@ def test_failovers_in_a_row(lab, mix):
       limit_s=120)
 def test_manual_failover_at_either_kind(lab, mix, asked):
     """SENTINEL FAILOVER at one kind; the other kind follows its configuration."""
-    fleet = lab.fleet(kinds=MIXES[mix], failover_timeout_ms=6000)
+    fleet = lab.fleet(kinds=MIXES[mix], failover_timeout_ms=6000, timers=ORDER_TIMERS)
     s = next(x for x in fleet.supervisors if x.kind == asked)
     assert s.call("SENTINEL", "FAILOVER", "mymaster") == "OK"
     new = fleet.wait_switched(fleet.master.port, 40)
@@ -92,7 +92,8 @@ def test_late_one_of_either_kind_learns(lab, late_kind):
 def test_kinds_see_each_other_alike(lab):
     """What stock shows of our peer and what ours shows of the stock one: same fields, healthy, addresses and ids right;
     CKQUORUM agrees."""
-    fleet = lab.fleet(kinds=["stock", "ours"], replicas=1, replica_options=[{"replica_priority": "0"}])
+    fleet = lab.fleet(kinds=["stock", "ours"], replicas=1, replica_options=[{"replica_priority": "0"}],
+                      down_after_ms=2000)  # a node that is S_DOWN for a moment has fields more
     stock, ours = fleet.supervisors
     seen, own = stock.sentinels()[0], ours.sentinels()[0]
     assert (seen["runid"], seen["port"]) == (ours.my_id(), str(ours.port))

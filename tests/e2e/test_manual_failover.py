@@ -3,12 +3,16 @@ import time
 
 from cases import case
 from lab import Group, RespError, wait_until
+from lab.supervisors import ORDER_TIMERS
+
+# As ORDER_TIMERS, of a replica that is paused: its last answer to PING has to be younger than five periods of this one.
+PAUSED_TIMERS = dict(ORDER_TIMERS, **{"ping-period": 1000})
 
 
 @case()
 def test_manual_failover_of_a_healthy_master(lab):
     """No election is needed, everybody follows, the old master becomes a replica."""
-    fleet = lab.fleet()
+    fleet = lab.fleet(down_after_ms=2000, timers=ORDER_TIMERS)
     old = fleet.master
     log = lab.events(fleet.supervisors[1])
     assert fleet.supervisors[1].call("SENTINEL", "FAILOVER", "mymaster") == "OK"
@@ -24,7 +28,7 @@ def test_manual_failover_of_a_healthy_master(lab):
 @case()
 def test_manual_failover_works_without_the_other_supervisors(lab):
     """The plain form needs no agreement: it works when the majority is gone."""
-    fleet = lab.fleet()
+    fleet = lab.fleet(timers=ORDER_TIMERS)
     for s in fleet.supervisors[1:]:
         s.kill9()
     assert fleet.supervisors[0].call("SENTINEL", "FAILOVER", "mymaster") == "OK"
@@ -39,7 +43,8 @@ def test_manual_failover_works_without_the_other_supervisors(lab):
 @case()
 def test_failover_in_progress_is_refused(lab):
     """A second FAILOVER while one runs: -INPROG. It is kept running by a replica that does not answer."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=30000, failover_timeout_ms=4000)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=30000, failover_timeout_ms=4000,
+                      timers=PAUSED_TIMERS)
     s = fleet.supervisors[0]
     fleet.replicas[0].pause()
     assert s.call("SENTINEL", "FAILOVER", "mymaster") == "OK"
@@ -52,7 +57,8 @@ def test_failover_in_progress_is_refused(lab):
 @case()
 def test_failover_without_a_replica_is_refused(lab):
     """No replica, or none that may be promoted: -NOGOODSLAVE, and nothing changes."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, replica_options=[{"replica_priority": "0"}])
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=30000,
+                      replica_options=[{"replica_priority": "0"}])
     empty = lab.redis("lonely").wait_ready()
     s = fleet.supervisors[0]
     s.ok("SENTINEL", "MONITOR", "lonely", "127.0.0.1", empty.port, "1")
@@ -76,7 +82,7 @@ def wait_coordinated(fleet, old_port, timeout_s=25):
 def test_coordinated_failover_loses_no_acknowledged_write(lab):
     """Under a write load, several switches in a row: every acknowledged write is on the master at the end, and writes
     were never paused for long."""
-    fleet = lab.fleet(down_after_ms=2000, failover_timeout_ms=4000)
+    fleet = lab.fleet(down_after_ms=2000, failover_timeout_ms=4000, timers=ORDER_TIMERS)
     writers = [lab.writer(fleet.supervisors, prefix="w%d" % i).start() for i in range(3)]
     wait_until(lambda: all(len(w.acked) > 200 for w in writers), 15, "the writers have begun")
     for round_number in range(3):
@@ -100,7 +106,7 @@ def test_coordinated_failover_loses_no_acknowledged_write(lab):
 @case(kinds=("ours",), limit_s=90)
 def test_coordinated_failover_that_cannot_be_done_is_undone(lab):
     """The replica is silent: the switch is given up in time, the old master takes writes again, nothing is lost."""
-    fleet = lab.fleet(replicas=1, down_after_ms=30000, failover_timeout_ms=2000)
+    fleet = lab.fleet(replicas=1, down_after_ms=30000, failover_timeout_ms=2000, timers=ORDER_TIMERS)
     writer = lab.writer(fleet.supervisors).start()
     wait_until(lambda: len(writer.acked) > 100, 15, "the writer has begun")
     fleet.replicas[0].pause()

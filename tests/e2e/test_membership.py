@@ -20,7 +20,7 @@ def test_declared_supervisors(lab):
     """They know each other from the list, fail over, and do not take an undeclared one for a voter."""
     fleet = declared_fleet(lab)
     hello = "127.0.0.1,%d,%s,0,mymaster,127.0.0.1,%d,0" % (lab.ports.take(), "f" * 40, fleet.master.port)
-    assert fleet.master.ok("PUBLISH", "__sentinel__:hello", hello) >= 3
+    wait_until(lambda: fleet.master.ok("PUBLISH", "__sentinel__:hello", hello) >= 3, 20, "all three hear it")
     stays_true(lambda: all(s.master()["num-other-sentinels"] == "2" for s in fleet.supervisors), 1.0,
                "an undeclared supervisor is not counted", 0.1)
     fleet.master.kill9()
@@ -126,7 +126,8 @@ def test_names_that_do_not_resolve_stall_nothing(lab):
             assert client.call("PING") == "PONG"
             worst = max(worst, time.monotonic() - asked)
             time.sleep(0.005)
-    assert worst < 0.25, "PING took %.0f ms" % (worst * 1000)
+    # A lookup that gets no answer takes seconds; this process or that one may stand still for half of one.
+    assert worst < 1.0, "PING took %.0f ms" % (worst * 1000)
     for i in range(8):
         wait_until(lambda i=i: "s_down" in s.flags("lost%d" % i), 10, "lost%d is S_DOWN" % i)
 

@@ -1,13 +1,11 @@
 """nodectl cluster adopt of a cluster that nobody ever supervised: its entry comes into the supervisors' files first."""
 import os
 import re
-import signal
 import subprocess
 
 from cases import case
 from lab import tool, wait_until
-from lab.clusters import info, make_cluster
-from lab.resp import RespError
+from lab.clusters import info, make_cluster, write_until_taken
 from lab.supervised import Supervised
 from lab.supervisors import Cluster, nodectl_path
 from lab.tool import FAILED, INTERRUPTED, OK, USAGE, at, document, expect, of, wait_leased
@@ -57,14 +55,7 @@ def test_by_supervisors_of_this_host(lab):
     files = re.findall(r"put its entry into (\S+)", shown)
     assert len(files) == 3 and not any("carts" in open(f, encoding="utf-8").read() for f in files), shown
 
-    begun = subprocess.Popen([nodectl_path(), *adopt, "--yes"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, universal_newlines=True, env=tool.clean_env(lab))
-    lines = []
-    for line in begun.stdout:
-        lines.append(line)
-        if line.startswith("[4/") and "..." in line:
-            begun.send_signal(signal.SIGINT)
-    assert begun.wait(30) == INTERRUPTED, "".join(lines)
+    expect(tool.run(lab, *adopt, "--yes", **tool.ctrl_c_at(lab, 4)), INTERRUPTED, "[4/7]")
     expect(nodectl(*adopt, "--yes"), OK, "[1/7]", "is so already", "[7/7]")
     assert watched(lab) == {"orders": 3, "carts": 3}
     supervised(nodes)
@@ -102,9 +93,10 @@ def test_by_supervisors_of_others(lab):
     assert watched(lab, *where) == {"orders": 3, "carts": 3}
     supervised(masters + replicas)
     wait_leased(masters[0])
-    assert not isinstance(masters[0].call("SET", "a", "1"), RespError)
+    write_until_taken(masters, "a", "1")  # a lease lasts 450 ms
 
     other = Supervised(lab, shards=(("ours",),), declared=True, name="others", prefix="o-")
+    supervised(other.masters)
     expect(tool.run(lab, "cluster", "adopt", "others", "--seeds", at(other.masters[0]), "--yes", *where), FAILED,
            "supervised already, and not by these supervisors")
     fleet.supervisors[2].kill9()

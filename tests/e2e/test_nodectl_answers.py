@@ -6,13 +6,15 @@ import re
 import subprocess
 
 from cases import case
-from lab import Group
-from lab.clusters import cluster_node, make_cluster
+from lab import Group, wait_until
+from lab.clusters import cluster_node, info, make_cluster
 from lab.supervised import Supervised
-from lab.supervisors import Cluster, nodectl_path, quoted, secret
+from lab.supervisors import ORDER_TIMERS, Cluster, nodectl_path, quoted, secret
+from lab.tool import wait_leased
 from test_documents import help_of, leaves, options
 
 OK, FAILED, USAGE, NOBODY = 0, 1, 2, 3
+DOWN_AFTER_MS = 4000  # no command finds a failover or a lease that has ended because a process stood still
 
 
 def nodectl(*args):
@@ -41,7 +43,8 @@ class Asked:
         extra = ["hooks = ( { on = [ \"+switch-master\" ]; run = [ %s ]; } );" % quoted(hook),
                  'users = ( { name = "default"; access = "all"; },'
                  ' { name = "eye"; password = "see"; access = "read"; } );']
-        self.fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, supervisor_args={"extra": extra})
+        self.fleet = lab.fleet(supervisors=1, quorum=1, replicas=1, supervisor_args={"extra": extra},
+                               down_after_ms=DOWN_AFTER_MS, timers=ORDER_TIMERS)
         self.s = self.fleet.supervisors[0]
         self.at = ["-s", "127.0.0.1:%d" % self.s.port]
         self.dead = ["-s", "127.0.0.1:%d" % lab.ports.take()]
@@ -49,6 +52,11 @@ class Asked:
         self.bad = file_of(lab, "bad.conf", "listen = [ 1 ];\nquorun = 3;\n")
         self.blind = self.at + ["--user", "blind", "--password-file", secret(lab, "dark")]
         self.eye = self.at + ["--user", "eye", "--password-file", secret(lab, "see")]
+
+    def settle(self):
+        """What comes next finds the fleet well."""
+        self.fleet.wait_failover_over()
+        self.fleet.wait_well()
 
     def runs(self, lab):
         """(command, arguments, code), in this order: the first ones see no failover."""
@@ -91,7 +99,7 @@ class Asked:
         yield ("failover",), ["mymaster", *self.at], USAGE
         yield ("failover",), ["mymaster", "--yes", *self.dead], NOBODY
         yield ("failover",), ["mymaster", "--yes", *self.at], OK
-        self.fleet.wait_failover_over()
+        self.settle()
         yield ("explain",), ["mymaster", *self.eye], OK
         yield from self.supervisors(lab)
         yield from self.drills(lab)
@@ -149,8 +157,9 @@ class Asked:
         yield ("drill", "run"), [*switch, "--yes", "--max-lost", "x", *self.at], USAGE
         yield ("drill", "run"), [*switch, "--yes", *self.dead], NOBODY
         yield ("drill", "run"), [*switch, "--yes", "--no-restore-roles", *self.at], OK
-        self.fleet.wait_failover_over()
+        self.settle()
         yield ("drill", "run"), [*switch, "--yes", "--no-restore-roles", "--max-outage-ms", 0, *self.at], FAILED
+        self.settle()
         yield ("drill", "plan"), [*switch, *self.at], OK
         yield ("drill", "plan"), ["kill-supervisor", "--group", "mymaster", *self.at], USAGE
         yield ("drill", "plan"), [*switch, *self.dead], NOBODY
@@ -162,7 +171,7 @@ class Asked:
         yield ("drill", "list"), [*self.at, "--user", "other", "--password-file", secret(lab, "word")], FAILED
 
     def clusters(self, lab):
-        self.s.configure([Group(port=self.fleet.supervisors[0].master_port(), quorum=1)],
+        self.s.configure([Group(port=self.fleet.supervisors[0].master_port(), quorum=1, down_after_ms=DOWN_AFTER_MS)],
                          [Cluster(name="orders", seeds=(lab.ports.take(),), quorum=1)])
         self.s.ok("SENTINEL", "RELOAD", timeout_s=20)
         for verb in ("release", "adopt"):
@@ -180,7 +189,8 @@ class Asked:
         yield ("cluster", "adopt"), ["carts", *seeds, "--yes", *self.dead], NOBODY
 
     def databases(self, lab):
-        cluster = Supervised(lab, shards=(("ours",),), declared=True, prefix="c")
+        cluster = Supervised(lab, shards=(("ours",),), declared=True, prefix="c", down_after_ms=DOWN_AFTER_MS)
+        wait_leased(cluster.masters[0])
         there = ["-s", "127.0.0.1:%d" % cluster.supervisors[0].port]
         away = "127.0.0.1:%d" % cluster.supervisors[2].port
         yield ("supervisor", "remove"), [away, "--dry-run", *there], OK
@@ -195,7 +205,9 @@ class Asked:
 
 
     def nodes(self, lab):
-        cluster = Supervised(lab, shards=(("ours", "ours"),), supervisors=1, declared=True, prefix="n")
+        cluster = Supervised(lab, shards=(("ours", "ours"),), supervisors=1, declared=True, prefix="n",
+                             down_after_ms=DOWN_AFTER_MS, timers=ORDER_TIMERS)
+        wait_leased(cluster.masters[0])
         there = ["-s", "127.0.0.1:%d" % cluster.supervisors[0].port]
         replica, new = cluster.replicas[0], cluster_node(lab, "ours", "n-new")
         at, fresh = ("127.0.0.1:%d" % n.port for n in (replica, new))
@@ -252,6 +264,7 @@ class Asked:
         two.ok("CLUSTER", "MEET", "127.0.0.1", one.port)
         lone = cluster_node(lab, "ours", "s-lone")
         lone.ok("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_until(lambda: info(lone)["cluster_state"] == "ok", 20, "it is a cluster of its own")
         yield ("slots", "check"), ["--seeds", "127.0.0.1:%d" % lone.port], OK
         calls = ((("slots", "show"), []), (("slots", "check"), []), (("slots", "move"), ["--slots", "1", *to]),
                  (("slots", "rebalance"), ["--by", "slots"]), (("slots", "fix"), []), (("cluster", "info"), []),

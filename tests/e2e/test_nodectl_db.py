@@ -42,7 +42,7 @@ def of_database(found, db):
 @case(kinds=OURS, limit_s=120)
 def test_list_scan_copy_flush(lab):
     """16 databases over three shards: what is told, printed, copied and deleted is what is there."""
-    masters, _ = make_cluster(lab, ["ours"] * 3)
+    masters, _ = make_cluster(lab, ["ours"] * 3, cluster_node_timeout=6000)
     fill(masters, DATABASES, 300)
     before = content(masters, range(16))
     check_list(lab, masters, before)
@@ -144,7 +144,7 @@ def test_scan_while_slots_move_and_a_master_dies(lab):
     for pipe in pipes.values():
         pipe.execute()
     before = client(masters[1], 3).dbsize()
-    assert client(masters[0], 3).wait(1, 5000) == 1
+    assert client(masters[0], 3).wait(1, 20000) == 1
     argv = [nodectl_path(), "db", "scan", "3", "--count", "20", "--seeds", "127.0.0.1:%d" % masters[1].port]
     reader = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               universal_newlines=True)
@@ -157,7 +157,7 @@ def test_scan_while_slots_move_and_a_master_dies(lab):
     assert reader.wait(timeout=60) == OK, reader.stderr.read()
     found = {line.strip()[1:-1] for line in seen}
     assert found == wanted, (len(found), len(wanted), sorted(wanted - found)[:5])
-    assert replicas[0].info("replication")["role"] == "master"
+    wait_until(lambda: replicas[0].info("replication")["role"] == "master", 20, "the replica has taken its place")
 
 
 def codes_of(lab, good, half, dead):
@@ -173,7 +173,7 @@ def codes_of(lab, good, half, dead):
     for words, args in calls.items():
         for key, code in (("good", OK), ("half", FAILED), ("dead", NOBODY)):
             said = ["127.0.0.1:%s/0" % seeds[key][1].split(":")[1]] if words[1] == "flush" else []
-            yield words, [*args, *said, *seeds[key], "-t", "1s"], code
+            yield words, [*args, *said, *seeds[key], "-t", "5s"], code
         yield words, [*args, *([name] if words[1] == "flush" else []), "-t", "x", *seeds["good"]], USAGE
     for words, args in ((("backup", "list"), [lab.path("saved")]), (("backup", "verify"), [made])):
         yield words, args, OK
@@ -216,6 +216,6 @@ def test_stock_cluster(lab):
     refused = run(lab, masters, "db", "copy", 0, 1, "--yes")
     assert refused.returncode == FAILED and "database 0 only" in refused.stderr, refused
     masters[1].kill9()
-    partly = run(lab, masters[:1], "db", "list", "-o", "json", "-t", "1s")
+    partly = run(lab, masters[:1], "db", "list", "-o", "json", "-t", "5s")
     assert partly.returncode == FAILED and "%d" % masters[1].port in partly.stderr, partly
     assert run(lab, masters[1:], "db", "list").returncode == NOBODY

@@ -36,7 +36,8 @@ def has(found, *parts):
 def test_a_fleet_under_leases(lab):
     """Well but for being on one host; then a pause, a refused write and a dead replica are found, each with what to
     change."""
-    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True, node_options={"appendonly": "yes"})
+    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True, down_after_ms=2000,
+                       node_options={"appendonly": "yes"})
     sentinels, master, replica = fleet.supervisors, fleet.masters[0], fleet.replicas[0]
 
     def well():
@@ -74,7 +75,7 @@ def test_a_fleet_under_leases(lab):
 def test_nodes_that_nobody_supervises(lab):
     """A stock cluster by one seed: all of its nodes are found; a node timeout that is too short, a master without a
     replica and one that lost its password are told."""
-    masters, replicas = make_cluster(lab, ["stock"] * 3, [("stock", 0), ("stock", 1)], cluster_node_timeout=800,
+    masters, replicas = make_cluster(lab, ["stock"] * 3, [("stock", 0), ("stock", 1)], cluster_node_timeout=990,
                                      requirepass="secret", masterauth="secret")
     masters[2].ok("CONFIG", "SET", "masterauth", "")
     secret = lab.path("word")
@@ -106,12 +107,12 @@ def test_nodes_that_nobody_supervises(lab):
 def test_a_swap_that_nobody_ends(lab):
     """Databases that were prepared by hand: who waits is counted, the log and the doctor tell, and what the doctor says
     ends it."""
-    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True)
+    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True, down_after_ms=2000)
     sentinel, master = fleet.supervisors[0], fleet.masters[0]
     prepare = ("CLUSTER", "DBMAP", "PREPARE", 1, 2, "EPOCH", 1, "BALLOT", 1000)
     wait_until(lambda: str(master.call(*prepare)).startswith("YES"), 20, "prepared")
     waiter = Waiter(master, 1, "GET", "key")
-    wait_until(lambda: master.info("clients")["blocked_clients"] == "1", 10, "who waits is counted")
+    wait_until(lambda: master.info("clients")["blocked_clients"] == "1", 20, "who waits is counted")
     wait_until(lambda: "Databases 1 and 2 wait to be swapped for a second already (mapping 1, attempt 1000)"
                in master.log(), 20, "the log says so")
     assert "Databases 1 and 2 are about to be swapped (mapping 1, attempt 1000)" in master.log()
@@ -125,7 +126,8 @@ def test_a_swap_that_nobody_ends(lab):
     assert refused.returncode != OK and "waits for the end of another swap" in refused.stdout + refused.stderr, refused
     assert master.ok(*command.split()) == "ABORTED 1000"
     assert waiter.answered() is None
-    assert "Databases 1 and 2 are not swapped (mapping 1, attempt 1000): a supervisor ended it" in master.log()
+    wait_until(lambda: "Databases 1 and 2 are not swapped (mapping 1, attempt 1000): a supervisor ended it"
+               in master.log(), 20, "the log says so")
     assert not findings(doctor(lab, "-s", at(sentinel), "-o", "json"), "swapdb")
 
 

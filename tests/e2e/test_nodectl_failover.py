@@ -6,11 +6,13 @@ import threading
 
 from cases import case
 from lab import Group, pairs, wait_until
-from lab.supervisors import QUICK_TIMERS, nodectl_path, secret
+from lab.supervisors import ORDER_TIMERS, QUICK_TIMERS, nodectl_path, secret
 from lab.tool import FAILED, INTERRUPTED, NOBODY, OK, USAGE, at, clean_env, document, expect, of, run
 
 # What a paused replica told last counts for three of these periods.
 PATIENT = dict(QUICK_TIMERS, **{"info-period": 3000})
+# And it is taken while its last answer to PING is younger than five of these.
+PATIENT_OF_SILENCE = dict(PATIENT, **{"ping-period": 1000})
 
 
 def failover(lab, *args, supervisors=(), group="mymaster", **env):
@@ -33,7 +35,7 @@ def shown_status(lab, supervisors):
 @case(limit_s=90)
 def test_plain_failover(lab):
     """The plan names both ends, the progress is the supervisors' events, the end is true at all of them."""
-    fleet = lab.fleet(replica_options=[{"replica-priority": "50"}, {"replica-priority": "40"}])
+    fleet = lab.fleet(replica_options=[{"replica-priority": "50"}, {"replica-priority": "40"}], timers=ORDER_TIMERS)
     shown_status(lab, fleet.supervisors)
     old, new = fleet.master, fleet.replicas[1]
     kind = "sentineld" if lab.kind == "ours" else "redis-sentinel"
@@ -60,7 +62,8 @@ def test_plain_failover(lab):
 def test_chosen_replica(lab):
     """--to promotes that replica although another one is preferred; one that cannot be promoted is refused before
     anything happens."""
-    fleet = lab.fleet(replica_options=[{"replica-priority": "0"}, {"replica-priority": "200"}, {}], replicas=3)
+    fleet = lab.fleet(replica_options=[{"replica-priority": "0"}, {"replica-priority": "200"}, {}], replicas=3,
+                      timers=ORDER_TIMERS)
     shown_status(lab, fleet.supervisors)
     expect(failover(lab, "-y", "--to", at(fleet.replicas[0]), supervisors=fleet.supervisors), FAILED,
            "%s cannot be promoted: its priority is 0" % at(fleet.replicas[0]))
@@ -120,7 +123,7 @@ def test_the_plan_is_what_happens(lab, rule):
 @case(kinds=("ours",), limit_s=60)
 def test_an_impaired_replica_is_warned_of(lab):
     """The only replica is cut off from its master: it is taken, and the plan says what is wrong with it."""
-    fleet = lab.fleet(replicas=1, down_after_ms=10000)
+    fleet = lab.fleet(replicas=1, down_after_ms=10000, timers=ORDER_TIMERS)
     replica = fleet.replicas[0]
     replica.ok("CONFIG", "SET", "masterauth", "wrong", "masteruser", "nobody")
     replica.ok("CLIENT", "KILL", "TYPE", "master")
@@ -134,7 +137,7 @@ def test_an_impaired_replica_is_warned_of(lab):
 def test_coordinated_loses_nothing(lab):
     """Under writes, to a chosen replica: every acknowledged write is on the new master. (The pause may last half of
     down-after, and a replica may take a second to say how far it is.)"""
-    fleet = lab.fleet(down_after_ms=6000)
+    fleet = lab.fleet(down_after_ms=6000, timers=ORDER_TIMERS)
     shown_status(lab, fleet.supervisors)
     writer = lab.writer(fleet.supervisors).start()
     wait_until(lambda: len(writer.acked) > 200, 15, "the writer has begun")
@@ -149,7 +152,7 @@ def test_coordinated_loses_nothing(lab):
 @case(kinds=("stock",), limit_s=60)
 def test_what_stock_cannot(lab):
     """redis-sentinel knows neither --to nor --coordinated: that is said, and nothing happens."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000)
     for option in (["--to", at(fleet.replicas[0])], ["--coordinated"]):
         expect(failover(lab, "-y", *option, supervisors=fleet.supervisors), FAILED, "is known to sentineld only")
     assert fleet.agreed_port() == fleet.master.port and fleet.supervisors[0].config_epoch() == 0
@@ -158,7 +161,7 @@ def test_what_stock_cannot(lab):
 @case(kinds=("ours",), limit_s=90)
 def test_mixed_supervisors(lab):
     """Two redis-sentinels and a sentineld: what only sentineld can is asked of it; all are listened to."""
-    fleet = lab.fleet(kinds=["stock", "stock", "ours"], down_after_ms=2000)
+    fleet = lab.fleet(kinds=["stock", "stock", "ours"], down_after_ms=2000, timers=ORDER_TIMERS)
     shown_status(lab, fleet.supervisors)
     told = document(failover(lab, "-y", "--to", at(fleet.replicas[1]), "-o", "json", supervisors=fleet.supervisors[:1]))
     assert told["by"] == at(fleet.supervisors[2]) and told["sentineld"] is True, told
@@ -169,7 +172,7 @@ def test_mixed_supervisors(lab):
 def test_failure_is_told(lab):
     """The replica hangs: the supervisor gives it up, and so do we, with its reason."""
     fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000, failover_timeout_ms=3000,
-                      timers=PATIENT)
+                      timers=PATIENT_OF_SILENCE)
     shown_status(lab, fleet.supervisors)
     fleet.replicas[0].pause()
     done = failover(lab, "-y", "-o", "json", supervisors=fleet.supervisors)
@@ -209,7 +212,7 @@ def test_refusals(lab):
 @case(kinds=("ours",), limit_s=60)
 def test_nobody_to_ask(lab):
     """No terminal and no --yes: nothing is done. No supervisor: 3. One of three: it is enough."""
-    fleet = lab.fleet(down_after_ms=2000)
+    fleet = lab.fleet(down_after_ms=2000, timers=ORDER_TIMERS)
     shown_status(lab, fleet.supervisors)
     expect(failover(lab, supervisors=fleet.supervisors), USAGE, "give --yes to do it without asking")
     free = [lab.ports.take() for _ in range(2)]
@@ -269,7 +272,7 @@ class Terminal:
 @case(kinds=("ours",), limit_s=60)
 def test_the_question(lab):
     """At a terminal it asks: anything but y changes nothing; the end of the input too; y does it."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=20000, timers=ORDER_TIMERS)
     shown_status(lab, fleet.supervisors)
     for answer in ("n\n", "\n", "\x04"):
         t = Terminal(lab, "failover", "mymaster", "-s", at(fleet.supervisors[0]))

@@ -20,6 +20,7 @@ from lab.tool import at, clean_env
 OK, FAILED, USAGE, NOBODY, INTERRUPTED = 0, 1, 2, 3, 130
 OURS = ("ours",)
 SOURCE = {"repl_diskless_sync_delay": 0, "enable_debug_command": "yes"}
+TIMEOUT = {"cluster_node_timeout": 6000}  # nobody is taken for dead who stands still for a moment
 
 
 def argv_env(lab, nodes, words, env):
@@ -65,7 +66,7 @@ def keys_of(nodes):
 def test_live_server(lab):
     """Writers of every kind of command work at the source, a database is flushed and two are exchanged meanwhile;
     afterwards the target is what the source is, to the byte, and the source refuses writes."""
-    fleet = Supervised(lab, declared=True)
+    fleet = Supervised(lab, declared=True, down_after_ms=4000)  # nor does a lease of two seconds end by that
     source = filled_source(lab)
     sentinel = run(lab, fleet.masters[:1], "from", at(fleet.supervisors[0]), "--yes")
     assert sentinel.returncode == FAILED and "it is a sentinel and holds no keys" in sentinel.stderr, sentinel
@@ -101,8 +102,8 @@ def test_live_server(lab):
 def test_live_cluster(lab):
     """A cluster of redis-server, named by one of its replicas, with a password, under a writer."""
     masters, replicas = make_cluster(lab, ["stock"] * 2, [("stock", 0), ("stock", 1)], prefix="old",
-                                     requirepass="word", masterauth="word", **SOURCE)
-    target, _ = make_cluster(lab, ["ours"] * 3)
+                                     requirepass="word", masterauth="word", **SOURCE, **TIMEOUT)
+    target, _ = make_cluster(lab, ["ours"] * 3, **TIMEOUT)
     for node in masters:
         node.password = "word"
     for i, node in enumerate(masters):
@@ -162,7 +163,7 @@ def test_what_cannot_be_imported(lab):
 def test_files(lab):
     """An RDB file, a data folder with append-only files (the last one torn), and what is no such file; no process and
     no folder stays behind."""
-    target, _ = make_cluster(lab, ["ours"] * 3)
+    target, _ = make_cluster(lab, ["ours"] * 3, **TIMEOUT)
     source = lab.redis("source", appendonly="yes", **SOURCE).wait_ready()
     tmp = lab.path("tmp")
     os.makedirs(tmp)
@@ -209,7 +210,7 @@ def setting(node, name):
 def test_import_deletes_nothing_in_vain(lab):
     """A target that is the source, by each of its masters and by a replica; a source that cannot be read, though the
     target is full of keys; a sentinel; and --replace that nobody has confirmed."""
-    target, replicas = make_cluster(lab, ["ours"] * 2, [("ours", 0)])
+    target, replicas = make_cluster(lab, ["ours"] * 2, [("ours", 0)], **TIMEOUT)
     source = lab.redis("source", **SOURCE).wait_ready()
     with client(target[0]) as c:
         mine = [n for n in range(60) if c.execute_command("CLUSTER", "KEYSLOT", "key:%d" % n) < 8192]
@@ -238,7 +239,7 @@ def test_import_deletes_nothing_in_vain(lab):
 @case(kinds=OURS, limit_s=60)
 def test_import_twice(lab):
     """What min-replicas-to-write was before is told once; by the second time nobody knows it."""
-    target, _ = make_cluster(lab, ["ours"] * 2)
+    target, _ = make_cluster(lab, ["ours"] * 2, **TIMEOUT)
     source = lab.redis("source", min_replicas_max_lag=0, **SOURCE).wait_ready()
     source.ok("SET", "a", 1)
     assert source.ok("CONFIG", "SET", "min-replicas-to-write", 3) == "OK"
@@ -255,7 +256,7 @@ def test_import_twice(lab):
 def test_import_of_a_source_as_it_is_delivered(lab):
     """With default settings a server waits five seconds before each snapshot, the one that is compared too; not while
     an import lasts, however that ends."""
-    target, _ = make_cluster(lab, ["ours"] * 2, repl_diskless_sync_delay=6)
+    target, _ = make_cluster(lab, ["ours"] * 2, repl_diskless_sync_delay=6, **TIMEOUT)
     source = lab.redis("source", repl_diskless_sync_delay=5).wait_ready()
     source.ok("SET", "a", 1)
     planned = run(lab, target, "from", at(source), "--dry-run")
@@ -277,26 +278,26 @@ def test_import_of_a_source_as_it_is_delivered(lab):
 def at_cut_over(lab, target, source, *words):
     """An import that is comparing, and a write at its source that waits."""
     process = begin(lab, target, "from", at(source), *words)
-    wait_until(lambda: "cut over: writers wait" in process.stdout.readline(), 5, "the plan")
+    wait_until(lambda: "cut over: writers wait" in process.stdout.readline(), 20, "the plan")
     wait_until(lambda: "cut over: writers wait" in process.stdout.readline(), 40, "the cut-over begins")
 
     def blocked():
         c = source.connect(60)
         c.send_raw(encode("SET", "late", 1))
         try:
-            c.read(0.3)
+            c.read(1.0)  # a source that only stands still for a moment answers in this time
         except TimeoutError:
             return c
         c.close()
         return None
-    return process, wait_until(blocked, 10, "writers wait")
+    return process, wait_until(blocked, 20, "writers wait")
 
 
 @case(kinds=OURS, limit_s=120)
 def test_import_lets_writers_go_when_it_dies(lab):
     """Killed in a cut-over that lasts longer than writers are told to wait at a time: they go on at once. And one that
     lives holds them to its end."""
-    target, _ = make_cluster(lab, ["ours"] * 2)
+    target, _ = make_cluster(lab, ["ours"] * 2, **TIMEOUT)
     source = lab.redis("source", rdb_key_save_delay=350000, **SOURCE).wait_ready()
     for n in range(16):
         source.ok("SET", "key:%d" % n, n)

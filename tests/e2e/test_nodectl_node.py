@@ -1,14 +1,14 @@
 """nodectl node: nodes that join, leave, change places and are put into maintenance, under supervisors and without."""
 import json
 import os
-import signal
 import subprocess
 
 from cases import case
+from lab import tool
 from lab.clusters import cluster_node, flags_of, info, key_in, lines, make_cluster, my_id, wait_agreed
 from lab.shard_load import ShardLoad
 from lab.supervised import NODE_TIMEOUT_MS, Supervised
-from lab.supervisors import nodectl_path
+from lab.supervisors import ORDER_TIMERS, nodectl_path
 
 OK, FAILED, USAGE, NOBODY, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -26,21 +26,10 @@ def nodectl(lab, *args, expect=OK):
     return done
 
 
-def interrupted(lab, shown, *args):
-    """Ctrl-C when that is on the screen: it ends with the status of that, and says how to go on."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("NODECTL_")}
-    env["HOME"] = lab.path("home")
-    child = subprocess.Popen([nodectl_path(), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, universal_newlines=True, env=env)
-    try:
-        while shown not in child.stdout.readline():
-            assert child.poll() is None, child.stderr.read()
-        child.send_signal(signal.SIGINT)
-        _, text = child.communicate(timeout=30)
-    finally:
-        if child.poll() is None:
-            child.kill()
-    assert child.returncode == INTERRUPTED and "goes on" in text, (child.returncode, text)
+def interrupted(lab, step, *args):
+    """Ctrl-C when that step begins: it ends with the status of that, and says how to go on."""
+    done = tool.run(lab, *args, **tool.ctrl_c_at(lab, step))
+    assert done.returncode == INTERRUPTED and "goes on" in done.stderr, done
 
 
 def document(done):
@@ -68,7 +57,7 @@ def listed(nodes, node_id):
 def test_under_leases(lab):
     """A node joins, is made the master, put into maintenance, and replaced, while clients write: nothing that was
     acknowledged is gone, and all supervisors know all of it when the command has ended."""
-    fleet = Supervised(lab, shards=(("ours", "ours"),) * 2, declared=True)
+    fleet = Supervised(lab, shards=(("ours", "ours"),) * 2, declared=True, down_after_ms=2000, timers=ORDER_TIMERS)
     where = by_supervisors(fleet)
     master, replica = fleet.masters[0], fleet.replicas[0]
     shard = fleet.name_of(master)
@@ -109,7 +98,7 @@ def test_under_leases(lab):
 
         nodectl(lab, "node", "promote", at(master), "--yes", *where)
         gone = my_id(new)
-        interrupted(lab, "[2/3]", "node", "remove", at(new), "--yes", *where)
+        interrupted(lab, 2, "node", "remove", at(new), "--yes", *where)
         assert not listed(fleet.nodes, gone) and gone in lines(new), "half of it is done"
         nodectl(lab, "node", "remove", at(new), "--yes", *where)
         assert not listed(fleet.nodes, gone) and len(lines(new)) == 1 and new.call("DBSIZE") == 0
@@ -132,7 +121,8 @@ def seeds(*nodes):
 @case(kinds=("ours",), limit_s=120)
 def test_without_supervisors(lab):
     """A cluster of redis-server: nodes join and leave, dead ones too, and a removal that was cut short is ended."""
-    masters, replicas = make_cluster(lab, ["stock"] * 3, [("stock", 0), ("stock", 0), ("stock", 1)])
+    patient = {"cluster_node_timeout": 5000}  # no election when somebody stands still for a moment
+    masters, replicas = make_cluster(lab, ["stock"] * 3, [("stock", 0), ("stock", 0), ("stock", 1)], **patient)
     nodes = masters + replicas
     where = seeds(masters[2])
     key = key_in(0)
@@ -143,7 +133,7 @@ def test_without_supervisors(lab):
     assert replicas[0].call("GET", key) == "value" and flags_of(masters[2], replicas[0]) == ["master"]
 
     # A new one goes where no replica is.
-    new = cluster_node(lab, "stock", "new")
+    new = cluster_node(lab, "stock", "new", **patient)
     added = document(nodectl(lab, "node", "add", at(new), "--yes", "-o", "json", *where))
     assert added["master"] == my_id(masters[2]), added
     wait_agreed(nodes + [new])

@@ -9,6 +9,7 @@ from lab.adopted import adopt, adopt_all
 from lab.made_fleet import MadeFleet, ask
 from lab.shard_load import ShardLoad
 from lab.supervised import Supervised
+from lab.supervisors import ORDER_TIMERS
 from test_nodectl_node import FAILED, USAGE, at, by_supervisors, document, nodectl
 
 
@@ -20,7 +21,8 @@ def processes(children):
 def test_rolling_restart(lab):
     """Under load: a halt where the objective is missed, then the rest, and no more than the rest; masters are masters
     again; no acknowledged write is gone. A fleet that is not well is not touched."""
-    fleet = Supervised(lab, shards=(("ours", "ours"),) * 2, declared=True, node_timeout_ms=2000)
+    fleet = Supervised(lab, shards=(("ours", "ours"),) * 2, declared=True, node_timeout_ms=4000, down_after_ms=2000,
+                       timers=ORDER_TIMERS)
     where = by_supervisors(fleet)
     everybody = fleet.nodes + fleet.supervisors
     lab.on_close(lambda: adopt_all(everybody))
@@ -87,7 +89,7 @@ def test_what_is_left_of_one_that_was_killed(lab):
     assert [a != b for a, b in zip(first, half)] == [port == replica for port in ports], (first, half)
     kept = os.path.join(fleet.folder, "notes.json")
     assert os.path.exists(kept), os.listdir(fleet.folder)
-    wait_until(lambda: fleet.run(*restart, "--dry-run", said="goes on with the one that began"), 1, "it is well")
+    wait_until(lambda: fleet.run(*restart, "--dry-run", said="goes on with the one that began"), 20, "it is well")
     assert len(fleet.json(*restart, "--dry-run", "--anew")["steps"]) == 3
     halted = fleet.run(*restart, "--yes", "--command", "exit 7", status=FAILED, said="the same command goes on")
     assert "--since" not in halted.stdout + halted.stderr, halted

@@ -10,9 +10,11 @@ from lab import wait_until
 from lab.clusters import make_cluster
 from lab.shard_load import ShardLoad
 from lab.supervised import Supervised
-from lab.supervisors import Cluster, nodectl_path
+from lab.supervisors import ORDER_TIMERS, Cluster, nodectl_path
 from lab.tool import FAILED, INTERRUPTED, OK, USAGE, at, clean_env
 
+# No lease ends, and no replica is too long unheard of to be promoted, when somebody stands still for a moment.
+STEADY = {"declared": True, "down_after_ms": 2000, "timers": ORDER_TIMERS}
 
 
 class Tool:
@@ -42,7 +44,7 @@ class Tool:
 @case(kinds=("ours",), limit_s=90)
 def test_who_is_where(lab):
     """shard list, topology and candidates of a fleet that is well, and of one that is not."""
-    fleet = Supervised(lab, declared=True)
+    fleet = Supervised(lab, **STEADY)
     tool = Tool(lab, fleet.supervisors)
     names = {fleet.name_of(m): (m, r) for m, r in zip(fleet.masters, fleet.replicas)}
     rows = {row["name"]: row for row in tool.document("shard", "list")}
@@ -69,7 +71,7 @@ def test_who_is_where(lab):
     def refused():
         row = tool.document("shard", "candidates", name)["candidates"][0]
         return row["rank"] is None and "priority" in row["reason"]
-    wait_until(refused, 10, "a replica of priority 0 is no candidate")
+    wait_until(refused, 20, "a replica of priority 0 is no candidate")
     tool.run("shard", "switchover", name, "--yes", code=FAILED, parts=["no replica can be promoted"])
     replica.pause()
     key = "a{%s}" % load_key(fleet, master)
@@ -129,7 +131,7 @@ def load_key(fleet, master):
 def test_switchover(lab):
     """A plan changes nothing; a switch under load loses nothing; --at waits, looks again, obeys Ctrl-C, and does not
     switch from a master that was not agreed on."""
-    fleet = Supervised(lab, shards=(("ours", "ours"),), declared=True)
+    fleet = Supervised(lab, shards=(("ours", "ours"),), **STEADY)
     tool = Tool(lab, fleet.supervisors)
     first, second = fleet.masters[0], fleet.replicas[0]
     name = fleet.name_of(first)
@@ -178,7 +180,7 @@ def test_switchover(lab):
     tool.end(child, INTERRUPTED, "interrupted while it waited: nothing was done")
     assert fleet.port_of(name) == first.port
 
-    child = tool.begin("shard", "switchover", name, "--yes", "--at", "+4s")
+    child = tool.begin("shard", "switchover", name, "--yes", "--at", "+8s")
     wait_for_line(child, "[1/2] wait until")
     tool.run("failover", name, "--yes", "--coordinated")
     tool.end(child, FAILED, "nothing was done: the master is %s now; it was %s" % (at(second), at(first)))
@@ -196,14 +198,15 @@ def wait_for_line(child, begin):
 def test_masters_without_leases(lab):
     """Only noded is leased. Where other masters are leased, one that writes without is a problem; where none is, the
     tree says so."""
-    mixed = Supervised(lab, (("ours", "ours"), ("stock", "ours")), declared=True)
+    mixed = Supervised(lab, (("ours", "ours"), ("stock", "ours")), **STEADY)
     tool, name = Tool(lab, mixed.supervisors), mixed.name_of(mixed.masters[1])
 
     def told():
-        problems = tool.document("status", code=FAILED)["problems"]
-        return len(problems) == 1 and "%s: its master %s is no noded" % (name, at(mixed.masters[1])) in problems[0]
-    wait_until(told, 20, "the only problem is the master without a lease")
-    assert tool.document("status", code=FAILED)["clusters"][0]["leased_shards"] == 1
+        status = tool.document("status", code=FAILED)
+        text = "%s: its master %s is no noded" % (name, at(mixed.masters[1]))
+        return len(status["problems"]) == 1 and text in status["problems"][0] and status
+    status = wait_until(told, 20, "the only problem is the master without a lease")
+    assert status["clusters"][0]["leased_shards"] == 1, status
     tool.run("shard", "switchover", name, "--yes")
     wait_until(lambda: tool.document("status")["clusters"][0]["leased_shards"] == 2, 20, "both are leased")
 

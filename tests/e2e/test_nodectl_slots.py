@@ -116,7 +116,7 @@ def test_move_in_one_piece(lab):
     nodectl(lab, [two], "slots", "show", "-o", "wide").expect(OK, at(one), "0-5460", "db15:", "A" * 64)
     shown = nodectl(lab, [two], "slots", "show", "--key", key_in(7) + "x", "-o", "json").expect(OK).document()
     assert shown["slot"] == 7 and [m["address"] for m in shown["masters"]] == [at(one)], shown
-    move = ("slots", "move", "--from", at(one), "--to", my_id(two)[:8], "--slots", "0-499", "--rate", "250")
+    move = ("slots", "move", "--from", at(one), "--to", my_id(two)[:8], "--slots", "0-499", "--rate", "100")
     nodectl(lab, [two], *move, "--dry-run").expect(OK, "in one piece", "0-499")
     nodectl(lab, [two], *move).expect(USAGE, "--yes")
     assert not owned(two) & set(range(500))
@@ -253,7 +253,7 @@ def test_move_key_by_key(lab, *kinds):
     load = Load(nodes, slots)
     load.goes_on("the start")
     move = ("slots", "move", "--to", at(two), "--slots", "0-63")
-    killed = begin(lab, [two], *move, "--rate", "40", "--yes")
+    killed = begin(lab, [two], *move, "--rate", "20", "--yes")
     wait_until(lambda: is_open(one) and is_open(two), 20, "slots are open", every_s=0.002)
     killed.kill()
     killed.communicate()
@@ -302,7 +302,7 @@ def test_move_key_by_key_beside_a_switchover(lab, end):
                 link.send_raw(encode("SET", name, "v%d" % db))
             assert all(link.read() == "OK" for _ in names)
         assert link.ok("WAIT", 1, 10000) == 1
-    move = begin(lab, nodes, "slots", "move", "--to", at(two), "--slots", "0-59", "--key-by-key", "--rate", "20",
+    move = begin(lab, nodes, "slots", "move", "--to", at(two), "--slots", "0-59", "--key-by-key", "--rate", "12",
                  "--yes")
     wait_until(lambda: is_open(one) and is_open(two) and len(owned(two)) > SLOTS // 3 + 5, 20, "slots are open",
                every_s=0.002)
@@ -380,7 +380,7 @@ def test_cluster_verbs(lab):
 def test_supervised_rebalance(lab):
     """A fourth master joins a cluster under leases and gets its share under load; a master is killed meanwhile:
     clients that follow redirects, and try again what they are told to try again, see no error."""
-    fleet = Supervised(lab, declared=True, node_timeout_ms=6000)
+    fleet = Supervised(lab, declared=True, node_timeout_ms=6000, down_after_ms=2000)
     leased(fleet)
     databases, slots = (0, 4), [5000, 10500, 16000]  # those that the new one will get
     empty = cluster_node(lab, "ours", "empty", **TIMEOUT)

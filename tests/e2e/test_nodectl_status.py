@@ -135,12 +135,17 @@ def test_lag(lab):
 
     def lags():
         replicas = by_address(status(lab, "-o", "json", supervisors=fleet.supervisors).group()["replicas"])
-        return replicas[at(slow)]["lag_bytes"] > 20000 and replicas[at(quick)]["offset"] >= goal and replicas
+        behind = replicas[at(slow)]["lag_bytes"] or 0  # None: of one of the two the offset is not known now
+        return behind > 20000 and (replicas[at(quick)]["offset"] or 0) >= goal and replicas
     seen = wait_until(lags, 15, "the paused replica is seen to be more than 20,000 bytes behind")
     assert seen[at(slow)]["lag_bytes"] < 40000 and seen[at(quick)]["lag_bytes"] < 2000, seen
     slow.resume()
-    wait_until(lambda: by_address(status(lab, "-o", "json", supervisors=fleet.supervisors).group()["replicas"])[
-        at(slow)]["lag_bytes"] < 2000, 15, "it catches up")
+
+    def caught_up():
+        replicas = by_address(status(lab, "-o", "json", supervisors=fleet.supervisors).group()["replicas"])
+        lag = replicas[at(slow)]["lag_bytes"]
+        return lag is not None and lag < 2000
+    wait_until(caught_up, 20, "it catches up")
 
 
 @case()
@@ -221,7 +226,7 @@ def test_failover_is_followed(lab):
         told.expect(WRONG)  # the old master stays dead, so it is down as a replica in the end
         seen.add(group["state"])
         return group["state"] == "ok" and group["agreed"] and group["master"]["address"] != at(old) and \
-            by_address(group["replicas"])[at(old)]["state"] == "s_down" and told
+            by_address(group["replicas"]).get(at(old), {}).get("state") == "s_down" and told
     told = wait_until(over, 25, "a new master is told by all supervisors")
     group = told.group()
     assert {s["says"]["master"] for s in group["supervisors"]} == {group["master"]["address"]}, told.text
@@ -243,6 +248,8 @@ def test_disagreement(lab):
         server.wait_ready()
     a, b = (lab.supervisor("s-%s" % server.name, [Group(port=server.port, quorum=1, down_after_ms=5000)])
             for server in (one, two))
+    for s in (a, b):
+        wait_until(lambda s=s: s.flags() == ["master"], 20, "%s watches its master" % s.name)
     told = status(lab, "-o", "json", supervisors=(a, b)).expect(WRONG)
     assert told.group()["agreed"] is False, told.text
     says = {s["address"]: s["says"]["master"] for s in told.group()["supervisors"]}
@@ -344,28 +351,28 @@ def test_strangers_do_not_delay(lab):
     that is well is still told, and the whole takes hardly longer than two timeouts."""
     fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
     reasons = (
-        (silent, "it is connected but does not answer within 700 ms"),
-        (trickle, "it is connected but does not answer within 700 ms"),
-        (endless, "it is connected but does not answer within 700 ms"),
+        *((silent, "it is connected but does not answer within 1500 ms") for _ in range(4)),
+        (trickle, "it is connected but does not answer within 1500 ms"),
+        (endless, "it is connected but does not answer within 1500 ms"),
         (lambda conn: conn.close(), "it closed the connection"),
         (sends(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "it does not speak the Redis protocol"),
         (sends(b"-ERR unknown command\r\n-ERR unknown command\r\n"), "does not answer as a supervisor"),
         (sends(b"*1\r\n" * 50), "it does not speak the Redis protocol"),
-        (sends(b"$5\r\nhello\r\n*1\r\n*2\r\n$4\r\nname\r\n$3\r\na\xff\x1b\r\n"), "does not answer within 700 ms"),
+        (sends(b"$5\r\nhello\r\n*1\r\n*2\r\n$4\r\nname\r\n$3\r\na\xff\x1b\r\n"), "does not answer within 1500 ms"),
         (sends(b"$-1\r\n:1\r\n"), "it does not answer as a supervisor"),
     )
     strangers = [Stranger(behave) for behave, _ in reasons]
     for s in strangers:
         lab.on_close(s.close)
     all_well(lab, fleet.supervisors)
-    told = status(lab, "--timeout", "700ms", supervisors=strangers[:4] + fleet.supervisors + strangers[4:])
+    told = status(lab, "--timeout", "1500ms", supervisors=strangers[:4] + fleet.supervisors + strangers[4:])
     told.expect(WRONG)
     for s, (_, reason) in zip(strangers, reasons):
         line = [x for x in told.out.splitlines() if "supervisor %s cannot be asked: " % at(s) in x]
         assert len(line) == 1 and reason in line[0], "wanted for %s: %s\n%s" % (at(s), reason, told.text)
     told.has("1 of 1 usable")
-    assert told.seconds < 2.5, told.text
-    document = status(lab, "--timeout", "700ms", "-o", "json", supervisors=strangers).expect(NOBODY).document()
+    assert told.seconds < 5, told.text  # one after the other they would take ten
+    document = status(lab, "--timeout", "1500ms", "-o", "json", supervisors=strangers).expect(NOBODY).document()
     assert document["groups"] == [] and document["ok"] is False
     assert all(s["error"] and not s["reachable"] for s in document["supervisors"]), document
 

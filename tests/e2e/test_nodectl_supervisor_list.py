@@ -2,13 +2,10 @@
 supervisors that do not come up."""
 import json
 import os
-import signal
-import subprocess
 
 from cases import case
 from lab import tool, wait_until
 from lab.resp import Resp, RespError
-from lab.supervisors import nodectl_path
 from lab.tool import FAILED, INTERRUPTED, OK, expect
 
 OURS = ("ours",)
@@ -32,16 +29,8 @@ class Made:
 
     def interrupted(self, step, *args):
         """Ctrl-C when that step begins; what it said."""
-        begun = subprocess.Popen([nodectl_path(), "supervisor", *args, "--yes"], stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
-                                 env=tool.clean_env(self.lab))
-        lines = []
-        for line in begun.stdout:
-            lines.append(line)
-            if line.startswith("[%d/" % step) and "..." in line:
-                begun.send_signal(signal.SIGINT)
-        assert begun.wait(30) == INTERRUPTED, "".join(lines)
-        return "".join(lines)
+        done = tool.run(self.lab, "supervisor", *args, "--yes", **tool.ctrl_c_at(self.lab, step))
+        return expect(done, INTERRUPTED, "[%d/" % step).stdout
 
     def fleet_json(self):
         with open(os.path.join(self.dir, "fleet.json"), encoding="utf-8") as f:

@@ -6,7 +6,7 @@ import subprocess
 
 from cases import case
 from lab import tool, wait_until
-from lab.supervisors import nodectl_path
+from lab.supervisors import ORDER_TIMERS, nodectl_path
 from test_documents import leaves, options
 
 OK, FAILED, USAGE, NOBODY = 0, 1, 2, 3
@@ -127,7 +127,7 @@ def test_nobody_can_be_asked(lab):
 @case(kinds=("ours",), limit_s=120)
 def test_one_of_three_is_enough(lab):
     """The first two addresses are dead: every verb does its work with the third, and a pipe gets no colours."""
-    fleet = lab.fleet(down_after_ms=2000)
+    fleet = lab.fleet(down_after_ms=2000, timers=ORDER_TIMERS)
     dead = [lab.ports.take(), lab.ports.take()]
     settled = False
     for path, args in sorted(asking_verbs(), key=lambda v: v[0] != FAILOVER):
@@ -218,7 +218,7 @@ class Tmux:
 @case(kinds=("ours",), limit_s=120)
 def test_in_a_terminal(lab):
     """Verbs in tmux; the table of status in colours, the question of failover answered by keys, Ctrl-C obeyed."""
-    fleet = lab.fleet(replicas=1, down_after_ms=2000)
+    fleet = lab.fleet(replicas=1, down_after_ms=2000, timers=ORDER_TIMERS)
     t = Tmux(lab)
     where = ["--supervisor", ",".join("127.0.0.1:%d" % s.port for s in fleet.supervisors)]
 

@@ -273,7 +273,7 @@ def test_the_end_is_flushed(lab):
         c.send_raw(b"".join(encode("INCR", "n") for _ in range(500)) + encode("SHUTDOWN"))
         assert [c.read() for _ in range(500)] == list(range(1, 501))
         c.read_until_closed()
-    assert node.proc.wait(10) == 0
+    assert node.proc.wait(30) == 0
     check_files(node)
     restart(node)
     assert node.ok("GET", "n") == "500"
@@ -292,21 +292,29 @@ def test_clients_are_told_while_it_loads(lab):
             c.send_raw(b"".join(encode("SET", "key:%d" % i, "value") for i in range(start, start + 20000)))
             for _ in range(20000):
                 c.read()
-    kill_written(node)
-    node.start()
-    wait_until(lambda: node.call("PING") is not None, 10, "it listens")
-    seen = 0
-    with node.connect() as c:
-        while True:
-            at = time.monotonic()
-            reply = c.call("GET", "key:1")
-            assert time.monotonic() - at < 0.5
-            if not isinstance(reply, RespError):
-                break
-            assert str(reply) == "LOADING Redis is loading the dataset in memory", reply
-            info = c.ok("INFO", "persistence")
-            seen += "loading:1" in info and "loading_total_bytes" in info
-    assert seen > 3, seen
+
+    def look():
+        """A start: how many answers told of the loading, and how long the slowest of all took."""
+        kill_written(node)
+        node.start()
+        wait_until(lambda: node.call("PING") is not None, 20, "it listens")
+        seen, longest_s = 0, 0.0
+        with node.connect() as c:
+            while True:
+                at = time.monotonic()
+                reply = c.call("GET", "key:1")
+                longest_s = max(longest_s, time.monotonic() - at)
+                if not isinstance(reply, RespError):
+                    return seen, longest_s
+                assert str(reply) == "LOADING Redis is loading the dataset in memory", reply
+                info = c.ok("INFO", "persistence")
+                seen += "loading:1" in info and "loading_total_bytes" in info
+    # It loads for half a second. If this process stands still meanwhile it has seen nothing of that, and looks at
+    # another start; a loop that stands still does so each time.
+    looks = [look()]
+    while (looks[-1][0] <= 3 or looks[-1][1] >= 0.5) and len(looks) < 5:
+        looks.append(look())
+    assert looks[-1][0] > 3 and looks[-1][1] < 0.5, looks
     assert node.ok("DBSIZE") == 600000
 
 
@@ -315,7 +323,7 @@ def test_of_a_replica(lab):
     """A replica's file has what its master's commands did, begins anew with a snapshot, and loads to the same dataset;
     a master feeds replicas and file alike."""
     rng = random.Random(19)
-    master = lab.node("master", appendfsync="always", repl_diskless_sync_delay="0", **ON)
+    master = lab.node("master", appendfsync="always", repl_diskless_sync_delay="0", repl_ping_replica_period="1", **ON)
     fill(master, rng, 200)
     replica = lab.node("replica", **ON)
     replica.ok("SET", "own", "1")
@@ -332,7 +340,7 @@ def test_of_a_replica(lab):
     wait_until(same, 20, "the replica follows")
     digest = master.ok("DEBUG", "DIGEST")
     for node in (master, replica):
-        node.kill9()
+        kill_written(node)
         check_files(node)
         restart(node)
         assert node.ok("DEBUG", "DIGEST") == digest, node.name

@@ -92,7 +92,7 @@ class Booted:
         self.log_path = lab.path(name + ".log")
         with open(self.log_path, "wb") as log:
             self.holder = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=prepare)
-        wait_until(lambda: self.systemctl("is-system-running", status=None) in ("running", "degraded"), 30,
+        wait_until(lambda: self.systemctl("is-system-running", status=None) in ("running", "degraded"), 60,
                    "systemd is up")
 
     def path(self, inside):
@@ -163,9 +163,12 @@ class Booted:
         with open(self.cgroup + told["ControlGroup"] + "/cgroup.procs", encoding="ascii") as f:
             pids = f.read().split()
         for pid in pids:
-            with open("/proc/%s/status" % pid, encoding="ascii", errors="replace") as f:
-                if next(line.split()[-1] for line in f if line.startswith("NSpid:")) == told["MainPID"]:
-                    return int(pid)
+            try:
+                with open("/proc/%s/status" % pid, encoding="ascii", errors="replace") as f:
+                    if next(line.split()[-1] for line in f if line.startswith("NSpid:")) == told["MainPID"]:
+                        return int(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # another one of the unit, which has ended meanwhile
         raise AssertionError("%s has no main process" % unit)
 
     def journal(self, unit, *options):

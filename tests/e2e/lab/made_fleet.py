@@ -3,6 +3,7 @@ their configurations lie in."""
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 
@@ -70,8 +71,8 @@ class MadeFleet:
     def json(self, *args, status=0):
         return json.loads(self.run(*args, "-o", "json", status=status).stdout)
 
-    def create(self, *args, shards=3, replicas=1, supervisors=3, down_after="1s"):
-        """Returns its document."""
+    def create(self, *args, shards=3, replicas=1, supervisors=3, down_after="3s"):
+        """Returns its document. A lease is half of down_after: a write is not refused because a process stood still."""
         return self.json("fleet", "create", self.name, "--shards", shards, "--replicas", replicas, "--supervisors",
                          supervisors, "--down-after", down_after, "--port", self.lab.ports.block(), "--yes", *args)
 
@@ -89,7 +90,14 @@ class MadeFleet:
         return min(pids)
 
     def kill9(self, port):
-        os.kill(self.pid_of(port), signal.SIGKILL)
+        """Returns when it has ended: what comes next finds it gone, and its port free."""
+        pid = self.pid_of(port)
+        fd = os.pidfd_open(pid)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            assert select.select([fd], [], [], 20)[0], "process %d does not end" % pid
+        finally:
+            os.close(fd)
 
     def end(self):
         """Returns when none is left: their ports are another test's then."""

@@ -49,7 +49,8 @@ class ShardLoad:
                 reply = client.call("RPUSH", key, n)
             except OSError:
                 client = None
-                port = ports[1 - ports.index(port)]
+                port = ports[1] if port == ports[0] else ports[0]  # it may have been sent to a third one
+                self.stopping.wait(0.001)
                 continue
             if isinstance(reply, RespError):
                 if str(reply).startswith("MOVED"):
@@ -78,6 +79,10 @@ class ShardLoad:
     def lost(self, master):
         """How many acknowledged numbers this node does not have. One that was not acknowledged may be there, or
         twice."""
+        # A master whose lease has run out for a moment is not read either.
+        return wait_until(lambda: (self.missing(master),), 20, "%s is read" % master.name)[0]
+
+    def missing(self, master):
         missing = 0
         with master.connect() as client:
             for key, count in self.last.items():

@@ -19,6 +19,10 @@ QUICK_TIMERS = {
     "min-link-reconnect-period": 200,
 }
 
+# For tests that order a failover: what a replica told last counts for three of these periods, and is to count still
+# when a process stood still for a moment.
+ORDER_TIMERS = dict(QUICK_TIMERS, **{"info-period": 1000})
+
 
 def sentineld_path():
     """The program under test; SENTINELD names another build of it."""
