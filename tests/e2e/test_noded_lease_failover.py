@@ -10,7 +10,7 @@ from lab import RespError, encode, pairs, stays_true, wait_until
 from lab.clusters import SLOTS, flags_of, info, lines, make_cluster, meet, my_id, wait_agreed
 from lab.cutting_proxy import CuttingProxy
 from lab.leases import LeaseKeepers
-from test_noded_lease import NO_LEASE, Writer, is_refused, shard, supervised, wait_refused, wait_taken
+from test_noded_lease import NO_LEASE, TOO_LATE, Writer, is_refused, shard, supervised, wait_refused, wait_taken
 
 OURS = ("ours",)
 WAITS_S = 0.5  # for the next master, after a lease was given back
@@ -413,8 +413,10 @@ def test_a_lease_given_back(lab):
     sent_on = [answered for _, _, answered, reply in writer.refused if str(reply).startswith("MOVED ")]
     # Writes wait only so long for the next master, and a busy machine may take longer until it is known.
     in_time = sent_on[0] - began < WAITS_S
-    assert all(str(x[3]).startswith("MOVED " if in_time else ("MOVED ", NO_LEASE)) for x in writer.refused), \
-        writer.refused[:3]
+    errors = [str(x[3]) for x in writer.refused if not str(x[3]).startswith("MOVED ")]
+    if errors and errors[0].startswith(TOO_LATE):  # the one that the node read in the same moment as that word
+        del errors[0]
+    assert not errors or not in_time and all(x.startswith(NO_LEASE) for x in errors), errors[:3]
     wait_follows(master, copies[0])
     with copies[0].connect() as client:
         lost = [n for n, _, _ in writer.taken if client.ok("GET", writer.key(n)) != str(n)]
