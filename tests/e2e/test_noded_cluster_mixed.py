@@ -131,6 +131,7 @@ def test_database_0_of_a_stock_replica(lab):
     forget(masters, stock_id)
     with master.connect() as client:
         client.ok("SELECT", 3)
+        wait_until(lambda: client.call("SET", keys[0], "three") == "OK", 20, "it is free when the connection is gone")
         for key in keys:
             assert client.call("SET", key, "three") == "OK"
     fresh = cluster_node(lab, "stock", "fresh")
@@ -140,7 +141,7 @@ def test_database_0_of_a_stock_replica(lab):
     wait_until(lambda: "database 0 only" in fresh.log(), 20, "it is refused, with the reason")
     stays_true(lambda: fresh.info("replication")["master_link_status"] == "down" and fresh.ok("DBSIZE") == 0, 2,
                "it gets nothing", every_s=0.1)
-    wait_until(lambda: "slave" in flags_of(master, fresh), 10, "the master knows of it")
+    wait_until(lambda: "slave" in flags_of(master, fresh), 20, "the master knows of it")
     with master.connect() as client:
         client.ok("SELECT", 3)
         assert isinstance(client.call("SET", keys[0], "x"), RespError)

@@ -33,16 +33,16 @@ def stop_and_save(replica):
         replica.call("SHUTDOWN", "SAVE")
     except (Closed, OSError):
         pass
-    wait_until(lambda: not replica.alive(), 10, "it has ended")
+    wait_until(lambda: not replica.alive(), 20, "it has ended")
 
 
 def equal(replica, master):
-    wait_until(lambda: replica.ok("DEBUG", "DIGEST") == master.ok("DEBUG", "DIGEST"), 10, "it has what its master has")
+    wait_until(lambda: replica.ok("DEBUG", "DIGEST") == master.ok("DEBUG", "DIGEST"), 20, "it has what its master has")
 
 
 def with_one_replica(lab, kind="ours", **options):
     (master, *others), (replica,) = make_cluster(lab, [kind] + ["ours"] * 2, [(kind, 0)], **options)
-    wait_until(lambda: replica.info("persistence")["aof_rewrite_in_progress"] == "0", 10, "its file is made")
+    wait_until(lambda: replica.info("persistence")["aof_rewrite_in_progress"] == "0", 20, "its file is made")
     keys = keys_of(0, 5000, 20)
     if kind == "ours":
         write(master, keys, "first")
@@ -141,10 +141,10 @@ def test_expired_keys_are_the_masters(lab):
     (master, replica, *_), keys = with_one_replica(lab)
     with master.connect() as client:
         for key in keys[:7]:
-            client.ok("PEXPIRE", key, 600)
+            client.ok("PEXPIRE", key, 3000)  # the replica is to have them in its file before
     assert master.ok("WAIT", 1, 5000) == 1
     stop_and_save(replica)
-    wait_until(lambda: master.ok("DBSIZE") == 13, 10, "they have expired at the master")
+    wait_until(lambda: master.ok("DBSIZE") == 13, 20, "they have expired at the master")
     replica.start()
     replica.wait_ready()
     fields = replica.info("persistence")
