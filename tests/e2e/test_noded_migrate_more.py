@@ -304,7 +304,7 @@ def test_replica_of_the_target_does_not_follow(lab):
     other.ok("CONFIG", "SET", "requirepass", "secret")
     two.password = "secret"
     two.ok("CLIENT", "KILL", "TYPE", "replica")
-    wait_until(lambda: copy.info("replication")["master_link_status"] == "down", 10, "it has no link")
+    wait_until(lambda: copy.info("replication")["master_link_status"] == "down", 20, "it has no link")
     assert link.ok("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", SLOTS[0], SLOTS[0], "NODE", my_id(two)) == "OK"
     until = time.monotonic() + 3
     while time.monotonic() < until:
