@@ -142,7 +142,7 @@ def test_master_killed(lab):
 @case(kinds=OURS, limit_s=90)
 def test_manual_failover(lab):
     """Nothing acknowledged is lost, and nothing refused is done, while the parts change again and again under load."""
-    masters, (replica,) = make_cluster(lab, ["ours"] * 3, [("ours", 0)])
+    masters, (replica,) = make_cluster(lab, ["ours"] * 3, [("ours", 0)], cluster_node_timeout=2500)
     key = keys_of(0, SLOTS // 3, 1)[0]
     old, new = masters[0], replica
     taken = 0
@@ -292,7 +292,7 @@ def test_file_cannot_be_written(lab):
 @case(kinds=OURS, limit_s=90)
 def test_bytes_that_are_no_messages(lab):
     """Whatever comes to the bus port, the cluster and its clients do not notice."""
-    masters, _ = make_cluster(lab, ["ours"] * 3)
+    masters, _ = make_cluster(lab, ["ours"] * 3, cluster_node_timeout=2500)
     bus = int(lines(masters[0])[my_id(masters[0])][1].split("@")[1])
     rng = random.Random()
     before = view(masters[1])
@@ -469,7 +469,8 @@ def test_messages(lab):
 @case(kinds=OURS, limit_s=90)
 def test_redis_py(lab):
     """RedisCluster reads and writes through the death of a master; its caller sees no wrong answer."""
-    masters, replicas = make_cluster(lab, ["ours"] * 3, [("ours", 0), ("ours", 1), ("ours", 2)])
+    masters, replicas = make_cluster(lab, ["ours"] * 3, [("ours", 0), ("ours", 1), ("ours", 2)],
+                                     cluster_node_timeout=2500)
     client = RedisCluster(startup_nodes=[ClusterNode("127.0.0.1", n.port) for n in masters],
                           cluster_error_retry_attempts=40, socket_timeout=2)
     for i in range(300):

@@ -8,7 +8,8 @@ from lab.clusters import SLOTS, cluster_node, forget, info, keys_of, lines, make
 
 OURS = ("ours",)
 # Stock replicas stay with the master that the test is about, and snapshots come at once.
-STAY = {"cluster-allow-replica-migration": "no", "repl-diskless-sync-delay": 0}
+# Whom a busy machine keeps for a moment is not missed.
+STAY = {"cluster-allow-replica-migration": "no", "repl-diskless-sync-delay": 0, "cluster_node_timeout": 2500}
 REFUSED = "can't be written"
 
 

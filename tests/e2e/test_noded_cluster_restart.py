@@ -41,6 +41,7 @@ def equal(replica, master):
 
 
 def with_one_replica(lab, kind="ours", **options):
+    options = dict({"cluster_node_timeout": 5000}, **options)  # nobody takes over while one is away for a moment
     (master, *others), (replica,) = make_cluster(lab, [kind] + ["ours"] * 2, [(kind, 0)], **options)
     wait_until(lambda: replica.info("persistence")["aof_rewrite_in_progress"] == "0", 20, "its file is made")
     keys = keys_of(0, 5000, 20)
@@ -157,7 +158,8 @@ def test_expired_keys_are_the_masters(lab):
 @case(kinds=OURS, limit_s=60)
 def test_master_replaced_meanwhile(lab):
     """The one that it knows is gone: it goes on with the one that was elected, whose history continues that one's."""
-    (master, *others), (first, second) = make_cluster(lab, ["ours"] * 3, [("ours", 0), ("ours", 0)])
+    (master, *others), (first, second) = make_cluster(lab, ["ours"] * 3, [("ours", 0), ("ours", 0)],
+                                                      cluster_node_timeout=2500)
     keys = keys_of(0, 5000, 20)
     write(master, keys, "first")
     assert master.ok("WAIT", 2, 5000) == 2

@@ -98,6 +98,7 @@ def test_stock_nodes(lab):
     source, target, third = cluster.nodes
     stock = cluster_node(lab, "stock", "stock")
     meet(source, [stock])
+    cluster.guests.append(stock)
     wait_until(lambda: all(len(lines(n)) == 4 for n in cluster.nodes + [stock]), 20, "everybody knows everybody")
     to_stock = ("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 1, 5, "NODE", my_id(stock))
     wait_until(lambda: "SETSLOT and MIGRATE" in str(source.call(*to_stock)), 20, "it is known to be stock")
