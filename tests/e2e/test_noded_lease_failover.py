@@ -10,7 +10,7 @@ from lab import RespError, encode, pairs, stays_true, wait_until
 from lab.clusters import SLOTS, flags_of, info, lines, make_cluster, meet, my_id, wait_agreed
 from lab.cutting_proxy import CuttingProxy
 from lab.leases import LeaseKeepers
-from test_noded_lease import NO_LEASE, TOO_LATE, Writer, is_refused, shard, supervised, wait_refused, wait_taken
+from test_noded_lease import NO_LEASE, TOO_LATE, Writer, is_refused, shard, supervised, wait_taken
 
 OURS = ("ours",)
 WAITS_S = 0.5  # for the next master, after a lease was given back
