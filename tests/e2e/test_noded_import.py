@@ -17,7 +17,7 @@ JOB = "0123456789abcdef0123456789abcdef01234567"
 
 
 def two_masters(lab, replicas=(), **options):
-    """A node that stood still for half of the node timeout accepts nothing for as long as that, and ends what it had."""
+    """With a node timeout of which a quarter is longer than a busy machine keeps a node: it takes no slots after that."""
     return make_cluster(lab, ["ours", "ours"], replicas, cluster_node_timeout=5000, **options)
 
 
