@@ -182,7 +182,7 @@ def test_full_disk(lab, policy):
     assert refused() or wait_until(refused, 20, "the disk is full for the writer")
     unsaved = "ERR Executed, but not saved: the append-only file cannot be written: No space left on device"
     assert str(answers[-1]) == unsaved, answers[-1]
-    error = wait_until(lambda: (lambda r: r if isinstance(r, RespError) else None)(reader.call("SET", "x", "1")), 10,
+    error = wait_until(lambda: (lambda r: r if isinstance(r, RespError) else None)(reader.call("SET", "x", "1")), 20,
                        "writes are refused")
     assert str(error) == "MISCONF Errors writing to the AOF file: No space left on device", error
     assert str(reader.call("PING")).startswith("MISCONF Errors writing to the AOF file") and \
@@ -191,7 +191,7 @@ def test_full_disk(lab, policy):
     assert info["aof_last_write_status"] == "err" and int(info["aof_buffer_length"]) > 0
     assert "No space left on device" in node.log() and "What to do" in node.log()
     disk.free()
-    wait_until(lambda: node.call("SET", "x", "2") == "OK", 10, "writes are taken again")
+    wait_until(lambda: node.call("SET", "x", "2") == "OK", 20, "writes are taken again")
     assert writer.ok("STRLEN", "big") == (len(answers) - 1) * 10000, "what was executed counts"
     # Again with a pipeline of which no answer fits into one buffer, and somebody who is served in the same turn.
     disk.fill()
@@ -201,7 +201,7 @@ def test_full_disk(lab, policy):
     assert all(str(r).startswith((unsaved, "MISCONF")) for r in said if isinstance(r, RespError)), said
     assert isinstance(said[0], RespError) and isinstance(said[21], RespError)
     disk.free()
-    wait_until(lambda: node.call("SET", "x", "2") == "OK", 10, "writes are taken again")
+    wait_until(lambda: node.call("SET", "x", "2") == "OK", 20, "writes are taken again")
     if str(said[21]) == unsaved:
         assert str(blocked.read()) == unsaved
     blocked.close()
@@ -247,7 +247,7 @@ def test_a_folder_that_cannot_be_written(lab):
     with open(folder_of(node), "w", encoding="ascii") as f:
         f.write("a file\n")
     node.start()
-    assert node.proc.wait(10) == 1 and folder_of(node) in node.log()
+    assert node.proc.wait(20) == 1 and folder_of(node) in node.log()
     node.argv[node.argv.index("--appendonly") + 1] = "no"
     restart(node)
     reply = node.call("CONFIG", "SET", "appendonly", "yes")
@@ -298,16 +298,16 @@ def test_everysec_does_not_wait_for_a_slow_disk(lab):
         held = HeldThread(lab, node.pid, WORKER, ".incr.aof")
         assert c.ok("INCR", "n") == 2
         held.wait_held()
-        began = time.monotonic()
+        began = answered = time.monotonic()
         n = 2
         while True:
             try:
                 n += 1
-                assert c.call("INCR", "n", timeout_s=0.5) == n
+                assert c.call("INCR", "n", timeout_s=2) == n  # no answer for so long is more than a busy machine
+                answered = time.monotonic()
             except TimeoutError:
                 break
-        waited = time.monotonic() - began
-        assert 1.5 < waited < 4.5, waited
+        assert 1 < answered - began < 4, answered - began
         held.release()
         assert c.read() == n
     assert node.info("persistence")["aof_delayed_fsync"] == "1"

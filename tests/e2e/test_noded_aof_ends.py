@@ -123,7 +123,7 @@ def test_an_end_that_would_lose_writes_is_called_off(lab):
     assert "Errors trying to SHUTDOWN" in str(node.call("SHUTDOWN"))
     assert "Errors trying to SHUTDOWN" in str(node.call("SHUTDOWN", "NOSAVE"))
     node.proc.send_signal(signal.SIGTERM)
-    wait_until(lambda: node.log().count("the program does not end") == 3, 10, "the signal is refused too")
+    wait_until(lambda: node.log().count("the program does not end") == 3, 20, "the signal is refused too")
     assert node.ok("GET", "a") == "1"
     os.unlink(switch)
     wait_until(lambda: node.call("SET", "b", "1") == "OK", 15, "writes are taken again")
@@ -131,7 +131,7 @@ def test_an_end_that_would_lose_writes_is_called_off(lab):
         c.send_raw(encode("SET", "c", "1") + encode("SHUTDOWN"))
         assert c.read() == "OK"
         c.read_until_closed()
-    assert node.proc.wait(10) == 0
+    assert node.proc.wait(20) == 0
     restart(node)
     assert node.ok("MGET", "a", "b", "c") == ["1", "1", "1"]
     node.ok("SET", "d", "1")
@@ -140,7 +140,7 @@ def test_an_end_that_would_lose_writes_is_called_off(lab):
     with node.connect() as c:
         c.send_raw(encode("SHUTDOWN", "FORCE"))
         c.read_until_closed()
-    assert node.proc.wait(10) == 0
+    assert node.proc.wait(20) == 0
 
 
 @case(kinds=("ours",), limit_s=90)
@@ -216,7 +216,7 @@ def test_a_file_that_cannot_be_loaded_again_ends_the_program(lab):
         with server.connect() as c:
             c.send_raw(encode("DEBUG", "LOADAOF"))
             assert c.read_until_closed() == b""
-        assert server.proc.wait(10) == 1
+        assert server.proc.wait(20) == 1
         assert os.path.getsize(files_of(server, "i")[0]) == size
 
 

@@ -14,6 +14,7 @@ class Pair:
     first has the lower half of the slots."""
 
     def __init__(self, lab, **options):
+        options = dict({"cluster_node_timeout": 5000}, **options)  # nobody is missed who stands still for a moment
         self.clusters = []
         for kind in ("ours", "stock"):
             nodes = [cluster_node(lab, kind, "%s-first" % kind, **options),
@@ -32,7 +33,7 @@ class Pair:
         for nodes in self.clusters:
             for node in nodes:
                 wait_until(lambda n=node: info(n)["cluster_state"] == "ok" and info(n)["cluster_known_nodes"] == "2"
-                           and "handshake" not in str(lines(n)), 20, "%s is in a cluster" % node.name)
+                           and "handshake" not in str(lines(n)), 30, "%s is in a cluster" % node.name)
 
     def same(self, *words):
         """words may be functions of the nodes of a cluster."""
@@ -351,7 +352,7 @@ def test_cluster_that_is_down(lab):
         pair.both(0, "config", "set", *setting.split())
         if "coverage" in setting:
             for nodes in pair.clusters:
-                wait_until(lambda n=nodes[0]: info(n)["cluster_state"] == "ok", 15, "the state is well")
+                wait_until(lambda n=nodes[0]: info(n)["cluster_state"] == "ok", 20, "the state is well")
         pair.table(rows)
 
 
@@ -364,7 +365,7 @@ def test_replica(lab):
         meet(first, [second])
         wait_until(lambda f=first: info(f)["cluster_known_nodes"] == "2" and info(f)["cluster_state"] == "ok" and
                    "handshake" not in str(lines(f)), 20, "they know each other")
-        assert first.ok("CLUSTER", "REPLICATE", my_id(second)) == "OK"
+        wait_until(lambda f=first, s=second: f.call("CLUSTER", "REPLICATE", my_id(s)) == "OK", 20, "it may follow")
         wait_until(lambda f=first: f.info("replication").get("master_link_status") == "up", 20, "the replica is up")
         wait_until(lambda s=second: "slave" in str(lines(s)), 20, "the master knows its replica")
     k, other = keys_of(0, 16000, 2)

@@ -33,16 +33,17 @@ def stop_and_save(replica):
         replica.call("SHUTDOWN", "SAVE")
     except (Closed, OSError):
         pass
-    wait_until(lambda: not replica.alive(), 10, "it has ended")
+    wait_until(lambda: not replica.alive(), 20, "it has ended")
 
 
 def equal(replica, master):
-    wait_until(lambda: replica.ok("DEBUG", "DIGEST") == master.ok("DEBUG", "DIGEST"), 10, "it has what its master has")
+    wait_until(lambda: replica.ok("DEBUG", "DIGEST") == master.ok("DEBUG", "DIGEST"), 20, "it has what its master has")
 
 
 def with_one_replica(lab, kind="ours", **options):
+    options = dict({"cluster_node_timeout": 5000}, **options)  # nobody takes over while one is away for a moment
     (master, *others), (replica,) = make_cluster(lab, [kind] + ["ours"] * 2, [(kind, 0)], **options)
-    wait_until(lambda: replica.info("persistence")["aof_rewrite_in_progress"] == "0", 10, "its file is made")
+    wait_until(lambda: replica.info("persistence")["aof_rewrite_in_progress"] == "0", 20, "its file is made")
     keys = keys_of(0, 5000, 20)
     if kind == "ours":
         write(master, keys, "first")
@@ -141,10 +142,10 @@ def test_expired_keys_are_the_masters(lab):
     (master, replica, *_), keys = with_one_replica(lab)
     with master.connect() as client:
         for key in keys[:7]:
-            client.ok("PEXPIRE", key, 600)
+            client.ok("PEXPIRE", key, 3000)  # the replica is to have them in its file before
     assert master.ok("WAIT", 1, 5000) == 1
     stop_and_save(replica)
-    wait_until(lambda: master.ok("DBSIZE") == 13, 10, "they have expired at the master")
+    wait_until(lambda: master.ok("DBSIZE") == 13, 20, "they have expired at the master")
     replica.start()
     replica.wait_ready()
     fields = replica.info("persistence")
@@ -157,7 +158,8 @@ def test_expired_keys_are_the_masters(lab):
 @case(kinds=OURS, limit_s=60)
 def test_master_replaced_meanwhile(lab):
     """The one that it knows is gone: it goes on with the one that was elected, whose history continues that one's."""
-    (master, *others), (first, second) = make_cluster(lab, ["ours"] * 3, [("ours", 0), ("ours", 0)])
+    (master, *others), (first, second) = make_cluster(lab, ["ours"] * 3, [("ours", 0), ("ours", 0)],
+                                                      cluster_node_timeout=2500)
     keys = keys_of(0, 5000, 20)
     write(master, keys, "first")
     assert master.ok("WAIT", 2, 5000) == 2

@@ -38,12 +38,12 @@ def played(lab, **options):
     """Two masters; whoever wants the second one as a client gets what the test plays. options: settings of the first,
     and of the SlotTarget."""
     of_target = {k: options.pop(k) for k in ("reads", "answers") if k in options}
-    (one, two), _ = make_cluster(lab, ["ours", "ours"])
+    (one, two), _ = make_cluster(lab, ["ours", "ours"], cluster_node_timeout=5000)  # a moment is no absence
     for name, value in options.items():
         one.ok("CONFIG", "SET", name.replace("_", "-"), value)
     target = SlotTarget(**of_target)
     two.ok("CONFIG", "SET", "cluster-announce-port", target.port)
-    wait_until(lambda: ":%d@" % target.port in lines(one)[my_id(two)][1], 10, "the source knows the address")
+    wait_until(lambda: ":%d@" % target.port in lines(one)[my_id(two)][1], 20, "the source knows the address")
     try:
         yield one, two, target
     finally:
@@ -56,10 +56,10 @@ def begin(one, two, *ranges):
 
 def assert_as_before(one):
     """The source has the slots, and nothing of the job is left."""
-    wait_until(lambda: child_of(one) is None, 10, "the child is gone")
+    wait_until(lambda: child_of(one) is None, 20, "the child is gone")
     assert "0-8191" in lines(one)[my_id(one)]
     assert one.ok("SET", key_in(7), "still") == "OK"
-    assert one.info("memory")["mem_clients_slaves"] == "0"
+    wait_until(lambda: one.info("memory")["mem_clients_slaves"] == "0", 20, "nothing is kept for the link")
 
 
 def big_dataset(node):
@@ -96,7 +96,9 @@ def test_what_goes_over(lab):
         assert establish[9:] == ["0", "50", "99", "99"]
         verbs = [w[2] for w in target.requests if w[0] == "CLUSTER"]
         assert verbs[:2] == ["ESTABLISH", "SNAPSHOT-END"] and verbs[-2:] == ["DRAIN", "GRANT"], verbs
-        assert set(verbs[2:-2]) == {"FLUSH"}, verbs
+        # A target that stands still for a moment is asked again, and writes go on meanwhile.
+        again = {"DRAIN", "RESUME"} if job(one)["pauses"] > 1 else set()
+        assert "FLUSH" in verbs and set(verbs[2:-2]) <= {"FLUSH"} | again, verbs
         end = target.requests.index(["CLUSTER", "SYNCSLOTS", "SNAPSHOT-END"])
         assert target.requests[2:end] == [["SELECT", "0"], ["SET", key_in(3), "before"],
                                           ["SELECT", "9"], ["SET", key_in(3), "before"]]
@@ -121,7 +123,7 @@ def test_target_that_does_not_want(lab, how):
     with played(lab, answers=answers, masterauth="pw") as (one, two, target):
         begin(one, two)
         assert expected in wait_state(one, "failed")["message"]
-        wait_until(lambda: target.closed, 10, "the link is closed")
+        wait_until(lambda: target.closed, 20, "the link is closed")
         assert target.said("ABORT") == []
         assert_as_before(one)
 
@@ -134,7 +136,7 @@ def test_trouble_while_the_child_writes(lab, how):
                 slot_migration_buffer_limit="100kb" if how == "overflow" else "256mb") as (one, two, target):
         big_dataset(one)
         begin(one, two, 0, 8191)
-        child = wait_until(lambda: child_of(one), 10, "the child lives")
+        child = wait_until(lambda: child_of(one), 20, "the child lives")
         wait_state(one, "snapshotting")
         expected = "failed"
         if how == "closes":
@@ -154,12 +156,12 @@ def test_trouble_while_the_child_writes(lab, how):
         elif how.startswith("source"):
             one.proc.send_signal(signal.SIGKILL if how == "source killed" else signal.SIGTERM)
             assert one.proc.wait(20) == (-signal.SIGKILL if how == "source killed" else 0)
-            wait_until(lambda: not os.path.exists("/proc/%d" % child), 10, "the child dies with its parent")
+            wait_until(lambda: not os.path.exists("/proc/%d" % child), 20, "the child dies with its parent")
             return
         message = wait_state(one, expected)["message"]
         assert {"closes": "", "error": "OOM no memory", "killed child": "killed by signal 9", "cancel": "",
                 "flush": "emptied", "hangs": "does not take the snapshot", "overflow": "overflow"}[how] in message
-        wait_until(lambda: not os.path.exists("/proc/%d" % child), 10, "the child is gone")
+        wait_until(lambda: not os.path.exists("/proc/%d" % child), 20, "the child is gone")
         assert_as_before(one)
         assert one.ok("BGSAVE") == "Background saving started"  # there may be another one
 
@@ -170,11 +172,18 @@ def test_two_jobs_and_a_save(lab):
     with played(lab, repl_timeout=3, repl_ping_replica_period=1) as (one, two, target):
         with one.connect(timeout_s=60) as c:
             c.ok("DEBUG", "POPULATE", 300000)
-        assert one.ok("BGSAVE") == "Background saving started"
-        child = wait_until(lambda: child_of(one), 15, "the child lives")
-        os.kill(child, signal.SIGSTOP)
+
+        def stopped():
+            """The child of a save; it may be through before it is stopped."""
+            wait_until(lambda: child_of(one) is None, 20, "no other child is there")
+            assert one.ok("BGSAVE") == "Background saving started"
+            child = child_of(one)
+            if child is not None:
+                os.kill(child, signal.SIGSTOP)
+            return child_of(one)
+        child = wait_until(stopped, 20, "a child stands still")
         begin(one, two)
-        wait_until(lambda: ["PING"] in target.requests, 10, "a sign of life")
+        wait_until(lambda: ["PING"] in target.requests, 20, "a sign of life")
         time.sleep(4)  # longer than repl-timeout
         assert job(one)["state"] == "connecting", job(one)
         os.kill(child, signal.SIGCONT)
@@ -191,9 +200,9 @@ def test_cancelled_in_the_stream(lab):
         wait_state(one, "streaming")
         one.ok("SET", key_in(6), "last")
         assert one.ok("CLUSTER", "CANCELSLOTMIGRATIONS") == "OK"
-        wait_until(lambda: target.said("ABORT"), 10, "the target hears of it")
+        wait_until(lambda: target.said("ABORT"), 20, "the target hears of it")
         assert target.data[0, key_in(6)] == "last" and len(target.data[0, key_in(5)]) == 100000
-        wait_until(lambda: target.closed, 10, "the link is closed")
+        wait_until(lambda: target.closed, 20, "the link is closed")
         assert wait_state(one, "cancelled")
         assert_as_before(one)
 
@@ -201,7 +210,7 @@ def test_cancelled_in_the_stream(lab):
 @case(kinds=OURS)
 def test_silent_target(lab):
     """FLUSH and DRAIN that are never answered."""
-    with played(lab, answers={"FLUSH": b""}, repl_timeout=1) as (one, two, target):
+    with played(lab, answers={"FLUSH": b""}, repl_timeout=3) as (one, two, target):
         begin(one, two)
         assert "repl-timeout" in wait_state(one, "failed")["message"]
         assert target.said("DRAIN") == []
@@ -209,6 +218,6 @@ def test_silent_target(lab):
     # Nobody listens at the address.
     with Resp(two.port) as c:
         c.ok("CONFIG", "SET", "cluster-announce-port", lab.ports.take())
-    wait_until(lambda: ":%d@" % target.port not in lines(one)[my_id(two)][1], 10, "the source knows the address")
+    wait_until(lambda: ":%d@" % target.port not in lines(one)[my_id(two)][1], 20, "the source knows the address")
     begin(one, two)
     assert "refused" in wait_state(one, "failed")["message"].lower()

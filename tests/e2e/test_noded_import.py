@@ -16,6 +16,11 @@ WORKER = "noded-files"
 JOB = "0123456789abcdef0123456789abcdef01234567"
 
 
+def two_masters(lab, replicas=(), **options):
+    """With a node timeout of which a quarter is longer than a busy machine keeps a node: it takes no slots after that."""
+    return make_cluster(lab, ["ours", "ours"], replicas, cluster_node_timeout=5000, **options)
+
+
 class Link:
     """A link to the target as the source's data side has it."""
 
@@ -58,7 +63,7 @@ class Link:
         line = self.hear("error", 30)
         assert part in str(line), line
         try:
-            self.wire.read(5)
+            self.wire.read(15)
         except Closed:
             return
         raise AssertionError("the link is open")
@@ -66,14 +71,19 @@ class Link:
 
 def opened(source, target, *ranges, job=JOB):
     """A target that a busy machine has kept from running for a moment accepts nothing for another moment."""
-    def accepted():
+    link = answered(source, target, *ranges, job=job)
+    assert link.answer == "OK", link.answer
+    return link
+
+
+def answered(source, target, *ranges, job=JOB):
+    def one():
         link = Link(source, target, *ranges, job=job)
         if "has just come back" in str(link.answer):
             link.wire.close()
             return None
-        assert link.answer == "OK", link.answer
         return link
-    return wait_until(accepted, 10, "%s accepts" % target.name)
+    return wait_until(one, 20, "%s answers" % target.name)
 
 
 def state_of(node, job=JOB):
@@ -101,7 +111,7 @@ def logged(node):
 @case(kinds=OURS, limit_s=60)
 def test_import_by_hand(lab):
     """Keys are seen with the grant and not before, on replicas too, and after a kill."""
-    (one, two), (copy,) = make_cluster(lab, ["ours", "ours"], [("ours", 1)], appendonly="yes")
+    (one, two), (copy,) = two_masters(lab, [("ours", 1)], appendonly="yes")
     a, b = key_in(5), key_in(6)
     link = opened(one, two, 5, 6)
     assert state_of(two)["operation"] == "IMPORT" and state_of(two)["source_node"] == my_id(one), state_of(two)
@@ -125,7 +135,7 @@ def test_import_by_hand(lab):
     assert int(answer[1]) == link.offset
     epoch = int(answer[2]) + 5
     link.sync("GRANT", epoch)
-    wait_until(lambda: "5-6" in lines(one)[my_id(two)], 10, "the source knows who has the slots")
+    wait_until(lambda: "5-6" in lines(one)[my_id(two)], 20, "the source knows who has the slots")
     wait_agreed([one, two, copy])
     assert lines(one)[my_id(two)][6] == str(epoch)
     assert state_of(two)["state"] == "success", state_of(two)
@@ -143,7 +153,7 @@ def test_import_by_hand(lab):
 @case(kinds=OURS, limit_s=60)
 def test_import_lost(lab):
     """Whatever ends the link before the grant leaves nothing, here and on the replica."""
-    (one, two), (copy,) = make_cluster(lab, ["ours", "ours"], [("ours", 1)], appendonly="yes")
+    (one, two), (copy,) = two_masters(lab, [("ours", 1)], appendonly="yes")
     a, own = key_in(5), key_in(9000)
     two.ok("SET", own, "mine")
 
@@ -197,7 +207,7 @@ def test_import_lost(lab):
     link = opened(one, two, 5, 6)
     link.sync("SNAPSHOT-END").sync("DRAIN").hear("DRAINED")
     link.sync("GRANT", 50)
-    wait_until(lambda: "5-6" in lines(two)[my_id(two)], 10, "it has the slots")
+    wait_until(lambda: "5-6" in lines(two)[my_id(two)], 20, "it has the slots")
     assert two.ok("CLUSTER", "SLOT-KEYS", 5) == []
     wait_agreed([one, two, copy])
 
@@ -205,18 +215,18 @@ def test_import_lost(lab):
 @case(kinds=OURS, limit_s=60)
 def test_import_refused(lab):
     """What the data side or the core does not take, and what a client may not say."""
-    (one, two), (copy,) = make_cluster(lab, ["ours", "ours"], [("ours", 1)])
+    (one, two), (copy,) = two_masters(lab, [("ours", 1)])
     for ranges, job, part in (((5,), JOB, "ESTABLISH <job>"), ((6, 5), JOB, "range"), ((5, 6, 6, 7), JOB, "twice"),
                               ((5, 6), "x", "name"), ((9000, 9000), JOB, "not known to own"),
                               ((5, 16384), JOB, "range")):
-        answer = Link(one, two, *ranges, job=job).answer
+        answer = answered(one, two, *ranges, job=job).answer
         assert isinstance(answer, RespError) and part in str(answer), answer
-    answer = Link(one, copy, 5, 6).answer
+    answer = answered(one, copy, 5, 6).answer
     assert isinstance(answer, RespError) and "not a master" in str(answer), answer
-    answer = Link(two, two, 5, 6).answer
+    answer = answered(two, two, 5, 6).answer
     assert isinstance(answer, RespError) and "source" in str(answer), answer
     first = opened(one, two, 5, 6)
-    answer = Link(one, two, 6, 7, job="f" * 40).answer
+    answer = answered(one, two, 6, 7, job="f" * 40).answer
     assert isinstance(answer, RespError) and "on their way" in str(answer), answer
     second = opened(one, two, 7, 7, job="f" * 40)
     for words in (("SHOW", 5, 6), ("FORGET", 5, 6), ("FLUSH",), ("GRANT", 50)):
@@ -232,7 +242,7 @@ def test_import_refused(lab):
 @case(kinds=OURS, limit_s=90)
 def test_import_disk_and_replica(lab):
     """An answered question means that the disk has it, whatever appendfsync says, and the replica."""
-    (one, two), (copy,) = make_cluster(lab, ["ours", "ours"], [("ours", 1)], appendonly="yes")
+    (one, two), (copy,) = two_masters(lab, [("ours", 1)], appendonly="yes")
     two.ok("CONFIG", "SET", "appendfsync", "no")
     a = key_in(5)
     link = opened(one, two, 5, 6)
@@ -271,17 +281,17 @@ def test_import_disk_and_replica(lab):
 def test_import_restart(lab):
     """A replica that is restarted in between has all in the end; a target that is killed, or whose replica takes over,
     has nothing of it."""
-    (one, two), (copy,) = make_cluster(lab, ["ours", "ours"], [("ours", 1)], appendonly="yes")
+    (one, two), (copy,) = two_masters(lab, [("ours", 1)], appendonly="yes")
     a, own = key_in(5), key_in(9000)
     two.ok("SET", own, "mine")
     link = opened(one, two, 5, 6)
     link.say("SELECT", 3).say("SET", a, 1).sync("SNAPSHOT-END").sync("FLUSH").hear("FLUSHED")
     copy.kill9()
     restart(copy)
-    wait_until(lambda: copy.info("replication")["master_link_status"] == "up", 10, "it follows again")
-    link.say("INCR", a).sync("DRAIN").hear("DRAINED", 10)
+    wait_until(lambda: copy.info("replication")["master_link_status"] == "up", 20, "it follows again")
+    link.say("INCR", a).sync("DRAIN").hear("DRAINED", 20)
     link.sync("GRANT", 50)
-    wait_until(lambda: "5-6" in lines(one)[my_id(two)], 10, "the source knows who has the slots")
+    wait_until(lambda: "5-6" in lines(one)[my_id(two)], 20, "the source knows who has the slots")
     wait_until(lambda: two.ok("CLUSTER", "SLOT-KEYS", 5) == [3, 1], 15, "they are shown")
     wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 15, "the replica is equal")
     # Killed with what is on its disk.
@@ -301,14 +311,14 @@ def test_import_restart(lab):
     link = opened(one, two, 7, 8, job="b" * 40)
     link.say("SET", key_in(7), 1).sync("FLUSH").hear("FLUSHED")
     wait_until(lambda: copy.call("CLUSTER", "FAILOVER") == "OK", 15, "the replica may take over")
-    link.hear("error", 10)
+    link.hear("error", 20)
     wait_until(lambda: "master" in lines(one)[my_id(copy)][2], 15, "it has taken over")
     wait_agreed([one, two, copy])
     assert copy.ok("CLUSTER", "SLOT-KEYS", 7) == [] and copy.ok("GET", own) == "mine"
     link = opened(one, copy, 7, 8, job="c" * 40)
-    link.sync("SNAPSHOT-END").sync("DRAIN").hear("DRAINED", 10)
+    link.sync("SNAPSHOT-END").sync("DRAIN").hear("DRAINED", 20)
     link.sync("GRANT", 90)
-    wait_until(lambda: "5-8" in lines(one)[my_id(copy)], 10, "the source knows who has the slots")
+    wait_until(lambda: "5-8" in lines(one)[my_id(copy)], 20, "the source knows who has the slots")
     assert copy.ok("CLUSTER", "SLOT-KEYS", 7) == []
     wait_until(lambda: two.ok("DEBUG", "DIGEST") == copy.ok("DEBUG", "DIGEST"), 15, "the replica is equal")
 
@@ -316,7 +326,7 @@ def test_import_restart(lab):
 @case(kinds=OURS, limit_s=60)
 def test_import_hostile(lab):
     """Bytes of chance on a link: the node lives, and its own keys and the map are as they were."""
-    (one, two), _ = make_cluster(lab, ["ours", "ours"])
+    (one, two), _ = two_masters(lab)
     own, rng = key_in(9000), random.Random(7)
     two.ok("SET", own, "mine")
     words = ("SET SELECT MULTI EXEC CLUSTER SYNCSLOTS FLUSH DRAIN GRANT SNAPSHOT-END SHOW FORGET ABORT DEL FLUSHALL "

@@ -84,7 +84,7 @@ def test_replica_that_dies_in_the_snapshot(lab):
     assert field(master, "rdb_bgsave_in_progress", "persistence") == "1"
     c.close()
     d.close()
-    wait_until(lambda: field(master, "rdb_bgsave_in_progress", "persistence") == "0", 10, "the child is gone")
+    wait_until(lambda: field(master, "rdb_bgsave_in_progress", "persistence") == "0", 20, "the child is gone")
     assert field(master, "connected_slaves") == "1"
     # And the next one is served.
     replica = lab.redis("replica", replica_of=master)
@@ -125,7 +125,7 @@ def test_password_and_files_for_replicas_only(lab):
 @case(kinds=OURS, limit_s=120, matrix=[("yes",), ("no",)])
 def test_link_cut_at_any_byte(lab, diskless):
     """In the middle of the greeting, the snapshot and the stream; under load."""
-    master = filled(lab, repl_diskless_sync=diskless, repl_backlog_size="4mb")
+    master = filled(lab, repl_diskless_sync=diskless, repl_backlog_size="64mb")
     proxy = CuttingProxy(lab, master.port)
     rng = random.Random(SEEDS.random())
     load = RandomWrites(lab, master, SEEDS.random(), pause_s=0.001)
@@ -161,7 +161,7 @@ def test_backlog_that_is_too_short(lab):
     for missed, full, partial in ((20000, 1, 1), (300000, 2, 1), (100, 2, 2)):
         proxy.refuse = True
         proxy.cut()
-        wait_until(lambda: field(master, "connected_slaves") == "0", 10, "the replica is cut off")
+        wait_until(lambda: field(master, "connected_slaves") == "0", 20, "the replica is cut off")
         with master.connect() as client:
             for _ in range(missed // 100):
                 client.ok("APPEND", "grows", "x" * 60)
@@ -211,7 +211,7 @@ def test_eviction_beside_a_slow_replica(lab):
                 assert client.read(30) == "OK"
 
     write(0, 25000)
-    wait_until(lambda: count(master, "evicted_keys") > 1000, 10, "keys are evicted")
+    wait_until(lambda: count(master, "evicted_keys") > 1000, 20, "keys are evicted")
     keys = master.ok("DBSIZE")
     write(25000, 15000)
     extra = int(field(master, "mem_not_counted_for_evict", "memory"))
@@ -219,7 +219,7 @@ def test_eviction_beside_a_slow_replica(lab):
     assert master.ok("DBSIZE") > keys * 0.8, (master.ok("DBSIZE"), keys)
     replica.resume()
     wait_equal(master, replica)
-    assert int(field(master, "mem_not_counted_for_evict", "memory")) < 1 << 20
+    wait_until(lambda: int(field(master, "mem_not_counted_for_evict", "memory")) < 1 << 20, 20, "it is kept no longer")
 
 
 @case(kinds=OURS)
@@ -228,8 +228,8 @@ def test_silent_replica_is_closed(lab):
     replica = lab.redis("replica", replica_of=master).wait_ready().wait_follows(master.port)
     wait_until(lambda: (field(master, "slave0") or "").endswith("lag=0"), 15, "it acknowledges")
     replica.pause()
-    wait_until(lambda: (field(master, "slave0") or "").endswith("lag=2"), 15, "the lag grows")
-    wait_until(lambda: field(master, "connected_slaves") == "0", 12, "it is closed")
+    wait_until(lambda: int((field(master, "slave0") or "lag=0").rsplit("lag=", 1)[1]) >= 2, 15, "the lag grows")
+    wait_until(lambda: field(master, "connected_slaves") == "0", 20, "it is closed")
     replica.resume()
     wait_equal(master, replica)
 
@@ -254,15 +254,15 @@ def test_info_and_role(lab):
         master.ok("CONFIG", "SET", "min-replicas-to-write", 1)
         wait_until(lambda m=master: (field(m, "slave0") or "").count("state=online,"), 15, "the replica is online")
     assert names(ours) == names(stock)
-    assert re.fullmatch(r"ip=127\.0\.0\.2,port=%d,state=online,offset=\d+,lag=[01]" % replicas[0].port,
-                        field(ours, "slave0"))
+    line = r"ip=127\.0\.0\.2,port=%d,state=online,offset=\d+,lag=[01]" % replicas[0].port
+    wait_until(lambda: re.fullmatch(line, field(ours, "slave0")), 20, "it is shown, and it is not late")
     assert field(ours, "min_slaves_good_slaves") == "1"
     role = ours.ok("ROLE")
     assert role[0] == "master" and role[2][0][:2] == ["127.0.0.2", str(replicas[0].port)], role
     line = [x for x in ours.ok("CLIENT", "LIST", "TYPE", "replica").splitlines() if x]
     assert len(line) == 1 and " flags=S " in line[0] and " cmd=replconf " in line[0], line
     assert ours.ok("CLIENT", "KILL", "TYPE", "replica") == 1
-    wait_until(lambda: count(ours, "sync_partial_ok") == 1, 10, "it is back")
+    wait_until(lambda: count(ours, "sync_partial_ok") == 1, 20, "it is back")
 
 
 @case(kinds=OURS)
@@ -343,7 +343,7 @@ def test_wait(lab):
         for i in range(20):
             client.ok("SET", "w%d" % i, i)
             assert client.ok("WAIT", 2, 10000) == 2
-        assert time.monotonic() - began < 4, "replicas are asked, their next word is not waited for"
+        assert time.monotonic() - began < 8, "replicas are asked, their next word is not waited for"
         replicas[1].pause()
         client.ok("SET", "w", 1)
         assert client.ok("WAIT", 1, 10000) == 1
@@ -357,7 +357,7 @@ def test_wait(lab):
         waiting.start()
         wait_until(lambda: field(master, "blocked_clients", "clients") == "1", 15, "it waits")
         replicas[1].resume()
-        waiting.join(10)
+        waiting.join(20)
         assert answers == [2]
     assert "slave" in str(replicas[0].call("ROLE"))
     assert "WAIT cannot be used with replica" in str(replicas[0].call("WAIT", 1, 0))
@@ -371,7 +371,7 @@ def test_min_replicas(lab):
     replica = lab.redis("replica", replica_of=master).wait_ready().wait_follows(master.port)
     wait_until(lambda: master.call("SET", "a", 1) == "OK", 15, "writes are taken")
     replica.pause()
-    wait_until(lambda: master.call("SET", "a", 2) == refused, 8, "writes are refused")
+    wait_until(lambda: master.call("SET", "a", 2) == refused, 20, "writes are refused")
     assert master.call("GET", "a") is not None
     replica.resume()
     wait_until(lambda: master.call("SET", "a", 3) == "OK", 15, "writes are taken again")
@@ -388,7 +388,7 @@ def test_backlog_ends(lab):
     replid = field(master, "master_replid")
     assert field(master, "repl_backlog_active") == "1"
     replica.terminate()
-    wait_until(lambda: field(master, "repl_backlog_active") == "0", 8, "the backlog is given up")
+    wait_until(lambda: field(master, "repl_backlog_active") == "0", 20, "the backlog is given up")
     assert field(master, "master_replid") != replid
     master.ok("SET", "meanwhile", 1)
     replica.start()

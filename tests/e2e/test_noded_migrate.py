@@ -94,17 +94,17 @@ def test_answers_are_those_of_redis(lab):
         ("MIGRATE", *here, "k", 0, 100, "AUTH"), ("MIGRATE", *here, "k", 0, 100, "AUTH2", "u"),
         ("MIGRATE", *here, "k", 0, 100, "KEYS", "a"),
         ("MIGRATE", *here, "", 0, 100, "KEYS"), ("MIGRATE", *here, "", 0, 100, "KEYS", "none"),
-        ("MIGRATE", *here, "", 0, 100), ("MIGRATE", *here, "k", 0, 1000), ("MIGRATE", *here, "k", 0, 1000, "AUTH", "x"),
-        ("MIGRATE", *here, "k", 0, 1000, "AUTH2", "nobody", "x"),
-        ("MIGRATE", *here, "k", 0, 1000, *login, "COPY"),
-        ("MIGRATE", *here, "k", 0, 1000, *login), ("MIGRATE", *here, "", 0, 1000, *login, "KEYS", "a", "k", "b"),
-        ("MIGRATE", *here, "", 0, 1000, *login, "KEYS", "a", "k", "b"), ("EXISTS", "a", "k", "b"),
-        ("MIGRATE", *here, "k", 0, 1000, "COPY", "REPLACE", *login), ("EXISTS", "k"),
-        ("MIGRATE", *here, "k", 3, 1000, "REPLACE", "AUTH2", "default", "secret"), ("EXISTS", "k"), ("SET", "k", "w"),
-        ("MIGRATE", *here, "", 0, 1000, "REPLACE", *login, "KEYS", "k", "k"), ("SET", "k", "w"),
-        ("MIGRATE", "127.0.0.1", closed_port, "k", 0, 1000), ("MIGRATE", "127.0.0.1", "x", "k", 0, 1000),
-        ("MIGRATE", "no.host.invalid", 7000, "k", 0, 1000), ("GET", "k"),
-        ("MIGRATE", *here, "k", 9, 1000, *login), ("GET", "k"),
+        ("MIGRATE", *here, "", 0, 100), ("MIGRATE", *here, "k", 0, 5000), ("MIGRATE", *here, "k", 0, 5000, "AUTH", "x"),
+        ("MIGRATE", *here, "k", 0, 5000, "AUTH2", "nobody", "x"),
+        ("MIGRATE", *here, "k", 0, 5000, *login, "COPY"),
+        ("MIGRATE", *here, "k", 0, 5000, *login), ("MIGRATE", *here, "", 0, 5000, *login, "KEYS", "a", "k", "b"),
+        ("MIGRATE", *here, "", 0, 5000, *login, "KEYS", "a", "k", "b"), ("EXISTS", "a", "k", "b"),
+        ("MIGRATE", *here, "k", 0, 5000, "COPY", "REPLACE", *login), ("EXISTS", "k"),
+        ("MIGRATE", *here, "k", 3, 5000, "REPLACE", "AUTH2", "default", "secret"), ("EXISTS", "k"), ("SET", "k", "w"),
+        ("MIGRATE", *here, "", 0, 5000, "REPLACE", *login, "KEYS", "k", "k"), ("SET", "k", "w"),
+        ("MIGRATE", "127.0.0.1", closed_port, "k", 0, 5000), ("MIGRATE", "127.0.0.1", "x", "k", 0, 5000),
+        ("MIGRATE", "no.host.invalid", 7000, "k", 0, 5000), ("GET", "k"),
+        ("MIGRATE", *here, "k", 9, 5000, *login), ("GET", "k"),
         ("COMMAND", "INFO", "MIGRATE"), ("COMMAND", "GETKEYS", "MIGRATE", "h", 1, "k", 0, 10),
         ("COMMAND", "GETKEYS", "MIGRATE", "h", 1, "", 0, 10, "AUTH", "keys", "KEYS", "a", "b"),
         ("COMMAND", "GETKEYS", "MIGRATE", "h", 1, "x", 0, 10, "KEYS", "a"),
@@ -127,9 +127,9 @@ def test_wrong_database_or_login_sends_nothing(lab):
     node.ok("SET", "k", "v")
     out_of_range = RespError(REFUSED + "ERR DB index is out of range")
     for db in (4, 99, -1, -2):
-        assert node.call("MIGRATE", "127.0.0.1", target.port, "k", db, 1000) == out_of_range, db
-    assert "WRONGPASS" in str(node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 1000, "AUTH2", "nobody", "x"))
-    assert "called without any" in str(node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 1000, "AUTH", "x"))
+        assert node.call("MIGRATE", "127.0.0.1", target.port, "k", db, 7000) == out_of_range, db
+    assert "WRONGPASS" in str(node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 7000, "AUTH2", "nobody", "x"))
+    assert "called without any" in str(node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 7000, "AUTH", "x"))
     assert target.ok("INFO", "keyspace") == "# Keyspace\r\n"
     assert node.ok("GET", "k") == "v"
 
@@ -142,8 +142,8 @@ def test_events_and_order_of_effects(lab):
         client.ok("MSET", "a", 1, "b", 2)
         listener.ok("SUBSCRIBE", "__keyevent@0__:del")
         watcher.ok("WATCH", "b")
-        assert client.call("MIGRATE", "127.0.0.1", target.port, "a", 0, 1000, "COPY") == "OK"
-        assert client.call("MIGRATE", "127.0.0.1", target.port, "", 0, 1000, "REPLACE", "KEYS", "a", "b") == "OK"
+        assert client.call("MIGRATE", "127.0.0.1", target.port, "a", 0, 7000, "COPY") == "OK"
+        assert client.call("MIGRATE", "127.0.0.1", target.port, "", 0, 7000, "REPLACE", "KEYS", "a", "b") == "OK"
         assert [listener.read()[2] for _ in range(2)] == ["a", "b"]
         watcher.ok("MULTI")
         watcher.ok("PING")
@@ -173,21 +173,21 @@ def test_target_that_hangs(lab):
     lab.on_close(target.close)
     node.ok("MSET", "k", "v", "other", 1)
     began = time.monotonic()
-    moving = Pending(node, "MIGRATE", "127.0.0.1", target.port, "k", 0, 1500)
+    moving = Pending(node, "MIGRATE", "127.0.0.1", target.port, "k", 0, 4000)
     wait_until(lambda: target.restores == 1, 15, "the key was sent")
     reader, writer = Pending(node, "GET", "k"), Pending(node, "APPEND", "k", "+")
     elsewhere = Pending(node, "FLUSHALL")
     slowest = 0
     with node.connect() as client:
-        while time.monotonic() < began + 1.0:
+        while time.monotonic() < began + 1.5:
             at = time.monotonic()
             assert client.ok("INCR", "other") > 1
             slowest = max(slowest, time.monotonic() - at)
-    assert slowest < 0.4, "the node stood still for %.3f s" % slowest
+    assert slowest < 1.2, "the node stood still for %.3f s" % slowest  # a busy machine may keep it for a moment
     for waiting in (reader, writer, elsewhere):
         waiting.none_yet(0.02)
     assert moving.answer() == NO_ANSWER
-    assert 1.4 < time.monotonic() - began < 5
+    assert 3.9 < time.monotonic() - began < 9
     assert reader.answer() == "v"
     assert writer.answer() == 2
     assert elsewhere.answer() == "OK"
@@ -213,9 +213,9 @@ def test_target_that_takes_no_more(lab):
     value = bytes(range(256)) * 200000
     node.ok("SET", "k", value, "EX", 1000)
     node.ok("CONFIG", "SET", "rdbcompression", "no")
-    assert node.call("MIGRATE", "127.0.0.1", stopped.port, "small", 0, 1000) == "NOKEY"
+    assert node.call("MIGRATE", "127.0.0.1", stopped.port, "small", 0, 7000) == "NOKEY"
     node.ok("SET", "small", 1)
-    assert node.call("MIGRATE", "127.0.0.1", stopped.port, "small", 0, 1000) == "OK"  # the connection is kept
+    assert node.call("MIGRATE", "127.0.0.1", stopped.port, "small", 0, 7000) == "OK"  # the connection is kept
     stopped.pause()
     answer = node.call("MIGRATE", "127.0.0.1", stopped.port, "k", 0, 300)
     assert answer == RespError("IOERR error or timeout writing to target instance"), answer
@@ -236,7 +236,7 @@ def test_target_that_dies_in_the_middle(lab):
     lab.on_close(target.close)
     node.ok("MSET", *(x for i in range(5) for x in ("k%d" % i, i)))
     with node.connect() as client:
-        assert client.call("MIGRATE", "127.0.0.1", target.port, "", 0, 1000, "KEYS", *("k%d" % i for i in range(5))) \
+        assert client.call("MIGRATE", "127.0.0.1", target.port, "", 0, 7000, "KEYS", *("k%d" % i for i in range(5))) \
             == NO_ANSWER
         assert client.ok("MGET", *("k%d" % i for i in range(5))) == [None, None, "2", "3", "4"]
     assert target.requests[0] == ["SELECT", "0"] and target.requests[1][:2] == ["RESTORE", "k0"]
@@ -266,7 +266,7 @@ def test_target_that_says_too_much(lab):
     lab.on_close(target.close)
     for i in range(3):
         node.ok("SET", "k", i)
-        assert node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 500) == "OK"
+        assert node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 7000) == "OK"
         wait_until(lambda: node.info("stats")["migrate_cached_sockets"] == "0", 15, "it is closed")
     assert target.connections == 3 and node.ok("DBSIZE") == 0
 
@@ -309,7 +309,7 @@ def test_target_that_answers_what_it_was_not_sent(lab, kind):
     value = bytes(range(256)) * 100000
     node.ok("SET", "k", value)
     target = Talker(lab, [b"+OK\r\n" if kind == "ok" else b"-ERR no\r\n"], 0)
-    answer = node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 2000)
+    answer = node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 5000)
     assert answer == (NO_ANSWER if kind == "ok" else RespError(REFUSED + "ERR no")), answer
     assert node.info("stats")["migrate_cached_sockets"] == "0"
     assert node.ok("STRLEN", "k") == len(value)
@@ -323,7 +323,7 @@ def test_target_that_is_never_done_with_its_answer(lab):
     target = Talker(lab, [b"+"] + [b"O"] * 200, 0.1)
     began = time.monotonic()
     assert node.call("MIGRATE", "127.0.0.1", target.port, "k", 0, 500) == NO_ANSWER
-    assert 0.4 < time.monotonic() - began < 3
+    assert 0.4 < time.monotonic() - began < 5
     assert node.ok("GET", "k") == "v"
 
 
@@ -334,14 +334,24 @@ def test_target_that_is_full_or_turns_away(lab):
     crowded = lab.redis("crowded", maxclients=1).wait_ready()
     readonly = lab.redis("readonly", replica_of=full.port).wait_ready()
     node.ok("SET", "k", "v")
-    assert node.call("MIGRATE", "127.0.0.1", full.port, "k", 0, 1000) == \
+    assert node.call("MIGRATE", "127.0.0.1", full.port, "k", 0, 7000) == \
         RespError(REFUSED + "OOM command not allowed when used memory > 'maxmemory'.")
-    assert node.call("MIGRATE", "127.0.0.1", readonly.port, "k", 0, 1000) == \
+    assert node.call("MIGRATE", "127.0.0.1", readonly.port, "k", 0, 7000) == \
         RespError(REFUSED + "READONLY You can't write against a read only replica.")
-    with crowded.connect():
-        assert node.call("MIGRATE", "127.0.0.1", crowded.port, "k", 0, 1000) == \
-            RespError(REFUSED + "ERR max number of clients reached")
+    client = wait_until(lambda: only_client(crowded), 20, "the one place is taken")
+    assert node.call("MIGRATE", "127.0.0.1", crowded.port, "k", 0, 7000) == \
+        RespError(REFUSED + "ERR max number of clients reached")
+    client.close()
     assert node.ok("GET", "k") == "v"
+
+
+def only_client(server):
+    """A connection to a server that has one place; None while the one before is not gone."""
+    client = server.connect()
+    if client.call("PING") == "PONG":
+        return client
+    client.close()
+    return None
 
 
 class Held(FakeTarget):
@@ -454,7 +464,7 @@ def test_nothing_is_lost_or_doubled(lab, target_kind):
             more = ("KEYS", *keys) if db % 2 else ()
             assert client.call("MIGRATE", "127.0.0.1", target.port, *words, db, 5000, *more) in ("OK", "NOKEY")
             before = sum(len(p) for p in pushed)
-            wait_until(lambda n=before: sum(len(p) for p in pushed) > n + 60, 10, "the clients go on", every_s=0.001)
+            wait_until(lambda n=before: sum(len(p) for p in pushed) > n + 60, 20, "the clients go on", every_s=0.001)
     over.set()
     for thread in threads:
         thread.join(20)
@@ -484,7 +494,7 @@ def test_connections_are_kept_and_renewed(lab):
 
     def move(db, *options):
         node.ok("SET", "k", "v")
-        return node.call("MIGRATE", "127.0.0.1", target.port, "k", db, 1000, "REPLACE", *options)
+        return node.call("MIGRATE", "127.0.0.1", target.port, "k", db, 7000, "REPLACE", *options)
 
     with target.connect() as there:
         assert move(0) == "OK"
@@ -516,7 +526,7 @@ def test_into_itself(lab):
     node.ok("SET", "k", "v")
     assert node.call("MIGRATE", "127.0.0.1", node.port, "k", 0, 200) == NO_ANSWER
     assert node.ok("GET", "k") == "v"
-    assert node.call("MIGRATE", "127.0.0.1", node.port, "k", 1, 1000, "COPY") == "OK"
+    assert node.call("MIGRATE", "127.0.0.1", node.port, "k", 1, 7000, "COPY") == "OK"
     with Resp(node.port) as client:
         client.ok("SELECT", 1)
         assert client.ok("GET", "k") == "v"

@@ -52,7 +52,7 @@ def test_another_node_at_the_address(lab):
     source, target, third = cluster.nodes
     source.ok("SET", key_in(100), "x")
     target.ok("CONFIG", "SET", "cluster-announce-port", third.port)
-    wait_until(lambda: ":%d@" % third.port in lines(source)[my_id(target)][1], 10, "the source has the wrong address")
+    wait_until(lambda: ":%d@" % third.port in lines(source)[my_id(target)][1], 20, "the source has the wrong address")
     name = cluster.move(source, target)
     message = wait_job(source, name, "failed")["message"]
     assert "ESTABLISH is for node %s, and this is node %s" % (my_id(target), my_id(third)) in message, message
@@ -61,8 +61,8 @@ def test_another_node_at_the_address(lab):
         assert lines(node)[my_id(source)][8:] == ["0-5460"], lines(node)
     assert source.ok("APPEND", key_in(100), "y") == 2 and third.ok("DBSIZE") == 0
     target.ok("CONFIG", "SET", "cluster-announce-port", 0)
-    wait_until(lambda: ":%d@" % target.port in lines(source)[my_id(target)][1], 10, "the source has the right address")
-    wait_job(source, cluster.move(source, target), "success")
+    wait_until(lambda: ":%d@" % target.port in lines(source)[my_id(target)][1], 20, "the source has the right address")
+    cluster.complete(source, (target,))
     assert target.ok("GET", key_in(100)) == "xy"
 
 
@@ -98,16 +98,17 @@ def test_stock_nodes(lab):
     source, target, third = cluster.nodes
     stock = cluster_node(lab, "stock", "stock")
     meet(source, [stock])
+    cluster.guests.append(stock)
     wait_until(lambda: all(len(lines(n)) == 4 for n in cluster.nodes + [stock]), 20, "everybody knows everybody")
     to_stock = ("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 1, 5, "NODE", my_id(stock))
-    wait_until(lambda: "SETSLOT and MIGRATE" in str(source.call(*to_stock)), 10, "it is known to be stock")
+    wait_until(lambda: "SETSLOT and MIGRATE" in str(source.call(*to_stock)), 20, "it is known to be stock")
     for to, master in ((target, target), (third, source)):
         proxy, name = cluster.move_to("flush", source, to)
-        wait_until(lambda m=master: stock.call("CLUSTER", "REPLICATE", my_id(m)) == "OK", 10, "it may follow")
+        wait_until(lambda m=master: stock.call("CLUSTER", "REPLICATE", my_id(m)) == "OK", 20, "it may follow")
         wait_job(source, name, "failed")
         proxy.drop()
-        wait_until(lambda n=to: jobs(n)[name]["state"] == "failed", 10, "the other end knows")
-        wait_until(lambda m=master: "slave" in flags_of(m, stock), 10, "it is a replica")
+        wait_until(lambda n=to: jobs(n)[name]["state"] == "failed", 20, "the other end knows")
+        wait_until(lambda m=master: "slave" in flags_of(m, stock), 20, "it is a replica")
         if to is target:
             name = cluster.move(source, target)
             assert "knows database 0 only" in wait_job(source, name, "failed")["message"]

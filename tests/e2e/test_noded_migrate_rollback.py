@@ -3,7 +3,7 @@ had been, and the target is clean; from the grant on only the target's word coun
 import time
 
 from cases import case
-from lab import RespError, wait_until
+from lab import RespError, stays_true, wait_until
 from lab.append_only import kill_written
 from lab.clusters import key_in, my_id, wait_agreed
 from lab.migrating import SLOTS, Cluster, Writer, jobs, wait_job
@@ -16,6 +16,26 @@ BEFORE_GRANT = STAGES[:STAGES.index("grant")]
 def held_at(cluster, stage):
     """A migration from the first shard to the second that stands there. Returns (source, target, proxy, job)."""
     return (cluster.shards[0][0], cluster.shards[1][0]) + cluster.move_to(stage)
+
+
+def held_at_grant(cluster, stop):
+    """The same at the grant, with the target stopped by stop() before the source could ask it for the slots back, which
+    it does very soon: when this process stood still too long it is begun anew."""
+    for _ in range(5):
+        source, target, proxy, name = held_at(cluster, "grant")
+        stop(target)
+        try:
+            stays_true(lambda: jobs(source)[name]["state"] == "granted", 0.1, "it is granted")
+            return source, target, proxy, name
+        except AssertionError:
+            if not target.alive():
+                cluster.restart(target)
+            elif target.paused:
+                target.resume()
+            proxy.drop()
+            wait_job(source, name, "failed")
+            cluster.settle()
+    raise AssertionError("the target always gives the slots back first")
 
 
 def assert_nothing_happened(cluster, name, said, writer, state="failed", message=""):
@@ -96,13 +116,13 @@ def test_a_pause_that_takes_too_long(lab):
     writer = Writer(cluster)
     writer.wait_more(5)
     source, target, proxy, name = held_at(cluster, "drain")
-    wait_until(lambda: jobs(source)[name]["state"] == "streaming", 10, "the source goes on")
+    wait_until(lambda: jobs(source)[name]["state"] == "streaming", 20, "the source goes on")
     writer.wait_more(20)
     job = jobs(source)[name]
     assert job["pauses"] == 1 and job["message"] == "", job
     proxy.release()
     job = wait_job(source, name, "success")
-    assert job["pauses"] == 2, job
+    assert job["pauses"] >= 2, job  # the second one takes too long as well when a node stands still for a moment
     wait_job(target, name, "success")
     writer.wait_more(5)
     writer.halt()
@@ -176,8 +196,7 @@ def test_cancelled_after_the_grant(lab):
     """It is too late: only the target can say how it ends."""
     cluster = Cluster(lab)
     said = cluster.fill(cluster.shards[0][0])
-    source, target, proxy, name = held_at(cluster, "grant")
-    target.pause()
+    source, target, proxy, name = held_at_grant(cluster, lambda node: node.pause())
     answer = source.call("CLUSTER", "CANCELSLOTMIGRATIONS")
     assert isinstance(answer, RespError) and "granted" in str(answer), answer
     target.resume()
@@ -195,8 +214,7 @@ def test_target_never_comes_back(lab):
     cluster = Cluster(lab, replicas=False, appendonly="yes", cluster_node_timeout=1500,
                       cluster_require_full_coverage="no")
     said = cluster.fill(cluster.shards[0][0])
-    source, target, proxy, name = held_at(cluster, "grant")
-    target.kill9()
+    source, target, proxy, name = held_at_grant(cluster, lambda node: node.kill9())
     proxy.drop()
     key = key_in(SLOTS[0]) + "s0"
     refused = "Hash slot %d is being handed over" % SLOTS[0]
@@ -206,10 +224,10 @@ def test_target_never_comes_back(lab):
     kill_written(source)
     cluster.restart(source)
     assert wait_job(source, name, "granted")
-    wait_until(lambda: refused in str(source.call("SET", key, "no")), 10, "it is refused still")
+    wait_until(lambda: refused in str(source.call("SET", key, "no")), 20, "it is refused still")
     assert source.ok("GET", key) == "0/%s/0" % key_in(SLOTS[0])
     mine = ("CLUSTER", "SETSLOT", SLOTS[0], "NODE", my_id(source))
-    wait_until(lambda: source.call(*mine) == "OK", 10, "all slots of the job are given back")
+    wait_until(lambda: source.call(*mine) == "OK", 20, "all slots of the job are given back")
     wait_job(source, name, "failed")
     cluster.restart(target)
     wait_agreed(cluster.nodes)

@@ -42,7 +42,7 @@ def kill_written(server):
     """kill -9 when all that it has executed is in the file: unless appendfsync is always, what was executed during a
     flush waits in memory for the end of it."""
     if server.info("persistence")["aof_enabled"] == "1":
-        wait_until(lambda: server.info("persistence")["aof_buffer_length"] == "0", 10, "all is written")
+        wait_until(lambda: server.info("persistence")["aof_buffer_length"] == "0", 20, "all is written")
     return server.kill9()
 
 

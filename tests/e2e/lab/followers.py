@@ -26,7 +26,7 @@ def filled(lab, keys=300, **options):
 
 def by_hand(master, *words, capa=("eof", "psync2")):
     """A connection that has said what a replica says, and the answer to PSYNC if there are words for it."""
-    client = master.connect(timeout_s=10)
+    client = master.connect(timeout_s=20)
     for word in capa:
         client.ok("REPLCONF", "capa", word)
     if words:

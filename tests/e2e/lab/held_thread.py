@@ -18,9 +18,12 @@ def thread_of(pid, name, newest=False):
     """The id of the thread of that name: the first that was started, or the last."""
     found = []
     for task in os.listdir("/proc/%d/task" % pid):
-        with open("/proc/%d/task/%s/comm" % (pid, task), encoding="ascii") as f:
-            if f.read().strip() == name:
-                found.append(int(task))
+        try:
+            with open("/proc/%d/task/%s/comm" % (pid, task), encoding="ascii") as f:
+                if f.read().strip() == name:
+                    found.append(int(task))
+        except OSError:
+            pass  # it has ended meanwhile
     assert found, "process %d has no thread named %s" % (pid, name)
     return max(found) if newest else min(found)
 
@@ -61,7 +64,7 @@ class HeldThread:
         self._ptrace(SYSCALL)
         return False
 
-    def wait_held(self, timeout_s=10):
+    def wait_held(self, timeout_s=20):
         """Something must make the thread work meanwhile."""
         wait_until(self._step, timeout_s, "thread %d works on %s" % (self.tid, self.part), 0.0002)
         return self

@@ -11,6 +11,7 @@ from .resp import Closed, Incomplete, RespError, encode, pairs, parse
 from .wait import wait_until
 
 BOOK = 1.01  # in a supervisor's books a grant lasts so much longer than it was said to
+SPEAK_S = 0.1  # from one word to the next at most, however long the leases are
 Stamp = collections.namedtuple("Stamp", "incarnation clock asked_at")
 
 
@@ -85,9 +86,10 @@ class _One:
 
 
 class LeaseKeepers:
-    """n supervisors with leases of ttl_ms. A shard is named by whatever the test likes. It ends with the lab."""
+    """n supervisors with leases of ttl_ms. A shard is named by whatever the test likes. It ends with the lab. Leases end
+    when this process stands still, too: they are long enough that those of a busy machine do not."""
 
-    def __init__(self, lab, n=3, ttl_ms=400, version=1):
+    def __init__(self, lab, n=3, ttl_ms=2000, version=1):
         self.n, self.ttl_ms, self.version = n, ttl_ms, version
         self.list = ",".join("127.0.0.1:%d" % (26379 + i) for i in range(n))
         self.all = [_One(i) for i in range(n)]
@@ -177,6 +179,19 @@ class LeaseKeepers:
                 return [one.links[node].answer["node"] for one in self.all if node in one.links and one.links[node].answer]
         return wait_until(said, 20, "%s has told who it is" % node.name)[0]
 
+    def wait_answer(self, node, good, what, timeout_s=20):
+        """Its first answer to what it was asked after this call that is good(); one of before may be out of date."""
+        began = time.monotonic()
+
+        def said():
+            with self.lock:
+                link = self.all[0].links[node]
+                fresh = link.stamp is not None and link.stamp.asked_at >= began
+                answer = dict(link.answer or {})
+            assert fresh and good(answer), answer
+            return answer
+        return wait_until(said, timeout_s, what)
+
     def answers(self, node, position=0):
         with self.lock:
             return self.all[position].links[node].answers
@@ -185,10 +200,12 @@ class LeaseKeepers:
         with self.lock:
             return self.all[position].links[node].error
 
-    def all_know(self, node):
-        """All that are not paused have its stamp."""
+    def all_know(self, node, positions=None):
+        """All that are not paused have its stamp, or all of these."""
         with self.lock:
-            return all(one.paused or one.links[node].stamp is not None for one in self.all)
+            asked = [one for one in self.all if not one.paused] if positions is None else \
+                [self.all[i] for i in positions]
+            return all(one.links[node].stamp is not None for one in asked)
 
     def granted_until(self, node):
         """The end of the last grant to it in their books."""
@@ -217,6 +234,7 @@ class LeaseKeepers:
         """The grants of those who vote for the node: all that are not paused, or these. From now on it is the one that
         they grant to."""
         shard = self.shard_of[node]
+        wait_until(lambda: self.all_know(node, voters), 20, "those who vote have the stamp of %s" % node.name)
         with self.lock:
             chosen = [i for i in range(self.n) if not self.all[i].paused] if voters is None else list(voters)
             for i in chosen:
@@ -281,7 +299,10 @@ class LeaseKeepers:
             left = until - time.monotonic()
             if left <= 0 or self.ending.is_set():
                 return
-            ready, _, _ = select.select(list(links), [], [], min(left, 0.02))
+            try:
+                ready, _, _ = select.select(list(links), [], [], min(left, 0.02))
+            except (OSError, ValueError):
+                continue  # the test has closed one of them meanwhile
             with self.lock:
                 for sock in ready:
                     one, link = links[sock]
@@ -300,7 +321,7 @@ class LeaseKeepers:
             while not self.ending.is_set():
                 began = time.monotonic()
                 self._speak()
-                self._hear(began + self.ttl_ms / 4000)
+                self._hear(began + min(self.ttl_ms / 4000, SPEAK_S))
         except Exception as error:  # the test asks for it, and sees nothing of what it waits for
             self.failure = error
             raise

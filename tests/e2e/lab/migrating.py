@@ -110,6 +110,7 @@ class Cluster:
 
     def __init__(self, lab, cut_off=False, shards=SHARDS, replicas=True, proxied=(1,), **options):
         self.lab, self.ports, self.proxies = lab, {}, {}
+        self.guests = []  # nodes of the cluster that are in no shard of ours
         options = dict({"cluster_node_timeout": 3000, "repl_diskless_sync_delay": 0}, **options)
         self.net = BusNet(lab) if cut_off else None
         self.shards = []
@@ -228,7 +229,7 @@ class Cluster:
                 job = jobs(source)[names[i]]
                 if job["state"] == "failed":
                     print("once more, as it failed: %s" % job["message"])
-                    wait_agreed(self.nodes)
+                    wait_agreed(self.nodes + self.guests)
                     names[i] = self.move(source, *move)
             assert all(jobs(source)[name]["state"] == "success" for name in names), [jobs(source)[n] for n in names]
             return True
@@ -250,7 +251,7 @@ class Cluster:
             if job["state"] == "failed":
                 print("once more, as it failed: %s" % job["message"])
                 proxy.stop_at(None)
-                wait_agreed(self.nodes)
+                wait_agreed(self.nodes + self.guests)
                 proxy.stop_at(stage)
                 names.append(self.move(source, target))
             return False

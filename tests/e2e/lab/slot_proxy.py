@@ -36,9 +36,10 @@ class SlotProxy:
     def stop_at(self, stage):
         """The next migration is held when it comes there (None: it never is)."""
         assert stage is None or stage in STAGES
-        self.stage, self.dropped = stage, False
+        self.dropped = False
         self.reached = threading.Event()
         self.released = threading.Event()
+        self.stage = stage  # at last: a link that comes there at once finds the rest
         return self
 
     def wait_reached(self, timeout_s=20):
