@@ -130,7 +130,7 @@ def test_units(lab):
     wait_journal(host, "sentineld", "listening: unknown key")
 
 
-@case(kinds=("ours",), limit_s=150)
+@case(kinds=("ours",), limit_s=400)
 def test_fleet_of_units(lab):
     """nodectl's fleets with a systemd that runs them: made, a drill, restarted in turn, stopped, started, destroyed."""
     host = Booted(lab, "host")
@@ -142,7 +142,7 @@ def test_fleet_of_units(lab):
     port = lab.ports.block()
 
     def nodectl(*args, **options):
-        return host.run("nodectl", *args, **options)
+        return host.run("nodectl", *args, timeout_s=150, **options)
 
     def active():
         said = host.systemctl("list-units", "--plain", "--no-legend", "--state=active", "nodectl-orders-*")
