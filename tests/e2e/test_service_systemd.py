@@ -147,7 +147,7 @@ def test_fleet_of_units(lab):
     def active():
         said = host.systemctl("list-units", "--plain", "--no-legend", "--state=active", "nodectl-orders-*")
         return sorted(line.split()[0] for line in said.splitlines())
-    nodectl("fleet", "create", "orders", "--shards", 1, "--supervisors", 3, "--down-after", "800ms", "--port", port,
+    nodectl("fleet", "create", "orders", "--shards", 1, "--supervisors", 3, "--down-after", "2s", "--port", port,
             "--yes", "--systemd", "--run-as", "orders", "--dir", folder)
     units = active()
     assert len(units) == 5, units
