@@ -2,7 +2,6 @@
 import os
 import signal
 import threading
-import time
 
 from cases import case
 from lab import Resp, RespError, wait_until
