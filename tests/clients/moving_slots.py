@@ -50,7 +50,7 @@ class MovingSlots(Ordeal):
         before = set(jobs_of(source))
         words = [w for first, last, target in moves for w in ("SLOTSRANGE", first, last, "NODE", my_id(target))]
         assert source.ok("CLUSTER", "MIGRATESLOTS", *words) == "OK"
-        names = wait_until(lambda: set(jobs_of(source)) - before, 5, "the jobs are there")
+        names = wait_until(lambda: set(jobs_of(source)) - before, 20, "the jobs are there")
         assert len(names) == len(moves), (names, moves)
         return names
 
@@ -168,7 +168,7 @@ class MovingSlots(Ordeal):
                     assert client.ok("MGET", *keys) == list(values), (database, tag)
                     assert client.ok("CLUSTER", "COUNTKEYSINSLOT", slot) == VALUES, (database, tag)
         for i in range(SHARDS):
-            wait_until(lambda n=i: self.masters[n].ok("DEBUG", "DIGEST") == self.replicas[n].ok("DEBUG", "DIGEST"), 10,
+            wait_until(lambda n=i: self.masters[n].ok("DEBUG", "DIGEST") == self.replicas[n].ok("DEBUG", "DIGEST"), 20,
                        "%s and its replica have the same" % self.masters[i].name)
 
 

@@ -61,11 +61,11 @@ def assert_has(node, said):
     client.close()
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_slots_move(lab):
     """All databases at once; both ends tell of it; the source and the replicas of both are as they should be."""
     (one, two), (of_one, of_two) = make_cluster(lab, ["ours", "ours"], [("ours", 0), ("ours", 1)], appendonly="yes",
-                                                cluster_node_timeout=5000)
+                                                cluster_node_timeout=15000)  # nobody takes over when they are killed
     slots = [5, 6, 100]
     said = fill(one, slots)
     kept = fill(one, [200])
@@ -86,11 +86,11 @@ def test_slots_move(lab):
     assert_has(two, said)
     assert_has(one, kept)
     assert two.ok("CLUSTER", "SLOT-KEYS", 5) == moved
-    assert str(blocked.read(5)) == "MOVED 5 127.0.0.1:%d" % two.port
-    wait_until(lambda: one.ok("CLUSTER", "SLOT-KEYS", 5) == [], 10, "the source has deleted its copy")
+    assert str(blocked.read(15)) == "MOVED 5 127.0.0.1:%d" % two.port
+    wait_until(lambda: one.ok("CLUSTER", "SLOT-KEYS", 5) == [], 20, "the source has deleted its copy")
     assert isinstance(one.call("GET", key_in(5) + ":0"), RespError)
     for node, copy in ((one, of_one), (two, of_two)):
-        wait_until(lambda n=node, c=copy: n.ok("DEBUG", "DIGEST") == c.ok("DEBUG", "DIGEST"), 10, "replicas are equal")
+        wait_until(lambda n=node, c=copy: n.ok("DEBUG", "DIGEST") == c.ok("DEBUG", "DIGEST"), 20, "replicas are equal")
     before.close()
     blocked.close()
     digests = [node.ok("DEBUG", "DIGEST") for node in (one, two)]
@@ -165,7 +165,8 @@ class Writer:
 @case(kinds=OURS, limit_s=90)
 def test_slots_move_under_load(lab):
     """There and back again while clients write: each write is answered once and right, by whoever has the slot."""
-    (one, two), _ = make_cluster(lab, ["ours", "ours"])
+    # Nodes that miss each other for a moment, on a machine that is busy with other things, end a migration.
+    (one, two), _ = make_cluster(lab, ["ours", "ours"], cluster_node_timeout=6000)
     slots = list(range(300, 310))
     said = fill(one, slots, each=100)
     writers = [Writer([one, two], slots), Writer([one, two], slots, transactions=True)]
@@ -186,7 +187,7 @@ def test_slots_move_under_load(lab):
     link = two.connect()
     for writer in writers:
         writer.stop()
-        assert writer.longest_s < 1.0, writer.longest_s
+        assert writer.longest_s < 2.5, writer.longest_s  # of which the machine may take some
         for (db, key), count in writer.counts.items():
             link.ok("SELECT", db)
             assert link.ok("GET", key) == str(count), (db, key)
@@ -194,10 +195,10 @@ def test_slots_move_under_load(lab):
     assert_has(two, said)
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_what_ends_a_migration(lab):
     """Cancelled, or a database emptied at either end: the source goes on, and the target is clean."""
-    (one, two), _ = make_cluster(lab, ["ours", "ours"], cluster_node_timeout=2000)
+    (one, two), _ = make_cluster(lab, ["ours", "ours"], cluster_node_timeout=6000)
     said = fill(one, [7], each=5)
     reader, target = two.connect(), my_id(two)
     for end, state in (("CANCELSLOTMIGRATIONS", "cancelled"), ("FLUSHDB", "failed"), ("FLUSHALL", "failed")):
@@ -213,7 +214,7 @@ def test_what_ends_a_migration(lab):
         def over(n=name, s=state):
             assert jobs(one)[n]["state"] == s, jobs(one)[n]
             return True
-        wait_until(over, 10, "%s ends it" % end)
+        wait_until(over, 20, "%s ends it" % end)
         if end != "FLUSHALL":
             assert_has(one, said)
         wait_agreed([one, two])

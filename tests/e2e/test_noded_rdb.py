@@ -86,7 +86,7 @@ def refused(lab, name, data, *words, **options):
     """It ends with status 1, names the file and the reason, and the file is as it was."""
     node = start_with(lab, name, data, **options)
     node.start()
-    assert node.proc.wait(15) == 1, node.log()
+    assert node.proc.wait(30) == 1, node.log()
     for word in ("noded cannot start: " + DUMP, *words):
         assert word in node.log(), (word, node.log())
     with open(os.path.join(node.directory, DUMP), "rb") as f:
@@ -136,12 +136,12 @@ def test_ages_go_through_files(lab):
             node = start_with(lab, "node-" + policy, f.read(), maxmemory_policy=policy)
         node.start()
         node.wait_ready()
-        assert 95 <= node.ok("OBJECT", question, "old") <= 105
+        assert 95 <= node.ok("OBJECT", question, "old") <= 120  # idle times grow meanwhile
         node.ok("SAVE")
         os.makedirs(lab.path("again-" + policy))
         shutil.copy(os.path.join(node.directory, DUMP), lab.path("again-" + policy))
         again = lab.redis("again-" + policy, maxmemory_policy=policy).wait_ready()
-        assert 95 <= again.ok("OBJECT", question, "old") <= 110
+        assert 95 <= again.ok("OBJECT", question, "old") <= 140
 
 
 @case(kinds=OURS)
@@ -247,6 +247,14 @@ def test_damaged_files_are_refused(lab):
 
 # ---- while it is loaded ----
 
+TRIES = 20  # to meet a node while it loads, which takes less than this thread may have to wait for a processor
+
+
+def loaded_since(node, at):
+    """Whether its log behind this position says that the file is loaded."""
+    return "was loaded in" in node.log()[at:]
+
+
 @case(kinds=OURS, limit_s=120)
 def test_clients_are_told_while_a_file_is_loaded(lab):
     stock = lab.redis("stock").wait_ready()
@@ -256,26 +264,32 @@ def test_clients_are_told_while_a_file_is_loaded(lab):
         digest = c.ok("DEBUG", "DIGEST")
     node = lab.node("n", boot=False)
     os.rename(os.path.join(stock.directory, DUMP), os.path.join(node.directory, DUMP))
-    node.start()
-    seen, fields = [], {}
 
-    def connected():
-        try:
-            return Resp(node.port, timeout_s=30)
-        except OSError:
-            return None
-    with wait_until(connected, 10, "it listens") as c:
-        while not seen or seen[-1] != "OK":
-            seen.append(str(c.call("SET", "own", "v")))
-            if not fields or fields["loading"] == "1":
-                now = dict(line.split(":", 1) for line in c.ok("INFO", "persistence").split("\r\n") if ":" in line)
-                fields = now if now["loading"] == "1" else fields
-        assert seen[0] == "LOADING Redis is loading the dataset in memory", seen[:3]
-        assert int(fields["loading_total_bytes"]) == os.path.getsize(os.path.join(node.directory, DUMP))
-        assert 0 < int(fields["loading_loaded_bytes"]) <= int(fields["loading_total_bytes"]), fields
-        assert int(fields["loading_rdb_used_mem"]) > 0, fields
-        c.ok("DEL", "own")
-        assert c.ok("DEBUG", "DIGEST") == digest
+    def told():
+        """What SET was answered until it was OK, and what INFO said in the midst of the loading."""
+        seen, fields = [], {}
+        with wait_until(lambda: Resp(node.port, timeout_s=30), 20, "it listens") as c:
+            while not seen or seen[-1] != "OK":
+                c.send_raw(encode("SET", "own", "v") + encode("INFO", "persistence"))  # both of one moment
+                seen.append(str(c.read()))
+                now = dict(line.split(":", 1) for line in c.read().split("\r\n") if ":" in line)
+                assert (now["loading"] == "1") == (seen[-1] != "OK"), (seen[-1], now)
+                fields = now if now.get("loading_loaded_bytes", "0") != "0" else fields
+            c.ok("DEL", "own")
+            assert c.ok("DEBUG", "DIGEST") == digest
+        return seen, fields
+    for _ in range(TRIES):
+        at = len(node.log())
+        node.start()
+        seen, fields = told()
+        if fields:
+            break
+        assert loaded_since(node, at)
+        node.kill9()
+    assert seen[0] == "LOADING Redis is loading the dataset in memory", seen[:3]
+    assert int(fields["loading_total_bytes"]) == os.path.getsize(os.path.join(node.directory, DUMP))
+    assert 0 < int(fields["loading_loaded_bytes"]) <= int(fields["loading_total_bytes"]), fields
+    assert int(fields["loading_rdb_used_mem"]) > 0, fields
 
 
 @case(kinds=OURS)
@@ -290,15 +304,12 @@ def test_an_end_while_a_file_is_loaded_saves_nothing(lab):
     os.rename(os.path.join(stock.directory, DUMP), path)
     with open(path, "rb") as f:
         before = f.read()
-    for way in ("signal", "command"):
-        node.start()
 
-        def loading():
-            try:
-                return "LOADING" in str(node.call("GET", "x"))
-            except OSError:
-                return False
-        wait_until(loading, 10, "it loads")
+    def end_in_the_middle(way):
+        """False: it had loaded all before it could be told to end."""
+        at = len(node.log())
+        node.start()
+        wait_until(lambda: str(node.call("GET", "x")), 20, "it answers")
         if way == "signal":
             assert node.terminate() == 0
         else:
@@ -307,7 +318,16 @@ def test_an_end_while_a_file_is_loaded_saves_nothing(lab):
                     c.call("SHUTDOWN", "SAVE")
                 except Closed:
                     pass
-            assert node.proc.wait(10) == 0
+            assert node.proc.wait(20) == 0
+        return not loaded_since(node, at)
+    for way in ("signal", "command"):
+        for _ in range(TRIES):
+            if end_in_the_middle(way):
+                break
+            with open(path, "wb") as f:
+                f.write(before)
+        else:
+            raise AssertionError("it was never met while it loads")
         with open(path, "rb") as f:
             assert f.read() == before
         assert sorted(os.listdir(node.directory)) == [DUMP, "log"]
@@ -346,7 +366,7 @@ def test_a_missing_file_is_an_empty_dataset(lab):
     os.makedirs(os.path.join(node.directory, "folder"))
     other = lab.node("other", boot=False, dir=node.directory, dbfilename="folder")
     other.start()
-    assert other.proc.wait(10) == 1 and "folder cannot be read" in other.log(), other.log()
+    assert other.proc.wait(20) == 1 and "folder cannot be read" in other.log(), other.log()
 
 
 @case(kinds=OURS)

@@ -44,7 +44,7 @@ class Asker:
         self.owner, self.first = {}, nodes[0].port
 
     def ask(self, slot, *words):
-        port, asking, deadline = self.owner.get(slot, self.first), False, time.monotonic() + 10
+        port, asking, deadline = self.owner.get(slot, self.first), False, time.monotonic() + 20
         while True:
             link = self.links[port]
             if asking:
@@ -287,7 +287,7 @@ def test_slots_in_a_transaction(lab):
         node = cluster_node(lab, kind, kind)
         node.ok("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
         link = node.connect()
-        wait_until(lambda c=link: c.call("SET", key, 1) == "OK", 10, "the slots are served")
+        wait_until(lambda c=link: c.call("SET", key, 1) == "OK", 20, "the slots are served")
         states = node.log().count("Cluster state changed")
         load = Load([node], [5, 6])
         answers[kind] = []

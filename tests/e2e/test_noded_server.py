@@ -112,11 +112,11 @@ def test_maxclients(lab):
 @case(kinds=("ours",))
 def test_idle_clients_are_closed(lab):
     """timeout: the idle one goes; the busy one, the subscriber and the blocked one stay."""
-    node = lab.node("n", timeout="1")
+    node = lab.node("n", timeout="2")
+    started = time.monotonic()
     with node.connect() as idle, node.connect() as busy, node.connect() as subscriber, node.connect() as blocked:
         subscriber.ok("SUBSCRIBE", "c")
         blocked.send_raw(encode("BLPOP", "list", "0"))
-        started = time.monotonic()
         idle.sock.settimeout(0.05)
 
         def closed():
@@ -125,8 +125,8 @@ def test_idle_clients_are_closed(lab):
                 return idle.sock.recv(1) == b""
             except socket.timeout:
                 return False
-        wait_until(closed, 6, "the idle client is closed")
-        assert time.monotonic() - started > 0.9
+        wait_until(closed, 20, "the idle client is closed")
+        assert time.monotonic() - started > 1.9
         assert busy.ok("RPUSH", "list", "x") == 1 and blocked.read() == ["list", "x"]
         assert busy.ok("PUBLISH", "c", "hello") == 1 and subscriber.read() == ["message", "c", "hello"]
 
@@ -147,7 +147,7 @@ def test_output_limits(lab):
         started = time.monotonic()
         for _ in range(16):  # the kernel takes some megabytes before anything is counted as unread
             c.ok("PUBLISH", "c", "y" * 1_000_000)
-        wait_until(lambda: node.info("stats")["client_output_buffer_limit_disconnections"] == "2", 8, "soft limit")
+        wait_until(lambda: node.info("stats")["client_output_buffer_limit_disconnections"] == "2", 20, "soft limit")
         assert time.monotonic() - started > 0.8
         assert c.ok("PING") == "PONG"
         greedy.close()
@@ -247,7 +247,7 @@ def test_many_connections(lab):
             assert c.read() == "OK" and c.read() == "v" * 100
         for c in held:
             c.close()
-        wait_until(lambda: node.info("clients")["connected_clients"] == "1", 10, "all are gone")
+        wait_until(lambda: node.info("clients")["connected_clients"] == "1", 20, "all are gone")
         rounds.append(int(node.info("memory")["used_memory"]))
     # Up to 64 output buffers are kept for whoever comes next; how many were in use at once is chance.
     assert abs(rounds[2] - rounds[1]) < 100_000 + 64 * 16 * 1024, rounds
@@ -276,7 +276,7 @@ def test_signals_pidfile_log(lab):
     node.start()
     node.wait_ready()
     node.signal(signal.SIGINT)
-    assert node.proc.wait(10) == 0
+    assert node.proc.wait(20) == 0
 
 
 @case(kinds=("ours",))
@@ -287,7 +287,7 @@ def test_shutdown_command(lab):
         with node.connect() as c:
             c.send_raw(encode(*args))
             assert c.read_until_closed() == b""
-        assert node.proc.wait(10) == 0
+        assert node.proc.wait(20) == 0
 
 
 @case(kinds=("ours",))
@@ -356,10 +356,12 @@ def test_an_idle_node_sleeps(lab):
     with node.connect() as c:
         assert c.ok("SET", "a", "b") == "OK"
         node.ok("PING")
-        time.sleep(2.5)  # instantaneous_* settle
-        before = node.cpu_s()
-        time.sleep(3)
-        assert node.cpu_s() - before <= 0.01
+
+        def sleeps():  # once instantaneous_* have settled
+            before = node.cpu_s()
+            time.sleep(3)
+            return node.cpu_s() - before <= 0.01
+        wait_until(sleeps, 30, "three seconds with next to no work", every_s=0)
     with open("/proc/%d/status" % node.pid, encoding="ascii") as f:
         fields = dict(line.split(":", 1) for line in f)
     if "SAN" not in os.environ and "asan" not in noded_path() and "/san/" not in noded_path():
@@ -383,10 +385,10 @@ def test_lazy_free(lab):
         full = int(node.info("memory")["used_memory"])
         assert full > empty + 5_000_000
         assert c.ok("UNLINK", "s") == 1 and c.ok("EXISTS", "s") == 0
-        wait_until(lambda: node.info("memory")["lazyfreed_objects"] != "0", 10, "it is freed in the background")
+        wait_until(lambda: node.info("memory")["lazyfreed_objects"] != "0", 20, "it is freed in the background")
         assert c.ok("FLUSHALL", "ASYNC") == "OK" and c.ok("DBSIZE") == 0
-        wait_until(lambda: node.info("memory")["lazyfree_pending_objects"] == "0", 10, "all is freed")
-        wait_until(lambda: int(node.info("memory")["used_memory"]) < empty + 500_000, 10, "the memory is back")
+        wait_until(lambda: node.info("memory")["lazyfree_pending_objects"] == "0", 20, "all is freed")
+        wait_until(lambda: int(node.info("memory")["used_memory"]) < empty + 500_000, 20, "the memory is back")
         assert c.ok("SET", "a", "b") == "OK"
 
 
@@ -403,9 +405,9 @@ def test_clients_of_all_kinds(lab):
     assert sum(1 for _ in r.scan_iter(match="k*", count=100)) == 1000
     subscription = r.pubsub()
     subscription.subscribe("c")
-    assert subscription.get_message(timeout=5)["type"] == "subscribe"
+    assert subscription.get_message(timeout=15)["type"] == "subscribe"
     r.publish("c", "hello")
-    assert subscription.get_message(timeout=5)["data"] == "hello"
+    assert subscription.get_message(timeout=15)["data"] == "hello"
     subscription.close()
     assert r.config_get("port")["port"] == str(node.port)
     assert isinstance(r.info()["used_memory"], int)

@@ -12,6 +12,8 @@ from lab.clusters import flags_of, key_in, lines, make_cluster, my_id, wait_agre
 
 OURS = ("ours",)
 SLOT = 0
+# An owner is asked for half of it, and a second at most: nodes that stand still for a moment answer in time.
+TIMEOUT = {"cluster_node_timeout": 6000}
 
 
 def cli(*args):
@@ -90,10 +92,10 @@ def open_slot(source, target):
     source.ok("CLUSTER", "SETSLOT", SLOT, "MIGRATING", my_id(target))
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_other_databases_stop_redis_cli(lab):
     """reshard ends with an error, and neither it nor fix loses a key; those of other databases are moved by hand."""
-    nodes, _ = make_cluster(lab, ["ours"] * 3)
+    nodes, _ = make_cluster(lab, ["ours"] * 3, **TIMEOUT)
     source, target = nodes[:2]
     data = put(source, (0, 3))
     status, text = reshard_one(source, target)
@@ -117,10 +119,10 @@ def test_other_databases_stop_redis_cli(lab):
     assert cli("check", address(target))[0] == 0
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_all_databases_by_hand(lab):
     """Either order of SETSLOT NODE; a slot without keys elsewhere goes as it always did."""
-    nodes, _ = make_cluster(lab, ["ours"] * 3)
+    nodes, _ = make_cluster(lab, ["ours"] * 3, **TIMEOUT)
     data = put(nodes[0], (0, 3, 15))
     source, target = nodes[:2]
     for first in ("target", "source"):
@@ -139,10 +141,10 @@ def test_all_databases_by_hand(lab):
         source, target = target, source
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_a_target_that_imports_nothing(lab):
     """It asks all the same; so does the replica that has taken the target's place, and does not know of the move."""
-    nodes, replicas = make_cluster(lab, ["ours"] * 3, [("ours", i) for i in range(3)])
+    nodes, replicas = make_cluster(lab, ["ours"] * 3, [("ours", i) for i in range(3)], **TIMEOUT)
     source, target = nodes[:2]
     data = put(source, (3,))
     told = "Can't take hash slot %d: node %s still holds 5 keys of it" % (SLOT, my_id(source))
@@ -166,10 +168,10 @@ def test_a_target_that_imports_nothing(lab):
                "the source says what it deletes")
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_a_slot_given_up_with_keys(lab):
     """DELSLOTS is obeyed; when another node takes the slot its keys show, and can be moved after it."""
-    nodes, _ = make_cluster(lab, ["ours"] * 3)
+    nodes, _ = make_cluster(lab, ["ours"] * 3, **TIMEOUT)
     source, target = nodes[:2]
     data = put(source, (0, 3))
     for node in nodes:
@@ -186,10 +188,10 @@ def test_a_slot_given_up_with_keys(lab):
     values(target, data)
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_an_owner_that_is_silent(lab):
     """One that does not answer keeps its slot until the cluster holds it for failed."""
-    nodes, _ = make_cluster(lab, ["ours"] * 3)
+    nodes, _ = make_cluster(lab, ["ours"] * 3, cluster_node_timeout=3000)
     source, target = nodes[:2]
     open_slot(source, target)
     source_id = my_id(source)
@@ -200,7 +202,7 @@ def test_an_owner_that_is_silent(lab):
         took_s = time.monotonic() - began
         assert answer == "ERR Node %s does not say whether it still holds keys of hash slot %d: try again" % (
             source_id, SLOT), answer
-        assert took_s < 0.9, took_s
+        assert took_s < 2.5, took_s  # long before it is held for failed
         assert owner_of(target) == source_id
         wait_until(lambda: "fail" in lines(target)[source_id][2].split(","), 20, "it is held for failed")
         assert target.ok("CLUSTER", "SETSLOT", SLOT, "NODE", my_id(target)) == "OK"
@@ -210,10 +212,10 @@ def test_an_owner_that_is_silent(lab):
     assert owner_of(source) == my_id(target)
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_a_stock_target(lab):
     """It knows database 0 only: a slot that others hold keys of does not begin to move there."""
-    nodes, _ = make_cluster(lab, ["ours", "stock", "ours"])
+    nodes, _ = make_cluster(lab, ["ours", "stock", "ours"], **TIMEOUT)
     source, target = nodes[:2]
     data = put(source, (0, 3))
     status, text = reshard_one(source, target)
@@ -233,10 +235,10 @@ def test_a_stock_target(lab):
     values(target, {0: data[0]})
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_a_stock_source(lab):
     """It is not asked, and tells nothing that would be lost: it has database 0 only."""
-    nodes, _ = make_cluster(lab, ["stock", "ours", "stock"])
+    nodes, _ = make_cluster(lab, ["stock", "ours", "stock"], **TIMEOUT)
     source, target = nodes[:2]
     data = put(source, (0,))
     status, text = reshard_one(source, target)

@@ -12,8 +12,9 @@ from lab.resp import encode
 
 OURS = ("ours",)
 JOB = "0123456789abcdef0123456789abcdef01234567"
-# Nobody takes over while a node of the test is down, and snapshots come at once.
-STAY = {"cluster-replica-no-failover": "yes", "cluster-allow-replica-migration": "no", "repl-diskless-sync-delay": 0}
+# Nobody takes over while a node of the test is down, or is held for down that stands still; snapshots come at once.
+STAY = {"cluster-replica-no-failover": "yes", "cluster-allow-replica-migration": "no", "repl-diskless-sync-delay": 0,
+        "cluster_node_timeout": 6000}
 SLOT = 12000  # of the second master
 
 
@@ -117,7 +118,7 @@ def replica_of(lab, master, name, **options):
     return node
 
 
-@case(kinds=OURS, limit_s=90)
+@case(kinds=OURS, limit_s=120)
 def test_replicas_have_the_shadows(lab):
     """By the stream, by full syncs of every kind, and after restarts of a replica from all kinds of files."""
     (master, other), (replica,) = make_cluster(lab, ["ours"] * 2, [("ours", 0)], appendonly="yes", **STAY)
@@ -166,7 +167,7 @@ def test_replicas_have_the_shadows(lab):
         wait_has(node, {})
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_a_snapshot_has_the_shadows(lab):
     """A replica is restarted from an RDB file, which redis-check-rdb takes too."""
     (master, other), (replica,) = make_cluster(lab, ["ours"] * 2, [("ours", 0)], **STAY)
@@ -193,7 +194,7 @@ def test_a_snapshot_has_the_shadows(lab):
     wait_has(replica, {})
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_another_number_of_databases(lab):
     """A node with more databases than the one that its files come from does not show what was a shadow there."""
     (master, other), (replica,) = make_cluster(lab, ["ours"] * 2, [("ours", 0)], appendonly="yes", **STAY)
@@ -251,11 +252,11 @@ def epoch_of(node):
     return node.info("cluster").get("db_mapping_epoch", "0")
 
 
-@case(kinds=OURS, limit_s=60)
+@case(kinds=OURS, limit_s=90)
 def test_the_mapping_goes_along(lab):
     """Swaps of a cluster that the log has are made once, at the next start and at every one after it, whatever the
     form of the base; and a replica takes the epoch with the dataset."""
-    node = lone_node(lab, **STAY)
+    node = lone_node(lab, **dict(STAY, cluster_node_timeout=1000))  # it is well so long after each start
     node.ok("SET", "a", "1")
     assert epoch_of(node) == "0"
     assert "not allowed" in str(node.call("SWAPDB", 0, 5))

@@ -43,19 +43,20 @@ class Appender:
         self.thread.join(20)
 
 
-@case(kinds=OURS)
+@case(kinds=OURS, limit_s=90)
 def test_clean_restart(lab):
     """SHUTDOWN SAVE waits for the replica; after the start it goes on with what it lacks, which is nothing. No write
     was answered that the file has not."""
     master = filled(lab)
     replica = lab.redis("replica", replica_of=master).wait_ready().wait_follows(master.port)
-    load = RandomWrites(lab, master, SEEDS.random())
+    # What would move or delete the lists of the others is left out.
+    load = RandomWrites(lab, master, SEEDS.random(), leave_out=("SWAPDB", "FLUSHDB"))
     writers = [Appender(lab, [master], "numbers%d" % i) for i in range(4)]
     wait_until(lambda: load.done > 500 and len(writers[0].acked) > 100, 20, "writes go on")
     replid = field(master, "master_replid")
     with master.connect(timeout_s=20) as client:
         client.send_raw(encode("SHUTDOWN", "SAVE"))
-        wait_until(lambda: not master.alive(), 15, "it ends")
+        wait_until(lambda: not master.alive(), 20, "it ends")
     load.halt()
     for writer in writers:
         writer.stop()
@@ -73,7 +74,7 @@ def test_clean_restart(lab):
     wait_equal(master, replica)
 
 
-@case(kinds=OURS, matrix=[("redis",), ("node",)])
+@case(kinds=OURS, matrix=[("redis",), ("node",)], limit_s=120)
 def test_failover(lab, kind):
     """FAILOVER under load to a replica and back: no acknowledged write is lost, nothing is copied anew, and a third
     server goes on with either."""
@@ -86,20 +87,20 @@ def test_failover(lab, kind):
     for replica in (other, third):
         wait_until(lambda r=replica: is_up(r), 20, "%s follows" % replica.name)
     writer = Appender(lab, [master, other])
-    wait_until(lambda: len(writer.acked) > 100, 10, "writes go on")
+    wait_until(lambda: len(writer.acked) > 100, 20, "writes go on")
     for old, new in ((master, other), (other, master)):
         replid = field(old, "master_replid")
         assert old.ok("FAILOVER", "TO", "127.0.0.1", new.port, "TIMEOUT", 10000) == "OK"
-        wait_until(lambda n=new: n.ok("ROLE")[0] == "master", 15, "%s is the master" % new.name)
-        wait_until(lambda o=old, n=new: o.ok("ROLE")[:4] == ["slave", "127.0.0.1", n.port, "connected"], 15,
+        wait_until(lambda n=new: n.ok("ROLE")[0] == "master", 20, "%s is the master" % new.name)
+        wait_until(lambda o=old, n=new: o.ok("ROLE")[:4] == ["slave", "127.0.0.1", n.port, "connected"], 20,
                    "%s follows %s" % (old.name, new.name))
         assert field(old, "master_failover_state") == "no-failover"
         assert field(new, "master_replid2") == replid
         assert field(old, "master_replid") == field(new, "master_replid")
         third.ok("REPLICAOF", "127.0.0.1", new.port)
-        wait_until(lambda: is_up(third), 15, "the third follows %s" % new.name)
+        wait_until(lambda: is_up(third), 20, "the third follows %s" % new.name)
         before = len(writer.acked)
-        wait_until(lambda b=before: len(writer.acked) > b + 50, 10, "writes go on")
+        wait_until(lambda b=before: len(writer.acked) > b + 50, 20, "writes go on")
     writer.stop()
     wait_equal(master, other, third)
     kept = set(master.ok("LRANGE", "numbers", 0, -1))
@@ -115,9 +116,9 @@ def test_failover_that_fails(lab):
     wait_in_step(master, replica)
     replica.pause()
     master.ok("SET", "not", "there")
-    assert master.ok("FAILOVER", "TIMEOUT", 400) == "OK"
+    assert master.ok("FAILOVER", "TIMEOUT", 2500) == "OK"
     assert field(master, "master_failover_state") == "waiting-for-sync"
-    with master.connect(timeout_s=10) as client:
+    with master.connect(timeout_s=20) as client:
         assert client.ok("SET", "waited", 1) == "OK"
     assert field(master, "master_failover_state") == "no-failover"
     assert master.ok("FAILOVER", "TO", "127.0.0.1", replica.port, "FORCE", "TIMEOUT", 200) == "OK"
@@ -160,13 +161,13 @@ def test_chain(lab, *kinds):
     wait_equal(middle, first, last)
 
 
-@case(kinds=("stock", "ours"))
+@case(kinds=("stock", "ours"), limit_s=120)
 def test_supervised(lab):
     """Supervisors of either kind watch a noded with a replica of each kind, replace it when it dies, and take it back
     as a replica."""
     master = filled(lab)
     node = master_of(lab, "node", replicaof=["127.0.0.1", master.port], replica_priority=10)
-    redis = lab.redis("redis", replica_of=master, replica_priority=100).wait_ready()
+    redis = lab.redis("redis", replica_of=master, replica_priority=0).wait_ready()  # it is to be the other noded
     for replica in (node, redis):
         wait_until(lambda r=replica: is_up(r), 20, "%s follows" % replica.name)
     group = Group(port=master.port, quorum=2, down_after_ms=600, failover_timeout_ms=5000)
@@ -175,7 +176,7 @@ def test_supervised(lab):
         wait_until(lambda w=watcher: w.knows("mymaster", 2, 2), 20, "%s knows all" % watcher.name)
     wait_equal(master, node, redis)
     master.kill9()
-    wait_until(lambda: {w.master_port("mymaster") for w in watchers} == {node.port}, 25,
+    wait_until(lambda: {w.master_port("mymaster") for w in watchers} == {node.port}, 40,
                "all agree on the other noded")
     wait_until(lambda: node.ok("ROLE")[0] == "master" and redis.ok("ROLE")[2:4] == [node.port, "connected"], 25,
                "the rest follows it")
@@ -198,14 +199,15 @@ def test_flushed_and_killed(lab, kind):
     wait_until(lambda: is_up(replica), 20, "it follows")
     wait_equal(master, replica)
     replica.ok("REPLICAOF", "127.0.0.1", 1)
-    wait_until(lambda: field(master, "connected_slaves") == "0", 10, "it has left")
+    wait_until(lambda: field(master, "connected_slaves") == "0", 20, "it has left")
     assert master.ok("FLUSHALL") == "OK"
     master.kill9()
     master.start()
     master.wait_ready()
     replica.ok("REPLICAOF", "127.0.0.1", master.port)
     if kind == "node":  # its guard: what it has goes only when somebody says so
-        wait_until(lambda: field(replica, "master_sync_guarded"), 20, "the empty dataset is not let in by itself")
-        replica.ok("REPLICAOF", "ACCEPT", field(replica, "master_sync_guarded"))
+        name = wait_until(lambda: field(replica, "master_sync_guarded"), 20,
+                          "the empty dataset is not let in by itself")
+        replica.ok("REPLICAOF", "ACCEPT", name)
     wait_equal(master, replica)
     assert replica.ok("DBSIZE") == 0

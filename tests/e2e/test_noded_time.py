@@ -15,21 +15,22 @@ def client(node):
 
 @case(kinds=("ours",))
 def test_waiting_ends_in_time(lab):
-    """Neither before its time nor long after it, each client for itself."""
+    """Neither before its time nor long after it, each client for itself. All of them wait before the first has
+    waited long enough."""
     node = lab.node("n")
     clients = []
     started = time.monotonic()
     for n in range(20):
         c = node.connect()
-        c.send_raw(encode("BLPOP", "list", "%.2f" % (0.5 - n * 0.02)))
-        clients.append((0.5 - n * 0.02, c))
+        c.send_raw(encode("BLPOP", "list", "%.2f" % (3 - n * 0.02)))
+        clients.append((3 - n * 0.02, c))
     wait_until(lambda: node.info("clients")["blocked_clients"] == "20", 15, "all of them wait")
     for timeout_s, c in reversed(clients):
         assert c.read() is None
         took_s = time.monotonic() - started
         assert took_s >= timeout_s - CLOCK_S, (timeout_s, took_s)
         c.sock.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
     assert node.info("clients")["blocked_clients"] == "0"
 
 
@@ -39,11 +40,11 @@ def test_a_pause_holds_writes_back(lab):
     with node.connect() as writer, node.connect() as reader:
         reader.ok("SET", "key", "old")
         started = time.monotonic()
-        reader.ok("CLIENT", "PAUSE", "400", "WRITE")
+        reader.ok("CLIENT", "PAUSE", "2000", "WRITE")
         writer.send_raw(encode("SET", "key", "new") + encode("GET", "key"))
         assert reader.ok("GET", "key") == "old"
         assert writer.read() == "OK" and writer.read() == "new"
-        assert time.monotonic() - started >= 0.4 - CLOCK_S
+        assert time.monotonic() - started >= 2 - CLOCK_S
         # A pause of all ends by itself; UNPAUSE ends one of writes at once.
         reader.ok("CLIENT", "PAUSE", "60000", "WRITE")
         writer.send_raw(encode("SET", "key", "newer"))
@@ -77,7 +78,7 @@ def test_keys_expire_although_nobody_asks(lab):
             if message is None:
                 return len(told) == 5000
             told.add(message["data"])
-    wait_until(all_told, 10, "each was told")
+    wait_until(all_told, 20, "each was told")
     assert told == {"soon:%d" % n for n in range(5000)}
     assert r.info("stats")["expired_keys"] == 5000
     info = r.info("keyspace")["db0"]
@@ -129,8 +130,9 @@ def test_memory_stays_within_its_limit(lab, policy):
         for n in range(400):
             pipe.set("k:%d:%d" % (batch, n), "y" * 1000, ex=10000 + n)
         refused += sum(isinstance(x, redis.ResponseError) for x in pipe.execute(raise_on_error=False))
-    memory, stats = r.info("memory"), r.info("stats")
-    assert memory["used_memory"] <= limit + 200_000, memory
+    # A node that is let wait for a processor makes room in pieces, and some of them after the answers.
+    wait_until(lambda: r.info("memory")["used_memory"] <= limit + 200_000, 10, "no more is used than may be")
+    stats = r.info("stats")
     assert r.dbsize() > 3000
     if policy == "noeviction":
         assert refused > 10000 and stats["evicted_keys"] == 0
@@ -148,7 +150,7 @@ def test_memory_stays_within_its_limit(lab, policy):
     # A limit that is made smaller acts although nobody writes.
     if policy != "noeviction":
         r.config_set("maxmemory", used + 2_000_000)
-        wait_until(lambda: r.info("memory")["used_memory"] <= used + 2_100_000, 10, "the node has made room")
+        wait_until(lambda: r.info("memory")["used_memory"] <= used + 2_100_000, 20, "the node has made room")
 
 
 @case(kinds=("ours",))

@@ -103,7 +103,7 @@ def test_counters_begin_anew(lab):
         with server.connect() as client:
             client.ok("RPUSH", "list", *["element %d" % i * 20 for i in range(20000)])
             client.ok("UNLINK", "list")
-            wait_until(lambda: server.call("INFO", "memory").count("lazyfreed_objects:1\r\n"), 10, "the list is freed")
+            wait_until(lambda: server.call("INFO", "memory").count("lazyfreed_objects:1\r\n"), 20, "the list is freed")
             client.ok("CONFIG", "RESETSTAT")
             assert "lazyfreed_objects:0\r\n" in client.ok("INFO", "memory")
 

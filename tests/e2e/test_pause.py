@@ -48,13 +48,15 @@ def test_paused_until_an_operator_orders(lab):
     assert pauses(victim)["orders"]["failover-paused-reason"] == "new switches"
     wait_until(lambda: "o_down" in victim.flags(shard), 20, "the restarted one holds it for down")
     wait_held_back(fleet, shard)
+    wait_until(lambda: [r["flags"] for r in victim.replicas(shard)] == ["slave"], 20, "it has heard the replica again")
     assert {s.master_port(shard) for s in fleet.supervisors} == {old.port}
     expect(run(lab, "history", shard, "--kind", "waiting", *of(victim)), OK, "new switches, by ann until")
     expect(run(lab, "explain", shard, *of(victim)), OK, "No failover of %s now" % shard,
            "paused by ann until", "new switches")
     expect(run(lab, "status", *of(victim)), FAILED, "automatic failovers of orders are paused until",
            "at 3 of 3 supervisors, by ann: new switches")
-    assert victim.ok("SENTINEL", "FAILOVER", shard) == "OK"
+    # Until it knows enough of the replica it refuses.
+    wait_until(lambda: victim.call("SENTINEL", "FAILOVER", shard) == "OK", 20, "an operator's own failover begins")
     new = fleet.wait_switched(shard, old)
     wait_leased(new)
     # It still holds, until it is ended.
@@ -70,7 +72,7 @@ def test_a_pause_ends_by_itself(lab):
     old, shard = fleet.masters[0], fleet.name_of(fleet.masters[0])
     events = lab.events(fleet.supervisors[0])
     pause = ["supervisor", "pause", shard, "--reason", "a try", "--yes"]
-    expect(run(lab, *pause, "--for", "2500ms", *of(*fleet.supervisors)), OK)
+    expect(run(lab, *pause, "--for", "6s", *of(*fleet.supervisors)), OK)
     old.kill9()
     wait_held_back(fleet, shard)
     fleet.wait_switched(shard, old)

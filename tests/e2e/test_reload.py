@@ -53,7 +53,7 @@ def test_groups_come_go_and_change(lab):
     assert log.wait("+monitor").payload == "master second 127.0.0.1 %d quorum 1" % other.port
     assert log.wait("+set").payload == "master mymaster 127.0.0.1 %d failover-timeout 7000" % master.port
     assert s.master()["failover-timeout"] == "7000" and s.master_port("second") == other.port
-    wait_until(lambda: s.flags("second") == ["master"], 10, "the new group's master is seen")
+    wait_until(lambda: s.flags("second") == ["master"], 20, "the new group's master is seen")
     edit(s, ",\n  { name = \"second\"", "\n  #{ name = \"second\"")
     assert reload(s) == ["groups: 0 added, 1 removed, 0 changed",
                          "second: is no longer in the configuration file, so it is not supervised any more"]
@@ -111,6 +111,7 @@ def test_removed_and_monitored_at_run_time(lab):
 def test_a_bad_file_changes_nothing(lab):
     s, _ = alone(lab)
     log = lab.events(s)
+    wait_until(lambda: s.flags() == ["master"], 20, "it sees its master")
     good, before = text_of(s), s.master()
     for bad, wanted in ((good.replace("quorum = 1", "quorum = 2; quorun = 3"), "quorun"),
                         (good + "\ngroups = (", "duplicate setting"),
@@ -125,8 +126,10 @@ def test_a_bad_file_changes_nothing(lab):
     os.unlink(s.conf_path)
     assert str(s.call("SENTINEL", "RELOAD")).startswith("ERR nothing was changed: ")
     after = s.master()
-    for key in ("quorum", "down-after-milliseconds", "failover-timeout", "flags"):
+    for key in ("quorum", "down-after-milliseconds", "failover-timeout"):
         assert after[key] == before[key], (key, after[key], before[key])
+    # Not at every moment: a master that is let wait for a processor is held for down.
+    wait_until(lambda: s.flags() == ["master"], 20, "it sees its master as before")
     s.write_config(good)
     reload(s)
     assert log.wait("+config-reloaded")
@@ -160,7 +163,7 @@ def test_users_hooks_and_the_log(lab):
                    % (lines, hook) + text_of(s))
     reload(s)
     quorum(3)
-    wait_until(lambda: os.path.exists(lab.path("calls")), 10, "the new hook is run")
+    wait_until(lambda: os.path.exists(lab.path("calls")), 20, "the new hook is run")
     with open(lines, encoding="utf-8") as f:
         assert "+set master mymaster" in f.read()
     with s.connect() as eye:
@@ -180,7 +183,7 @@ def test_users_hooks_and_the_log(lab):
     stays_true(lambda: not os.path.exists(lab.path("calls")), 0.3, "the hook that is gone is not run")
 
 
-@case(kinds=("ours",), limit_s=90)
+@case(kinds=("ours",), limit_s=150)
 def test_reload_in_the_middle_of_a_failover(lab):
     """Wherever it hits, the failover goes on, and what the file changed holds afterwards."""
     pause = lab.script("pause", "#!/bin/sh\nsleep 0.5\n")
@@ -191,7 +194,7 @@ def test_reload_in_the_middle_of_a_failover(lab):
     for s in fleet.supervisors:
         edit(s, "parallel_syncs = 1", "parallel_syncs = 2")
     old.kill9()
-    wait_until(lambda: any(log.all("+elected-leader") for log in logs), 15, "there is a leader, and its hook is asked")
+    wait_until(lambda: any(log.all("+elected-leader") for log in logs), 20, "there is a leader, and its hook is asked")
     for s in fleet.supervisors:
         s.signal(signal.SIGHUP)
     new = fleet.wait_switched(old.port)
@@ -201,12 +204,13 @@ def test_reload_in_the_middle_of_a_failover(lab):
     fleet.wait_failover_over()
     assert all(s.master()["parallel-syncs"] == "2" for s in fleet.supervisors)
     assert all(s.master_port() == new.port for s in fleet.supervisors), "the file still names the old master"
-    # And many times while another one runs.
+    # And many times while another one runs, which needs a replica that has the data.
+    fleet.wait_all_follow(new)
     new.kill9()
     for _ in range(30):
         for s in fleet.supervisors:
             s.signal(signal.SIGHUP)
-    fleet.wait_switched(new.port)
+    fleet.wait_switched(new.port, 40)
 
 
 @case(kinds=("ours",))
@@ -217,9 +221,9 @@ def test_another_master_in_the_file(lab):
     s.write_config(re.sub(r'master = "[^"]*"', 'master = "127.0.0.1:%d"' % other.port, text))
     early = s.call("SENTINEL", "RELOAD")
     assert "may not be known yet" in str(early), early  # it has just begun, and does not know yet that it is alone
-    wait_until(lambda: "may not be known yet" not in str(s.call("SENTINEL", "RELOAD")), 10, "nobody else said hello")
+    wait_until(lambda: "may not be known yet" not in str(s.call("SENTINEL", "RELOAD")), 20, "nobody else said hello")
     assert s.master_port() == other.port
-    wait_until(lambda: s.flags() == ["master"], 10, "it is seen")
+    wait_until(lambda: s.flags() == ["master"], 20, "it is seen")
     assert reload(s) == ["groups: 0 added, 0 removed, 0 changed"]
 
 

@@ -172,7 +172,7 @@ def test_short_replies_are_stock(lab):
         with s.connect() as client:
             client.send_raw(encode(*request.split()))
             try:
-                client.read(5)
+                client.read(15)
                 got = client.raw
             except (Closed, TimeoutError, ValueError) as e:
                 got = repr(e)

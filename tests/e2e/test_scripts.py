@@ -32,19 +32,25 @@ def test_scripts_of_a_failover(lab):
         assert m["notification-script"] == notify and m["client-reconfig-script"] == reconfig
     old.kill9()
     new = fleet.wait_switched(old.port)
-    wait_until(lambda: len(reconfigured()) >= 3, 15, "all three supervisors have called client-reconfig-script")
+    wait_until(lambda: len(reconfigured()) >= 3, 20, "all three supervisors have called client-reconfig-script")
     fleet.wait_failover_over()
     tail = "start|127.0.0.1|%d|127.0.0.1|%d" % (old.port, new.port)
     calls = reconfigured()
     assert sorted(c for c in calls if c.endswith(tail)) == sorted(calls), calls
     assert calls.count("mymaster|leader|" + tail) == 1, calls
     assert calls.count("mymaster|observer|" + tail) == 2, calls
-    wait_until(lambda: sum(c.startswith("+switch-master|") for c in notified()) == 3, 15, "three notifications")
-    lines = notified()
-    assert "+switch-master|mymaster 127.0.0.1 %d 127.0.0.1 %d" % (old.port, new.port) in lines
-    assert sum(c == "+sdown|master mymaster 127.0.0.1 %d" % old.port for c in lines) == 3, lines
-    names = {c.split("|")[0] for c in lines}
-    assert {"+odown", "+try-failover", "+elected-leader", "+selected-slave", "+promoted-slave"} <= names, names
+
+    def told():
+        """Scripts run beside each other, so that one that began earlier may be the later one to write. It takes two to
+        replace a master: a third may hear of that before it has noted the death itself."""
+        lines = notified()
+        assert sum(c.startswith("+switch-master|") for c in lines) == 3, lines
+        assert "+switch-master|mymaster 127.0.0.1 %d 127.0.0.1 %d" % (old.port, new.port) in lines
+        assert sum(c == "+sdown|master mymaster 127.0.0.1 %d" % old.port for c in lines) in (2, 3), lines
+        names = {c.split("|")[0] for c in lines}
+        assert {"+odown", "+try-failover", "+elected-leader", "+selected-slave", "+promoted-slave"} <= names, names
+        return lines, names
+    lines, names = wait_until(told, 20, "all notifications")
     # Notice and verbose events are not given to it.
     assert not names & {"+slave", "+sentinel", "-role-change", "+role-change", "+slave-reconf-sent",
                         "+slave-reconf-done", "+failover-state-wait-promotion", "+convert-to-slave"}, names
@@ -53,7 +59,9 @@ def test_scripts_of_a_failover(lab):
 
 def one_master(lab, script, **timers):
     master = lab.redis("master").wait_ready()
-    s = lab.supervisor("sentinel0", [Group(port=master.port, quorum=1, notification_script=script)])
+    # A master that is held for down for a moment would be one more event.
+    s = lab.supervisor("sentinel0", [Group(port=master.port, quorum=1, down_after_ms=60000,
+                                           notification_script=script)])
     s.set_timers(**timers)
     return s, lab.events(s)
 
@@ -97,8 +105,8 @@ def test_script_that_hangs_is_killed(lab):
     assert shown["argv"] == [script, "+set", log.wait("+set").payload]
     pid = int(shown["pid"])
     assert pid > 1 and shown["run-time"].isdigit()
-    assert log.wait("-script-timeout").payload == "%s %d" % (script, pid)
-    wait_until(lambda: len(calls()) >= 2, 10, "the script is tried again")
+    assert log.wait("-script-timeout", " %d" % pid).payload == "%s %d" % (script, pid)  # it may be a later try
+    wait_until(lambda: len(calls()) >= 2, 20, "the script is tried again")
     wait_until(lambda: not os.path.exists("/proc/%d" % pid), 15, "the first run is gone")
 
 
@@ -112,7 +120,7 @@ def test_waiting_scripts_are_shown(lab):
     def scheduled():
         rows = [pairs(r) for r in s.ok("SENTINEL", "PENDING-SCRIPTS")]
         return [r for r in rows if r["flags"] == "scheduled" and int(r["retry-num"]) >= 1]
-    row = wait_until(scheduled, 10, "the retry is scheduled")[0]
+    row = wait_until(scheduled, 20, "the retry is scheduled")[0]
     assert list(row) == ["argv", "flags", "pid", "run-delay", "retry-num"], row
     assert row["pid"] == "0" and 0 < int(row["run-delay"]) <= 30000, row
     assert len(calls()) == 1

@@ -10,17 +10,17 @@ def fill_beyond_a_paused_replica(fleet, behind, megabytes=24):
     """Make `behind` lag: while it is stopped the master writes more than the sockets can hold, so that the rest stays
     in the master's memory and dies with it. Returns when the other replicas have everything."""
     fleet.master.ok("SET", "first", "1")  # a replica without any key would lose for that reason
-    wait_until(lambda: behind.ok("GET", "first") == "1", 10, "%s has a key" % behind.name)
+    wait_until(lambda: behind.ok("GET", "first") == "1", 20, "%s has a key" % behind.name)
     behind.pause()
     with fleet.master.connect(timeout_s=20) as client:
         for i in range(megabytes):
             client.ok("SET", "bulk:%d" % i, BULK)
     for replica in fleet.replicas:
         if replica is not behind:
-            wait_until(lambda r=replica: r.offset() == fleet.master.offset(), 10, "%s has caught up" % replica.name)
+            wait_until(lambda r=replica: r.offset() == fleet.master.offset(), 20, "%s has caught up" % replica.name)
 
 
-@case(matrix=(("priority",), ("offset",), ("run_id",)), limit_s=90)
+@case(matrix=(("priority",), ("offset",), ("run_id",)), limit_s=150)
 def test_right_replica_is_promoted(lab, rule):
     """Of three replicas the right one is promoted; the rules below the deciding one would choose another."""
     slow = {"client_output_buffer_limit": "replica 0 0 0"}
@@ -29,7 +29,7 @@ def test_right_replica_is_promoted(lab, rule):
         for o, priority in zip(options, (100, 10, 50)):
             o["replica_priority"] = str(priority)
     fleet = lab.fleet(replicas=3, down_after_ms=2000, master_options=dict(QUIET, **slow), replica_options=options)
-    wait_until(lambda: all(r.offset() >= fleet.master.offset() > 0 for r in fleet.replicas), 10, "the streams flow")
+    wait_until(lambda: all(r.offset() >= fleet.master.offset() > 0 for r in fleet.replicas), 20, "the streams flow")
     by_run_id = sorted(fleet.replicas, key=lambda r: r.run_id())
     if rule == "priority":
         wanted, behind = fleet.replicas[1], fleet.replicas[1]
@@ -55,7 +55,7 @@ def test_right_replica_is_promoted(lab, rule):
     fleet.wait_all_follow(new, 40)
 
 
-@case()
+@case(limit_s=120)
 def test_priority_zero_is_never_promoted(lab):
     """A replica of priority 0 is passed over, even when no other one is there."""
     fleet = lab.fleet(replicas=1, failover_timeout_ms=1500, replica_options=[{"replica_priority": "0"}])
@@ -68,19 +68,20 @@ def test_priority_zero_is_never_promoted(lab):
     assert fleet.agreed_port() == fleet.master.port
     assert not any(log.all("+switch-master") for log in logs)
     if lab.kind == "stock":  # ours does not even stand for election without a suitable replica (SAFETY E3)
-        assert any(log.all("-failover-abort-no-good-slave") for log in logs)
+        # Whose election fails stands again after twice the failover timeout.
+        wait_until(lambda: any(log.all("-failover-abort-no-good-slave") for log in logs), 20, "there is no good one")
     # The moment it may be promoted, it is.
     fleet.replicas[0].ok("CONFIG", "SET", "replica-priority", "100")
     fleet.wait_switched(fleet.master.port, 40)
 
 
-@case()
+@case(limit_s=90)
 def test_dead_replica_is_passed_over(lab):
     """The replica of the best priority is dead: the other one is promoted."""
     fleet = lab.fleet(replica_options=[{"replica_priority": "1"}, {"replica_priority": "100"}])
     fleet.replicas[0].kill9()
     for s in fleet.supervisors:
-        wait_until(lambda s=s: any("s_down" in r["flags"] for r in s.replicas()), 10, "%s sees it down" % s.name)
+        wait_until(lambda s=s: any("s_down" in r["flags"] for r in s.replicas()), 20, "%s sees it down" % s.name)
     fleet.master.kill9()
     new = fleet.wait_switched(fleet.master.port)
     assert new is fleet.replicas[1]

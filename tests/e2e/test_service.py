@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import statistics
 import subprocess
 
 from cases import case
@@ -28,10 +29,10 @@ def test_ready_watchdog_and_stopping(lab):
     ready = told.wait("READY")
     assert ready["READY"] == "1" and ready["STATUS"] == "1 group, all masters up", ready
     assert s.ok("PING") == "PONG", "it listens as soon as it says READY"
-    told.wait("WATCHDOG", 6)
+    told.wait("WATCHDOG", 10)
     times = [at for at, _ in told.having("WATCHDOG")]
     gaps = [b - a for a, b in zip(times, times[1:])]
-    assert 0.15 < sum(gaps) / len(gaps) < 0.3, "half of 400 ms: %s" % gaps
+    assert 0.15 < statistics.median(gaps) < 0.3, "half of 400 ms, but for a slow moment: %s" % gaps
     assert s.terminate() == 0
     assert told.wait("STOPPING")["STOPPING"] == "1"
     keys = [key for _, m in told.messages for key in m]
@@ -66,10 +67,10 @@ def test_status_line_names_masters_that_are_down(lab):
     s = lab.supervisor("sentinel0", [Group(port=master.port, quorum=1, down_after_ms=300)])
     told.wait("READY")
     master.kill9()
-    wait_until(lambda: [m for _, m in told.having("STATUS") if m["STATUS"] == "1 group, 1 master down (mymaster)"], 10,
+    wait_until(lambda: [m for _, m in told.having("STATUS") if m["STATUS"] == "1 group, 1 master down (mymaster)"], 20,
                "the status line says so")
     s.ok("SENTINEL", "REMOVE", "mymaster")
-    wait_until(lambda: told.having("STATUS")[-1][1]["STATUS"] == "0 groups, all masters up", 10, "and that it is gone")
+    wait_until(lambda: told.having("STATUS")[-1][1]["STATUS"] == "0 groups, all masters up", 20, "and that it is gone")
     assert not told.having("WATCHDOG"), "nobody asked for one"
 
 

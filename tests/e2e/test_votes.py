@@ -18,7 +18,7 @@ def ask(s, fleet, epoch, runid):
 
 @case()
 def test_one_vote_per_epoch(lab):
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=60000)
     s = fleet.supervisors[0]
     log = lab.events(s)
     assert ask(s, fleet, 0, "*") == [0, "*", 0]
@@ -40,7 +40,7 @@ def test_one_vote_per_epoch(lab):
 @case()
 def test_votes_are_per_master(lab):
     """A vote for one master leaves the vote for another one open, in the same epoch."""
-    fleet = lab.fleet(replicas=0, supervisors=1, quorum=1)
+    fleet = lab.fleet(replicas=0, supervisors=1, quorum=1, down_after_ms=60000)
     s = fleet.supervisors[0]
     other = lab.redis("other").wait_ready()
     s.ok("SENTINEL", "MONITOR", "other", "127.0.0.1", other.port, "1")
@@ -52,7 +52,7 @@ def test_votes_are_per_master(lab):
 @case()
 def test_vote_survives_kill(lab):
     """kill -9 right after the reply: after the restart the same epoch is still taken, and the epoch did not go back."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=60000)
     s = fleet.supervisors[0]
     for epoch in range(10, 16):
         given = ask(s, fleet, epoch, A)
@@ -69,7 +69,7 @@ def test_vote_survives_kill(lab):
 def test_vote_survives_kill_between_vote_and_reply(lab):
     """The process is killed at any moment between request and reply. If the reply was heard, the vote holds; if it was
     not, the vote was either given or not, and then it is given once."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=60000)
     s = fleet.supervisors[0]
     heard = 0
     for epoch in range(100, 112):
@@ -96,7 +96,8 @@ def test_vote_survives_kill_between_vote_and_reply(lab):
 def test_empty_state_does_not_vote_at_once(lab):
     """SAFETY M2: without state it may have voted in a life that it forgot. It votes when it has heard from a majority,
     and then only above what it heard."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=2, timers={"publish-period": 60000})
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=2, down_after_ms=60000,
+                      timers={"publish-period": 60000})
     s = fleet.supervisors[0]
     for _ in range(3):
         assert ask(s, fleet, 5, A)[1] == "*", "it voted before it had heard from anybody"
@@ -112,7 +113,7 @@ def test_empty_state_does_not_vote_at_once(lab):
 @case()
 def test_higher_epoch_of_a_hello_is_adopted(lab):
     """A hello with a higher current epoch raises ours: +new-epoch, and older requests get no vote."""
-    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1)
+    fleet = lab.fleet(replicas=1, supervisors=1, quorum=1, down_after_ms=60000)
     s = fleet.supervisors[0]
     log = lab.events(s)
     hello = "127.0.0.1,%d,%s,%d,mymaster,127.0.0.1,%d,0" % (lab.ports.take(), C, 41, fleet.master.port)

@@ -21,6 +21,7 @@ from oracle import ROOT, Server  # noqa: E402
 from resp import Connection  # noqa: E402
 from words import Pools, Template, spoil  # noqa: E402
 
+# Times of expiry are those of the clock: what counts from now would differ by the time between the two servers.
 TEMPLATES = """
 BLPOP <l> 0
 BRPOP <l> 0
@@ -67,15 +68,15 @@ FLUSHDB
 FLUSHALL ?ASYNC
 DEL ...<any>
 UNLINK <any>
-SET <s> <val> ?(PXAT 1|EX 5000)
+SET <s> <val> ?(PXAT 1|EXAT 9000000000)
 SET <l> <val>
 GET <s>
 INCR <s>
 LLEN <l>
-EXPIRE <any> (5000|-1) ?(NX|XX|GT|LT)
+EXPIREAT <any> (9000000000|9000000001|-1) ?(NX|XX|GT|LT)
 PEXPIREAT <any> 1
 PERSIST <any>
-TTL <any>
+EXPIRETIME <any>
 EXISTS ...<any>
 TYPE <any>
 DBSIZE

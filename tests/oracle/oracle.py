@@ -33,9 +33,12 @@ class Server:
 
     def __init__(self, argv, folder):
         os.makedirs(folder)
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        # Held until the end, so that nobody else gets the port before the server has it: beside a socket that does not
+        # listen it may be bound once more.
+        self.held = socket.socket()
+        self.held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.held.bind(("127.0.0.1", 0))
+        self.port = self.held.getsockname()[1]
         self.log = open(os.path.join(folder, "log"), "wb")
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no",
                    "--enable-debug-command", "yes"]
@@ -43,7 +46,7 @@ class Server:
         self.wait_ready(folder)
 
     def wait_ready(self, folder):
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while True:
             try:
                 Connection(self.port).close()
@@ -61,6 +64,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.held.close()
         self.log.close()
 
 

@@ -9,18 +9,21 @@ from .wait import wait_until
 Event = collections.namedtuple("Event", "at name payload")
 
 
-CATCH_UP_S = 0.5  # a supervisor that is stopped or dead does not answer; what it has said is here
+CATCH_UP_S = 5.0  # one that runs has answered by then, also when the machine has let it wait
+STOPPED_S = 0.5  # of one that is stopped, which does not answer: what it has said is here by then
 
 
 class EventLog:
     """Subscribes to every channel of one supervisor (PSUBSCRIBE *) and keeps all events in order of arrival. What it
     has published before one asks is among them: a PING on the same connection is answered behind it."""
 
-    def __init__(self, port, password="", pattern="*"):
+    def __init__(self, port, password="", pattern="*", stopped=lambda: False):
+        """stopped(): the supervisor cannot answer, since the test has stopped it."""
+        self.stopped = stopped
         self.events = []
         self.closed = False
         self.asked = self.answered = 0  # PINGs
-        self.client = Resp(port, timeout_s=5)
+        self.client = Resp(port, timeout_s=15)
         if password:
             self.client.ok("AUTH", password)
         reply = self.client.call("PSUBSCRIBE", pattern)
@@ -45,7 +48,7 @@ class EventLog:
         except (Closed, OSError):
             return
         self.asked += 1
-        wanted, deadline = self.asked, time.monotonic() + CATCH_UP_S
+        wanted, deadline = self.asked, time.monotonic() + (STOPPED_S if self.stopped() else CATCH_UP_S)
         while self.answered < wanted and self.thread.is_alive() and time.monotonic() < deadline:
             time.sleep(0.0005)
 

@@ -89,7 +89,7 @@ class Lab:
         """The recording of everything that supervisor publishes from now on (one per start of it)."""
         key = (supervisor.name, supervisor.pid)
         if key not in self.event_logs:
-            self.event_logs[key] = EventLog(supervisor.port, supervisor.password)
+            self.event_logs[key] = EventLog(supervisor.port, supervisor.password, stopped=lambda: supervisor.paused)
         return self.event_logs[key]
 
     def writer(self, supervisors, group="mymaster", **kwargs):

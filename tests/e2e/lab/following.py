@@ -53,4 +53,9 @@ def filled(lab, name="master", seed=1, **options):
 
 
 def follow(replica, port):
-    assert replica.ok("REPLICAOF", "127.0.0.1", port).startswith("OK")
+    """One that is loading the snapshot of another master takes no other one for that moment."""
+    def taken():
+        answer = str(replica.call("REPLICAOF", "127.0.0.1", port))
+        assert answer.startswith(("OK", "LOADING")), answer
+        return answer.startswith("OK")
+    wait_until(taken, 20, "%s follows port %d" % (replica.name, port))

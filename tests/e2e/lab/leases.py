@@ -176,7 +176,8 @@ class LeaseKeepers:
         """Also of a node that does not run any more; it has said it to one of them, or will."""
         def said():
             with self.lock:
-                return [one.links[node].answer["node"] for one in self.all if node in one.links and one.links[node].answer]
+                links = [one.links[node] for one in self.all if node in one.links]
+                return [link.answer["node"] for link in links if link.answer]
         return wait_until(said, 20, "%s has told who it is" % node.name)[0]
 
     def wait_answer(self, node, good, what, timeout_s=20):

@@ -17,7 +17,7 @@ def run_noded(*args, stdin=None):
     """Runs noded to its end, for what ends at once."""
     source = {"input": stdin} if stdin else {"stdin": subprocess.DEVNULL}
     return subprocess.run([noded_path(), *[str(a) for a in args]], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True, timeout=20, check=False, **source)
+                          universal_newlines=True, timeout=40, check=False, **source)
 
 
 def both_servers(lab, **options):

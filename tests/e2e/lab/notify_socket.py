@@ -47,7 +47,7 @@ class NotifySocket:
         """Returns when everything that had been sent before has been read: the last message is our own."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
             own.sendto(b"QUIET=1", self.path)
-        wait_until(lambda: self.having("QUIET"), 5, "our own message is read")
+        wait_until(lambda: self.having("QUIET"), 15, "our own message is read")
 
     def close(self):
         self.closed = True

@@ -70,7 +70,7 @@ class Child:
         self.proc.wait()
         return at
 
-    def terminate(self, timeout_s=10):
+    def terminate(self, timeout_s=20):
         """SIGTERM; returns the exit status, kills when it takes too long (and says so)."""
         self.signal(signal.SIGTERM)
         try:

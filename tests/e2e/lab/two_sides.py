@@ -74,12 +74,13 @@ class TwoSides:
         return longest[1:]
 
     def lost(self, master):
-        """What was acknowledged and this node does not have."""
-        stored = {}
+        """What was acknowledged and this node does not have. A client that stop() has left alone may hear an answer
+        while this asks: what was acknowledged before counts."""
+        stored, taken = {}, list(self.taken)
         with self.connect(master) as client:
-            for key in {t.key for t in self.taken}:
+            for key in {t.key for t in taken}:
                 stored[key] = set(client.ok("LRANGE", key, 0, -1))
-        return [t for t in self.taken if t.value not in stored[t.key]]
+        return [t for t in taken if t.value not in stored[t.key]]
 
     def check(self, master, switches=1, lost_since=None):
         """After all is well again, with this master: never two at one time. What is gone was taken by a node that was
