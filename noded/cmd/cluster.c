@@ -152,7 +152,7 @@ static size_t drop_some(struct nd_engine *e, struct nd_db *db, int slot)
         nd_watch_touched(e, db, words[i]);
     }
     if (n > 0) {
-        e->dirty += (int64_t)n;
+        e->changes += (int64_t)n;
         nd_effects_copy(e->effects, nd_db_number(db), n + 1, words);
         nd_effects_flush(e);
     }
@@ -182,7 +182,7 @@ void nd_cluster_empty(struct nd_engine *e)
         if (db == NULL || nd_db_count(db) == 0)
             continue;
         nd_watch_db_changed(e, db, NULL);
-        e->dirty += (int64_t)nd_db_count(db);
+        e->changes += (int64_t)nd_db_count(db);
         struct nd_content *content = nd_db_detach(db);
         if (content != NULL)
             e->host.release_content(e->host.owner, content);

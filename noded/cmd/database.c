@@ -85,7 +85,7 @@ bool nd_swapdb_epoch(struct nd_engine *e, int a, int b, uint64_t epoch)
     snprintf(numbers[2], sizeof numbers[2], "%" PRIu64, epoch);
     struct slice words[] = {slice_of("SWAPDB"), slice_of(numbers[0]), slice_of(numbers[1]), slice_of("EPOCH"),
                             slice_of(numbers[2])};
-    e->dirty++;
+    e->changes++;
     nd_effects_copy(e->effects, 0, sizeof words / sizeof words[0], words);
     if (e->depth == 0) { /* else the command that this is part of does the rest */
         nd_effects_flush(e);

@@ -137,7 +137,7 @@ int64_t nd_engine_deadline(const struct nd_engine *e)
         at = earlier(at, e->lease_grace_us);
     if (nd_evict_pending(e))
         at = earlier(at, e->now_us);
-    if (e->house_dirty != e->dirty)
+    if (e->house_changes != e->changes)
         at = earlier(at, e->house_us);
     return earlier(at, nd_rates_deadline(e));
 }
@@ -145,7 +145,7 @@ int64_t nd_engine_deadline(const struct nd_engine *e)
 /* Tables that grow or shrink are brought to their new size although nobody touches them. */
 static void keep_house(struct nd_engine *e)
 {
-    if (e->house_dirty == e->dirty || e->now_us < e->house_us)
+    if (e->house_changes == e->changes || e->now_us < e->house_us)
         return;
     bool more = false;
     unsigned steps = 0;
@@ -158,7 +158,7 @@ static void keep_house(struct nd_engine *e)
     }
     e->house_us = e->now_us + (more ? HOUSEKEEPING_US / 100 : HOUSEKEEPING_US);
     if (!more)
-        e->house_dirty = e->dirty;
+        e->house_changes = e->changes;
 }
 
 void nd_engine_tick(struct nd_engine *e)

@@ -156,12 +156,18 @@ struct nd_engine {
     bool pause_all;
     uint32_t writes_held; /* as in a pause of writes: by whom (enum nd_holder, pause.h) */
     struct map locked;    /* keys of a MIGRATE under way, of whatever database (pause.h); cap 0 while there are none */
-    int64_t dirty;        /* changes since the last save */
+    int64_t changes;      /* ever made: it never goes back, so that an equal number says that nothing was changed */
+    int64_t saved;        /* so many of them are in the last RDB file */
     size_t not_evicted;   /* memory that grows by what eviction tells replicas: maxmemory does not count it */
-    int64_t house_dirty, house_us; /* dirty when the tables were in order; when they are looked at next */
-    int depth;                     /* > 0: inside a command; EXEC runs others */
-    bool active_expire;            /* DEBUG SET-ACTIVE-EXPIRE */
+    int64_t house_changes, house_us; /* changes when the tables were in order; when they are looked at next */
+    int depth;                       /* > 0: inside a command; EXEC runs others */
+    bool active_expire;              /* DEBUG SET-ACTIVE-EXPIRE */
 };
+
+static inline int64_t nd_unsaved(const struct nd_engine *e)
+{
+    return e->changes - e->saved;
+}
 
 /* seed: for hashes and chance. The host is copied. */
 struct nd_engine *nd_engine_new(const struct nd_host *host, const struct nd_config *config, uint64_t seed);

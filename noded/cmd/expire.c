@@ -18,14 +18,14 @@
 struct nd_expiry {
     int db;
     uint64_t cursor;
-    int64_t next_us;    /* of the next cycle */
-    bool asleep;        /* a whole pass has seen what there is: */
-    int64_t seen_dirty; /* as long as nothing changes since, */
-    int64_t wake_us;    /* nothing expires before then */
-    int64_t nearest_ms; /* the earliest expiry that this pass has seen */
-    bool unbroken;      /* nothing has changed since this pass began */
-    int64_t began_dirty;
-    int64_t cycle_dirty; /* as the last cycle saw it */
+    int64_t next_us;      /* of the next cycle */
+    bool asleep;          /* a whole pass has seen what there is: */
+    int64_t seen_changes; /* as long as nothing changes since, */
+    int64_t wake_us;      /* nothing expires before then */
+    int64_t nearest_ms;   /* the earliest expiry that this pass has seen */
+    bool unbroken;        /* nothing has changed since this pass began */
+    int64_t began_changes;
+    int64_t cycle_changes; /* as the last cycle saw it */
     /* Of the database that the walk is in. */
     int64_t ttl_sum, ttl_samples;
 };
@@ -58,7 +58,7 @@ int64_t nd_expiry_deadline(const struct nd_engine *e)
     const struct nd_expiry *x = e->expiry;
     if (!may_expire(e))
         return HEAP_NEVER;
-    if (x->asleep && x->seen_dirty == e->dirty)
+    if (x->asleep && x->seen_changes == e->changes)
         return x->wake_us;
     return x->next_us;
 }
@@ -101,7 +101,7 @@ static void begin_pass(struct nd_engine *e)
     x->cursor = 0;
     x->nearest_ms = INT64_MAX;
     x->unbroken = true;
-    x->began_dirty = e->dirty;
+    x->began_changes = e->changes;
 }
 
 /* Steps on; false: the pass is over. */
@@ -139,7 +139,7 @@ static uint64_t expiring_keys(const struct nd_engine *e)
  * over and the node can sleep. */
 static uint64_t keys_wanted(const struct nd_engine *e, int64_t effort)
 {
-    if (e->expiry->cycle_dirty == e->dirty)
+    if (e->expiry->cycle_changes == e->changes)
         return UINT64_MAX;
     uint64_t least = (uint64_t)(KEYS_A_CYCLE * effort), share = expiring_keys(e) / CYCLES_A_PASS;
     return share > least ? share : least;
@@ -156,9 +156,9 @@ static bool many_stale(const struct nd_engine *e, const struct cycle *y)
 static void end_pass(struct nd_engine *e)
 {
     struct nd_expiry *x = e->expiry;
-    if (x->unbroken && x->began_dirty == e->dirty) {
+    if (x->unbroken && x->began_changes == e->changes) {
         x->asleep = true;
-        x->seen_dirty = e->dirty;
+        x->seen_changes = e->changes;
         int64_t in_ms = x->nearest_ms == INT64_MAX ? INT64_MAX : x->nearest_ms + 1 - e->now_ms;
         x->wake_us = in_ms < (HEAP_NEVER - e->now_us) / 1000 ? e->now_us + (in_ms > 0 ? in_ms : 1) * 1000 : HEAP_NEVER;
     }
@@ -181,7 +181,7 @@ void nd_expiry_cycle(struct nd_engine *e)
         begin_pass(e);
     int64_t effort = e->config.active_expire_effort > 1 ? e->config.active_expire_effort : 1;
     uint64_t wanted = keys_wanted(e, effort);
-    x->cycle_dirty = e->dirty;
+    x->cycle_changes = e->changes;
     struct cycle y = {.e = e};
     int64_t began_us = e->host.clock_us(e->host.owner), end_us = began_us + LIMIT_US * effort;
     if (began_us >= e->lease_until_us)

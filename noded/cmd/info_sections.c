@@ -139,7 +139,7 @@ void nd_info_persistence(struct nd_info *i)
     buf_printf(i->out,
                "# Persistence\r\nloading:%d\r\nasync_loading:0\r\nrdb_changes_since_last_save:%" PRId64
                "\r\nrdb_bgsave_in_progress:0\r\naof_enabled:0\r\naof_rewrite_in_progress:0\r\n",
-               i->e->loading, i->e->dirty);
+               i->e->loading, nd_unsaved(i->e));
 }
 
 void nd_info_stats(struct nd_info *i)

@@ -87,7 +87,7 @@ static void stop_watch(struct nd_engine *e, struct nd_session *s)
 static void say_effect(struct nd_call *c)
 {
     struct nd_engine *e = c->e;
-    e->dirty += c->dirty;
+    e->changes += c->dirty;
     if (c->effect_said)
         return;
     int db = nd_db_number(c->db);

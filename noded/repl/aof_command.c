@@ -46,7 +46,7 @@ void nd_aof_reload(struct nd_call *c)
 void nd_aof_reloaded(struct nd_aof_state *s, bool ok)
 {
     s->reload_ok = ok;
-    s->e->dirty = s->e->persist->dirty_at_start = 0;
+    s->e->saved = s->e->changes;
     if (s->reloads != NULL)
         nd_wait_over(s->reloads);
 }

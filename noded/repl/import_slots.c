@@ -149,7 +149,7 @@ void nd_import_show(struct nd_repl *r, const uint8_t *slots)
     /* What is seen of them is left over from an earlier time as their owner. Of the others it is not: slots are shown
      * once more after a restart. */
     nd_slots_drop(r, imported);
-    e->dirty += (int64_t)nd_import_show_here(e, slots);
+    e->changes += (int64_t)nd_import_show_here(e, slots);
     tell(e, 0, "SHOW", slots);
 }
 
@@ -159,7 +159,7 @@ void nd_import_forget(struct nd_repl *r, const uint8_t *slots)
     size_t keys = nd_import_forget_here(e, slots);
     if (keys == 0)
         return;
-    e->dirty += (int64_t)keys;
+    e->changes += (int64_t)keys;
     tell(e, 0, "FORGET", slots);
 }
 
@@ -172,7 +172,7 @@ size_t nd_slots_drop(struct nd_repl *r, const uint8_t *slots)
     size_t keys = nd_slots_drop_here(e, slots);
     if (keys == 0)
         return 0;
-    e->dirty += (int64_t)keys;
+    e->changes += (int64_t)keys;
     tell(e, e->keys.db_count > 1 ? 1 : 0, "DROP", slots);
     return keys;
 }

@@ -156,7 +156,8 @@ static void on_saved(void *owner, const struct nd_child_end *end)
     if (end->ok) {
         p->last_ok = true;
         p->last_save_s = e->now_ms / 1000;
-        e->dirty -= p->dirty_at_start;
+        if (e->saved < p->changes_at_start) /* they were not all saved by others since */
+            e->saved = p->changes_at_start;
         say(p, ND_LOG_NOTICE, "The background save has ended: %s is whole, %zu bytes of memory were copied",
             e->config.dbfilename, end->cow_bytes);
     } else if (p->child_is_stopped) {
@@ -179,7 +180,7 @@ bool nd_persist_bgsave(struct nd_persist *p, struct buf *why)
     }
     p->saves++;
     p->save_scheduled = false;
-    p->dirty_at_start = e->dirty;
+    p->changes_at_start = e->changes;
     p->last_try_ms = e->now_ms;
     bool ok = nd_persist_start(p, &spec, on_saved, p, &reason);
     if (ok) {
@@ -194,10 +195,9 @@ bool nd_persist_bgsave(struct nd_persist *p, struct buf *why)
     return ok;
 }
 
-/* The changes that a child may still write are counted as saved already. */
 static void all_is_saved(struct nd_persist *p)
 {
-    p->e->dirty = p->dirty_at_start = 0;
+    p->e->saved = p->e->changes;
     p->last_save_s = p->e->now_ms / 1000;
 }
 
@@ -258,7 +258,7 @@ static int64_t due_ms(const struct nd_persist *p)
     int64_t at = -1;
     for (size_t i = 0; i < p->point_count; i++) {
         int64_t then = (p->last_save_s + p->points[i].seconds + 1) * 1000;
-        if (p->e->dirty >= p->points[i].changes && (at < 0 || then < at))
+        if (nd_unsaved(p->e) >= p->points[i].changes && (at < 0 || then < at))
             at = then;
     }
     return at;
@@ -283,7 +283,7 @@ static void say_why(const struct nd_persist *p)
     const struct nd_engine *e = p->e;
     for (size_t i = 0; i < p->point_count; i++) {
         const struct nd_save_point *point = &p->points[i];
-        if (e->dirty >= point->changes && e->now_ms / 1000 - p->last_save_s > point->seconds) {
+        if (nd_unsaved(p->e) >= point->changes && e->now_ms / 1000 - p->last_save_s > point->seconds) {
             say(p, ND_LOG_NOTICE, "%" PRId64 " changes in %" PRId64 " seconds: saving", point->changes, point->seconds);
             return;
         }

@@ -78,7 +78,7 @@ struct nd_persist {
     uint64_t forks;
     /* ---- RDB, as INFO tells ---- */
     int64_t last_save_s, last_try_ms, last_duration_s;
-    int64_t dirty_at_start; /* e->dirty when the child began; 0 when that was saved by others since */
+    int64_t changes_at_start; /* e->changes when the child began */
     bool last_ok;
     bool save_scheduled; /* BGSAVE SCHEDULE: when the child that lives has ended */
     size_t last_cow_bytes;

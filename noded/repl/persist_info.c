@@ -26,7 +26,7 @@ static void child(const struct nd_persist *p, struct buf *out)
 static void snapshots(const struct nd_persist *p, struct buf *out)
 {
     bool saving = p->child == ND_CHILD_SAVE || p->child == ND_CHILD_SYNC;
-    put(out, "rdb_changes_since_last_save", p->e->dirty);
+    put(out, "rdb_changes_since_last_save", nd_unsaved(p->e));
     put(out, "rdb_bgsave_in_progress", saving);
     put(out, "rdb_last_save_time", p->last_save_s);
     buf_printf(out, "rdb_last_bgsave_status:%s\r\n", p->last_ok ? "ok" : "err");

@@ -29,10 +29,10 @@ static void shown(void **state)
     link_sends(c, "SELECT 15");
     link_sends(c, "SADD y 1 2 3");
     fixture_effects(t->f);
-    int64_t dirty = t->f->e->dirty;
+    int64_t before = t->f->e->changes;
     target_shows(t, 16000, 16383);
     assert_string_equal(fixture_effects(t->f), "0 CLUSTER SYNCSLOTS SHOW 16000 16383\n");
-    assert_int_equal(t->f->e->dirty, dirty + 1);
+    assert_int_equal(t->f->e->changes, before + 1);
     assert_int_equal(keys_in(t->f->e, 0), 1);
     assert_int_equal(keys_in(t->f->e, 16), 1);
     target_assert_copied(t);
@@ -245,11 +245,11 @@ static void dropped(void **state)
     cl_bit_set(slots, 7365);
     cl_bit_set(slots, 16287);
     fixture_effects(t->f);
-    int64_t dirty = t->f->e->dirty;
+    int64_t before = t->f->e->changes;
     size_t released = t->f->released;
     nd_slots_drop(t->r, slots);
     assert_string_equal(fixture_effects(t->f), "1 CLUSTER SYNCSLOTS DROP 7365 7365 16287 16287\n");
-    assert_int_equal(t->f->e->dirty, dirty + 2);
+    assert_int_equal(t->f->e->changes, before + 2);
     assert_int_equal(t->f->released, released + 4); /* of the copy too */
     assert_int_equal(nd_cluster_slot_keys(t->f->e, 7365), 0);
     assert_int_equal(keys_in(t->f->e, 0), 1);

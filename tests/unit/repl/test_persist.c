@@ -137,7 +137,7 @@ static void a_point_is_reached(void **state)
     fixture_forward_ms(w->f, 3000);
     child_ends(w, true);
     assert_false(w->e->keys.still);
-    assert_int_equal(w->e->dirty, 1);
+    assert_int_equal(nd_unsaved(w->e), 1);
     assert_int_equal(w->p->last_duration_s, 3);
     assert_int_equal(w->p->saves, 1);
     points(w, "");
@@ -156,7 +156,7 @@ static void a_failed_snapshot_refuses_writes_and_is_tried_again(void **state)
     says(w, "SET a 2", "-MISCONF Redis is configured to save");
     says(w, "PING", "-MISCONF");
     says(w, "GET a", "$1");
-    assert_int_equal(w->e->dirty, 1);
+    assert_int_equal(nd_unsaved(w->e), 1);
     int64_t left_us = nd_persist_deadline(w->p) - w->e->now_us;
     assert_in_range(left_us, 4 * SECOND_US, 6 * SECOND_US);
     w->fails = true;
@@ -180,7 +180,7 @@ static void without_points_a_failure_harms_nobody(void **state)
     says(w, "SET a 2", "-MISCONF");
     says(w, "SAVE", "+OK");
     says(w, "SET a 2", "+OK");
-    assert_int_equal(w->e->dirty, 1);
+    assert_int_equal(nd_unsaved(w->e), 1);
 }
 
 static void one_child_at_a_time(void **state)
@@ -222,7 +222,7 @@ static void flushall_stops_the_child_and_empties_the_file(void **state)
     says(w, "FLUSHALL", "+OK");
     assert_int_equal(w->stops, 1);
     assert_int_equal(w->saves, 1);
-    assert_int_equal(w->e->dirty, 0);
+    assert_int_equal(nd_unsaved(w->e), 0);
     child_ends(w, false); /* by our own hand: nothing has failed */
     says(w, "SET a 1", "+OK");
     /* A child that had ended before it was stopped counts nothing twice. */
@@ -230,9 +230,9 @@ static void flushall_stops_the_child_and_empties_the_file(void **state)
     says(w, "BGSAVE", "+Background");
     says(w, "FLUSHALL", "+OK");
     child_ends(w, true);
-    assert_int_equal(w->e->dirty, 0);
+    assert_int_equal(nd_unsaved(w->e), 0);
     says(w, "SET a 1", "+OK");
-    assert_int_equal(w->e->dirty, 1);
+    assert_int_equal(nd_unsaved(w->e), 1);
     /* Nor does one that ends after the dataset was saved in another way (DEBUG RELOAD); it is stopped, it is older. */
     says(w, "BGSAVE", "+Background");
     int stops = w->stops, saves = w->saves;
@@ -242,11 +242,30 @@ static void flushall_stops_the_child_and_empties_the_file(void **state)
     assert_int_equal(w->stops, stops + 1);
     child_ends(w, false);
     says(w, "SET a 2", "+OK");
-    assert_int_equal(w->e->dirty, 1);
+    assert_int_equal(nd_unsaved(w->e), 1);
     w->saves = saves;
     points(w, "");
     says(w, "FLUSHALL", "+OK");
     assert_int_equal(w->saves, saves);
+}
+
+/* The count of changes not saved is 0 again, as when the walk over what expires had seen all and went to sleep. */
+static void a_save_hides_no_key_that_expires(void **state)
+{
+    struct world *w = *state;
+    says(w, "SAVE", "+OK");
+    for (int i = 0; i < 20; i++)
+        fixture_forward_ms(w->f, 100);
+    says(w, "SET a 1 PX 200", "+OK");
+    says(w, "SAVE", "+OK");
+    for (int i = 0; i < 10; i++) {
+        int64_t left_us = nd_engine_deadline(w->e) - w->e->now_us;
+        assert_true(left_us < SECOND_US);
+        fixture_forward_ms(w->f, left_us > 0 ? left_us / 1000 + 1 : 1);
+        if (w->e->stats.expired > 0)
+            return;
+    }
+    fail();
 }
 
 int main(void)
@@ -257,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_points_a_failure_harms_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(one_child_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(flushall_stops_the_child_and_empties_the_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_save_hides_no_key_that_expires, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
