@@ -268,7 +268,7 @@ struct cl_core {
                                          but nobody is left without owner meanwhile */
     bool some_unclaimed;              /* there may be such */
     uint64_t *left_at; /* by slot: no newer epoch has claimed an unclaimed one for its owner; NULL: none was such yet */
-    uint8_t claimed[CL_SLOT_BYTES];   /* scratch of cl_head() */
+    uint8_t claimed[CL_SLOT_BYTES];    /* scratch of cl_head() */
     uint8_t open_slots[CL_SLOT_BYTES]; /* slots in `open` */
     struct cl_open *open;
     size_t nopen, cap_open;

@@ -17,7 +17,7 @@ JOB = "0123456789abcdef0123456789abcdef01234567"
 
 
 def two_masters(lab, replicas=(), **options):
-    """With a node timeout of which a quarter is longer than a busy machine keeps a node: it takes no slots after that."""
+    """With a node timeout of which a quarter is longer than a busy machine keeps a node: it takes no slot then."""
     return make_cluster(lab, ["ours", "ours"], replicas, cluster_node_timeout=5000, **options)
 
 

@@ -86,8 +86,8 @@ class _One:
 
 
 class LeaseKeepers:
-    """n supervisors with leases of ttl_ms. A shard is named by whatever the test likes. It ends with the lab. Leases end
-    when this process stands still, too: they are long enough that those of a busy machine do not."""
+    """n supervisors with leases of ttl_ms. A shard is named by whatever the test likes. It ends with the lab. Leases
+    end when this process stands still, too: they are long enough that those of a busy machine do not."""
 
     def __init__(self, lab, n=3, ttl_ms=2000, version=1):
         self.n, self.ttl_ms, self.version = n, ttl_ms, version

@@ -43,11 +43,11 @@ static void a_trim_that_takes_nothing_is_no_change(void **state)
     struct client *watcher = fixture_client(f);
     run(f, "RPUSH l a b c");
     fixture_effects(f);
-    int64_t dirty = f->e->dirty;
+    int64_t changes = f->e->changes;
     client_run(watcher, "WATCH l");
     assert_string_equal(run(f, "LTRIM l 0 -1"), "+OK\r\n");
     assert_string_equal(fixture_effects(f), "");
-    assert_int_equal(f->e->dirty, dirty);
+    assert_int_equal(f->e->changes, changes);
     client_run(watcher, "MULTI");
     assert_string_equal(client_run(watcher, "EXEC"), "*-1\r\n");
     fixture_free(f);

@@ -130,12 +130,12 @@ static void calls_and_errors_are_counted(void **state)
     assert_int_equal(errors_of(f, "WRONGTYPE"), 1);
     assert_int_equal(f->e->stats.errors, 4);
     assert_int_equal(f->e->stats.commands, 4); /* what was refused was not run */
-    assert_int_equal(f->e->dirty, 2);
+    assert_int_equal(f->e->changes, 2);
     nd_stats_reset(f->e);
     assert_int_equal(stats_of(f, "set").calls, 0);
     assert_int_equal(errors_of(f, "ERR"), 0);
     assert_int_equal(f->e->stats.errors, 0);
-    assert_int_equal(f->e->dirty, 2);
+    assert_int_equal(f->e->changes, 2);
     fixture_free(f);
 }
 

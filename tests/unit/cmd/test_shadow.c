@@ -228,9 +228,9 @@ static void a_swap_of_the_cluster(void **state)
     assert_false(nd_swapdb_epoch(f->e, 2, 16, 1));
     assert_false(nd_swapdb_epoch(f->e, -1, 2, 1));
     assert_string_equal(fixture_effects(f), "");
-    int64_t dirty = f->e->dirty;
+    int64_t changes = f->e->changes;
     assert_true(nd_swapdb_epoch(f->e, 2, 7, 1));
-    assert_true(f->e->dirty > dirty);
+    assert_true(f->e->changes > changes);
     assert_string_equal(fixture_effects(f), "0 SWAPDB 2 7 EPOCH 1\n2 LPOP l\n");
     assert_string_equal(client_read(waits), "*2\r\n$1\r\nl\r\n$1\r\nx\r\n");
     assert_string_equal(client_run(watches, "EXEC"), "*-1\r\n");
