@@ -40,6 +40,7 @@ def test_a_fleet_and_its_losses(lab):
     def all_lease():
         found = document(lab, OK, "list", *of(a))
         assert [s["leases"] for s in found["supervisors"]] == [2, 2, 2], found
+        assert all(s["list_counted"] for s in found["supervisors"]), found
         return found
     listed = wait_until(all_lease, 20, "all three lease both masters")
     assert listed["ok"], listed
