@@ -127,7 +127,7 @@ def test_the_whole_cluster(lab, kind):
 def test_settings(lab):
     """SENTINEL SET concerns one shard and holds; the file's value for the cluster concerns all others, and takes the
     one back when it changes."""
-    fleet = Supervised(lab, supervisors=1)
+    fleet = Supervised(lab, supervisors=1, down_after_ms=600)
     s = fleet.supervisors[0]
     names = sorted(fleet.shards(s))
 

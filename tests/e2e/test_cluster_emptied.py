@@ -155,7 +155,7 @@ def test_reborn_empty_is_followed_where_wanted(lab):
 def lost_unseen(lab):
     """The master lost its disk while no supervisor was there to see it: none may say that its replica's data may go.
     Returns the fleet and the history that its replica does not let in."""
-    fleet = Supervised(lab, declared=True, node_options=PERSISTENT)
+    fleet = Supervised(lab, declared=True, node_options=PERSISTENT, down_after_ms=600)
     master, replica = fleet.masters[0], fleet.replicas[0]
     fill(master, replica)
     for s in fleet.supervisors:

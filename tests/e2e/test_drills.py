@@ -9,7 +9,7 @@ from lab import RespError, wait_until
 from lab.adopted import adopt, adopt_all
 from lab.places import PlacedShard
 from lab.supervised import Supervised
-from lab.supervisors import nodectl_path
+from lab.supervisors import ORDER_TIMERS, nodectl_path
 from lab.tool import FAILED, OK, USAGE, at, clean_env
 from test_access import PASSWORD, guarded
 
@@ -39,7 +39,7 @@ class Drilled:
 
     def __init__(self, lab, **fleet):
         self.lab = lab
-        self.fleet = Supervised(lab, declared=True, down_after_ms=DOWN_AFTER_MS, **fleet)
+        self.fleet = Supervised(lab, declared=True, down_after_ms=DOWN_AFTER_MS, timers=ORDER_TIMERS, **fleet)
         self.all = self.fleet.nodes + self.fleet.supervisors
         lab.on_close(lambda: adopt_all(self.all))
         self.env = clean_env(lab)

@@ -153,13 +153,18 @@ class Asked:
 
     def drills(self, lab):
         switch = ["switchover", "--group", "mymaster", "--hold-ms", 0]
+
+        def settle():
+            self.settle()
+            wait_until(lambda: nodectl("drill", "plan", *switch, *self.at).returncode == OK, 20, "it is fit")
         yield ("drill", "report"), self.at, FAILED
         yield ("drill", "run"), [*switch, "--yes", "--max-lost", "x", *self.at], USAGE
         yield ("drill", "run"), [*switch, "--yes", *self.dead], NOBODY
+        settle()
         yield ("drill", "run"), [*switch, "--yes", "--no-restore-roles", *self.at], OK
-        self.settle()
+        settle()
         yield ("drill", "run"), [*switch, "--yes", "--no-restore-roles", "--max-outage-ms", 0, *self.at], FAILED
-        self.settle()
+        settle()
         yield ("drill", "plan"), [*switch, *self.at], OK
         yield ("drill", "plan"), ["kill-supervisor", "--group", "mymaster", *self.at], USAGE
         yield ("drill", "plan"), [*switch, *self.dead], NOBODY

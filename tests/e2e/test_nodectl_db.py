@@ -136,7 +136,8 @@ def check_flush(lab, masters):
 def test_scan_while_slots_move_and_a_master_dies(lab):
     """A slow reader of db scan; meanwhile slots go to another master, and a master is replaced by its replica. No key
     is missing."""
-    masters, replicas = make_cluster(lab, ["ours"] * 3, [("ours", 0)])
+    # A node that stood still for a quarter of the node timeout takes no slots for a while.
+    masters, replicas = make_cluster(lab, ["ours"] * 3, [("ours", 0)], cluster_node_timeout=4000)
     wanted = {"user:%d" % i for i in range(24000)}
     pipes = {node.port: client(node, 3).pipeline(transaction=False) for node in masters}
     for key in wanted:

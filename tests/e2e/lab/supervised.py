@@ -12,7 +12,7 @@ class Supervised:
     """shards: one tuple of kinds a shard, its master first. supervisors: how many. declared: they are listed in the
     file, instead of finding each other through the nodes."""
 
-    def __init__(self, lab, shards=(("ours", "ours"),) * 3, supervisors=3, quorum=None, down_after_ms=600,
+    def __init__(self, lab, shards=(("ours", "ours"),) * 3, supervisors=3, quorum=None, down_after_ms=1000,
                  failover_timeout_ms=5000, name="orders", declared=False, node_timeout_ms=NODE_TIMEOUT_MS, timers=None,
                  wait=True, node_options=None, cluster=None, prefix=""):
         self.lab = lab
