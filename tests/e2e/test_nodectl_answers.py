@@ -266,7 +266,6 @@ class Asked:
         there, dead = (["--seeds", "127.0.0.1:%d" % port] for port in (one.port, lab.ports.take()))
         to = ["--to", "127.0.0.1:%d" % two.port]
         yield ("slots", "check"), there, FAILED  # one has a replica, and two has none
-        two.ok("CLUSTER", "MEET", "127.0.0.1", one.port)
         lone = cluster_node(lab, "ours", "s-lone")
         lone.ok("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         wait_until(lambda: info(lone)["cluster_state"] == "ok", 20, "it is a cluster of its own")

@@ -183,7 +183,7 @@ def test_fix_half_known(lab, *kinds):
         wait_until(lambda: all(gone_id not in lines(n) for n in nodes), 30, "all have forgotten it")
     three.ok("CLUSTER", "FORGET", my_id(one))
     one.ok("CLUSTER", "FORGET", my_id(copy))
-    copy.ok("CLUSTER", "MEET", "127.0.0.1", lab.ports.take())
+    copy.ok("CLUSTER", "MEET", "127.0.0.1", lab.ports.take(), lab.ports.take())
     if ours:
         wait_until(lambda: my_id(one) not in lines(two), 30, "two has heard of it")
     found = codes(lab, *nodes)
