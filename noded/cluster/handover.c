@@ -169,7 +169,7 @@ static const struct cl_node *later_owner(const struct cl_core *c, const struct c
                                          const struct cl_node *sender, int slot)
 {
     const struct cl_node *owner = cl_owner(c, slot);
-    if (owner == NULL || owner == sender || owner->config_epoch < r->epoch)
+    if (owner == NULL || owner == sender || cl_claimed_at(c, slot) < r->epoch)
         return NULL;
     bool of_source = cl_id_eq(&owner->id, &r->source) || cl_id_eq(&owner->shard, &sender->shard);
     return !cl_bit(c->unclaimed, slot) || !(of_source || has_never_taken(c, r)) ? owner : NULL;

@@ -79,7 +79,7 @@ bool cl_is_unclaimed(const struct cl_core *c, const struct cl_record *r, int slo
         return true;
     if (cl_id_eq(&owner->id, &r->source))
         return owner->claim_epoch < r->epoch || cl_bit(c->unclaimed, slot);
-    return (cl_bit(c->unclaimed, slot) ? c->left_at[slot] : owner->config_epoch) < r->epoch;
+    return cl_claimed_at(c, slot) < r->epoch;
 }
 
 bool cl_all_unclaimed(const struct cl_core *c, const struct cl_record *r, bool value)

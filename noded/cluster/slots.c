@@ -89,6 +89,12 @@ void cl_slots_yield(struct cl_core *c, struct cl_node *n)
     cl_slots_drop(c, n);
 }
 
+uint64_t cl_claimed_at(const struct cl_core *c, int slot)
+{
+    const struct cl_node *owner = cl_owner(c, slot);
+    return owner == NULL ? 0 : cl_bit(c->unclaimed, slot) ? c->left_at[slot] : owner->config_epoch;
+}
+
 /* It stays its owner's, by the claim that we know of, until somebody else claims it. */
 static void leave(struct cl_core *c, int slot, uint64_t epoch)
 {

@@ -451,6 +451,8 @@ void cl_open_clear_all(struct cl_core *c);
 void cl_slots_claimed(struct cl_core *c, struct cl_node *by, uint64_t epoch, const uint8_t *slots);
 /* The highest epoch at which a slot that has no owner, or one that does not claim it, was owned lately; 0 none. */
 uint64_t cl_slot_floor(struct cl_core *c, int slot);
+/* The epoch by which its owner was heard to claim it last, at most; 0 nobody has it. */
+uint64_t cl_claimed_at(const struct cl_core *c, int slot);
 void cl_follow(struct cl_core *c, struct cl_node *master); /* we become its replica */
 
 /* epochs.c */

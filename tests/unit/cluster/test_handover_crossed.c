@@ -400,6 +400,39 @@ static void an_earlier_owner_is_no_later_one(void **state)
     world_free(w);
 }
 
+/* The same of who stands in the target's place by force, with a disk from before. */
+static void an_heir_takes_no_earlier_owner_for_a_later_one(void **state)
+{
+    (void)state;
+    int source = 0, target = 2, heir = 3, first = 4;
+    struct world *w = form(10, 3, WORLD_TAKES_GRANTS);
+    struct buf old = {NULL, 0, 0};
+    buf_put(&old, w->nodes[heir].disk.p, w->nodes[heir].disk.n);
+    assert_true(migrate(w, first, source, 16000, 16099));
+    assert_true(reaches(w, source, CL_JOB_SUCCESS, 3000 * MS));
+    world_run(w, 300 * MS);
+    w->data = WORLD_LOSES_GRANTS;
+    uint64_t sent = w->grants;
+    assert_true(migrate(w, source, target, 16000, 16099));
+    assert_true(grants(w, sent + 1));
+    world_kill(w, target);
+    world_kill(w, heir);
+    buf_clear(&w->nodes[heir].disk);
+    buf_put(&w->nodes[heir].disk, old.p, old.n);
+    buf_free(&old);
+    while (w->nodes[first].core->me->config_epoch < w->nodes[source].core->shard.records[0].r.epoch)
+        assert_true(world_command(w, first, &(struct cl_command){.verb = CL_BUMPEPOCH}));
+    world_run(w, 500 * MS);
+    world_start(w, heir);
+    world_run(w, 500 * MS);
+    assert_true(world_command(w, heir, &(struct cl_command){.verb = CL_FAILOVER, .takeover = true}));
+    assert_true(world_until(w, has_no_record, &source, 15000 * MS));
+    world_run(w, 2000 * MS);
+    assert_true(claims(w, source, 16000));
+    assert_int_equal(world_owner(w, heir, 16000), source);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +449,7 @@ int main(void)
         cmocka_unit_test(a_later_record_answers_for_an_earlier_one),
         cmocka_unit_test(whoever_was_counted_long_ago_does_not_stand),
         cmocka_unit_test(an_earlier_owner_is_no_later_one),
+        cmocka_unit_test(an_heir_takes_no_earlier_owner_for_a_later_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
