@@ -283,7 +283,7 @@ static void say_why(const struct nd_persist *p)
     const struct nd_engine *e = p->e;
     for (size_t i = 0; i < p->point_count; i++) {
         const struct nd_save_point *point = &p->points[i];
-        if (nd_unsaved(p->e) >= point->changes && e->now_ms / 1000 - p->last_save_s > point->seconds) {
+        if (nd_unsaved(e) >= point->changes && e->now_ms / 1000 - p->last_save_s > point->seconds) {
             say(p, ND_LOG_NOTICE, "%" PRId64 " changes in %" PRId64 " seconds: saving", point->changes, point->seconds);
             return;
         }

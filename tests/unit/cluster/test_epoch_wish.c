@@ -315,13 +315,18 @@ static bool knows_all(struct world *w, void *arg)
     return w->nodes[6].core->known == 7 && w->nodes[0].core->known == 7;
 }
 
+static void join(struct world *w)
+{
+    assert_true(world_meet(w, 6, 0));
+    assert_true(world_until(w, knows_all, NULL, 10000 * MS));
+    world_run(w, 1000 * MS);
+}
+
 static void one_that_joins_waits_for_the_supervisors_too(void **state)
 {
     (void)state;
     struct world *w = adopted(9, 1);
-    assert_true(world_meet(w, 6, 0));
-    assert_true(world_until(w, knows_all, NULL, 10000 * MS));
-    world_run(w, 1000 * MS);
+    join(w);
     assert_true(migrate(w, 0, 6, 0, 99));
     assert_true(node_wants(w, 6));
     world_run(w, 3000 * MS);
@@ -345,9 +350,7 @@ static void a_target_that_comes_into_the_shard_ends_the_job(void **state)
     /* Of a seed with which the source hears of it before the link is lost. */
     struct world *w = adopted(9, 1);
     w->data = WORLD_IS_NEVER_NEAR;
-    assert_true(world_meet(w, 6, 0));
-    assert_true(world_until(w, knows_all, NULL, 10000 * MS));
-    world_run(w, 1000 * MS);
+    join(w);
     assert_true(migrate(w, 0, 6, 0, 99));
     assert_true(reaches(w, 0, CL_JOB_STREAMING, 1000 * MS));
     assert_true(world_replicate(w, 6, 0));
@@ -372,9 +375,7 @@ static void a_source_that_answers_itself_waits_for_the_ballot(void **state)
     (void)state;
     struct world *w = adopted(10, 1);
     w->data = WORLD_LOSES_GRANTS;
-    assert_true(world_meet(w, 6, 0));
-    assert_true(world_until(w, knows_all, NULL, 10000 * MS));
-    world_run(w, 1000 * MS);
+    join(w);
     assert_true(give(w, 6, greatest(w) + 1));
     world_run(w, 100 * MS);
     assert_true(migrate(w, 0, 6, 0, 99));

@@ -371,6 +371,18 @@ static void a_later_record_answers_for_an_earlier_one(void **state)
     world_free(w);
 }
 
+/* The first gives slots to the source, which gives them on; the target does not hear that it was granted them. */
+static void go_on_and_lose_the_grant(struct world *w, int first, int source, int target)
+{
+    assert_true(migrate(w, first, source, 16000, 16099));
+    assert_true(reaches(w, source, CL_JOB_SUCCESS, 3000 * MS));
+    world_run(w, 300 * MS);
+    w->data = WORLD_LOSES_GRANTS;
+    uint64_t sent = w->grants;
+    assert_true(migrate(w, source, target, 16000, 16099));
+    assert_true(grants(w, sent + 1));
+}
+
 /* The target has lost what it knew, and takes for the owner one that had the slots before the source: that one has a
  * higher epoch by now, and does not claim them. They have not moved on from the target, which never had them. */
 static void an_earlier_owner_is_no_later_one(void **state)
@@ -380,13 +392,7 @@ static void an_earlier_owner_is_no_later_one(void **state)
     struct world *w = form(9, 3, WORLD_TAKES_GRANTS);
     struct buf old = {NULL, 0, 0};
     buf_put(&old, w->nodes[target].disk.p, w->nodes[target].disk.n);
-    assert_true(migrate(w, first, source, 16000, 16099));
-    assert_true(reaches(w, source, CL_JOB_SUCCESS, 3000 * MS));
-    world_run(w, 300 * MS);
-    w->data = WORLD_LOSES_GRANTS;
-    uint64_t sent = w->grants;
-    assert_true(migrate(w, source, target, 16000, 16099));
-    assert_true(grants(w, sent + 1));
+    go_on_and_lose_the_grant(w, first, source, target);
     world_kill(w, target);
     buf_clear(&w->nodes[target].disk);
     buf_put(&w->nodes[target].disk, old.p, old.n);
@@ -408,13 +414,7 @@ static void an_heir_takes_no_earlier_owner_for_a_later_one(void **state)
     struct world *w = form(10, 3, WORLD_TAKES_GRANTS);
     struct buf old = {NULL, 0, 0};
     buf_put(&old, w->nodes[heir].disk.p, w->nodes[heir].disk.n);
-    assert_true(migrate(w, first, source, 16000, 16099));
-    assert_true(reaches(w, source, CL_JOB_SUCCESS, 3000 * MS));
-    world_run(w, 300 * MS);
-    w->data = WORLD_LOSES_GRANTS;
-    uint64_t sent = w->grants;
-    assert_true(migrate(w, source, target, 16000, 16099));
-    assert_true(grants(w, sent + 1));
+    go_on_and_lose_the_grant(w, first, source, target);
     world_kill(w, target);
     world_kill(w, heir);
     buf_clear(&w->nodes[heir].disk);
