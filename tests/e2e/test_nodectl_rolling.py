@@ -10,7 +10,7 @@ from lab.made_fleet import MadeFleet, ask
 from lab.shard_load import ShardLoad
 from lab.supervised import Supervised
 from lab.supervisors import ORDER_TIMERS
-from test_nodectl_node import FAILED, USAGE, at, by_supervisors, document, nodectl
+from test_nodectl_node import FAILED, USAGE, by_supervisors, document, nodectl
 
 
 def processes(children):
