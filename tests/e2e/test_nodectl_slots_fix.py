@@ -202,6 +202,10 @@ def test_fix_half_known(lab, *kinds):
         return
     three.ok("CLUSTER", "FORGET", my_id(one))
     lost = my_id(one)
+    # Until it is taken for dead, a link that is just being tried counts as one that hears it.
+    for node in (two, copy):
+        node.ok("CONFIG", "SET", "cluster-node-timeout", 1000)
     one.kill9()
+    wait_until(lambda: all("fail?" in lines(n)[lost][2] for n in (two, copy)), 20, "both miss it")
     nodectl(lab, [two], "slots", "fix", "--yes").expect(FAILED, "left to you", "has slots", "start it again")
     assert lost in lines(two)
