@@ -9,8 +9,8 @@ export NODED := $(abspath $(BUILD)/noded)
 export ASAN_OPTIONS ?= exitcode=99:allocator_may_return_null=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= exitcode=99:print_stacktrace=1
 
-# The simulators play the same seeds each time here: what check says depends on the code alone. make sim, bus, fleet and
-# soak draw others and tell the first one, so that a run can be had again (make sim SEED=x). From 1,000 on every kind of
+# Whatever is drawn is the same each time here: what check says depends on the code alone. make sim, bus, fleet and soak
+# draw other seeds and tell the first one, so that a run can be had again (make sim SEED=x). From 1,000 on every kind of
 # fault must have happened in sim.
 SIM_SEED := 582197937
 SIM_SEEDS := $(if $(filter 1,$(SAN)),1000,2000)
@@ -83,12 +83,16 @@ check-crowd: programs
 	@$(PYTHON) tests/oracle/crowd.py --runs $(CROWD_RUNS) $(if $(SEED),--seed $(SEED))
 
 # Chains of redis-server and noded whose links are cut while commands of chance run at the head.
+# make check-chains SEED=x
 CHAIN_RUNS ?= 1
+CHAIN_SEED := 311
 check-chains: programs
-	@$(PYTHON) tests/oracle/chains.py --seconds 3 --runs $(CHAIN_RUNS) $(if $(SEED),--seed $(SEED))
+	@$(PYTHON) tests/oracle/chains.py --seconds 3 --runs $(CHAIN_RUNS) --seed $(or $(SEED),$(CHAIN_SEED))
 
+# The rows and the tests with redis-sentinel that a plain run samples. make check-e2e SEED=x takes others, soak all.
+E2E_SEED := 20061
 check-e2e: programs
-	@$(PYTHON) tests/e2e/run.py
+	@$(PYTHON) tests/e2e/run.py --seed $(or $(SEED),$(E2E_SEED))
 
 # ioredis and node-redis from npm, redis-py from Debian: what they print against noded and against redis-server.
 check-clients: programs
