@@ -57,7 +57,7 @@ def test_from_two_sources(lab):
 
 @case(kinds=OURS, limit_s=90)
 def test_all_slots_of_a_master(lab):
-    """To two others; its shard has nothing left, and its nodes know whom they follow."""
+    """To two others; its shard has nothing left, and each of its nodes follows whom it saw take the last of it."""
     cluster = Cluster(lab)
     one, two, three = [shard[0] for shard in cluster.shards]
     said = cluster.fill(one)
@@ -74,9 +74,10 @@ def test_all_slots_of_a_master(lab):
             assert role[0] == "slave" and role[3] == "connected", role
         return True
     wait_until(followed, 20, "the nodes of the empty shard follow another")
-    follows = lines(one)[my_id(one)][3]
-    cluster.shards = [shard + (cluster.shards[0] if my_id(shard[0]) == follows else [])
+    follows = {node: lines(node)[my_id(node)][3] for node in cluster.shards[0]}
+    cluster.shards = [shard + [node for node, master in follows.items() if master == my_id(shard[0])]
                       for shard in cluster.shards[1:]]
+    assert sum(map(len, cluster.shards)) == len(cluster.nodes), follows
     cluster.settle()
     cluster.assert_data(said, writer)
     assert cluster.owner_shard(0) == 0 and cluster.owner_shard(5000) == 1
