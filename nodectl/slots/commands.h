@@ -11,9 +11,10 @@ int slots_run_rebalance(const struct command_call *call);
 int slots_run_check(const struct command_call *call);
 int slots_run_fix(const struct command_call *call);
 
-/* Plans, asks, moves, and ends the change. Returns the exit code. */
+/* Plans, asks, closes slots that an earlier move has left open towards `to` (NULL: anybody), moves, and ends the
+ * change. Returns the exit code. */
 int slots_carry_out(struct change *c, struct picture *p, const struct slot_moves *m, const struct mover *how,
-                    const char *title);
+                    const char *to, const char *title);
 /* { "moves": [{ from, to, slots, count }] } */
 json_t *slots_moves_document(const struct slot_moves *m);
 

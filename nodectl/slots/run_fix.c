@@ -3,6 +3,7 @@
 
 #include "nodectl/db/about.h"
 #include "nodectl/slots/ask.h"
+#include "nodectl/slots/close.h"
 #include "nodectl/slots/findings.h"
 #include "nodectl/slots/home.h"
 #include "nodectl/slots/known.h"
@@ -118,28 +119,6 @@ static bool plan(struct fixing *f)
 
 /* ---- the deeds ---- */
 
-static bool all_good(struct fixing *f, const struct picture_node *n)
-{
-    struct buf why = {0};
-    bool ok = n->member->error == NULL;
-    for (size_t i = 0; ok && i < n->member->wanted; i++)
-        ok = ask_good(n->member, i, &why) != NULL;
-    if (!ok)
-        change_failed(&f->c, "%s", why.n > 0 ? buf_str(&why) : n->member->error);
-    buf_free(&why);
-    return ok;
-}
-
-static bool close_slots(struct fixing *f, const struct repair *r)
-{
-    struct picture_node *n = picture_by_id(&f->s.picture, r->at);
-    fleet_forget(&f->s.picture.fleet);
-    for (unsigned s = slot_set_next(&r->slots, 0); s < SN_SLOTS; s = slot_set_next(&r->slots, s + 1))
-        ask_words(n->member, "CLUSTER SETSLOT %u STABLE", s);
-    fleet_run(&f->s.picture.fleet);
-    return all_good(f, n);
-}
-
 /* A higher epoch makes the claim known to those who remember another owner. That it cannot be had is no failure: then
  * nobody claims otherwise, or the supervisors see to it. */
 static bool assign_slots(struct fixing *f, const struct repair *r)
@@ -152,7 +131,7 @@ static bool assign_slots(struct fixing *f, const struct repair *r)
     fleet_forget(&f->s.picture.fleet);
     ask_words(n->member, "%s", buf_str(&line));
     fleet_run(&f->s.picture.fleet);
-    bool ok = all_good(f, n);
+    bool ok = close_all_good(&f->c, n);
     if (ok)
         picture_askf(&f->s.picture, n, &why, "CLUSTER BUMPEPOCH");
     buf_free(&line);
@@ -181,7 +160,7 @@ static bool drop_claims(struct fixing *f, const struct repair *r)
     }
     fleet_run(&p->fleet);
     for (size_t i = 0; i < p->n; i++)
-        ok = ok && (!p->v[i].answers || all_good(f, &p->v[i]));
+        ok = ok && (!p->v[i].answers || close_all_good(&f->c, &p->v[i]));
     return ok;
 }
 
@@ -288,7 +267,7 @@ static bool do_one(struct fixing *f, const struct repair *r)
     case REPAIR_MEET: return meet(f, r);
     case REPAIR_FORGET:
     case REPAIR_GIVE_UP: return forget(f, r);
-    case REPAIR_CLOSE: return close_slots(f, r);
+    case REPAIR_CLOSE: return close_slots(&f->c, &f->s.picture, r->at, &r->slots);
     case REPAIR_HOME: return home_bring(&f->c, &f->s.picture, r->at, r->to, &r->slots, &f->how);
     case REPAIR_ASSIGN: return assign_slots(f, r);
     case REPAIR_CLAIM: return claim_slots(f, r);

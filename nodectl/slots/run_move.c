@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "nodectl/slots/close.h"
 #include "nodectl/slots/move.h"
 #include "nodectl/slots/plan.h"
 #include "nodectl/slots/session.h"
@@ -158,11 +159,13 @@ static void moves_of_shares(struct change *c, const struct session *s, unsigned 
     free(gives);
 }
 
-static void find_moves(struct change *c, struct session *s, const struct wish *w, struct slot_moves *out)
+static void find_moves(struct change *c, struct session *s, const struct wish *w, runid target, struct slot_moves *out)
 {
     struct buf why = {0};
     struct givers from = {.v = NULL};
     const struct picture_node *to = session_master(s, command_value(s->call, "--to"), &why);
+    if (to != NULL)
+        memcpy(target, to->id, sizeof(runid));
     if (to == NULL || !read_givers(s, to, &from, &why))
         change_failed(c, "%s", buf_str(&why));
     else if (w->given)
@@ -188,11 +191,15 @@ json_t *slots_moves_document(const struct slot_moves *m)
 }
 
 int slots_carry_out(struct change *c, struct picture *p, const struct slot_moves *m, const struct mover *how,
-                    const char *title)
+                    const char *to, const char *title)
 {
     size_t first;
-    if (c->failure.n == 0 && mover_plan(c, p, m, how, &first) && change_agreed(c, title, "Move them now?"))
+    struct slot_moves left = {0};
+    if (c->failure.n == 0 && close_left_plan(c, p, to, &left) && mover_plan(c, p, m, how, &first) &&
+        change_agreed(c, title, m->n > 0 ? "Move them now?" : "Close them now?") && close_left_do(c, p, &left, 0) &&
+        m->n > 0)
         mover_run(c, p, m, how, first);
+    slot_moves_free(&left);
     return change_end(c, slots_moves_document(m));
 }
 
@@ -213,8 +220,9 @@ int slots_run_move(const struct command_call *call)
     if (code == EXIT_OK)
         code = change_begin(&c, call, &s.asking);
     if (code == EXIT_OK) {
-        find_moves(&c, &s, &w, &moves);
-        code = slots_carry_out(&c, &s.picture, &moves, &how, "Move of slots");
+        runid target = "";
+        find_moves(&c, &s, &w, target, &moves);
+        code = slots_carry_out(&c, &s.picture, &moves, &how, target, "Move of slots");
     }
     slot_moves_free(&moves);
     session_end(&s);

@@ -92,7 +92,7 @@ static int perform(struct session *s, struct rebalance r, const struct mover *ho
         change_failed(&c, "%s", buf_str(&why));
     if (note.n > 0)
         change_warn(&c, "%s", buf_str(&note));
-    code = slots_carry_out(&c, &s->picture, &moves, how, "Rebalance");
+    code = slots_carry_out(&c, &s->picture, &moves, how, NULL, "Rebalance");
     slot_moves_free(&moves);
     buf_free(&note);
     buf_free(&why);
