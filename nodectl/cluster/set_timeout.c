@@ -46,9 +46,11 @@ static void plan(struct setting *t)
     char text[ADDR_TEXT_MAX];
     for (size_t i = 0; i < p->n; i++) {
         addr_text(&p->v[i].addr, text);
+        const struct fleet_member *m = p->v[i].member;
         if (!p->v[i].answers)
-            change_failed(&t->c, "%s does not answer, and all nodes must have the same: start it or take it out first",
-                          text);
+            change_failed(&t->c,
+                          "%s does not answer (%s), and all nodes must have the same: start it or take it out first",
+                          text, m != NULL && m->error != NULL ? m->error : "no address is known");
         change_step(&t->c, "cluster-node-timeout %lld at %s, and in its file", (long long)t->ms, text);
     }
 }

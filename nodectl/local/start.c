@@ -3,6 +3,7 @@
 #include "nodectl/change.h"
 #include "nodectl/cluster/form.h"
 #include "nodectl/local/fleet_commands.h"
+#include "nodectl/local/ready.h"
 #include "nodectl/local/recorded.h"
 #include "nodectl/local/run.h"
 #include "nodectl/local/well.h"
@@ -96,7 +97,8 @@ static bool is_well(const struct start *s)
 {
     struct well_wish wish = wish_of(&s->fleet.layout);
     struct buf ignored = {0};
-    bool well = well_wait(&s->fleet.asking, &wish, 0, &ignored);
+    bool well = well_wait(&s->fleet.asking, &wish, 0, &ignored) &&
+                ready_wait(&s->fleet.layout, &s->fleet.asking, 0, &ignored);
     buf_free(&ignored);
     return well;
 }
@@ -137,7 +139,11 @@ static bool do_step(struct start *s, enum step step, int left_ms, struct buf *wh
         return ok;
     }
     struct well_wish wish = wish_of(l);
-    return well_wait(a, &wish, left_ms, why);
+    int64_t end_ms = fleet_now_ms() + left_ms;
+    if (!well_wait(a, &wish, left_ms, why))
+        return false;
+    int64_t rest_ms = end_ms - fleet_now_ms();
+    return ready_wait(l, a, rest_ms > 0 ? (int)rest_ms : 0, why);
 }
 
 static void do_steps(struct start *s)
