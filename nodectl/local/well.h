@@ -1,5 +1,5 @@
 /* Whether a supervised cluster is well: all of its supervisors watch it and agree, every slot is covered, every master
- * has its lease and every replica its master's data. */
+ * has its lease and every replica its master's data and, under leases, its master's word that it may be promoted. */
 #ifndef NODECTL_LOCAL_WELL_H
 #define NODECTL_LOCAL_WELL_H
 

@@ -240,6 +240,8 @@ void cmd_put_replica(struct reply *r, const struct sn_inst *i, int64_t now_us)
     map_number(&m, "replica-announced", i->node->info_us == 0 || info->replica_announced);
     if (*info->guarded && !info->master_link_up) /* ours: it does not let this empty history of its master in */
         map_text(&m, "master-sync-guarded", info->guarded);
+    if (i->node->told && i->node->told->role == SN_ROLE_REPLICA && !i->node->told->state_known) /* ours: nor promoted */
+        map_number(&m, "state-unknown", 1);
     put_reason(&m, inst_reason(i));
     put_shard(&m, i);
     map_end(&m);

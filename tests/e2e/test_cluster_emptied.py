@@ -8,7 +8,7 @@ from cases import case
 from lab import stays_true, wait_until
 from lab.clusters import key_in, make_cluster
 from lab.resp import RespError, pairs
-from lab.supervised import Supervised, slot_range
+from lab.supervised import UNCOUNTED, Supervised, slot_range
 from lab.tool import expect, of, run
 
 OURS = ("ours",)
@@ -197,7 +197,7 @@ def test_what_was_kept_is_promoted_by_order(lab):
 
     def kept(s):
         rows = [pairs(row) for row in s.ok("SENTINEL", "RANKING", shard)]
-        return [row["verdict"] for row in rows] == ["may not know what its master has promised"]
+        return [row["verdict"] for row in rows] == [UNCOUNTED]
     wait_until(lambda: all(kept(s) for s in fleet.supervisors), 40, "it has been cut off for longer than may be")
     # That is ten down-afters, and from the master's death on longer by as much as that lasts: not at the very border,
     # where an INFO that is a little old makes the replica suitable.

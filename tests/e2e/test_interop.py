@@ -120,7 +120,8 @@ def after_each_step(fleet):
 def test_rolling_replacement_with_new_identities(lab):
     """Three stock are replaced by three of ours, one by one, each with a new id and port; the others are told to forget
     the old one by RESET. A failover after each step."""
-    fleet = lab.fleet(kinds=["stock"] * 3, failover_timeout_ms=3000)
+    # Whoever stands still for a second is not taken for dead: no failover but those of this test.
+    fleet = lab.fleet(kinds=["stock"] * 3, failover_timeout_ms=3000, down_after_ms=2000)
     for n in range(3):
         fleet.supervisors[n].terminate()
         fleet.group.port = fleet.agreed_port()

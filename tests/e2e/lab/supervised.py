@@ -6,6 +6,8 @@ from .wait import wait_until
 
 # Far above all that a test waits for: what happens sooner was not the cluster's own doing.
 NODE_TIMEOUT_MS = 15000
+# The verdict of SENTINEL RANKING on a replica that is promoted by an operator's order only.
+UNCOUNTED = "may not know what its master has promised"
 
 
 class Supervised:
@@ -59,7 +61,7 @@ class Supervised:
 
     def wait_well(self, timeout_s=20, supervisors=None):
         """Every supervisor knows the shards as they are, and all others, and sees no fault; the names are the same
-        everywhere."""
+        everywhere. Any master may die then: its replicas have heard from it that they count."""
         watching = supervisors or self.running()
 
         def well():
@@ -72,6 +74,8 @@ class Supervised:
                 for name, (_, replicas) in said.items():
                     assert s.knows(name, len(replicas), len(self.running()) - 1), (
                         s.name, s.master(name), s.replicas(name), [x["flags"] for x in s.sentinels(name)])
+                    ranking = [pairs(row) for row in s.ok("SENTINEL", "RANKING", name)]
+                    assert UNCOUNTED not in [row["verdict"] for row in ranking], (s.name, ranking)
             return bool(names)
         # Each look asks every supervisor about every shard.
         wait_until(well, timeout_s, "all supervisors know all shards, and all is well", 0.005 * len(self.nodes))
