@@ -128,20 +128,29 @@ static const json_t *note_of(const json_t *supervisor, struct epochs of, const c
     return NULL;
 }
 
-/* Whoever got furthest. */
+static const json_t *who_has(const json_t *collected, struct epochs of, const char *kind)
+{
+    size_t i;
+    json_t *s;
+    json_array_foreach(collected, i, s)
+    {
+        if (note_of(s, of, kind) != NULL)
+            return s;
+    }
+    return NULL;
+}
+
+/* Whoever got furthest. NULL: it cannot be asked. Several may stand in one epoch: where it is known that a master came of
+ * it, none of those who did not win it led. */
 static const json_t *leader_of(const json_t *collected, struct epochs of)
 {
     static const char *const kinds[] = {"switched", "promoted", "aborted", "won", "lost", "stand"};
-    size_t i;
-    json_t *s;
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        json_array_foreach(collected, i, s)
-        {
-            if (note_of(s, of, kinds[k]) != NULL)
-                return s;
-        }
-    }
-    return NULL;
+    const size_t winning = 4;
+    size_t n = who_has(collected, of, "config") != NULL ? winning : sizeof kinds / sizeof *kinds;
+    const json_t *s = NULL;
+    for (size_t k = 0; k < n && s == NULL; k++)
+        s = who_has(collected, of, kinds[k]);
+    return s;
 }
 
 static void put_note(json_t *d, const char *name, const json_t *entry)

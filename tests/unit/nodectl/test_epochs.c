@@ -117,12 +117,40 @@ static void who_led_knows_the_ballot_better_than_who_voted(void **state)
     json_decref(collected);
 }
 
+/* Both stood in epoch 4. The one that won it is dead. */
+static const char rivals[] = "[{'address':'s1','id':'1','error':null,'notes':["
+    /**/ NOTE("config", "4", "30", BOTH("4", "4") CHANGE("m:1", "r:1") ",'by':'2'") ","
+    /**/ NOTE("lost", "4", "20", "'by':'1','candidate':'r:2','why':'refused'") ","
+    /**/ NOTE("stand", "4", "10", "'by':'1','candidate':'r:2','master':{'address':'m:1','down_us':-1}") "]}]";
+
+static void who_stood_and_lost_did_not_lead(void **state)
+{
+    (void)state;
+    char text[64];
+    json_t *collected = read(rivals), *d = explain_document(collected, "o/a", 0, NULL);
+    assert_string_equal(json_word(d, "outcome"), "learned");
+    assert_string_equal(json_word(json_object_get(d, "by"), "id"), "2");
+    assert_string_equal(json_word(d, "to"), "r:1");
+    assert_true(json_is_null(json_object_get(d, "stand")));
+    walls(d, text, sizeof text);
+    assert_string_equal(text, "10 20 30 ");
+    json_decref(d);
+    /* Nobody has learned of a master: it was a failover that came to nothing. */
+    json_array_remove(json_object_get(json_array_get(collected, 0), "notes"), 0);
+    d = explain_document(collected, "o/a", 0, NULL);
+    assert_string_equal(json_word(d, "outcome"), "not elected");
+    assert_string_equal(json_word(json_object_get(d, "by"), "id"), "1");
+    json_decref(d);
+    json_decref(collected);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_number_is_a_ballot_else_a_configuration),
         cmocka_unit_test(an_account_has_the_notes_of_one_failover),
         cmocka_unit_test(who_led_knows_the_ballot_better_than_who_voted),
+        cmocka_unit_test(who_stood_and_lost_did_not_lead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
