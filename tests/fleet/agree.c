@@ -76,13 +76,13 @@ static const char *super_differs(struct world *w, const struct super *s)
     return NULL;
 }
 
-/* Its master has lost its disk, and none of its replicas knows any more what a master must know: that is for an
+/* Its master has lost its disk, and none of its other nodes knows any more what a master must know: that is for an
  * operator. */
 bool shard_is_lost(struct world *w, int k)
 {
     for (int i = k; i < w->nnodes; i += w->plan.shards) {
         const struct node *n = &w->nodes[i];
-        if (n->core == NULL || n->wiped)
+        if (n->core == NULL || n->wiped || swap_untold(w, n))
             continue;
         if (cl_is_master(n->core))
             return false;

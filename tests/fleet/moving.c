@@ -146,23 +146,36 @@ void moving_heal(struct world *w)
     w->moving.ended = true;
 }
 
-/* Two masters of a shard that both have slots are two shards: nobody but an operator makes one of them again. */
+static void replicate(struct world *w, struct node *n, const struct node *m)
+{
+    char text[CL_ID_DIGITS + 1];
+    struct cl_command c = {.verb = CL_REPLICATE, .node = slice_of(cl_id_text(&m->id, text))};
+    w->counts[COUNT_JOINED]++;
+    node_command(w, n, &c);
+}
+
+/* Two masters of a shard that both have slots are two shards, and one that was away while its slots went to several
+ * masters follows any of them: nobody but an operator makes one shard of them again. */
 void moving_join(struct world *w, struct node *n)
 {
     struct node *m = some_master(w, n->shard);
-    char text[CL_ID_DIGITS + 1];
-    if (!moves_slots(w) || !w->moving.ended || !process_works(&n->p) || !cl_is_master(n->core) || n->wiped ||
-        m == NULL || m == n || n->core->live_jobs > 0)
+    if (!moves_slots(w) || !w->moving.ended || !process_works(&n->p) || n->wiped || m == NULL || m == n)
+        return;
+    if (!cl_is_master(n->core)) {
+        const struct node *followed = node_of_id(w, &n->core->me->master->id);
+        if (followed != NULL && followed->shard != n->shard)
+            replicate(w, n, m);
+        return;
+    }
+    if (n->core->live_jobs > 0)
         return;
     if (n->core->me->nslots > 0) {
         migrate(w, n, m, n->core->me->slots);
         return;
     }
-    struct cl_command c = {.verb = CL_REPLICATE, .node = slice_of(cl_id_text(&m->id, text))};
-    w->counts[COUNT_JOINED]++;
     data_empty(w, n); /* FLUSHALL: whoever has keys follows nobody */
     n->data.set.offset = 0;
-    node_command(w, n, &c);
+    replicate(w, n, m);
 }
 
 static struct node *owner_of(struct world *w, int slot)

@@ -186,6 +186,12 @@ void swap_check(struct world *w, const struct node *n)
                  (unsigned long long)s->newest);
 }
 
+/* Supervisors know the last two swaps. */
+bool swap_untold(const struct world *w, const struct node *n)
+{
+    return w->swaps != NULL && n->data.set.mapping + 2 < w->swaps->newest;
+}
+
 void swap_effect(struct world *w, struct node *n, const struct cl_effect *e)
 {
     struct swaps *s = w->swaps;

@@ -448,7 +448,7 @@ void moving_free(struct world *w);
 void moving_begin(struct world *w);
 void moving_heal(struct world *w);                 /* no migration begins any more, */
 void moving_once(struct world *w);                 /* but for this one */
-void moving_join(struct world *w, struct node *n); /* its shard, where it is a master beside another */
+void moving_join(struct world *w, struct node *n); /* its shard, where it is a master beside another, or left it */
 void moving_before(struct node *n);                /* a step of it */
 void moving_started(struct world *w, struct node *n);
 void moving_record(struct world *w, struct node *n); /* after each step */
@@ -481,8 +481,9 @@ void swap_check(struct world *w, const struct node *n);
 void swap_effect(struct world *w, struct node *n, const struct cl_effect *e);
 void swap_super_answers(struct world *w, const struct super *s, const struct sn_effect *e);
 void swap_node_answers(struct world *w, const struct node *n, const struct cl_effect *e);
-bool swap_waits(const struct node *n, int database); /* requests to it wait */
-const char *swap_unfinished(struct world *w);        /* NULL: all have the same mapping, and none is under way */
+bool swap_waits(const struct node *n, int database);           /* requests to it wait */
+bool swap_untold(const struct world *w, const struct node *n); /* it lacks swaps that no supervisor can tell it */
+const char *swap_unfinished(struct world *w); /* NULL: all have the same mapping, and none is under way */
 bool swap_read(enum sn_command command, char *const *argv, struct cl_command *to);
 
 /* joint.c: the whole cluster is given up, and taken on again */
