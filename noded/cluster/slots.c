@@ -189,11 +189,14 @@ static void slot_lost(struct cl_core *c, int slot)
     cl_bit_set(c->lost_slots, slot);
 }
 
-/* The other end of a move may have been replaced meanwhile. */
+/* The other end of a move may have been replaced meanwhile. Before a shard's name is known, only by whom tells. */
 static bool is_of_shard(const struct cl_node *n, const struct cl_node *other)
 {
-    return n == other || n->master == other || other->master == n ||
-           (!cl_id_is_none(&n->shard) && cl_id_eq(&n->shard, &other->shard));
+    if (n == other || n->master == other || other->master == n)
+        return true;
+    if (!cl_id_is_none(&n->shard) && !cl_id_is_none(&other->shard))
+        return cl_id_eq(&n->shard, &other->shard);
+    return cl_id_eq(&n->came_after, &other->id) || cl_id_eq(&other->came_after, &n->id);
 }
 
 /* Of a slot that we are importing SETSLOT NODE alone decides whether it becomes ours. Whose it is until then follows

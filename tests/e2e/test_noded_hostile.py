@@ -325,19 +325,21 @@ def test_much_in_store(lab):
     node = lab.node("n")
     pid, many = node.pid, 700000
     with node.connect(timeout_s=60) as victim, node.connect() as other, node.connect() as third:
-        third.ok("PING")
-        victim.send_raw(encode("BLPOP", "list", "0"))
+        # What is asked among them is sent beforehand: the first of them lets it go on.
+        third.send_raw(encode("BLPOP", "turn", "0") + encode("INFO", "commandstats"))
+        first = encode("BLPOP", "list", "0"), encode("RPUSH", "turn", "v")
         data = b"".join(encode("SET", "k", "%020d" % i) for i in range(1000))
+        victim.send_raw(b"".join(first))
         for _ in range(many // 1000):
             victim.send_raw(data)
-        size = len(data) * many // 1000
+        size = len(first[1]) + len(data) * many // 1000
         wait_until(lambda: "qbuf=%d " % size in other.ok("CLIENT", "LIST"), 30, "all of it has arrived")
-        other.send_raw(encode("RPUSH", "list", "v"))  # the next one asks at once: it is through within a second
-        third.send_raw(encode("INFO", "commandstats"))
-        assert other.read() == 1
+        wait_until(lambda: node.info("clients")["blocked_clients"] == "2", 20, "both wait")
+        assert other.ok("RPUSH", "list", "v") == 1
+        assert third.read() == ["turn", "v"]
         done = third.read().split("cmdstat_set:calls=")
         assert len(done) == 1 or int(done[1].split(",")[0]) < many, "the others had to wait for all of it"
-        assert victim.read() == ["list", "v"]
+        assert victim.read() == ["list", "v"] and victim.read() == 1
         for _ in range(many):
             assert victim.read() == "OK"
         assert victim.ok("GET", "k") == "%020d" % 999

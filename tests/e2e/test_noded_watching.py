@@ -88,7 +88,7 @@ def test_latency_is_told_as_redis_tells_it(lab):
             info = client.ok("INFO", "latencystats")
             assert "latency_percentiles_usec_set:p50=" in info, info
             p50 = float(info.split("usec_debug:p50=")[1].split(",")[0])
-            assert 30000 <= p50 <= max(slow), (p50, slow)
+            assert 30000 <= p50 < max(slow) + 1, (p50, slow)  # the one has digits behind the point
             graph = client.ok("LATENCY", "GRAPH", "command").splitlines()
             assert graph[0].startswith("command - high ") and len(graph) == 9, graph
             told.append([latest[0][0], client.call_raw("LATENCY", "GRAPH", "none"), client.call_raw("LATENCY", "FOO"),

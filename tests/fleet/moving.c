@@ -238,6 +238,16 @@ void moving_promoted(struct world *w, struct node *n)
     succeeds(w, n);
 }
 
+/* A master, too, may be named in the place of another: nothing is promoted then. */
+void moving_forced(struct world *w, struct node *n, const struct cl_event *e)
+{
+    const struct cl_command *c = e->kind == CL_EV_COMMAND ? e->command : NULL;
+    if (c == NULL || c->verb != CL_TAKEOVER || !c->promotion->force || n->core == NULL || !cl_is_master(n->core) ||
+        n->core->me->config_epoch != c->promotion->epoch)
+        return;
+    handover_forced(w, n);
+}
+
 void moving_frozen(struct world *w, struct node *n, const struct cl_command *c)
 {
     if (!cl_id_parse(c->node, &n->frozen))

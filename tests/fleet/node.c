@@ -311,6 +311,7 @@ void node_step(struct world *w, struct node *n, struct cl_event *e)
     moving_before(n);
     cl_step(n->core, e, &w->fx);
     carry_out(w, n);
+    moving_forced(w, n, e);
     check_step(w, n);
     handover_look(w, n);
     moving_record(w, n);

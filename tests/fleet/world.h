@@ -454,6 +454,7 @@ void moving_started(struct world *w, struct node *n);
 void moving_record(struct world *w, struct node *n); /* after each step */
 void moving_persisted(struct world *w, struct node *n);
 void moving_promoted(struct world *w, struct node *n);
+void moving_forced(struct world *w, struct node *n, const struct cl_event *e);          /* if that is what it was */
 void moving_frozen(struct world *w, struct node *n, const struct cl_command *c);        /* by supervisors; it said OK */
 void moving_hands_over(struct world *w, const struct node *n, const struct cl_id *job); /* pauses, or grants */
 const char *moving_unfinished(struct world *w); /* NULL: all slots have one owner on which all agree */

@@ -123,6 +123,7 @@ void handover_drained(struct world *w, const struct cl_id *job, const struct nod
 void handover_shown(struct world *w, struct node *n, const uint8_t *slots);
 void handover_look(struct world *w, struct node *n);                                  /* after each step */
 void handover_commanded(struct world *w, struct node *n, const struct cl_command *c); /* by an operator, not refused */
+void handover_forced(struct world *w, struct node *n); /* a promotion that an operator has ordered, and that it took */
 void handover_succeeds(struct world *w, struct node *n, const struct cl_id *master, bool elected);
 void handover_persisted(struct world *w, const struct node *n);
 void handover_given(struct world *w, const struct node *n, const uint8_t *slots); /* NULL: all that it has */

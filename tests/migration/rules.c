@@ -386,6 +386,19 @@ static void disturb_of(struct world *w, const struct node *n, const char *how)
             disturb(w, i, how);
 }
 
+/* It has what it believed to be those slots of the masters it stands for, and what others have had since of them is
+ * lost. */
+void handover_forced(struct world *w, struct node *n)
+{
+    disturb_of(w, n, "TAKEOVER");
+    for (int i = 0; i < ledger(w)->nwatched; i++) {
+        if (!cl_owns_slot(party_core(n), ledger(w)->watched[i]))
+            continue;
+        disturb(w, i, "TAKEOVER");
+        data_excuse(w, i);
+    }
+}
+
 void handover_commanded(struct world *w, struct node *n, const struct cl_command *c)
 {
     for (int i = 0; i < ledger(w)->nwatched; i++) {
@@ -413,13 +426,10 @@ void handover_commanded(struct world *w, struct node *n, const struct cl_command
             disturb(w, i, "FORGET");
     if (c->verb == CL_RESET || c->verb == CL_FLUSHSLOTS)
         disturb_of(w, n, "RESET");
-    bool forced = c->verb == CL_TAKEOVER && c->promotion->force;
-    if ((c->verb == CL_FAILOVER && c->takeover) || forced)
+    if (c->verb == CL_FAILOVER && c->takeover)
         disturb_of(w, n, "TAKEOVER");
-    /* What others have had since of the slots that it claims is lost. */
-    for (int i = 0; forced && i < ledger(w)->nwatched; i++)
-        if (cl_owns_slot(party_core(n), ledger(w)->watched[i]))
-            data_excuse(w, i);
+    if (c->verb == CL_TAKEOVER && c->promotion->force)
+        handover_forced(w, n);
 }
 
 void handover_wiped(struct world *w, const struct node *n)

@@ -440,22 +440,30 @@ static void grab(struct world *w, int node)
     world_run(w, 1000 * MS);
 }
 
+/* Also where the source has not heard yet of which shard the two are, nor that the one follows the other. */
 static void the_targets_successor_costs_no_keys(void **state)
 {
     (void)state;
-    struct world *w = form(13, 1); /* 0 and its replica 1, 2 and 3, 4 and 5 */
-    open_both(w, 0, 2);
-    assert_true(world_command(w, 3, &(struct cl_command){.verb = CL_FAILOVER}));
-    world_run(w, 3000 * MS);
-    assert_true(cl_has(w->nodes[3].core->me, CL_MASTER));
-    w->nodes[0].keys = 3;
-    assert_false(command(w, 3, CL_SETSLOT_NODE, 3));
-    answer_is(w, 3, holds, name(w, 0));
-    grab(w, 3);
-    assert_int_equal(world_owner(w, 4, SLOT), 3);
-    assert_false(cl_bit(w->nodes[0].dropped, SLOT));
-    assert_non_null(cl_open_find(w->nodes[0].core, SLOT, true));
-    world_free(w);
+    for (int named = 0; named <= 1; named++) {
+        struct world *w = form(13, 1); /* 0 and its replica 1, 2 and 3, 4 and 5 */
+        open_both(w, 0, 2);
+        world_cut(w, 0, 2, !named);
+        assert_true(world_command(w, 3, &(struct cl_command){.verb = CL_FAILOVER}));
+        world_run(w, 3000 * MS);
+        assert_true(cl_has(w->nodes[3].core->me, CL_MASTER));
+        w->nodes[0].keys = 3;
+        assert_false(command(w, 3, CL_SETSLOT_NODE, 3));
+        answer_is(w, 3, holds, name(w, 0));
+        for (int i = 2; i <= 3 && !named; i++) {
+            struct cl_id id = world_id(w, i);
+            cl_node_find(w->nodes[0].core, &id)->shard = (struct cl_id){{0}};
+        }
+        grab(w, 3);
+        assert_int_equal(world_owner(w, 4, SLOT), 3);
+        assert_false(cl_bit(w->nodes[0].dropped, SLOT));
+        assert_non_null(cl_open_find(w->nodes[0].core, SLOT, true));
+        world_free(w);
+    }
 }
 
 static void what_was_given_up_with_keys_is_kept(void **state)
