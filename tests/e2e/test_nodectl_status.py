@@ -9,6 +9,7 @@ import time
 
 from cases import case
 from lab import Group, wait_until
+from lab.ports import listener
 from lab.supervised import Supervised
 from lab.supervisors import nodectl_path, secret
 from lab.tool import FAILED as WRONG, NOBODY, OK, USAGE, at, clean_env
@@ -284,9 +285,7 @@ class Stranger:
     """Listens and treats every connection badly."""
 
     def __init__(self, behave):
-        self.sock = socket.socket()
-        self.sock.bind(("127.0.0.1", 0))
-        self.sock.listen(8)
+        self.sock = listener()
         self.port = self.sock.getsockname()[1]
         self.behave = behave
         self.open = []

@@ -1,13 +1,13 @@
 """The node's half of a swap of two databases over a cluster: CLUSTER DBMAP, with every step killed, restarted and
 failed over. The test decides in the place of supervisors."""
 import os
-import socket
 import threading
 
 from cases import case
 from lab import RespError, wait_until
 from lab.clusters import info, key_in, make_cluster, my_id, wait_agreed
 from lab.leases import LeaseKeepers
+from lab.ports import listener
 
 OURS = ("ours",)
 SHARDS = 3
@@ -318,7 +318,7 @@ def test_a_swap_waits_for_a_migrate(lab):
     """What is on its way when it is to be prepared is not cut off: the swap is refused, and the client is answered."""
     masters, _, _ = supervised(lab)
     keys = fill(masters)
-    silent = socket.create_server(("127.0.0.1", 0))
+    silent = listener()
     waiter = Waiter(masters[0], 1, "MIGRATE", "127.0.0.1", silent.getsockname()[1], keys[0], 1, 50000)
     silent.settimeout(20)
     other_end, _ = silent.accept()

@@ -1,12 +1,12 @@
 """MIGRATE between noded and redis-server: what moves, what is answered, and that nothing is lost when the other side
 refuses, hangs, dies or is full, or the client goes away."""
-import socket
 import threading
 import time
 
 from cases import case
 from lab import Resp, RespError, encode, wait_until
 from lab.fake_target import FakeTarget
+from lab.ports import listener
 
 OURS = ("ours",)
 WAYS = [("node", "redis"), ("redis", "node"), ("node", "node")]
@@ -276,7 +276,7 @@ class Talker:
 
     def __init__(self, lab, texts, pause_s):
         self.texts, self.pause_s = texts, pause_s
-        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening = listener()
         self.port = self.listening.getsockname()[1]
         self.stop = threading.Event()
         lab.on_close(self.close)

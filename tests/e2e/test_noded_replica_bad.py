@@ -1,11 +1,11 @@
 """noded as a replica of a master that cannot be followed, is empty, silent or makes no sense: nothing of its own is
 lost, and nothing diverges silently."""
-import socket
 import threading
 
 from cases import case
 from lab import RespError, wait_until
 from lab.following import counts, field, filled, follow, is_up, wait_equal, wait_up
+from lab.ports import listener
 
 OURS = ("ours",)
 
@@ -121,9 +121,7 @@ class FakeMaster:
 
     def __init__(self, lab, answers, closes=False):
         self.answers, self.closes = answers, closes
-        self.server = socket.socket()
-        self.server.bind(("127.0.0.1", 0))
-        self.server.listen(20)
+        self.server = listener()
         self.port = self.server.getsockname()[1]
         self.connections = 0
         lab.on_close(self.server.close)

@@ -2,6 +2,8 @@
 import socket
 import threading
 
+from .ports import listener
+
 
 class CuttingProxy:
     """Forwards connections to target_port. cut_after: from the master so many bytes pass on a connection, then it is
@@ -18,10 +20,7 @@ class CuttingProxy:
         self.refuse = False
         self.lock = threading.Lock()
         self.open = set()
-        self.server = socket.socket()
-        self.server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.server.bind(("127.0.0.1", 0))
-        self.server.listen(20)
+        self.server = listener()
         self.port = self.server.getsockname()[1]
         self.closed = False
         lab.on_close(self.close)

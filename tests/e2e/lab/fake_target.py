@@ -1,7 +1,7 @@
 """A server that takes the keys of a MIGRATE and answers as a test tells it to."""
-import socket
 import threading
 
+from .ports import listener
 from .resp import Incomplete, parse
 
 
@@ -16,7 +16,7 @@ class FakeTarget:
         self.requests = []
         self.restores = 0
         self.connections = 0
-        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening = listener()
         self.port = self.listening.getsockname()[1]
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()

@@ -2,13 +2,15 @@
 import socket
 import threading
 
+from .ports import listener
+
 
 class SayingProxy:
     """say: a line without its end -> what is said instead."""
 
     def __init__(self, lab, target_port, say):
         self.target_port, self.say = target_port, say
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=20)
+        self.server = listener()
         self.port = self.server.getsockname()[1]
         lab.on_close(self.server.close)
         threading.Thread(target=self.accept, daemon=True).start()

@@ -4,6 +4,7 @@ cut off."""
 import socket
 import threading
 
+from .ports import listener
 from .resp import Incomplete, parse
 
 # What a link may be stopped at, in the order of a migration: before the word is delivered; "snapshot": in the midst of
@@ -26,7 +27,7 @@ class SlotProxy:
         self.passing = threading.Event()
         self.passing.set()
         self.closed = False
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.server = listener()
         self.port = self.server.getsockname()[1]
         lab.on_close(self.close)
         threading.Thread(target=self.accept, daemon=True).start()
@@ -196,7 +197,7 @@ class BusNet:
 
     def door(self, bus_port):
         """A port to be announced for this one."""
-        server = socket.create_server(("127.0.0.1", 0), backlog=64)
+        server = listener()
         self.sockets.append(server)
         threading.Thread(target=self.accept, args=(server, bus_port), daemon=True).start()
         return server.getsockname()[1]

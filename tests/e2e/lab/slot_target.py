@@ -2,6 +2,7 @@
 import socket
 import threading
 
+from .ports import listener
 from .resp import Incomplete, parse
 
 
@@ -21,7 +22,7 @@ class SlotTarget:
         self.may_read = threading.Event()
         if reads:
             self.may_read.set()
-        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening = listener()
         self.port = self.listening.getsockname()[1]
         self.conn = None
         threading.Thread(target=self.accept, daemon=True).start()
