@@ -74,6 +74,9 @@ static void judge_replicas(const struct look *l, const char *shard, const redisR
         else if (strcmp(field_text(r, "state"), "ok") != 0 || strcmp(field_text(r, "master-link-status"), "ok") != 0)
             miss(l, "replica %s:%s of %s is %s, its link to the master %s", field_text(r, "ip"), field_text(r, "port"),
                  shard, field_text(r, "state"), field_text(r, "master-link-status"));
+        else if (field_number(r, "state-unknown", 0) != 0)
+            miss(l, "replica %s:%s of %s has not heard yet that its master counts on it", field_text(r, "ip"),
+                 field_text(r, "port"), shard);
     }
     json_decref(list);
 }
