@@ -140,8 +140,8 @@ static const json_t *who_has(const json_t *collected, struct epochs of, const ch
     return NULL;
 }
 
-/* Whoever got furthest. NULL: it cannot be asked. Several may stand in one epoch: where it is known that a master came of
- * it, none of those who did not win it led. */
+/* Whoever got furthest. NULL: it cannot be asked. Several may stand in one epoch: where it is known that a master came
+ * of it, none of those who did not win it led. */
 static const json_t *leader_of(const json_t *collected, struct epochs of)
 {
     static const char *const kinds[] = {"switched", "promoted", "aborted", "won", "lost", "stand"};
