@@ -32,25 +32,20 @@ class Adopted:
             self.wait()
 
 
-def words_of(pid):
-    with open("/proc/%d/cmdline" % pid, "rb") as f:
-        return f.read().split(b"\0")
-
-
 def process_of(child):
-    """The process that answers at its port, if it is this program with these arguments. None: nobody answers."""
+    """The process that answers at its port, if it runs in its folder or below (redis-server calls itself another name
+    than it was started by). None: nobody answers."""
     try:
         with child.connect() as client:
             text = client.ok("INFO", "server")
     except OSError:
         return None
     pid = int(next(line for line in text.splitlines() if line.startswith("process_id:")).split(":")[1])
-    wanted = [a.encode() for a in child.argv]
     try:
-        words = words_of(pid)
+        folder = os.readlink("/proc/%d/cwd" % pid)
     except OSError:  # it has ended since
         return None
-    assert words[:len(wanted)] == wanted, "%s: process %d is %s" % (child.name, pid, words)
+    assert (folder + "/").startswith(os.path.realpath(child.cwd) + "/"), "%s: process %d runs in %s" % (child.name, pid, folder)
     return pid
 
 
