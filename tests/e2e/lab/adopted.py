@@ -45,7 +45,8 @@ def process_of(child):
         folder = os.readlink("/proc/%d/cwd" % pid)
     except OSError:  # it has ended since
         return None
-    assert (folder + "/").startswith(os.path.realpath(child.cwd) + "/"), "%s: process %d runs in %s" % (child.name, pid, folder)
+    own = os.path.realpath(child.cwd)
+    assert (folder + "/").startswith(own + "/"), "%s: process %d runs in %s" % (child.name, pid, folder)
     return pid
 
 
