@@ -162,6 +162,25 @@ size_t asking_login_node(const struct asking *a, struct fleet_member *m)
     return login(a->node_user, a->node_password, m);
 }
 
+static void again(const struct asking *a, struct fleet_member *m,
+                  size_t (*login_to)(const struct asking *a, struct fleet_member *m))
+{
+    if (m->error != NULL)
+        fleet_retry(m);
+    if (m->fd < 0)
+        login_to(a, m);
+}
+
+void asking_again(const struct asking *a, struct fleet_member *m)
+{
+    again(a, m, asking_login);
+}
+
+void asking_again_node(const struct asking *a, struct fleet_member *m)
+{
+    again(a, m, asking_login_node);
+}
+
 FILE *asking_people(const struct asking *a)
 {
     return a->document ? stderr : stdout;

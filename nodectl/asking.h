@@ -68,6 +68,9 @@ void asking_begin(const struct asking *a, struct fleet *f);
 /* The login, as the first question of a connection; nothing without a password. Returns how many questions it was. */
 size_t asking_login(const struct asking *a, struct fleet_member *m);
 size_t asking_login_node(const struct asking *a, struct fleet_member *m); /* the same at a node */
+/* Before the questions of another round: who was lost may be back, and a new connection begins with the login. */
+void asking_again(const struct asking *a, struct fleet_member *m);
+void asking_again_node(const struct asking *a, struct fleet_member *m); /* the same at a node */
 /* Where people read plans and questions: standard error where standard output is for a program. */
 FILE *asking_people(const struct asking *a);
 /* Before anything is asked. EXIT_OK: yes was said already, or somebody can say it; else EXIT_USAGE, and why was

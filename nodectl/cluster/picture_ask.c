@@ -162,10 +162,7 @@ const redisReply *picture_ask_slices(struct picture *p, struct picture_node *n, 
         buf_printf(why, "%.8s: its address is not known", n->id);
         return NULL;
     }
-    if (n->member->error != NULL)
-        fleet_retry(n->member);
-    if (n->member->fd < 0)
-        asking_login_node(p->asking, n->member);
+    asking_again_node(p->asking, n->member);
     fleet_ask_slices(n->member, argc, argv);
     fleet_run(&p->fleet);
     const redisReply *r = fleet_answer(n->member);

@@ -26,12 +26,8 @@ static void look(const struct asking *a, struct fleet *f, struct buf *missing)
     static const char *const info[] = {"INFO"};
     fleet_forget(f);
     for (size_t i = 0; i < f->n; i++) {
-        struct fleet_member *m = f->members[i];
-        if (m->error != NULL)
-            fleet_retry(m);
-        if (m->fd < 0)
-            asking_login_node(a, m);
-        fleet_ask(m, 1, info);
+        asking_again_node(a, f->members[i]);
+        fleet_ask(f->members[i], 1, info);
     }
     fleet_run(f);
     for (size_t i = 0; i < f->n; i++) {

@@ -156,10 +156,10 @@ static size_t ask_silent(const struct layout *l, struct fleet *f, const struct a
     for (size_t i = 0; i < l->n; i++) {
         if (of[i] == NULL || answered[i])
             continue;
-        if (of[i]->error != NULL)
-            fleet_retry(of[i]);
-        if (of[i]->fd < 0)
-            (void)(l->v[i].supervisor ? asking_login(a, of[i]) : asking_login_node(a, of[i]));
+        if (l->v[i].supervisor)
+            asking_again(a, of[i]);
+        else
+            asking_again_node(a, of[i]);
         fleet_ask(of[i], 2, info);
     }
     fleet_run(f);

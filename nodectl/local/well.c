@@ -167,10 +167,7 @@ static bool look(const struct asking *a, const struct well_wish *wish, struct fl
     fleet_forget(f);
     for (size_t i = 0; i < f->n; i++) {
         struct fleet_member *m = f->members[i];
-        if (m->error != NULL)
-            fleet_retry(m);
-        if (m->fd < 0)
-            asking_login(a, m);
+        asking_again(a, m);
         fleet_ask(m, 3, cluster);
         fleet_ask(m, 2, masters);
     }

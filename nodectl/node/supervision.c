@@ -9,13 +9,9 @@
 
 /* ---- asking ---- */
 
-/* Who was lost may be back. */
 static void ask_one(const struct supervision *s, struct fleet_member *m, int argc, const char *const *argv)
 {
-    if (m->error != NULL)
-        fleet_retry(m);
-    if (m->fd < 0)
-        asking_login(s->asking, m);
+    asking_again(s->asking, m);
     fleet_ask(m, argc, argv);
 }
 

@@ -10,21 +10,9 @@ block: both are below what the system gives to connections, and no other lab has
 import random
 import socket
 
-_held = []  # of listener()
-
 BUS = 10000
 BLOCK = 100
 BLOCKS = range(10100, 10100 + BUS, BLOCK)  # the buses of all lie above them, and below 32768
-
-
-def listener(backlog=64):
-    """A socket that listens at a port of its own. Once it is closed nobody else gets the port before this test's
-    process ends: whoever was told of it may go on trying."""
-    hold = socket.socket()
-    hold.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    hold.bind(("127.0.0.1", 0))
-    _held.append(hold)
-    return socket.create_server(hold.getsockname(), backlog=backlog)
 
 
 class Ports:
@@ -71,3 +59,12 @@ class Ports:
         for sock in self.held:
             sock.close()
         self.held.clear()
+
+
+_kept = Ports()
+
+
+def listener(backlog=64):
+    """A socket that listens at a port of its own. Once it is closed nobody else gets the port before this test's
+    process ends: whoever was told of it may go on trying."""
+    return socket.create_server(("127.0.0.1", _kept.take()), backlog=backlog)
